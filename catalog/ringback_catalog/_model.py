@@ -1,0 +1,334 @@
+"""What one row of the catalog is, and which rows cannot be.
+
+The words are the project's vocabulary: a *cause* says why a call ended, a *category* repeats
+Microsoft's own judgement, a *retry class* says whether calling again can help, an *owner* who
+must act. They are independent: busy is category ``Success`` and worth another call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ringback_catalog._errors import CatalogError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Cause(StrEnum):
+    """Why a call ended or never started: a closed set of stable slugs."""
+
+    ENDED = "ended"
+    HUNG_UP = "hung_up"
+    REMOVED = "removed"
+    TRANSFERRED = "transferred"
+    CANCELED = "canceled"
+    ANSWERED_ELSEWHERE = "answered_elsewhere"
+    SUCCEEDED = "succeeded"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    DECLINED = "declined"
+    UNREACHABLE = "unreachable"
+    INVALID_NUMBER = "invalid_number"
+    NOT_FOUND = "not_found"
+    BLOCKED = "blocked"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    MISCONFIGURED = "misconfigured"
+    BAD_REQUEST = "bad_request"
+    UNSUPPORTED = "unsupported"
+    CONFLICT = "conflict"
+    THROTTLED = "throttled"
+    LIMIT_REACHED = "limit_reached"
+    CLIENT_NETWORK = "client_network"
+    MEDIA = "media"
+    TIMEOUT = "timeout"
+    SERVICE_ERROR = "service_error"
+    CARRIER_ERROR = "carrier_error"
+    UNREPORTED = "unreported"
+    UNKNOWN = "unknown"
+
+
+class ResultCategory(StrEnum):
+    """Microsoft's four result categories, and ``Unknown`` where nothing supports one."""
+
+    SUCCESS = "Success"
+    EXPECTED_ERROR = "ExpectedError"
+    UNEXPECTED_CLIENT_ERROR = "UnexpectedClientError"
+    UNEXPECTED_SERVER_ERROR = "UnexpectedServerError"
+    UNKNOWN = "Unknown"
+
+
+class CategoryBasis(StrEnum):
+    """Whether Microsoft states the category for this key, or the catalog infers it."""
+
+    DOCUMENTED = "documented"
+    INFERRED = "inferred"
+
+
+class Disposition(StrEnum):
+    """What every outcome comes down to: another call can help, or it cannot."""
+
+    RETRYABLE = "retryable"
+    TERMINAL = "terminal"
+
+
+class RetryClass(StrEnum):
+    """When calling again can help. Only ``now`` and ``later`` are retryable."""
+
+    NONE = "none"
+    NOW = "now"
+    LATER = "later"
+    AFTER_FIX = "after_fix"
+    NEVER = "never"
+
+    @property
+    def disposition(self) -> Disposition:
+        return _DISPOSITIONS[self]
+
+
+_DISPOSITIONS = {
+    RetryClass.NONE: Disposition.TERMINAL,
+    RetryClass.NOW: Disposition.RETRYABLE,
+    RetryClass.LATER: Disposition.RETRYABLE,
+    RetryClass.AFTER_FIX: Disposition.TERMINAL,
+    RetryClass.NEVER: Disposition.TERMINAL,
+}
+
+
+class Owner(StrEnum):
+    """Who must act."""
+
+    NOBODY = "nobody"
+    CALLEE = "callee"
+    APP = "app"
+    ADMIN = "admin"
+    CARRIER = "carrier"
+    AZURE = "azure"
+
+
+class Confidence(StrEnum):
+    """How well the sources support the verdict."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Scope(StrEnum):
+    """Whether an event ends a call, or reports on one operation within it."""
+
+    CALL = "call"
+    OPERATION = "operation"
+
+
+class Match(StrEnum):
+    """The rung of the look-up ladder on which an entry was found, most specific first."""
+
+    EXACT = "exact"
+    PAIR = "pair"
+    SIP_SUBCODE = "sip_subcode"
+    GENERIC_SUBCODE = "generic_subcode"
+    CODE = "code"
+    RANGE = "range"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One table of one document, and the date of the copy that was read."""
+
+    id: str
+    document: str
+    table: str
+    date: str
+    url: str
+
+    def __str__(self) -> str:
+        return f"{self.document} ({self.date}), {self.table}"
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """An inclusive range of codes, written ``"400-499"``, or one code."""
+
+    low: int
+    high: int
+
+    def __contains__(self, code: int) -> bool:
+        return self.low <= code <= self.high
+
+    def __str__(self) -> str:
+        return str(self.low) if self.low == self.high else f"{self.low}-{self.high}"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What an entry answers to. Exactly one kind of key, see :meth:`kind`.
+
+    ``code`` 200 stands for the tables' 0 as well. ``events`` are event names without the
+    ``Microsoft.Communication.`` prefix; empty means any event. ``pattern`` is a subcode with
+    ``x`` for any digit. ``phrase`` narrows a SIP code to those whose text contains it.
+    """
+
+    events: tuple[str, ...] = ()
+    scope: Scope | None = None
+    code: int | None = None
+    subcode: int | None = None
+    pattern: str | None = None
+    codes: Codes | None = None
+    sip: int | None = None
+    phrase: str | None = None
+    q850: int | None = None
+    special: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """``pair``, ``pattern``, ``subcode``, ``code``, ``range``, ``sip``, ``q850`` or ``special``."""
+        if self.special is not None:
+            return "special"
+        if self.sip is not None:
+            return "sip"
+        if self.q850 is not None:
+            return "q850"
+        if self.codes is not None:
+            return "range"
+        if self.pattern is not None:
+            return "pattern"
+        if self.code is None:
+            return "subcode"
+        return "code" if self.subcode is None else "pair"
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """The order in which entries stand in a file."""
+        low = self.codes.low if self.codes is not None else self.code
+        high = self.codes.high if self.codes is not None else -1
+        return (
+            self.special or "",
+            -1 if self.sip is None else self.sip,
+            self.phrase or "",
+            -1 if self.q850 is None else self.q850,
+            high,
+            -1 if low is None else low,
+            self.pattern or "",
+            -1 if self.subcode is None else self.subcode,
+            self.scope or "",
+            self.events,
+        )
+
+    def __str__(self) -> str:
+        named = {
+            "event": "/".join(self.events) or None,
+            "scope": self.scope,
+            "code": self.codes or self.code,
+            "subcode": self.pattern or self.subcode,
+            "sip": self.sip,
+            "phrase": self.phrase,
+            "q850": self.q850,
+            "special": self.special,
+        }
+        return ", ".join(f"{name} {value}" for name, value in named.items() if value is not None)
+
+
+INTENDED = frozenset(
+    {
+        Cause.ENDED,
+        Cause.HUNG_UP,
+        Cause.REMOVED,
+        Cause.TRANSFERRED,
+        Cause.CANCELED,
+        Cause.ANSWERED_ELSEWHERE,
+        Cause.SUCCEEDED,
+    }
+)
+"""The causes an ending that was meant to happen can have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One reviewed row: what happened, whose turn it is, what to do. Impossible rows raise.
+
+    ``mixture`` marks a key that carriers use for several causes, so that SIP and Q.850 details
+    may refine it. ``with_codes`` limits a generic subcode to the codes it does not contradict.
+    ``specific`` is false for the Q.850 causes that say nothing.
+    """
+
+    key: Key
+    cause: Cause
+    category: ResultCategory
+    basis: CategoryBasis
+    retry: RetryClass
+    owner: Owner
+    confidence: Confidence
+    summary: str
+    advice: tuple[str, ...]
+    sources: tuple[Source, ...]
+    note: str | None = None
+    mixture: bool = False
+    specific: bool = True
+    with_codes: tuple[Codes, ...] = ()
+
+    def __post_init__(self) -> None:
+        for broken, rule in _IMPOSSIBLE.items():
+            if broken(self):
+                raise CatalogError(f"{self.key}: {rule}")
+
+    @property
+    def disposition(self) -> Disposition:
+        return self.retry.disposition
+
+    @property
+    def documentation(self) -> str:
+        """The public page of the first source."""
+        return self.sources[0].url
+
+    def to_dict(self) -> Mapping[str, object]:
+        """The entry as the catalog export writes it: plain values, keys in reading order."""
+        key = self.key
+        return {
+            "events": list(key.events),
+            "scope": key.scope,
+            "code": str(key.codes) if key.codes is not None else key.code,
+            "subcode": key.pattern if key.pattern is not None else key.subcode,
+            "sip": key.sip,
+            "phrase": key.phrase,
+            "q850": key.q850,
+            "special": key.special,
+            "cause": self.cause,
+            "category": self.category,
+            "category_basis": self.basis,
+            "disposition": self.disposition,
+            "retry_class": self.retry,
+            "owner": self.owner,
+            "confidence": self.confidence,
+            "summary": self.summary,
+            "advice": list(self.advice),
+            "sources": [str(source) for source in self.sources],
+            "documentation": self.documentation,
+            "note": self.note,
+        }
+
+
+# A rule that lists cases is a table: what makes a row impossible, and what to write instead.
+_IMPOSSIBLE = {
+    lambda e: (
+        e.retry is RetryClass.NONE and e.cause not in INTENDED
+    ): "retry 'none' means ended as intended; this cause needs now, later, after_fix or never",
+    lambda e: (
+        e.cause is Cause.DECLINED and e.retry is not RetryClass.NEVER
+    ): "a person's refusal is never retried; write retry 'never'",
+    lambda e: (
+        e.category is ResultCategory.UNKNOWN and e.basis is CategoryBasis.DOCUMENTED
+    ): "category Unknown cannot be documented; write basis 'inferred'",
+    lambda e: (
+        e.category is ResultCategory.UNEXPECTED_SERVER_ERROR and e.retry is RetryClass.NONE
+    ): "a server error is no intended ending; write another retry class",
+    lambda e: not e.summary.strip() or "\n" in e.summary: "summary must be one line of text",
+    lambda e: (
+        not e.advice or not all(step.strip() for step in e.advice)
+    ): "advice needs at least one step, none empty",
+    lambda e: not e.sources: "sources must name at least one table",
+}

@@ -1,0 +1,32 @@
+"""An ordinary callback route, wrapped. Run with: uvicorn --factory examples.quickstart:create_app"""
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter
+
+router = OutcomeRouter()
+
+
+@router.on_retryable
+async def call_again(outcome: Outcome) -> None:
+    print(f"  call again ({outcome.retry_class}): {outcome.summary}")
+
+
+@router.on_terminal
+def close(outcome: Outcome) -> None:
+    print(f"  close ({outcome.retry_class}): {outcome.summary}")
+
+
+async def callbacks(request: Request) -> Response:
+    """The route as it was before: it reads the events itself and knows nothing of Ringback."""
+    events = await request.json()
+    return JSONResponse({"received": len(events)})
+
+
+def create_app(settle: float = 1.0) -> Starlette:
+    app = Starlette(routes=[Route("/api/callbacks/{context_id}", callbacks, methods=["POST"])])
+    app.add_middleware(CallOutcomeMiddleware, router=router, path="/api/callbacks/{context_id}", settle=settle)
+    return app

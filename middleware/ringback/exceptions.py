@@ -1,0 +1,58 @@
+"""Every error Ringback raises on purpose, in one family."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ringback_catalog import CatalogError, RingbackError
+
+if TYPE_CHECKING:
+    from ringback.events import Fault
+
+__all__ = [
+    "CatalogError",
+    "ConfigurationError",
+    "DeliveryError",
+    "DeliveryTooLarge",
+    "MalformedDelivery",
+    "RegistrationError",
+    "RingbackError",
+    "UnsupportedEncoding",
+]
+
+
+class DeliveryError(RingbackError):
+    """A request that is not acceptable as a delivery, whatever its bytes were.
+
+    ``status`` is the HTTP status to answer with, ``faults`` what was wrong with single elements.
+    """
+
+    status = 400
+
+    def __init__(self, message: str, faults: tuple[Fault, ...] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults
+
+
+class MalformedDelivery(DeliveryError):
+    """The body is not JSON, or holds no event."""
+
+
+class DeliveryTooLarge(DeliveryError):
+    """More bytes or more events than the limits allow."""
+
+    status = 413
+
+
+class UnsupportedEncoding(DeliveryError):
+    """The body is compressed; Microsoft sends plain JSON."""
+
+    status = 415
+
+
+class ConfigurationError(RingbackError, ValueError):
+    """A setting that cannot work, found at start-up."""
+
+
+class RegistrationError(ConfigurationError):
+    """A handler that could never be called, found when it is registered."""

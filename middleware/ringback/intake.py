@@ -1,0 +1,109 @@
+"""What to do with a request to the callback path: answer it ourselves, or pass it on with its outcomes. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from ringback.events import MAX_BODY, MAX_EVENTS, Delivery, parse_delivery
+from ringback.exceptions import ConfigurationError, DeliveryError, MalformedDelivery
+from ringback.outcome import Outcome, classify_event
+from ringback.redaction import redact
+from ringback_catalog import Catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VALIDATION_EVENT = "Microsoft.EventGrid.SubscriptionValidationEvent"
+
+_TITLES = {400: "Malformed delivery", 413: "Delivery too large", 415: "Unsupported encoding"}
+
+
+class Reply(Struct, frozen=True):
+    """An HTTP response that Ringback gives by itself. ``fact`` says why, for the log."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...]
+    fact: str
+
+
+class Received(Struct, frozen=True):
+    """An acceptable delivery with its outcomes, in the order of its events."""
+
+    delivery: Delivery
+    outcomes: tuple[Outcome, ...]
+
+
+class Intake(Struct, frozen=True):
+    """The limits and the catalog of one callback endpoint."""
+
+    catalog: Catalog
+    max_body: int = MAX_BODY
+    max_events: int = MAX_EVENTS
+
+    def __post_init__(self) -> None:
+        for name, value in (("max_body", self.max_body), ("max_events", self.max_events)):
+            if value < 1:
+                raise ConfigurationError(f"{name} {value!r} accepts nothing; give a positive number")
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Reply | Received:
+        """Decide on a POST. ``headers`` have lower-case names. Bad input is a reply, never an exception."""
+        try:
+            delivery = parse_delivery(body, headers, max_body=self.max_body, max_events=self.max_events)
+            code = _validation_code(headers, delivery)
+        except DeliveryError as error:
+            return refusal(error)
+        if code is not None:
+            answer = msgspec.json.encode({"validationResponse": code})
+            return Reply(200, answer, (("content-type", "application/json"),), "eventgrid")
+        outcomes = (classify_event(event, self.catalog) for event in delivery.events)
+        return Received(delivery, tuple(outcome for outcome in outcomes if outcome is not None))
+
+
+def refusal(error: DeliveryError) -> Reply:
+    """The error as RFC 9457 problem details. Says what was wrong, repeats nothing private."""
+    problem: dict[str, object] = {
+        "type": "about:blank",
+        "title": _TITLES[error.status],
+        "status": error.status,
+        "detail": redact(str(error)),
+    }
+    if error.faults:
+        problem["faults"] = [{"index": each.index, "reason": redact(each.reason)} for each in error.faults[:20]]
+    content_type = (("content-type", "application/problem+json"),)
+    return Reply(error.status, msgspec.json.encode(problem), content_type, redact(str(error)))
+
+
+def consent(headers: Mapping[str, str]) -> Reply | None:
+    """The answer to an OPTIONS request of the CloudEvents webhook handshake; ``None`` if it is none."""
+    origin = headers.get("webhook-request-origin")
+    if origin is None:
+        return None
+    granted = (("allow", "OPTIONS, POST"), ("webhook-allowed-origin", origin), ("webhook-allowed-rate", "*"))
+    return Reply(200, b"", granted, "cloudevents")
+
+
+def _validation_code(headers: Mapping[str, str], delivery: Delivery) -> str | None:
+    """The code to echo if this is Event Grid's validation handshake."""
+    announced = headers.get("aeg-event-type", "").lower() == "subscriptionvalidation"
+    event = next((each for each in delivery.events if each.type == VALIDATION_EVENT), None)
+    if event is None:
+        if announced:
+            raise MalformedDelivery(f"aeg-event-type announces a validation, but no event is a {VALIDATION_EVENT}")
+        return None
+    try:
+        code = msgspec.json.decode(event.raw, type=_Validation).data.validationCode
+    except msgspec.DecodeError as error:
+        raise MalformedDelivery("the validation event has no data.validationCode") from error
+    return code
+
+
+class _ValidationData(Struct):
+    validationCode: str  # noqa: N815 - the key on the wire
+
+
+class _Validation(Struct):
+    data: _ValidationData

@@ -1,0 +1,235 @@
+"""The log lines: their names, their keys, their levels, and where they go. The only file importing structlog.
+
+The key table is in docs/logs.md. A line goes to the app's structlog if that is configured, else
+to the standard library's logger ``ringback`` if logging has a handler, else to standard output
+as JSON. Nothing here configures anything unless :func:`configure` is called.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+from structlog.contextvars import bound_contextvars, get_contextvars
+
+from ringback.exceptions import ConfigurationError
+from ringback.redaction import redact
+from ringback_catalog import Cause, ResultCategory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ringback.events import Event
+    from ringback.intake import Received, Reply
+    from ringback.outcome import Outcome
+
+LOGGER = "ringback"
+IDS = ("call_connection_id", "server_call_id", "correlation_id")
+"""The ids bound to the request's context, so that the app's own lines carry them too."""
+
+_CALM = frozenset({Cause.BUSY, Cause.NO_ANSWER, Cause.DECLINED})
+_LEVELS = {
+    ResultCategory.SUCCESS: logging.INFO,
+    ResultCategory.EXPECTED_ERROR: logging.WARNING,
+    ResultCategory.UNEXPECTED_CLIENT_ERROR: logging.WARNING,
+    ResultCategory.UNEXPECTED_SERVER_ERROR: logging.ERROR,
+    ResultCategory.UNKNOWN: logging.WARNING,
+}
+_MOST_FAULTS = 20
+"""Faults of one delivery that are listed in its line; a hostile batch must not fill the log."""
+
+
+def level_of(outcome: Outcome) -> int:
+    """``info`` for successes and for what people do (busy, no answer, declined), ``error`` for server errors."""
+    return logging.INFO if outcome.cause in _CALM else _LEVELS[outcome.category]
+
+
+def call_outcome(outcome: Outcome) -> None:
+    """The one line that matters: ``call.outcome`` with every key of :meth:`Outcome.to_dict`."""
+    _emit(level_of(outcome), "call.outcome", outcome.to_dict())
+
+
+def received(received: Received) -> None:
+    """A delivery on its way to the route: its elements that are no events, and a line for each outcome."""
+    faults = received.delivery.faults
+    if faults:
+        listed = [{"index": fault.index, "reason": redact(fault.reason)} for fault in faults[:_MOST_FAULTS]]
+        _emit(logging.WARNING, "delivery.elements_rejected", {"count": len(faults), "faults": listed})
+    for outcome in received.outcomes:
+        call_outcome(outcome)
+
+
+def answered(reply: Reply) -> None:
+    """A request that was answered without calling the route: a handshake, or a delivery that is none."""
+    if reply.status == 200:
+        _emit(logging.INFO, "handshake.answered", {"schema": reply.fact})
+    else:
+        _emit(logging.WARNING, "delivery.rejected", {"status": reply.status, "reason": redact(reply.fact)})
+
+
+def sender_disconnected() -> None:
+    """A sender that left before its body was complete: there was nobody to answer and nothing to pass on."""
+    _emit(logging.WARNING, "delivery.interrupted", {"reason": "the sender disconnected before the body was complete"})
+
+
+class LogObserver:
+    """What became of outcomes and hooks, as log lines."""
+
+    @contextmanager
+    def bound(self, outcome: Outcome) -> Iterator[None]:
+        with bound_ids([outcome.event]):
+            yield
+
+    def outcome_duplicate(self, outcome: Outcome) -> None:
+        _emit(
+            logging.INFO,
+            "call.outcome_duplicate",
+            _brief(outcome) | {"event_id": redact(outcome.event_id or ""), "event_type": redact(outcome.event_type)},
+        )
+
+    def outcome_unhandled(self, outcome: Outcome) -> None:
+        _emit(
+            logging.WARNING,
+            "outcome.unhandled",
+            _brief(outcome)
+            | {
+                "advice": "a call may be tried again and no handler asked for it; add one; this line is not repeated",
+                "example": "@router.on_retryable\nasync def call_again(outcome: Outcome) -> None: ...",
+            },
+        )
+
+    def hook_failed(self, outcome: Outcome, hook: str, error: Exception) -> None:
+        # As text, not as exc_info: what a hook raises may name the number it was to call.
+        trace = "".join(traceback.format_exception(error))
+        _emit(
+            logging.ERROR,
+            "hook.failed",
+            _brief(outcome)
+            | {"hook": hook, "error": redact(f"{type(error).__name__}: {error}"), "exception": redact(trace)},
+        )
+
+    def hooks_abandoned(self, count: int, seconds: float) -> None:
+        _emit(logging.ERROR, "hooks.abandoned", {"count": count, "timeout_seconds": seconds})
+
+
+@contextmanager
+def bound_ids(events: Iterable[Event]) -> Iterator[None]:
+    """Bind the call ids that these events share to structlog's contextvars, and unbind them whatever happens."""
+    ids = [(each.data.call_connection_id, each.data.server_call_id, each.data.correlation_id) for each in events]
+    shared = {
+        name: redact(values.pop())
+        for name, values in zip(IDS, (set(each) - {None} for each in zip(*ids, strict=True)), strict=False)
+        if len(values) == 1
+    }
+    with bound_contextvars(**shared):
+        yield
+
+
+def configure(*, level: str = "info", renderer: str = "json") -> bool:
+    """Configure structlog for an app that has not: JSON lines on standard output, or ``"console"``.
+
+    Returns whether it did: an existing structlog configuration is left alone. Raises
+    :class:`ConfigurationError` for an unknown level or renderer.
+    """
+    threshold = logging.getLevelNamesMapping().get(level.upper())
+    if threshold is None:
+        raise ConfigurationError(f"level {level!r} is unknown; use debug, info, warning or error")
+    if renderer not in _RENDERERS:
+        raise ConfigurationError(f"renderer {renderer!r} is unknown; use {' or '.join(map(repr, _RENDERERS))}")
+    if structlog.is_configured():
+        return False
+    structlog.configure(
+        processors=[*_PROCESSORS, _RENDERERS[renderer]()],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        cache_logger_on_first_use=True,
+    )
+    return True
+
+
+class ContextFilter(logging.Filter):
+    """For plain logging: gives every record the call ids of the request, ``-`` where there are none.
+
+    Add it to a handler, and name ``%(call_connection_id)s`` in the handler's format.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        bound = get_contextvars()
+        for name in IDS:
+            setattr(record, name, bound.get(name, "-"))
+        return True
+
+
+def _emit(level: int, event: str, fields: Mapping[str, Any]) -> None:
+    if structlog.is_configured():
+        structlog.get_logger(LOGGER).log(level, event, **fields)
+    elif (plain := logging.getLogger(LOGGER)).hasHandlers():
+        plain.log(level, "%s", _Plain(event, fields), extra={"ringback": {"event": event, **fields}})
+    else:
+        _fallback().log(level, event, **fields)
+
+
+class _Plain:
+    """A line for readers of plain text, put together only if a handler wants it."""
+
+    def __init__(self, event: str, fields: Mapping[str, Any]) -> None:
+        self._event, self._fields = event, fields
+
+    def __str__(self) -> str:
+        shown = {name: value for name, value in self._fields.items() if value not in (None, []) and name in _PLAIN_KEYS}
+        return " ".join([self._event, *(f"{name}={_quoted(value)}" for name, value in shown.items())])
+
+
+_PLAIN_KEYS = frozenset(
+    "event_type code subcode cause disposition retry_class owner category match summary advice call_connection_id "
+    "correlation_id operation_context status reason count faults hook error exception example schema outcome_id".split()
+)
+
+
+def _quoted(value: object) -> str:
+    text = " ".join(value) if isinstance(value, list) and all(isinstance(each, str) for each in value) else str(value)
+    return f'"{text}"' if " " in text else text
+
+
+def _brief(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "outcome_id": redact(outcome.outcome_id),
+        "cause": outcome.cause.value,
+        "disposition": outcome.disposition.value,
+        "retry_class": outcome.retry_class.value,
+    }
+
+
+def _leading(_: object, __: str, line: Any) -> Any:
+    """Time, level and event first: what a reader's eye looks for in a long line."""
+    return {name: line.pop(name) for name in ("timestamp", "level", "event") if name in line} | line
+
+
+def _json(line: Any, **_: Any) -> str:
+    return msgspec.json.encode(line, enc_hook=repr).decode()
+
+
+_PROCESSORS: tuple[Any, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    _leading,
+)
+
+_RENDERERS: dict[str, Any] = {
+    "json": lambda: structlog.processors.JSONRenderer(serializer=_json),
+    "console": structlog.dev.ConsoleRenderer,
+}
+
+
+def _fallback() -> Any:
+    """A logger of our own for a process in which nobody configured any logging."""
+    return structlog.wrap_logger(
+        structlog.PrintLogger(sys.stdout),
+        processors=[*_PROCESSORS, _RENDERERS["json"]()],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
