@@ -6,11 +6,12 @@ import re
 import tomllib
 from collections import deque
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ringback_catalog import _load
 from ringback_catalog._errors import CatalogError
@@ -19,6 +20,7 @@ from ringback_catalog._model import (
     INTENDED,
     CategoryBasis,
     Cause,
+    Codes,
     Confidence,
     Entry,
     Key,
@@ -56,11 +58,13 @@ class Verdict:
 class Catalog:
     """A set of entries and the ladder over them. Immutable; :meth:`with_overrides` gives a new one.
 
-    Raises :class:`CatalogError` if two entries have the same key.
+    Raises :class:`CatalogError` if two entries have the same key, or if one lacks that the
+    ladder's last resort needs: the look-up itself never raises.
     """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._index = _Index(entries)
+        self._index.refuse_gaps()
         self._memo: dict[tuple[object, ...], Verdict] = {}
 
     @staticmethod
@@ -103,22 +107,28 @@ class Catalog:
         """A catalog with these rows changed or added; everything else answers as before.
 
         A row names its key and any fields to change. Without ``events`` it changes the answer
-        for every event; with them only for those. A row whose key the catalog lacks adds an
+        for every event; with them only for those, and over a row without, whichever comes
+        first. A row by ``scope`` is a key of its own. A row whose key the catalog lacks adds an
         entry and needs ``cause``, ``retry`` and ``summary``. Each changed entry lists the
         override among its ``sources``. Raises :class:`CatalogError` naming the file, the key
         and the remedy.
         """
-        changed = Catalog(())
+        changed = copy(self)
         changed._index = self._index.copy()
+        changed._memo = {}
         place, rows = _override_rows(overrides)
+        blocks: list[tuple[Key, dict[str, Any], str]] = []
         seen: set[Key] = set()
         for number, row in enumerate(rows, start=1):
             where = f"{place}: entry {number}"
-            key = changed._index.canonical(_load.key_of(dict(row), where))
-            if key in seen:
-                raise CatalogError(f"{where} ({key}): this key stands twice; keep one block")
-            seen.add(key)
-            changed._index.override(key, dict(row), where)
+            key = self._index.canonical(_load.key_of(dict(row), where))
+            for single in [replace(key, events=(event,)) for event in key.events] or [key]:
+                if single in seen:
+                    raise CatalogError(f"{where} ({single}): this key stands twice; keep one block")
+                seen.add(single)
+            blocks.append((key, dict(row), where))
+        for key, row, where in sorted(blocks, key=lambda block: bool(block[0].events)):
+            changed._index.override(key, row, where)
         return changed
 
 
@@ -132,7 +142,7 @@ class _Index:
         self.codes: dict[int, Entry] = {}
         self.subcodes: dict[int, Entry] = {}
         self.patterns: dict[str, Entry] = {}
-        self.ranges: dict[object, Entry] = {}
+        self.ranges: dict[Codes, Entry] = {}
         self.sip: dict[tuple[int, str | None], Entry] = {}
         self.q850: dict[int, Entry] = {}
         self.special: dict[str, Entry] = {}
@@ -155,8 +165,17 @@ class _Index:
         for entry in only_with_events:
             self.pairs.setdefault(_pair(entry.key), entry)
 
+    def refuse_gaps(self) -> None:
+        missing = [f"special {name}" for name in _load.SPECIAL if name not in self.special]
+        if _SUCCEEDED not in self.scoped:
+            missing.append("scope operation, code 200, subcode 0")
+        if missing:
+            raise CatalogError(
+                f"a catalog needs an entry for {missing[0]}; start from Catalog.default() and use with_overrides"
+            )
+
     def copy(self) -> _Index:
-        twin = _Index(())
+        twin = copy(self)
         for name, table in vars(self).items():
             setattr(twin, name, dict(table))
         return twin
@@ -235,22 +254,29 @@ class _Index:
         if code is not None:
             yield Match.CODE, self.exact.get((event, code, None))
             yield Match.CODE, self.scoped.get((scope, code, None)) or self.codes.get(code)
-            yield Match.RANGE, next((self.ranges[codes] for codes in self.ranges if code in codes), None)  # type: ignore[operator]
+            yield Match.RANGE, self._range(code)
+
+    def _range(self, code: int) -> Entry | None:
+        """The narrowest range with this code."""
+        found = [codes for codes in self.ranges if code in codes]
+        return self.ranges[min(found, key=lambda codes: codes.high - codes.low)] if found else None
 
     def _decoded(self, subcode: int) -> Entry | None:
         """Microsoft's own families first; then 560ZZZ (outbound) and 540ZZZ (inbound), ZZZ a SIP status."""
+        if not 0 <= subcode < 10**7:
+            return None
         digits = str(subcode)
-        for pattern, entry in self.patterns.items():
-            if re.fullmatch(pattern.replace("x", "[0-9]"), digits):
-                return entry
+        found = [pattern for pattern in self.patterns if re.fullmatch(pattern.replace("x", "[0-9]"), digits)]
+        if found:
+            return self.patterns[min(found, key=lambda pattern: pattern.count("x"))]
         leg, status = divmod(subcode, 1000)
         if leg not in (540, 560) or not 400 <= status < 700:
             return None
-        entry = self.sip.get((status, None))
-        if entry is None or leg == 560:
-            return entry
+        answer = self.sip.get((status, None))
+        if answer is None or leg == 560:
+            return answer
         # Microsoft's own proxy also answers on the inbound leg: the far side is not surely to blame.
-        return replace(entry, confidence=Confidence.LOW)
+        return replace(answer, confidence=Confidence.LOW)
 
     def _generic(self, code: int | None, subcode: int) -> Entry | None:
         entry = self.subcodes.get(subcode)
@@ -307,7 +333,7 @@ class _Index:
                 )
             return Verdict(replace(entry, retry=RetryClass.NEVER), found.match, "event")
         if _succeeded(name) and found.match is not Match.EXACT and entry.cause is not Cause.SUCCEEDED:
-            succeeded = self.scoped[Scope.OPERATION, 200, 0]
+            succeeded = self.scoped[_SUCCEEDED]
             return Verdict(replace(succeeded, confidence=Confidence.LOW), found.match, "event")
         return found
 
@@ -319,10 +345,12 @@ class _Index:
     def override(self, key: Key, row: dict[str, Any], where: str) -> None:
         """Change or add what one row of overrides says, and nothing else."""
         where = f"{where} ({key})"
-        _load.refuse_unknown({name: value for name, value in row.items() if name != "sources"}, where)
+        _load.refuse_unknown(row, where)
         if "sources" in row:
             raise CatalogError(f"{where}: sources cannot be overridden; the override itself becomes a source")
         changes = _load.verdict_of(row, {}, where)
+        if changes.get("retry") is RetryClass.NONE and any(_failed(event) for event in key.events):
+            raise CatalogError(f"{where}: what failed did not end as intended; write now, later, after_fix or never")
         source = Source(id="override", document="override", table=where, date="local", url=_OVERRIDE_URL)
         for table, place in self._addressed(key):
             base = table.get(place) or self._base(key, place)
@@ -344,9 +372,9 @@ class _Index:
         """What an event's key, not in the catalog by itself, rests on: the same key of any event."""
         if not key.events:
             return None
-        if key.subcode is None:
-            return self.codes.get(place[1])
-        return self.scoped.get((scope_of(place[0]), place[1], place[2])) or self.pairs.get(place[1:])
+        event, code, subcode = place
+        general = self.codes.get(code) if subcode is None else self.pairs.get((code, subcode))
+        return self.scoped.get((scope_of(event), code, subcode)) or general
 
     def _places(self, key: Key) -> list[tuple[dict[Any, Entry], Any]]:
         """The table and the position in it for each key an entry answers to."""
@@ -367,6 +395,7 @@ class _Index:
         return [by_kind[key.kind]]
 
 
+_SUCCEEDED = (Scope.OPERATION, 200, 0)
 _SAYS_NOTHING_OF_FAILURE = frozenset({Cause.ENDED, Cause.SUCCEEDED, Cause.TRANSFERRED})
 _OVERRIDE_URL = (
     "https://learn.microsoft.com/azure/communication-services/resources/troubleshooting/"
@@ -383,8 +412,7 @@ def _succeeded(name: str | None) -> bool:
 
 
 def _pair(key: Key) -> tuple[int, int]:
-    assert key.code is not None and key.subcode is not None
-    return key.code, key.subcode
+    return cast("int", key.code), cast("int", key.subcode)
 
 
 def _overridden(base: Entry | None, key: Key, changes: dict[str, Any], source: Source) -> Entry:
@@ -397,7 +425,8 @@ def _overridden(base: Entry | None, key: Key, changes: dict[str, Any], source: S
             f"{key}: {', '.join(missing)} missing; the catalog has no such key, so the row adds an entry, "
             "which needs cause, retry and summary"
         )
-    return Entry(**_NEW | {"key": key, "sources": (source,)} | changes)
+    fields: dict[str, Any] = _NEW | changes
+    return Entry(key=key, sources=(source,), **fields)
 
 
 _NEW: dict[str, Any] = {
@@ -427,6 +456,7 @@ def _override_rows(overrides: Overrides) -> tuple[str, Sequence[Mapping[str, Any
         if unknown:
             raise CatalogError(f"{place}: unknown table {unknown[0]!r}; write each row as a block [[entry]]")
         content = content.get("entry", [])
-    if not isinstance(content, Sequence) or not all(isinstance(row, Mapping) for row in content):
+    rows: Any = content
+    if not isinstance(content, Sequence) or not all(isinstance(row, Mapping) for row in rows):
         raise CatalogError(f"{place}: rows must be blocks [[entry]], each a table of key and fields")
     return place, content

@@ -7,7 +7,7 @@ import tomllib
 from difflib import get_close_matches
 from enum import StrEnum
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ringback_catalog._errors import CatalogError
 from ringback_catalog._model import (
@@ -25,7 +25,7 @@ from ringback_catalog._model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from importlib.resources.abc import Traversable
 
 E_ = TypeVar("E_", bound=StrEnum)
@@ -46,7 +46,10 @@ def package_files() -> Traversable:
 
 
 def read_toml(place: Traversable) -> dict[str, Any]:
-    return tomllib.loads(place.read_text("utf-8"))
+    try:
+        return tomllib.loads(place.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise CatalogError(f"{place.name}: is not TOML: {error}") from error
 
 
 def load_sources() -> dict[str, Source]:
@@ -70,17 +73,21 @@ def entry_files() -> Iterator[tuple[str, list[Row]]]:
     folder = package_files() / "entries"
     for place in sorted(folder.iterdir(), key=lambda place: place.name):
         if place.name.endswith(".toml"):
-            yield place.name, read_toml(place)["entry"]
+            yield place.name, read_toml(place).get("entry", [])
 
 
 def load_entries() -> tuple[Entry, ...]:
     """All entries of the package, in file and block order. Raises :class:`CatalogError`."""
+    return tuple(entry for entries in load_files().values() for entry in entries)
+
+
+def load_files() -> dict[str, tuple[Entry, ...]]:
+    """The entries of each file of the package, as they stand in it. Raises :class:`CatalogError`."""
     sources = load_sources()
-    return tuple(
-        entry_of(row, sources, f"{name}: entry {number}")
+    return {
+        name: tuple(entry_of(row, sources, f"{name}: entry {number}") for number, row in enumerate(rows, start=1))
         for name, rows in entry_files()
-        for number, row in enumerate(rows, start=1)
-    )
+    }
 
 
 def entry_of(row: Row, sources: Mapping[str, Source], place: str) -> Entry:
@@ -91,21 +98,16 @@ def entry_of(row: Row, sources: Mapping[str, Source], place: str) -> Entry:
     missing = [name for name in REQUIRED if name not in row]
     if missing:
         raise CatalogError(f"{where}: {', '.join(missing)} missing; a new entry needs {', '.join(REQUIRED)}")
+    fields = verdict_of(row, sources, where)
     try:
-        return Entry(key=key, **verdict_of(row, sources, where))
+        return Entry(key=key, **fields)
     except CatalogError as error:
-        if str(error).startswith(where):
-            raise
-        raise CatalogError(f"{place} ({error})") from None
+        raise CatalogError(f"{where}: {str(error).partition(': ')[2]}") from None
 
 
 def verdict_of(row: Row, sources: Mapping[str, Source], where: str) -> dict[str, Any]:
     """The fields of a block that are not its key, checked and converted."""
-    return {
-        name: convert(row[name], sources, f"{where}: {name}")
-        for name, convert in _CONVERT.items()
-        if name in row
-    }
+    return {name: convert(row[name], sources, f"{where}: {name}") for name, convert in _CONVERT.items() if name in row}
 
 
 def refuse_unknown(row: Row, where: str) -> None:
@@ -126,7 +128,7 @@ def key_of(row: Row, place: str) -> Key:
         subcode=subcode,
         pattern=pattern,
         sip=_integer(row.get("sip"), f"{place}: sip"),
-        phrase=row.get("phrase"),
+        phrase=_phrase(row["phrase"], f"{place}: phrase") if "phrase" in row else None,
         q850=_integer(row.get("q850"), f"{place}: q850"),
         special=row.get("special"),
     )
@@ -140,10 +142,11 @@ def key_of(row: Row, place: str) -> Key:
     ]
     if sum(kinds) != 1:
         raise CatalogError(
-            f"{place}: the key must be one of code and/or subcode, sip, q850 or special; found {key or 'none'}"
+            f"{place}: the key must be one of code and/or subcode, sip, q850 or special; found {str(key) or 'none'}"
         )
-    if key.events and key.kind not in ("pair", "code"):
-        raise CatalogError(f"{place} ({key}): events go only with code, or code and subcode")
+    for broken, rule in _IMPOSSIBLE_KEYS.items():
+        if broken(key):
+            raise CatalogError(f"{place} ({key}): {rule}")
     return key
 
 
@@ -155,14 +158,16 @@ def did_you_mean(value: object, known: Iterable[str]) -> str:
 def _integer(value: object, where: str) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
-    raise CatalogError(f"{where}: {value!r} is not a whole number")
+    raise CatalogError(f"{where}: {value!r} is not a whole number; write it without quotes, such as 486")
 
 
 def _code(value: object, place: str) -> tuple[int | None, Codes | None]:
     """A code as a number, or a range as ``"400-499"``. 0 reads as 200."""
     if isinstance(value, str):
         codes = _range(value, {}, f"{place}: code")
-        return None, codes
+        if codes.low < codes.high:
+            return None, codes
+        value = codes.low
     code = _integer(value, f"{place}: code")
     return 200 if code == 0 else code, None
 
@@ -173,14 +178,16 @@ def _subcode(value: object, place: str) -> tuple[int | None, str | None]:
         return _integer(value, f"{place}: subcode"), None
     if _PATTERN.fullmatch(value) and "x" in value:
         return None, value
-    raise CatalogError(f"{place}: subcode {value!r} is neither a number nor a pattern such as '549xxx'")
+    raise CatalogError(
+        f"{place}: subcode {value!r} is neither a number such as 560486 (no quotes) nor a pattern such as '549xxx'"
+    )
 
 
 def _events(value: object, place: str) -> tuple[str, ...]:
-    names = (value,) if isinstance(value, str) else value
-    if isinstance(names, list | tuple) and all(isinstance(name, str) and name for name in names):
+    names = _texts([value] if isinstance(value, str) else value, None, f"{place}: events")
+    if all(names):
         return tuple(name.removeprefix("Microsoft.Communication.") for name in names)
-    raise CatalogError(f"{place}: events {value!r} is not a list of event names")
+    raise CatalogError(f"{place}: events {value!r} is not a list of event names such as ['CreateCallFailed']")
 
 
 def _range(value: object, _: object, where: str) -> Codes:
@@ -194,11 +201,12 @@ def _range(value: object, _: object, where: str) -> Codes:
 
 
 def _enum(kind: type[E_]) -> Any:
-    def convert(value: object, _: object, where: str) -> E_:
+    def convert(value: Any, _: object, where: str) -> E_:
         try:
             return kind(value)
         except ValueError:
-            raise CatalogError(f"{where} {value!r}{did_you_mean(value, [each.value for each in kind])}") from None
+            known = did_you_mean(value, [each.value for each in kind])
+            raise CatalogError(f"{where} {value!r} is unknown{known}") from None
 
     return convert
 
@@ -206,19 +214,27 @@ def _enum(kind: type[E_]) -> Any:
 def _text(value: object, _: object, where: str) -> str:
     if isinstance(value, str):
         return value
-    raise CatalogError(f"{where}: {value!r} is not text")
+    raise CatalogError(f"{where}: {value!r} is not text; write it in quotes")
+
+
+def _phrase(value: object, where: str) -> str:
+    """Part of a SIP status text, in lower case as the look-up compares it."""
+    phrase = _text(value, None, where).strip().lower()
+    if phrase:
+        return phrase
+    raise CatalogError(f"{where}: {value!r} is empty; name words of the SIP message, or leave phrase out")
 
 
 def _texts(value: object, _: object, where: str) -> tuple[str, ...]:
-    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
-        return tuple(value)
-    raise CatalogError(f"{where}: {value!r} is not a list of texts")
+    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in cast("Sequence[object]", value)):
+        return tuple(cast("Sequence[str]", value))
+    raise CatalogError(f"{where}: {value!r} is not a list of texts such as ['one', 'two']")
 
 
 def _flag(value: object, _: object, where: str) -> bool:
     if isinstance(value, bool):
         return value
-    raise CatalogError(f"{where}: {value!r} is neither true nor false")
+    raise CatalogError(f"{where}: {value!r} is neither true nor false; write one of them, without quotes")
 
 
 def _sources(value: object, sources: Mapping[str, Source], where: str) -> tuple[Source, ...]:
@@ -232,6 +248,20 @@ def _sources(value: object, sources: Mapping[str, Source], where: str) -> tuple[
 def _ranges(value: object, _: object, where: str) -> tuple[Codes, ...]:
     return tuple(_range(each, _, where) for each in _texts(value, _, where))
 
+
+# What no look-up could ever reach, or would read as less than it says, and what to write instead.
+_IMPOSSIBLE_KEYS: dict[Callable[[Key], bool], str] = {
+    lambda key: bool(key.events) and key.kind not in ("pair", "code"): "events go only with code, or code and subcode",
+    lambda key: (
+        key.scope is not None and key.kind not in ("pair", "code")
+    ): "scope goes only with code, or code and subcode",
+    lambda key: bool(key.events) and key.scope is not None: "events already say the scope; keep one of the two",
+    lambda key: key.phrase is not None and key.sip is None: "phrase goes only with sip",
+    lambda key: (
+        key.codes is not None and (key.subcode is not None or key.pattern is not None)
+    ): "a range of codes takes no subcode; write one code, or leave the subcode out",
+    lambda key: key.pattern is not None and key.code is not None: "a pattern goes with any code; leave the code out",
+}
 
 # How each field of a block is read. The order is the reading order of a block.
 _CONVERT: dict[str, Any] = {

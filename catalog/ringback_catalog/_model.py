@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ringback_catalog._errors import CatalogError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 class Cause(StrEnum):
@@ -313,7 +313,7 @@ class Entry:
 
 
 # A rule that lists cases is a table: what makes a row impossible, and what to write instead.
-_IMPOSSIBLE = {
+_IMPOSSIBLE: dict[Callable[[Entry], bool], str] = {
     lambda e: (
         e.retry is RetryClass.NONE and e.cause not in INTENDED
     ): "retry 'none' means ended as intended; this cause needs now, later, after_fix or never",
@@ -326,9 +326,12 @@ _IMPOSSIBLE = {
     lambda e: (
         e.category is ResultCategory.UNEXPECTED_SERVER_ERROR and e.retry is RetryClass.NONE
     ): "a server error is no intended ending; write another retry class",
-    lambda e: not e.summary.strip() or "\n" in e.summary: "summary must be one line of text",
     lambda e: (
-        not e.advice or not all(step.strip() for step in e.advice)
-    ): "advice needs at least one step, none empty",
+        e.key.special is not None and (e.retry is RetryClass.NONE or e.category is ResultCategory.SUCCESS)
+    ): "knowing nothing never means success; write another retry class and category",
+    lambda e: bool(e.with_codes) and e.key.kind != "subcode": "with_codes goes only with a subcode alone",
+    lambda e: not e.specific and e.key.kind != "q850": "specific goes only with q850",
+    lambda e: not e.summary.strip() or "\n" in e.summary: "summary must be one line of text",
+    lambda e: not e.advice or not all(step.strip() for step in e.advice): "advice needs at least one step, none empty",
     lambda e: not e.sources: "sources must name at least one table",
 }

@@ -1,0 +1,50 @@
+# Two commands need nothing but Python 3.11 and make: `make demo` and `make test`.
+# Both make a virtual environment of their own in .venv.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || command -v python)
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: demo test check check-catalog bench wheel clean
+
+demo: $(VENV)/.demo  ## a dozen deliveries over HTTP, each with its log line and its hook
+	@$(BIN)/ringback demo $(ARGS)
+
+test: $(VENV)/.dev  ## the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev  ## lint, format, types, import rules, catalog
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy --strict tests/typing examples
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+	$(BIN)/python -m ringback_catalog check
+
+check-catalog: $(VENV)/.demo  ## the rules of the catalog's rows
+	$(BIN)/python -m ringback_catalog check
+
+bench: $(VENV)/.dev  ## ratios to a bare route, measured pair by pair
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+wheel: $(VENV)/.dev  ## sdist and wheel into dist/
+	rm -rf dist
+	$(BIN)/python -m build
+
+clean:
+	rm -rf $(VENV) dist build .coverage .hypothesis .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/.demo: pyproject.toml | $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+$(VENV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Ringback needs Python 3.11 or newer; found $$($(PYTHON) --version 2>&1). Set PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
