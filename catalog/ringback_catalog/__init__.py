@@ -1,8 +1,9 @@
 """Why Azure Communication Services calls end: the reviewed catalog and its look-up. Standard library only."""
 
-from ringback_catalog._catalog import Catalog, Overrides, Verdict
+from ringback_catalog._catalog import Catalog
 from ringback_catalog._errors import CatalogError, RingbackError
 from ringback_catalog._events import CALL_EVENTS, OPERATION_EVENTS, PREFIX, START_FAILURES, event_name, scope_of
+from ringback_catalog._ladder import Verdict
 from ringback_catalog._model import (
     INTENDED,
     CategoryBasis,
@@ -19,6 +20,7 @@ from ringback_catalog._model import (
     Scope,
     Source,
 )
+from ringback_catalog._overrides import Overrides
 
 __all__ = [
     "CALL_EVENTS",

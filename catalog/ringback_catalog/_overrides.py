@@ -1,0 +1,133 @@
+"""A user's own verdicts laid over the catalog: read, checked at start-up, and nothing else changed."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ringback_catalog import _load
+from ringback_catalog._errors import CatalogError
+from ringback_catalog._events import scope_of
+from ringback_catalog._ladder import failed
+from ringback_catalog._model import CategoryBasis, Confidence, Entry, Key, Owner, ResultCategory, RetryClass, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ringback_catalog._index import Index
+
+Overrides = str | PathLike[str] | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""A TOML file of ``[[entry]]`` blocks, or the same as ``{"entry": [...]}`` or a list of blocks."""
+
+
+def lay_over(index: Index, overrides: Overrides) -> Index:
+    """A copy of the index with the rows of the overrides changed or added."""
+    changed = index.copy()
+    place, rows = _override_rows(overrides)
+    blocks: list[tuple[Key, dict[str, Any], str]] = []
+    seen: set[Key] = set()
+    for number, row in enumerate(rows, start=1):
+        where = f"{place}: entry {number}"
+        key = index.canonical(_load.key_of(dict(row), where))
+        for single in [replace(key, events=(event,)) for event in key.events] or [key]:
+            if single in seen:
+                raise CatalogError(f"{where} ({single}): this key stands twice; keep one block")
+            seen.add(single)
+        blocks.append((key, dict(row), f"{where} ({key})"))
+    # Rows for certain events last: they stand over a row for every event, whichever comes first.
+    for key, row, where in sorted(blocks, key=lambda block: bool(block[0].events)):
+        _override(changed, key, row, where)
+    return changed
+
+
+def _override(index: Index, key: Key, row: dict[str, Any], where: str) -> None:
+    """Change or add what one row of overrides says, and nothing else."""
+    _load.refuse_unknown(row, where)
+    if "sources" in row:
+        raise CatalogError(f"{where}: sources cannot be overridden; the override itself becomes a source")
+    changes = _load.verdict_of(row, {}, where)
+    if changes.get("retry") is RetryClass.NONE and any(failed(event) for event in key.events):
+        raise CatalogError(f"{where}: what failed did not end as intended; write now, later, after_fix or never")
+    source = Source(id="override", document="override", table=where, date="local", url=_OVERRIDE_URL)
+    for table, place in _addressed(index, key):
+        base = table.get(place) or _base(index, key, place)
+        try:
+            table[place] = _overridden(base, key, changes, source)
+        except CatalogError as error:
+            raise CatalogError(f"{where}: {str(error).partition(': ')[2]}") from None
+
+
+def _addressed(index: Index, key: Key) -> Iterable[tuple[dict[Any, Entry], Any]]:
+    """Where a row's key points: itself, and without events the same key of every event too."""
+    places = index.places(key)
+    if key.kind in ("pair", "code") and not key.events and key.scope is None:
+        for exact in list(index.exact):
+            if exact[1:] == (key.code, key.subcode):
+                places.append((index.exact, exact))
+    return places
+
+
+def _base(index: Index, key: Key, place: Any) -> Entry | None:
+    """What an event's key, not in the catalog by itself, rests on: the same key of any event."""
+    if not key.events:
+        return None
+    event, code, subcode = place
+    general = index.codes.get(code) if subcode is None else index.pairs.get((code, subcode))
+    return index.scoped.get((scope_of(event), code, subcode)) or general
+
+
+def _overridden(base: Entry | None, key: Key, changes: dict[str, Any], source: Source) -> Entry:
+    if base is not None:
+        named = replace(base.key, events=key.events) if key.events else base.key
+        return replace(base, key=named, sources=(*base.sources, source), **changes)
+    missing = [name for name in ("cause", "retry", "summary") if name not in changes]
+    if missing:
+        raise CatalogError(
+            f"{key}: {', '.join(missing)} missing; the catalog has no such key, so the row adds an entry, "
+            "which needs cause, retry and summary"
+        )
+    fields: dict[str, Any] = _NEW | changes
+    return Entry(key=key, sources=(source,), **fields)
+
+
+_NEW: dict[str, Any] = {
+    "category": ResultCategory.UNKNOWN,
+    "basis": CategoryBasis.INFERRED,
+    "owner": Owner.APP,
+    "confidence": Confidence.HIGH,
+    "advice": ("Follow your own team's note on this code.",),
+}
+
+
+def _override_rows(overrides: Overrides) -> tuple[str, Sequence[Mapping[str, Any]]]:
+    """The name that leads messages, and the blocks."""
+    if isinstance(overrides, str | PathLike):
+        path = Path(overrides)
+        place = str(path)
+        try:
+            content: Mapping[str, Any] | Sequence[Mapping[str, Any]] = tomllib.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise CatalogError(f"{place}: cannot be read ({error.strerror}); name an existing TOML file") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise CatalogError(f"{place}: is not TOML: {error}") from error
+    else:
+        place, content = "overrides", overrides
+    if isinstance(content, Mapping):
+        unknown = [name for name in content if name != "entry"]
+        if unknown:
+            raise CatalogError(f"{place}: unknown table {unknown[0]!r}; write each row as a block [[entry]]")
+        content = content.get("entry", [])
+    rows: Any = content
+    if not isinstance(content, Sequence) or not all(isinstance(row, Mapping) for row in rows):
+        raise CatalogError(f"{place}: rows must be blocks [[entry]], each a table of key and fields")
+    return place, content
+
+
+_OVERRIDE_URL = (
+    "https://learn.microsoft.com/azure/communication-services/resources/troubleshooting/"
+    "voice-video-calling/troubleshooting-codes"
+)
