@@ -7,7 +7,6 @@ import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from starlette.background import BackgroundTasks
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -16,7 +15,7 @@ from ringback import logs
 from ringback.asgi import replayed
 from ringback.dispatch import SETTLE, Dispatcher
 from ringback.events import MAX_BODY, MAX_EVENTS
-from ringback.exceptions import DeliveryTooLarge, MalformedDelivery, RegistrationError
+from ringback.exceptions import ConfigurationError, DeliveryTooLarge, RegistrationError
 from ringback.intake import Intake, Reply, refusal
 from ringback.router import HandlerRouter, handler_name
 from ringback_catalog import Catalog
@@ -24,7 +23,7 @@ from ringback_catalog import Catalog
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ringback.outcome import Outcome
+    from starlette.types import Receive, Scope, Send
 
 E = TypeVar("E", bound="Callable[..., Any]")
 
@@ -40,6 +39,10 @@ class OutcomeRouter(HandlerRouter):
     settle: float = SETTLE
     _dispatcher: Dispatcher | None = field(default=None, init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        if self.settle < 0:
+            raise ConfigurationError(f"settle {self.settle!r} is negative; give seconds, 0 for none")
+
     @overload
     def callback(self, endpoint: E) -> E: ...
     @overload
@@ -48,7 +51,7 @@ class OutcomeRouter(HandlerRouter):
     ) -> Callable[[E], E]: ...
     def callback(
         self,
-        endpoint: E | None = None,
+        endpoint: Callable[..., Any] | None = None,
         *,
         catalog: Catalog | None = None,
         max_body: int = MAX_BODY,
@@ -62,8 +65,11 @@ class OutcomeRouter(HandlerRouter):
         """
         if endpoint is None:
             return functools.partial(self.callback, catalog=catalog, max_body=max_body, max_events=max_events)
-        if isinstance(endpoint, functools.partial) or not callable(endpoint):
+        is_function = callable(endpoint) and inspect.isroutine(endpoint)
+        if not is_function or isinstance(endpoint, functools.partial):
             raise RegistrationError(f"callback {endpoint!r} is no endpoint; decorate the function itself")
+        if inspect.isgeneratorfunction(endpoint) or inspect.isasyncgenfunction(endpoint):
+            raise RegistrationError(f"callback {handler_name(endpoint)} yields; decorate a function that returns")
         return _wrapped(endpoint, Intake(catalog or Catalog.default(), max_body, max_events), self.dispatcher)
 
     @property
@@ -78,21 +84,27 @@ class OutcomeRouter(HandlerRouter):
         await self.dispatcher.drain(timeout)
 
 
+_ADDED = "ringback_request"
+
+
 def _wrapped(endpoint: Callable[..., Any], intake: Intake, dispatcher: Dispatcher) -> Callable[..., Any]:
-    signature, added = _signature(endpoint)
     is_async = inspect.iscoroutinefunction(endpoint)
 
     @functools.wraps(endpoint)
     async def callback(*args: Any, **kwargs: Any) -> Any:
-        bound = signature.bind(*args, **kwargs)
-        name = next((name for name, value in bound.arguments.items() if isinstance(value, Request)), None)
-        if name is None:
+        given = (*args, *kwargs.values())
+        kwargs.pop(_ADDED, None)
+        original: Request | None = next(filter(_is_request, given), None)
+        if original is None:
             raise RegistrationError(
                 f"callback {handler_name(endpoint)} was called without a starlette Request; "
                 "give it a parameter request: Request"
             )
-        original: Request = bound.arguments[name]
-        body = await _body(original, intake.max_body)
+        try:
+            body = await _body(original, intake.max_body)
+        except ClientDisconnect:
+            logs.sender_disconnected()
+            return Response(status_code=400)
         received = body if isinstance(body, Reply) else intake.receive(original.headers, body)
         if isinstance(received, Reply):
             logs.answered(received)
@@ -100,73 +112,85 @@ def _wrapped(endpoint: Callable[..., Any], intake: Intake, dispatcher: Dispatche
         assert isinstance(body, bytes)
         request = type(original)(original.scope, replayed(body, original.receive))
         request.state.call_outcomes = received.outcomes
-        if added:
-            del bound.arguments[name]
-        else:
-            bound.arguments[name] = request
+        call = functools.partial(
+            endpoint,
+            *(request if each is original else each for each in args),
+            **{name: request if each is original else each for name, each in kwargs.items()},
+        )
+        submit = functools.partial(dispatcher.submit, received.outcomes)
         answered: Any = None
         with logs.bound_ids(received.delivery.events):
             logs.received(received)
             try:
-                call = functools.partial(endpoint, *bound.args, **bound.kwargs)
                 answered = await call() if is_async else await run_in_threadpool(call)
             finally:
                 # A response takes the hooks along, to follow once it is sent; nothing else can.
-                if isinstance(answered, Response):
-                    answered.background = _followed(answered, dispatcher, received.outcomes)
-                else:
-                    dispatcher.submit(received.outcomes)
-        return answered
+                if not isinstance(answered, Response):
+                    submit()
+        return _Followed(answered, submit) if isinstance(answered, Response) else answered
 
-    callback.__signature__ = signature  # type: ignore[attr-defined]
+    callback.__signature__ = _signature(endpoint)  # type: ignore[attr-defined]
     return callback
 
 
-def _signature(endpoint: Callable[..., Any]) -> tuple[inspect.Signature, bool]:
-    """The endpoint's signature, with a parameter for the request if it has none, and whether that was added.
+def _is_request(argument: object) -> bool:
+    return isinstance(argument, Request)
+
+
+def _signature(endpoint: Callable[..., Any]) -> inspect.Signature:
+    """The endpoint's signature, with a parameter for the request if it has none.
 
     FastAPI fills parameters by their annotation, so an endpoint need not ask for the request itself.
     """
-    signature = inspect.signature(endpoint)
+    try:
+        # Resolved in the endpoint's module: older FastAPI would look the names up in the wrapper's, which is ours.
+        signature = inspect.signature(endpoint, eval_str=True)
+    except Exception:
+        # Names that only a type checker sees, or that are defined further down.
+        signature = inspect.signature(endpoint)
     parameters = list(signature.parameters.values())
-    if any(each.name == "request" or _names_request(each.annotation) for each in parameters):
-        return signature, False
-    own = inspect.Parameter("ringback_request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
+    if any(_takes_request(each) for each in parameters):
+        return signature
+    own = inspect.Parameter(_ADDED, inspect.Parameter.KEYWORD_ONLY, annotation=Request)
     last = len(parameters)
     if parameters and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD:
         last -= 1
-    return signature.replace(parameters=[*parameters[:last], own, *parameters[last:]]), True
+    return signature.replace(parameters=[*parameters[:last], own, *parameters[last:]])
 
 
-def _names_request(annotation: object) -> bool:
-    # Annotations may be text that only their own module can resolve.
+def _takes_request(parameter: inspect.Parameter) -> bool:
+    # FastAPI fills one parameter with the request: ours must not take it from the endpoint's own.
+    annotation = getattr(parameter.annotation, "__origin__", parameter.annotation)
     if isinstance(annotation, str):
         return annotation.rpartition(".")[2] == "Request"
     return isinstance(annotation, type) and issubclass(annotation, Request)
 
 
 async def _body(request: Request, limit: int) -> bytes | Reply:
-    """The request's body, also if the framework has read it before; a reply if there is none to go on with."""
+    """The request's body, also if the framework has read it before; a reply if it is too large."""
     chunks: list[bytes] = []
     size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                return refusal(DeliveryTooLarge(f"the body has more than {limit} bytes; no more are accepted"))
-            chunks.append(chunk)
-    except ClientDisconnect:
-        return refusal(MalformedDelivery("the sender disconnected before the body was complete"))
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            return refusal(DeliveryTooLarge(f"the body has more than {limit} bytes; at most {limit} are accepted"))
+        chunks.append(chunk)
     return b"".join(chunks)
 
 
-def _followed(response: Response, dispatcher: Dispatcher, outcomes: tuple[Outcome, ...]) -> BackgroundTasks:
-    async def submit() -> None:
-        dispatcher.submit(outcomes)
+class _Followed(Response):
+    """A response after which something happens, also if it could not be sent."""
 
-    tasks = BackgroundTasks()
-    tasks.add_task(submit)
-    if response.background is not None:
-        # After ours: a background task of the app that raises must not cost a hook.
-        tasks.add_task(response.background)
-    return tasks
+    __slots__ = ("_response", "_then")
+
+    def __init__(self, response: Response, then: Callable[[], None]) -> None:
+        # One state for both: the headers and background tasks that a framework adds here belong to the response.
+        self.__dict__ = response.__dict__
+        self._response = response
+        self._then = then
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._response(scope, receive, send)
+        finally:
+            self._then()

@@ -1,0 +1,297 @@
+"""A real uvicorn on a loopback socket: whatever is thrown at it, it answers and stays alive."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import random
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.requests import Request
+
+PATH = "/api/callbacks/1"
+MAX_BODY = 20_000
+SEED = 20260102
+
+
+def delivery(leg: str) -> bytes:
+    """What Call Automation sends when the person called was on another call."""
+    event = {
+        "id": "1f0e5c1a-0000-4000-8000-000000000003",
+        "source": f"calling/callConnections/{leg}",
+        "type": "Microsoft.Communication.CallDisconnected",
+        "data": {
+            "version": "2025-06-15",
+            "operationContext": "context-1",
+            "resultInformation": {
+                "code": 486,
+                "subCode": 560486,
+                "message": "Busy Here. DiagCode: 486#560486.@",
+                "sipDetails": {"code": 486, "message": "Busy Here"},
+            },
+            "callConnectionId": leg,
+            "serverCallId": "server-1",
+            "correlationId": f"call of {leg}",
+        },
+        "time": "2026-01-02T03:04:05.0629553+00:00",
+        "specversion": "1.0",
+        "datacontenttype": "application/json",
+    }
+    return json.dumps([event]).encode()
+
+
+class Running:
+    """A server in a thread, and what its hook was called with."""
+
+    def __init__(self) -> None:
+        self.ended: list[str | None] = []
+        router = OutcomeRouter()
+
+        @router.on_retryable
+        async def note(outcome: Outcome) -> None:
+            self.ended.append(outcome.call_connection_id)
+
+        @router.on_terminal
+        @router.on(scope="operation")
+        def ignore(outcome: Outcome) -> None: ...
+
+        async def callbacks(request: Request) -> Response:
+            body = await request.body()
+            return JSONResponse({"outcomes": len(request.state.call_outcomes), "bytes": len(body)})
+
+        middleware = Middleware(
+            CallOutcomeMiddleware, router=router, path="/api/callbacks/{id}", settle=0, max_body=MAX_BODY
+        )
+        app = Starlette(routes=[Route("/api/callbacks/{id}", callbacks, methods=["POST"])], middleware=[middleware])
+        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
+        # With its protocol named, asyncio switches Nagle's algorithm off; else each answer waits 40 ms.
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.listen()
+        self.port: int = self._socket.getsockname()[1]
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
+
+    def __enter__(self) -> Running:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    with Running() as server:
+        yield server
+
+
+def ask(
+    connection: http.client.HTTPConnection, body: Any, method: str = "POST", path: str = PATH, **headers: str
+) -> tuple[int, bytes]:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, body, named, encode_chunked=headers.get("transfer_encoding") == "chunked")
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def answered(outcomes: int, size: int) -> tuple[int, bytes]:
+    return 200, b'{"outcomes":%d,"bytes":%d}' % (outcomes, size)
+
+
+def until(condition: Any) -> bool:
+    """Give the server's thread a moment."""
+    for _ in range(500):
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    return [record.__dict__["ringback"] for record in caplog.records if record.name == "ringback"]
+
+
+def complaints(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Exceptions in any log, and all that the server and the loop find worth a warning."""
+    return [
+        each for each in caplog.records if each.exc_info or (each.name != "ringback" and each.levelno > logging.INFO)
+    ]
+
+
+def malformed(chance: random.Random) -> bytes:
+    """A valid body broken in some way, or bytes that never were one."""
+    body = bytearray(delivery(f"1f0e5c1a-0000-4000-8000-{chance.randrange(10**12):012}"))
+    way = chance.randrange(6)
+    if way == 0:
+        return bytes(body[: chance.randrange(len(body))])
+    if way == 1:
+        for _ in range(chance.randrange(1, 8)):
+            body[chance.randrange(len(body))] = chance.randrange(256)
+        return bytes(body)
+    if way == 2:
+        start = chance.randrange(len(body))
+        del body[start : start + chance.randrange(1, 40)]
+        return bytes(body)
+    if way == 3:
+        return chance.randbytes(chance.randrange(200))
+    if way == 4:
+        return json.dumps(wrong_types(json.loads(body), chance)).encode()
+    return chance.choice(ODDITIES)
+
+
+ODDITIES = (
+    b"",
+    b"\xef\xbb\xbf[]",
+    b"null",
+    b"NaN",
+    b"[NaN]",
+    b"[1e999]",
+    b"[" * 5000,
+    b'[{"type":' * 500,
+    b'{"type":"' + b"x" * 5000 + b'"}',
+    b'[{"type":"\\ud800"}]',
+    b'[{"type":"Microsoft.Communication.CallDisconnected","data":[]}]',
+    b'[{"type":"Microsoft.Communication.CallDisconnected","data":{"resultInformation":{"code":1e400}}}]',
+    b'[{"type":"Microsoft.Communication.CallDisconnected","data":{"resultInformation":{"code":%s}}}]' % (b"9" * 5000),
+    b'[{"type":"Microsoft.EventGrid.SubscriptionValidationEvent","data":{"validationCode":"\xff"}}]',
+    b"x" * (MAX_BODY + 1),
+)
+
+
+def wrong_types(value: Any, chance: random.Random) -> Any:
+    """The value with some of its parts replaced by what nobody expects there."""
+    if chance.random() < 0.1:
+        return chance.choice([None, True, -1, 1.5, 10**30, "", "+1 555 0100", [], {}, [[]], {"code": {}}])
+    if isinstance(value, dict):
+        return {name: wrong_types(each, chance) for name, each in value.items()}
+    if isinstance(value, list):
+        return [wrong_types(each, chance) for each in value]
+    return value
+
+
+def test_two_thousand_malformed_bodies_do_no_harm(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    """No 5xx, no exception in any log; afterwards a delivery is answered and its hook runs once."""
+    caplog.set_level(logging.INFO)
+    chance = random.Random(SEED)
+    connection = running.connect()
+    statuses = {ask(connection, malformed(chance))[0] for _ in range(2000)}
+    assert statuses == {200, 400, 413}
+    valid = delivery("the last")
+    assert ask(connection, valid) == answered(1, len(valid))
+    assert until(lambda: "the last" in running.ended)
+    connection.close()
+    assert running.ended.count("the last") == 1
+    assert complaints(caplog) == []
+    assert {line["event"] for line in lines(caplog)} <= {
+        "call.outcome",
+        "call.outcome_duplicate",
+        "delivery.elements_rejected",
+        "delivery.rejected",
+        "handshake.answered",
+    }
+
+
+def test_a_chunked_upload_reaches_the_route_whole(running: Running) -> None:
+    """Chunks are the sender's business."""
+    body = delivery("chunked")
+    connection = running.connect()
+    parts = (body[start : start + 50] for start in range(0, len(body), 50))
+    assert ask(connection, parts, transfer_encoding="chunked") == answered(1, len(body))
+    connection.close()
+    assert until(lambda: running.ended == ["chunked"])
+
+
+def refused(detail: str, status: int = 413, title: str = "Delivery too large") -> tuple[int, bytes]:
+    problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return status, json.dumps(problem, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["announced", "chunked"])
+def test_a_client_may_go_on_after_a_body_that_is_too_large(running: Running, chunked: bool) -> None:
+    """It gets its 413; the next request is answered as if nothing had been."""
+    connection = running.connect()
+    large = b" " * (MAX_BODY + 5000)
+    upload: dict[str, Any] = {"body": iter([large]), "transfer_encoding": "chunked"} if chunked else {"body": large}
+    first = ask(connection, **upload)
+    assert first == refused(f"the body has more than {MAX_BODY} bytes; at most {MAX_BODY} are accepted")
+    body = delivery("after")
+    assert ask(connection, body) == answered(1, len(body))
+    connection.close()
+    assert until(lambda: running.ended == ["after"])
+
+
+def test_a_client_that_leaves_inside_its_body_is_only_logged(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line, no exception; the server goes on."""
+    caplog.set_level(logging.INFO)
+    with socket.create_connection(("127.0.0.1", running.port)) as client:
+        client.sendall(b"POST /api/callbacks/1 HTTP/1.1\r\nHost: app\r\nContent-Length: 500\r\n\r\n[{")
+    assert until(lambda: lines(caplog))
+    reason = "the sender disconnected before the body was complete"
+    assert lines(caplog) == [{"event": "delivery.interrupted", "reason": reason}]
+    connection = running.connect()
+    body = delivery("after")
+    assert ask(connection, body) == answered(1, len(body))
+    connection.close()
+    assert complaints(caplog) == []
+
+
+def test_event_grid_can_validate_its_subscription(running: Running) -> None:
+    """The Event Grid schema: a POST that wants its code back."""
+    event = {
+        "id": "1f0e5c1a-0000-4000-8000-000000000004",
+        "topic": "/subscriptions/1f0e5c1a-0000-4000-8000-000000000005",
+        "subject": "",
+        "data": {"validationCode": "1f0e5c1a-0000-4000-8000-000000000006", "validationUrl": "https://example.org/v"},
+        "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "eventTime": "2026-01-02T03:04:05.1981776Z",
+        "metadataVersion": "1",
+        "dataVersion": "1",
+    }
+    connection = running.connect()
+    answer = ask(
+        connection,
+        json.dumps([event]),
+        content_type="application/json; charset=utf-8",
+        aeg_event_type="SubscriptionValidation",
+        aeg_subscription_name="CALLS",
+    )
+    connection.close()
+    assert answer == (200, b'{"validationResponse":"1f0e5c1a-0000-4000-8000-000000000006"}')
+
+
+def test_event_grid_can_ask_for_consent(running: Running) -> None:
+    """The CloudEvents schema: OPTIONS that wants its origin allowed."""
+    connection = running.connect()
+    connection.request("OPTIONS", PATH, headers={"WebHook-Request-Origin": "eventgrid.azure.net"})
+    answer = connection.getresponse()
+    headers = {name.lower(): value for name, value in answer.getheaders()}
+    assert (answer.status, answer.read()) == (200, b"")
+    connection.close()
+    assert {name: headers[name] for name in ("allow", "webhook-allowed-origin", "webhook-allowed-rate")} == {
+        "allow": "OPTIONS, POST",
+        "webhook-allowed-origin": "eventgrid.azure.net",
+        "webhook-allowed-rate": "*",
+    }

@@ -1,0 +1,203 @@
+"""What a user's type checker makes of the public API. Never run: mypy and pyright read it, both strict."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, assert_type
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, Response
+
+from ringback import (
+    CallOutcomeMiddleware,
+    Catalog,
+    CategoryBasis,
+    Cause,
+    Confidence,
+    Delivery,
+    DeliveryError,
+    Diagnostic,
+    Disposition,
+    Event,
+    Fault,
+    Match,
+    Outcome,
+    OutcomeRouter,
+    Owner,
+    Result,
+    ResultCategory,
+    RetryClass,
+    Scope,
+    classify,
+    classify_event,
+    parse_delivery,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
+router = OutcomeRouter()
+patient = OutcomeRouter(settle=2.5)
+router.include(patient)
+
+
+# A decorated handler stays what it was: the decorators return the very function.
+
+
+@router.on_retryable
+async def call_again(outcome: Outcome) -> None: ...
+
+
+@router.on_terminal
+def close(outcome: Outcome) -> None: ...
+
+
+@router.on(category=ResultCategory.UNEXPECTED_SERVER_ERROR)
+@router.on(cause="busy")
+@router.on(event="CreateCallFailed", code=range(400, 500), when=lambda outcome: outcome.sip is not None)
+@router.on(cause=[Cause.BUSY, "no_answer"], retry_class={RetryClass.LATER}, owner=Owner.CALLEE, scope="operation")
+async def page_someone(outcome: Outcome) -> None: ...
+
+
+@router.on_unrecognized
+async def tell_us(outcome: Outcome) -> int:
+    return 1
+
+
+@router.on_error
+def complain(outcome: Outcome, error: Exception) -> None: ...
+
+
+async def directly(outcome: Outcome) -> None:
+    await call_again(outcome)
+    await page_someone(outcome)
+    assert_type(await tell_us(outcome), int)
+    close(outcome)
+    complain(outcome, ValueError())
+
+
+plain_handler: Callable[[Outcome], None] = close
+async_handler: Callable[[Outcome], Awaitable[None]] = call_again
+
+
+# So does a decorated endpoint, with parentheses or without, async or not.
+
+
+@router.callback
+async def bare(request: Request) -> Response:
+    outcomes: tuple[Outcome, ...] = request.state.call_outcomes
+    return JSONResponse([outcome.to_dict() for outcome in outcomes])
+
+
+@router.callback()
+async def called(request: Request) -> JSONResponse:
+    return JSONResponse([])
+
+
+@router.callback(catalog=Catalog.default(), max_body=1000, max_events=10)
+def sync(request: Request, verbose: bool = False) -> dict[str, int]:
+    return {}
+
+
+@router.callback
+def sync_bare(events: list[dict[str, object]]) -> list[str]:
+    return []
+
+
+async def endpoints(request: Request) -> None:
+    assert_type(await bare(request), Response)
+    assert_type(await called(request), JSONResponse)
+    assert_type(sync(request, verbose=True), dict[str, int])
+    assert_type(sync_bare([]), list[str])
+    assert_type(await router.drain(), None)
+    await router.drain(timeout=5)
+
+
+# The middleware goes where Starlette takes one.
+
+app = Starlette(middleware=[Middleware(CallOutcomeMiddleware, router=router, path="/api/callbacks")])
+app.add_middleware(CallOutcomeMiddleware, router=router, path="/api/callbacks/{context_id}")
+app.add_middleware(
+    CallOutcomeMiddleware,
+    router=router,
+    path=["/a", "/b/{id}"],
+    catalog=Catalog.default(),
+    settle=0.5,
+    drain=10,
+    max_body=1000,
+    max_events=10,
+)
+wrapped = CallOutcomeMiddleware(app, router=router, path=("/a",))
+
+
+# An outcome, without HTTP and without a loop.
+
+outcome = classify("AnswerFailed", 487, 10004)
+assert_type(outcome, Outcome)
+classify(None, 500, 560503, sip=486, q850=17)
+classify(None, 603, 560603, sip=(603, "Network Blocked"), q850=Diagnostic(21, None))
+classify("CallDisconnected", None, None, catalog=Catalog.default())
+
+assert_type(outcome.outcome_id, str)
+assert_type(outcome.event, Event)
+assert_type(outcome.sibling, Event | None)
+assert_type(outcome.event_id, str | None)
+assert_type(outcome.event_type, str)
+assert_type(outcome.event_name, str)
+assert_type(outcome.scope, Scope)
+assert_type(outcome.result, Result | None)
+assert_type(outcome.code, int | None)
+assert_type(outcome.subcode, int | None)
+assert_type(outcome.message, str | None)
+assert_type(outcome.sip, Diagnostic | None)
+assert_type(outcome.q850, Diagnostic | None)
+assert_type(outcome.category, ResultCategory)
+assert_type(outcome.category_basis, CategoryBasis)
+assert_type(outcome.cause, Cause)
+assert_type(outcome.disposition, Disposition)
+assert_type(outcome.retryable, bool)
+assert_type(outcome.retry_class, RetryClass)
+assert_type(outcome.owner, Owner)
+assert_type(outcome.confidence, Confidence)
+assert_type(outcome.match, Match)
+assert_type(outcome.refined_by, str | None)
+assert_type(outcome.recognized, bool)
+assert_type(outcome.summary, str)
+assert_type(outcome.advice, tuple[str, ...])
+assert_type(outcome.documentation, str)
+assert_type(outcome.sources, tuple[str, ...])
+assert_type(outcome.call_connection_id, str | None)
+assert_type(outcome.server_call_id, str | None)
+assert_type(outcome.correlation_id, str | None)
+assert_type(outcome.operation_context, str | None)
+assert_type(outcome.occurred_at, datetime | None)
+
+
+# The catalog, with overrides of the user's own.
+
+catalog = Catalog.default().with_overrides("my.toml")
+assert_type(catalog, Catalog)
+assert_type(catalog.with_overrides({"entry": [{"code": 486, "subcode": 560486, "owner": "app"}]}), Catalog)
+
+
+# A delivery.
+
+
+def read(body: bytes, headers: dict[str, str]) -> Delivery | tuple[Fault, ...]:
+    try:
+        delivery = parse_delivery(body, headers, max_body=1000, max_events=10)
+    except DeliveryError as error:
+        assert_type(error.status, int)
+        return error.faults
+    assert_type(delivery.events, tuple[Event, ...])
+    assert_type(delivery.faults, tuple[Fault, ...])
+    for event in delivery.events:
+        assert_type(event.name, str)
+        assert_type(event.raw, bytes)
+        assert_type(classify_event(event, catalog), Outcome | None)
+    parse_delivery(body, [(b"content-type", b"application/json")])
+    parse_delivery(body.decode())
+    return delivery
