@@ -65,37 +65,50 @@ class Dispatcher:
 
     def submit(self, outcomes: Iterable[Outcome]) -> None:
         """Take outcomes in the order of their events; returns at once. Needs a running loop."""
+        opened: list[str] = []
         for outcome in outcomes:
             ends_call = outcome.scope is Scope.CALL
-            if not ends_call and not any(each.criteria for each in self._router.registrations):
+            if not ends_call and not any(each.hears_of(outcome) for each in self._router.registrations):
                 continue
             offer = self._latch.offer(outcome)
             if offer is Offer.DUPLICATE:
                 self._observer.outcome_duplicate(outcome)
             elif offer is Offer.OPENED:
                 if ends_call and self._settle > 0:
-                    self._start(self._settling, self._after_settling(outcome.outcome_id))
+                    opened.append(outcome.outcome_id)
                 else:
                     self._act(outcome.outcome_id)
+        if opened:
+            self._start(self._settling, self._after_settling(opened))
 
     async def drain(self, timeout: float) -> None:
-        """Stop waiting for siblings, call every handler that is due, give them ``timeout`` seconds."""
+        """Stop waiting for siblings, call every handler that is due, give them ``timeout`` seconds.
+
+        What is submitted meanwhile is called too. Handlers that are late are cancelled and reported.
+        """
         loop = asyncio.get_running_loop()
+        end = loop.time() + timeout
+        late: set[asyncio.Task[None]] = set()
+        while not late and (calling := self._due(loop)):
+            _, late = await asyncio.wait(calling, timeout=max(0.0, end - loop.time()))
+        for task in late:
+            task.cancel()
+        if late:
+            self._observer.hooks_abandoned(len(late), timeout)
+
+    def _due(self, loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[None]]:
+        """The tasks that call handlers, once nothing settles any more. Those of another loop cannot be awaited."""
         for waiting in self._settling:
-            waiting.cancel()
+            if waiting.get_loop() is loop:
+                waiting.cancel()
         for outcome_id in self._latch.settling():
             self._act(outcome_id)
-        calling = {task for task in self._calling if task.get_loop() is loop}
-        if calling:
-            _, late = await asyncio.wait(calling, timeout=timeout)
-            for task in late:
-                task.cancel()
-            if late:
-                self._observer.hooks_abandoned(len(late), timeout)
+        return {task for task in self._calling if task.get_loop() is loop}
 
-    async def _after_settling(self, outcome_id: str) -> None:
+    async def _after_settling(self, outcome_ids: list[str]) -> None:
         await self._sleep(self._settle)
-        self._act(outcome_id)
+        for outcome_id in outcome_ids:
+            self._act(outcome_id)
 
     def _act(self, outcome_id: str) -> None:
         outcome = self._latch.take(outcome_id)
@@ -113,11 +126,12 @@ class Dispatcher:
             handled = False
             called: list[object] = []
             for registration in list(self._router.registrations):
-                if registration.handler in called or not await self._concerns(registration, outcome):
+                if not await self._concerns(registration, outcome):
                     continue
-                called.append(registration.handler)
                 handled = handled or registration.concern != "on_unrecognized"
-                await self._call(registration, outcome)
+                if registration.handler not in called:
+                    called.append(registration.handler)
+                    await self._call(registration, outcome)
             if outcome.retryable and outcome.scope is Scope.CALL and not handled and not self._told_unhandled:
                 self._told_unhandled = True
                 self._observer.outcome_unhandled(outcome)
@@ -150,6 +164,14 @@ async def _call(handler: Callable[..., Any], *arguments: object) -> None:
     if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__):
         await handler(*arguments)
         return
-    returned = await asyncio.to_thread(handler, *arguments)
+    returned = await asyncio.to_thread(_returned, handler, *arguments)
     if inspect.isawaitable(returned):
         await returned
+
+
+def _returned(handler: Callable[..., Any], *arguments: object) -> Any:
+    try:
+        return handler(*arguments)
+    except StopIteration as error:
+        # No future can carry it out of the thread (python/cpython#112182): who awaits would wait for ever.
+        raise RuntimeError("the handler raised StopIteration") from error

@@ -7,8 +7,10 @@ go on. Keys are read whatever their case; unknown types and attributes are kept 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from msgspec import DecodeError, Meta, Raw, Struct, ValidationError
 from msgspec.json import Decoder
@@ -18,7 +20,7 @@ from ringback.exceptions import DeliveryTooLarge, MalformedDelivery, Unsupported
 from ringback_catalog import event_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     Headers = Mapping[str, str] | Iterable[tuple[bytes, bytes]] | Iterable[tuple[str, str]]
     """HTTP headers as a mapping, or as pairs of text or bytes. Names in any case."""
@@ -34,7 +36,7 @@ Number = Annotated[int, Meta(ge=-_BIGGEST, le=_BIGGEST)]
 """A code, subcode, SIP status or Q.850 cause. Anything larger is none of these and reads as absent."""
 
 
-class Diagnostic(Struct, frozen=True, gc=False):
+class Diagnostic(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """What a carrier or Session Border Controller reported: a SIP status or a Q.850 cause."""
 
     code: Number | None = None
@@ -144,9 +146,10 @@ def parse_delivery(
 ) -> Delivery:
     """The events in a request body.
 
-    Raises :class:`MalformedDelivery` if the body is not JSON or holds no event at all,
+    Raises :class:`MalformedDelivery` if the body is not JSON or has elements and none is an event,
     :class:`DeliveryTooLarge` above the limits, :class:`UnsupportedEncoding` if ``headers`` say
     that it is compressed. All are :class:`~ringback.exceptions.DeliveryError` with a ``status``.
+    An empty array is a delivery without events.
     """
     refuse_encoded(headers)
     content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
@@ -167,7 +170,8 @@ def parse_delivery(
 
 def refuse_encoded(headers: Headers) -> None:
     """Raise :class:`UnsupportedEncoding` if the headers name a content encoding."""
-    for name, value in headers.items() if hasattr(headers, "items") else headers:
+    pairs = cast("Iterable[tuple[str, str]]", headers.items() if isinstance(headers, Mapping) else headers)
+    for name, value in pairs:
         if _text(name).lower() == "content-encoding" and _text(value).strip().lower() not in ("", "identity"):
             raise UnsupportedEncoding(f"content-encoding {_text(value)[:40]!r} is not accepted; send plain JSON")
 
@@ -188,6 +192,8 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
     for index, event in enumerate(events):
         force_setattr(event, "_origin", _Origin(content, index))
         data = event.data
+        if not event.type.strip():
+            return _parse_each(content, max_events)
         if (
             data.result_information is None
             or data.operation_context is None
@@ -196,6 +202,9 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
             or data.server_call_id is None
             or event.id is None
             or event.time is None
+            or event.source is None
+            or event.subject is None
+            or data.version is None
         ):
             absent.update(key for key, value in _wanted(event) if value is None)
     if absent and _spelled_otherwise(content, absent):
@@ -206,7 +215,12 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
 def _wanted(event: Event) -> Iterable[tuple[str, object]]:
     data = event.data
     yield "id", event.id
-    yield "time", event.time
+    yield "subject", event.subject
+    yield "version", data.version
+    if event.source is None:
+        yield from (("source", None), ("topic", None))
+    if event.time is None:
+        yield from (("time", None), ("eventTime", None))
     yield "callConnectionId", data.call_connection_id
     yield "correlationId", data.correlation_id
     yield "operationContext", data.operation_context
@@ -218,14 +232,17 @@ def _wanted(event: Event) -> Iterable[tuple[str, object]]:
 def _spelled_otherwise(content: bytes, keys: Iterable[str]) -> bool:
     """Whether a key that some event lacks stands in the body in another case, or under its old name."""
     lowered = content.lower()
-    return any(
+    return _ESCAPED_LETTER.search(lowered) is not None or any(
         lowered.count(b'"%s"' % key.lower().encode()) > (0 if key in _OLD else content.count(b'"%s"' % key.encode()))
         for key in keys
     )
 
 
-# Keys of a result that the fast decoding does not read: the 2022 previews', and Event Grid's CallEnded.
-_OLD = frozenset({"resultInfo", "reason"})
+# Keys that the fast decoding does not read: the 2022 previews' and Event Grid's.
+_OLD = frozenset({"resultInfo", "reason", "topic", "eventTime"})
+
+# JSON allows escapes in keys. The service escapes "+" (\u002B) in values; nobody escapes letters.
+_ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
 
 
 def _parse_each(content: bytes, max_events: int) -> Delivery:
@@ -246,15 +263,15 @@ def _parse_each(content: bytes, max_events: int) -> Delivery:
 def _tolerant(element: bytes, index: int, origin: _Origin) -> Event | Fault:
     """One element read key by key, whatever their case; anything but an event is a fault."""
     try:
-        content = _decode_any(element)
+        content: Any = _decode_any(element)
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Fault(index, f"not JSON: {_why(error)}")
     if not isinstance(content, dict):
         return Fault(index, f"a JSON {_kind(content)}, not an object; send a CloudEvent")
-    keys = _folded(content)
-    if "data" not in keys and isinstance(keys.get("publiceventtype"), str):
+    keys = _folded(cast("object", content))
+    if not keys.keys() & {"type", "eventtype", "data"} and isinstance(keys.get("publiceventtype"), str):
         # Some relays forward an event's data alone; it names its own type.
-        keys = {"type": keys["publiceventtype"], "data": content}
+        keys = dict[str, Any](type=keys["publiceventtype"], data=content)
     event_type = keys.get("type") if isinstance(keys.get("type"), str) else keys.get("eventtype")
     if not isinstance(event_type, str) or not event_type.strip():
         return Fault(index, "no type (CloudEvents) and no eventType (Event Grid); send one of the two schemas")
@@ -297,9 +314,9 @@ def _result(value: object) -> Result | None:
 
 
 def _diagnostic(value: object) -> Diagnostic | None:
-    keys = _folded(value)
-    if not keys:
+    if not isinstance(value, dict):
         return None
+    keys = _folded(cast("object", value))
     return Diagnostic(code=_number(keys.get("code")), message=_string(keys.get("message")))
 
 
@@ -309,7 +326,7 @@ def _folded(value: object) -> dict[str, Any]:
         return {}
     folded: dict[str, Any] = {}
     own: set[str] = set()
-    for key, each in value.items():
+    for key, each in cast("dict[str, Any]", value).items():
         low = key.lower()
         if low not in own:
             folded[low] = each
@@ -322,7 +339,7 @@ def _folded(value: object) -> dict[str, Any]:
 _OWN_SPELLING = frozenset(
     "type eventType id source topic subject time eventTime data callConnectionId serverCallId correlationId "
     "operationContext version resultInformation resultInfo reason code subCode message phrase sipDetails "
-    "q850Details".split()
+    "q850Details publicEventType".split()
 )
 
 
@@ -347,7 +364,7 @@ def _string(value: object) -> str | None:
 
 
 def _kind(value: object) -> str:
-    kinds = {list: "array", str: "string", bool: "boolean", type(None): "null"}
+    kinds: dict[type, str] = {list: "array", str: "string", bool: "boolean", type(None): "null"}
     return kinds.get(type(value), "number")
 
 
@@ -356,7 +373,7 @@ def _why(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if isinstance(error, UnicodeDecodeError):
-        return f"not UTF-8 at byte {error.start}"
+        return "not UTF-8"
     reason = str(error).removeprefix("JSON is malformed: ")
     return "a number is out of range" if isinstance(error, ValidationError) else reason
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from ringback_catalog import Scope
@@ -32,71 +31,71 @@ class Offer(StrEnum):
 
 @dataclass(slots=True)
 class _Ending:
-    """What is known of one call's end. ``settling`` is ``None`` once it was taken."""
+    """A call's end that waits for its sibling: the best outcome so far, and the events it stands for."""
 
+    outcome: Outcome
     events: set[str]
-    settling: Outcome | None
 
 
 class Latch:
-    """Remembers the last ``capacity`` endings; the oldest one that was taken is forgotten first."""
+    """Remembers the last ``capacity`` endings it let through; one that still settles is never forgotten."""
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
-        self._endings: OrderedDict[str, _Ending] = OrderedDict()
-        self._calls: OrderedDict[str, str] = OrderedDict()
+        self._settling: dict[str, _Ending] = {}
+        self._taken: OrderedDict[str, None] = OrderedDict()
+        self._calls: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._endings)
+        return len(self._settling) + len(self._taken)
 
     def offer(self, outcome: Outcome) -> Offer:
         """Take note of an outcome and say what it is."""
-        key, name = outcome.outcome_id, outcome.event_name
-        ending = self._endings.get(key)
+        key = outcome.outcome_id
+        if key in self._taken:
+            return Offer.DUPLICATE
+        name = outcome.event_name
+        ending = self._settling.get(key)
         if ending is not None:
-            if name in ending.events or ending.settling is None:
-                ending.events.add(name)
+            if name in ending.events:
                 return Offer.DUPLICATE
             ending.events.add(name)
-            ending.settling = ending.settling.merged_with(outcome)
+            ending.outcome = ending.outcome.merged_with(outcome)
             return Offer.MERGED
-        if outcome.scope is Scope.CALL and not self._first_of_call(outcome):
+        if outcome.scope is Scope.CALL and self._told_by_a_leg(name, outcome.correlation_id):
             return Offer.DUPLICATE
-        self._endings[key] = _Ending({name}, outcome)
-        self._forget()
+        self._settling[key] = _Ending(outcome, {name})
         return Offer.OPENED
 
     def take(self, outcome_id: str) -> Outcome | None:
         """The outcome to act on now that its settle time is over; ``None`` if it was taken already."""
-        ending = self._endings.get(outcome_id)
-        if ending is None or ending.settling is None:
+        ending = self._settling.pop(outcome_id, None)
+        if ending is None:
             return None
-        outcome, ending.settling = ending.settling, None
-        return outcome
+        _remember(self._taken, outcome_id, self._capacity)
+        return ending.outcome
 
     def settling(self) -> tuple[str, ...]:
         """The ids of the endings that still wait, oldest first."""
-        return tuple(key for key, ending in self._endings.items() if ending.settling is not None)
+        return tuple(self._settling)
 
-    def _first_of_call(self, outcome: Outcome) -> bool:
-        """Event Grid's CallEnded tells of a whole call: it adds nothing once a leg has told its own end."""
-        whole = outcome.correlation_id
-        if whole is None:
-            return True
-        if outcome.event_name == "CallEnded":
-            return whole not in self._calls
-        self._calls[whole] = outcome.outcome_id
-        told = self._endings.get(f"call:{whole}")
-        if told is not None:
-            told.settling = None
-        return True
+    def _told_by_a_leg(self, name: str, call: str | None) -> bool:
+        """Whether this is Event Grid's CallEnded of a whole call of which a leg has told its own end.
 
-    def _forget(self) -> None:
-        # An ending that still settles is never dropped: it has yet to reach its hooks.
-        excess = len(self._endings) - self._capacity
-        if excess > 0:
-            taken = (key for key, ending in self._endings.items() if ending.settling is None)
-            for key in list(islice(taken, excess)):
-                del self._endings[key]
-        while len(self._calls) > self._capacity:
-            self._calls.popitem(last=False)
+        It would add nothing. If it comes before the leg and still settles, the leg replaces it.
+        """
+        if call is None:
+            return False
+        if name == "CallEnded":
+            return call in self._calls
+        _remember(self._calls, call, self._capacity)
+        waiting = self._settling.get(f"call:{call}")
+        if waiting is not None and waiting.events == {"CallEnded"}:
+            self.take(f"call:{call}")
+        return False
+
+
+def _remember(keys: OrderedDict[str, None], key: str, capacity: int) -> None:
+    keys[key] = None
+    if len(keys) > capacity:
+        keys.popitem(last=False)

@@ -7,11 +7,12 @@ as JSON. Nothing here configures anything unless :func:`configure` is called.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import traceback
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import structlog
@@ -22,7 +23,7 @@ from ringback.redaction import redact
 from ringback_catalog import Cause, ResultCategory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Mapping
 
     from ringback.events import Event
     from ringback.intake import Received, Reply
@@ -81,7 +82,7 @@ class LogObserver:
     """What became of outcomes and hooks, as log lines."""
 
     @contextmanager
-    def bound(self, outcome: Outcome) -> Iterator[None]:
+    def bound(self, outcome: Outcome) -> Generator[None]:
         with bound_ids([outcome.event]):
             yield
 
@@ -89,7 +90,11 @@ class LogObserver:
         _emit(
             logging.INFO,
             "call.outcome_duplicate",
-            _brief(outcome) | {"event_id": redact(outcome.event_id or ""), "event_type": redact(outcome.event_type)},
+            _brief(outcome)
+            | {
+                "event_id": None if outcome.event_id is None else redact(outcome.event_id),
+                "event_type": redact(outcome.event_type),
+            },
         )
 
     def outcome_unhandled(self, outcome: Outcome) -> None:
@@ -109,8 +114,7 @@ class LogObserver:
         _emit(
             logging.ERROR,
             "hook.failed",
-            _brief(outcome)
-            | {"hook": hook, "error": redact(f"{type(error).__name__}: {error}"), "exception": redact(trace)},
+            _brief(outcome) | {"hook": hook, "error": redact(_described(error)), "exception": redact(trace)},
         )
 
     def hooks_abandoned(self, count: int, seconds: float) -> None:
@@ -118,7 +122,7 @@ class LogObserver:
 
 
 @contextmanager
-def bound_ids(events: Iterable[Event]) -> Iterator[None]:
+def bound_ids(events: Iterable[Event]) -> Generator[None]:
     """Bind the call ids that these events share to structlog's contextvars, and unbind them whatever happens."""
     ids = [(each.data.call_connection_id, each.data.server_call_id, each.data.correlation_id) for each in events]
     shared = {
@@ -136,7 +140,7 @@ def configure(*, level: str = "info", renderer: str = "json") -> bool:
     Returns whether it did: an existing structlog configuration is left alone. Raises
     :class:`ConfigurationError` for an unknown level or renderer.
     """
-    threshold = logging.getLevelNamesMapping().get(level.upper())
+    threshold = _THRESHOLDS.get(str(level).lower())
     if threshold is None:
         raise ConfigurationError(f"level {level!r} is unknown; use debug, info, warning or error")
     if renderer not in _RENDERERS:
@@ -165,34 +169,54 @@ class ContextFilter(logging.Filter):
 
 
 def _emit(level: int, event: str, fields: Mapping[str, Any]) -> None:
-    if structlog.is_configured():
-        structlog.get_logger(LOGGER).log(level, event, **fields)
-    elif (plain := logging.getLogger(LOGGER)).hasHandlers():
-        plain.log(level, "%s", _Plain(event, fields), extra={"ringback": {"event": event, **fields}})
-    else:
-        _fallback().log(level, event, **fields)
+    try:
+        if structlog.is_configured():
+            _log(structlog.get_logger(LOGGER), level, event, fields)
+            return
+        # Also true for a handler of the root logger, which then gets the line.
+        if (plain := logging.getLogger(LOGGER)).hasHandlers():
+            plain.log(level, "%s", _Plain(event, fields), extra={"ringback": {"event": event, **fields}})
+            return
+    except Exception:
+        # The app's own logging refused the line: neither the line nor the delivery may be lost for that.
+        pass
+    # Where even standard output is gone there is nobody left to tell.
+    with suppress(Exception):
+        _log(_fallback(), level, event, fields)
+
+
+def _log(logger: Any, level: int, event: str, fields: Mapping[str, Any]) -> None:
+    # By the method's name: not every wrapper class of structlog has a method `log` that takes a level.
+    getattr(logger, logging.getLevelName(level).lower())(event, **fields)
 
 
 class _Plain:
-    """A line for readers of plain text, put together only if a handler wants it."""
+    """A line for readers of plain text, put together only if a handler wants it; a traceback follows below."""
 
     def __init__(self, event: str, fields: Mapping[str, Any]) -> None:
         self._event, self._fields = event, fields
 
     def __str__(self) -> str:
         shown = {name: value for name, value in self._fields.items() if value not in (None, []) and name in _PLAIN_KEYS}
-        return " ".join([self._event, *(f"{name}={_quoted(value)}" for name, value in shown.items())])
+        line = " ".join([self._event, *(f"{name}={_quoted(value)}" for name, value in shown.items())])
+        return "\n".join([line, *(self._fields[name].rstrip() for name in _BELOW if name in self._fields)])
 
 
 _PLAIN_KEYS = frozenset(
     "event_type code subcode cause disposition retry_class owner category match summary advice call_connection_id "
-    "correlation_id operation_context status reason count faults hook error exception example schema outcome_id".split()
+    "correlation_id operation_context status reason count faults hook error schema outcome_id timeout_seconds".split()
 )
+_BELOW = ("exception", "example")
 
 
-def _quoted(value: object) -> str:
-    text = " ".join(value) if isinstance(value, list) and all(isinstance(each, str) for each in value) else str(value)
-    return f'"{text}"' if " " in text else text
+def _quoted(value: Any) -> str:
+    text = " ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
+    # Escaped like JSON, so that no text of a sender can begin a line of its own.
+    return (
+        text
+        if text.isprintable() and not set(' "') & set(text)
+        else json.dumps(text, ensure_ascii=not text.isprintable())
+    )
 
 
 def _brief(outcome: Outcome) -> dict[str, Any]:
@@ -209,9 +233,28 @@ def _leading(_: object, __: str, line: Any) -> Any:
     return {name: line.pop(name) for name in ("timestamp", "level", "event") if name in line} | line
 
 
-def _json(line: Any, **_: Any) -> str:
-    return msgspec.json.encode(line, enc_hook=repr).decode()
+def _described(error: Exception) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return f"{type(error).__name__}: its text cannot be read"
 
+
+def _json(line: Any, **_: Any) -> str:
+    try:
+        text = msgspec.json.encode(line, enc_hook=repr).decode()
+    except UnicodeEncodeError:
+        text = ""
+    # Half a surrogate pair, and a terminal that knows ASCII alone, take only what is escaped.
+    return text if text and text.isascii() else json.dumps(line, default=repr)
+
+
+_THRESHOLDS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 
 _PROCESSORS: tuple[Any, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -222,7 +265,7 @@ _PROCESSORS: tuple[Any, ...] = (
 
 _RENDERERS: dict[str, Any] = {
     "json": lambda: structlog.processors.JSONRenderer(serializer=_json),
-    "console": structlog.dev.ConsoleRenderer,
+    "console": lambda: structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()),
 }
 
 

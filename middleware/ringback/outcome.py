@@ -248,7 +248,7 @@ class Outcome(Struct, frozen=True, gc=False):
     def __repr__(self) -> str:
         call = f" {_clean(self.outcome_id)}" if self.event.id or self.call_connection_id else ""
         return (
-            f"<Outcome {self.event_name} {self.code}/{self.subcode} {self.cause.value}"
+            f"<Outcome {_clean(self.event_name)} {self.code}/{self.subcode} {self.cause.value}"
             f" {self.disposition.value} ({self.retry_class.value}){call}>"
         )
 

@@ -63,17 +63,22 @@ class Registration:
     def name(self) -> str:
         return handler_name(self.handler)
 
-    def concerns(self, outcome: Outcome) -> bool:
-        """Whether this outcome is what the registration asked for. A predicate's exception propagates."""
+    def hears_of(self, outcome: Outcome) -> bool:
+        """Whether the outcome can concern the registration at all; asks no predicate, so it never raises."""
         if self.concern is _Concern.UNRECOGNIZED:
             return not outcome.recognized
+        # Operations are many and mostly fine: only who names an event or the scope hears of them.
+        return outcome.scope is Scope.CALL or any(name in ("event", "scope") for name, _ in self.criteria)
+
+    def concerns(self, outcome: Outcome) -> bool:
+        """Whether this outcome is what the registration asked for. A predicate's exception propagates."""
+        if not self.hears_of(outcome):
+            return False
+        if self.concern is _Concern.UNRECOGNIZED:
+            return True
         if self.concern is not _Concern.CHOSEN:
             wanted = Disposition.RETRYABLE if self.concern is _Concern.RETRYABLE else Disposition.TERMINAL
-            return outcome.scope is Scope.CALL and outcome.disposition is wanted
-        asked = {name for name, _ in self.criteria}
-        # Operations are many and mostly fine: only who names an event or the scope hears of them.
-        if outcome.scope is Scope.OPERATION and not asked & {"event", "scope"}:
-            return False
+            return outcome.disposition is wanted
         matched = all(any(each in allowed for each in _VALUES[name](outcome)) for name, allowed in self.criteria)
         return matched and (self.when is None or bool(self.when(outcome)))
 
@@ -85,8 +90,8 @@ class HandlerRouter:
     Every fault of a registration is raised at once as :class:`RegistrationError` with the remedy.
     """
 
-    _parts: list[Registration | HandlerRouter] = field(default_factory=list)
-    _error_handlers: list[ErrorHandler] = field(default_factory=list)
+    _parts: list[Registration | HandlerRouter] = field(default_factory=list["Registration | HandlerRouter"])
+    _error_handlers: list[ErrorHandler] = field(default_factory=list[ErrorHandler])
 
     def on_retryable(self, handler: H) -> H:
         """Call this for every call that ended and may be tried again: retry class ``now`` or ``later``."""
@@ -103,6 +108,11 @@ class HandlerRouter:
     def on_error(self, handler: H) -> H:
         """Call this as ``handler(outcome, error)`` when a hook has raised. What it raises is only logged."""
         _refuse_uncallable(handler, 2, "(outcome, error)")
+        if handler in self._error_handlers:
+            raise RegistrationError(
+                f"handler {handler_name(handler)} is already registered with on_error; "
+                "remove one of the two registrations"
+            )
         self._error_handlers.append(handler)
         return handler
 
@@ -149,6 +159,9 @@ class HandlerRouter:
             )
         if when is not None:
             _refuse_uncallable(when, 1, "(outcome)", "when")
+            if inspect.iscoroutinefunction(when) or inspect.iscoroutinefunction(type(when).__call__):
+                # What it returns, a coroutine, would count as true for every outcome.
+                raise RegistrationError(f"when {handler_name(when)} is async; write a predicate that returns a bool")
 
         def register(handler: H) -> H:
             return self._register(handler, _Concern.CHOSEN, criteria, when)
@@ -157,6 +170,8 @@ class HandlerRouter:
 
     def include(self, other: HandlerRouter) -> None:
         """Add the handlers of another router here, also those it registers later."""
+        if not isinstance(other, HandlerRouter):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise RegistrationError(f"include() takes an OutcomeRouter, not {other!r}")
         if self in other.routers():
             raise RegistrationError("include() would make the router include itself; include it in one direction only")
         self._parts.append(other)
@@ -179,7 +194,11 @@ class HandlerRouter:
 
     @property
     def error_handlers(self) -> tuple[ErrorHandler, ...]:
-        return tuple(handler for router in self.routers() for handler in router._error_handlers)
+        handlers: list[ErrorHandler] = []
+        for router in self.routers():
+            # A router may be included by two ways; its handlers still hear of an error once.
+            handlers += (each for each in router._error_handlers if each not in handlers)
+        return tuple(handlers)
 
     def _register(
         self,
@@ -201,15 +220,17 @@ class HandlerRouter:
 
 def handler_name(handler: Callable[..., Any]) -> str:
     """``module.qualname`` of a function, the class of any other callable."""
-    named = handler if hasattr(handler, "__qualname__") else type(handler)
-    return f"{named.__module__}.{named.__qualname__}"
+    named: Any = handler if hasattr(handler, "__qualname__") else type(handler)
+    module = getattr(named, "__module__", None)  # methods of builtins have none
+    return named.__qualname__ if module is None else f"{module}.{named.__qualname__}"
 
 
 def _refuse_uncallable(handler: object, arguments: int, shape: str, role: str = "handler") -> None:
     if not callable(handler):
         raise RegistrationError(f"{role} {handler!r} is not callable; register a function {shape}")
     name = handler_name(handler)
-    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+    called = (handler, type(handler).__call__)
+    if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in called):
         raise RegistrationError(f"{role} {name} yields; register a function that returns")
     try:
         signature = inspect.signature(handler)
@@ -219,7 +240,9 @@ def _refuse_uncallable(handler: object, arguments: int, shape: str, role: str = 
     try:
         signature.bind(*[None] * arguments)
     except TypeError:
-        raise RegistrationError(f"{role} {name}{signature} cannot be called as {shape}; change its parameters") from None
+        raise RegistrationError(
+            f"{role} {name}{signature} cannot be called as {shape}; change its parameters"
+        ) from None
 
 
 def _many(value: Values) -> Iterable[Any]:
@@ -232,7 +255,9 @@ def _numbers(name: str, value: Values) -> Collection[int]:
     many = _many(value)
     for each in many if not isinstance(many, range) else ():
         if isinstance(each, bool) or not isinstance(each, int):
-            raise RegistrationError(f"{name} {each!r} is not a whole number; write {name}=486 or {name}=range(400, 500)")
+            raise RegistrationError(
+                f"{name} {each!r} is not a whole number; write {name}=486 or {name}=range(400, 500)"
+            )
     return _not_empty(name, many if isinstance(many, range) else frozenset(many))
 
 
@@ -251,9 +276,9 @@ def _event_names(name: str, value: Values) -> Collection[str]:
     known = CALL_EVENTS | OPERATION_EVENTS
     names: set[str] = set()
     for each in _many(value):
-        short = event_name(each) if isinstance(each, str) else each
+        short = event_name(each) if isinstance(each, str) else ""
         # A full type is taken at its word: the service adds events faster than we release.
-        if short not in known and not (isinstance(each, str) and each.startswith(PREFIX)):
+        if short not in known and not (short and each.startswith(PREFIX)):
             raise RegistrationError(
                 f"event {each!r} is not an event of Call Automation that carries a result"
                 f"{_nearest(each, known)}; for a newer one write its full type, {PREFIX}{each}"
