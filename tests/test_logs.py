@@ -369,6 +369,43 @@ def test_with_structlog_configured_a_line_runs_through_the_apps_own_processors()
     }
 
 
+class Costly(Outcome):
+    """An outcome that must not be put into words."""
+
+    def to_dict(self) -> dict[str, Any]:
+        raise AssertionError("the line was put together")
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["structlog", "logging"])
+def test_a_line_nobody_hears_is_not_put_together(plain: bool) -> None:
+    """A level that the app's logging drops costs no redaction and no rendering."""
+    if plain:
+        logging.getLogger("ringback").addHandler(logging.NullHandler())
+        logging.getLogger("ringback").setLevel(logging.ERROR)
+    else:
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    logs.call_outcome(Costly(BUSY.event, BUSY.verdict))
+
+
+def test_a_wrapper_class_that_cannot_tell_its_level_gets_every_line() -> None:
+    """Not every wrapper class of structlog knows is_enabled_for; then the line is written and it decides."""
+    structlog.configure(wrapper_class=structlog.BoundLogger)
+    with capture_logs() as lines:
+        logs.call_outcome(BUSY)
+    assert [line["event"] for line in lines] == ["call.outcome"]
+
+
+def test_a_configuration_that_cannot_work_does_not_cost_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """The app's fault in configuring its log is no reason to lose the outcome."""
+
+    def broken(*_: object) -> object:
+        raise RuntimeError("no logger today")
+
+    structlog.configure(logger_factory=broken)
+    logs.call_outcome(BUSY)
+    assert json.loads(capsys.readouterr().out)["event"] == "call.outcome"
+
+
 def test_with_structlog_on_top_of_logging_the_logger_is_called_ringback() -> None:
     """Levels and handlers of the logger ``ringback`` apply."""
     structlog.configure(

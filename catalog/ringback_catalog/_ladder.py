@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from ringback_catalog._events import event_name, scope_of
 from ringback_catalog._index import SUCCEEDED
@@ -21,7 +21,7 @@ from ringback_catalog._model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ringback_catalog._index import Index
 
@@ -37,6 +37,27 @@ class Verdict:
     entry: Entry
     match: Match
     refined_by: str | None = None
+    facts: Mapping[str, Any] = field(init=False, repr=False, compare=False)
+    """The verdict's share of an outcome as JSON-ready values, made once for all outcomes it answers for."""
+
+    def __post_init__(self) -> None:
+        entry = self.entry
+        facts: dict[str, Any] = {
+            "category": entry.category.value,
+            "category_basis": entry.basis.value,
+            "cause": entry.cause.value,
+            "disposition": entry.disposition.value,
+            "retry_class": entry.retry.value,
+            "owner": entry.owner.value,
+            "confidence": entry.confidence.value,
+            "match": self.match.value,
+            "refined_by": self.refined_by,
+            "summary": entry.summary,
+            "advice": list(entry.advice),
+            "documentation": entry.documentation,
+            "sources": [str(source) for source in entry.sources],
+        }
+        object.__setattr__(self, "facts", facts)
 
 
 class Ladder:

@@ -52,7 +52,9 @@ def level_of(outcome: Outcome) -> int:
 
 def call_outcome(outcome: Outcome) -> None:
     """The one line that matters: ``call.outcome`` with every key of :meth:`Outcome.to_dict`."""
-    _emit(level_of(outcome), "call.outcome", outcome.to_dict())
+    level = level_of(outcome)
+    if _heard(level):
+        _emit(level, "call.outcome", outcome.to_dict())
 
 
 def received(received: Received) -> None:
@@ -183,6 +185,24 @@ def _emit(level: int, event: str, fields: Mapping[str, Any]) -> None:
     # Where even standard output is gone there is nobody left to tell.
     with suppress(Exception):
         _log(_fallback(), level, event, fields)
+
+
+def _heard(level: int) -> bool:
+    """Whether a line of this level goes anywhere: one that does not need not be put together."""
+    if structlog.is_configured():
+        # Asked of the class: structlog's plain BoundLogger takes any name for that of a log method.
+        wrapper = structlog.get_config()["wrapper_class"]
+        return not hasattr(wrapper, "is_enabled_for") or _bound_hears(level)
+    plain = logging.getLogger(LOGGER)
+    return not plain.hasHandlers() or plain.isEnabledFor(level)
+
+
+def _bound_hears(level: int) -> bool:
+    try:
+        return bool(structlog.get_logger(LOGGER).bind().is_enabled_for(level))
+    except Exception:
+        # A configuration that cannot work: let the line find out, and go elsewhere.
+        return True
 
 
 def _log(logger: Any, level: int, event: str, fields: Mapping[str, Any]) -> None:

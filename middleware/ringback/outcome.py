@@ -165,7 +165,7 @@ class Outcome(Struct, frozen=True, gc=False):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        return tuple(str(source) for source in self.verdict.entry.sources)
+        return tuple(self.verdict.facts["sources"])
 
     @property
     def recognized(self) -> bool:
@@ -213,8 +213,8 @@ class Outcome(Struct, frozen=True, gc=False):
 
     def to_dict(self) -> dict[str, Any]:
         """The outcome as JSON-ready values, redacted: the same keys as in the log line and ``explain --json``."""
-        entry = self.verdict.entry
         occurred = self.occurred_at
+        facts = self.verdict.facts
         return {
             "outcome_id": _clean(self.outcome_id),
             "event_id": _clean(self.event_id),
@@ -222,19 +222,10 @@ class Outcome(Struct, frozen=True, gc=False):
             "scope": self.scope.value,
             "code": self.code,
             "subcode": self.subcode,
-            "category": entry.category.value,
-            "category_basis": entry.basis.value,
-            "cause": entry.cause.value,
-            "disposition": self.disposition.value,
-            "retry_class": entry.retry.value,
-            "owner": entry.owner.value,
-            "confidence": entry.confidence.value,
-            "match": self.match.value,
-            "refined_by": self.refined_by,
-            "summary": entry.summary,
-            "advice": list(entry.advice),
-            "documentation": entry.documentation,
-            "sources": list(self.sources),
+            **facts,
+            # Lists of one's own: what a reader appends to one outcome is not said of the next.
+            "advice": facts["advice"].copy(),
+            "sources": facts["sources"].copy(),
             "call_connection_id": _clean(self.call_connection_id),
             "server_call_id": _clean(self.server_call_id),
             "correlation_id": _clean(self.correlation_id),

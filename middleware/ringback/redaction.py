@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # One pass, first alternative wins; the first line only skips quickly where nothing can start. What is
 # kept is matched to step over it: a GUID is an id to join on and may end in digits, a fraction may
@@ -31,9 +32,22 @@ _PRIVATE = re.compile(
 _KEPT = frozenset({"guid", "fraction"})
 
 
+_SHORT = 512
+_MANY = 2048
+
+
 def redact(text: str) -> str:
     """The text with every phone number, raw id, SIP URI and token replaced by its kind in brackets."""
+    return _remembered(text) if len(text) <= _SHORT else _redacted(text)
+
+
+def _redacted(text: str) -> str:
     return _PRIVATE.sub(_replaced, text)
+
+
+# A call's ids stand in several lines, and event types and messages in every one. Long texts are
+# left out, so that what is remembered stays small.
+_remembered = lru_cache(maxsize=_MANY)(_redacted)
 
 
 def _replaced(found: re.Match[str]) -> str:
