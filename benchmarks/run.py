@@ -22,6 +22,7 @@ import statistics
 import sys
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -29,12 +30,11 @@ from azure.core.messaging import CloudEvent
 from fastapi import FastAPI
 from fastapi import Request as FastAPIRequest
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import Request  # noqa: TC002 - FastAPI reads annotations
 from starlette.responses import Response
 from starlette.routing import Route
 
 from ringback import CallOutcomeMiddleware, Catalog, Outcome, OutcomeRouter
-from ringback.logs import level_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 PATH = "/api/callbacks"
 SIZES = (1, 10, 1000)
-SINK = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open as long as the process
+SINK = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process
 
 TEMPLATE = json.dumps(
     {
@@ -59,7 +59,7 @@ TEMPLATE = json.dumps(
                 "message": "Busy here. DiagCode: 486#560486.@",
             },
             "callConnectionId": "LEG",
-            "serverCallId": "aHR0cHM6Ly9hcGkuZXhhbXBsZS5pbnZhbGlkL2FwaS92Mi9jcC9jb252LWV4YW1wbGUtMDEuY29udi5leGFtcGxlLmludmFsaWQ=",
+            "serverCallId": "aHR0cHM6Ly9hcGkuZXhhbXBsZS5pbnZhbGlkL2FwaS92Mi9jcC9leGFtcGxlLTAx",
             "correlationId": "CALL",
             "publicEventType": "Microsoft.Communication.CallDisconnected",
         },

@@ -12,12 +12,12 @@ router = OutcomeRouter()
 
 @router.on_retryable
 async def call_again(outcome: Outcome) -> None:
-    print(f"  call again ({outcome.retry_class}): {outcome.summary}")
+    print(f"   hook call_again: {outcome.cause}, so dial again {outcome.retry_class}")
 
 
 @router.on_terminal
 def close(outcome: Outcome) -> None:
-    print(f"  close ({outcome.retry_class}): {outcome.summary}")
+    print(f"   hook close: {outcome.cause}, so no further call ({outcome.retry_class})")
 
 
 async def callbacks(request: Request) -> Response:
