@@ -550,6 +550,13 @@ def test_a_terminal_verdict_is_bold_without_colour(monkeypatch: pytest.MonkeyPat
     assert headline == "\x1b[1m603/0  declined  terminal (never)\x1b[0m"
 
 
+def test_a_full_disk_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """An output that cannot be written exits with 1 and the reason, not with a traceback."""
+    with open("/dev/full", "w") as full, redirect_stdout(full):  # noqa: PTH123 - a device
+        assert main(["catalog"]) == 1
+    assert capsys.readouterr().err == "ringback: the output cannot be written (No space left on device)\n"
+
+
 def test_a_reader_that_leaves_is_no_error() -> None:
     """Standard output closed early, as by head, ends the command in silence."""
     reading, writing = os.pipe()

@@ -1,0 +1,207 @@
+"""The command ``ringback``: what the catalog knows of a code, all of the catalog, and the demo."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import sys
+from difflib import get_close_matches
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from ringback.cli._export import FORMATS
+from ringback.cli._page import page, wants_style
+from ringback.exceptions import RingbackError
+from ringback.outcome import classify
+from ringback_catalog import CALL_EVENTS, OPERATION_EVENTS, Catalog, event_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+WIDEST = 100
+"""Columns of text at most, however wide the terminal: longer lines are hard to read."""
+
+_BIGGEST = 2**31 - 1
+_EXAMPLE = "ringback explain 486 560486"
+
+
+class InputError(RingbackError):
+    """An argument that no command can work with."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. 0 is good, 2 bad input, 1 a demo or an output that cannot be, 130 an interrupt."""
+    try:
+        status = _run(argv)
+        print(end="", flush=True)
+    except OSError as error:
+        # Python flushes standard output once more at exit; let it go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            # The reader has seen enough.
+            return 0
+        print(f"ringback: the output cannot be written ({error.strerror})", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as done:
+        return 2 if done.code else 0
+    try:
+        command: Callable[[argparse.Namespace], int] = arguments.run
+        return command(arguments)
+    except RingbackError as error:
+        print(f"{arguments.prog}: {error}", file=sys.stderr)
+        return 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for a fault, in the form of every other message."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="ringback",
+        description="Why did the call end, and should we call again? "
+        "The codes of Azure Communication Services, explained.",
+        epilog=f"example: {_EXAMPLE}",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print Ringback's version")
+    parser.set_defaults(run=_top, prog=parser.prog)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], about: str, more: str) -> _Parser:
+        command = commands.add_parser(name, help=about, description=more, allow_abbrev=False)
+        command.set_defaults(run=run, prog=command.prog)
+        return command
+
+    explain = add(
+        "explain",
+        _explain,
+        "explain a code and subcode",
+        "Print what the catalog knows of a result: why the call ended, whether to call again, what to do.",
+    )
+    explain.epilog = (
+        "examples: ringback explain 487 10004 --event AnswerFailed; ringback explain --sip 486 --q850 17 500 560503"
+    )
+    explain.add_argument("code", metavar="CODE", help="the code of resultInformation, such as 486; 0 reads as 200")
+    explain.add_argument("subcode", metavar="SUBCODE", nargs="?", help="its subCode, such as 560486")
+    explain.add_argument("--event", metavar="E", help="the event's type or name; default: the end of some call")
+    explain.add_argument("--sip", metavar="N", help="the code of sipDetails: a carrier's SIP status")
+    explain.add_argument("--q850", metavar="N", help="the code of q850Details: a carrier's Q.850 cause")
+    explain.add_argument("--json", action="store_true", help="print the outcome as JSON, with the log line's keys")
+    catalog = add(
+        "catalog",
+        _catalog,
+        "export the whole catalog",
+        "Print every entry of the catalog: JSON with everything, CSV with a row for each entry, Markdown to read.",
+    )
+    catalog.add_argument("--format", choices=list(FORMATS), default="json", help="default: json")
+    catalog.add_argument("--output", metavar="FILE", type=Path, help="write to FILE, not to standard output")
+    for command in (explain, catalog):
+        command.add_argument("--overrides", metavar="FILE", help="apply a TOML file of your own verdicts first")
+    demo = add(
+        "demo",
+        _demo,
+        "post a dozen deliveries to a real server and watch",
+        "Start an app on a free port of this machine, post it a dozen deliveries, and show each log line and hook. "
+        "Leaves nothing behind.",
+    )
+    demo.add_argument("--app", metavar="FILE", type=Path, help="a Python file with create_app(settle=...) of your own")
+    demo.add_argument("--json-logs", action="store_true", help="print the log lines as they are: whole, in JSON")
+    return parser
+
+
+def _top(arguments: argparse.Namespace) -> int:
+    if not arguments.version:
+        raise InputError(f"no command given; write for example: {_EXAMPLE}, or see ringback --help")
+    print(f"ringback {version('ringback')}")
+    return 0
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    numbers = {name: _whole(name, getattr(arguments, name)) for name in ("code", "subcode", "sip", "q850")}
+    catalog = _chosen(arguments.overrides)
+    outcome = classify(arguments.event, **numbers, catalog=catalog)
+    _warn_of_unknown_event(arguments.event)
+    if arguments.json:
+        print(json.dumps(outcome.to_dict(), indent=2))
+    else:
+        width = max(40, min(WIDEST, shutil.get_terminal_size().columns))
+        _say("\n".join(page(outcome, catalog, width)))
+    return 0
+
+
+def _whole(name: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    option = "" if name in ("code", "subcode") else f"--{name} 17 "
+    remedy = f"write for example: ringback explain {option}486 560486"
+    if re.fullmatch(r"[+-]?[0-9]+", text) is None:
+        raise InputError(f"{name} {text!r} is not a whole number; {remedy}")
+    # By its length first: Python refuses to read a number of thousands of digits.
+    if len(text) > 12 or abs(int(text)) > _BIGGEST:
+        raise InputError(f"{name} {text[:20]!r} is larger than any code, which is at most {_BIGGEST}; {remedy}")
+    return int(text)
+
+
+def _chosen(overrides: str | None) -> Catalog:
+    return Catalog.default() if overrides is None else Catalog.default().with_overrides(overrides)
+
+
+def _warn_of_unknown_event(event: str | None) -> None:
+    # No fault: the service adds events faster than we release. But a slip of the pen should not pass in silence.
+    known = CALL_EVENTS | OPERATION_EVENTS
+    if event is None or event_name(event) in known:
+        return
+    close = get_close_matches(event_name(event), known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    print(f"ringback explain: event {event!r} is not known, so it is read as an operation{hint}", file=sys.stderr)
+
+
+def _catalog(arguments: argparse.Namespace) -> int:
+    text = FORMATS[arguments.format](_chosen(arguments.overrides).entries)
+    if arguments.output is None:
+        _say(text)
+        return 0
+    try:
+        arguments.output.write_text(f"{text}\n", "utf-8", newline="\n")
+    except OSError as error:
+        raise InputError(
+            f"output '{arguments.output}' cannot be written ({error.strerror}); name a file in an existing folder"
+        ) from error
+    return 0
+
+
+def _say(text: str) -> None:
+    """Print, also to a terminal that cannot show every letter of somebody's overrides."""
+    try:
+        print(text)
+    except UnicodeEncodeError:
+        encoding = sys.stdout.encoding
+        print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from ringback import demo
+
+    width = max(60, min(WIDEST, shutil.get_terminal_size().columns))
+    try:
+        demo.run(arguments.app, json_logs=arguments.json_logs, width=width, styled=wants_style())
+    except demo.DemoUnavailable as error:
+        print(f"ringback demo: {error}", file=sys.stderr)
+        return 1
+    return 0
