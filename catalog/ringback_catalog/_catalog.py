@@ -74,7 +74,8 @@ class Catalog:
         A row names its key and any fields to change. Without ``events`` it changes the answer
         for every event; with them only for those, and over a row without, whichever comes
         first. A row by ``scope`` is a key of its own. A row whose key the catalog lacks adds an
-        entry and needs ``cause``, ``retry`` and ``summary``. Each changed entry lists the
+        entry and needs ``cause``, ``retry`` and ``summary``. The names that an outcome's JSON uses
+        (``retry_class``, ``event_type``) are read as well. Each changed entry lists the
         override among its ``sources``. Raises :class:`CatalogError` naming the file, the key
         and the remedy.
         """

@@ -116,6 +116,25 @@ def refuse_unknown(row: Row, where: str) -> None:
             raise CatalogError(f"{where}: unknown field {name!r}{did_you_mean(name, [*KEY_FIELDS, *_CONVERT])}")
 
 
+def spelled(row: Mapping[str, Any], place: str) -> Row:
+    """The block with the names that an outcome's JSON uses for a field read as the block's own."""
+    renamed: Row = {}
+    for name, value in row.items():
+        own = _OTHER_NAMES.get(name, name)
+        if own in renamed:
+            raise CatalogError(f"{place}: {own!r} stands twice, also as {name!r}; keep one")
+        renamed[own] = value
+    return renamed
+
+
+_OTHER_NAMES = {
+    "event": "events",
+    "event_type": "events",
+    "retry_class": "retry",
+    "category_basis": "basis",
+}
+
+
 def key_of(row: Row, place: str) -> Key:
     """The key fields of a block; exactly one kind of key."""
     code, codes = _code(row.get("code"), place)

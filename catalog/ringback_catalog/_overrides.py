@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ringback_catalog._index import Index
 
 Overrides = str | PathLike[str] | Mapping[str, Any] | Sequence[Mapping[str, Any]]
-"""A TOML file of ``[[entry]]`` blocks, or the same as ``{"entry": [...]}`` or a list of blocks."""
+"""A TOML file of ``[[entry]]`` blocks, or the same as ``{"entry": [...]}``, a list of blocks or one block."""
 
 
 def lay_over(index: Index, overrides: Overrides) -> Index:
@@ -30,14 +30,15 @@ def lay_over(index: Index, overrides: Overrides) -> Index:
     place, rows = _override_rows(overrides)
     blocks: list[tuple[Key, dict[str, Any], str]] = []
     seen: set[Key] = set()
-    for number, row in enumerate(rows, start=1):
+    for number, given in enumerate(rows, start=1):
         where = f"{place}: entry {number}"
-        key = index.canonical(_load.key_of(dict(row), where))
+        row = _load.spelled(given, where)
+        key = index.canonical(_load.key_of(row, where))
         for single in [replace(key, events=(event,)) for event in key.events] or [key]:
             if single in seen:
                 raise CatalogError(f"{where} ({single}): this key stands twice; keep one block")
             seen.add(single)
-        blocks.append((key, dict(row), f"{where} ({key})"))
+        blocks.append((key, row, f"{where} ({key})"))
     # Rows for certain events last: they stand over a row for every event, whichever comes first.
     for key, row, where in sorted(blocks, key=lambda block: bool(block[0].events)):
         _override(changed, key, row, where)
@@ -116,6 +117,8 @@ def _override_rows(overrides: Overrides) -> tuple[str, Sequence[Mapping[str, Any
             raise CatalogError(f"{place}: is not TOML: {error}") from error
     else:
         place, content = "overrides", overrides
+    if isinstance(content, Mapping) and _load.KEY_FIELDS & _load.spelled(content, place).keys():
+        content = [content]
     if isinstance(content, Mapping):
         unknown = [name for name in content if name != "entry"]
         if unknown:

@@ -319,6 +319,29 @@ WHERE = "overrides: entry 1 (code 486, subcode 560486)"
 NEEDS = "; the catalog has no such key, so the row adds an entry, which needs cause, retry and summary"
 
 
+def test_an_outcomes_own_names_are_read_too() -> None:
+    """What the JSON of an outcome calls retry_class and event_type may be pasted into a block."""
+    pasted = {"event_type": "Microsoft.Communication.AnswerFailed", "code": 487, "subcode": 10004, "retry_class": "now"}
+    written = {"events": ["AnswerFailed"], "code": 487, "subcode": 10004, "retry": "now"}
+    question = Question("AnswerFailed", 487, 10004)
+    answers = [question.of(DEFAULT.with_overrides([row])).entry for row in (pasted, written)]
+    assert answers[0] == answers[1]
+    assert answers[0].retry is RetryClass.NOW
+
+
+def test_one_block_needs_no_list() -> None:
+    """A single block as a dict is enough for a single verdict."""
+    changed = DEFAULT.with_overrides({"code": 486, "subcode": 560486, "retry": "now"})
+    assert Question(code=486, subcode=560486).of(changed).entry.retry is RetryClass.NOW
+
+
+def test_a_field_named_twice_is_refused() -> None:
+    """One field under two names leaves open which of them is meant."""
+    with pytest.raises(CatalogError) as refused:
+        DEFAULT.with_overrides([{"code": 486, "retry": "now", "retry_class": "later"}])
+    assert str(refused.value) == "overrides: entry 1: 'retry' stands twice, also as 'retry_class'; keep one"
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
