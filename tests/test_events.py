@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -1027,3 +1028,43 @@ def test_errors_repeat_nothing_of_the_body(parts, frame, junk, limits):
     else:
         told = [fault.reason for fault in delivery.faults]
     assert not [text for text in told if MARKER in text]
+
+
+# The nesting of the body
+
+
+def nested(levels: int, *, text: str = "") -> bytes:
+    """An event whose data nest so many levels deep, the array around it counted."""
+    inner = "[" * (levels - 3) + "]" * (levels - 3)
+    return f'[{{"type": "Some.Event", "data": {{"text": {json.dumps(text)}, "deep": {inner or 0}}}}}]'.encode()
+
+
+@pytest.mark.parametrize("levels", [3, 4, 8, 40])
+def test_nesting_is_refused_beyond_its_limit_and_no_sooner(levels: int) -> None:
+    """max_depth counts the levels of arrays and objects; without it the decoder's own bound holds."""
+    body = nested(levels)
+    assert len(parse_delivery(body).events) == 1
+    assert len(parse_delivery(body, max_depth=levels).events) == 1
+    with pytest.raises(MalformedDelivery) as refused:
+        parse_delivery(body, max_depth=levels - 1)
+    assert str(refused.value) == f"the body is nested more than {levels - 1} levels deep"
+
+
+@pytest.mark.parametrize("text", ["[[[[[[[[", "{{{{{{{{", '"[[[[[[', "\\\\[[[[[[", "]]]]]]"], ids=ascii)
+def test_brackets_in_a_text_nest_nothing(text: str) -> None:
+    """What stands in a string is passed over, escapes and all."""
+    assert len(parse_delivery(nested(4, text=text), max_depth=4).events) == 1
+
+
+def test_elements_beside_each_other_are_not_nested() -> None:
+    """A large batch is flat, however many brackets it has."""
+    body = b"[" + b",".join(nested(4)[1:-1] for _ in range(50)) + b"]"
+    assert len(parse_delivery(body, max_depth=4).events) == 50
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_delivery_or_refused_with_a_depth_too(body: bytes) -> None:
+    """The scan for the depth is no new way to fail."""
+    with contextlib.suppress(DeliveryError):
+        parse_delivery(body, max_depth=1)

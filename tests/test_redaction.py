@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import hmac
+import io
+import json
+import logging
+import re
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Any
+
 import pytest
-from hypothesis import given, settings
+import structlog
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ringback import Catalog, ConfigurationError, logs, use_redaction
+from ringback.intake import Intake, Received
 from ringback.redaction import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SIZE = 200_000
 
@@ -14,6 +28,22 @@ property_of = settings(deadline=None, max_examples=300, derandomize=True, databa
 
 ACS_USER = "acs:1f0e5c1a-0000-4000-8000-000000000001_00000014-0000-4000-8000-000000000002"
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJtYWRlLXVwIn0.c2lnbmF0dXJl-_A"
+
+KEY = b"a made-up key of the tests"
+MODES = [pytest.param("mask", None, id="mask"), pytest.param("hash", KEY, id="hash")]
+
+
+@pytest.fixture(autouse=True)
+def _as_at_first() -> Iterator[None]:
+    """The default mode, before and after: the mode is the whole process's."""
+    use_redaction("mask")
+    yield
+    use_redaction("mask")
+
+
+def hashed(normalised: str, key: bytes = KEY) -> str:
+    return hmac.new(key, normalised.encode(), "sha256").hexdigest()[:10]
+
 
 # (what is private, the kind that stands in its place)
 PRIVATE = [
@@ -62,6 +92,27 @@ PRIVATE = [
     ("eyJh-bGci.key.iv.text.tag", "token"),
 ]
 
+# (text with a value that only its name tells to be private, the text without it)
+NAMED = [
+    ("incomingCallContext=made-up.Context_1==", "incomingCallContext=[context]"),
+    ("incomingCallContext: made-up.Context_1==", "incomingCallContext: [context]"),
+    ('"incomingCallContext":"made-up/Context+1"', '"incomingCallContext":"[context]"'),
+    ('"incomingCallContext" : "made-up"', '"incomingCallContext" : "[context]"'),
+    ("'incomingCallContext': 'made-up'", "'incomingCallContext': '[context]'"),
+    (r"\"incomingCallContext\":\"made\/up\u002B1\"", r"\"incomingCallContext\":\"[context]\""),
+    ("INCOMINGCALLCONTEXT=" + JWT, "INCOMINGCALLCONTEXT=[context]"),
+    ("incoming_call_context='made-up'", "incoming_call_context='[context]'"),
+    ("incomingCallContext=+15550100199", "incomingCallContext=[context]"),
+    ("/api?secret=made-up", "/api?secret=[secret]"),
+    ("/api?x=1&token=made-up&y=2", "/api?x=1&token=[secret]&y=2"),
+    ("?sig=made%2Bup%3D#part", "?sig=[secret]#part"),
+    ("?code=made.up/+==", "?code=[secret]"),
+    ("?key=a,b;c)d'e", "?key=[secret]"),
+    ("?access_token=" + JWT, "?access_token=[secret]"),
+    ("?Secret=made-up&CODE=4:+15550100199", "?Secret=[secret]&CODE=[secret]"),
+    ("https://example.com/api?code=1. Next", "https://example.com/api?code=[secret]. Next"),
+]
+
 PUBLIC = [
     "",
     "Decline. DiagCode: 603#0.@",
@@ -100,6 +151,14 @@ PUBLIC = [
     "eyJhbGci.eyJpc3Mi",
     "4:anonymous",
     "retry 4: 12345",
+    "[context] [secret]",
+    "incomingCallContext",
+    "the incomingCallContext is missing",
+    '"incomingCallContext":""',
+    "?key= &token=",
+    "?monkey=3&keyed=4",
+    "code=486 key: 3",
+    "?subCode=560486",
 ]
 
 # What may stand around a private thing, and must stay.
@@ -130,6 +189,13 @@ def test_a_private_thing_is_replaced_by_its_kind(text, kind):
 def test_a_private_thing_in_a_sentence_is_replaced_alone(frame, text, kind):
     """The words around a private thing stay as they are."""
     assert redact(frame.format(text)) == frame.format(f"[{kind}]")
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize(("text", "left"), NAMED)
+def test_a_value_private_by_its_name_is_replaced_and_its_name_stays(frame, text, left):
+    """Call contexts and secrets in URLs look like anything: what they are called tells what they are."""
+    assert redact(frame.format(text)) == frame.format(left)
 
 
 @pytest.mark.parametrize("frame", FRAMES)
@@ -197,19 +263,222 @@ def test_a_guid_on_its_own_always_survives(left, guid, right):
 
 pieces = st.lists(
     st.sampled_from([text for text, _ in PRIVATE] + PUBLIC)
+    | st.sampled_from([text for text, _ in NAMED])
     | st.sampled_from([*"+-.:()[]/_ 48", "28:", "8:acs:", "sip:", "eyJ", "Bearer ", "%2B", "555", "0100", "-eyJ"])
+    | st.sampled_from([*"?&=\\\"',", "?key=", "&token=", "incomingCallContext", "[phone:", "1234567890]", "[id:0a"])
     | st.text(max_size=3)
     | digits,
     max_size=8,
 ).map("".join)
 
 
-@settings(property_of, max_examples=1500)
+@pytest.mark.parametrize(("mode", "key"), MODES)
+@settings(property_of, max_examples=400)
 @given(pieces)
-def test_redacting_twice_changes_nothing_more(text):
+def test_redacting_twice_changes_nothing_more(mode, key, text):
     """What was replaced is never replaced again, and nothing new appears by replacing."""
+    use_redaction(mode, key)
     once = redact(text)
     assert redact(once) == once
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "normalised"),
+    [
+        ("+15550100", "phone", "15550100"),
+        ("+1 555 0100", "phone", "15550100"),
+        ("%2B1-555-0100", "phone", "15550100"),
+        ("0015550100", "phone", "15550100"),
+        ("+\u0661 555 0100", "phone", "15550100"),
+        ("000000000", "phone", "0000000"),
+        ("(555) 010-0199", "phone", "5550100199"),
+        ("4:+15550100", "id", "15550100"),
+        ("4:15550100", "id", "15550100"),
+        ("TEL:+1-555-0100", "sip", "15550100"),
+        ("tel:alice", "sip", "tel:alice"),
+        ("SIP:Alice@example.com", "sip", "sip:alice@example.com"),
+        ("8:ACS:Made-Up", "id", "8:acs:made-up"),
+        ("Bearer " + JWT, "token", JWT),
+        (JWT, "token", JWT),
+    ],
+)
+def test_a_hash_is_the_same_however_a_thing_is_written(text, kind, normalised):
+    """Lines can be joined by the hash; the key decides which."""
+    use_redaction("hash", KEY)
+    assert redact(f"<{text}>") == f"<[{kind}:{hashed(normalised)}]>"
+
+
+@pytest.mark.parametrize("name", ["incomingCallContext=", "?key="])
+def test_a_value_known_by_its_name_is_hashed_as_it_is(name):
+    """Letters' case means something in a secret."""
+    use_redaction("hash", KEY)
+    kind = "context" if "Context" in name else "secret"
+    assert redact(name + "Made-Up") == f"{name}[{kind}:{hashed('Made-Up')}]"
+
+
+def test_half_a_surrogate_pair_can_be_hashed():
+    """Python decodes JSON and paths to what UTF-8 cannot write."""
+    use_redaction("hash", KEY)
+    assert re.fullmatch(r"\[sip:[0-9a-f]{10}\]", redact("sip:\ud800"))
+
+
+def test_a_key_as_text_is_its_utf_8_bytes():
+    """A key from the environment gives the same hashes as its bytes."""
+    use_redaction("hash", KEY)
+    one = redact("+15550100")
+    use_redaction("hash", KEY.decode())
+    assert redact("+15550100") == one
+    use_redaction("hash", KEY + b"!")
+    assert redact("+15550100") == f"[phone:{hashed('15550100', KEY + b'!')}]" != one
+
+
+def test_what_is_no_private_text_stays_in_hash_mode_too():
+    """GUIDs, fractions and hashes are stepped over, hashes of nothing but digits among them."""
+    use_redaction("hash", KEY)
+    text = "1f0e5c1a-0000-4000-8000-000000000001 took 0.15550100199 s [phone:1234567890] [secret:00000000aa]"
+    assert redact(text) == text
+
+
+def test_a_number_that_is_written_like_a_hash_does_not_survive_the_mask():
+    """Nobody hashes in mask mode: ten digits in brackets are a number."""
+    assert redact("[phone:5550100199] [id:0a1b2c3d4e]") == "[phone] [id]"
+
+
+def test_no_redaction_is_possible_if_said_so():
+    """None leaves every text as it is."""
+    use_redaction(None)
+    assert [redact(text) for text, _ in PRIVATE] == [text for text, _ in PRIVATE]
+
+
+@pytest.mark.parametrize("text", ["call +15550100199", "call +15550100199" + " and so on" * 100], ids=["short", "long"])
+def test_a_change_of_mode_holds_for_texts_seen_before(text):
+    """What is remembered of one mode is not said in the next."""
+    assert redact(text) == text.replace("+15550100199", "[phone]")
+    use_redaction("hash", KEY)
+    assert redact(text) == text.replace("+15550100199", f"[phone:{hashed('15550100199')}]")
+    use_redaction(None)
+    assert redact(text) == text
+    use_redaction("mask")
+    assert redact(text) == text.replace("+15550100199", "[phone]")
+
+
+@pytest.mark.parametrize(
+    ("mode", "key", "message"),
+    [
+        ("hash", None, "redaction 'hash' needs a key, bytes or text; pass key=secrets.token_bytes(32)"),
+        ("hash", 5, "redaction 'hash' needs a key, bytes or text; pass key=secrets.token_bytes(32)"),
+        ("hash", b"x" * 15, "a redaction key of 15 bytes can be guessed; use at least 16, such as "),
+        ("hash", "", "a redaction key of 0 bytes can be guessed; use at least 16, such as "),
+        ("mask", KEY, "redaction 'mask' takes no key; pass mode 'hash', or leave the key out"),
+        (None, KEY, "redaction None takes no key; pass mode 'hash', or leave the key out"),
+        ("sha", None, "redaction 'sha' is unknown; use 'mask', 'hash' or None"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_said_at_once_and_changes_nothing(mode, key, message):
+    """The message names the remedy, not the key, and the mode stays what it was."""
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        use_redaction(mode, key)
+    assert redact("+15550100") == "[phone]"
+
+
+DATA_FIELDS = (
+    "callConnectionId",
+    "serverCallId",
+    "correlationId",
+    "operationContext",
+    "version",
+    "incomingCallContext",
+)
+FIELDS = [
+    *((name,) for name in ("id", "source", "subject", "type", "time", "datacontenttype")),
+    *(("data", name) for name in DATA_FIELDS),
+    *(("data", "resultInformation", name) for name in ("code", "subCode", "message")),
+    *(
+        ("data", "resultInformation", kind, name)
+        for kind in ("sipDetails", "q850Details")
+        for name in ("code", "message")
+    ),
+]
+
+long_numbers = st.from_regex("[1-9][0-9]{7,13}", fullmatch=True, alphabet="0123456789")
+secrets_of_calls = st.one_of(
+    long_numbers.map("+".__add__),
+    long_numbers.map("4:".__add__),
+    long_numbers.map("4:+".__add__),
+    long_numbers.map("tel:+{}".format),
+    long_numbers.map("sip:+{}@sbc.example.com".format),
+    st.builds("8:{}:{}_{}".format, st.sampled_from(["acs", "dod-acs", "gcch-acs"]), guids, guids),
+    guids.map("8:orgid:".__add__),
+    guids.map("28:".__add__),
+)
+
+
+def delivery(placed: dict[tuple[str, ...], str]) -> bytes:
+    """A busy call's event with some of its texts replaced."""
+    result = {"code": 486, "subCode": 560486, "message": "Busy.", "sipDetails": {}, "q850Details": {}}
+    event: dict[str, Any] = {"type": "Microsoft.Communication.CallDisconnected", "data": {"resultInformation": result}}
+    for path, text in placed.items():
+        inner = event
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = text
+    return json.dumps([event]).encode()
+
+
+def lines(body: bytes) -> tuple[str, str, list[dict[str, Any]]]:
+    """What is written of a delivery: as JSON, as plain text, and as the fields of plain logging's records."""
+    received = Intake(Catalog.default()).receive({}, body)
+    assert isinstance(received, Received)
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, structlog.processors.JSONRenderer()])
+    try:
+        with redirect_stdout(io.StringIO()) as shown, logs.bound_ids(received.delivery.events):
+            logs.received(received)
+    finally:
+        structlog.reset_defaults()
+    kept: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = kept.append  # type: ignore[method-assign]
+    handler.addFilter(logs.ContextFilter())
+    logger = logging.getLogger(logs.LOGGER)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        with logs.bound_ids(received.delivery.events):
+            logs.received(received)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+    ids = " ".join(f"%({name})s" for name in logs.IDS)
+    plain = logging.Formatter(f"%(levelname)s {ids} %(message)s")
+    return shown.getvalue(), "\n".join(map(plain.format, kept)), [vars(each)["ringback"] for each in kept]
+
+
+@pytest.mark.parametrize(("mode", "key"), MODES)
+@settings(property_of, max_examples=120)
+@given(st.dictionaries(st.sampled_from(FIELDS), before, min_size=1), secrets_of_calls, after)
+@example(dict.fromkeys(FIELDS, ""), "+15550100199", "")
+def test_no_number_and_no_raw_id_of_a_payload_reaches_the_log(mode, key, places, private, right):
+    """Wherever in an event it stands, neither the JSON line nor the plain line nor its record has it."""
+    use_redaction(mode, key)
+    as_json, plain, records = lines(delivery({path: left + private + right for path, left in places.items()}))
+    assert as_json.count("\n") == len(records) == 1
+    hidden = private.rpartition(":")[2].removeprefix("+")
+    for written in (as_json, plain, json.dumps(records)):
+        assert private not in written
+        assert hidden not in written
+
+
+def test_in_hash_mode_a_call_can_be_followed_by_its_number():
+    """The same number gives the same hash in every field of a line, and the lines stay whole."""
+    use_redaction("hash", KEY)
+    placed = {
+        ("data", "operationContext"): "4:+15550100199",
+        ("data", "resultInformation", "message"): "No answer from +1 555 010 0199.",
+    }
+    _, _, (record,) = lines(delivery(placed))
+    digest = hashed("15550100199")
+    assert record["operation_context"] == f"[id:{digest}]"
+    assert record["message"] == f"No answer from [phone:{digest}]."
 
 
 HOSTILE = [
@@ -251,6 +520,20 @@ HOSTILE = [
     "%2B",
     "%2B1-",
     " ",
+    "?",
+    "?key=",
+    "?key=,",
+    "?key=\\",
+    "?key=\\u",
+    "&token",
+    "incomingCallContext",
+    "incomingCallContext=",
+    "incomingCallContext: ",
+    "incomingCallContext\\",
+    "incomingCallContext=,",
+    "[phone:",
+    "[phone:1",
+    ",",
 ]
 
 
@@ -259,5 +542,6 @@ def test_hostile_text_ends(unit):
     """Long runs of what might begin a private thing take no more than linear time: this test ends."""
     for size in (100, SIZE):
         text = (unit * size)[:size]
-        for attack in (text, "+1" + text, "eyJa." + text + "!", "Bearer" + text, "8:" + text):
+        named = ("?key=" + text, "incomingCallContext" + text)
+        for attack in (text, "+1" + text, "eyJa." + text + "!", "Bearer" + text, "8:" + text, *named):
             redact(attack)

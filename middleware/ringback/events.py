@@ -142,14 +142,20 @@ class Delivery(Struct, frozen=True):
 
 
 def parse_delivery(
-    body: bytes | str, headers: Headers = (), *, max_body: int = MAX_BODY, max_events: int = MAX_EVENTS
+    body: bytes | str,
+    headers: Headers = (),
+    *,
+    max_body: int = MAX_BODY,
+    max_events: int = MAX_EVENTS,
+    max_depth: int | None = None,
 ) -> Delivery:
     """The events in a request body.
 
     Raises :class:`MalformedDelivery` if the body is not JSON or has elements and none is an event,
     :class:`DeliveryTooLarge` above the limits, :class:`UnsupportedEncoding` if ``headers`` say
     that it is compressed. All are :class:`~ringback.exceptions.DeliveryError` with a ``status``.
-    An empty array is a delivery without events.
+    An empty array is a delivery without events. ``max_depth`` bounds the nesting of the body; by
+    default that is the decoder's own bound, some hundred levels.
     """
     refuse_encoded(headers)
     content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
@@ -158,6 +164,8 @@ def parse_delivery(
     content = content.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n")
     if not content:
         raise MalformedDelivery("the body is empty; send a JSON array of CloudEvents")
+    if max_depth is not None:
+        _refuse_nested(content, max_depth)
     if content[:1] == b"{":
         event = _tolerant(content, 0, _Origin(content, 0))
         if isinstance(event, Fault):
@@ -166,6 +174,23 @@ def parse_delivery(
     if content[:1] != b"[":
         raise MalformedDelivery("the body is neither a JSON array nor an object; send a JSON array of CloudEvents")
     return _parse_array(content, max_events)
+
+
+def _refuse_nested(content: bytes, limit: int) -> None:
+    if content.count(b"[") + content.count(b"{") <= limit:
+        return
+    depth = 0
+    for token in _TOKENS.finditer(content):
+        if token[0] in (b"[", b"{"):
+            depth += 1
+            if depth > limit:
+                raise MalformedDelivery(f"the body is nested more than {limit} levels deep")
+        elif token[0] in (b"]", b"}"):
+            depth -= 1
+
+
+# Brackets, and strings to step over them: what stands in a string nests nothing.
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{}\]]', re.DOTALL)
 
 
 def refuse_encoded(headers: Headers) -> None:

@@ -1,20 +1,33 @@
-"""What must not leave through a log line or an error body: phone numbers, raw ids, SIP URIs, tokens."""
+"""What must not leave through a log line or an error body: phone numbers, raw ids, SIP URIs, tokens, secrets."""
 
 from __future__ import annotations
 
+import hmac
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from ringback.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # One pass, first alternative wins; the first line only skips quickly where nothing can start. What is
 # kept is matched to step over it: a GUID is an id to join on and may end in digits, a fraction may
-# have as many as a phone number. "Bearer" before a plain word is Q.850's ("Bearer capability not
-# authorized"). A token's head stops where another could start, all else is bounded or anchored: time
-# is linear in the text, which strangers write.
+# have as many as a phone number, and so may a hash. "Bearer" before a plain word is Q.850's ("Bearer
+# capability not authorized"). A token's head stops where another could start, all else is bounded or
+# anchored: time is linear in the text, which strangers write. No secret contains a bracket, so what
+# stands in for one is never taken for one.
 _PRIVATE = re.compile(
     r"""
-  (?: (?=[+(%]) | (?<![A-Za-z])(?=[\da-fA-FsStT]) )
+  (?: (?=[+(%?&\[]) | (?<![A-Za-z])(?=[\da-fA-FiIsStT]) )
   (?:
     (?P<guid>  \b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b )
+  | (?P<hashed> \[(?:phone|id|sip|token|context|secret):[0-9a-f]{10}\] )
+  | (?i: incoming_?call_?context \\*["']?\s*[:=]\s*\\*["']? )
+    (?P<context> (?: ['.,;:)}!?]*+ (?:[^\s&"<>\[\]\\'.,;:)}!?]++|\\(?=[/u]))++ )++ )
+  | [?&](?i: secret|token|sig|code|key|access_token )=
+    (?P<secret> (?: ['.,;:)}!?]*+ (?:[^\s&\#"<>\[\]\\'.,;:)}!?]++|\\(?=[/u]))++ )++ )
   | (?P<token> eyJ(?:(?!(?<![A-Za-z])eyJ)[\w-])+(?:\.[\w-]*){2,}
              | (?i:Bearer)\s+(?![A-Za-z]{1,20}[.:]?(?![\w.~+/=-]))[\w.~+/=-]+ )
   | (?P<sip>   (?i:sips?|tel):[^\s"'<>;,)\]}]+ )
@@ -31,24 +44,104 @@ _PRIVATE = re.compile(
 
 _KEPT = frozenset({"guid", "fraction"})
 
-
 _SHORT = 512
 _MANY = 2048
 
+_SHORTEST_KEY = 16
+_HASH_DIGITS = 10
+
 
 def redact(text: str) -> str:
-    """The text with every phone number, raw id, SIP URI and token replaced by its kind in brackets."""
-    return _remembered(text) if len(text) <= _SHORT else _redacted(text)
+    """The text with whatever is private in it replaced, as :func:`use_redaction` says."""
+    return _current.remembered(text) if len(text) <= _SHORT else _current.redacted(text)
 
 
-def _redacted(text: str) -> str:
-    return _PRIVATE.sub(_replaced, text)
+def use_redaction(mode: Literal["mask", "hash"] | None, key: bytes | str | None = None) -> None:
+    """Choose, for the whole process, what stands in for private text in logs, error bodies and JSON.
+
+    ``"mask"``, the default, leaves its kind: ``[phone]``. ``"hash"`` adds ten hex digits that are
+    the same wherever the same text stood, ``[phone:3f9a1c02b7]``, so that lines can be joined by
+    them; ``key``, of 16 bytes or more, keeps numbers from being found by trying all of them. A phone
+    number's hash does not depend on how it is written. ``None`` redacts nothing: for a developer's
+    own machine. Raises :class:`ConfigurationError` for an unknown mode, and for a key that is
+    missing, too short or of no use.
+    """
+    global _current
+    if mode == "hash":
+        _current = _redaction(_hashing(_checked(key)))
+    elif key is not None:
+        raise ConfigurationError(f"redaction {mode!r} takes no key; pass mode 'hash', or leave the key out")
+    elif mode == "mask":
+        _current = _redaction(_masked)
+    elif mode is None:
+        _current = _Redaction(str, str)
+    else:
+        raise ConfigurationError(f"redaction {mode!r} is unknown; use 'mask', 'hash' or None")
 
 
-# A call's ids stand in several lines, and event types and messages in every one. Long texts are
-# left out, so that what is remembered stays small.
-_remembered = lru_cache(maxsize=_MANY)(_redacted)
+class _Redaction(NamedTuple):
+    """A mode at work. Exchanged as one, with what it remembers: no thread sees half of a change."""
+
+    redacted: Callable[[str], str]
+    remembered: Callable[[str], str]
 
 
-def _replaced(found: re.Match[str]) -> str:
-    return found[0] if found.lastgroup in _KEPT else f"[{found.lastgroup}]"
+def _redaction(replaced: Callable[[re.Match[str]], str]) -> _Redaction:
+    def redacted(text: str) -> str:
+        return _PRIVATE.sub(replaced, text)
+
+    # A call's ids stand in several lines, and event types and messages in every one. Long texts are
+    # left out, so that what is remembered stays small.
+    return _Redaction(redacted, lru_cache(maxsize=_MANY)(redacted))
+
+
+def _masked(found: re.Match[str]) -> str:
+    kind = str(found.lastgroup)
+    if kind in _KEPT:
+        return found[0]
+    if kind == "hashed":
+        # Nobody hashes in this mode: it may be a number that was written like one.
+        return found[0].partition(":")[0] + "]"
+    return f"{_before(found, kind)}[{kind}]"
+
+
+def _hashing(key: bytes) -> Callable[[re.Match[str]], str]:
+    def hashed(found: re.Match[str]) -> str:
+        kind = str(found.lastgroup)
+        if kind in _KEPT or kind == "hashed":
+            return found[0]
+        text = _normalised(kind, found[kind]).encode("utf-8", "surrogatepass")
+        return f"{_before(found, kind)}[{kind}:{hmac.digest(key, text, 'sha256').hex()[:_HASH_DIGITS]}]"
+
+    return hashed
+
+
+def _before(found: re.Match[str], kind: str) -> str:
+    """What names the private text and stays: a parameter's name, a key."""
+    return found[0][: found.start(kind) - found.start()]
+
+
+def _normalised(kind: str, text: str) -> str:
+    """The same for each way to write the same thing; a phone number is its digits, whatever it is part of."""
+    lowered = text.lower()
+    if kind == "phone" or lowered.startswith(("4:", "tel:")):
+        bare = lowered.removeprefix("4:").removeprefix("tel:").removeprefix("%2b")
+        return "".join(str(int(each)) for each in bare if each.isdecimal()).removeprefix("00") or lowered
+    if kind == "token":
+        return text.split()[-1]
+    return text if kind in ("context", "secret") else lowered
+
+
+def _checked(key: bytes | str | None) -> bytes:
+    given = key.encode("utf-8", "surrogatepass") if isinstance(key, str) else key
+    if not isinstance(given, bytes):
+        raise ConfigurationError("redaction 'hash' needs a key, bytes or text; pass key=secrets.token_bytes(32)")
+    if len(given) < _SHORTEST_KEY:
+        raise ConfigurationError(
+            f"a redaction key of {len(given)} bytes can be guessed; use at least {_SHORTEST_KEY}, "
+            "such as secrets.token_bytes(32), the same in every process whose lines are to be joined"
+        )
+    return given
+
+
+_current = _redaction(_masked)
