@@ -6,13 +6,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test check check-catalog bench wheel clean
+.PHONY: demo test fuzz check check-catalog bench wheel clean
 
 demo: $(VENV)/.demo  ## a dozen deliveries over HTTP, each with its log line and its hook
 	@$(BIN)/ringback demo $(ARGS)
 
 test: $(VENV)/.dev  ## the tests
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(VENV)/.dev  ## 200,000 hostile inputs in some minutes; RINGBACK_FUZZ_EXAMPLES= of each of the five kinds
+	RINGBACK_FUZZ_EXAMPLES=$${RINGBACK_FUZZ_EXAMPLES:-40000} $(BIN)/python -m pytest -q tests/test_fuzz.py $(ARGS)
 
 check: $(VENV)/.dev  ## lint, format, types, import rules, catalog
 	$(BIN)/ruff check .

@@ -8,25 +8,36 @@ Each candidate handles the same requests in this process, without sockets. Candi
 within a round, so that whatever else the machine does hits them alike; a ratio is the median over
 rounds of the thread's CPU time divided by the bare route's in the same round. Absolute times are
 printed for orientation only: on a shared machine they mean little.
+
+Every request carries a token signed by a key of this run, which only the verified candidate looks at.
+The verifier by itself is measured against the floor: OpenSSL's RS256 verification of the same token,
+called through cryptography, in turns likewise.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import gc
 import json
 import logging
 import os
 import statistics
 import sys
+import threading
 import time
 import uuid
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jwt
 import structlog
 from azure.core.messaging import CloudEvent
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 from fastapi import FastAPI
 from fastapi import Request as FastAPIRequest
 from starlette.applications import Starlette
@@ -34,15 +45,26 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads annotation
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ringback import CallOutcomeMiddleware, Catalog, Outcome, OutcomeRouter
+from ringback import CallbackTokenVerifier, CallOutcomeMiddleware, Catalog, Head, Outcome, OutcomeRouter
+from ringback.tokens import CALL_AUTOMATION
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable, Generator, MutableMapping
 
     App = Callable[[Any, Any, Any], Awaitable[None]]
 
 PATH = "/api/callbacks"
 SIZES = (1, 10, 1000)
+AUDIENCE = "1f0e5c1a-0000-4000-8000-000000000001"
+KEY = rsa.generate_private_key(65537, 2048)
+TOKEN = jwt.encode(
+    {"iss": CALL_AUTOMATION, "aud": AUDIENCE, "nbf": int(time.time()) - 60, "exp": int(time.time()) + 365 * 24 * 3600},
+    KEY,
+    algorithm="RS256",
+    headers={"kid": "benchmark"},
+)
+AUTHORIZATION = f"Bearer {TOKEN}"
+VERIFICATIONS = 500
 SINK = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process
 
 TEMPLATE = json.dumps(
@@ -165,7 +187,33 @@ def starlette(route: Callable[[Request], Awaitable[Response]]) -> Starlette:
     return Starlette(routes=[Route(PATH, route, methods=["POST"])])
 
 
-def ringback(route: Callable[[Request], Awaitable[Response]]) -> Starlette:
+@contextmanager
+def key_server() -> Generator[str]:
+    """The address of a key set on this machine; asked once by each verifier, while it warms up."""
+    key = jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key(), as_dict=True)
+    key_set = json.dumps({"keys": [{**key, "kid": "benchmark", "use": "sig"}]}).encode()
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(key_set)))
+            self.end_headers()
+            self.wfile.write(key_set)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: the table is what is printed."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/keys"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def ringback(route: Callable[[Request], Awaitable[Response]], auth: CallbackTokenVerifier | None = None) -> Starlette:
     app = starlette(route)
     router = OutcomeRouter()
 
@@ -178,11 +226,13 @@ def ringback(route: Callable[[Request], Awaitable[Response]]) -> Starlette:
         """Costs nothing by itself; its calls fall outside the measured requests."""
 
     # Calls settle long after the run, so that hooks are not measured; see the durable benchmarks for those.
-    app.add_middleware(CallOutcomeMiddleware, router=router, path=PATH, settle=3600, max_body=64 * 1024 * 1024)
+    app.add_middleware(
+        CallOutcomeMiddleware, router=router, auth=auth, path=PATH, settle=3600, max_body=64 * 1024 * 1024
+    )
     return app
 
 
-def candidates() -> dict[str, tuple[App, bool]]:
+def candidates(keys: str) -> dict[str, tuple[App, bool]]:
     """Each by name, with whether the log is written."""
     fast = FastAPI()
     fast.post(PATH)(fastapi_sample)
@@ -193,6 +243,7 @@ def candidates() -> dict[str, tuple[App, bool]]:
         "no-op middleware": (noop, True),
         "ringback, log off": (ringback(bare), False),
         "ringback": (ringback(bare), True),
+        "ringback, verified": (ringback(bare, CallbackTokenVerifier(audience=AUDIENCE, jwks_uri=keys)), True),
         "ringback, route uses the outcomes": (ringback(reads_outcomes), True),
         "sample style": (starlette(sample), True),
         "sample style, same result": (starlette(sample_same_result), True),
@@ -226,7 +277,11 @@ async def handle(app: App, content: bytes) -> int:
         nonlocal status
         status = message.get("status", status)
 
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"authorization", AUTHORIZATION.encode()),
+    ]
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -245,10 +300,10 @@ async def handle(app: App, content: bytes) -> int:
     return status
 
 
-async def measure(events: int, rounds: int) -> dict[str, list[float]]:
+async def measure(events: int, rounds: int, keys: str) -> dict[str, list[float]]:
     """Seconds of CPU a request, by candidate, one figure a round."""
     requests = max(2, 200 // events)
-    apps = candidates()
+    apps = candidates(keys)
     taken: dict[str, list[float]] = {name: [] for name in apps}
     order = list(apps)
     for number in range(rounds + 1):
@@ -273,9 +328,9 @@ async def measure(events: int, rounds: int) -> dict[str, list[float]]:
     return taken
 
 
-def ratios(taken: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Median ratio to the bare route and its spread (first to third quartile), by candidate."""
-    reference = taken["bare route"]
+def ratios(taken: dict[str, list[float]], to: str = "bare route") -> dict[str, dict[str, float]]:
+    """Median ratio to one candidate and its spread (first to third quartile), by candidate."""
+    reference = taken[to]
     table = {}
     for name, figures in taken.items():
         each = [one / base for one, base in zip(figures, reference, strict=True)]
@@ -284,14 +339,50 @@ def ratios(taken: dict[str, list[float]]) -> dict[str, dict[str, float]]:
     return table
 
 
+async def measure_tokens(rounds: int, keys: str) -> dict[str, list[float]]:
+    """Seconds of CPU a verification, by Ringback's verifier and by OpenSSL alone, one figure a round."""
+    verifier = CallbackTokenVerifier(audience=AUDIENCE, jwks_uri=keys)
+    head = Head("POST", PATH, "", (("authorization", AUTHORIZATION),))
+    signed, _, signature = TOKEN.rpartition(".")
+    message, proof = signed.encode(), base64.urlsafe_b64decode(signature + "==")
+    public, scheme, digest = KEY.public_key(), padding.PKCS1v15(), SHA256()
+
+    async def verified() -> None:
+        assert await verifier(head) is None
+
+    async def floor() -> None:
+        public.verify(proof, message, scheme, digest)
+
+    ways = {"OpenSSL": floor, "ringback": verified}
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    order = list(ways)
+    for number in range(rounds + 1):
+        order.reverse()
+        for name in order:
+            way = ways[name]
+            gc.collect()
+            gc.disable()
+            start = time.thread_time()
+            for _ in range(VERIFICATIONS):
+                await way()
+            spent = time.thread_time() - start
+            gc.enable()
+            if number:  # the first round warms up, and fetches the key
+                taken[name].append(spent / VERIFICATIONS)
+    return taken
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30, help="measured rounds (default 30)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     arguments = parser.parse_args()
-    tables = {size: ratios(asyncio.run(measure(size, arguments.rounds))) for size in SIZES}
+    configure_log(logging.CRITICAL)  # for what is said at start-up
+    with key_server() as keys:
+        tables = {size: ratios(asyncio.run(measure(size, arguments.rounds, keys))) for size in SIZES}
+        tokens = ratios(asyncio.run(measure_tokens(arguments.rounds, keys)), to="OpenSSL")
     if arguments.json:
-        json.dump(tables, sys.stdout, indent=2)
+        json.dump({**tables, "tokens": tokens}, sys.stdout, indent=2)
         return
     print(f"CPU time as a ratio to the bare route, median of {arguments.rounds} rounds (quartiles)\n")
     print(f"{'':36}" + "".join(f"{size:>7} event{'s' if size > 1 else ' '}     " for size in SIZES))
@@ -301,6 +392,12 @@ def main() -> None:
     same = "sample style, same result"
     print("\ntimes cheaper than the samples' style written to the same result: ", end="")
     print(", ".join(f"{tables[s][same]['ratio'] / tables[s]['ringback']['ratio']:.1f} at {s}" for s in SIZES))
+    ours, floor = tokens["ringback"], tokens["OpenSSL"]
+    print(
+        f"RS256 verification, times the OpenSSL floor: {ours['ratio']:.2f} ({ours['low']:.2f}-{ours['high']:.2f}), ",
+        end="",
+    )
+    print(f"{ours['microseconds']:.0f} us against {floor['microseconds']:.0f} us")
     print("bare route, for orientation: ", end="")
     print(", ".join(f"{tables[s]['bare route']['microseconds']:.0f} us at {s}" for s in SIZES))
 

@@ -24,7 +24,9 @@ async def callbacks(request: Request) -> Response:
 def create_app(settle: float = 1.0) -> Starlette:
     """An app whose callbacks are judged by our catalog."""
     app = Starlette(routes=[Route("/api/callbacks", callbacks, methods=["POST"])])
-    app.add_middleware(CallOutcomeMiddleware, router=router, path="/api/callbacks", catalog=ours, settle=settle)
+    app.add_middleware(
+        CallOutcomeMiddleware, router=router, auth=None, path="/api/callbacks", catalog=ours, settle=settle
+    )
     return app
 
 

@@ -28,5 +28,7 @@ async def callbacks(request: Request) -> Response:
 
 def create_app(settle: float = 1.0) -> Starlette:
     app = Starlette(routes=[Route("/api/callbacks/{context_id}", callbacks, methods=["POST"])])
-    app.add_middleware(CallOutcomeMiddleware, router=router, path="/api/callbacks/{context_id}", settle=settle)
+    app.add_middleware(
+        CallOutcomeMiddleware, router=router, auth=None, path="/api/callbacks/{context_id}", settle=settle
+    )
     return app

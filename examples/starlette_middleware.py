@@ -41,5 +41,5 @@ async def callbacks(request: Request) -> Response:
 
 def create_app(settle: float = 1.0) -> Starlette:
     app = Starlette(routes=[Route("/api/callbacks/{order}", callbacks, methods=["POST"])])
-    app.add_middleware(CallOutcomeMiddleware, router=router, path="/api/callbacks/{order}", settle=settle)
+    app.add_middleware(CallOutcomeMiddleware, router=router, auth=None, path="/api/callbacks/{order}", settle=settle)
     return app

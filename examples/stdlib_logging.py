@@ -35,5 +35,5 @@ def configure_logging() -> None:
 def create_app(settle: float = 1.0) -> Starlette:
     configure_logging()
     app = Starlette(routes=[Route("/api/callbacks/{order}", callbacks, methods=["POST"])])
-    app.add_middleware(CallOutcomeMiddleware, router=router, path="/api/callbacks/{order}", settle=settle)
+    app.add_middleware(CallOutcomeMiddleware, router=router, auth=None, path="/api/callbacks/{order}", settle=settle)
     return app

@@ -16,7 +16,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from structlog.contextvars import get_contextvars
 
-from ringback import CallOutcomeMiddleware, Catalog, ConfigurationError, Outcome, OutcomeRouter
+from ringback import (
+    CallOutcomeMiddleware,
+    Catalog,
+    ConfigurationError,
+    Head,
+    Outcome,
+    OutcomeRouter,
+    Refusal,
+    SharedSecret,
+)
+from ringback.logs import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -100,7 +110,7 @@ async def silent(scope: Any, receive: Any, send: Any) -> None:
 
 
 def wrapped(app: Any, router: OutcomeRouter | None = None, **options: Any) -> CallOutcomeMiddleware:
-    options = {"path": PATH, "settle": 0, **options}
+    options = {"path": PATH, "settle": 0, "auth": None, **options}
     return CallOutcomeMiddleware(app, router=OutcomeRouter() if router is None else router, **options)
 
 
@@ -442,6 +452,425 @@ async def test_a_handshake_of_cloudevents_is_answered(caplog: pytest.LogCaptureF
     assert lines(caplog) == [{"event": "handshake.answered", "schema": "cloudevents"}]
 
 
+# Who may call
+
+SECRET = "a-shared-secret-of-this-app"
+
+
+class Check:
+    """A check that always says the same, and lets handshakes of the subscription `calls` be answered if it is to."""
+
+    def __init__(self, refusal: Refusal | None) -> None:
+        self.refusal = refusal
+        self.asked = 0
+
+    async def __call__(self, _: Head) -> Refusal | None:
+        self.asked += 1
+        return self.refusal
+
+
+class EventGrid(Check):
+    def allows_handshake(self, head: Head) -> bool:
+        return head.values("aeg-subscription-name") == ["calls"]
+
+
+MISSING = Refusal("token_missing")
+PROBLEM_JSON = (b"content-type", b"application/problem+json")
+UNAUTHORIZED = answered(
+    401,
+    b'{"type":"about:blank","title":"Unauthorized","status":401}',
+    PROBLEM_JSON,
+    (b"www-authenticate", b"Bearer"),
+)
+UNAVAILABLE = answered(
+    503,
+    b'{"type":"about:blank","title":"Service unavailable","status":503}',
+    PROBLEM_JSON,
+    (b"retry-after", b"5"),
+)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refusals of other tests count against the same budget of log lines."""
+    monkeypatch.setattr("ringback.logs._refusals", Budget(lines=1000, seconds=10.0))
+
+
+def rejection(status: int, reason: str) -> dict[str, Any]:
+    return {"event": "callback.rejected", "status": status, "reason": reason, "suppressed": 0}
+
+
+async def unreadable() -> Any:
+    raise AssertionError("the body of a refused request is read")
+
+
+@pytest.mark.parametrize(
+    ("auth", "messages", "status", "reason"),
+    [
+        pytest.param(Check(MISSING), UNAUTHORIZED, 401, "token_missing", id="401"),
+        pytest.param(Check(Refusal("keys_unavailable", 503, 5)), UNAVAILABLE, 503, "keys_unavailable", id="503"),
+        pytest.param([Check(MISSING), Check(Refusal("b"))], UNAUTHORIZED, 401, "b", id="several"),
+        pytest.param(SharedSecret(SECRET), UNAUTHORIZED, 401, "secret_missing", id="shared secret"),
+        pytest.param(EventGrid(MISSING), UNAUTHORIZED, 401, "token_missing", id="Event Grid"),
+    ],
+)
+async def test_a_refused_request_costs_nothing(
+    caplog: pytest.LogCaptureFixture, auth: Any, messages: list[dict[str, Any]], status: int, reason: str
+) -> None:
+    """Its body is not read, let alone parsed; route and hooks hear nothing; one line says why."""
+    caplog.set_level("INFO", "ringback")
+    called: list[str] = []
+    app, server = App(), Server()
+    middleware = wrapped(app, collecting(called), auth=auth)
+    scope = http(headers=[(b"authorization", b"Bearer made-up")], query_string=b"q=made-up")
+    before = dict(scope)
+    await middleware(scope, unreadable, server.send)
+    middleware.app = lifespan_only
+    await shut_down(middleware)
+    assert server.sent == messages
+    assert (app.calls, called, scope) == ([], [], before)
+    assert lines(caplog) == [rejection(status, reason)]
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        pytest.param(Check(None), id="one"),
+        pytest.param([Check(MISSING), Check(None)], id="one of several"),
+        pytest.param(None, id="none wanted"),
+    ],
+)
+async def test_an_accepted_request_goes_on_as_ever(caplog: pytest.LogCaptureFixture, auth: Any) -> None:
+    """The check leaves no trace, neither in the scope nor in the log."""
+    caplog.set_level("INFO", "ringback")
+    app, server = App(), Server(*chunked(delivery()))
+    await wrapped(app, auth=auth)(http(), server.receive, server.send)
+    assert server.status == 204
+    assert app.received[0] == {"type": "http.request", "body": delivery(), "more_body": False}
+    assert set(app.calls[0][0]) == {"type", "method", "path", "headers", "state"}
+    assert [line["event"] for line in lines(caplog)] == ["call.outcome"]
+
+
+async def test_an_async_function_can_be_the_check() -> None:
+    """It sees the head of the request, whole."""
+    seen: list[Head] = []
+
+    async def note(head: Head) -> Refusal | None:
+        seen.append(head)
+        return None
+
+    server = Server(*chunked(delivery()))
+    scope = http(headers=[(b"X-From", b"inside")], query_string=b"q=1")
+    await wrapped(App(), auth=note)(scope, server.receive, server.send)
+    assert server.status == 204
+    assert seen == [Head("POST", "/api/callbacks/1", "q=1", (("x-from", "inside"),))]
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [pytest.param(http("/other"), id="foreign path"), pytest.param(http(method="GET"), id="GET")],
+)
+async def test_requests_that_are_no_callbacks_are_not_checked(scope: dict[str, Any]) -> None:
+    """They are the app's."""
+    check, app = Check(MISSING), App()
+    await wrapped(app, auth=check)(scope, Server().receive, Server().send)
+    assert (len(app.calls), check.asked) == (1, 0)
+
+
+@pytest.mark.parametrize("count", [3, 4])
+async def test_too_many_header_fields_are_refused_before_the_check(
+    caplog: pytest.LogCaptureFixture, count: int
+) -> None:
+    """Whoever sends them, even what says it is a handshake; the limit itself is accepted."""
+    caplog.set_level("INFO", "ringback")
+    check, app, server = EventGrid(None), App(), Server(*chunked(delivery()))
+    headers = [(b"aeg-event-type", b"SubscriptionValidation"), (b"aeg-subscription-name", b"calls")]
+    headers += [(b"a", b"1")] * (count - 2)
+    await wrapped(app, auth=check, max_headers=3)(http(headers=headers), server.receive, server.send)
+    detail = "more than 3 header fields are not accepted"
+    if count > 3:
+        assert server.sent == problem(431, "Too many header fields", detail)
+        assert (check.asked, len(server.messages)) == (0, 1)
+        assert lines(caplog) == [{"event": "delivery.rejected", "status": 431, "reason": detail}]
+    else:
+        assert (server.status, check.asked, server.messages) == (400, 1, [])
+
+
+ADVICE = (
+    "anyone who can reach the callback URL can send events; pass auth=CallbackTokenVerifier(audience=...), "
+    "or auth=None to accept every sender"
+)
+
+
+async def test_an_app_that_does_not_say_who_may_call_is_warned_once(caplog: pytest.LogCaptureFixture) -> None:
+    """At start-up; every delivery is accepted all the same."""
+    middleware = CallOutcomeMiddleware(App(), router=OutcomeRouter(), path=PATH, settle=0)
+    assert lines(caplog) == [{"event": "callbacks.unverified", "advice": ADVICE}]
+    for _ in range(2):
+        server = Server(*chunked(delivery()))
+        await middleware(http(), server.receive, server.send)
+        assert server.status == 204
+    assert [line["event"] for line in lines(caplog)].count("callbacks.unverified") == 1
+
+
+# Handshakes of a sender without a token
+
+KIND = "Microsoft.EventGrid.SubscriptionValidationEvent"
+VALIDATION = {"id": "1", "eventType": KIND, "data": {"validationCode": "code-1"}}
+ANNOUNCED = (b"aeg-event-type", b"SubscriptionValidation")
+KNOWN = (b"aeg-subscription-name", b"calls")
+ECHO = answered(200, b'{"validationResponse":"code-1"}', (b"content-type", b"application/json"))
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [EventGrid(MISSING), [EventGrid(MISSING), Check(MISSING)], EventGrid(Refusal("keys_unavailable", 503, 5))],
+    ids=["alone", "one of several", "key server down"],
+)
+async def test_a_validation_of_an_allowed_subscription_needs_no_token(
+    caplog: pytest.LogCaptureFixture, auth: Any
+) -> None:
+    """Event Grid validates before it sends tokens."""
+    caplog.set_level("INFO", "ringback")
+    app, server = App(), Server(*chunked(delivery(VALIDATION)))
+    await wrapped(app, auth=auth)(http(headers=[ANNOUNCED, KNOWN]), server.receive, server.send)
+    assert server.sent == ECHO
+    assert app.calls == []
+    assert lines(caplog) == [{"event": "handshake.answered", "schema": "eventgrid"}]
+
+
+@pytest.mark.parametrize(
+    ("auth", "headers"),
+    [
+        pytest.param(EventGrid(MISSING), [ANNOUNCED], id="unknown subscription"),
+        pytest.param(EventGrid(MISSING), [KNOWN], id="not announced"),
+        pytest.param(EventGrid(MISSING), [ANNOUNCED, ANNOUNCED, KNOWN], id="announced twice"),
+        pytest.param(Check(MISSING), [ANNOUNCED, KNOWN], id="check that knows no handshake"),
+    ],
+)
+async def test_any_other_validation_without_a_token_is_refused_unread(
+    auth: Any, headers: list[tuple[bytes, bytes]]
+) -> None:
+    """The 401 stands."""
+    app, server = App(), Server()
+    await wrapped(app, auth=auth)(http(headers=headers), unreadable, server.send)
+    assert server.sent == UNAUTHORIZED
+    assert app.calls == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(delivery(), id="another event"),
+        pytest.param(delivery(VALIDATION, event()), id="a validation before another event"),
+        pytest.param(delivery(event(), VALIDATION), id="a validation after another event"),
+        pytest.param(delivery(VALIDATION, 17), id="a validation beside what is no event"),
+        pytest.param(delivery({"eventType": KIND}), id="a validation without its code"),
+        pytest.param(b"[]", id="no event"),
+        pytest.param(b"[{", id="no JSON"),
+        pytest.param(b"[" * 2001, id="too large"),
+    ],
+)
+async def test_an_announced_validation_that_is_more_than_that_stays_refused(
+    caplog: pytest.LogCaptureFixture, body: bytes
+) -> None:
+    """The 401 stands, and says nothing of the body."""
+    caplog.set_level("INFO", "ringback")
+    called: list[str] = []
+    app, server = App(), Server(*chunked(body))
+    middleware = wrapped(app, collecting(called), auth=EventGrid(MISSING), max_body=2000)
+    await middleware(http(headers=[ANNOUNCED, KNOWN]), server.receive, server.send)
+    middleware.app = lifespan_only
+    await shut_down(middleware)
+    assert server.sent == UNAUTHORIZED
+    assert (app.calls, called) == ([], [])
+    assert lines(caplog) == [rejection(401, "token_missing")]
+
+
+async def test_an_announced_validation_that_does_not_come_stays_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """Slow or gone, the sender was refused; there is one line for that, and its rate is bounded."""
+    caplog.set_level("INFO", "ringback")
+    middleware = wrapped(App(), auth=EventGrid(MISSING), body_timeout=0.05)
+    slow, gone = Server(), Server({"type": "http.disconnect"})
+    await middleware(http(headers=[ANNOUNCED, KNOWN]), never, slow.send)
+    await middleware(http(headers=[ANNOUNCED, KNOWN]), gone.receive, gone.send)
+    assert (slow.sent, gone.sent) == (UNAUTHORIZED, [])
+    assert lines(caplog) == [rejection(401, "token_missing")] * 2
+
+
+CONSENT = answered(
+    200,
+    b"",
+    (b"allow", b"OPTIONS, POST"),
+    (b"webhook-allowed-origin", b"eventgrid.azure.net"),
+    (b"webhook-allowed-rate", b"*"),
+)
+ORIGIN = (b"webhook-request-origin", b"eventgrid.azure.net")
+
+
+@pytest.mark.parametrize(
+    ("auth", "headers", "messages"),
+    [
+        pytest.param(Check(None), [ORIGIN], CONSENT, id="accepted"),
+        pytest.param(EventGrid(MISSING), [ORIGIN, KNOWN], CONSENT, id="allowed"),
+        pytest.param([Check(MISSING), EventGrid(MISSING)], [ORIGIN, KNOWN], CONSENT, id="allowed by one of several"),
+        pytest.param(EventGrid(MISSING), [ORIGIN], UNAUTHORIZED, id="unknown subscription"),
+        pytest.param(Check(MISSING), [ORIGIN, KNOWN], UNAUTHORIZED, id="check that knows no handshake"),
+        pytest.param(
+            EventGrid(MISSING),
+            [ORIGIN, KNOWN, *[(b"a", b"1")] * 8],
+            problem(431, "Too many header fields", "more than 9 header fields are not accepted"),
+            id="too many header fields",
+        ),
+    ],
+)
+async def test_a_handshake_of_cloudevents_is_checked_as_a_validation_is(
+    auth: Any, headers: list[tuple[bytes, bytes]], messages: list[dict[str, Any]]
+) -> None:
+    """It carries no token: an Event Grid check decides by the subscription, else the refusal stands."""
+    app, server = App(), Server()
+    scope = http(method="OPTIONS", headers=headers)
+    await wrapped(app, auth=auth, max_headers=9)(scope, unreadable, server.send)
+    assert server.sent == messages
+    assert app.calls == []
+
+
+async def test_an_options_request_that_is_no_handshake_is_the_apps() -> None:
+    """A CORS preflight carries no token either."""
+    check, app = Check(MISSING), App()
+    await wrapped(app, auth=check)(http(method="OPTIONS", headers=[KNOWN]), Server().receive, Server().send)
+    assert (len(app.calls), check.asked) == (1, 0)
+
+
+# A secret in the URL
+
+SPELLED = SECRET.replace("a", "%61").replace("t", "%74")
+
+
+def secret_scope(method: str = "POST", headers: Sequence[tuple[bytes, bytes]] = ()) -> dict[str, Any]:
+    query = f"a=1&secret={SPELLED}".encode()
+    path = f"/api/callbacks/{SECRET}"
+    return http(path, method, headers, raw_path=path.encode(), query_string=query)
+
+
+HIDDEN = {
+    "path": "/api/callbacks/[secret]",
+    "raw_path": b"/api/callbacks/[secret]",
+    "query_string": b"a=1&secret=[secret]",
+}
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_a_secret_is_hidden_once_the_route_has_seen_the_url(method: str) -> None:
+    """The server logs the scope's URL when the response starts."""
+    urls: list[dict[str, Any]] = []
+    scope = secret_scope(method)
+    original = {name: scope[name] for name in HIDDEN}
+
+    async def app(inner: Any, receive: Any, send: Any) -> None:
+        urls.append({name: inner[name] for name in HIDDEN})
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(message: Any) -> None:
+        urls.append({name: scope[name] for name in HIDDEN})
+
+    await wrapped(app, auth=SharedSecret(SECRET))(scope, Server(*chunked(delivery())).receive, send)
+    assert urls == [original, HIDDEN, HIDDEN]
+
+
+async def test_a_secret_is_hidden_when_the_route_raises() -> None:
+    """The answer to that is made further out, and the server logs it all the same."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise LookupError("the route's own")
+
+    scope, server = secret_scope(), Server(*chunked(delivery()))
+    with pytest.raises(LookupError, match="the route's own"):
+        await wrapped(app, auth=SharedSecret(SECRET))(scope, server.receive, server.send)
+    assert {name: scope[name] for name in HIDDEN} == HIDDEN
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "body", "status"),
+    [
+        pytest.param("POST", (), b"[{", 400, id="no delivery"),
+        pytest.param("POST", [(b"a", b"1")] * 101, b"", 431, id="too many header fields"),
+        pytest.param("OPTIONS", [ORIGIN], b"", 200, id="handshake"),
+    ],
+)
+async def test_a_secret_is_hidden_where_ringback_answers(
+    method: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, status: int
+) -> None:
+    """A right secret in a request that goes no further is a secret still."""
+    scope, server = secret_scope(method, headers), Server(*chunked(body))
+    seen: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        seen.append({name: scope[name] for name in HIDDEN})
+        await server.send(message)
+
+    await wrapped(silent, auth=SharedSecret(SECRET))(scope, server.receive, send)
+    assert server.status == status
+    assert seen == [HIDDEN, HIDDEN]
+
+
+# A sender that is slow
+
+
+async def never() -> Any:
+    """A server whose client sends nothing more."""
+    await asyncio.Event().wait()
+
+
+async def test_a_sender_that_is_too_slow_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever came by then is dropped; the route is not called."""
+    caplog.set_level("INFO", "ringback")
+    app, server = App(), Server({"type": "http.request", "body": b"[", "more_body": True})
+
+    async def receive() -> Any:
+        return await server.receive() if server.messages else await never()
+
+    await wrapped(app, body_timeout=0.05)(http(), receive, server.send)
+    detail = "the body did not arrive within 0.05 seconds"
+    assert server.sent == problem(408, "Delivery too slow", detail)
+    assert app.calls == []
+    assert lines(caplog) == [{"event": "delivery.rejected", "status": 408, "reason": detail}]
+
+
+async def test_a_sender_that_drips_is_too_slow_as_well() -> None:
+    """The time is for the whole body, not for each of its parts."""
+
+    async def dripping() -> Any:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    server = Server()
+    await wrapped(silent, body_timeout=0.05)(http(), dripping, server.send)
+    assert server.status == 408
+
+
+async def test_without_a_time_limit_a_slow_sender_is_waited_for() -> None:
+    """0 is none: the one who asked for that decides when it is enough."""
+    server = Server()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await wrapped(silent, body_timeout=0)(http(), never, server.send)
+    assert server.sent == []
+
+
+async def test_the_route_has_all_the_time_it_wants() -> None:
+    """The limit is for the body's arrival alone."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.1)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    server = Server(*chunked(delivery()))
+    await wrapped(app, body_timeout=0.05)(http(), server.receive, server.send)
+    assert server.status == 200
+
+
 # A sender that leaves
 
 
@@ -597,6 +1026,11 @@ async def test_a_hook_that_does_not_end_holds_up_the_shutdown_no_longer_than_tol
         pytest.param({"drain": -1}, "drain -1 is negative; give seconds, 0 for none", id="drain"),
         pytest.param({"max_body": 0}, "max_body 0 accepts nothing; give a positive number", id="max_body"),
         pytest.param({"max_events": 0}, "max_events 0 accepts nothing; give a positive number", id="max_events"),
+        pytest.param({"max_headers": 0}, "max_headers 0 accepts nothing; give a positive number", id="max_headers"),
+        pytest.param({"body_timeout": -1}, "body_timeout -1 is negative; give seconds, 0 for none", id="body_timeout"),
+        pytest.param(
+            {"auth": []}, "auth names no check; pass a verifier, or auth=None to accept every sender", id="no check"
+        ),
     ],
 )
 def test_settings_that_cannot_work_are_refused_at_start(options: dict[str, Any], message: str) -> None:

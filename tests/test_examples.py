@@ -96,6 +96,7 @@ def test_every_example_is_among_the_tests() -> None:
         "quickstart",
         "starlette_middleware",
         "stdlib_logging",
+        "verified",
     ]
 
 
@@ -206,3 +207,14 @@ async def test_stdlib_logging(capsys: pytest.CaptureFixture[str]) -> None:
     assert "cause=declined disposition=terminal retry_class=never" in lines[0]
     assert "555" not in lines[0]
     assert lines[1] == f"INFO shop [{LEG}] order 7: 1 events"
+
+
+async def test_verified(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a token nothing reaches the route or a hook, and the answer does not say what was missing."""
+    monkeypatch.setenv("ACS_RESOURCE_ID", "1f0e5c1a-0000-4000-8000-00000000000a")
+    monkeypatch.setenv("ENTRA_TENANT_ID", "1f0e5c1a-0000-4000-8000-00000000000b")
+    monkeypatch.setenv("ENTRA_APP_ID", "1f0e5c1a-0000-4000-8000-00000000000c")
+    app = example("verified").create_app()
+    problem = {"type": "about:blank", "title": "Unauthorized", "status": 401}
+    assert await posted(app, event("CallDisconnected", 486, 560486), path="/api/callbacks") == (401, problem)
+    assert capsys.readouterr().out == ""

@@ -5,17 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import ringback
 
 OPTIONAL = frozenset(
-    "azure fastapi httpx hypothesis jwt opentelemetry pydantic pydantic_core pytest requests sqlalchemy uvicorn".split()
+    "azure cryptography fastapi httpx hypothesis jwt opentelemetry pydantic pydantic_core pytest requests sqlalchemy "
+    "uvicorn".split()
 )
 
 PROBE = """
 import sys
 before = set(sys.modules)
-import ringback
-loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
+{statement}
+loaded = {{name.partition(".")[0] for name in set(sys.modules) - before}}
 print(*sorted(loaded - set(sys.stdlib_module_names)))
 """
 
@@ -24,15 +27,16 @@ print(*sorted(loaded - set(sys.stdlib_module_names)))
 THEIRS = frozenset("better_exceptions colorama idna markdown_it mdurl pygments rich sniffio typing_extensions".split())
 
 
-def loaded() -> set[str]:
-    """Top-level modules, none of the standard library, that a fresh interpreter loads with ringback."""
-    finished = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
+def loaded(statement: str) -> set[str]:
+    """Top-level modules, none of the standard library, that a fresh interpreter loads with this statement."""
+    probe = PROBE.format(statement=statement)
+    finished = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     return set(finished.stdout.split())
 
 
 def test_importing_ringback_loads_what_it_depends_on_and_nothing_else() -> None:
     """No SDK, no framework and no optional part; anyio comes with Starlette."""
-    names = loaded()
+    names = loaded("import ringback")
     assert names & OPTIONAL == set()
     assert names - THEIRS == {
         "anyio",
@@ -42,6 +46,33 @@ def test_importing_ringback_loads_what_it_depends_on_and_nothing_else() -> None:
         "starlette",
         "structlog",
     }
+
+
+MIDDLEWARE = "ringback.CallOutcomeMiddleware(None, router=ringback.OutcomeRouter(), path='/cb', auth={})"
+HEAD = "ringback.Head('POST', '/cb', '', {})"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param(MIDDLEWARE.format("None"), id="no check"),
+        pytest.param(MIDDLEWARE.format("ringback.SharedSecret('a-shared-secret-of-this-app')"), id="shared secret"),
+        pytest.param(
+            f"import asyncio; asyncio.run(ringback.CallbackTokenVerifier(audience='a')({HEAD.format('()')}))",
+            id="verifier without a token to look at",
+        ),
+    ],
+)
+def test_what_verifies_tokens_is_loaded_with_the_first_token(statement: str) -> None:
+    """An app that does without pays nothing."""
+    assert loaded(f"import ringback; {statement}") & OPTIONAL == set()
+
+
+def test_a_token_loads_what_verifies_it() -> None:
+    """The probe sees what it looks for."""
+    token = HEAD.format("(('authorization', 'Bearer a.b.c'),)")
+    statement = f"import asyncio, ringback; asyncio.run(ringback.CallbackTokenVerifier(audience='a')({token}))"
+    assert loaded(statement) & OPTIONAL >= {"jwt"}
 
 
 def test_every_exported_name_exists_and_the_list_is_sorted() -> None:

@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringback import Catalog, ConfigurationError, Delivery, Fault, MalformedDelivery, classify_event, parse_delivery
-from ringback.intake import Intake, Received, Reply, consent, refusal
+from ringback import (
+    Catalog,
+    ConfigurationError,
+    Delivery,
+    Fault,
+    MalformedDelivery,
+    Refusal,
+    classify_event,
+    parse_delivery,
+)
+from ringback.intake import Intake, Received, Reply, consent, denial, refusal
 
 INTAKE = Intake(Catalog.default(), max_body=2000, max_events=2)
 PROBLEM = (("content-type", "application/problem+json"),)
@@ -196,11 +205,103 @@ def test_a_validation_of_event_grid_is_answered_with_its_code(headers: dict[str,
     assert INTAKE.receive(headers, json.dumps(events).encode()) == HANDSHAKE
 
 
-def test_an_announced_validation_without_its_event_is_malformed() -> None:
-    """There is no code to echo."""
-    reply = INTAKE.receive({"aeg-event-type": "SubscriptionValidation"}, json.dumps([disconnected()]).encode())
-    detail = f"aeg-event-type announces a validation, but no event is a {VALIDATION}"
+@pytest.mark.parametrize(
+    "elements",
+    [
+        pytest.param([disconnected()], id="another event"),
+        pytest.param([], id="no event"),
+        pytest.param([validation(), disconnected()], id="before another event"),
+        pytest.param([disconnected(), validation()], id="after another event"),
+        pytest.param([validation(), validation()], id="twice"),
+        pytest.param([validation(), 17], id="beside what is no event"),
+    ],
+)
+def test_an_announced_validation_that_is_not_one_event_alone_is_malformed(elements: list[object]) -> None:
+    """There is no code to echo, or more comes with it than a handshake."""
+    reply = INTAKE.receive({"aeg-event-type": "SubscriptionValidation"}, json.dumps(elements).encode())
+    detail = f"aeg-event-type announces a validation, but the body is no single {VALIDATION}"
     assert reply == problem(400, "Malformed delivery", detail)
+
+
+@pytest.mark.parametrize(
+    ("elements", "types", "causes", "faults"),
+    [
+        pytest.param(
+            [validation(), disconnected()],
+            [VALIDATION, "Microsoft.Communication.CallDisconnected"],
+            ["busy"],
+            (),
+            id="before another event",
+        ),
+        pytest.param(
+            [disconnected(), validation()],
+            ["Microsoft.Communication.CallDisconnected", VALIDATION],
+            ["busy"],
+            (),
+            id="after another event",
+        ),
+        pytest.param([validation(), validation()], [VALIDATION, VALIDATION], [], (), id="twice"),
+        pytest.param(
+            [validation(), 17],
+            [VALIDATION],
+            [],
+            (Fault(1, "a JSON number, not an object; send a CloudEvent"),),
+            id="beside what is no event",
+        ),
+    ],
+)
+def test_a_validation_beside_other_elements_is_passed_on(
+    elements: list[object], types: list[str], causes: list[str], faults: tuple[Fault, ...]
+) -> None:
+    """A validation does not swallow what came with it: only one event alone is a handshake."""
+    received = INTAKE.receive({}, json.dumps(elements).encode())
+    assert isinstance(received, Received)
+    assert [event.type for event in received.delivery.events] == types
+    assert [outcome.cause for outcome in received.outcomes] == causes
+    assert received.delivery.faults == faults
+
+
+@pytest.mark.parametrize(
+    ("refused", "reply"),
+    [
+        pytest.param(
+            Refusal("token_expired"),
+            Reply(
+                401,
+                b'{"type":"about:blank","title":"Unauthorized","status":401}',
+                (*PROBLEM, ("www-authenticate", "Bearer")),
+                "token_expired",
+                sender_refused=True,
+            ),
+            id="401",
+        ),
+        pytest.param(
+            Refusal("keys_unavailable", 503, 5),
+            Reply(
+                503,
+                b'{"type":"about:blank","title":"Service unavailable","status":503}',
+                (*PROBLEM, ("retry-after", "5")),
+                "keys_unavailable",
+                sender_refused=True,
+            ),
+            id="503",
+        ),
+        pytest.param(
+            Refusal("store_unavailable", 503),
+            Reply(
+                503,
+                b'{"type":"about:blank","title":"Service unavailable","status":503}',
+                PROBLEM,
+                "store_unavailable",
+                sender_refused=True,
+            ),
+            id="503 without a time",
+        ),
+    ],
+)
+def test_a_denial_tells_the_sender_no_reason(refused: Refusal, reply: Reply) -> None:
+    """The reason is for the log; 401 names the scheme, 503 when to come again."""
+    assert denial(refused) == reply
 
 
 NO_CODE = problem(400, "Malformed delivery", "the validation event has no data.validationCode")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import dataclasses
 import io
@@ -36,12 +37,14 @@ from ringback import (
     classify_event,
     logs,
     parse_delivery,
+    tokens,
+    use_redaction,
 )
 from ringback.events import EventData
 from ringback.intake import Received, Reply, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 LEG = "1f0e5c1a-0000-4000-8000-000000000001"
 CALL = "1f0e5c1a-0000-4000-8000-00000000000c"
@@ -80,12 +83,14 @@ BRIEF = {"outcome_id": f"call:{LEG}", "cause": "busy", "disposition": "retryable
 
 
 @pytest.fixture(autouse=True)
-def _nothing_configured() -> Iterator[None]:
-    """structlog, the logger ``ringback`` and the bound context as they are in a new process, before and after."""
+def _nothing_configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """structlog, the logger ``ringback``, the bound context and the budget of refusals, as in a new process."""
     root, plain = logging.getLogger(), logging.getLogger(logs.LOGGER)
     level = root.level
     structlog.reset_defaults()
     clear_contextvars()
+    # One for the process, and other tests of the same process have been refused before.
+    monkeypatch.setattr(logs, "_refusals", logs.Budget(lines=20, seconds=10.0, clock=lambda: 0.0))
     yield
     structlog.reset_defaults()
     clear_contextvars()
@@ -253,6 +258,39 @@ def test_a_delivery_without_outcomes_and_faults_writes_nothing() -> None:
             {"event": "delivery.rejected", "log_level": "warning", "status": 400, "reason": "no event from [phone]"},
             id="rejected",
         ),
+        pytest.param(
+            Reply(401, b"", (), "audience_wrong", sender_refused=True),
+            {
+                "event": "callback.rejected",
+                "log_level": "warning",
+                "status": 401,
+                "reason": "audience_wrong",
+                "suppressed": 0,
+            },
+            id="refused",
+        ),
+        pytest.param(
+            Reply(503, b"", (), "keys_unavailable", sender_refused=True),
+            {
+                "event": "callback.rejected",
+                "log_level": "warning",
+                "status": 503,
+                "reason": "keys_unavailable",
+                "suppressed": 0,
+            },
+            id="cannot-be-judged",
+        ),
+        pytest.param(
+            Reply(401, b"", (), "+1 425 555 0100 is unknown", sender_refused=True),
+            {
+                "event": "callback.rejected",
+                "log_level": "warning",
+                "status": 401,
+                "reason": "[phone] is unknown",
+                "suppressed": 0,
+            },
+            id="refused-by-a-check-of-the-app",
+        ),
     ],
 )
 def test_an_answer_of_our_own_is_one_line(reply: Reply, line: dict[str, Any]) -> None:
@@ -260,6 +298,107 @@ def test_an_answer_of_our_own_is_one_line(reply: Reply, line: dict[str, Any]) ->
     with capture_logs() as lines:
         logs.answered(reply)
     assert lines == [line]
+
+
+def test_a_flood_of_refusals_does_not_fill_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty lines in ten seconds; the first one after that tells how many there were besides."""
+    now = [100.0]
+    monkeypatch.setattr(logs, "_refusals", logs.Budget(lines=20, seconds=10.0, clock=lambda: now[0]))
+    with capture_logs() as lines:
+        for _ in range(1000):
+            logs.callback_rejected(401, "token_missing")
+        now[0] += 10.0
+        logs.callback_rejected(401, "token_expired")
+    line = {"event": "callback.rejected", "log_level": "warning", "status": 401, "reason": "token_missing"}
+    last = line | {"reason": "token_expired", "suppressed": 980}
+    assert lines == [line | {"suppressed": 0}] * 20 + [last]
+
+
+def attempts(lines: int, seconds: float, gaps: list[float]) -> tuple[list[tuple[float, int | None]], int]:
+    """What a budget said at each time, and what it says long after: the suppressed ones not yet told."""
+    now = [0.0]
+    budget = logs.Budget(lines, seconds, clock=lambda: now[0])
+    said: list[tuple[float, int | None]] = []
+    for gap in gaps:
+        now[0] += gap
+        said.append((now[0], budget.spend()))
+    now[0] += seconds + 1.0
+    rest = budget.spend()
+    assert rest is not None
+    return said, rest
+
+
+GAPS = st.lists(st.one_of(st.just(0.0), st.floats(0, 0.5), st.floats(0, 15)), max_size=200)
+
+
+@given(lines=st.integers(1, 6), seconds=st.floats(0.1, 12), gaps=GAPS)
+@settings(deadline=None)
+def test_a_budget_is_never_exceeded(lines: int, seconds: float, gaps: list[float]) -> None:
+    """However the attempts are spread, no span of ``seconds`` holds more than ``lines`` written ones."""
+    said, _ = attempts(lines, seconds, gaps)
+    written = [time for time, suppressed in said if suppressed is not None]
+    assert [late - early for early, late in zip(written, written[lines:], strict=False) if late - early < seconds] == []
+
+
+@given(lines=st.integers(1, 6), seconds=st.floats(0.1, 12), gaps=GAPS)
+@settings(deadline=None)
+def test_a_budget_suppresses_only_what_exceeds_it(lines: int, seconds: float, gaps: list[float]) -> None:
+    """What is left out came while the span before it was full."""
+    said, _ = attempts(lines, seconds, gaps)
+    for index, (time, suppressed) in enumerate(said):
+        if suppressed is None:
+            written = [each for each, told in said[:index] if told is not None]
+            assert len([each for each in written if time - each < seconds]) == lines
+
+
+@given(lines=st.integers(1, 6), seconds=st.floats(0.1, 12), gaps=GAPS)
+@settings(deadline=None)
+def test_a_budget_counts_every_suppressed_line_once(lines: int, seconds: float, gaps: list[float]) -> None:
+    """Nothing is left out in silence: each written line tells of those left out since the one before."""
+    said, rest = attempts(lines, seconds, gaps)
+    suppressed = [told for _, told in said].count(None)
+    assert sum(told for _, told in said if told is not None) + rest == suppressed
+    since = 0
+    for _, told in said:
+        assert told is None or told == since
+        since = since + 1 if told is None else 0
+
+
+def test_an_app_that_checks_nobody_is_told_what_to_do() -> None:
+    """The warning names both ways out: to verify, or to say that every sender is welcome."""
+    with capture_logs() as lines:
+        logs.callbacks_unverified()
+    advice = (
+        "anyone who can reach the callback URL can send events; pass auth=CallbackTokenVerifier(audience=...), "
+        "or auth=None to accept every sender"
+    )
+    assert lines == [{"event": "callbacks.unverified", "log_level": "warning", "advice": advice}]
+
+
+KEYS_URL = "https://login.example.com/keys"
+
+
+def test_keys_that_arrived_are_counted() -> None:
+    """Once in half a day, so it may say so."""
+    with capture_logs() as lines:
+        logs.KeyLog().keys_fetched(KEYS_URL, 4)
+    assert lines == [{"event": "keys.fetched", "log_level": "info", "url": KEYS_URL, "count": 4}]
+
+
+@pytest.mark.parametrize(("cached", "level"), [(4, "warning"), (0, "error")], ids=["keys-at-hand", "none-at-hand"])
+def test_keys_that_did_not_arrive_are_loud_if_none_are_at_hand(cached: int, level: str) -> None:
+    """With keys at hand nobody notices; without, every caller is refused."""
+    with capture_logs() as lines:
+        logs.KeyLog().keys_unreachable(KEYS_URL, ValueError("no answer, call +1 425 555 0100"), cached)
+    assert lines == [
+        {
+            "event": "keys.unreachable",
+            "log_level": level,
+            "url": KEYS_URL,
+            "error": "ValueError: no answer, call [phone]",
+            "cached": cached,
+        }
+    ]
 
 
 def test_a_sender_that_left_is_one_line() -> None:
@@ -453,6 +592,32 @@ def test_with_plain_logging_absent_values_are_left_out_of_the_text() -> None:
     logs.call_outcome(classify("CallDisconnected", None, None))
     assert "=None" not in kept.lines[0]
     assert " code=" not in kept.lines[0]
+
+
+@pytest.mark.parametrize(
+    ("write", "text"),
+    [
+        (
+            lambda: logs.callback_rejected(401, "token_missing"),
+            "callback.rejected status=401 reason=token_missing suppressed=0",
+        ),
+        (
+            lambda: logs.KeyLog().keys_fetched(KEYS_URL, 4),
+            f"keys.fetched url={KEYS_URL} count=4",
+        ),
+        (
+            lambda: logs.KeyLog().keys_unreachable(KEYS_URL, TimeoutError("5 s"), 0),
+            f'keys.unreachable url={KEYS_URL} error="TimeoutError: 5 s" cached=0',
+        ),
+    ],
+    ids=["rejected", "fetched", "unreachable"],
+)
+def test_with_plain_logging_the_lines_about_senders_show_all_their_fields(write: Callable[[], None], text: str) -> None:
+    """They are few and short; a zero is a fact and stays."""
+    kept = Kept()
+    attach(kept)
+    write()
+    assert kept.lines == [text]
 
 
 def test_with_plain_logging_a_traceback_and_an_example_stand_below_the_line() -> None:
@@ -817,6 +982,10 @@ def every_line() -> dict[str, dict[str, Any]]:
         logs.answered(refusal(MalformedDelivery("no event")))
         logs.answered(Reply(200, b"", (), "eventgrid"))
         logs.sender_disconnected()
+        logs.answered(Reply(401, b"", (), "token_missing", sender_refused=True))
+        logs.callbacks_unverified()
+        logs.KeyLog().keys_fetched(KEYS_URL, 4)
+        logs.KeyLog().keys_unreachable(KEYS_URL, TimeoutError("5 s"), 4)
     return {line.pop("event"): line for line in lines}
 
 
@@ -825,7 +994,7 @@ def documented() -> dict[str, list[list[str]]]:
     tables: dict[str, list[list[str]]] = {}
     for section in DOCUMENT.read_text(encoding="utf-8").split("\n### `")[1:]:
         name, _, text = section.partition("`")
-        text = text.partition("\n## ")[0]
+        text = text.partition("\n##")[0]
         rows = [line.strip("|").split(" | ") for line in text.splitlines() if line.startswith("|")]
         tables[name] = [[cell.strip() for cell in row] for row in rows[2:]]
     return tables
@@ -881,13 +1050,34 @@ def test_the_documented_levels_are_the_emitted_levels() -> None:
 def test_the_documented_links_lead_to_a_heading() -> None:
     """Each event of the first table links to its own key table."""
     text = DOCUMENT.read_text(encoding="utf-8")
-    links = re.findall(r"\(#(\w+)\)", text)
+    links = re.findall(r"^\| \[`[\w.]+`\]\(#(\w+)\)", text, re.MULTILINE)
     assert links == [event.replace(".", "") for event in documented()]
 
 
-@pytest.mark.parametrize(
-    "snippet", re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL), ids=range(4)
-)
+def slugs() -> set[str]:
+    """Every reason of a refusal that the source can give."""
+    found = set(tokens._REASONS.values())
+    for file in Path(logs.__file__).parent.rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Refusal":
+                given = call.args[0]
+                texts = (each.value for each in ast.walk(given) if isinstance(each, ast.Constant))
+                found |= {text for text in texts if isinstance(text, str)}
+    return found
+
+
+def test_the_documented_reasons_are_those_of_the_source() -> None:
+    """docs/logs.md explains every reason for which a sender is refused, once, and none that is not given."""
+    section = DOCUMENT.read_text(encoding="utf-8").partition("\n### Reasons\n")[2].partition("\n##")[0]
+    reasons = re.findall(r"^\| `(\w+)` \| ", section, re.MULTILINE)
+    assert sorted(reasons) == sorted(slugs())
+
+
+SET_UPS, _, REDACTION = DOCUMENT.read_text(encoding="utf-8").partition("\n## Redaction\n")
+SNIPPET = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+@pytest.mark.parametrize("snippet", SNIPPET.findall(SET_UPS), ids=range(4))
 def test_the_documented_snippets_show_an_outcome(snippet: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each set-up of docs/logs.md stands alone, works as it is, and lets an info line through."""
     with no_handlers():
@@ -896,3 +1086,19 @@ def test_the_documented_snippets_show_an_outcome(snippet: str, capsys: pytest.Ca
     printed = capsys.readouterr()
     written = (printed.out + printed.err).splitlines()
     assert ["call.outcome" in line for line in written] == [True]
+
+
+def test_the_documented_hash_joins_the_lines_about_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The snippet in docs/logs.md works as it is: one number is one hash, however it was written."""
+    (snippet,) = SNIPPET.findall(REDACTION)
+    monkeypatch.setenv("RINGBACK_REDACTION_KEY", "a key of 16 bytes or more")
+    try:
+        exec(snippet, {"__name__": "snippet"})
+        with capture_logs() as lines:
+            for number in ("+1 425 555 0100", "+14255550100", "+1 425 555 0101"):
+                logs.call_outcome(judged(told(operation_context=number)))
+    finally:
+        use_redaction("mask")
+    one, same, other = (line["operation_context"] for line in lines)
+    assert re.fullmatch(r"\[phone:[0-9a-f]{10}\]", one)
+    assert (one == same, one == other) == (True, False)

@@ -18,14 +18,18 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter
+from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter, SharedSecret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from starlette.requests import Request
 
+    from ringback.auth import Check
+
 PATH = "/api/callbacks/1"
+PATHS = ("/api/callbacks/{id}", "/api/callbacks/{id}/{secret}")
+DECORATED = "/decorated/1"
 MAX_BODY = 20_000
 SEED = 20260102
 
@@ -56,12 +60,16 @@ def delivery(leg: str) -> bytes:
     return json.dumps([event]).encode()
 
 
+RAISING = delivery("raise")
+
+
 class Running:
     """A server in a thread, and what its hook was called with."""
 
-    def __init__(self) -> None:
+    def __init__(self, auth: Check | None = None, body_timeout: float = 10.0) -> None:
         self.ended: list[str | None] = []
-        router = OutcomeRouter()
+        self.urls: list[str] = []
+        router = OutcomeRouter(settle=0)
 
         @router.on_retryable
         async def note(outcome: Outcome) -> None:
@@ -72,13 +80,24 @@ class Running:
         def ignore(outcome: Outcome) -> None: ...
 
         async def callbacks(request: Request) -> Response:
+            self.urls.append(f"{request.url.path}?{request.url.query}")
             body = await request.body()
+            if body == RAISING:
+                raise LookupError("the route's own")
             return JSONResponse({"outcomes": len(request.state.call_outcomes), "bytes": len(body)})
 
         middleware = Middleware(
-            CallOutcomeMiddleware, router=router, path="/api/callbacks/{id}", settle=0, max_body=MAX_BODY
+            CallOutcomeMiddleware,
+            router=router,
+            path=PATHS,
+            settle=0,
+            max_body=MAX_BODY,
+            auth=auth,
+            body_timeout=body_timeout,
         )
-        app = Starlette(routes=[Route("/api/callbacks/{id}", callbacks, methods=["POST"])], middleware=[middleware])
+        routes = [Route(path, callbacks, methods=["POST"]) for path in PATHS]
+        routes.append(Route("/decorated/{id}", router.callback(auth=auth)(callbacks), methods=["POST"]))
+        app = Starlette(routes=routes, middleware=[middleware])
         self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
         # With its protocol named, asyncio switches Nagle's algorithm off; else each answer waits 40 ms.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -294,4 +313,202 @@ def test_event_grid_can_ask_for_consent(running: Running) -> None:
         "allow": "OPTIONS, POST",
         "webhook-allowed-origin": "eventgrid.azure.net",
         "webhook-allowed-rate": "*",
+    }
+
+
+# Who may call
+
+SECRET = "a-shared-secret-of-this-app"
+OLD_SECRET = "the-secret-that-is-replaced"
+SPELLED = "".join(f"%{byte:02x}" for byte in SECRET.encode())
+IN_QUERY = SharedSecret(SECRET, OLD_SECRET)
+IN_PATH = SharedSecret(SECRET, OLD_SECRET, parameter=None)
+CONSENT = {"webhook_request_origin": "eventgrid.azure.net"}
+
+
+@pytest.mark.parametrize(
+    ("auth", "target", "method", "headers", "body", "status", "seen", "logged"),
+    [
+        pytest.param(
+            IN_QUERY,
+            f"{PATH}?a=1&secret={SECRET}",
+            "POST",
+            {},
+            delivery("one"),
+            200,
+            [f"{PATH}?a=1&secret={SECRET}"],
+            f"{PATH}?a=1&secret=[secret]",
+            id="query",
+        ),
+        pytest.param(
+            IN_QUERY,
+            f"{PATH}?secret={OLD_SECRET}",
+            "POST",
+            {},
+            delivery("one"),
+            200,
+            [f"{PATH}?secret={OLD_SECRET}"],
+            f"{PATH}?secret=[secret]",
+            id="the other of a rotation",
+        ),
+        pytest.param(
+            IN_QUERY,
+            f"{PATH}?secret={SPELLED}",
+            "POST",
+            {},
+            delivery("one"),
+            200,
+            [f"{PATH}?secret={SPELLED}"],
+            f"{PATH}?secret=[secret]",
+            id="query, percent-encoded",
+        ),
+        pytest.param(
+            IN_PATH,
+            f"{PATH}/{SECRET}",
+            "POST",
+            {},
+            delivery("one"),
+            200,
+            [f"{PATH}/{SECRET}?"],
+            f"{PATH}/%5Bsecret%5D",
+            id="path",
+        ),
+        pytest.param(
+            IN_PATH,
+            f"{PATH}/{SPELLED}",
+            "POST",
+            {},
+            delivery("one"),
+            200,
+            [f"{PATH}/{SECRET}?"],
+            f"{PATH}/%5Bsecret%5D",
+            id="path, percent-encoded",
+        ),
+        pytest.param(
+            IN_QUERY,
+            f"{DECORATED}?secret={SECRET}",
+            "POST",
+            {},
+            delivery("one"),
+            200,
+            [f"{DECORATED}?secret={SECRET}"],
+            f"{DECORATED}?secret=[secret]",
+            id="decorator",
+        ),
+        pytest.param(
+            IN_QUERY,
+            f"{PATH}?secret={SECRET}",
+            "POST",
+            {},
+            b"[{",
+            400,
+            [],
+            f"{PATH}?secret=[secret]",
+            id="no delivery",
+        ),
+        pytest.param(
+            IN_QUERY,
+            f"{PATH}?secret={SECRET}&secret={SECRET}",
+            "POST",
+            {},
+            delivery("one"),
+            401,
+            [],
+            f"{PATH}?secret=[secret]&secret=[secret]",
+            id="refused for saying it twice",
+        ),
+        pytest.param(
+            IN_QUERY,
+            f"{PATH}?secret={SECRET}",
+            "OPTIONS",
+            CONSENT,
+            None,
+            200,
+            [],
+            f"{PATH}?secret=[secret]",
+            id="handshake",
+        ),
+        pytest.param(
+            IN_QUERY,
+            f"{PATH}?secret={SECRET}",
+            "GET",
+            {},
+            None,
+            405,
+            [],
+            f"{PATH}?secret=[secret]",
+            id="another method",
+        ),
+        pytest.param(
+            IN_QUERY,
+            f"{PATH}?secret={SECRET}",
+            "POST",
+            {},
+            RAISING,
+            500,
+            [f"{PATH}?secret={SECRET}"],
+            f"{PATH}?secret=[secret]",
+            id="route that raises",
+        ),
+    ],
+)
+def test_a_shared_secret_is_in_no_log_and_the_route_sees_the_url_as_it_was(
+    caplog: pytest.LogCaptureFixture,
+    auth: Check,
+    target: str,
+    method: str,
+    headers: dict[str, str],
+    body: bytes | None,
+    status: int,
+    seen: list[str],
+    logged: str,
+) -> None:
+    """Neither the server's access log nor a line of ours nor a traceback names it."""
+    caplog.set_level(logging.DEBUG)
+    with Running(auth) as server:
+        connection = server.connect()
+        assert ask(connection, body, method, target, **headers)[0] == status
+        connection.close()
+    access = [each.args for each in caplog.records if each.name == "uvicorn.access"]
+    assert [(each[1], each[2], each[4]) for each in access] == [(method, logged, status)]
+    assert server.urls == seen
+    everything = "\n".join([caplog.text, *(repr(each.__dict__) for each in caplog.records)])
+    assert [each for each in (SECRET, OLD_SECRET, SPELLED) if each in everything] == []
+
+
+@pytest.mark.parametrize("path", [PATH, DECORATED], ids=["middleware", "decorator"])
+def test_a_client_may_go_on_after_it_was_refused(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Its body is not read, and does not become its next request."""
+    caplog.set_level(logging.INFO)
+    problem = b'{"type":"about:blank","title":"Unauthorized","status":401}'
+    with Running(IN_QUERY) as server:
+        connection = server.connect()
+        body = delivery("smuggled")
+        assert ask(connection, body, path=path) == (401, problem)
+        assert ask(connection, body, path=f"{path}?secret=wrong") == (401, problem)
+        body = delivery("after")
+        assert ask(connection, body, path=f"{path}?secret={SECRET}") == answered(1, len(body))
+        connection.close()
+    assert server.ended == ["after"]
+    assert complaints(caplog) == []
+    reasons = [line["reason"] for line in lines(caplog) if line["event"] == "callback.rejected"]
+    assert reasons == ["secret_missing", "secret_wrong"]
+
+
+def test_a_client_that_never_ends_its_body_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """It gets its 408 while it still holds the connection."""
+    caplog.set_level(logging.INFO)
+    with Running(body_timeout=0.05) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            client.sendall(b"POST /api/callbacks/1 HTTP/1.1\r\nHost: app\r\nContent-Length: 500\r\n\r\n[{")
+            assert client.recv(20) == b"HTTP/1.1 408 Request"
+        connection = server.connect()
+        body = delivery("after")
+        assert ask(connection, body) == answered(1, len(body))
+        connection.close()
+    assert complaints(caplog) == []
+    assert lines(caplog)[0] == {
+        "event": "delivery.rejected",
+        "status": 408,
+        "reason": "the body did not arrive within 0.05 seconds",
     }

@@ -1,6 +1,7 @@
 """Why did the call end, and should we call again? Middleware for Azure Communication Services callbacks."""
 
 from ringback.asgi import CallOutcomeMiddleware
+from ringback.auth import Head, Refusal, SharedSecret
 from ringback.dispatch import Dispatcher
 from ringback.endpoint import OutcomeRouter
 from ringback.events import Delivery, Diagnostic, Event, Fault, Result, parse_delivery
@@ -15,6 +16,8 @@ from ringback.exceptions import (
     UnsupportedEncoding,
 )
 from ringback.outcome import Outcome, classify, classify_event
+from ringback.redaction import use_redaction
+from ringback.tokens import CallbackTokenVerifier, EventGridTokenVerifier
 from ringback_catalog import (
     Catalog,
     CategoryBasis,
@@ -30,6 +33,7 @@ from ringback_catalog import (
 
 __all__ = [
     "CallOutcomeMiddleware",
+    "CallbackTokenVerifier",
     "Catalog",
     "CatalogError",
     "CategoryBasis",
@@ -43,20 +47,25 @@ __all__ = [
     "Dispatcher",
     "Disposition",
     "Event",
+    "EventGridTokenVerifier",
     "Fault",
+    "Head",
     "MalformedDelivery",
     "Match",
     "Outcome",
     "OutcomeRouter",
     "Owner",
+    "Refusal",
     "RegistrationError",
     "Result",
     "ResultCategory",
     "RetryClass",
     "RingbackError",
     "Scope",
+    "SharedSecret",
     "UnsupportedEncoding",
     "classify",
     "classify_event",
     "parse_delivery",
+    "use_redaction",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from dataclasses import dataclass, field
@@ -12,18 +13,21 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ringback import logs
-from ringback.asgi import replayed
+from ringback.asgi import BODY_TIMEOUT, replayed
 from ringback.dispatch import SETTLE, Dispatcher
 from ringback.events import MAX_BODY, MAX_EVENTS
-from ringback.exceptions import ConfigurationError, DeliveryTooLarge, RegistrationError
+from ringback.exceptions import ConfigurationError, DeliveryTooLarge, DeliveryTooSlow, RegistrationError
+from ringback.gate import MAX_HEADERS, UNSET, Gate, Unset
 from ringback.intake import Intake, Reply, refusal
 from ringback.router import HandlerRouter, handler_name
 from ringback_catalog import Catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from starlette.types import Receive, Scope, Send
+
+    from ringback.auth import Check
 
 E = TypeVar("E", bound="Callable[..., Any]")
 
@@ -47,15 +51,27 @@ class OutcomeRouter(HandlerRouter):
     def callback(self, endpoint: E) -> E: ...
     @overload
     def callback(
-        self, *, catalog: Catalog | None = None, max_body: int = MAX_BODY, max_events: int = MAX_EVENTS
+        self,
+        *,
+        catalog: Catalog | None = None,
+        auth: Check | Collection[Check] | Unset | None = UNSET,
+        max_body: int = MAX_BODY,
+        max_events: int = MAX_EVENTS,
+        max_depth: int | None = None,
+        max_headers: int = MAX_HEADERS,
+        body_timeout: float = BODY_TIMEOUT,
     ) -> Callable[[E], E]: ...
     def callback(
         self,
         endpoint: Callable[..., Any] | None = None,
         *,
         catalog: Catalog | None = None,
+        auth: Check | Collection[Check] | Unset | None = UNSET,
         max_body: int = MAX_BODY,
         max_events: int = MAX_EVENTS,
+        max_depth: int | None = None,
+        max_headers: int = MAX_HEADERS,
+        body_timeout: float = BODY_TIMEOUT,
     ) -> Any:
         """Decorate a callback endpoint: the same as the middleware, for this endpoint alone.
 
@@ -64,13 +80,25 @@ class OutcomeRouter(HandlerRouter):
         app shuts down. Raises :class:`RegistrationError` for what is no function.
         """
         if endpoint is None:
-            return functools.partial(self.callback, catalog=catalog, max_body=max_body, max_events=max_events)
+            return functools.partial(
+                self.callback,
+                catalog=catalog,
+                auth=auth,
+                max_body=max_body,
+                max_events=max_events,
+                max_depth=max_depth,
+                max_headers=max_headers,
+                body_timeout=body_timeout,
+            )
+        if body_timeout < 0:
+            raise ConfigurationError(f"body_timeout {body_timeout!r} is negative; give seconds, 0 for none")
         is_function = callable(endpoint) and inspect.isroutine(endpoint)
         if not is_function or isinstance(endpoint, functools.partial):
             raise RegistrationError(f"callback {endpoint!r} is no endpoint; decorate the function itself")
         if inspect.isgeneratorfunction(endpoint) or inspect.isasyncgenfunction(endpoint):
             raise RegistrationError(f"callback {handler_name(endpoint)} yields; decorate a function that returns")
-        return _wrapped(endpoint, Intake(catalog or Catalog.default(), max_body, max_events), self.dispatcher)
+        intake = Intake(catalog or Catalog.default(), max_body, max_events, max_depth)
+        return _wrapped(endpoint, intake, Gate(auth, max_headers), body_timeout, self.dispatcher)
 
     @property
     def dispatcher(self) -> Dispatcher:
@@ -87,7 +115,9 @@ class OutcomeRouter(HandlerRouter):
 _ADDED = "ringback_request"
 
 
-def _wrapped(endpoint: Callable[..., Any], intake: Intake, dispatcher: Dispatcher) -> Callable[..., Any]:
+def _wrapped(
+    endpoint: Callable[..., Any], intake: Intake, gate: Gate, body_timeout: float, dispatcher: Dispatcher
+) -> Callable[..., Any]:
     is_async = inspect.iscoroutinefunction(endpoint)
 
     @functools.wraps(endpoint)
@@ -100,15 +130,35 @@ def _wrapped(endpoint: Callable[..., Any], intake: Intake, dispatcher: Dispatche
                 f"callback {handler_name(endpoint)} was called without a starlette Request; "
                 "give it a parameter request: Request"
             )
+        if gate.unverified:
+            # When the first delivery comes, not when the module is imported: logging is set up by then.
+            gate.unverified = False
+            logs.callbacks_unverified()
         try:
-            body = await _body(original, intake.max_body)
+            return await handled(original, args, kwargs)
+        finally:
+            # Before the framework sends the answer, and the server logs the URL.
+            gate.hide(original.scope)
+
+    async def handled(original: Request, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        denied = await gate.denied(original.scope)
+        if denied is not None and not gate.may_handshake(original.scope):
+            return _response(denied)
+        try:
+            async with asyncio.timeout(body_timeout or None):
+                body = await _body(original, intake.max_body)
+        except TimeoutError:
+            body = refusal(DeliveryTooSlow(f"the body did not arrive within {body_timeout:g} seconds"))
         except ClientDisconnect:
+            if denied is not None:
+                return _response(denied)
             logs.sender_disconnected()
             return Response(status_code=400)
         received = body if isinstance(body, Reply) else intake.receive(original.headers, body)
+        if denied is not None and not (isinstance(received, Reply) and received.status == 200):
+            return _response(denied)
         if isinstance(received, Reply):
-            logs.answered(received)
-            return Response(received.body, received.status, dict(received.headers))
+            return _response(received)
         assert isinstance(body, bytes)
         request = type(original)(original.scope, replayed(body, original.receive))
         request.state.call_outcomes = received.outcomes
@@ -131,6 +181,11 @@ def _wrapped(endpoint: Callable[..., Any], intake: Intake, dispatcher: Dispatche
 
     callback.__signature__ = _signature(endpoint)  # type: ignore[attr-defined]
     return callback
+
+
+def _response(reply: Reply) -> Response:
+    logs.answered(reply)
+    return Response(reply.body, reply.status, dict(reply.headers))
 
 
 def _is_request(argument: object) -> bool:

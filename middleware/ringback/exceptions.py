@@ -14,9 +14,11 @@ __all__ = [
     "ConfigurationError",
     "DeliveryError",
     "DeliveryTooLarge",
+    "DeliveryTooSlow",
     "MalformedDelivery",
     "RegistrationError",
     "RingbackError",
+    "TooManyHeaders",
     "UnsupportedEncoding",
 ]
 
@@ -42,6 +44,18 @@ class DeliveryTooLarge(DeliveryError):
     """More bytes or more events than the limits allow."""
 
     status = 413
+
+
+class TooManyHeaders(DeliveryError):
+    """More header fields than the limit allows."""
+
+    status = 431
+
+
+class DeliveryTooSlow(DeliveryError):
+    """The body did not arrive in time."""
+
+    status = 408
 
 
 class UnsupportedEncoding(DeliveryError):

@@ -16,18 +16,32 @@ from ringback_catalog import Catalog  # noqa: TC001 - msgspec reads the annotati
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ringback.auth import Refusal
+
 VALIDATION_EVENT = "Microsoft.EventGrid.SubscriptionValidationEvent"
 
-_TITLES = {400: "Malformed delivery", 413: "Delivery too large", 415: "Unsupported encoding"}
+_TITLES = {
+    400: "Malformed delivery",
+    401: "Unauthorized",
+    408: "Delivery too slow",
+    413: "Delivery too large",
+    415: "Unsupported encoding",
+    431: "Too many header fields",
+    503: "Service unavailable",
+}
 
 
 class Reply(Struct, frozen=True):
-    """An HTTP response that Ringback gives by itself. ``fact`` says why, for the log."""
+    """An HTTP response that Ringback gives by itself. ``fact`` says why, for the log.
+
+    ``sender_refused`` tells the answer to an unverified sender from that to a bad delivery.
+    """
 
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...]
     fact: str
+    sender_refused: bool = False
 
 
 class Received(Struct, frozen=True):
@@ -43,16 +57,20 @@ class Intake(Struct, frozen=True):
     catalog: Catalog
     max_body: int = MAX_BODY
     max_events: int = MAX_EVENTS
+    max_depth: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("max_body", self.max_body), ("max_events", self.max_events)):
-            if value < 1:
+        limits = (("max_body", self.max_body), ("max_events", self.max_events), ("max_depth", self.max_depth))
+        for name, value in limits:
+            if value is not None and value < 1:
                 raise ConfigurationError(f"{name} {value!r} accepts nothing; give a positive number")
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Reply | Received:
         """Decide on a POST. ``headers`` have lower-case names. Bad input is a reply, never an exception."""
         try:
-            delivery = parse_delivery(body, headers, max_body=self.max_body, max_events=self.max_events)
+            delivery = parse_delivery(
+                body, headers, max_body=self.max_body, max_events=self.max_events, max_depth=self.max_depth
+            )
             code = _validation_code(headers, delivery)
         except DeliveryError as error:
             return refusal(error)
@@ -77,6 +95,17 @@ def refusal(error: DeliveryError) -> Reply:
     return Reply(error.status, msgspec.json.encode(problem), content_type, redact(str(error)))
 
 
+def denial(refused: Refusal) -> Reply:
+    """The answer to a sender that is not let through. Says nothing that would help to forge better."""
+    problem = {"type": "about:blank", "title": _TITLES[refused.status], "status": refused.status}
+    headers = [("content-type", "application/problem+json")]
+    if refused.status == 401:
+        headers.append(("www-authenticate", "Bearer"))
+    if refused.retry_after is not None:
+        headers.append(("retry-after", str(refused.retry_after)))
+    return Reply(refused.status, msgspec.json.encode(problem), tuple(headers), refused.reason, sender_refused=True)
+
+
 def consent(headers: Mapping[str, str]) -> Reply | None:
     """The answer to an OPTIONS request of the CloudEvents webhook handshake; ``None`` if it is none."""
     origin = headers.get("webhook-request-origin")
@@ -89,10 +118,12 @@ def consent(headers: Mapping[str, str]) -> Reply | None:
 def _validation_code(headers: Mapping[str, str], delivery: Delivery) -> str | None:
     """The code to echo if this is Event Grid's validation handshake."""
     announced = headers.get("aeg-event-type", "").lower() == "subscriptionvalidation"
-    event = next((each for each in delivery.events if each.type == VALIDATION_EVENT), None)
-    if event is None:
+    event = delivery.events[0] if len(delivery.events) == 1 and not delivery.faults else None
+    if event is None or event.type != VALIDATION_EVENT:
         if announced:
-            raise MalformedDelivery(f"aeg-event-type announces a validation, but no event is a {VALIDATION_EVENT}")
+            raise MalformedDelivery(
+                f"aeg-event-type announces a validation, but the body is no single {VALIDATION_EVENT}"
+            )
         return None
     try:
         code = msgspec.json.decode(event.raw, type=_Validation).data.validationCode

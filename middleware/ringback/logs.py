@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 import traceback
+from collections import deque
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,7 +25,7 @@ from ringback.redaction import redact
 from ringback_catalog import Cause, ResultCategory
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
     from ringback.events import Event
     from ringback.intake import Received, Reply
@@ -71,8 +73,63 @@ def answered(reply: Reply) -> None:
     """A request that was answered without calling the route: a handshake, or a delivery that is none."""
     if reply.status == 200:
         _emit(logging.INFO, "handshake.answered", {"schema": reply.fact})
+    elif reply.sender_refused:
+        callback_rejected(reply.status, reply.fact)
     else:
         _emit(logging.WARNING, "delivery.rejected", {"status": reply.status, "reason": redact(reply.fact)})
+
+
+def callback_rejected(status: int, reason: str) -> None:
+    """A sender that was not let through: why, and nothing of what it sent. Not every one, if they are many."""
+    suppressed = _refusals.spend()
+    if suppressed is not None:
+        # Ours are slugs; a check of the app's own may say anything.
+        fields = {"status": status, "reason": redact(reason), "suppressed": suppressed}
+        _emit(logging.WARNING, "callback.rejected", fields)
+
+
+def callbacks_unverified() -> None:
+    """Nothing checks the sender: said once at start-up."""
+    advice = (
+        "anyone who can reach the callback URL can send events; pass auth=CallbackTokenVerifier(audience=...), "
+        "or auth=None to accept every sender"
+    )
+    _emit(logging.WARNING, "callbacks.unverified", {"advice": advice})
+
+
+class Budget:
+    """At most ``lines`` in any ``seconds``; says how many were left out before the next that is written."""
+
+    def __init__(self, lines: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lines = lines
+        self._seconds = seconds
+        self._clock = clock
+        self._written: deque[float] = deque(maxlen=lines)
+        self._suppressed = 0
+
+    def spend(self) -> int | None:
+        """How many lines were suppressed since the last one; ``None`` if this one is to be, too."""
+        now = self._clock()
+        if len(self._written) == self._lines and now - self._written[0] < self._seconds:
+            self._suppressed += 1
+            return None
+        self._written.append(now)
+        suppressed, self._suppressed = self._suppressed, 0
+        return suppressed
+
+
+_refusals = Budget(lines=20, seconds=10.0)
+
+
+class KeyLog:
+    """What became of fetches of signing keys, as log lines."""
+
+    def keys_fetched(self, url: str, count: int) -> None:
+        _emit(logging.INFO, "keys.fetched", {"url": url, "count": count})
+
+    def keys_unreachable(self, url: str, error: Exception, cached: int) -> None:
+        fields = {"url": url, "error": redact(_described(error)), "cached": cached}
+        _emit(logging.WARNING if cached else logging.ERROR, "keys.unreachable", fields)
 
 
 def sender_disconnected() -> None:
@@ -224,7 +281,8 @@ class _Plain:
 
 _PLAIN_KEYS = frozenset(
     "event_type code subcode cause disposition retry_class owner category match summary advice call_connection_id "
-    "correlation_id operation_context status reason count faults hook error schema outcome_id timeout_seconds".split()
+    "correlation_id operation_context status reason suppressed count faults hook error schema outcome_id "
+    "timeout_seconds url cached".split()
 )
 _BELOW = ("exception", "example")
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, assert_type
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ringback import (
+    CallbackTokenVerifier,
     CallOutcomeMiddleware,
     Catalog,
     CategoryBasis,
@@ -20,15 +22,19 @@ from ringback import (
     Diagnostic,
     Disposition,
     Event,
+    EventGridTokenVerifier,
     Fault,
+    Head,
     Match,
     Outcome,
     OutcomeRouter,
     Owner,
+    Refusal,
     Result,
     ResultCategory,
     RetryClass,
     Scope,
+    SharedSecret,
     classify,
     classify_event,
     parse_delivery,
@@ -37,7 +43,6 @@ from ringback import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from starlette.requests import Request
 
 router = OutcomeRouter()
 patient = OutcomeRouter(settle=2.5)
@@ -102,6 +107,11 @@ def sync(request: Request, verbose: bool = False) -> dict[str, int]:
     return {}
 
 
+@router.callback(auth=None, max_headers=50)
+async def unchecked(request: Request) -> Response:
+    return Response()
+
+
 @router.callback
 def sync_bare(events: list[dict[str, object]]) -> list[str]:
     return []
@@ -129,8 +139,47 @@ app.add_middleware(
     drain=10,
     max_body=1000,
     max_events=10,
+    max_headers=50,
+    body_timeout=2.5,
+    auth=None,
 )
 wrapped = CallOutcomeMiddleware(app, router=router, path=("/a",))
+
+
+# Who may call: a verifier, a secret, a function, or several of them.
+
+
+async def from_inside(head: Head) -> Refusal | None:
+    assert_type(head.method, str)
+    assert_type(head.path, str)
+    assert_type(head.query, str)
+    assert_type(head.headers, tuple[tuple[str, str], ...])
+    return None if head.values("x-from") == ["inside"] else Refusal("from_outside", 503, retry_after=5)
+
+
+callback_token = CallbackTokenVerifier(audience="1f0e5c1a-0000-4000-8000-000000000007", leeway=30)
+event_grid = EventGridTokenVerifier(tenant="1f0e5c1a-0000-4000-8000-000000000008", audience=["api://app"])
+secret = SharedSecret("first-secret-of-this-app", "second-secret-of-this-app", parameter=None)
+assert_type(secret.hide("/cb"), str)
+
+app.add_middleware(CallOutcomeMiddleware, router=router, path="/a", auth=callback_token)
+app.add_middleware(CallOutcomeMiddleware, router=router, path="/b", auth=secret)
+app.add_middleware(CallOutcomeMiddleware, router=router, path="/c", auth=from_inside)
+CallOutcomeMiddleware(app, router=router, path="/d", auth=[callback_token, event_grid, secret, from_inside])
+CallOutcomeMiddleware(app, router=router, path="/e", auth=(callback_token, event_grid))
+CallOutcomeMiddleware(app, router=router, path="/f", auth={from_inside})
+
+
+@router.callback(auth=[callback_token, event_grid])
+async def checked(request: Request) -> Response:
+    return Response()
+
+
+async def asked(head: Head) -> None:
+    assert_type(await callback_token(head), Refusal | None)
+    assert_type(await event_grid(head), Refusal | None)
+    assert_type(await secret(head), Refusal | None)
+    assert_type(await checked(Request({})), Response)
 
 
 # An outcome, without HTTP and without a loop.
