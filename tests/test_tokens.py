@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 
-from ringback import tokens
 from ringback.auth import Head, Refusal
 from ringback.exceptions import ConfigurationError
 from ringback.tokens import CALL_AUTOMATION, EVENT_GRID_APPS, LEEWAY, LONGEST, CallbackTokenVerifier
@@ -426,8 +425,7 @@ def test_event_grid_settings_that_cannot_work_are_refused(settings: dict[str, An
 @pytest.mark.parametrize("missing", ["jwt", "cryptography", "httpx"])
 def test_a_missing_extra_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     """At start-up, not with the first callback of the night."""
-    found = importlib.util.find_spec
-    monkeypatch.setattr(tokens, "find_spec", lambda name: None if name == missing else found(name))
+    monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ConfigurationError) as caught:
         CallbackTokenVerifier(audience=RESOURCE)
     assert str(caught.value) == f"verifying tokens needs {missing}; pip install 'ringback[verify]'"

@@ -1,6 +1,6 @@
 """The signing keys of a token issuer: fetched once for all who wait, remembered, renewed before they age.
 
-httpx and PyJWT are imported when the first key is needed.
+httpx and PyJWT are imported when they are needed, not with this module.
 """
 
 from __future__ import annotations
@@ -213,10 +213,9 @@ def http_fetch(url: str, *, configuration: bool, timeout: float) -> Fetch:
     """
 
     async def fetch() -> Any:
-        import httpx
-
         try:
-            async with asyncio.timeout(timeout), httpx.AsyncClient(timeout=None, follow_redirects=False) as client:
+            # In a thread: reading the machine's certificates would hold up the loop for some hundredths of a second.
+            async with asyncio.timeout(timeout), await asyncio.to_thread(_client) as client:
                 where = (await _document(client, url))["jwks_uri"] if configuration else url
                 if not is_trustworthy(where):
                     raise ValueError(f"the key set {where!r} is not https; keys fetched over http can be anybody's")
@@ -225,6 +224,12 @@ def http_fetch(url: str, *, configuration: bool, timeout: float) -> Fetch:
             raise TimeoutError(f"no complete answer within {timeout:g} seconds") from None
 
     return fetch
+
+
+def _client() -> httpx.AsyncClient:
+    import httpx
+
+    return httpx.AsyncClient(timeout=None, follow_redirects=False)
 
 
 async def _document(client: httpx.AsyncClient, url: str) -> Any:
