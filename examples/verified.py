@@ -1,8 +1,9 @@
-"""Only Microsoft gets in. Run with: ACS_RESOURCE_ID=... uvicorn --factory examples.verified:create_app
+"""Only Microsoft gets in. Run with: uvicorn --factory examples.verified:create_app
 
 Call Automation's callbacks and Event Grid's IncomingCall on one path: one of the checks must agree.
-ACS_RESOURCE_ID is the immutable id of the Communication Services resource, a GUID; docs/security.md
-says where to find it, and how to set up Entra ID for the event subscription `incoming-calls`.
+Set ACS_RESOURCE_ID, the immutable id of the Communication Services resource, ENTRA_TENANT_ID and
+ENTRA_APP_ID; docs/security.md says where to find them, and how to set up the event subscription
+`incoming-calls`.
 """
 
 import os

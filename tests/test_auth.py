@@ -237,6 +237,7 @@ class Shaking(Fixed):
 
 
 A, B = Refusal("a"), Refusal("b")
+NO_TOKEN, NO_SUBSCRIPTION = Refusal("token_missing"), Refusal("subscription_unknown")
 LATER = Refusal("later", 503, 5)
 MUCH_LATER = Refusal("much_later", 503, 50)
 
@@ -247,7 +248,9 @@ MUCH_LATER = Refusal("much_later", 503, 50)
         pytest.param([None, A], None, [1, 0], id="the first lets through"),
         pytest.param([A, None], None, [1, 1], id="the last lets through"),
         pytest.param([LATER, None], None, [1, 1], id="a fault of the first matters not"),
-        pytest.param([A, B], B, [1, 1], id="what the last said"),
+        pytest.param([A, B], A, [1, 1], id="what the first said"),
+        pytest.param([NO_SUBSCRIPTION, B], B, [1, 1], id="not what the one said that it did not concern"),
+        pytest.param([NO_TOKEN, NO_SUBSCRIPTION], NO_TOKEN, [1, 1], id="the first, if it concerned none"),
         pytest.param([LATER, A], LATER, [1, 1], id="503 before 401"),
         pytest.param([A, LATER, B], LATER, [1, 1, 1], id="503 between"),
         pytest.param([LATER, MUCH_LATER], LATER, [1, 1], id="the first 503"),

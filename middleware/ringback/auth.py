@@ -116,7 +116,8 @@ def allows_handshake(check: Check, head: Head) -> bool:
 class AnyOf:
     """Lets a request through if one of several checks does: callbacks and Event Grid on one path.
 
-    Refused by all, it is refused for what the last one said, or with 503 if that was the fault of any.
+    Refused by all, it is refused with 503 if that is what any said; else for what the first said
+    that found something of its own to refuse, not merely nothing that concerned it.
     """
 
     def __init__(self, checks: Sequence[Check]) -> None:
@@ -129,7 +130,9 @@ class AnyOf:
             if refusal is None:
                 return None
             refusals.append(refusal)
-        return next((each for each in refusals if each.status == 503), refusals[-1])
+        passing = [each for each in refusals if each.status == 503]
+        telling = [each for each in refusals if each.reason not in _NOT_CONCERNED]
+        return (passing or telling or refusals)[0]
 
     def allows_handshake(self, head: Head) -> bool:
         return any(allows_handshake(check, head) for check in self.checks)
@@ -168,6 +171,9 @@ def _spelled(secret: str) -> str:
         pattern += f"(?:{octets}|{re.escape(character)}{plus})"
     return pattern
 
+
+# Said by a check that the request was, most likely, not meant for.
+_NOT_CONCERNED = frozenset({"secret_missing", "subscription_unknown", "token_missing"})
 
 _SHORTEST = 16
 _MOST_FIELDS = 100
