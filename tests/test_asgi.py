@@ -26,7 +26,6 @@ from ringback import (
     Refusal,
     SharedSecret,
 )
-from ringback.logs import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -488,12 +487,6 @@ UNAVAILABLE = answered(
     PROBLEM_JSON,
     (b"retry-after", b"5"),
 )
-
-
-@pytest.fixture(autouse=True)
-def _fresh_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refusals of other tests count against the same budget of log lines."""
-    monkeypatch.setattr("ringback.logs._refusals", Budget(lines=1000, seconds=10.0))
 
 
 def rejection(status: int, reason: str) -> dict[str, Any]:

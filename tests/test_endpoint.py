@@ -32,7 +32,6 @@ from ringback import (
     RegistrationError,
     SharedSecret,
 )
-from ringback.logs import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -578,12 +577,6 @@ class EventGrid(Check):
 
 
 MISSING = Refusal("token_missing")
-
-
-@pytest.fixture(autouse=True)
-def _fresh_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refusals of other tests count against the same budget of log lines."""
-    monkeypatch.setattr("ringback.logs._refusals", Budget(lines=1000, seconds=10.0))
 
 
 def rejection(status: int, reason: str) -> dict[str, Any]:

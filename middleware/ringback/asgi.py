@@ -12,9 +12,9 @@ from starlette.routing import compile_path
 from ringback import logs
 from ringback.dispatch import SETTLE, Dispatcher
 from ringback.events import MAX_BODY, MAX_EVENTS
-from ringback.exceptions import ConfigurationError, DeliveryTooLarge, DeliveryTooSlow
+from ringback.exceptions import ConfigurationError
 from ringback.gate import MAX_HEADERS, UNSET, Gate, Unset
-from ringback.intake import Intake, Reply, consent, refusal
+from ringback.intake import Intake, Reply, consent, too_large, too_slow
 from ringback.router import HandlerRouter
 from ringback_catalog import Catalog
 
@@ -66,8 +66,7 @@ class CallOutcomeMiddleware:
         if not isinstance(router, HandlerRouter):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"router {router!r} is no OutcomeRouter; pass router=OutcomeRouter()")
         for name, seconds in (("settle", settle), ("drain", drain), ("body_timeout", body_timeout)):
-            if seconds < 0:
-                raise ConfigurationError(f"{name} {seconds!r} is negative; give seconds, 0 for none")
+            refuse_negative(name, seconds)
         self.app = app
         self._paths = [_compiled(each) for each in ([path] if isinstance(path, str) else path)]
         if not self._paths:
@@ -125,16 +124,7 @@ class CallOutcomeMiddleware:
         if denied is not None and not self._gate.may_handshake(scope):
             await _answer(denied, scope, receive, send)
             return
-        try:
-            async with asyncio.timeout(self._body_timeout or None):
-                body = await _read(headers, receive, self._intake.max_body)
-        except DeliveryTooLarge as error:
-            await _answer(denied or refusal(error), scope, receive, send)
-            return
-        except TimeoutError:
-            late = DeliveryTooSlow(f"the body did not arrive within {self._body_timeout:g} seconds")
-            await _answer(denied or refusal(late), scope, receive, send)
-            return
+        body = await self._body(headers, receive)
         if body is None:
             # The sender went away; there is nobody to answer and nothing whole to pass on.
             if denied is None:
@@ -142,13 +132,11 @@ class CallOutcomeMiddleware:
             else:
                 logs.answered(denied)
             return
-        received = self._intake.receive(headers, body)
-        if denied is not None and not (isinstance(received, Reply) and received.status == 200):
-            await _answer(denied, scope, receive, send)
-            return
+        received = self._intake.receive(headers, body, denied)
         if isinstance(received, Reply):
             await _answer(received, scope, receive, send)
             return
+        assert isinstance(body, bytes)
         with logs.bound_ids(received.delivery.events):
             logs.received(received)
             scope.setdefault("state", {})["call_outcomes"] = received.outcomes
@@ -156,6 +144,13 @@ class CallOutcomeMiddleware:
                 await self.app(scope, replayed(body, receive), send)
             finally:
                 self._dispatcher.submit(received.outcomes)
+
+    async def _body(self, headers: Headers, receive: Receive) -> bytes | Reply | None:
+        try:
+            async with asyncio.timeout(self._body_timeout or None):
+                return await _read(headers, receive, self._intake.max_body)
+        except TimeoutError:
+            return too_slow(self._body_timeout)
 
     def _hiding(self, scope: Scope, send: Send) -> Send:
         async def hiding(message: Message) -> None:
@@ -177,6 +172,11 @@ class CallOutcomeMiddleware:
         return draining
 
 
+def refuse_negative(name: str, seconds: float) -> None:
+    if seconds < 0:
+        raise ConfigurationError(f"{name} {seconds!r} is negative; give seconds, 0 for none")
+
+
 def _compiled(path: str) -> re.Pattern[str]:
     try:
         pattern, _, _ = compile_path(path)
@@ -187,12 +187,12 @@ def _compiled(path: str) -> re.Pattern[str]:
     return pattern
 
 
-async def _read(headers: Headers, receive: Receive, limit: int) -> bytes | None:
-    """The whole body, ``None`` if the sender left; refuses more than ``limit`` bytes as soon as it is known."""
+async def _read(headers: Headers, receive: Receive, limit: int) -> bytes | Reply | None:
+    """The whole body, ``None`` if the sender left, a reply as soon as it is known to have more than ``limit`` bytes."""
     # By its length first: Python refuses to read a number of thousands of digits.
     announced = headers.get("content-length", "").lstrip("0")
     if announced.isdecimal() and (len(announced) > len(str(limit)) or int(announced) > limit):
-        raise DeliveryTooLarge(f"the body has more than {limit} bytes; at most {limit} are accepted")
+        return too_large(limit)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -202,7 +202,7 @@ async def _read(headers: Headers, receive: Receive, limit: int) -> bytes | None:
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
         if size > limit:
-            raise DeliveryTooLarge(f"the body has more than {limit} bytes; at most {limit} are accepted")
+            return too_large(limit)
         chunks.append(chunk)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)

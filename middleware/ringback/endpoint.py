@@ -13,12 +13,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ringback import logs
-from ringback.asgi import BODY_TIMEOUT, replayed
+from ringback.asgi import BODY_TIMEOUT, refuse_negative, replayed
 from ringback.dispatch import SETTLE, Dispatcher
 from ringback.events import MAX_BODY, MAX_EVENTS
-from ringback.exceptions import ConfigurationError, DeliveryTooLarge, DeliveryTooSlow, RegistrationError
+from ringback.exceptions import RegistrationError
 from ringback.gate import MAX_HEADERS, UNSET, Gate, Unset
-from ringback.intake import Intake, Reply, refusal
+from ringback.intake import Intake, Reply, too_large, too_slow
 from ringback.router import HandlerRouter, handler_name
 from ringback_catalog import Catalog
 
@@ -44,8 +44,7 @@ class OutcomeRouter(HandlerRouter):
     _dispatcher: Dispatcher | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.settle < 0:
-            raise ConfigurationError(f"settle {self.settle!r} is negative; give seconds, 0 for none")
+        refuse_negative("settle", self.settle)
 
     @overload
     def callback(self, endpoint: E) -> E: ...
@@ -90,8 +89,7 @@ class OutcomeRouter(HandlerRouter):
                 max_headers=max_headers,
                 body_timeout=body_timeout,
             )
-        if body_timeout < 0:
-            raise ConfigurationError(f"body_timeout {body_timeout!r} is negative; give seconds, 0 for none")
+        refuse_negative("body_timeout", body_timeout)
         is_function = callable(endpoint) and inspect.isroutine(endpoint)
         if not is_function or isinstance(endpoint, functools.partial):
             raise RegistrationError(f"callback {endpoint!r} is no endpoint; decorate the function itself")
@@ -148,15 +146,13 @@ def _wrapped(
             async with asyncio.timeout(body_timeout or None):
                 body = await _body(original, intake.max_body)
         except TimeoutError:
-            body = refusal(DeliveryTooSlow(f"the body did not arrive within {body_timeout:g} seconds"))
+            body = too_slow(body_timeout)
         except ClientDisconnect:
             if denied is not None:
                 return _response(denied)
             logs.sender_disconnected()
             return Response(status_code=400)
-        received = body if isinstance(body, Reply) else intake.receive(original.headers, body)
-        if denied is not None and not (isinstance(received, Reply) and received.status == 200):
-            return _response(denied)
+        received = intake.receive(original.headers, body, denied)
         if isinstance(received, Reply):
             return _response(received)
         assert isinstance(body, bytes)
@@ -228,7 +224,7 @@ async def _body(request: Request, limit: int) -> bytes | Reply:
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
-            return refusal(DeliveryTooLarge(f"the body has more than {limit} bytes; at most {limit} are accepted"))
+            return too_large(limit)
         chunks.append(chunk)
     return b"".join(chunks)
 

@@ -8,7 +8,13 @@ import msgspec
 from msgspec import Struct
 
 from ringback.events import MAX_BODY, MAX_EVENTS, Delivery, parse_delivery
-from ringback.exceptions import ConfigurationError, DeliveryError, MalformedDelivery
+from ringback.exceptions import (
+    ConfigurationError,
+    DeliveryError,
+    DeliveryTooLarge,
+    DeliveryTooSlow,
+    MalformedDelivery,
+)
 from ringback.outcome import Outcome, classify_event
 from ringback.redaction import redact
 from ringback_catalog import Catalog  # noqa: TC001 - msgspec reads the annotations
@@ -65,8 +71,17 @@ class Intake(Struct, frozen=True):
             if value is not None and value < 1:
                 raise ConfigurationError(f"{name} {value!r} accepts nothing; give a positive number")
 
-    def receive(self, headers: Mapping[str, str], body: bytes) -> Reply | Received:
-        """Decide on a POST. ``headers`` have lower-case names. Bad input is a reply, never an exception."""
+    def receive(self, headers: Mapping[str, str], body: bytes | Reply, denied: Reply | None = None) -> Reply | Received:
+        """Decide on a POST. ``headers`` have lower-case names. Bad input is a reply, never an exception.
+
+        ``body`` is the reply itself where no whole body came. ``denied`` is the answer to a sender
+        that was refused: it stands unless the request proves to be nothing but a handshake.
+        """
+        decided = body if isinstance(body, Reply) else self._decide(headers, body)
+        handshake = isinstance(decided, Reply) and decided.status == 200
+        return decided if denied is None or handshake else denied
+
+    def _decide(self, headers: Mapping[str, str], body: bytes) -> Reply | Received:
         try:
             delivery = parse_delivery(
                 body, headers, max_body=self.max_body, max_events=self.max_events, max_depth=self.max_depth
@@ -79,6 +94,16 @@ class Intake(Struct, frozen=True):
             return Reply(200, answer, (("content-type", "application/json"),), "eventgrid")
         outcomes = (classify_event(event, self.catalog) for event in delivery.events)
         return Received(delivery, tuple(outcome for outcome in outcomes if outcome is not None))
+
+
+def too_large(limit: int) -> Reply:
+    """The answer to a body of more than ``limit`` bytes, of which no more is read."""
+    return refusal(DeliveryTooLarge(f"the body has more than {limit} bytes; at most {limit} are accepted"))
+
+
+def too_slow(seconds: float) -> Reply:
+    """The answer to a body that did not arrive in time."""
+    return refusal(DeliveryTooSlow(f"the body did not arrive within {seconds:g} seconds"))
 
 
 def refusal(error: DeliveryError) -> Reply:

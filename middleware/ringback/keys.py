@@ -108,7 +108,7 @@ class KeySet:
             await asyncio.shield(self._start())
             key = self._known(kid)
         if key is None and self._failed_at is not None:
-            raise KeysUnavailable(f"the keys of {self._url} cannot be fetched", round(PAUSE) or 1)
+            raise KeysUnavailable(f"the keys of {self._url} cannot be fetched", round(PAUSE))
         return key
 
     def _known(self, kid: str) -> Any | None:

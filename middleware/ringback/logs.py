@@ -26,6 +26,7 @@ from ringback_catalog import Cause, ResultCategory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from ringback.events import Event
     from ringback.intake import Received, Reply
@@ -140,10 +141,8 @@ def sender_disconnected() -> None:
 class LogObserver:
     """What became of outcomes and hooks, as log lines."""
 
-    @contextmanager
-    def bound(self, outcome: Outcome) -> Generator[None]:
-        with bound_ids([outcome.event]):
-            yield
+    def bound(self, outcome: Outcome) -> AbstractContextManager[None]:
+        return bound_ids([outcome.event])
 
     def outcome_duplicate(self, outcome: Outcome) -> None:
         _emit(

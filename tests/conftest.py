@@ -1,0 +1,11 @@
+"""What every test starts with."""
+
+import pytest
+
+from ringback import logs
+
+
+@pytest.fixture(autouse=True)
+def _fresh_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refusals of other tests count against the same budget of log lines."""
+    monkeypatch.setattr(logs, "_refusals", logs.Budget(lines=1000, seconds=10.0))
