@@ -550,3 +550,26 @@ def test_a_repr_is_one_line_for_an_engineer():
         repr(classify("CallDisconnected", 486, 560486))
         == "<Outcome CallDisconnected 486/560486 busy retryable (later)>"
     )
+
+
+# Exhausted
+
+
+def test_an_exhausted_outcome_is_the_same_but_terminal():
+    """The policy forbids the call, not the catalog: everything but the disposition stays, the sibling too."""
+    found = outcome("CreateCallFailed", result_information=Result(486, 560486))
+    found = found.merged_with(outcome("CallDisconnected", operation_context="lent"))
+    exhausted = found.exhausted()
+    assert (found.attempts_exhausted, found.disposition, found.retryable) == (False, RETRYABLE, True)
+    assert (exhausted.attempts_exhausted, exhausted.disposition, exhausted.retryable) == (True, TERMINAL, False)
+    assert (exhausted.event, exhausted.verdict, exhausted.sibling) == (found.event, found.verdict, found.sibling)
+    assert exhausted.to_dict() == found.to_dict() | {"disposition": "terminal"}
+    assert repr(exhausted) == f"<Outcome CreateCallFailed 486/560486 busy terminal (later) call:{LEG}>"
+    assert exhausted.exhausted() == exhausted
+    assert exhausted != found
+
+
+def test_an_exhausted_terminal_outcome_stays_terminal():
+    """Nothing becomes retryable by it."""
+    found = outcome("CallDisconnected", result_information=DECLINED)
+    assert found.exhausted().disposition is found.disposition is TERMINAL

@@ -15,9 +15,9 @@ import structlog
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ringback import Catalog, ConfigurationError, logs, use_redaction
+from ringback import Catalog, ConfigurationError, logs, redaction, use_redaction
 from ringback.intake import Intake, Received
-from ringback.redaction import redact
+from ringback.redaction import _PRIVATE, is_open, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,6 +219,67 @@ def test_a_number_after_a_sentence_s_full_stop_is_replaced():
 def test_only_the_last_of_chained_starts_begins_a_token():
     """A token's head ends where another could begin, so that hostile text costs no more than any other."""
     assert redact("eyJa-eyJb.c.d eyJa1eyJb.c.d") == "eyJa-[token] eyJa1[token]"
+
+
+@pytest.mark.parametrize("text", [text for text, _ in PRIVATE] + [text for text, _ in NAMED])
+@pytest.mark.parametrize("frame", ["{}", "call:{}", "event:{}", "{}=", "x{}", "{}_"])
+def test_nothing_private_is_open(frame, text):
+    """The short way round the pattern is not for it."""
+    assert is_open(frame.format(text)) is None or _PRIVATE.sub("", frame.format(text)) == frame.format(text)
+
+
+# Pieces of everything that is private, and of everything that is open, to be put together.
+PIECES = [
+    *"+(%?&[]=:.-_/@ \n'\"\\,;",
+    *("call:", "event:", "4:", "8:", "28:", "8:acs:", "sip:", "sips:", "tel:", "Bearer ", "eyJ", "eyJa.b.c", "SIP:"),
+    *("incomingCallContext", "incoming_call_context=", "?sig=", "&code=", "secret", "token", "[phone:", "0123456789"),
+    *(
+        "1f0e5c1a",
+        "-0000",
+        "-4000",
+        "-8000",
+        "-000000000001",
+        "12345678",
+        "123456789",
+        "555",
+        "0100",
+        "a",
+        "Z",
+        "==",
+        "=",
+    ),
+    *("1f0e5c1a-0000-4000-8000-000000000001", "12345678-1234-1234-1234-123456789012", "\u0661\u0662", "\ud800"),
+]
+adversarial = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
+open_texts = st.from_regex(is_open.__self__.pattern.replace("++", "+"), fullmatch=True)
+
+
+def stays(text):
+    """Whether all that the pattern finds in a text is of the kinds that are kept."""
+    return {found.lastgroup for found in _PRIVATE.finditer(text)} <= {"guid", "fraction"}
+
+
+@settings(property_of, max_examples=400)
+@given(open_texts | adversarial, st.sampled_from(["mask", "hash", None]))
+def test_what_is_open_has_nothing_private_in_it(text, mode):
+    """What goes the short way would have come out of the long way as it is, whatever the mode."""
+    use_redaction(mode, KEY if mode == "hash" else None)
+    if is_open(text):
+        assert stays(text)
+        assert redact(text) == text == redaction._current.redacted(text)
+        assert text.isascii()
+        assert json.dumps(text) == f'"{text}"'
+
+
+@settings(property_of, max_examples=400)
+@given(
+    adversarial | open_texts | st.text(max_size=9) | st.sampled_from([text for text, _ in PRIVATE + NAMED]), st.data()
+)
+def test_what_names_a_call_changes_nothing_behind_it(text, data):
+    """The log puts an outcome's id together from the leg's, redacted by itself."""
+    mode = data.draw(st.sampled_from(["mask", "hash"]))
+    use_redaction(mode, KEY if mode == "hash" else None)
+    assert redact(f"call:{text}") == f"call:{redact(text)}"
 
 
 digits = st.text("0123456789", min_size=6, max_size=14)

@@ -39,6 +39,8 @@ class Verdict:
     refined_by: str | None = None
     facts: Mapping[str, Any] = field(init=False, repr=False, compare=False)
     """The verdict's share of an outcome as JSON-ready values, made once for all outcomes it answers for."""
+    rendered: dict[str, str] = field(init=False, repr=False, compare=False)
+    """The same as text, for who writes it often, by what it is written as. Theirs to fill."""
 
     def __post_init__(self) -> None:
         entry = self.entry
@@ -58,6 +60,7 @@ class Verdict:
             "sources": [str(source) for source in entry.sources],
         }
         object.__setattr__(self, "facts", facts)
+        object.__setattr__(self, "rendered", {})
 
 
 class Ladder:

@@ -18,6 +18,9 @@ __all__ = [
     "MalformedDelivery",
     "RegistrationError",
     "RingbackError",
+    "StoreError",
+    "StoreFull",
+    "StoreUnavailable",
     "TooManyHeaders",
     "UnsupportedEncoding",
 ]
@@ -70,3 +73,19 @@ class ConfigurationError(RingbackError, ValueError):
 
 class RegistrationError(ConfigurationError):
     """A handler that could never be called, found when it is registered."""
+
+
+class StoreError(RingbackError):
+    """A store that cannot work as it is: a wrong URL, a file that is no store, a schema of a newer release."""
+
+
+class StoreUnavailable(StoreError):
+    """A store that cannot be used now, but may be later. ``retry_after`` is in seconds."""
+
+    retry_after = 5
+
+
+class StoreFull(StoreUnavailable):
+    """More work waits than the store's limit allows, or the disk is nearly full."""
+
+    retry_after = 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
@@ -36,13 +37,15 @@ Detail: TypeAlias = "Diagnostic | int | tuple[int | None, str | None] | None"
 class Outcome(Struct, frozen=True, gc=False):
     """One classified event. Frozen; holds the event and the verdict, everything else is read from them.
 
-    ``sibling`` is the other event of the same call that was merged into this one, if any. The
+    ``sibling`` is the other event of the same call that was merged into this one, if any.
+    ``attempts_exhausted`` makes a retryable outcome terminal: the redial policy allows no further call. The
     outcome keeps the event's original texts; :meth:`to_dict` and ``repr`` redact them.
     """
 
     event: Event
     verdict: Verdict
     sibling: Event | None = None
+    attempts_exhausted: bool = False
 
     @property
     def outcome_id(self) -> str:
@@ -78,7 +81,7 @@ class Outcome(Struct, frozen=True, gc=False):
 
     @property
     def scope(self) -> Scope:
-        return scope_of(event_name(self.event.type) or None)
+        return _scope(self.event.type)
 
     @property
     def result(self) -> Result | None:
@@ -129,6 +132,8 @@ class Outcome(Struct, frozen=True, gc=False):
 
     @property
     def disposition(self) -> Disposition:
+        if self.attempts_exhausted:
+            return Disposition.TERMINAL
         return self.verdict.entry.retry.disposition
 
     @property
@@ -211,6 +216,10 @@ class Outcome(Struct, frozen=True, gc=False):
         best, rest = (other, self) if other.informs() > self.informs() else (self, other)
         return Outcome(best.event, best.verdict, best.sibling or rest.event)
 
+    def exhausted(self) -> Outcome:
+        """The same outcome, terminal because the contact may not be called again."""
+        return Outcome(self.event, self.verdict, self.sibling, attempts_exhausted=True)
+
     def to_dict(self) -> dict[str, Any]:
         """The outcome as JSON-ready values, redacted: the same keys as in the log line and ``explain --json``."""
         occurred = self.occurred_at
@@ -223,6 +232,7 @@ class Outcome(Struct, frozen=True, gc=False):
             "code": self.code,
             "subcode": self.subcode,
             **facts,
+            "disposition": self.disposition.value,
             # Lists of one's own: what a reader appends to one outcome is not said of the next.
             "advice": facts["advice"].copy(),
             "sources": facts["sources"].copy(),
@@ -270,6 +280,11 @@ def classify_event(event: Event, catalog: Catalog | None = None) -> Outcome | No
     if event.data.result_information is None and event_name(event.type) not in CALL_EVENTS:
         return None
     return _judged(event, catalog or Catalog.default())
+
+
+@lru_cache(maxsize=1024)
+def _scope(event_type: str) -> Scope:
+    return scope_of(event_name(event_type) or None)
 
 
 def _judged(event: Event, catalog: Catalog) -> Outcome:
