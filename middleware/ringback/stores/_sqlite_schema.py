@@ -1,0 +1,243 @@
+"""Tables and statements of the SQLite store, and what makes a file one of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ringback.exceptions import StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+APPLICATION = 0x52_42_43_4B
+"""Marks a file as ours in SQLite's header (``RBCK``)."""
+
+MIGRATIONS = (
+    (
+        """
+        CREATE TABLE items (
+            id INTEGER PRIMARY KEY,
+            key TEXT NOT NULL UNIQUE,
+            kind TEXT NOT NULL,
+            state TEXT NOT NULL,
+            due_at REAL NOT NULL,
+            attempts INTEGER NOT NULL DEFAULT 0,
+            owner TEXT,
+            leased_until REAL,
+            interrupted INTEGER NOT NULL DEFAULT 0,
+            ends_call INTEGER NOT NULL,
+            event TEXT NOT NULL,
+            call TEXT,
+            contact TEXT,
+            target TEXT,
+            number INTEGER NOT NULL DEFAULT 1,
+            rank INTEGER NOT NULL,
+            payload BLOB,
+            sibling BLOB,
+            progress BLOB,
+            reason TEXT,
+            duplicates INTEGER NOT NULL DEFAULT 0,
+            created_at REAL NOT NULL,
+            finished_at REAL
+        )
+        """,
+        "CREATE INDEX items_due ON items (due_at) WHERE state = 'ready'",
+        "CREATE INDEX items_leased ON items (leased_until) WHERE state = 'running'",
+        "CREATE INDEX items_finished ON items (finished_at) WHERE finished_at IS NOT NULL",
+        "CREATE INDEX items_call ON items (call) WHERE call IS NOT NULL",
+        "CREATE INDEX items_contact ON items (contact) WHERE contact IS NOT NULL",
+        """
+        CREATE TABLE calls (
+            key TEXT PRIMARY KEY,
+            contact TEXT NOT NULL,
+            at REAL NOT NULL,
+            leg TEXT
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX calls_contact ON calls (contact, at)",
+        "CREATE INDEX calls_leg ON calls (leg) WHERE leg IS NOT NULL",
+    ),
+)
+"""What brings a file from version n to n + 1. A release only ever adds to it."""
+
+VERSION = len(MIGRATIONS)
+
+_TRIES, _PAUSE = 25, 0.02
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the file a store of this version. Raises :class:`StoreError` for one that is none, or of a newer release."""
+    # Asked first: nothing is to be changed in a file that is not ours.
+    connection.execute("BEGIN")
+    try:
+        # In one look: another process may be making it a store right now.
+        version = _refuse_foreign(connection, path)
+    finally:
+        with suppress(sqlite3.Error):
+            # A file that is damaged enough has ended it already.
+            connection.execute("ROLLBACK")
+    mode = _with_log(connection)
+    if mode != "wal":
+        raise StoreError(f"{path} cannot have a write-ahead log (journal mode {mode!r}); use a file on a local disk")
+    connection.execute("PRAGMA synchronous = FULL")
+    if version < VERSION:
+        _migrate(connection, path)
+    (verdict, *_) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise StoreError(f"{path} is damaged ({verdict}); restore it, or move it away and start with a new one")
+
+
+def _with_log(connection: sqlite3.Connection) -> str:
+    """The journal mode after it was set. Processes that start together get in each other's way, which SQLite
+    answers at once instead of waiting as for any other lock.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError:
+            time.sleep(_PAUSE)
+    return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have been faster.
+        version = _refuse_foreign(connection, path)
+        for statements in MIGRATIONS[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        # A full disk has ended it already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the file, 0 if it is new."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION and (application or version or tables):
+        raise StoreError(f"{path} is the database of another application; name a file of its own for the store")
+    if version > VERSION:
+        raise StoreError(
+            f"{path} was made by a newer release (schema {version}, this one knows {VERSION}); "
+            "upgrade ringback, or name another file"
+        )
+    return int(version)
+
+
+# Event Grid's CallEnded of a whole call says nothing that a leg's own end has not said.
+TOLD_BY_A_LEG = """
+    SELECT 1 FROM items WHERE call = :call AND key <> :key AND event <> 'CallEnded' AND ends_call LIMIT 1
+"""
+YIELD_TO_LEG = """
+    UPDATE items SET state = 'canceled', finished_at = :now
+    WHERE key = :ended AND key <> :key AND event = 'CallEnded' AND sibling IS NULL AND state = 'ready' AND attempts = 0
+"""
+
+INSERT = """
+    INSERT INTO items (key, kind, state, due_at, ends_call, event, call, contact, target, number, rank,
+                       payload, sibling, created_at)
+    VALUES (:key, :kind, 'ready', :due_at, :ends_call, :event, :call, :contact, :target, :number, :rank,
+            :payload, :sibling, :now)
+    ON CONFLICT (key) DO NOTHING
+"""
+MERGE = """
+    UPDATE items SET
+        payload = CASE WHEN :rank > rank THEN :payload ELSE payload END,
+        sibling = CASE WHEN :rank > rank THEN payload ELSE :payload END,
+        event = CASE WHEN :rank > rank THEN :event ELSE event END,
+        call = coalesce(call, :call),
+        rank = max(rank, :rank)
+    WHERE key = :key AND ends_call AND :ends_call AND state = 'ready' AND attempts = 0 AND sibling IS NULL
+      AND event <> :event
+"""
+DUPLICATE = "UPDATE items SET duplicates = duplicates + 1 WHERE key = :key"
+
+DUE = "SELECT * FROM items WHERE state = 'ready' AND due_at <= ? ORDER BY due_at LIMIT ?"
+EXPIRED = (
+    "SELECT * FROM items WHERE state = 'running' AND leased_until <= ? AND owner <> ? ORDER BY leased_until LIMIT ?"
+)
+CLAIM = """
+    UPDATE items SET state = 'running', owner = :owner, leased_until = :until, attempts = attempts + 1, interrupted = 0
+    WHERE id = :id
+"""
+NEXT_DUE = """
+    SELECT min(at) FROM (
+        SELECT min(due_at) AS at FROM items WHERE state = 'ready'
+        UNION ALL SELECT min(leased_until) FROM items WHERE state = 'running' AND owner <> ?
+    )
+"""
+RENEW = "UPDATE items SET leased_until = ? WHERE state = 'running' AND owner = ?"
+CHECKPOINT = "UPDATE items SET progress = :progress WHERE key = :key AND state = 'running' AND owner = :owner"
+SETTLE = """
+    UPDATE items SET state = :state, progress = :progress, due_at = :due_at, reason = :reason, owner = NULL,
+        leased_until = NULL, finished_at = :finished_at
+    WHERE key = :key AND state = 'running' AND owner = :owner AND attempts = :attempt
+"""
+GIVE_BACK = """
+    UPDATE items SET state = 'ready', due_at = :now, interrupted = 1, owner = NULL, leased_until = NULL
+    WHERE key = :key AND state = 'running' AND owner = :owner AND attempts = :attempt
+"""
+BROKEN = """
+    UPDATE items SET state = 'dead', reason = :reason, finished_at = :now, owner = NULL, leased_until = NULL,
+        attempts = attempts + 1
+    WHERE id = :id
+"""
+
+CALL_OF_LEG = "SELECT key FROM calls WHERE leg = :leg"
+ADOPT_LEG = """
+    UPDATE calls SET leg = :leg WHERE key = (
+        SELECT key FROM calls WHERE contact = :contact AND leg IS NULL AND at <= :at ORDER BY at LIMIT 1
+    )
+"""
+NOTE_CALL = "INSERT INTO calls (key, contact, at, leg) VALUES (:key, :contact, :at, :leg) ON CONFLICT DO NOTHING"
+FORGET_LEG = "DELETE FROM calls WHERE key = ?"
+BIND_LEG = "UPDATE calls SET leg = :leg WHERE key = :key"
+CALLS = "SELECT key, at FROM calls WHERE contact = ? ORDER BY at"
+KNOWN = "SELECT 1 FROM items WHERE key = ?"
+TO_COME = "SELECT key, attempts FROM items WHERE contact = ? AND kind = 'redial' AND state = 'ready'"
+CANCEL = "UPDATE items SET state = 'canceled', finished_at = ? WHERE key = ?"
+
+COUNT_READY = "SELECT count(*) FROM items WHERE state = 'ready'"
+COUNT_STATES = "SELECT state, count(*) FROM items GROUP BY state"
+COUNT_DUE = "SELECT coalesce(sum(kind = 'redial'), 0), min(due_at) FROM items WHERE state = 'ready'"
+DEAD = "SELECT * FROM items WHERE state = 'dead' ORDER BY finished_at DESC, id DESC LIMIT ?"
+DEAD_PROGRESS = "SELECT progress FROM items WHERE key = ? AND state = 'dead'"
+REPLAY = """
+    UPDATE items SET state = 'ready', attempts = 0, due_at = :now, reason = NULL, finished_at = NULL,
+        progress = :progress
+    WHERE key = :key AND state = 'dead'
+"""
+DISCARD = """
+    UPDATE items SET state = 'canceled', payload = NULL, sibling = NULL, progress = NULL, contact = NULL
+    WHERE key = ? AND state = 'dead'
+"""
+PURGE = (
+    """
+    UPDATE items SET payload = NULL, sibling = NULL, progress = NULL, contact = NULL WHERE id IN (
+        SELECT id FROM items WHERE finished_at < :keep AND state IN ('done', 'canceled') AND payload IS NOT NULL
+        LIMIT 1000
+    )
+    """,
+    """
+    DELETE FROM items WHERE id IN (
+        SELECT id FROM items WHERE finished_at < :remember AND state IN ('done', 'canceled') LIMIT 1000
+    )
+    """,
+    """
+    DELETE FROM items WHERE id IN (
+        SELECT id FROM items WHERE finished_at < :long AND state = 'dead' LIMIT 1000
+    )
+    """,
+    "DELETE FROM calls WHERE key IN (SELECT key FROM calls WHERE at < :long LIMIT 1000)",
+)

@@ -1,0 +1,179 @@
+"""One thread that owns an SQLite connection: what waits for it is done in one transaction, and one fsync."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import sqlite3
+import threading
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ringback.exceptions import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+T = TypeVar("T")
+
+MOST = 512
+"""Operations of one transaction."""
+
+
+class _Job:
+    __slots__ = ("error", "future", "loop", "operation", "result")
+
+    def __init__(self, operation: Callable[[sqlite3.Connection], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.operation = operation
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class _Line:
+    """A thread and what waits for it. Each has a queue of its own: the end of one is not the end of the next."""
+
+    def __init__(self, run: Callable[[_Line], None]) -> None:
+        self.process = os.getpid()
+        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self.opened: concurrent.futures.Future[None] = concurrent.futures.Future()
+        # Not a thread of a pool: it lives as long as the store. A process that ends does not wait for it.
+        self.thread = threading.Thread(target=run, args=(self,), name="ringback-store", daemon=True)
+
+
+class Writer:
+    """Runs operations in order. ``connect`` is called in the thread; what it raises comes out of :meth:`open`.
+
+    An operation is a function of the connection, within a transaction. It may be run a second
+    time, if another one of the same transaction failed: it must do nothing but use the connection.
+    May be used by several event loops.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._line: _Line | None = None
+        # Held for as long as it takes to look and to act on it, never across a wait.
+        self._guard = threading.Lock()
+
+    async def open(self) -> None:
+        """Start the thread and connect. Raises what ``connect`` raises; then the next call tries again."""
+        with self._guard:
+            line = self._ours() or self._start()
+        if line.opened.done():
+            line.opened.result()
+        else:
+            # Others may wait for it: it goes on if we are cancelled.
+            await asyncio.shield(asyncio.wrap_future(line.opened))
+
+    async def do(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        """The operation's result, once it is committed."""
+        job = _Job(operation, asyncio.get_running_loop())
+        with self._guard:
+            line = self._ours()
+            if line is None:
+                raise StoreUnavailable("the store is closed")
+            line.jobs.put(job)
+        result: T = await job.future
+        return result
+
+    async def close(self) -> None:
+        """Finish what waits, close the connection, end the thread."""
+        with self._guard:
+            line, self._line = self._ours(), None
+            if line is None:
+                return
+            line.jobs.put(None)
+        await asyncio.to_thread(line.thread.join)
+
+    def _ours(self) -> _Line | None:
+        """The line, unless it was left behind in the process that forked this one."""
+        line = self._line
+        return line if line is not None and line.process == os.getpid() else None
+
+    def _start(self) -> _Line:
+        line = self._line = _Line(self._run)
+        line.thread.start()
+        return line
+
+    def _run(self, line: _Line) -> None:
+        try:
+            connection = self._connect()
+        except BaseException as error:
+            self._refuse(line, error)
+            return
+        line.opened.set_result(None)
+        try:
+            _work(connection, line.jobs)
+        finally:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _refuse(self, line: _Line, error: BaseException) -> None:
+        with self._guard:
+            if self._line is line:
+                self._line = None
+        line.opened.set_exception(error)
+        with suppress(Empty):
+            while (job := line.jobs.get_nowait()) is not None:
+                job.error = error
+                _resolve([job])
+
+
+def _work(connection: sqlite3.Connection, jobs: SimpleQueue[_Job | None]) -> None:
+    """Until there is no job but ``None``."""
+    job = jobs.get()
+    while job is not None:
+        batch = [job]
+        # Whoever came while the last transaction was written shares the next one.
+        while len(batch) < MOST and not jobs.empty():
+            job = jobs.get()
+            if job is None:
+                break
+            batch.append(job)
+        _commit(connection, batch)
+        _resolve(batch)
+        if job is not None:
+            job = jobs.get()
+
+
+def _commit(connection: sqlite3.Connection, batch: list[_Job]) -> None:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for job in batch:
+            job.result = job.operation(connection)
+        connection.execute("COMMIT")
+    except BaseException as error:
+        with suppress(sqlite3.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        if len(batch) == 1 or isinstance(error, sqlite3.OperationalError):
+            # A lock, a full disk, a fault of the disk: it is the same for all.
+            for job in batch:
+                job.error = error
+        else:
+            for job in batch:
+                _commit(connection, [job])
+
+
+def _resolve(batch: Iterable[_Job]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    for job in batch:
+        by_loop.setdefault(job.loop, []).append(job)
+    for loop, jobs in by_loop.items():
+        # The loop may have been closed meanwhile: then nobody waits.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_hand_over, jobs)
+
+
+def _hand_over(jobs: list[_Job]) -> None:
+    for job in jobs:
+        if job.future.done():
+            # Whoever asked has gone; what was done stays done.
+            continue
+        if job.error is None:
+            job.future.set_result(job.result)
+        else:
+            job.future.set_exception(job.error)

@@ -1,0 +1,175 @@
+"""What is special to the store in memory; what all stores share is in test_port.py."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ringback.events import Event, EventData, Result
+from ringback.latch import Offer
+from ringback.outcome import classify_event
+from ringback.redial import Planned
+from ringback.stores import MemoryStore
+from ringback.stores.memory import REMEMBER_CALLS
+from ringback.stores.port import CallRecord, Claim, Item, Kind, Redial, Settlement, State, Stats
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+DONE = Settlement(State.DONE)
+CONTACT = "+15550100"
+who: ContextVar[str] = ContextVar("who", default="nobody")
+
+
+def item(leg: str, due_at: float = 0.0) -> Item:
+    data = EventData(call_connection_id=leg, result_information=Result(486, 560486))
+    outcome = classify_event(Event(type="Microsoft.Communication.CallDisconnected", id=f"event-{leg}", data=data))
+    assert outcome is not None
+    return Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome)
+
+
+def redial(leg: str) -> Redial:
+    outcome = item(leg).outcome
+    return Redial(CONTACT, Item(f"redial:{leg}", Kind.REDIAL, 0.0, outcome, CONTACT, "call_again"), leg)
+
+
+async def finishes(_: Claim) -> Settlement:
+    return DONE
+
+
+async def drained(store: MemoryStore, work: Callable[[Claim], Awaitable[Settlement]] = finishes) -> int:
+    task = asyncio.create_task(store.run(work, 4))
+    late = await store.stop(5.0)
+    await task
+    return late
+
+
+async def test_work_is_done_in_the_context_of_its_put() -> None:
+    """A request's trace or tenant is there when its hook is called."""
+    store, seen = MemoryStore(), list[str]()
+
+    async def work(_: Claim) -> Settlement:
+        seen.append(who.get())
+        return DONE
+
+    token = who.set("me")
+    await store.put([item("a")])
+    who.reset(token)
+    await drained(store, work)
+    assert seen == ["me"]
+
+
+async def test_at_the_end_outcomes_are_worked_on_that_still_settle() -> None:
+    """Nothing can be kept, so nothing is waited for; redials to come and retries are lost."""
+    store, seen = MemoryStore(clock=lambda: 100.0), list[str]()
+
+    async def work(claim: Claim) -> Settlement:
+        seen.append(claim.item.key)
+        return Settlement(State.READY, due_at=200.0) if claim.item.key == "call:again" else DONE
+
+    await store.open()
+    await store.put([item("late", 160.0), item("again")])
+    await store.plan(redial("x"), lambda _: Planned(150.0, 2))
+    assert await drained(store, work) == 1
+    assert sorted(seen) == ["call:again", "call:late"]
+    assert await store.stats() == Stats(ready=2, done=1, redials=1)
+    await store.close()
+
+
+async def test_what_had_no_time_is_counted() -> None:
+    """Cancelled or never begun: whoever stops is told how many outcomes are lost."""
+    store = MemoryStore()
+
+    async def hangs(_: Claim) -> Settlement:
+        await asyncio.Event().wait()
+        return DONE
+
+    await store.put([item(leg) for leg in "abc"])
+    task = asyncio.create_task(store.run(hangs, 1))
+    await asyncio.sleep(0.01)
+    assert await store.stop(0.05) == 3
+    await task
+
+
+@pytest.mark.parametrize("state", [State.READY, State.DEAD])
+async def test_what_is_not_done_with_is_not_opened_again(state: State) -> None:
+    """However small the memory for endings: an item that waits for its next attempt, or is dead, has its key."""
+    store = MemoryStore(capacity=1, clock=lambda: 100.0)
+
+    async def work(claim: Claim) -> Settlement:
+        return Settlement(state, due_at=200.0) if claim.item.key == "call:a" else DONE
+
+    await store.put([item("a")])
+    await drained(store, work)
+    await store.put([item("b")])
+    await drained(store, work)
+    assert list(await store.put([item("a"), item("a")])) == [Offer.DUPLICATE, Offer.DUPLICATE]
+
+
+async def test_memory_is_limited() -> None:
+    """The last endings, dead letters and contacts are remembered, as many as agreed."""
+    store = MemoryStore(capacity=2)
+
+    async def dies(_: Claim) -> Settlement:
+        return Settlement(State.DEAD)
+
+    await store.put([item(leg) for leg in "abc"])
+    await drained(store, dies)
+    assert [letter.key for letter in await store.dead()] == ["call:c", "call:b"]
+    assert list(await store.put([item("a")])) == [Offer.OPENED]
+
+
+async def test_calls_of_long_ago_count_no_more() -> None:
+    """They are forgotten when their contact is next called."""
+    now = [0.0]
+    store = MemoryStore(clock=lambda: now[0])
+    seen: list[list[CallRecord]] = []
+
+    def decide(calls: object) -> Planned:
+        seen.append(list(calls))  # type: ignore[call-overload]
+        return Planned(now[0] + 5, 2)
+
+    await store.plan(redial("a"), decide)
+    now[0] = REMEMBER_CALLS + 10
+    assert await store.cancel(CONTACT) == 1
+    await store.plan(redial("b"), decide)
+    assert [[call.key for call in calls] for calls in seen] == [["leg:a"], ["leg:b"]]
+
+
+async def test_a_leg_of_a_forgotten_call_is_told_all_the_same() -> None:
+    """A redial whose call was forgotten may still say which leg it was."""
+    now = [0.0]
+    store = MemoryStore(clock=lambda: now[0])
+    await store.plan(redial("a"), lambda _: Planned(0.0, 2))
+
+    async def says(_: Claim) -> Settlement:
+        now[0] = REMEMBER_CALLS + 10
+        return Settlement(State.DONE, leg="b")
+
+    await drained(store, says)
+    task = asyncio.create_task(store.run(says, 1))
+    await asyncio.sleep(0.02)
+    await store.stop(1.0)
+    await task
+    assert await store.stats() == Stats(done=1)
+
+
+async def test_two_redials_of_a_contact_are_both_known() -> None:
+    """One that was planned while the other was tried does not replace it."""
+    store = MemoryStore(clock=lambda: 100.0)
+
+    async def tries(_: Claim) -> Settlement:
+        await store.plan(redial("b"), lambda _: Planned(150.0, 3))
+        return DONE
+
+    await store.plan(redial("a"), lambda _: Planned(50.0, 2))
+    task = asyncio.create_task(store.run(tries, 1))
+    await asyncio.sleep(0.02)
+    await store.stop(1.0)
+    await task
+    assert await store.plan(redial("c"), lambda _: Planned(50.0, 2)) is None
+    assert await store.cancel(CONTACT) == 1
+    assert await store.stats() == Stats(done=1, canceled=1)

@@ -1,0 +1,764 @@
+"""What is special to the store in an SQLite file; what all stores share is in test_port.py."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringback.events import Event, EventData, Result
+from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
+from ringback.latch import Offer
+from ringback.outcome import classify_event
+from ringback.stores import _sqlite_schema as schema
+from ringback.stores import sqlite as module
+from ringback.stores.port import Claim, Item, Kind, Progress, Settlement, State, Stats
+from ringback.stores.sqlite import SQLiteStore, refuse_network
+
+DONE = Settlement(State.DONE)
+
+Make = Callable[..., SQLiteStore]
+
+
+def item(leg: str, **told: Any) -> Item:
+    data = EventData(call_connection_id=leg, result_information=Result(486, 560486), **told)
+    outcome = classify_event(Event(type="Microsoft.Communication.CallDisconnected", id=f"event-{leg}", data=data))
+    assert outcome is not None
+    return Item(outcome.outcome_id, Kind.OUTCOME, 0.0, outcome)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ringback.db"
+
+
+@pytest.fixture
+async def make(path: Path) -> AsyncIterator[Make]:
+    stores: list[SQLiteStore] = []
+
+    def made(**settings: Any) -> SQLiteStore:
+        store = SQLiteStore(settings.pop("path", path), **{"poll": 0.05, "lease": 1.0, "min_free": 0, **settings})
+        stores.append(store)
+        return store
+
+    yield made
+    for store in stores:
+        await store.close()
+
+
+async def finishes(_: Claim) -> Settlement:
+    return DONE
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            met = condition()
+            if met if isinstance(met, bool) else await met:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def drained(store: SQLiteStore, work: Callable[[Claim], Awaitable[Settlement]] = finishes) -> None:
+    """Everything that is due has been worked on."""
+
+    async def idle() -> bool:
+        stats = await store.stats()
+        return stats.ready + stats.running == 0
+
+    task = asyncio.create_task(store.run(work, 4))
+    await until(idle)
+    await store.stop(5.0)
+    await task
+
+
+def query(path: Path, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(path, isolation_level=None, timeout=5)
+    try:
+        return connection.execute(statement, parameters).fetchall()
+    finally:
+        connection.close()
+
+
+# URLs and settings
+
+
+@pytest.mark.parametrize(
+    ("url", "file"),
+    [
+        ("sqlite:///ringback.db", "ringback.db"),
+        ("sqlite:////var/lib/app/ringback.db", "/var/lib/app/ringback.db"),
+        ("sqlite:///a%20b/c%3F.db", "a b/c?.db"),
+        ("sqlite:///x.db?lease=9&poll=1&timeout=1&max_backlog=5&min_free=0&keep=1&remember=2&network=1", "x.db"),
+    ],
+    ids=["relative", "absolute", "encoded", "settings"],
+)
+def test_a_url_names_a_file(url: str, file: str) -> None:
+    """Three slashes for a relative path, four for an absolute one."""
+    assert SQLiteStore.from_url(url).path == Path(file)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("sqlite://", "names no file"),
+        ("sqlite:///", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+        ("sqlite://me:hush@host/x.db", "names no file"),
+        ("sqlite:///x.db#hush", "names no file"),
+        ("sqlite:///x%00.db", "names no file"),
+        ("sqlite://[hush/x.db", "cannot be read"),
+        ("sqlite:///x.db?leese=1", "'leese' is no setting; there are lease, poll"),
+        ("sqlite:///x.db?lease=long", "lease 'long' is no number"),
+        ("sqlite:///x.db?network=yes", "network 'yes' is no number"),
+        ("sqlite:///x.db?lease=", "lease '' is no number"),
+        ("sqlite:///x.db?lease=0", "lease 0.0 is no positive number"),
+        ("sqlite:///x.db?poll=nan", "poll nan is no positive number"),
+        ("sqlite:///x.db?timeout=inf", "timeout inf is no positive number"),
+        ("sqlite:///x.db?max_backlog=-1", "max_backlog -1 is no positive number"),
+        ("sqlite:///x.db?lease=1", "lease 1.0 is too short for poll 0.5"),
+    ],
+)
+def test_a_url_that_cannot_work_is_refused(url: str, says: str) -> None:
+    """Found when the store is made; what may be a password is not repeated."""
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        SQLiteStore.from_url(url)
+    assert "hush" not in str(caught.value)
+
+
+# Files that are no store
+
+
+def random_bytes(path: Path) -> None:
+    path.write_bytes(bytes(range(1, 256)) * 40)
+
+
+def empty_database(path: Path) -> None:
+    query(path, "PRAGMA user_version = 7")
+
+
+def foreign(path: Path) -> None:
+    query(path, "CREATE TABLE users (name TEXT)")
+
+
+def marked_by_another(path: Path) -> None:
+    query(path, "PRAGMA application_id = 42")
+
+
+def made(path: Path) -> None:
+    async def fill() -> None:
+        store = SQLiteStore(path, min_free=0)
+        await store.put([item(f"leg-{number}") for number in range(200)])
+        await store.close()
+
+    asyncio.run(fill())
+    query(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def newer(path: Path) -> None:
+    made(path)
+    query(path, f"PRAGMA user_version = {schema.VERSION + 1}")
+
+
+def truncated(path: Path) -> None:
+    made(path)
+    path.write_bytes(path.read_bytes()[:10_000])
+
+
+def overwritten(path: Path) -> None:
+    made(path)
+    content = bytearray(path.read_bytes())
+    content[4096:40960] = b"\xa5" * 36864
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (random_bytes, "it is no SQLite file; name another one"),
+        (foreign, "is the database of another application"),
+        (empty_database, "is the database of another application"),
+        (marked_by_another, "is the database of another application"),
+        (newer, "made by a newer release .schema 2, this one knows 1.; upgrade ringback"),
+        (truncated, "restore it, or move it away"),
+        (overwritten, "restore it, or move it away"),
+        (Path.mkdir, "see that its folder exists and is writable"),
+    ],
+)
+def test_a_file_that_is_no_store_of_ours_is_refused(path: Path, spoil: Callable[[Path], None], says: str) -> None:
+    """A lasting error, with its remedy, and the file stays as it was."""
+    spoil(path)
+    before = path.read_bytes() if path.is_file() else b""
+
+    async def check() -> None:
+        store = SQLiteStore(path, min_free=0)
+        for use in (store.open(), store.put([item("a")]), store.stats()):
+            with pytest.raises(StoreError, match=says) as caught:
+                await use
+            assert type(caught.value) is StoreError
+        await store.close()
+
+    asyncio.run(check())
+    assert (path.read_bytes() if path.is_file() else b"") == before
+
+
+async def test_a_missing_folder_is_an_error_until_it_is_made(make: Make, tmp_path: Path) -> None:
+    """It is not made silently: a typing error would start with nothing. Made, the same store works."""
+    store = make(path=tmp_path / "absent" / "x.db")
+    with pytest.raises(StoreError, match="its folder does not exist; create it first"):
+        await store.open()
+    (tmp_path / "absent").mkdir()
+    assert list(await store.put([item("a")])) == [Offer.OPENED]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(errno.EACCES, StoreError), (errno.EROFS, StoreError), (errno.ENOSPC, StoreUnavailable)],
+)
+async def test_a_file_that_cannot_be_made(
+    make: Make, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[StoreError]
+) -> None:
+    """No right to is lasting; no room may pass."""
+
+    def refuses(*_: Any) -> int:
+        raise OSError(number, os.strerror(number))
+
+    store = make()
+    with monkeypatch.context() as patched:
+        # Root may write everywhere.
+        patched.setattr(module.os, "open", refuses)
+        with pytest.raises(StoreError, match="cannot be made") as caught:
+            await store.open()
+    assert type(caught.value) is kind
+
+
+def fault(code: int) -> sqlite3.Error:
+    error = sqlite3.OperationalError("it failed")
+    error.sqlite_errorcode = code  # type: ignore[misc]
+    return error
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (sqlite3.SQLITE_BUSY, StoreUnavailable),
+        (sqlite3.SQLITE_LOCKED, StoreUnavailable),
+        (sqlite3.SQLITE_FULL, StoreUnavailable),
+        (sqlite3.SQLITE_IOERR_FSYNC, StoreUnavailable),
+        (sqlite3.SQLITE_NOMEM, StoreUnavailable),
+        (sqlite3.SQLITE_PERM, StoreError),
+        (sqlite3.SQLITE_READONLY, StoreError),
+        (sqlite3.SQLITE_READONLY_DIRECTORY, StoreError),
+        (sqlite3.SQLITE_CORRUPT, StoreError),
+        (sqlite3.SQLITE_CANTOPEN, StoreError),
+        (sqlite3.SQLITE_AUTH, StoreError),
+        (sqlite3.SQLITE_NOTADB, StoreError),
+    ],
+)
+def test_faults_that_may_pass_are_told_from_those_that_will_not(path: Path, code: int, kind: type[StoreError]) -> None:
+    """By SQLite's primary result code."""
+    store = SQLiteStore(path)
+    error = store._fault(fault(code))
+    assert type(error) is kind
+    assert str(error).startswith(f"{path}: it failed")
+    assert type(store._fault(sqlite3.ProgrammingError("no code"))) is StoreUnavailable
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], capture_output=True).returncode:
+        pytest.skip("only root may mount a disk")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+class Contested:
+    """A connection to a file that another process is switching to the write-ahead log."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+
+    def execute(self, statement: str) -> Any:
+        assert statement == "PRAGMA journal_mode = WAL"
+        if self.refusals:
+            self.refusals -= 1
+            raise sqlite3.OperationalError("database is locked")
+        return self
+
+    def fetchone(self) -> tuple[str]:
+        return ("wal",)
+
+
+def test_processes_that_start_together_wait_for_the_log_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite refuses at once there, whatever time-out it was given; who is refused too often is told so."""
+    monkeypatch.setattr(schema, "_PAUSE", 0.0)
+    assert schema._with_log(Contested(3)) == "wal"  # type: ignore[arg-type]
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        schema._with_log(Contested(1000))  # type: ignore[arg-type]
+
+
+def remount(disk: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", disk], check=True)
+
+
+async def test_a_full_disk_answers_unavailable_and_loses_nothing(make: Make, small_disk: Path) -> None:
+    """What was answered is there; when there is room again, the same store works."""
+    store = make(path=small_disk / "x.db")
+    kept = await fill(store)
+    await make_room(store, kept)
+
+
+async def test_a_disk_that_turns_read_only_is_refused_at_start_and_loses_nothing(make: Make, small_disk: Path) -> None:
+    """As a disk does that has seen too many faults: the error says so, and what was put is there afterwards."""
+    store = make(path=small_disk / "x.db")
+    assert list(await store.put([item("before")])) == [Offer.OPENED]
+    await store.close()
+    remount(small_disk, "ro")
+    with pytest.raises(
+        StoreError, match=r"x\.db: unable to open database file; see that its folder exists and is writable"
+    ):
+        await make(path=small_disk / "x.db").open()
+    remount(small_disk, "rw")
+    assert list(await store.put([item("before"), item("after")])) == [Offer.DUPLICATE, Offer.OPENED]
+    await store.close()
+
+
+async def test_a_full_file_answers_unavailable_and_loses_nothing(make: Make) -> None:
+    """The same without a disk of its own: SQLite's own limit gives the same error."""
+    store = make()
+    await store.open()
+    await store._do(lambda connection: connection.execute("PRAGMA max_page_count = 60").fetchall())
+    kept = await fill(store)
+    await store._do(lambda connection: connection.execute("PRAGMA max_page_count = 100000").fetchall())
+    assert list(await store.put([item("after")])) == [Offer.OPENED]
+    assert (await store.stats()).ready == kept + 1
+
+
+async def fill(store: SQLiteStore) -> int:
+    """Put until there is no room. How many were accepted."""
+    kept = 0
+    with pytest.raises(StoreUnavailable, match="disk is full") as caught:  # noqa: PT012 - the one that fails is not known
+        for number in range(10_000):
+            await store.put([item(f"leg-{number}", operation_context="x" * 2000)])
+            kept += 1
+    assert type(caught.value) is StoreUnavailable
+    return kept
+
+
+async def make_room(store: SQLiteStore, kept: int) -> None:
+    subprocess.run(["mount", "-o", "remount,size=16m", store.path.parent], check=True)  # noqa: ASYNC221
+    assert (await store.stats()).ready == kept
+    assert list(await store.put([item("after")])) == [Offer.OPENED]
+    await drained(store)
+    assert await store.stats() == Stats(done=kept + 1)
+
+
+async def test_too_little_room_is_refused_before_the_disk_is_full(make: Make) -> None:
+    """The limit is looked at once a second at most."""
+    times = [0.0]
+    store = make(min_free=2**60, monotonic=lambda: times[0])
+    for _ in range(2):
+        with pytest.raises(StoreFull, match=r"\d+ bytes are free for .*; at least \d+ must stay so"):
+            await store.put([item("a")])
+    store._min_free = 0
+    with pytest.raises(StoreFull):
+        await store.put([item("a")])
+    times[0] = 1.0
+    assert list(await store.put([item("a")])) == [Offer.OPENED]
+    assert await store.stats() == Stats(ready=1, oldest_due=pytest.approx(time.time(), abs=3600))
+
+
+async def test_a_backlog_is_limited_until_somebody_works(make: Make) -> None:
+    """Too much that waits is refused, looked at once a second."""
+    times = [0.0]
+    store = make(max_backlog=2, monotonic=lambda: times[0])
+    await store.put([item("a"), item("b")])
+    times[0] = 1.0
+    with pytest.raises(StoreFull, match=r"2 items wait in .*; at most 2 may; see that workers run"):
+        await store.put([item("c")])
+    await drained(store)
+    times[0] = 2.0
+    assert list(await store.put([item("c")])) == [Offer.OPENED]
+
+
+async def test_a_folder_that_is_gone_is_a_fault(make: Make, path: Path) -> None:
+    """Whatever the operating system says of the disk is one of our errors."""
+    store = make()
+    await store.open()
+    store.path = path.parent / "gone" / "x.db"
+    with pytest.raises(StoreUnavailable, match="No such file"):
+        await store.put([item("a")])
+
+
+async def test_a_locked_file_answers_unavailable_and_recovers(make: Make, path: Path) -> None:
+    """Somebody else's lock is waited for, then refused; nothing is lost, and nothing is written twice."""
+    store = make(timeout=0.1)
+    await store.put([item("before")])
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    faults: list[Exception] = []
+    store.on_fault = faults.append
+    with pytest.raises(StoreUnavailable, match=r"database is locked|was not written within"):
+        await store.put([item("a")])
+    fresh = make(timeout=0.1)
+    task = asyncio.create_task(store.run(finishes, 1))
+    await until(lambda: bool(faults))
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert list(await fresh.put([item("b")])) == [Offer.OPENED]
+    await until(lambda: is_done(store, 2))
+    await store.stop(5.0)
+    await task
+    assert {type(each) for each in faults} == {StoreUnavailable}
+    assert (await store.put([item("a")]))[0] in Offer
+
+
+async def is_done(store: SQLiteStore, count: int) -> bool:
+    return (await store.stats()).done >= count
+
+
+async def test_a_put_is_given_up_in_time(make: Make) -> None:
+    """It does not wait for ever in a line that stands; what is written after all is a duplicate when it comes again."""
+    store = make(timeout=0.05)
+    await store.open()
+    blocking = asyncio.create_task(store._do(lambda _: time.sleep(0.3)))
+    await asyncio.sleep(0.02)
+    with pytest.raises(StoreUnavailable, match=r"was not written within 0\.1 seconds"):
+        await store.put([item("a")])
+    await blocking
+    assert list(await store.put([item("a")])) == [Offer.DUPLICATE]
+
+
+async def test_a_closed_store_is_opened_by_whoever_uses_it(make: Make) -> None:
+    """Also when twenty open it at the same time, and by stores of other processes."""
+    stores = [make(timeout=10.0) for _ in range(10)]
+    await asyncio.gather(*(store.open() for store in stores * 2))
+    offers = await asyncio.gather(*(store.put([item("a")]) for store in stores))
+    assert sorted(offer.value for (offer,) in offers) == ["duplicate"] * 9 + ["opened"]
+    assert not await stores[0].checkpoint("call:a", Progress())
+    assert all(store.durable for store in stores)
+
+
+async def test_the_file_is_nobody_elses_to_read(make: Make, path: Path) -> None:
+    """Neither the file nor what SQLite puts beside it."""
+    await make().put([item("a")])
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
+    assert modes == {"ringback.db": 0o600, "ringback.db-wal": 0o600, "ringback.db-shm": 0o600}
+
+
+# Network file systems
+
+
+MOUNTS = """\
+/dev/sda1 / ext4 rw 0 0
+nas:/export /data nfs4 rw,vers=4.2 0 0
+/dev/sdb1 /data/local ext4 rw 0 0
+//nas/share /mnt/my\\040share cifs rw 0 0
+blobfuse2 /mnt/blobs fuse.blobfuse2 rw 0 0
+broken
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [
+        ("/x.db", None),
+        ("/data/x.db", "nfs4"),
+        ("/data/deeper/x.db", "nfs4"),
+        ("/data/local/x.db", None),
+        ("/database/x.db", None),
+        ("/mnt/my share/x.db", "cifs"),
+        ("/mnt/blobs/x.db", "fuse.blobfuse2"),
+    ],
+)
+def test_network_file_systems_are_refused(file: str, kind: str | None) -> None:
+    """SQLite loses data there; whoever knows better may say so. The server is not named."""
+    if kind is None:
+        refuse_network(Path(file), False, MOUNTS)
+        return
+    with pytest.raises(StoreError, match=rf"lies on a network file system .{kind}.*use a local disk") as caught:
+        refuse_network(Path(file), False, MOUNTS)
+    assert "nas" not in str(caught.value)
+    refuse_network(Path(file), True, MOUNTS)
+
+
+def test_without_a_list_of_mounts_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """Not Linux: nothing to go by."""
+
+    def absent(*_: Any) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(module.Path, "read_text", absent)
+    refuse_network(path, False)
+
+
+# Reading what cannot be read
+
+
+async def test_a_record_that_cannot_be_read_is_a_dead_letter(make: Make, path: Path) -> None:
+    """It blocks nobody: its neighbours are worked on, it is listed without outcome, and may be discarded."""
+    store = make()
+    await store.put([item("a"), item("b"), item("c")])
+    query(path, "UPDATE items SET payload = x'00' WHERE key = 'call:a'")
+    query(path, "UPDATE items SET payload = NULL WHERE key = 'call:b'")
+    await drained(store)
+    letters = await store.dead()
+    assert sorted((letter.key, letter.outcome, letter.attempts, letter.progress) for letter in letters) == [
+        ("call:a", None, 1, Progress()),
+        ("call:b", None, 1, Progress()),
+    ]
+    assert all("cannot be read" in letter.reason for letter in letters)
+    assert await store.stats() == Stats(done=1, dead=2)
+    assert await store.discard("call:a")
+
+
+async def test_text_that_no_file_can_hold_is_kept_in_another_form(make: Make) -> None:
+    """A lone surrogate in a reason is replaced."""
+    store = make()
+
+    async def dies(_: Claim) -> Settlement:
+        return Settlement(State.DEAD, reason="bad \ud800")
+
+    await store.put([item("a")])
+    await drained(store, dies)
+    assert [letter.reason for letter in await store.dead()] == ["bad ?"]
+
+
+# Group commit
+
+
+async def test_puts_at_the_same_time_share_transactions(make: Make) -> None:
+    """One fsync for many: counted by SQLite's own trace."""
+    store = make()
+    await store.open()
+    statements: list[str] = []
+    await store._do(lambda connection: connection.set_trace_callback(statements.append))
+    await asyncio.gather(*(store.put([item(f"leg-{number}")]) for number in range(100)))
+    commits = statements.count("COMMIT")
+    assert (await store.stats()).ready == 100
+    assert commits <= 10
+
+
+async def test_a_failure_is_nobody_elses(make: Make) -> None:
+    """An operation that fails takes none of those of its transaction with it."""
+    store = make()
+    await store.open()
+
+    def fails(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO calls (key, contact, at) VALUES ('x', 'y', 1)")
+        raise ZeroDivisionError
+
+    results = await asyncio.gather(
+        store._do(lambda _: time.sleep(0.05)),
+        store.put([item("a")]),
+        store._do(fails),
+        store.put([item("b")]),
+        return_exceptions=True,
+    )
+    assert [type(each) for each in results] == [type(None), list, ZeroDivisionError, list]
+    assert (await store.stats()).ready == 2
+    assert await store._do(lambda connection: connection.execute("SELECT * FROM calls").fetchall()) == []
+
+
+# Leases
+
+
+WORKER = """
+import asyncio, sys
+from ringback.stores.port import *
+from ringback.stores.sqlite import SQLiteStore
+
+async def main():
+    store = SQLiteStore(sys.argv[1], poll=0.05, lease=float(sys.argv[2]), min_free=0)
+    async def hangs(claim):
+        await store.checkpoint(claim.item.key, Progress(trying="hook"))
+        print(claim.item.key, flush=True)
+        await asyncio.sleep(float(sys.argv[3]))
+        return Settlement(State.DONE)
+    await store.run(hangs, 1)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def start(path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    processes: list[subprocess.Popen[str]] = []
+
+    def started(lease: float, takes: float) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", WORKER, str(path), str(lease), str(takes)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        processes.append(process)
+        return process
+
+    yield started
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+async def test_the_work_of_a_dead_process_is_taken_over(
+    make: Make, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """When its lease has ended, the item is claimed again, from its last checkpoint, and said to have crashed."""
+    store = make(lease=0.6)
+    await store.put([item("a")])
+    process = start(0.6, 60)
+    assert process.stdout is not None
+    assert await asyncio.to_thread(process.stdout.readline) == "call:a\n"
+    process.send_signal(signal.SIGKILL)
+    seen: list[Claim] = []
+
+    async def work(claim: Claim) -> Settlement:
+        seen.append(claim)
+        return DONE
+
+    await drained(store, work)
+    assert seen == [Claim(item("a"), 2, redelivered=True, crashed=True, progress=Progress(trying="hook"))]
+
+
+async def test_a_lease_is_renewed_while_work_takes_longer(
+    make: Make, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """Nobody takes over from who is only slow."""
+    store = make(lease=0.6)
+    await store.put([item("a")])
+    process = start(0.6, 1.5)
+    assert process.stdout is not None
+    assert await asyncio.to_thread(process.stdout.readline) == "call:a\n"
+    seen: list[Claim] = []
+
+    async def work(claim: Claim) -> Settlement:
+        seen.append(claim)
+        return DONE
+
+    await drained(store, work)
+    assert seen == []
+    assert await store.stats() == Stats(done=1)
+
+
+async def test_what_was_taken_over_is_not_ours_to_settle(make: Make) -> None:
+    """Neither checkpoint nor settlement nor giving back changes what somebody else works on, or has done."""
+    now = [1000.0]
+    one, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
+    await one.put([item("a")])
+    one._owner, other._owner = "one", "other"
+    ((first,), _) = await one.claim(5)
+    now[0] += 2.0
+    ((second,), _) = await other.claim(5)
+    assert (second.attempt, second.crashed) == (2, True)
+    assert not await one.checkpoint("call:a", Progress(trying="late"))
+    await one.settle(first, Settlement(State.DEAD, reason="late"))
+    assert await one.stats() == Stats(running=1)
+    assert await other.checkpoint("call:a", Progress(trying="x"))
+    await other.settle(second, DONE)
+    assert await one.stats() == Stats(done=1)
+
+
+async def test_a_late_attempt_of_the_same_process_is_not_taken_for_the_next(make: Make) -> None:
+    """A claim is known by its attempt, too."""
+    now = [1000.0]
+    store = make(clock=lambda: now[0])
+    await store.put([item("a")])
+    store._owner = "one"
+    ((first,), _) = await store.claim(5)
+    store._owner = "two"
+    now[0] += 2.0
+    ((second,), _) = await store.claim(5)
+    await store.give_back(first)
+    assert await store.stats() == Stats(running=1)
+    await store.give_back(second)
+    assert (await store.stats()).ready == 1
+
+
+async def test_the_housekeeping_survives_faults_and_purges(make: Make, path: Path) -> None:
+    """A lease that cannot be renewed now is renewed a third of it later; what is old goes by itself."""
+    now = [time.time()]
+    store = make(lease=0.3, timeout=0.05, clock=lambda: now[0])
+    await store.put([item("a")])
+    await drained(store)
+    now[0] += 8 * module.DAY
+    faults: list[Exception] = []
+    store.on_fault = faults.append
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    task = asyncio.create_task(store.run(finishes, 1))
+    await until(lambda: len(faults) >= 3)
+    holder.execute("ROLLBACK")
+    holder.close()
+
+    async def empty() -> bool:
+        return await store.stats() == Stats()
+
+    await until(empty)
+    await asyncio.sleep(0.25)
+    await store.stop(5.0)
+    await task
+    assert {type(each) for each in faults} == {StoreUnavailable}
+
+
+async def test_two_loops_may_work_on_one_store(make: Make) -> None:
+    """A second run of the same store keeps the claims of the first alive."""
+    store = make()
+    tasks = [asyncio.create_task(store.run(finishes, 1)) for _ in range(2)]
+    await store.put([item(leg) for leg in "abc"])
+    await until(lambda: is_done(store, 3))
+    assert await store.stop(5.0) == 0
+    await asyncio.gather(*tasks)
+
+
+class Refusing(sqlite3.Connection):
+    """Does not want what it is told to refuse."""
+
+    refused = ""
+
+    def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:  # type: ignore[override]
+        if statement.startswith("PRAGMA journal_mode") and self.refused == "wal":
+            return super().execute("SELECT 'delete'")
+        if statement.startswith("PRAGMA user_version =") and self.refused.startswith("version"):
+            if self.refused == "version, and all is rolled back":
+                super().execute("ROLLBACK")
+            raise sqlite3.OperationalError("database or disk is full")
+        return super().execute(statement, *parameters)
+
+
+@pytest.mark.parametrize(
+    ("refused", "kind", "says"),
+    [
+        ("wal", StoreError, "cannot have a write-ahead log .journal mode 'delete'.; use a file on a local disk"),
+        ("version", sqlite3.OperationalError, "disk is full"),
+        ("version, and all is rolled back", sqlite3.OperationalError, "disk is full"),
+    ],
+)
+def test_a_file_that_cannot_be_made_a_store_is_left_as_it_was(
+    path: Path, refused: str, kind: type[Exception], says: str
+) -> None:
+    """All of a schema or nothing."""
+    connection = sqlite3.connect(path, isolation_level=None, factory=Refusing)
+    connection.refused = refused
+    with pytest.raises(kind, match=says):
+        schema.prepare(connection, path)
+    assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    connection.close()
+
+
+def test_a_new_file_that_was_made_by_somebody_else_meanwhile_is_kept(path: Path) -> None:
+    """Two processes that start together both find nothing, and one makes the tables."""
+    made(path)
+    connection = sqlite3.connect(path, isolation_level=None)
+    schema._migrate(connection, path)
+    assert connection.execute("SELECT count(*) FROM items").fetchone() == (200,)
+    connection.close()

@@ -1,0 +1,187 @@
+"""The thread that owns a connection: in order, in one transaction, and gone when it is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+import time
+
+import pytest
+
+from ringback.exceptions import StoreUnavailable
+from ringback.stores import writer as module
+from ringback.stores.writer import Writer
+
+
+def connect() -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", isolation_level=None)
+
+
+def threads() -> int:
+    return sum(thread.name == "ringback-store" for thread in threading.enumerate())
+
+
+async def test_operations_are_done_in_order_and_the_thread_ends() -> None:
+    """Closing finishes what waits; opening and closing twice does nothing."""
+    writer = Writer(connect)
+    with pytest.raises(StoreUnavailable, match="the store is closed"):
+        await writer.do(lambda _: 1)
+    await asyncio.gather(writer.open(), writer.open())
+    await writer.open()
+    before = threads()
+    done: list[int] = []
+    tasks = [asyncio.create_task(writer.do(lambda _, n=n: done.append(n))) for n in range(20)]  # type: ignore[misc]
+    await asyncio.sleep(0)
+    await writer.close()
+    await asyncio.gather(*tasks)
+    assert done == list(range(20))
+    assert threads() == before - 1
+    await writer.close()
+
+
+async def test_what_cannot_connect_says_so_to_all_and_is_tried_again() -> None:
+    """Whoever waits hears the reason; the next who opens it starts anew."""
+    failing = True
+
+    def connects() -> sqlite3.Connection:
+        time.sleep(0.05)
+        if failing:
+            raise StoreUnavailable("no luck")
+        return connect()
+
+    writer = Writer(connects)
+    opening = [asyncio.create_task(writer.open()) for _ in range(3)]
+    await asyncio.sleep(0)
+    results = await asyncio.gather(*opening, writer.do(lambda _: 1), writer.do(lambda _: 2), return_exceptions=True)
+    assert [str(each) for each in results] == ["no luck"] * 5
+    failing = False
+    await writer.open()
+    assert await writer.do(lambda _: 3) == 3
+    await writer.close()
+
+
+async def test_an_open_that_is_cancelled_harms_nobody() -> None:
+    """Another who waits for it gets it."""
+    begin = threading.Event()
+
+    def connects() -> sqlite3.Connection:
+        begin.wait(5)
+        return connect()
+
+    writer = Writer(connects)
+    impatient, patient = asyncio.create_task(writer.open()), asyncio.create_task(writer.open())
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.wait({impatient})
+    begin.set()
+    await patient
+    assert await writer.do(lambda _: 1) == 1
+    await writer.close()
+
+
+async def test_closed_and_opened_at_once_the_new_thread_is_not_ended() -> None:
+    """The end of one line is not that of the next."""
+    writer = Writer(connect)
+    await writer.open()
+    blocked = asyncio.create_task(writer.do(lambda _: time.sleep(0.1)))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(writer.close())
+    await asyncio.sleep(0)
+    await writer.open()
+    assert await writer.do(lambda _: 1) == 1
+    await asyncio.gather(blocked, closing)
+    assert await writer.do(lambda _: 2) == 2
+    await writer.close()
+
+
+async def test_whoever_has_gone_is_not_answered() -> None:
+    """A caller that was cancelled, or whose loop is closed, stops nobody; what it asked for is done."""
+    writer = Writer(connect)
+    await writer.open()
+    done: list[str] = []
+    gone = asyncio.create_task(writer.do(lambda _: (time.sleep(0.05), done.append("cancelled"))))
+    await asyncio.sleep(0)
+    gone.cancel()
+
+    def elsewhere() -> None:
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(writer.do(lambda _: (time.sleep(0.05), done.append("closed"))))
+        loop.run_until_complete(asyncio.sleep(0))
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        loop.close()
+
+    await asyncio.to_thread(elsewhere)
+    assert await writer.do(lambda _: 1) == 1
+    assert done == ["cancelled", "closed"]
+    await writer.close()
+
+
+async def test_a_transaction_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many wait, only so many share one; closing ends it, too."""
+    monkeypatch.setattr(module, "MOST", 10)
+    writer = Writer(connect)
+    await writer.open()
+    statements: list[str] = []
+    await writer.do(lambda connection: connection.set_trace_callback(statements.append))
+    blocked = asyncio.create_task(writer.do(lambda _: time.sleep(0.05)))
+    await asyncio.sleep(0.01)
+    tasks = [asyncio.create_task(writer.do(lambda _: None)) for _ in range(25)]
+    await asyncio.sleep(0)
+    await writer.close()
+    await asyncio.gather(blocked, *tasks)
+    # The one that blocks by itself or with others, then 10, 10, 5.
+    assert statements.count("BEGIN IMMEDIATE") in (3, 4)
+
+
+async def test_a_failed_transaction_is_nobody_elses_unless_it_is_the_files() -> None:
+    """An error of one operation is its own; one of SQLite's operation is everybody's."""
+    writer = Writer(connect)
+    await writer.open()
+
+    def breaks(connection: sqlite3.Connection) -> None:
+        connection.execute("SELECT * FROM nowhere")
+
+    async def together(*operations: object) -> list[object]:
+        blocked = asyncio.create_task(writer.do(lambda _: time.sleep(0.05)))
+        await asyncio.sleep(0.01)
+        results = await asyncio.gather(*(writer.do(each) for each in operations), return_exceptions=True)  # type: ignore[arg-type]
+        await blocked
+        return [type(each) for each in results]
+
+    assert await together(lambda _: 1, lambda _: 1 / 0, lambda _: 2) == [int, ZeroDivisionError, int]
+    assert await together(lambda _: 1, breaks) == [sqlite3.OperationalError] * 2
+    assert await writer.do(lambda connection: connection.in_transaction)
+    await writer.close()
+
+
+async def test_a_forked_process_has_no_thread_of_its_parents() -> None:
+    """What another process opened is not ours to use; it must be opened anew."""
+    writer = Writer(connect)
+    await writer.open()
+    line = writer._line
+    assert line is not None
+    line.process = os.getpid() + 1
+    with pytest.raises(StoreUnavailable, match="the store is closed"):
+        await writer.do(lambda _: 1)
+    await writer.open()
+    assert writer._line is not line
+    assert await writer.do(lambda _: 1) == 1
+    await writer.close()
+    line.jobs.put(None)
+
+
+async def test_closed_while_it_cannot_connect() -> None:
+    """Whoever opened it hears the reason, whoever closed it need not wait for more."""
+
+    def connects() -> sqlite3.Connection:
+        time.sleep(0.05)
+        raise StoreUnavailable("no luck")
+
+    writer = Writer(connects)
+    opening = asyncio.create_task(writer.open())
+    await asyncio.sleep(0)
+    await writer.close()
+    with pytest.raises(StoreUnavailable, match="no luck"):
+        await opening
