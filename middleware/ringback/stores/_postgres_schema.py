@@ -1,0 +1,71 @@
+"""What makes a database a store of ours: procrastinate's tables and ours, made once by whoever comes first."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from procrastinate.schema import SchemaManager
+
+from ringback.exceptions import StoreError
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
+VERSION = 1
+
+_LOCK = 0x52_42_43_4B
+_USED = [
+    "procrastinate_defer_jobs_v1",
+    "procrastinate_fetch_job_v2",
+    "procrastinate_finish_job_v1",
+    "procrastinate_prune_stalled_workers_v1",
+    "procrastinate_register_worker_v1",
+    "procrastinate_retry_job_v2",
+    "procrastinate_unregister_worker_v1",
+    "procrastinate_update_heartbeat_v1",
+]
+"""The functions that the installed procrastinate calls; its tables say nothing of their version."""
+
+
+async def prepare(connection: AsyncConnection[Any]) -> None:
+    """Make the tables that are not there. Raises :class:`StoreError` for those of other releases."""
+    async with connection.transaction():
+        # Two processes that start together would both find nothing, and both make it.
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        if not await _exists(connection, "procrastinate_jobs"):
+            await connection.execute(SchemaManager.get_schema())
+        await _refuse_other_procrastinate(connection)
+        if not await _exists(connection, "ringback_meta"):
+            await connection.execute(_ours())
+        await _refuse_newer(connection)
+
+
+async def _exists(connection: AsyncConnection[Any], table: str) -> bool:
+    found = await (await connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,))).fetchone()
+    return bool(found and found[0])
+
+
+async def _refuse_other_procrastinate(connection: AsyncConnection[Any]) -> None:
+    query = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regproc(name) IS NULL ORDER BY name"
+    missing = [name for (name,) in await (await connection.execute(query, (_USED,))).fetchall()]
+    if missing:
+        raise StoreError(
+            f"the database has procrastinate's tables of another version ({', '.join(missing)} not found); apply the "
+            "migrations in the folder that 'procrastinate schema --migrations-path' names, in order"
+        )
+
+
+async def _refuse_newer(connection: AsyncConnection[Any]) -> None:
+    query = "SELECT value FROM ringback_meta WHERE name = 'schema'"
+    row = await (await connection.execute(query)).fetchone()
+    version = row[0] if row else "unknown"
+    if version != str(VERSION):
+        raise StoreError(
+            f"the database was made by a newer release (schema {version}, this one knows {VERSION}); "
+            "upgrade ringback, or name another database"
+        )
+
+
+def _ours() -> bytes:
+    return (resources.files("ringback.stores") / "postgres.sql").read_bytes()
