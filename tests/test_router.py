@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import gc
 import itertools
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -14,16 +17,18 @@ from ringback import (
     Cause,
     ConfigurationError,
     Disposition,
+    HookContext,
     Match,
     Outcome,
     Owner,
+    RedialPolicy,
     RegistrationError,
     ResultCategory,
     RetryClass,
     Scope,
     classify,
 )
-from ringback.router import HandlerRouter, handler_name
+from ringback.router import HandlerRouter, RedialRegistration, handler_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -607,3 +612,409 @@ def test_any_callable_of_one_argument_has_a_name_to_be_reported_by(handler: Call
     router = HandlerRouter()
     router.on_retryable(handler)
     assert [each.name for each in router.registrations] == [name] == [handler_name(handler)]
+
+
+# Contexts
+
+
+class WithContext:
+    def __call__(self, outcome: Outcome, ctx: HookContext) -> None: ...
+
+    def method(self, outcome: Outcome, *, ctx: HookContext | None = None) -> None: ...
+
+
+def named_ctx(outcome: Outcome, ctx: HookContext) -> None: ...
+
+
+def keyword_ctx(outcome: Outcome, *, tenant: str = "mine", ctx: HookContext) -> None: ...
+
+
+def late_ctx(outcome: Outcome, tenant: str = "mine", ctx: HookContext | None = None) -> None: ...
+
+
+def positional_ctx(outcome: Outcome, ctx: HookContext, /) -> None: ...
+
+
+def first_ctx(ctx: Outcome, /) -> None: ...
+
+
+def another_name(outcome: Outcome, context: HookContext | None = None) -> None: ...
+
+
+CTX = HookContext("app.hook", "call:1/app.hook")
+
+
+@pytest.mark.parametrize(
+    ("handler", "arguments"),
+    [
+        pytest.param(hook, ((BUSY,), {}), id="none"),
+        pytest.param(named_ctx, ((BUSY,), {"ctx": CTX}), id="second"),
+        pytest.param(keyword_ctx, ((BUSY,), {"ctx": CTX}), id="keyword"),
+        pytest.param(late_ctx, ((BUSY,), {"ctx": CTX}), id="third"),
+        pytest.param(positional_ctx, ((BUSY, CTX), {}), id="positional-only"),
+        pytest.param(first_ctx, ((BUSY,), {}), id="positional-only-first"),
+        pytest.param(another_name, ((BUSY,), {}), id="another-name"),
+        pytest.param(WithContext(), ((BUSY,), {"ctx": CTX}), id="object"),
+        pytest.param(WithContext().method, ((BUSY,), {"ctx": CTX}), id="method"),
+        pytest.param(print, ((BUSY,), {}), id="builtin"),
+        pytest.param(dict, ((BUSY,), {}), id="builtin-without-signature"),
+    ],
+)
+def test_a_handler_asks_for_its_context_by_the_name_of_a_parameter(handler: Any, arguments: Any) -> None:
+    """``ctx``, wherever it stands; nothing else is passed to it than the outcome."""
+    router = HandlerRouter()
+    router.on_retryable(handler)
+    (registration,) = router.registrations
+    assert registration.arguments(BUSY, CTX) == arguments
+
+
+def ctx_alone(ctx: HookContext) -> None: ...
+
+
+def ctx_and_more(outcome: Outcome, tenant: str, ctx: HookContext) -> None: ...
+
+
+def positional_and_more(outcome: Outcome, ctx: HookContext, tenant: str, /) -> None: ...
+
+
+@pytest.mark.parametrize("handler", [ctx_alone, ctx_and_more, positional_and_more])
+def test_a_handler_of_a_context_that_cannot_be_called_is_refused(handler: Any) -> None:
+    """At its registration, like any other."""
+    router = HandlerRouter()
+    with pytest.raises(RegistrationError, match=r"cannot be called as \(outcome, ctx\); change its parameters$"):
+        router.on_retryable(handler)
+    assert list(router.registrations) == []
+
+
+# Sinks
+
+
+class Sink:
+    def __init__(self, *wanted: Outcome) -> None:
+        self.wanted = wanted
+
+    def wants(self, outcome: Outcome) -> bool:
+        return outcome in self.wanted
+
+    async def __call__(self, outcome: Outcome, ctx: HookContext) -> None: ...
+
+
+@pytest.mark.parametrize("outcome", [BUSY, HUNG_UP, PLAY_FAILED, UNKNOWN], ids=repr)
+def test_a_sink_gets_what_it_wants(outcome: Outcome) -> None:
+    """Of calls and of operations, with a context."""
+    router = HandlerRouter()
+    sink = Sink(BUSY, PLAY_FAILED)
+    router.add_sink(sink)
+    (registration,) = router.registrations
+    assert registration.hears_of(outcome)
+    assert registration.concerns(outcome) == (outcome in (BUSY, PLAY_FAILED))
+    assert registration.arguments(outcome, CTX) == ((outcome,), {"ctx": CTX})
+    assert registration.name == f"{HERE}.Sink"
+
+
+def test_what_is_no_sink_is_refused() -> None:
+    """A hook does not say which outcomes it wants."""
+    router = HandlerRouter()
+    with pytest.raises(RegistrationError) as raised:
+        router.add_sink(hook)  # type: ignore[arg-type]
+    remedy = "has no wants(outcome); pass an EventGridSink, or register a hook"
+    assert str(raised.value) == f"sink {hook!r} {remedy}"
+    assert list(router.registrations) == []
+
+
+def test_the_same_sink_twice_is_refused() -> None:
+    """It would publish nothing more."""
+    router = HandlerRouter()
+    sink = Sink()
+    router.add_sink(sink)
+    with pytest.raises(RegistrationError):
+        router.add_sink(sink)
+
+
+# Redials
+
+
+def contact(outcome: Outcome) -> str | None:
+    return "customer-1"
+
+
+def place(outcome: Outcome) -> None: ...
+
+
+async def place_async(headers: dict[str, str]) -> None: ...
+
+
+def test_a_redial_is_a_function_with_its_settings() -> None:
+    """The decorator returns the very function."""
+    router = HandlerRouter()
+    policy = RedialPolicy(max_attempts=2)
+    assert router.redial(contact=contact, policy=policy, time_zone="Europe/Berlin")(place) is place
+    assert router.redial(contact=contact, hash_contacts="sixteen-bytes-ok")(place_async) is place_async
+    assert router.redials == (
+        RedialRegistration(place, policy, contact, ZoneInfo("Europe/Berlin"), frozenset({"outcome"})),
+        RedialRegistration(
+            place_async, RedialPolicy(), contact, ZoneInfo("UTC"), frozenset({"headers"}), b"sixteen-bytes-ok"
+        ),
+    )
+    assert list(router.registrations) == []
+
+
+def redials(*functions: Any, **settings: Any) -> tuple[RedialRegistration, ...]:
+    router = HandlerRouter()
+    for function in functions:
+        router.redial(**{"contact": contact} | settings)(function)
+    return router.redials
+
+
+def takes_all(**kwargs: Any) -> None: ...
+
+
+def takes_any(*args: Any, tenant: str = "mine") -> None: ...
+
+
+def takes_named(outcome: Outcome, attempt: int, *, headers: Any, contact: str, ctx: HookContext | None = None) -> None:
+    """Everything by its name."""
+
+
+ALL = frozenset({"outcome", "attempt", "headers", "contact", "ctx"})
+
+
+@pytest.mark.parametrize(
+    ("function", "parameters"),
+    [
+        pytest.param(takes_none, frozenset(), id="nothing"),
+        pytest.param(takes_all, ALL, id="kwargs"),
+        pytest.param(takes_any, frozenset(), id="args-and-defaults"),
+        pytest.param(takes_named, ALL, id="by-name"),
+        pytest.param(functools.partial(takes_named, attempt=2), ALL, id="partial"),
+    ],
+)
+def test_a_redial_function_takes_what_is_offered_by_name(function: Any, parameters: frozenset[str]) -> None:
+    """Every other parameter needs a default."""
+    (redial,) = redials(function)
+    assert redial.parameters == parameters
+
+
+def positional_outcome(outcome: Outcome, /) -> None: ...
+
+
+def not_offered(outcome: Outcome, tenant: str) -> None: ...
+
+
+MAY_HAVE = "it may have attempt, contact, ctx, headers, outcome"
+
+
+@pytest.mark.parametrize(
+    ("settings", "function", "message"),
+    [
+        pytest.param({}, None, "redial None is not callable; decorate a function", id="not-callable"),
+        pytest.param({}, generator, f"redial {HERE}.generator yields; register a function that returns", id="yields"),
+        pytest.param(
+            {},
+            async_generator,
+            f"redial {HERE}.async_generator yields; register a function that returns",
+            id="async-yields",
+        ),
+        pytest.param(
+            {}, dict, "redial builtins.dict does not tell its parameters; decorate a function", id="no-signature"
+        ),
+        pytest.param(
+            {}, not_offered, f"redial {HERE}.not_offered has a parameter 'tenant'; {MAY_HAVE}", id="not-offered"
+        ),
+        pytest.param(
+            {},
+            positional_outcome,
+            f"redial {HERE}.positional_outcome has a parameter 'outcome'; {MAY_HAVE}",
+            id="positional-only",
+        ),
+        pytest.param(
+            {"contact": "customer-1"},
+            place,
+            "contact 'customer-1' is not callable; register a function (outcome)",
+            id="contact-not-callable",
+        ),
+        pytest.param(
+            {"contact": takes_none},
+            place,
+            f"contact {HERE}.takes_none() -> 'None' cannot be called as (outcome); change its parameters",
+            id="contact-of-nothing",
+        ),
+        pytest.param(
+            {"contact": async_predicate},
+            place,
+            f"contact {HERE}.async_predicate is async; write a function that returns text",
+            id="contact-async",
+        ),
+        pytest.param(
+            {"contact": AsyncPredicate()},
+            place,
+            f"contact {HERE}.AsyncPredicate is async; write a function that returns text",
+            id="contact-async-object",
+        ),
+        pytest.param({"policy": 3}, place, "policy 3 is no RedialPolicy", id="policy"),
+        pytest.param(
+            {"time_zone": takes_none},
+            place,
+            f"time_zone {HERE}.takes_none() -> 'None' cannot be called as (outcome); change its parameters",
+            id="time-zone-function",
+        ),
+        pytest.param(
+            {"time_zone": "Mars/Olympus"},
+            place,
+            "redial: 'Mars/Olympus' is no time zone; write an IANA name such as 'Europe/Berlin' "
+            "(on a machine without time zone data, install tzdata)",
+            id="time-zone",
+        ),
+        pytest.param(
+            {"hash_contacts": "short"},
+            place,
+            "hash_contacts of 5 bytes can be guessed; use at least 16",
+            id="short-key",
+        ),
+    ],
+)
+def test_a_redial_that_cannot_work_is_refused_at_once(settings: dict[str, Any], function: Any, message: str) -> None:
+    """Not in the night in which the first call fails."""
+    router = HandlerRouter()
+    with pytest.raises(RegistrationError) as raised:
+        router.redial(**{"contact": contact} | settings)(function)
+    assert str(raised.value) == message
+    assert router.redials == ()
+
+
+def test_redial_without_names_is_refused() -> None:
+    """``@router.redial`` without parentheses would swallow the function."""
+    with pytest.raises(RegistrationError) as raised:
+        HandlerRouter().redial(place, contact=contact)
+    assert str(raised.value) == "redial() takes settings by name; write @router.redial(contact=...)"
+
+
+def test_the_same_redial_twice_is_refused() -> None:
+    """A call has one redial; the second registration would be for other contacts, under the same name."""
+    router = HandlerRouter()
+    router.redial(contact=contact)(place)
+    with pytest.raises(RegistrationError) as raised:
+        router.redial(contact=contact)(place)
+    assert str(raised.value) == f"redial {HERE}.place is already registered; remove one of the two"
+    assert len(router.redials) == 1
+
+
+def made() -> Callable[[], None]:
+    def inner() -> None: ...
+
+    return inner
+
+
+def test_redials_of_one_name_are_told_apart_by_their_order() -> None:
+    """Functions made by another one are called the same."""
+    inner = f"{HERE}.made.<locals>.inner"
+    assert [each.name for each in redials(made(), place, made(), made())] == [
+        inner,
+        f"{HERE}.place",
+        f"{inner}#2",
+        f"{inner}#3",
+    ]
+
+
+def test_redials_of_included_routers_come_once_and_behind() -> None:
+    """A router may be included by two ways; equal names are told apart over all of them."""
+    outer, middle, inner = HandlerRouter(), HandlerRouter(), HandlerRouter()
+    outer.include(middle)
+    outer.include(inner)
+    middle.include(inner)
+    first, second = made(), made()
+    inner.redial(contact=contact)(first)
+    outer.redial(contact=contact)(second)
+    assert [(each.function, each.number) for each in outer.redials] == [(second, 1), (first, 2)]
+    assert [(each.function, each.number) for each in inner.redials] == [(first, 1)]
+
+
+@pytest.mark.parametrize(
+    ("returned", "key", "stored"),
+    [
+        pytest.param("customer-1", None, "customer-1", id="as-it-is"),
+        pytest.param(
+            "+1 555 0100",
+            b"sixteen-bytes-ok",
+            "741fa6b619e83d0f8239efac8bfeddfc71df02f2dd435cc426edce8ec889a2a6",
+            id="hashed",
+        ),
+        pytest.param(None, b"sixteen-bytes-ok", None, id="none"),
+        pytest.param("", b"sixteen-bytes-ok", None, id="empty"),
+    ],
+)
+def test_a_contact_is_kept_as_it_is_or_hashed(returned: str | None, key: bytes | None, stored: str | None) -> None:
+    """With HMAC-SHA-256 in hex; whoever cancels redials names the contact itself."""
+    (redial,) = redials(place, contact=lambda outcome: returned, hash_contacts=key)
+    assert redial.contact_of(BUSY) == stored
+    if stored is not None:
+        assert redial.stored(str(returned)) == stored
+
+
+def test_any_text_can_be_hashed() -> None:
+    """A lone surrogate does not raise."""
+    (redial,) = redials(place, contact=lambda outcome: "\ud800", hash_contacts=b"sixteen-bytes-ok")
+    assert len(str(redial.contact_of(BUSY))) == 64
+
+
+def test_a_contact_that_is_no_text_is_refused() -> None:
+    """Two objects of one customer would be two contacts."""
+    (redial,) = redials(place, contact=lambda outcome: 15550100)
+    with pytest.raises(RegistrationError) as raised:
+        redial.contact_of(BUSY)
+    assert str(raised.value) == f"contact of {HERE}.place returned a int; return text or None"
+
+
+@pytest.mark.parametrize(
+    ("given", "zone"),
+    [
+        pytest.param("Europe/Berlin", ZoneInfo("Europe/Berlin"), id="name"),
+        pytest.param(UTC, UTC, id="tzinfo"),
+        pytest.param(lambda outcome: "Asia/Tokyo", ZoneInfo("Asia/Tokyo"), id="function-of-a-name"),
+        pytest.param(lambda outcome: UTC, UTC, id="function-of-a-tzinfo"),
+    ],
+)
+def test_a_time_zone_is_that_of_all_contacts_or_of_each(given: Any, zone: Any) -> None:
+    """A function is asked for every outcome."""
+    (redial,) = redials(place, time_zone=given)
+    assert redial.zone_of(BUSY) == zone
+
+
+def test_a_time_zone_that_a_function_makes_up_is_refused() -> None:
+    """When it is asked for: nobody can know before."""
+    (redial,) = redials(place, time_zone=lambda outcome: "Mars/Olympus")
+    with pytest.raises(ConfigurationError):
+        redial.zone_of(BUSY)
+
+
+class Planner:
+    def __init__(self, canceled: int) -> None:
+        self.canceled = canceled
+        self.asked: list[str] = []
+
+    async def cancel_redials(self, contact: str) -> int:
+        self.asked.append(contact)
+        return self.canceled
+
+
+async def test_redials_are_canceled_wherever_the_router_is_used() -> None:
+    """By every planner it is attached to, itself or by a router that includes it, before or after."""
+    outer, inner, late = HandlerRouter(), HandlerRouter(), HandlerRouter()
+    outer.include(inner)
+    of_outer, of_inner = Planner(2), Planner(1)
+    outer.attach(of_outer)
+    inner.attach(of_inner)
+    outer.include(late)
+    assert await inner.cancel_redials("customer-1") == 3
+    assert await outer.cancel_redials("customer-2") == 2
+    assert await late.cancel_redials("customer-3") == 2
+    assert of_outer.asked == ["customer-1", "customer-2", "customer-3"]
+    assert of_inner.asked == ["customer-1"]
+
+
+async def test_a_planner_that_is_gone_is_not_asked() -> None:
+    """A router outlives the apps that tests make of it."""
+    router = HandlerRouter()
+    router.attach(Planner(1))
+    gc.collect()
+    assert await router.cancel_redials("customer-1") == 0

@@ -1,48 +1,63 @@
-"""Calling the hooks: after the response, once for each call, isolated from it and from each other."""
+"""From an outcome to its hooks: persisted before the answer, called after it, once for each call."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-from typing import TYPE_CHECKING, Any, Protocol
+import random
+import time
+from contextlib import suppress
+from contextvars import Context
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from ringback.latch import Latch, Offer
-from ringback.router import handler_name
+from ringback.attempts import CONNECTED, STORE_PAUSE, HookCaller, LeaseLost, described
+from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
+from ringback.hooks import HookPolicy
+from ringback.latch import Offer
+from ringback.placing import RedialCaller
+from ringback.stores import MemoryStore, open_store
+from ringback.stores.port import Item, Kind, Settlement, State
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterable
 
+    from ringback.observer import Observer
     from ringback.outcome import Outcome
-    from ringback.router import HandlerRouter, Registration
+    from ringback.router import HandlerRouter
+    from ringback.stores.port import Claim, DeliveryStore
 
 SETTLE = 1.0
 """Seconds a call's ending waits for its sibling event before the hooks are called."""
 
+IN_MEMORY = HookPolicy(retry_errors=False, concurrency=256)
+"""How hooks are called where no store was given: an exception is reported and ends the matter."""
 
-class Observer(Protocol):
-    """Who is told what happened to outcomes and hooks; the log implements it."""
+OnStoreFailure = Literal["refuse", "inline"]
 
-    def bound(self, outcome: Outcome) -> AbstractContextManager[None]:
-        """A context in which log lines carry the outcome's ids."""
-        ...
 
-    def outcome_duplicate(self, outcome: Outcome) -> None: ...
+@dataclass(eq=False, slots=True)
+class _Runner:
+    """A worker in one event loop, until it is told to stop or its loop is gone."""
 
-    def outcome_unhandled(self, outcome: Outcome) -> None: ...
+    task: asyncio.Task[None]
+    stopping: asyncio.Event
 
-    def hook_failed(self, outcome: Outcome, hook: str, error: Exception) -> None: ...
-
-    def hooks_abandoned(self, count: int, seconds: float) -> None: ...
+    @property
+    def gone(self) -> bool:
+        return self.task.done() or self.task.get_loop().is_closed()
 
 
 class Dispatcher:
-    """Takes outcomes and calls the router's handlers in the process, in tasks of the running loop.
+    """Takes outcomes, keeps them in a store, and calls the router's handlers for each of them.
 
     The end of a call waits ``settle`` seconds for its sibling event, then its handlers run in the
-    order of registration. A handler that raises is reported once, goes to the error handlers and
-    stops nothing. What was not called when the process dies is lost.
+    order of registration. A handler that raises stops nothing; ``hooks`` says whether it is called
+    again. ``store`` is a URL or a store; ``None`` keeps everything in memory, and what was not
+    called when the process dies is lost. With ``worker`` false this process only persists, and others work.
+
+    If the store cannot be used, :meth:`accept` raises, so that the sender may be asked to come again;
+    with ``on_store_failure="inline"`` it keeps the outcomes in memory instead.
     """
 
     def __init__(
@@ -50,128 +65,179 @@ class Dispatcher:
         router: HandlerRouter,
         observer: Observer,
         *,
+        store: str | DeliveryStore | None = None,
         settle: float = SETTLE,
-        capacity: int = 10_000,
-        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        hooks: HookPolicy | None = None,
+        on_store_failure: OnStoreFailure = "refuse",
+        worker: bool = True,
+        clock: Callable[[], float] = time.time,
+        random: Callable[[], float] = random.random,
     ) -> None:
+        if on_store_failure not in ("refuse", "inline"):
+            raise ConfigurationError(f"on_store_failure {on_store_failure!r} is unknown; use 'refuse' or 'inline'")
+        self.store = MemoryStore(clock=clock) if store is None else open_store(store)
+        if not worker and not self.store.durable:
+            raise ConfigurationError("worker=False needs a store that another process can work on; pass store=")
         self._router = router
         self._observer = observer
         self._settle = settle
-        self._sleep = sleep
-        self._latch = Latch(capacity)
-        self._settling: set[asyncio.Task[None]] = set()
-        self._calling: set[asyncio.Task[None]] = set()
-        self._told_unhandled = False
+        self._clock = clock
+        self._policy = hooks or (HookPolicy() if self.store.durable else IN_MEMORY)
+        self._worker = worker
+        self._hooks = HookCaller(router, observer, self.store, self._policy, clock, random)
+        self._redials = RedialCaller(router, observer, self.store, self._policy, clock, random)
+        self._runners: set[_Runner] = set()
+        self._started = False
+        self._fallback: Dispatcher | None = None
+        if on_store_failure == "inline" and self.store.durable:
+            self._fallback = Dispatcher(
+                router, observer, settle=settle, hooks=hooks or IN_MEMORY, clock=clock, random=random
+            )
+        self.store.on_fault = observer.store_unavailable
+        router.attach(self)
 
-    def submit(self, outcomes: Iterable[Outcome]) -> None:
-        """Take outcomes in the order of their events; returns at once. Needs a running loop."""
-        opened: list[str] = []
-        for outcome in outcomes:
-            ends_call = outcome.scope is Scope.CALL
-            if not ends_call and not any(each.hears_of(outcome) for each in self._router.registrations):
-                continue
-            offer = self._latch.offer(outcome)
+    @property
+    def durable(self) -> bool:
+        """Whether outcomes must be accepted before the sender is answered."""
+        return self.store.durable
+
+    async def start(self) -> None:
+        """Open the store and begin to work on what waits in it, before the first delivery.
+
+        Raises :class:`StoreError` for a store that cannot work. One that is only down now is
+        reported, and tried again with each delivery.
+        """
+        self._started = True
+        if not self.store.durable:
+            if any(True for _ in self._router.registrations) or self._router.redials:
+                self._observer.hooks_volatile()
+            return
+        try:
+            await self.store.open()
+        except StoreUnavailable as error:
+            self._observer.store_unavailable(error)
+        self._work_here()
+
+    async def accept(self, outcomes: Iterable[Outcome]) -> None:
+        """Take outcomes in the order of their events; returns when they are persisted. Needs a running loop.
+
+        Raises :class:`StoreError` if they could not be: then none was.
+        """
+        items = [self._item(outcome) for outcome in outcomes if self._matters(outcome)]
+        if not items:
+            return
+        if not self._started and self.store.durable:
+            self._started = True
+            self._observer.lifespan_missing()
+        self._work_here()
+        try:
+            offers = await self.store.put(items)
+        except StoreError as error:
+            self._observer.store_unavailable(error)
+            if self._fallback is None:
+                raise
+            self._observer.store_bypassed(len(items))
+            await self._fallback.accept([item.outcome for item in items])
+            return
+        for item, offer in zip(items, offers, strict=True):
             if offer is Offer.DUPLICATE:
-                self._observer.outcome_duplicate(outcome)
-            elif offer is Offer.OPENED:
-                if ends_call and self._settle > 0:
-                    opened.append(outcome.outcome_id)
-                else:
-                    self._act(outcome.outcome_id)
-        if opened:
-            self._start(self._settling, self._after_settling(opened))
+                self._observer.outcome_duplicate(item.outcome)
 
     async def drain(self, timeout: float) -> None:
-        """Stop waiting for siblings, call every handler that is due, give them ``timeout`` seconds.
+        """Give the handlers ``timeout`` seconds to return, and stop.
 
-        What is submitted meanwhile is called too. Handlers that are late are cancelled and reported.
+        In memory every handler that is due is called first, without waiting for siblings, and what is
+        late is lost. With a store what is late is given back to it, and what is due stays there.
         """
+        if self._fallback is None:
+            await self._stop_working(timeout)
+        else:
+            await asyncio.gather(self._stop_working(timeout), self._fallback.drain(timeout))
+        if self.store.durable:
+            self._started = False
+            await self.store.close()
+
+    async def cancel_redials(self, contact: str) -> int:
+        """Cancel the contact's redials that have not begun; how many there were."""
+        keys = {redial.stored(contact) for redial in self._router.redials} or {contact}
+        return sum([await self.store.cancel(key) for key in sorted(keys)])
+
+    def _matters(self, outcome: Outcome) -> bool:
+        if outcome.scope is Scope.CALL:
+            return True
+        if outcome.event_name == CONNECTED and self._router.redials:
+            return True
+        return any(each.hears_of(outcome) for each in self._router.registrations)
+
+    def _item(self, outcome: Outcome) -> Item:
+        # An operation has no sibling to wait for.
+        wait = self._settle if outcome.scope is Scope.CALL else 0.0
+        return Item(outcome.outcome_id, Kind.OUTCOME, self._clock() + wait, outcome)
+
+    def _runner_here(self) -> _Runner | None:
+        """The worker of this loop. One of another loop has gone with it, or is not ours to wait for."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + timeout
-        late: set[asyncio.Task[None]] = set()
-        while not late and (calling := self._due(loop)):
-            _, late = await asyncio.wait(calling, timeout=max(0.0, end - loop.time()))
-        for task in late:
-            task.cancel()
-        if late:
-            self._observer.hooks_abandoned(len(late), timeout)
+        return next((each for each in tuple(self._runners) if not each.gone and each.task.get_loop() is loop), None)
 
-    def _due(self, loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[None]]:
-        """The tasks that call handlers, once nothing settles any more. Those of another loop cannot be awaited."""
-        for waiting in self._settling:
-            if waiting.get_loop() is loop:
-                waiting.cancel()
-        for outcome_id in self._latch.settling():
-            self._act(outcome_id)
-        return {task for task in self._calling if task.get_loop() is loop}
+    def _work_here(self) -> None:
+        """See that a worker runs in this loop."""
+        if self._worker and self._runner_here() is None:
+            self._forget_gone()
+            stopping = asyncio.Event()
+            # In a context of its own: it outlives the request that happens to start it.
+            task = asyncio.get_running_loop().create_task(self._run(stopping), context=Context())
+            self._runners.add(_Runner(task, stopping))
 
-    async def _after_settling(self, outcome_ids: list[str]) -> None:
-        await self._sleep(self._settle)
-        for outcome_id in outcome_ids:
-            self._act(outcome_id)
+    def _forget_gone(self) -> None:
+        for each in tuple(self._runners):
+            if each.gone:
+                self._runners.discard(each)
 
-    def _act(self, outcome_id: str) -> None:
-        outcome = self._latch.take(outcome_id)
-        if outcome is not None:
-            self._start(self._calling, self._call_all(outcome))
-
-    def _start(self, tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
-        # The loop keeps only weak references to tasks; the set keeps them alive until they end.
-        task = asyncio.get_running_loop().create_task(work)
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    async def _call_all(self, outcome: Outcome) -> None:
-        with self._observer.bound(outcome):
-            handled = False
-            called: list[object] = []
-            for registration in list(self._router.registrations):
-                if not await self._concerns(registration, outcome):
-                    continue
-                handled = handled or registration.concern != "on_unrecognized"
-                if registration.handler not in called:
-                    called.append(registration.handler)
-                    await self._call(registration, outcome)
-            if outcome.retryable and outcome.scope is Scope.CALL and not handled and not self._told_unhandled:
-                self._told_unhandled = True
-                self._observer.outcome_unhandled(outcome)
-
-    async def _concerns(self, registration: Registration, outcome: Outcome) -> bool:
-        """Ask the registration; a predicate that raises counts as no, and is reported like a hook."""
-        try:
-            return registration.concerns(outcome)
-        except Exception as error:
-            await self._failed(outcome, f"{registration.name} (when)", error)
-            return False
-
-    async def _call(self, registration: Registration, outcome: Outcome) -> None:
-        try:
-            await _call(registration.handler, outcome)
-        except Exception as error:
-            await self._failed(outcome, registration.name, error)
-
-    async def _failed(self, outcome: Outcome, hook: str, error: Exception) -> None:
-        self._observer.hook_failed(outcome, hook, error)
-        for handler in self._router.error_handlers:
+    async def _run(self, stopping: asyncio.Event) -> None:
+        while True:
             try:
-                await _call(handler, outcome, error)
-            except Exception as further:
-                self._observer.hook_failed(outcome, handler_name(handler), further)
+                await self.store.run(self._work, self._policy.concurrency)
+            except Exception as error:
+                self._observer.store_unavailable(error)
+            else:
+                return
+            # Started again from here: where only a worker runs, no delivery would do it.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), STORE_PAUSE)
+            if stopping.is_set():
+                return
 
+    async def _stop_working(self, timeout: float) -> None:
+        if not self.store.durable and any(each.gone for each in tuple(self._runners)):
+            # What was left by a loop that is gone is nowhere else.
+            self._work_here()
+        loop, late = asyncio.get_running_loop(), 0
+        end = loop.time() + timeout
+        # Not forgotten before it has ended: a delivery that comes meanwhile must start no second one beside it.
+        while (runner := self._runner_here()) is not None:
+            runner.stopping.set()
+            late += await self.store.stop(max(0.0, end - loop.time()))
+            await asyncio.wait({runner.task})
+        self._forget_gone()
+        if late and self.store.durable:
+            self._observer.hooks_given_back(late, timeout)
+        elif late:
+            self._observer.hooks_abandoned(late, timeout)
 
-async def _call(handler: Callable[..., Any], *arguments: object) -> None:
-    """Call a sync handler in a worker thread, an async one here."""
-    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__):
-        await handler(*arguments)
-        return
-    returned = await asyncio.to_thread(_returned, handler, *arguments)
-    if inspect.isawaitable(returned):
-        await returned
-
-
-def _returned(handler: Callable[..., Any], *arguments: object) -> Any:
-    try:
-        return handler(*arguments)
-    except StopIteration as error:
-        # No future can carry it out of the thread (python/cpython#112182): who awaits would wait for ever.
-        raise RuntimeError("the handler raised StopIteration") from error
+    async def _work(self, claim: Claim) -> Settlement:
+        outcome = claim.item.outcome
+        with self._observer.bound(outcome):
+            try:
+                if claim.item.kind is Kind.REDIAL:
+                    return await self._redials.attempt(claim)
+                return await self._hooks.attempt(claim)
+            except LeaseLost:
+                self._observer.lease_lost(outcome)
+            except StoreError as error:
+                self._observer.store_unavailable(error)
+            except Exception as error:
+                # Ours, not a hook's. Visible and to be replayed, where it would else be stuck.
+                self._observer.hook_failed(outcome, "ringback", error, claim.attempt, None)
+                return Settlement(State.DEAD, claim.progress, reason=described(error))
+        # Not done and not failed: again, unless somebody else has it.
+        return Settlement(State.READY, claim.progress, due_at=self._clock() + STORE_PAUSE)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, assert_type
+from zoneinfo import ZoneInfo
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -17,26 +18,36 @@ from ringback import (
     CategoryBasis,
     Cause,
     Confidence,
+    DeadLetter,
     Delivery,
     DeliveryError,
+    DeliveryStore,
     Diagnostic,
     Disposition,
     Event,
     EventGridTokenVerifier,
     Fault,
+    GiveUp,
     Head,
+    HookContext,
+    HookPolicy,
     Match,
+    MemoryStore,
     Outcome,
     OutcomeRouter,
     Owner,
+    RedialPolicy,
     Refusal,
     Result,
     ResultCategory,
+    Retry,
     RetryClass,
     Scope,
     SharedSecret,
+    Stats,
     classify,
     classify_event,
+    open_store,
     parse_delivery,
 )
 
@@ -72,6 +83,23 @@ async def tell_us(outcome: Outcome) -> int:
     return 1
 
 
+@router.on_retryable
+async def once_only(outcome: Outcome, ctx: HookContext) -> None:
+    assert_type(ctx.hook, str)
+    assert_type(ctx.idempotency_key, str)
+    assert_type(ctx.attempt, int)
+    assert_type(ctx.redelivered, bool)
+    if ctx.attempt == 1:
+        raise Retry("not yet", after=timedelta(minutes=5))
+    if ctx.redelivered:
+        raise Retry(after=2.5)
+    raise GiveUp("no such customer")
+
+
+@router.on_terminal
+def by_keyword(outcome: Outcome, *, ctx: HookContext) -> None: ...
+
+
 @router.on_error
 def complain(outcome: Outcome, error: Exception) -> None: ...
 
@@ -86,6 +114,57 @@ async def directly(outcome: Outcome) -> None:
 
 plain_handler: Callable[[Outcome], None] = close
 async_handler: Callable[[Outcome], Awaitable[None]] = call_again
+
+
+# A redial function stays what it was too, whatever it takes of what is offered.
+
+
+def customer(outcome: Outcome) -> str | None:
+    return outcome.operation_context
+
+
+policy = RedialPolicy(
+    delays={Cause.BUSY: timedelta(minutes=5), "no_answer": 1800},
+    backoff=30,
+    max_backoff=timedelta(hours=1),
+    jitter=0.1,
+    max_attempts=4,
+    window=timedelta(days=2),
+    max_per_day=None,
+    quiet_hours=("21:00", "08:00"),
+)
+
+
+@router.redial(contact=customer)
+async def place(outcome: Outcome, attempt: int, headers: dict[str, str], contact: str, ctx: HookContext) -> str:
+    return headers["Repeatability-Request-ID"]
+
+
+@router.redial(contact=customer, policy=policy, time_zone=ZoneInfo("Europe/Berlin"), hash_contacts=b"sixteen-bytes-ok")
+def place_sync(headers: dict[str, str]) -> None: ...
+
+
+@router.redial(contact=lambda outcome: None, time_zone=lambda outcome: "Asia/Tokyo", hash_contacts="sixteen-bytes-ok")
+async def place_anything(**offered: object) -> object: ...
+
+
+async def redials(outcome: Outcome, ctx: HookContext) -> None:
+    assert_type(await place(outcome, 2, {}, "customer-1", ctx), str)
+    place_sync({})
+    assert_type(await router.cancel_redials("customer-1"), int)
+
+
+# A sink is a hook that says what it wants.
+
+
+class Archive:
+    def wants(self, outcome: Outcome) -> bool:
+        return outcome.retryable
+
+    async def __call__(self, outcome: Outcome, ctx: HookContext) -> None: ...
+
+
+router.add_sink(Archive())
 
 
 # So does a decorated endpoint, with parentheses or without, async or not.
@@ -144,6 +223,28 @@ app.add_middleware(
     auth=None,
 )
 wrapped = CallOutcomeMiddleware(app, router=router, path=("/a",))
+
+
+# Where outcomes are kept: a URL or a store.
+
+hooks = HookPolicy(attempts=5, backoff=2, max_backoff=600, jitter=0.25, timeout=None, concurrency=8, retry_errors=False)
+durable = OutcomeRouter(store="sqlite:///ringback.db", hooks=hooks, on_store_failure="inline")
+CallOutcomeMiddleware(app, router=router, path="/g", store=MemoryStore(), hooks=hooks, on_store_failure="refuse")
+CallOutcomeMiddleware(app, router=router, path="/h", store="sqlite:///ringback.db", worker=False)
+assert_type(open_store("sqlite:///ringback.db"), DeliveryStore)
+
+
+async def kept(store: DeliveryStore) -> None:
+    stats = await store.stats()
+    assert_type(stats, Stats)
+    assert_type(stats.dead, int)
+    assert_type(stats.oldest_due, float)
+    for letter in await store.dead(limit=10):
+        assert_type(letter, DeadLetter)
+        assert_type(letter.outcome, Outcome | None)
+        assert_type(letter.reason, str)
+        assert_type(await store.replay(letter.key), bool)
+        assert_type(await store.discard(letter.key), bool)
 
 
 # Who may call: a verifier, a secret, a function, or several of them.
@@ -208,6 +309,7 @@ assert_type(outcome.category_basis, CategoryBasis)
 assert_type(outcome.cause, Cause)
 assert_type(outcome.disposition, Disposition)
 assert_type(outcome.retryable, bool)
+assert_type(outcome.attempts_exhausted, bool)
 assert_type(outcome.retry_class, RetryClass)
 assert_type(outcome.owner, Owner)
 assert_type(outcome.confidence, Confidence)
