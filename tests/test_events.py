@@ -869,6 +869,7 @@ def test_a_compressed_body_is_refused(headers):
         {"content-encoding": "identity"},
         {"Content-Encoding": " Identity "},
         {"content-encoding": ""},
+        {"content-encoding": "identity, Identity"},
         [(b"content-encoding", b"identity"), (b"content-type", b"text/plain")],
         [("accept-encoding", "gzip")],
     ],

@@ -28,11 +28,14 @@ from ringback import (
     Diagnostic,
     Event,
     Fault,
+    GiveUp,
     MalformedDelivery,
     Outcome,
     Result,
     ResultCategory,
+    Retry,
     RetryClass,
+    StoreUnavailable,
     classify,
     classify_event,
     logs,
@@ -82,6 +85,14 @@ SERVER_ERROR = classify("CallDisconnected", 599, 123)
 BRIEF = {"outcome_id": f"call:{LEG}", "cause": "busy", "disposition": "retryable", "retry_class": "later"}
 
 
+@pytest.fixture(autouse=True, params=[True, False], ids=["shortcut", "plain"])
+def _shortcut(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything twice: with the shortcut to the log line, and without."""
+    logs.lines.use_shortcut(request.param)
+    yield
+    logs.lines.use_shortcut(True)
+
+
 @pytest.fixture(autouse=True)
 def _nothing_configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """structlog, the logger ``ringback``, the bound context and the budget of refusals, as in a new process."""
@@ -91,6 +102,7 @@ def _nothing_configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     clear_contextvars()
     # One for the process, and other tests of the same process have been refused before.
     monkeypatch.setattr(logs, "_refusals", logs.Budget(lines=20, seconds=10.0, clock=lambda: 0.0))
+    monkeypatch.setattr(logs, "_store_faults", logs.Budget(lines=5, seconds=10.0, clock=lambda: 0.0))
     yield
     structlog.reset_defaults()
     clear_contextvars()
@@ -448,7 +460,7 @@ def test_a_failed_hook_is_one_line_with_its_traceback_redacted() -> None:
     error.add_note("tried 4:+14255550101")
     error.__cause__ = KeyError("sip:+14255550102@sbc.example.com")
     with capture_logs() as lines:
-        logs.LogObserver().hook_failed(BUSY, "jobs.call_again", raised(error))
+        logs.LogObserver().hook_failed(BUSY, "jobs.call_again", raised(error), 2, 4.5678)
     exception = lines[0].pop("exception")
     assert lines == [
         {
@@ -457,6 +469,8 @@ def test_a_failed_hook_is_one_line_with_its_traceback_redacted() -> None:
             **BRIEF,
             "hook": "jobs.call_again",
             "error": "ValueError: cannot dial [phone]",
+            "attempt": 2,
+            "retry_in_seconds": 4.568,
         }
     ]
     assert exception.startswith("KeyError: '[sip]'\n\nThe above exception was the direct cause")
@@ -472,15 +486,123 @@ def test_an_exception_without_readable_text_is_reported_all_the_same() -> None:
             raise RuntimeError
 
     with capture_logs() as lines:
-        logs.LogObserver().hook_failed(BUSY, "jobs.call_again", raised(Unreadable()))
+        logs.LogObserver().hook_failed(BUSY, "jobs.call_again", raised(Unreadable()), 1, None)
     assert lines[0]["error"] == "Unreadable: its text cannot be read"
 
 
-def test_abandoned_hooks_are_counted() -> None:
-    """A shutdown that cut hooks short says how many, and how long it waited."""
+SHORT: dict[str, tuple[Callable[[logs.LogObserver], None], dict[str, Any]]] = {
+    "abandoned": (
+        lambda observer: observer.hooks_abandoned(2, 0.5),
+        {"event": "hooks.abandoned", "log_level": "error", "count": 2, "timeout_seconds": 0.5},
+    ),
+    "given back": (
+        lambda observer: observer.hooks_given_back(2, 0.5),
+        {"event": "hooks.given_back", "log_level": "warning", "count": 2, "timeout_seconds": 0.5},
+    ),
+    "lease lost": (
+        lambda observer: observer.lease_lost(BUSY),
+        {"event": "hook.lease_lost", "log_level": "warning", **BRIEF},
+    ),
+    "scheduled": (
+        lambda observer: observer.redial_scheduled(BUSY, 1768470031.7, 2),
+        {
+            "event": "redial.scheduled",
+            "log_level": "info",
+            **BRIEF,
+            "attempt": 2,
+            "due_at": "2026-01-15T09:40:31+00:00",
+        },
+    ),
+    "exhausted": (
+        lambda observer: observer.redial_exhausted(BUSY, "max_attempts"),
+        {"event": "redial.exhausted", "log_level": "warning", **BRIEF, "limit": "max_attempts"},
+    ),
+    "canceled": (
+        lambda observer: observer.redial_canceled(BUSY),
+        {"event": "redial.canceled", "log_level": "info", **BRIEF},
+    ),
+    "placed": (
+        lambda observer: observer.redial_placed(BUSY, 2, LEG),
+        {"event": "redial.placed", "log_level": "info", **BRIEF, "attempt": 2, "placed_call_connection_id": LEG},
+    ),
+    "placed, and nobody says which": (
+        lambda observer: observer.redial_placed(BUSY, 2, None),
+        {"event": "redial.placed", "log_level": "info", **BRIEF, "attempt": 2, "placed_call_connection_id": None},
+    ),
+    "unknown": (
+        lambda observer: observer.redial_unknown(BUSY, 2, "an earlier attempt to +1 425 555 0100"),
+        {
+            "event": "redial.unknown",
+            "log_level": "warning",
+            **BRIEF,
+            "attempt": 2,
+            "reason": "an earlier attempt to [phone]",
+        },
+    ),
+    "store unavailable": (
+        lambda observer: observer.store_unavailable(StoreUnavailable("db: no room for +1 425 555 0100")),
+        {
+            "event": "store.unavailable",
+            "log_level": "error",
+            "error": "StoreUnavailable: db: no room for [phone]",
+            "suppressed": 0,
+        },
+    ),
+    "store bypassed": (
+        lambda observer: observer.store_bypassed(3),
+        {"event": "store.bypassed", "log_level": "error", "count": 3},
+    ),
+}
+
+
+@pytest.mark.parametrize(("write", "line"), SHORT.values(), ids=SHORT.keys())
+def test_what_becomes_of_hooks_redials_and_the_store_is_one_line_each(
+    write: Callable[[logs.LogObserver], None], line: dict[str, Any]
+) -> None:
+    """Short, and joined to the outcome by its id; times are text, so that people can read them."""
     with capture_logs() as lines:
-        logs.LogObserver().hooks_abandoned(2, 0.5)
-    assert lines == [{"event": "hooks.abandoned", "log_level": "error", "count": 2, "timeout_seconds": 0.5}]
+        write(logs.LogObserver())
+    assert lines == [line]
+
+
+@pytest.mark.parametrize("error", [Retry("the line is taken"), GiveUp("no such order")], ids=["retry", "give up"])
+def test_what_a_hook_asked_for_is_no_fault_of_it(error: Exception) -> None:
+    """A warning without a traceback: the hook decided, it did not fail."""
+    with capture_logs() as lines:
+        logs.LogObserver().hook_failed(BUSY, "jobs.call_again", raised(error), 1, None)
+    assert lines == [
+        {
+            "event": "hook.failed",
+            "log_level": "warning",
+            **BRIEF,
+            "hook": "jobs.call_again",
+            "error": f"{type(error).__name__}: {error}",
+            "attempt": 1,
+            "retry_in_seconds": None,
+        }
+    ]
+
+
+@pytest.mark.parametrize("line", ["hooks_volatile", "lifespan_missing"])
+def test_what_a_start_lacks_is_one_line_with_its_remedy(line: str) -> None:
+    """The advice names what to write."""
+    with capture_logs() as lines:
+        getattr(logs.LogObserver(), line)()
+    remedies = {"hooks_volatile": ["store='sqlite:///ringback.db'"], "lifespan_missing": ["await router.start()"]}
+    assert [(each["event"], each["log_level"]) for each in lines] == [(line.replace("_", "."), "warning")]
+    assert [remedy for remedy in remedies[line] if remedy not in lines[0]["advice"]] == []
+
+
+def test_a_store_that_is_down_does_not_fill_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five lines in ten seconds, whoever asks; the first one after that tells how many there were besides."""
+    now = [100.0]
+    monkeypatch.setattr(logs, "_store_faults", logs.Budget(lines=5, seconds=10.0, clock=lambda: now[0]))
+    with capture_logs() as lines:
+        for _ in range(1000):
+            logs.LogObserver().store_unavailable(StoreUnavailable("locked"))
+        now[0] += 10.0
+        logs.LogObserver().store_unavailable(StoreUnavailable("locked"))
+    assert [line["suppressed"] for line in lines] == [0] * 5 + [995]
 
 
 # Where they go.
@@ -625,12 +747,12 @@ def test_with_plain_logging_a_traceback_and_an_example_stand_below_the_line() ->
     attach(kept := Kept())
     error = ValueError("no line")
     logs.LogObserver().outcome_unhandled(BUSY)
-    logs.LogObserver().hook_failed(BUSY, "jobs.call_again", error)
+    logs.LogObserver().hook_failed(BUSY, "jobs.call_again", error, 1, None)
     brief = f"outcome_id=call:{LEG} cause=busy disposition=retryable retry_class=later"
     assert kept.lines == [
         f'outcome.unhandled {brief} advice="a call may be tried again and no handler asked for it; add one; this line '
         'is not repeated"\n@router.on_retryable\nasync def call_again(outcome: Outcome) -> None: ...',
-        f'hook.failed {brief} hook=jobs.call_again error="ValueError: no line"\nValueError: no line',
+        f'hook.failed {brief} hook=jobs.call_again error="ValueError: no line" attempt=1\nValueError: no line',
     ]
 
 
@@ -686,7 +808,7 @@ def test_with_nothing_configured_a_line_is_json_on_standard_output(capsys: pytes
 def test_json_lines_are_ascii(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A terminal that knows ASCII alone, or half a character, must not cost the line."""
     with no_handlers():
-        logs.LogObserver().hook_failed(BUSY, "jobs.call_again", ValueError(text))
+        logs.LogObserver().hook_failed(BUSY, "jobs.call_again", ValueError(text), 1, None)
     printed = capsys.readouterr().out
     assert printed.isascii()
     assert lines_of(printed) == [
@@ -696,6 +818,8 @@ def test_json_lines_are_ascii(text: str, capsys: pytest.CaptureFixture[str]) -> 
             **BRIEF,
             "hook": "jobs.call_again",
             "error": f"ValueError: {text}",
+            "attempt": 1,
+            "retry_in_seconds": None,
             "exception": f"ValueError: {text}\n",
         }
     ]
@@ -947,6 +1071,7 @@ def test_no_phone_number_is_ever_written(texts: list[str], error: str, encoding:
     outcomes = tuple(map(judged, delivery.events))
     observer, kept = logs.LogObserver(), Kept("%(call_connection_id)s %(correlation_id)s %(message)s")
     kept.addFilter(logs.ContextFilter())
+    logs._store_faults = logs.Budget(lines=1000, seconds=10.0)
     if plain:
         attach(kept)
     with no_handlers(), contextlib.redirect_stdout(io.StringIO()) as printed, logs.bound_ids(delivery.events):
@@ -955,15 +1080,23 @@ def test_no_phone_number_is_ever_written(texts: list[str], error: str, encoding:
             with observer.bound(outcome):
                 observer.outcome_duplicate(outcome)
                 observer.outcome_unhandled(outcome)
-                observer.hook_failed(outcome, "jobs.call_again", raised(ValueError(error)))
+                observer.hook_failed(outcome, "jobs.call_again", raised(ValueError(error)), 1, None)
+                observer.hook_failed(outcome, "jobs.call_again", raised(Retry(error)), 1, 2.0)
+                observer.lease_lost(outcome)
+                observer.redial_scheduled(outcome, 1768470031.7, 2)
+                observer.redial_exhausted(outcome, "max_attempts")
+                observer.redial_canceled(outcome)
+                observer.redial_placed(outcome, 2, leg)
+                observer.redial_unknown(outcome, 2, error)
+                observer.store_unavailable(StoreUnavailable(error))
         with pytest.raises(DeliveryError) as refused:
             parse_delivery(b"[]", {"content-encoding": encoding})
         logs.answered(refusal(refused.value))
     logging.getLogger(logs.LOGGER).removeHandler(kept)
     records = [repr(vars(record)["ringback"]) for record in kept.records]
     written = [*kept.lines, *records, printed.getvalue()]
-    assert len(kept.lines) == (10 if plain else 0)
-    assert len(printed.getvalue().splitlines()) == (0 if plain else 10)
+    assert len(kept.lines) == (26 if plain else 0)
+    assert len(printed.getvalue().splitlines()) == (0 if plain else 26)
     assert [line for line in written if NUMBER.search(line)] == []
 
 
@@ -977,8 +1110,19 @@ def every_line() -> dict[str, dict[str, Any]]:
         logs.received(Received(Delivery((BUSY.event,), (fault,)), (BUSY,)))
         observer.outcome_duplicate(BUSY)
         observer.outcome_unhandled(BUSY)
-        observer.hook_failed(BUSY, "jobs.call_again", raised(ValueError("no line")))
+        observer.hook_failed(BUSY, "jobs.call_again", raised(ValueError("no line")), 1, 2.0)
+        observer.lease_lost(BUSY)
         observer.hooks_abandoned(2, 0.5)
+        observer.hooks_given_back(2, 0.5)
+        observer.hooks_volatile()
+        observer.lifespan_missing()
+        observer.redial_scheduled(BUSY, 1768470031.7, 2)
+        observer.redial_exhausted(BUSY, "max_attempts")
+        observer.redial_canceled(BUSY)
+        observer.redial_placed(BUSY, 2, LEG)
+        observer.redial_unknown(BUSY, 2, "412")
+        observer.store_unavailable(StoreUnavailable("locked"))
+        observer.store_bypassed(1)
         logs.answered(refusal(MalformedDelivery("no event")))
         logs.answered(Reply(200, b"", (), "eventgrid"))
         logs.sender_disconnected()
@@ -1011,6 +1155,13 @@ TYPES: dict[str, Any] = {
 }
 
 
+def test_every_line_of_the_source_is_among_the_lines() -> None:
+    """A new event name needs a line above, and so a place in docs/logs.md."""
+    calls = (node for node in ast.walk(ast.parse(Path(logs.__file__).read_text("utf-8"))) if isinstance(node, ast.Call))
+    named = {each.args[1] for each in calls if isinstance(each.func, ast.Name) and each.func.id == "_emit"}
+    assert {each.value for each in named if isinstance(each, ast.Constant)} == set(every_line())
+
+
 def test_the_documented_keys_are_the_emitted_keys() -> None:
     """docs/logs.md names every key of every line in its order, and none that is not written."""
     emitted = {event: [key for key in line if key != "log_level"] for event, line in every_line().items()}
@@ -1026,6 +1177,8 @@ def test_the_documented_types_are_the_emitted_types(missing: bool) -> None:
         with capture_logs() as written:
             logs.call_outcome(bare)
             logs.LogObserver().outcome_duplicate(bare)
+            logs.LogObserver().hook_failed(bare, "jobs.call_again", raised(ValueError("no line")), 5, None)
+            logs.LogObserver().redial_placed(bare, 2, None)
         lines = {line.pop("event"): line for line in written}
     rows = [(event, *row) for event, table in documented().items() if event in lines for row in table]
     wrong = [

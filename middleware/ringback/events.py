@@ -101,6 +101,8 @@ class Event(Struct, frozen=True, gc=False, rename={"_origin": "ringback:origin"}
             return None
         try:
             time = datetime.fromisoformat(self.time)
+            if time.tzinfo is UTC:
+                return time
             return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
         except (ValueError, OverflowError):
             return None
@@ -157,7 +159,8 @@ def parse_delivery(
     An empty array is a delivery without events. ``max_depth`` bounds the nesting of the body; by
     default that is the decoder's own bound, some hundred levels.
     """
-    refuse_encoded(headers)
+    if headers:
+        refuse_encoded(headers)
     content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
     if len(content) > max_body:
         raise DeliveryTooLarge(f"the body has {len(content)} bytes; at most {max_body} are accepted")
@@ -197,7 +200,10 @@ def refuse_encoded(headers: Headers) -> None:
     """Raise :class:`UnsupportedEncoding` if the headers name a content encoding."""
     pairs = cast("Iterable[tuple[str, str]]", headers.items() if isinstance(headers, Mapping) else headers)
     for name, value in pairs:
-        if _text(name).lower() == "content-encoding" and _text(value).strip().lower() not in ("", "identity"):
+        if _text(name).lower() != "content-encoding":
+            continue
+        # A header that is repeated may come as one, with commas.
+        if any(each.strip().lower() not in ("", "identity") for each in _text(value).split(",")):
             raise UnsupportedEncoding(f"content-encoding {_text(value)[:40]!r} is not accepted; send plain JSON")
 
 

@@ -1,4 +1,4 @@
-"""The log lines: their names, their keys, their levels, and where they go. The only file importing structlog.
+"""The log lines: their names, their keys, their levels, and where they go. With lines.py all that imports structlog.
 
 The key table is in docs/logs.md. A line goes to the app's structlog if that is configured, else
 to the standard library's logger ``ringback`` if logging has a handler, else to standard output
@@ -13,19 +13,21 @@ import sys
 import time
 import traceback
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-import msgspec
 import structlog
-from structlog.contextvars import bound_contextvars, get_contextvars
+from structlog.contextvars import bind_contextvars, get_contextvars, reset_contextvars
 
+from ringback import lines
 from ringback.exceptions import ConfigurationError
+from ringback.hooks import GiveUp, Retry
 from ringback.redaction import redact
 from ringback_catalog import Cause, ResultCategory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from ringback.events import Event
@@ -36,7 +38,8 @@ LOGGER = "ringback"
 IDS = ("call_connection_id", "server_call_id", "correlation_id")
 """The ids bound to the request's context, so that the app's own lines carry them too."""
 
-_CALM = frozenset({Cause.BUSY, Cause.NO_ANSWER, Cause.DECLINED})
+# A tuple: comparing three costs less than hashing a member of an enumeration.
+_CALM = (Cause.BUSY, Cause.NO_ANSWER, Cause.DECLINED)
 _LEVELS = {
     ResultCategory.SUCCESS: logging.INFO,
     ResultCategory.EXPECTED_ERROR: logging.WARNING,
@@ -50,7 +53,8 @@ _MOST_FAULTS = 20
 
 def level_of(outcome: Outcome) -> int:
     """``info`` for successes and for what people do (busy, no answer, declined), ``error`` for server errors."""
-    return logging.INFO if outcome.cause in _CALM else _LEVELS[outcome.category]
+    entry = outcome.verdict.entry
+    return logging.INFO if entry.cause in _CALM else _LEVELS[entry.category]
 
 
 def call_outcome(outcome: Outcome) -> None:
@@ -60,14 +64,41 @@ def call_outcome(outcome: Outcome) -> None:
         _emit(level, "call.outcome", outcome.to_dict())
 
 
+def _call_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """A line for each, the way that costs least."""
+    if not (structlog.is_configured() and _written_at_once(outcomes)):
+        for outcome in outcomes:
+            call_outcome(outcome)
+
+
+def _written_at_once(outcomes: Sequence[Outcome]) -> bool:
+    """Whether the lines needed nothing of structlog but its logger: then all have been seen to."""
+    levelled = [(outcome, level_of(outcome)) for outcome in outcomes]
+    try:
+        written = lines.written(levelled)
+    except Exception:
+        # Whatever is odd, structlog is to say.
+        return False
+    if written is None:
+        return False
+    if written.text:
+        try:
+            written.logger.msg(written.text)
+        except Exception:
+            # How much of it arrived nobody knows: it is not written there again.
+            for outcome, level in written.outcomes:
+                _emit_at_last(level, lines.EVENT, outcome.to_dict())
+    return True
+
+
 def received(received: Received) -> None:
     """A delivery on its way to the route: its elements that are no events, and a line for each outcome."""
     faults = received.delivery.faults
     if faults:
         listed = [{"index": fault.index, "reason": redact(fault.reason)} for fault in faults[:_MOST_FAULTS]]
         _emit(logging.WARNING, "delivery.elements_rejected", {"count": len(faults), "faults": listed})
-    for outcome in received.outcomes:
-        call_outcome(outcome)
+    if received.outcomes:
+        _call_outcomes(received.outcomes)
 
 
 def answered(reply: Reply) -> None:
@@ -120,6 +151,7 @@ class Budget:
 
 
 _refusals = Budget(lines=20, seconds=10.0)
+_store_faults = Budget(lines=5, seconds=10.0)
 
 
 class KeyLog:
@@ -166,30 +198,99 @@ class LogObserver:
             },
         )
 
-    def hook_failed(self, outcome: Outcome, hook: str, error: Exception) -> None:
+    def hook_failed(self, outcome: Outcome, hook: str, error: Exception, attempt: int, retry_in: float | None) -> None:
+        fields = _brief(outcome) | {"hook": hook, "error": redact(_described(error)), "attempt": attempt}
+        fields["retry_in_seconds"] = None if retry_in is None else round(retry_in, 3)
+        if isinstance(error, Retry | GiveUp):
+            # The hook's own decision, not a fault of it.
+            _emit(logging.WARNING, "hook.failed", fields)
+            return
         # As text, not as exc_info: what a hook raises may name the number it was to call.
-        trace = "".join(traceback.format_exception(error))
-        _emit(
-            logging.ERROR,
-            "hook.failed",
-            _brief(outcome) | {"hook": hook, "error": redact(_described(error)), "exception": redact(trace)},
-        )
+        fields["exception"] = redact("".join(traceback.format_exception(error)))
+        _emit(logging.ERROR, "hook.failed", fields)
 
     def hooks_abandoned(self, count: int, seconds: float) -> None:
         _emit(logging.ERROR, "hooks.abandoned", {"count": count, "timeout_seconds": seconds})
 
+    def hooks_given_back(self, count: int, seconds: float) -> None:
+        _emit(logging.WARNING, "hooks.given_back", {"count": count, "timeout_seconds": seconds})
 
-@contextmanager
-def bound_ids(events: Iterable[Event]) -> Generator[None]:
+    def hooks_volatile(self) -> None:
+        advice = (
+            "outcomes wait for their hooks in memory, and a crash loses what waits; "
+            "pass store='sqlite:///ringback.db' to keep them"
+        )
+        _emit(logging.WARNING, "hooks.volatile", {"advice": advice})
+
+    def lifespan_missing(self) -> None:
+        advice = (
+            "the server did not announce the app's start, so nothing is worked on before the first delivery, and "
+            "nothing is drained at the end; switch lifespan on, await router.start(), or run 'ringback worker'"
+        )
+        _emit(logging.WARNING, "lifespan.missing", {"advice": advice})
+
+    def lease_lost(self, outcome: Outcome) -> None:
+        _emit(logging.WARNING, "hook.lease_lost", _brief(outcome))
+
+    def redial_scheduled(self, outcome: Outcome, at: float, number: int) -> None:
+        _emit(logging.INFO, "redial.scheduled", _brief(outcome) | {"attempt": number, "due_at": _iso(at)})
+
+    def redial_exhausted(self, outcome: Outcome, limit: str) -> None:
+        _emit(logging.WARNING, "redial.exhausted", _brief(outcome) | {"limit": limit})
+
+    def redial_canceled(self, outcome: Outcome) -> None:
+        _emit(logging.INFO, "redial.canceled", _brief(outcome))
+
+    def redial_placed(self, outcome: Outcome, number: int, leg: str | None) -> None:
+        placed = None if leg is None else redact(leg)
+        _emit(logging.INFO, "redial.placed", _brief(outcome) | {"attempt": number, "placed_call_connection_id": placed})
+
+    def redial_unknown(self, outcome: Outcome, number: int, reason: str) -> None:
+        _emit(logging.WARNING, "redial.unknown", _brief(outcome) | {"attempt": number, "reason": redact(reason)})
+
+    def store_unavailable(self, error: Exception) -> None:
+        suppressed = _store_faults.spend()
+        if suppressed is not None:
+            fields = {"error": redact(_described(error)), "suppressed": suppressed}
+            _emit(logging.ERROR, "store.unavailable", fields)
+
+    def store_bypassed(self, count: int) -> None:
+        _emit(logging.ERROR, "store.bypassed", {"count": count})
+
+
+class bound_ids:  # noqa: N801 - used as a function that makes a context
     """Bind the call ids that these events share to structlog's contextvars, and unbind them whatever happens."""
+
+    __slots__ = ("_ids", "_tokens")
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        if len(events) == 1:
+            data = events[0].data
+            # One by one: nearly every request comes by here.
+            self._ids = ids = dict[str, str]()
+            if data.call_connection_id is not None:
+                ids["call_connection_id"] = redact(data.call_connection_id)
+            if data.server_call_id is not None:
+                ids["server_call_id"] = redact(data.server_call_id)
+            if data.correlation_id is not None:
+                ids["correlation_id"] = redact(data.correlation_id)
+        else:
+            self._ids = _shared(events)
+
+    def __enter__(self) -> None:
+        self._tokens = bind_contextvars(**self._ids)
+
+    def __exit__(self, *_: object) -> None:
+        reset_contextvars(**self._tokens)
+
+
+def _shared(events: Sequence[Event]) -> dict[str, str]:
     ids = [(each.data.call_connection_id, each.data.server_call_id, each.data.correlation_id) for each in events]
-    shared = {
+    return {
         name: redact(values.pop())
         for name, values in zip(IDS, (set(each) - {None} for each in zip(*ids, strict=True)), strict=False)
         if len(values) == 1
     }
-    with bound_contextvars(**shared):
-        yield
 
 
 def configure(*, level: str = "info", renderer: str = "json") -> bool:
@@ -238,6 +339,10 @@ def _emit(level: int, event: str, fields: Mapping[str, Any]) -> None:
     except Exception:
         # The app's own logging refused the line: neither the line nor the delivery may be lost for that.
         pass
+    _emit_at_last(level, event, fields)
+
+
+def _emit_at_last(level: int, event: str, fields: Mapping[str, Any]) -> None:
     # Where even standard output is gone there is nobody left to tell.
     with suppress(Exception):
         _log(_fallback(), level, event, fields)
@@ -281,7 +386,7 @@ class _Plain:
 _PLAIN_KEYS = frozenset(
     "event_type code subcode cause disposition retry_class owner category match summary advice call_connection_id "
     "correlation_id operation_context status reason suppressed count faults hook error schema outcome_id "
-    "timeout_seconds url cached".split()
+    "timeout_seconds url cached attempt retry_in_seconds due_at limit placed_call_connection_id".split()
 )
 _BELOW = ("exception", "example")
 
@@ -305,9 +410,8 @@ def _brief(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _leading(_: object, __: str, line: Any) -> Any:
-    """Time, level and event first: what a reader's eye looks for in a long line."""
-    return {name: line.pop(name) for name in ("timestamp", "level", "event") if name in line} | line
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 def _described(error: Exception) -> str:
@@ -315,15 +419,6 @@ def _described(error: Exception) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception:
         return f"{type(error).__name__}: its text cannot be read"
-
-
-def _json(line: Any, **_: Any) -> str:
-    try:
-        text = msgspec.json.encode(line, enc_hook=repr).decode()
-    except UnicodeEncodeError:
-        text = ""
-    # Half a surrogate pair, and a terminal that knows ASCII alone, take only what is escaped.
-    return text if text and text.isascii() else json.dumps(line, default=repr)
 
 
 _THRESHOLDS = {
@@ -337,11 +432,11 @@ _PROCESSORS: tuple[Any, ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
-    _leading,
+    lines.leading,
 )
 
 _RENDERERS: dict[str, Any] = {
-    "json": lambda: structlog.processors.JSONRenderer(serializer=_json),
+    "json": lambda: structlog.processors.JSONRenderer(serializer=lines.to_json),
     "console": lambda: structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()),
 }
 
