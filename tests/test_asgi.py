@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+import types
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from structlog.contextvars import get_contextvars
@@ -20,21 +24,39 @@ from ringback import (
     CallOutcomeMiddleware,
     Catalog,
     ConfigurationError,
+    GiveUp,
     Head,
+    HookContext,
     Outcome,
     OutcomeRouter,
     Refusal,
     SharedSecret,
+    Stats,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    logs,
 )
+from ringback.stores import MemoryStore
+from ringback.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+    from pathlib import Path
 
     from starlette.requests import Request
 
 LEG = "1f0e5c1a-0000-4000-8000-000000000001"
 CALL = "1f0e5c1a-0000-4000-8000-000000000002"
 PATH = "/api/callbacks/{context_id}"
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["shortcut", "plain"])
+def _shortcut(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything twice: with the shortcut to the log line, and without."""
+    logs.lines.use_shortcut(request.param)
+    yield
+    logs.lines.use_shortcut(True)
 
 
 def event(name: str = "CallDisconnected", code: int = 486, subcode: int = 560486, leg: str = LEG) -> dict[str, Any]:
@@ -193,22 +215,23 @@ async def test_all_else_passes_through_untouched(scope: dict[str, Any]) -> None:
 
 
 async def test_the_lifespan_passes_through() -> None:
-    """The app sees the same scope, messages and send; a start-up is nothing to wait for."""
+    """The app sees the same scope and messages, and the server the app's answers, whatever they hold."""
     messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    answers: list[Any] = [{"type": "lifespan.startup.complete", "more": 1}, {"type": "lifespan.shutdown.complete"}]
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        seen.extend([scope, await receive(), await receive(), send])
-        await send({"type": "lifespan.shutdown.complete"})
+        seen.extend([scope, await receive()])
+        await send(answers[0])
+        seen.append(await receive())
+        await send(answers[1])
 
     scope, server = {"type": "lifespan", "state": {}}, Server(*messages)
-    send = server.send
-    await wrapped(app)(scope, server.receive, send)
+    await wrapped(app)(scope, server.receive, server.send)
     assert seen[0] is scope
     assert seen[1] is messages[0]
     assert seen[2] is messages[1]
-    assert seen[3] is send
-    assert server.sent == [{"type": "lifespan.shutdown.complete"}]
+    assert server.sent == answers
 
 
 async def test_it_wraps_a_mounted_app() -> None:
@@ -864,6 +887,289 @@ async def test_the_route_has_all_the_time_it_wants() -> None:
     assert server.status == 200
 
 
+# How the body comes
+
+
+async def piecewise(chunks: list[dict[str, Any]], pause: Callable[[], Any]) -> tuple[Server, App]:
+    server, app = Server(*chunks), App()
+
+    async def receive() -> dict[str, Any]:
+        await pause()
+        return await server.receive()
+
+    await wrapped(app, body_timeout=5)(http(), receive, server.send)
+    return server, app
+
+
+async def at_once() -> None:
+    """No pause at all."""
+
+
+PAUSES = {
+    "at once": at_once,
+    "after a turn of the loop": lambda: asyncio.sleep(0),
+    "after three turns": lambda: asyncio.gather(asyncio.sleep(0), asyncio.sleep(0)),
+    "later": lambda: asyncio.sleep(0.001),
+}
+
+
+@pytest.mark.parametrize("pause", PAUSES.values(), ids=PAUSES.keys())
+@pytest.mark.parametrize("pieces", [1, 2, 5])
+async def test_a_body_is_whole_whenever_its_pieces_come(pause: Callable[[], Any], pieces: int) -> None:
+    """One or several, there already or waited for: the route gets the same."""
+    body = delivery()
+    at = [len(body) * number // pieces for number in range(pieces + 1)]
+    server, app = await piecewise(chunked(*[body[start:end] for start, end in pairwise(at)]), pause)
+    assert server.status == 204
+    assert app.received[0] == {"type": "http.request", "body": body, "more_body": False}
+    assert [outcome.cause for outcome in app.calls[0][0]["state"]["call_outcomes"]] == ["busy"]
+
+
+@pytest.mark.parametrize("pause", PAUSES.values(), ids=PAUSES.keys())
+async def test_a_sender_that_left_before_its_body_is_not_answered(pause: Callable[[], Any]) -> None:
+    """Whether that is known at once or only later."""
+    server, app = await piecewise([{"type": "http.disconnect"}], pause)
+    assert (server.sent, app.calls) == ([], [])
+
+
+@pytest.mark.parametrize("pause", PAUSES.values(), ids=PAUSES.keys())
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_a_body_that_is_too_large_is_refused_whenever_it_comes(pause: Callable[[], Any], pieces: int) -> None:
+    """In one piece or in two."""
+    server, app = Server(*chunked(*[b" " * 50] * pieces)), App()
+
+    async def receive() -> dict[str, Any]:
+        await pause()
+        return await server.receive()
+
+    await wrapped(app, max_body=50 * pieces - 1)(http(), receive, server.send)
+    assert (server.status, app.calls) == (413, [])
+
+
+class Awaitable:
+    """Something that can be awaited and is no coroutine: its steps are a plain iterator, which can nothing else."""
+
+    def __init__(self, message: dict[str, Any], pauses: int) -> None:
+        self._message = message
+        self._pauses = pauses
+
+    def __await__(self) -> Any:
+        return Steps(self._message, self._pauses)
+
+
+class Steps:
+    def __init__(self, message: dict[str, Any], pauses: int) -> None:
+        self._message = message
+        self._pauses = pauses
+
+    def __iter__(self) -> Steps:
+        return self
+
+    def __next__(self) -> None:
+        if not self._pauses:
+            raise StopIteration(self._message)
+        self._pauses -= 1
+
+
+@types.coroutine
+def of_a_generator(message: dict[str, Any], pauses: int) -> Any:
+    for _ in range(pauses):
+        yield
+    return message
+
+
+def future(message: dict[str, Any], pauses: int) -> asyncio.Future[dict[str, Any]]:
+    waited = asyncio.get_running_loop().create_future()
+    if pauses:
+        asyncio.get_running_loop().call_soon(waited.set_result, message)
+    else:
+        waited.set_result(message)
+    return waited
+
+
+async def result(message: dict[str, Any], pauses: int) -> dict[str, Any]:
+    for _ in range(pauses):
+        await asyncio.sleep(0)
+    return message
+
+
+def task(message: dict[str, Any], pauses: int) -> asyncio.Task[dict[str, Any]]:
+    return asyncio.create_task(result(message, pauses))
+
+
+@pytest.mark.parametrize("pauses", [0, 1, 3])
+@pytest.mark.parametrize("awaitable", [Awaitable, of_a_generator, future, task], ids=lambda each: each.__name__)
+async def test_what_is_awaited_need_not_be_a_coroutine(awaitable: Any, pauses: int) -> None:
+    """A server may give whatever can be awaited."""
+    [message] = chunked(delivery())
+    app, server = App(), Server()
+    pending = [message]
+
+    def receive() -> Any:
+        return awaitable(pending.pop(), pauses) if pending else server.receive()
+
+    await wrapped(app)(http(), receive, server.send)
+    assert server.status == 204
+    assert app.received[0] == message
+
+
+async def cancelled(receive: Any, send: Any) -> asyncio.Task[None]:
+    """A request that is cancelled while its body is waited for."""
+    request = asyncio.create_task(wrapped(silent)(http(), receive, send))
+    await asyncio.sleep(0.01)
+    request.cancel()
+    await asyncio.wait([request])
+    return request
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["the first piece", "the second piece"])
+async def test_a_cancellation_reaches_what_is_waited_for(first: bool) -> None:
+    """As if nobody stood between: it can clean up, and take its time."""
+    seen: list[str] = []
+    server = Server({"type": "http.request", "body": b"[", "more_body": True})
+
+    async def receive() -> dict[str, Any]:
+        if server.messages and not first:
+            return await server.receive()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            await asyncio.sleep(0)
+            seen.append("cleaned up")
+            raise
+        raise AssertionError
+
+    request = await cancelled(receive, server.send)
+    assert request.cancelled()
+    assert seen == ["cancelled", "cleaned up"]
+    assert server.sent == []
+
+
+async def test_a_cancellation_that_the_server_answers_is_an_answer() -> None:
+    """What turns it into a message is believed."""
+    server = Server()
+
+    async def receive() -> dict[str, Any]:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return {"type": "http.disconnect"}
+        raise AssertionError
+
+    request = await cancelled(receive, server.send)
+    assert (request.exception(), server.sent) == (None, [])
+
+
+async def test_a_cancellation_ends_what_can_only_go_on() -> None:
+    """Steps that cannot be told of it are left where they are."""
+    server = Server()
+    request = await cancelled(lambda: Awaitable({"type": "http.disconnect"}, 10**9), server.send)
+    assert request.cancelled()
+    assert server.sent == []
+
+
+async def test_a_slow_first_piece_is_told_that_its_time_is_up() -> None:
+    """The time limit ends what is waited for, and nothing of it is left over."""
+    seen: list[str] = []
+    server = Server()
+
+    async def receive() -> dict[str, Any]:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.append("ended")
+        raise AssertionError
+
+    await wrapped(silent, body_timeout=0.01)(http(), receive, server.send)
+    assert (server.status, seen) == (408, ["ended"])
+
+
+@pytest.mark.parametrize("pauses", [0, 1])
+async def test_a_server_s_own_fault_is_its_own(pauses: int) -> None:
+    """What receiving raises is raised, at once or later; a time-out of the server's is one."""
+
+    async def receive() -> dict[str, Any]:
+        for _ in range(pauses):
+            await asyncio.sleep(0)
+        raise fault
+
+    fault: Exception = ConnectionResetError("gone")
+    server = Server()
+    with pytest.raises(ConnectionResetError, match="gone"):
+        await wrapped(silent)(http(), receive, server.send)
+    fault = TimeoutError()
+    await wrapped(silent)(http(), receive, server.send)
+    assert server.status == 408
+
+
+@pytest.mark.parametrize("slow", [False, True])
+async def test_it_works_below_a_middleware_that_waits_in_task_groups(slow: bool) -> None:
+    """Starlette's BaseHTTPMiddleware gives a receive that runs in a task group of its own."""
+
+    class Outer(BaseHTTPMiddleware):
+        async def dispatch(self, request: Any, call_next: Any) -> Response:
+            answer = await call_next(request)
+            answer.headers["x-outer"] = "1"
+            return answer
+
+    async def callbacks(request: Request) -> Response:
+        return JSONResponse([len(request.state.call_outcomes), len(await request.body())])
+
+    async def body() -> AsyncGenerator[bytes]:
+        for start in range(0, len(whole), 100):
+            if slow:
+                await asyncio.sleep(0.001)
+            yield whole[start : start + 100]
+
+    whole = delivery()
+    app = Starlette(routes=[Route(PATH, callbacks, methods=["POST"])])
+    app.add_middleware(CallOutcomeMiddleware, router=OutcomeRouter(), path=PATH, auth=None, settle=0)
+    app.add_middleware(Outer)
+    app.add_middleware(Outer)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
+        answers = [await client.post("/api/callbacks/1", content=content) for content in (whole, body(), body())]
+    assert [(answer.json(), answer.headers["x-outer"]) for answer in answers] == [([1, len(whole)], "1")] * 3
+
+
+async def test_a_slow_sender_below_task_groups_is_refused_and_the_next_one_served() -> None:
+    """The time limit is set within the other's waiting, and both end in order."""
+
+    class Outer(BaseHTTPMiddleware):
+        async def dispatch(self, request: Any, call_next: Any) -> Response:
+            answer: Response = await call_next(request)
+            return answer
+
+    middleware = Outer(wrapped(App(), body_timeout=0.01))
+    slow, prompt = Server(), Server(*chunked(delivery()))
+    await middleware(http(), never, slow.send)
+    await middleware(http(), prompt.receive, prompt.send)
+    assert (slow.status, prompt.status) == (408, 204)
+
+
+LENGTH, ENCODING = b"content-length", b"content-encoding"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        pytest.param([(LENGTH, b"9"), (LENGTH, b"9999999")], 204, id="two lengths: the body decides"),
+        pytest.param([(LENGTH, b"0009999999")], 413, id="a length with zeros"),
+        pytest.param([(LENGTH, b"\xb2")], 204, id="a length that is none"),
+        pytest.param([(ENCODING, b"identity"), (ENCODING, b"Identity")], 204, id="twice none"),
+        pytest.param([(ENCODING, b"identity, "), (ENCODING, b"")], 204, id="nothing, thrice"),
+        pytest.param([(ENCODING, b"identity"), (ENCODING, b"gzip")], 415, id="none and one"),
+        pytest.param([(ENCODING, b"gzip"), (ENCODING, b"identity")], 415, id="one and none"),
+        pytest.param([(ENCODING, b"\xff")], 415, id="one that is no text"),
+    ],
+)
+async def test_a_header_that_is_repeated_is_read_as_one(headers: Any, status: int) -> None:
+    """Lengths that differ say nothing, and one encoding of several is enough."""
+    server = Server(*chunked(delivery()))
+    await wrapped(App(), max_body=99_999)(http(headers=headers), server.receive, server.send)
+    assert server.status == status
+
+
 # A sender that leaves
 
 
@@ -1035,6 +1341,15 @@ def test_settings_that_cannot_work_are_refused_at_start(options: dict[str, Any],
 
 # Transparency
 
+
+class Kept(MemoryStore):
+    """A store in memory that says it is none: as if its writes cost nothing."""
+
+    @property
+    def durable(self) -> bool:
+        return True
+
+
 NAMES = st.sampled_from([b"x-a", b"x-b", b"set-cookie", b"content-type"])
 VALUES = st.binary(max_size=12)
 BODIES = st.lists(st.binary(max_size=40), max_size=5)
@@ -1093,6 +1408,7 @@ async def observed(app: Any, scope: dict[str, Any], messages: list[dict[str, Any
     ),
     sizes=st.lists(st.integers(0, 300), max_size=6),
     path=st.sampled_from(["/api/callbacks/1", "/elsewhere"]),
+    kept=st.booleans(),
 )
 @settings(deadline=None, max_examples=150)
 def test_the_app_and_the_server_see_the_same_with_and_without_the_middleware(
@@ -1101,8 +1417,9 @@ def test_the_app_and_the_server_see_the_same_with_and_without_the_middleware(
     events: list[Any],
     sizes: list[int],
     path: str,
+    kept: bool,
 ) -> None:
-    """The request reaches the app and the response the server unchanged, whatever the app is."""
+    """The request reaches the app and the response the server unchanged, whatever the app is, also with a store."""
     rest, chunks = json.dumps(events, ensure_ascii=False).encode(), []
     for size in sizes:
         chunks.append(rest[:size])
@@ -1111,6 +1428,530 @@ def test_the_app_and_the_server_see_the_same_with_and_without_the_middleware(
     seen: list[Any] = []
     scopes = [http(path, headers=headers, query_string=b"q=%2B1") for _ in range(2)]
     bare = asyncio.run(observed(answering(response, bare_seen), scopes[0], chunked(*chunks, rest)))
-    with_it = asyncio.run(observed(wrapped(answering(response, seen)), scopes[1], chunked(*chunks, rest)))
+    with_it = asyncio.run(
+        observed(wrapped(answering(response, seen), store=Kept() if kept else None), scopes[1], chunked(*chunks, rest))
+    )
     assert with_it == bare
     assert seen == bare_seen
+
+
+# With a store
+
+
+class Faulty(SQLiteStore):
+    """A store that raises ``fault``, while it has one."""
+
+    def __init__(self, path: Path, fault: StoreError | None = None) -> None:
+        super().__init__(path, poll=0.02, timeout=0.05)
+        self.fault = fault
+
+    async def open(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+        await super().open()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Faulty:
+    return Faulty(tmp_path / "ringback.db")
+
+
+def locked(store: SQLiteStore) -> sqlite3.Connection:
+    """The lock that another process holds; closing the connection ends it."""
+    connection = sqlite3.connect(store.path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    return connection
+
+
+async def until(condition: Callable[[], object]) -> None:
+    for _ in range(2000):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it did not happen within ten seconds")
+
+
+async def settled(store: SQLiteStore) -> None:
+    """Until something is done, and the store knows."""
+    for _ in range(2000):
+        stats = await store.stats()
+        if stats.done or stats.dead:
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it was not settled within ten seconds")
+
+
+@asynccontextmanager
+async def living(app: Any, *answers: dict[str, Any]) -> AsyncGenerator[None]:
+    """The app's life as a server leads it; its answers are these, by default that all went well."""
+    expected = answers or ({"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"})
+    told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+    task = asyncio.create_task(app({"type": "lifespan"}, told.get, heard.put))
+    async with asyncio.timeout(10):
+        await told.put({"type": "lifespan.startup"})
+        assert await heard.get() == expected[0]
+        yield
+        await told.put({"type": "lifespan.shutdown"})
+        for answer in expected[1:]:
+            assert await heard.get() == answer
+        await task
+
+
+async def posted(app: Any, body: bytes | None = None) -> Server:
+    server = Server(*chunked(delivery() if body is None else body))
+    await app(http(), server.receive, server.send)
+    return server
+
+
+class Site:
+    """A raw app that keeps the order of what happens, and speaks the lifespan protocol."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.fails = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            self.log.append("route")
+            if self.fails:
+                raise LookupError("the route's own")
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body"})
+            return
+        await receive()
+        self.log.append("opened")
+        await send({"type": "lifespan.startup.complete"})
+        assert (await receive()) == {"type": "lifespan.shutdown"}
+        self.log.append("closed")
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def router(self) -> OutcomeRouter:
+        return collecting(self.log, lambda _: "hook")
+
+
+UNAVAILABLE = {"type": "about:blank", "title": "Service unavailable", "status": 503}
+
+
+def not_now(seconds: int) -> list[dict[str, Any]]:
+    problem = json.dumps({**UNAVAILABLE, "detail": "the store cannot be used now"}, separators=(",", ":")).encode()
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"retry-after", str(seconds).encode()),
+        (b"content-length", str(len(problem)).encode()),
+    ]
+    return [
+        {"type": "http.response.start", "status": 503, "headers": headers},
+        {"type": "http.response.body", "body": problem},
+    ]
+
+
+async def test_an_outcome_is_in_the_store_before_the_route_is_called(store: Faulty) -> None:
+    """What the route answers is an acknowledgement: nothing may be lost after it."""
+    waiting: list[int] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        waiting.append((await store.stats()).ready)
+        await silent(scope, receive, send)
+
+    middleware = wrapped(app, store=store, settle=3600)
+    await posted(middleware)
+    assert waiting == [1]
+    await shut_down(middleware)
+
+
+async def test_the_hooks_run_within_the_life_of_the_app(store: Faulty) -> None:
+    """They may use what it opens, also for what an earlier process left behind, and what it has not closed yet."""
+    site = Site()
+    left = wrapped(site, site.router(), store=Faulty(store.path), worker=False)
+    async with living(left):
+        assert (await posted(left)).status == 204
+    middleware = wrapped(site, site.router(), store=store)
+    async with living(middleware):
+        await until(lambda: "hook" in site.log)
+    assert site.log == ["opened", "route", "closed", "opened", "hook", "closed"]
+
+
+async def test_what_the_server_does_not_wait_for_is_given_back(store: Faulty, caplog: pytest.LogCaptureFixture) -> None:
+    """The next start calls the hook again, and tells it that it may have begun before."""
+    begun: list[tuple[int, bool]] = []
+    ended = asyncio.Event()
+    router = OutcomeRouter()
+
+    @router.on_retryable
+    async def slow(outcome: Outcome, ctx: HookContext) -> None:
+        begun.append((ctx.attempt, ctx.redelivered))
+        await ended.wait()
+
+    middleware = wrapped(Site(), router, store=store, drain=0.01)
+    async with living(middleware):
+        await posted(middleware)
+        await until(lambda: begun)
+    assert {"event": "hooks.given_back", "count": 1, "timeout_seconds": 0.01} in lines(caplog)
+    ended.set()
+    async with living(middleware):
+        await until(lambda: len(begun) == 2)
+    assert begun == [(1, False), (1, True)]
+
+
+async def test_while_the_store_is_locked_the_sender_is_asked_to_come_again(
+    store: Faulty, caplog: pytest.LogCaptureFixture
+) -> None:
+    """503 before the route; the delivery is logged and counted when it comes again, once."""
+    caplog.set_level("INFO", "ringback")
+    site = Site()
+    middleware = wrapped(site, site.router(), store=store, worker=False)
+    async with living(middleware):
+        other = locked(store)
+        refused = [await posted(middleware) for _ in range(2)]
+        assert [each.sent for each in refused] == [not_now(5)] * 2
+        assert site.log == ["opened"]
+        error = f"StoreUnavailable: {store.path}: database is locked"
+        assert lines(caplog) == [{"event": "store.unavailable", "error": error, "suppressed": 0}] * 2
+        other.close()
+        assert (await posted(middleware)).status == 204
+        assert (await store.stats()).ready == 1
+    assert site.log == ["opened", "route", "closed"]
+    assert [line["event"] for line in lines(caplog)] == ["store.unavailable"] * 2 + ["call.outcome"]
+
+
+async def test_a_store_that_is_down_does_not_fill_the_log(
+    store: Faulty, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many senders come: the budget's lines, and no other line for any of them."""
+    monkeypatch.setattr(logs, "_store_faults", logs.Budget(lines=5, seconds=10.0, clock=lambda: 0.0))
+    middleware = wrapped(Site(), collecting([]), store=store, worker=False)
+    async with living(middleware):
+        store.fault = StoreUnavailable("down")
+        assert {(await posted(middleware)).status for _ in range(50)} == {503}
+        assert lines(caplog) == [{"event": "store.unavailable", "error": "StoreUnavailable: down", "suppressed": 0}] * 5
+
+
+@pytest.mark.parametrize(
+    ("auth", "body", "status"),
+    [
+        pytest.param(Check(MISSING), delivery(), 401, id="sender refused"),
+        pytest.param(None, b"[{", 400, id="no delivery"),
+        pytest.param(None, b" " * 2000, 413, id="too large"),
+    ],
+)
+async def test_what_is_refused_is_not_kept(store: Faulty, auth: Any, body: bytes, status: int) -> None:
+    """A stranger cannot write to the store."""
+    middleware = wrapped(Site(), collecting([]), store=store, auth=auth, max_body=1000)
+    async with living(middleware):
+        assert (await posted(middleware, body)).status == status
+        assert await store.stats() == Stats()
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds"),
+    [(StoreUnavailable("down"), 5), (StoreFull("the disk is full"), 30), (StoreError("corrupt"), 30)],
+    ids=["unavailable", "full", "broken"],
+)
+async def test_the_sender_is_told_when_to_come_again(store: Faulty, fault: StoreError, seconds: int) -> None:
+    """Sooner for what may pass soon."""
+    middleware = wrapped(App(), collecting([]), store=store)
+    store.fault = fault
+    assert (await posted(middleware)).sent == not_now(seconds)
+
+
+async def test_without_a_store_outcomes_may_be_kept_in_memory(store: Faulty, caplog: pytest.LogCaptureFixture) -> None:
+    """on_store_failure="inline": the route and the hooks are called all the same, and the log says so."""
+    site = Site()
+    middleware = wrapped(site, site.router(), store=store, on_store_failure="inline")
+    async with living(middleware):
+        store.fault = StoreUnavailable("down")
+        assert (await posted(middleware)).status == 204
+        await until(lambda: "hook" in site.log)
+        assert {"event": "store.bypassed", "count": 1} in lines(caplog)
+    assert sorted(site.log) == ["closed", "hook", "opened", "route"]
+
+
+async def test_a_redelivery_after_the_routes_own_error_calls_the_route_and_no_hook(
+    store: Faulty, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The outcome was kept the first time; what the route does is its own business."""
+    caplog.set_level("INFO", "ringback")
+    site = Site()
+    middleware = wrapped(site, site.router(), store=store)
+    async with living(middleware):
+        site.fails = True
+        with pytest.raises(LookupError, match="the route's own"):
+            await posted(middleware)
+        await settled(store)
+        site.fails = False
+        assert (await posted(middleware)).status == 204
+        stats = await store.stats()
+        assert (stats.ready, stats.running, stats.done) == (0, 0, 1)
+    assert site.log.count("hook") == 1
+    assert site.log.count("route") == 2
+    assert [line["event"] for line in lines(caplog)] == ["call.outcome", "call.outcome_duplicate", "call.outcome"]
+
+
+async def test_without_a_worker_it_only_persists(store: Faulty) -> None:
+    """Another process calls the hooks."""
+    site = Site()
+    middleware = wrapped(site, site.router(), store=store, worker=False)
+    async with living(middleware):
+        await posted(middleware)
+        await asyncio.sleep(0.1)
+        assert (await store.stats()).ready == 1
+    assert site.log == ["opened", "route", "closed"]
+
+
+def test_without_a_worker_a_store_is_needed() -> None:
+    """Nobody else could call the hooks."""
+    with pytest.raises(ConfigurationError, match="worker=False needs a store"):
+        wrapped(silent, worker=False)
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        pytest.param({"type": "websocket", "path": "/api/callbacks/1"}, id="websocket"),
+        pytest.param(http("/elsewhere"), id="foreign path"),
+        pytest.param(http(method="GET"), id="GET"),
+    ],
+)
+async def test_all_else_passes_through_untouched_while_the_store_is_down(store: Faulty, scope: Any) -> None:
+    """It is no business of the store."""
+    store.fault = StoreUnavailable("down")
+    app, server = App(), Server()
+    await wrapped(app, collecting([]), store=store)(scope, server.receive, server.send)
+    assert app.calls == [(scope, server.receive, server.send)]
+    assert "state" not in scope
+
+
+async def test_a_delivery_that_concerns_no_hook_needs_no_store(store: Faulty) -> None:
+    """Nothing of it is to be kept."""
+    middleware = wrapped(Site(), collecting([]), store=store)
+    store.fault = StoreUnavailable("down")
+    assert (await posted(middleware, delivery(event("PlayFailed", 400, 8535)))).status == 204
+
+
+# The lifespan
+
+
+async def test_a_start_without_a_store_warns_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Of what a crash loses; without hooks nothing is to lose."""
+    async with living(wrapped(Site(), collecting([]))):
+        pass
+    async with living(wrapped(Site())):
+        pass
+    assert [line["event"] for line in lines(caplog)] == ["hooks.volatile"]
+
+
+async def test_a_store_that_cannot_work_ends_the_start(store: Faulty) -> None:
+    """The server hears of it with the message, after the app has closed what it had opened."""
+    store.fault = StoreError("ringback.db is of a newer release; install that")
+    site = Site()
+    answers = {"type": "lifespan.startup.failed", "message": "ringback.db is of a newer release; install that"}
+    async with living(wrapped(site, site.router(), store=store), answers):
+        pass
+    assert site.log == ["opened", "closed"]
+
+
+async def test_a_store_that_cannot_work_is_told_though_the_app_raises_when_it_closes(store: Faulty) -> None:
+    """Neither fault hides the other."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        raise LookupError("already closed")
+
+    store.fault = StoreError("corrupt")
+    server = Server({"type": "lifespan.startup"})
+    with pytest.raises(LookupError, match="already closed"):
+        await wrapped(app, store=store)({"type": "lifespan"}, server.receive, server.send)
+    assert server.sent == [{"type": "lifespan.startup.failed", "message": "corrupt"}]
+
+
+async def test_an_app_starts_though_its_store_is_down_for_now(store: Faulty, caplog: pytest.LogCaptureFixture) -> None:
+    """It answers 503 until the store is back, and goes on by itself."""
+    store.fault = StoreUnavailable("connection refused")
+    site = Site()
+    middleware = wrapped(site, site.router(), store=store)
+    async with living(middleware):
+        assert (await posted(middleware)).sent == not_now(5)
+        store.fault = None
+        assert (await posted(middleware)).status == 204
+        await until(lambda: "hook" in site.log)
+    assert lines(caplog)[0]["error"] == "StoreUnavailable: connection refused"
+
+
+async def raises_at_once(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] != "http":
+        raise NotImplementedError(scope["type"])
+    await App()(scope, receive, send)
+
+
+async def returns_at_once(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "http":
+        await App()(scope, receive, send)
+
+
+async def returns_without_an_answer(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    if scope["type"] == "http":
+        await App()(scope, receive, send)
+
+
+async def returns_when_it_has_started(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    if scope["type"] == "lifespan":
+        await send({"type": "lifespan.startup.complete"})
+    else:
+        await App()(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    "app", [raises_at_once, returns_at_once, returns_without_an_answer, returns_when_it_has_started]
+)
+async def test_for_an_app_that_leaves_the_protocol_the_server_is_answered(
+    store: Faulty, caplog: pytest.LogCaptureFixture, app: Any
+) -> None:
+    """With a store: what waits is worked on from the start, and drained at the end."""
+    called: list[str] = []
+    left = wrapped(silent, collecting([]), store=Faulty(store.path), worker=False)
+    async with living(left):
+        await posted(left)
+    middleware = wrapped(app, collecting(called), store=store)
+    async with living(middleware):
+        await until(lambda: called)
+    assert called == ["CallDisconnected"]
+    assert lines(caplog) == []
+
+
+async def test_for_an_app_that_leaves_the_protocol_a_bad_store_ends_the_start_too(store: Faulty) -> None:
+    """The server is told as ever."""
+    store.fault = StoreError("corrupt")
+    async with living(wrapped(raises_at_once, store=store), {"type": "lifespan.startup.failed", "message": "corrupt"}):
+        pass
+
+
+async def test_without_a_store_an_app_that_leaves_the_protocol_is_left_alone() -> None:
+    """There is nothing to open and to close; servers know what to do."""
+    server = Server({"type": "lifespan.startup"})
+    with pytest.raises(NotImplementedError):
+        await wrapped(raises_at_once)({"type": "lifespan"}, server.receive, server.send)
+    await wrapped(returns_at_once)({"type": "lifespan"}, server.receive, server.send)
+    assert server.sent == []
+    assert len(server.messages) == 1
+
+
+async def test_an_app_that_fails_to_start_is_not_overruled(store: Faulty) -> None:
+    """Its answer and its exception reach the server, and no hook is called."""
+    site = Site()
+    left = wrapped(silent, collecting([]), store=Faulty(store.path), worker=False)
+    async with living(left):
+        await posted(left)
+    failed = {"type": "lifespan.startup.failed", "message": "no database"}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(failed)
+        raise LookupError("no database")
+
+    middleware, server = wrapped(app, site.router(), store=store), Server({"type": "lifespan.startup"})
+    with pytest.raises(LookupError, match="no database"):
+        await middleware({"type": "lifespan"}, server.receive, server.send)
+    assert server.sent == [failed]
+    await asyncio.sleep(0.1)
+    assert site.log == []
+
+
+@pytest.mark.parametrize("failed", ["lifespan.startup.failed", "lifespan.shutdown.failed"])
+async def test_after_an_app_has_said_that_it_failed_nobody_is_waited_for(store: Faulty, failed: str) -> None:
+    """The server has its last answer."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": failed, "message": "no"})
+
+    server = Server({"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
+    await wrapped(app, store=store)({"type": "lifespan"}, server.receive, server.send)
+    assert server.sent == [{"type": failed, "message": "no"}]
+    assert len(server.messages) == 1
+
+
+async def test_an_app_that_raises_while_it_lives_is_not_hidden(store: Faulty) -> None:
+    """Servers go on without its lifespan, and the hooks do."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            raise LookupError("lost")
+        await App()(scope, receive, send)
+
+    called: list[str] = []
+    middleware, server = wrapped(app, collecting(called), store=store), Server({"type": "lifespan.startup"})
+    with pytest.raises(LookupError, match="lost"):
+        await middleware({"type": "lifespan"}, server.receive, server.send)
+    assert (await posted(middleware)).status == 204
+    await until(lambda: called)
+    middleware.app = lifespan_only
+    await shut_down(middleware)
+
+
+async def test_a_cancelled_lifespan_is_cancelled(store: Faulty) -> None:
+    """A server that has no time ends at once: no app is taken for one without a lifespan by that."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    server = Server({"type": "lifespan.startup"})
+    task = asyncio.create_task(wrapped(app, store=store)({"type": "lifespan"}, server.receive, server.send))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert server.sent == []
+
+
+async def test_a_server_without_lifespan_is_noticed_once(store: Faulty, caplog: pytest.LogCaptureFixture) -> None:
+    """The hooks run all the same, from the first delivery on."""
+    called: list[str] = []
+    middleware = wrapped(App(), collecting(called, lambda outcome: outcome.call_connection_id), store=store)
+    legs = [f"1f0e5c1a-0000-4000-8000-00000000010{number}" for number in range(3)]
+    for leg in legs:
+        assert (await posted(middleware, delivery(event(leg=leg)))).status == 204
+    await until(lambda: len(called) == 3)
+    assert sorted(called) == legs
+    assert [line["event"] for line in lines(caplog)] == ["lifespan.missing"]
+    middleware.app = lifespan_only
+    await shut_down(middleware)
+
+
+# What is kept
+
+
+async def test_nothing_private_is_in_the_bytes_of_the_store(store: Faulty, caplog: pytest.LogCaptureFixture) -> None:
+    """No number of a message, no token, no secret of a URL: neither on disk nor in the log."""
+    caplog.set_level("INFO", "ringback")
+    told = event("CreateCallFailed")
+    told["source"] = "calling/callConnections/1?secret=sesame-of-the-app"
+    told["token"] = "sesame-of-the-event"
+    told["data"]["resultInformation"]["message"] = "Callee 4:+14255550100, +1 425 555 0101 is busy."
+    told["data"]["resultInformation"]["sipDetails"] = {"code": 486, "message": "sip:+14255550102@sbc.example.com"}
+    router = OutcomeRouter()
+
+    @router.on_retryable
+    def fails(outcome: Outcome) -> None:
+        raise GiveUp("cannot reach +1 425 555 0103")
+
+    middleware, body = wrapped(Site(), router, store=store), delivery(told)
+    headers = [(b"authorization", b"Bearer sesame-of-the-sender"), (b"content-type", b"application/json")]
+    written = b""
+    async with living(middleware):
+        server = Server(*chunked(body))
+        await middleware(http(headers=headers, query_string=b"secret=sesame-of-the-query"), server.receive, server.send)
+        await settled(store)
+        written = b"".join(file.read_bytes() for file in store.path.parent.iterdir())
+    written += b"".join(file.read_bytes() for file in store.path.parent.iterdir())
+    assert LEG.encode() in written
+    shown = repr([vars(record) for record in caplog.records]).encode()
+    for private in (b"sesame", b"4255550", b"425 555", b"Bearer"):
+        assert private not in written
+        assert private not in shown

@@ -224,6 +224,7 @@ def test_json_logs_are_the_lines_as_they_are_written() -> None:
     text = ran(json_logs=True, postings=(POSTINGS[2], *POSTINGS[11:])).text
     lines = [json.loads(line) for line in text.splitlines() if line.startswith('{"timestamp"')]
     assert [line["event"] for line in lines] == [
+        "hooks.volatile",
         "call.outcome",
         "call.outcome",
         "call.outcome_duplicate",
@@ -231,8 +232,8 @@ def test_json_logs_are_the_lines_as_they_are_written() -> None:
         "handshake.answered",
     ]
     assert list(lines[0])[:3] == ["timestamp", "level", "event"]
-    assert set(classify(None, 486, 560486).to_dict()) <= set(lines[0])
-    assert lines[0]["message"] == "Busy here, [phone]. DiagCode: 486#560486.@"
+    assert set(classify(None, 486, 560486).to_dict()) <= set(lines[1])
+    assert lines[1]["message"] == "Busy here, [phone]. DiagCode: 486#560486.@"
     assert "   info " not in text
 
 
@@ -286,6 +287,62 @@ def test_a_narrow_terminal_gets_shorter_lines(
     screen.closing([Report(POSTINGS[10], 200, [line], ["close", "close"])])
     printed = capsys.readouterr().out.splitlines()
     assert printed[:4] == [facts, "", *table]
+
+
+def test_advice_of_one_sentence_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """An outcome has a list of steps, of which the first is shown; other lines have a text."""
+    line = {
+        "event": "outcome.unhandled",
+        "level": "warning",
+        "cause": "busy",
+        "disposition": "retryable",
+        "retry_class": "later",
+        "advice": "no handler asked for it; add one",
+    }
+    Screen(100).log_line(line)
+    assert capsys.readouterr().out.splitlines() == [
+        "   warning  outcome.unhandled  busy, retryable (later)",
+        "            no handler asked for it; add one",
+    ]
+
+
+WITH_CONTEXT = """
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ringback import CallOutcomeMiddleware, OutcomeRouter
+
+router = OutcomeRouter()
+
+
+@router.on_retryable
+async def second(outcome, ctx):
+    print("second:", ctx.attempt)
+
+
+@router.on_retryable
+def named(outcome, *, ctx):
+    print("named:", ctx.attempt)
+
+
+async def callbacks(request):
+    return Response(status_code=204)
+
+
+def create_app(settle):
+    app = Starlette(routes=[Route("/api/callbacks/{context_id}", callbacks, methods=["POST"])])
+    path = "/api/callbacks/{context_id}"
+    app.add_middleware(CallOutcomeMiddleware, router=router, auth=None, path=path, settle=settle)
+    return app
+"""
+
+
+def test_hooks_that_ask_for_their_context_get_it(tmp_path: Path) -> None:
+    """Counting them changes nothing about how they are called."""
+    shown = ran(written(tmp_path, WITH_CONTEXT), postings=(POSTINGS[2],))
+    assert [report.hooks for report in shown.reports] == [["second", "named"]]
+    assert "\nsecond: 1\nnamed: 1\n" in shown.text
 
 
 def test_headings_are_bold_where_style_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,10 +31,14 @@ from ringback import (
     Refusal,
     RegistrationError,
     SharedSecret,
+    StoreError,
+    StoreUnavailable,
 )
+from ringback import lines as log_lines
+from ringback.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import ModuleType
 
@@ -47,6 +51,14 @@ EVENT = {
 BODY = json.dumps([EVENT]).encode()
 TOO_LARGE = "the body has more than 20 bytes; at most 20 are accepted"
 EMPTY = "the body is empty; send a JSON array of CloudEvents"
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["shortcut", "plain"])
+def _shortcut(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything twice: with the shortcut to the log line, and without."""
+    log_lines.use_shortcut(request.param)
+    yield
+    log_lines.use_shortcut(True)
 
 
 class Item(BaseModel):
@@ -892,3 +904,197 @@ async def test_an_endpoint_called_without_a_request_says_so() -> None:
     assert str(refused.value) == (
         f"callback {__name__}.function was called without a starlette Request; give it a parameter request: Request"
     )
+
+
+# With a store
+
+
+class Faulty(SQLiteStore):
+    """A store that raises ``fault``, while it has one."""
+
+    def __init__(self, path: Path, fault: StoreError | None = None) -> None:
+        super().__init__(path, poll=0.02, timeout=0.05)
+        self.fault = fault
+
+    async def open(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+        await super().open()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Faulty:
+    return Faulty(tmp_path / "ringback.db")
+
+
+class Site:
+    """A decorated endpoint of a router with a store, and the order of what happens."""
+
+    def __init__(self, store: Faulty, framework: Callable[..., Any], **options: Any) -> None:
+        self.log: list[str] = []
+        self.fails = False
+        self.router = OutcomeRouter(**{"settle": 0.0, "store": store, **options})
+
+        @self.router.on_retryable
+        async def hook(outcome: Outcome) -> None:
+            self.log.append("hook")
+
+        @self.router.callback(auth=None)
+        async def callbacks(request: Request) -> Response:
+            self.log.append(f"endpoint, {(await store.stats()).ready} kept" if store.fault is None else "endpoint")
+            if self.fails:
+                raise HTTPException(500) if framework is fastapi else LookupError("the endpoint's own")
+            return Response(status_code=204)
+
+        self.app = framework(callbacks)
+
+    async def post(self) -> httpx.Response:
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+            return await client.post("/cb/1", content=BODY)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    for _ in range(2000):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it did not happen within ten seconds")
+
+
+async def settled(store: SQLiteStore) -> None:
+    """Until something is done, and the store knows."""
+    for _ in range(2000):
+        if (await store.stats()).done:
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it was not settled within ten seconds")
+
+
+@FRAMEWORKS
+async def test_an_outcome_is_in_the_store_before_the_endpoint_is_called(
+    store: Faulty, framework: Callable[..., Any]
+) -> None:
+    """What it answers is an acknowledgement: nothing may be lost after it. The hook follows."""
+    site = Site(store, framework, settle=0.1)
+    async with site.router.lifespan():
+        assert (await site.post()).status_code == 204
+        await until(lambda: len(site.log) == 2)
+    assert site.log == ["endpoint, 1 kept", "hook"]
+
+
+@FRAMEWORKS
+async def test_while_the_store_is_down_the_sender_is_asked_to_come_again(
+    store: Faulty, caplog: pytest.LogCaptureFixture, framework: Callable[..., Any]
+) -> None:
+    """503 before the endpoint; the delivery is logged and counted when it comes again, once."""
+    caplog.set_level("INFO", "ringback")
+    site = Site(store, framework)
+    async with site.router.lifespan():
+        store.fault = StoreUnavailable("down")
+        answer = await site.post()
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json() == {
+            "type": "about:blank",
+            "title": "Service unavailable",
+            "status": 503,
+            "detail": "the store cannot be used now",
+        }
+        assert site.log == []
+        assert {line["event"] for line in lines(caplog)} == {"store.unavailable"}
+        store.fault = None
+        assert (await site.post()).status_code == 204
+        await until(lambda: "hook" in site.log)
+    assert len(site.log) == 2
+    assert [line["event"] for line in lines(caplog) if line["event"] != "store.unavailable"] == ["call.outcome"]
+
+
+@FRAMEWORKS
+async def test_a_redelivery_after_the_endpoints_own_error_calls_no_hook(
+    store: Faulty, caplog: pytest.LogCaptureFixture, framework: Callable[..., Any]
+) -> None:
+    """The outcome was kept the first time; the endpoint is called again."""
+    caplog.set_level("INFO", "ringback")
+    site = Site(store, framework)
+    async with site.router.lifespan():
+        site.fails = True
+        assert (await site.post()).status_code == 500
+        await settled(store)
+        site.fails = False
+        assert (await site.post()).status_code == 204
+        assert (await store.stats()).done == 1
+    assert [each.partition(",")[0] for each in site.log].count("endpoint") == 2
+    assert site.log.count("hook") == 1
+    assert [line["event"] for line in lines(caplog)] == ["call.outcome", "call.outcome_duplicate", "call.outcome"]
+
+
+async def test_outcomes_may_be_kept_in_memory_while_the_store_is_down(
+    store: Faulty, caplog: pytest.LogCaptureFixture
+) -> None:
+    """on_store_failure="inline": the endpoint and the hooks are called all the same, and the log says so."""
+    site = Site(store, starlette, on_store_failure="inline")
+    store.fault = StoreUnavailable("down")
+    async with site.router.lifespan():
+        assert (await site.post()).status_code == 204
+        await until(lambda: "hook" in site.log)
+    assert sorted(site.log) == ["endpoint", "hook"]
+    assert {"event": "store.bypassed", "count": 1} in lines(caplog)
+
+
+async def test_start_and_drain_do_for_an_app_without_a_lifespan(store: Faulty) -> None:
+    """What an earlier process left behind is worked on from the start."""
+    site = Site(Faulty(store.path), starlette)
+    site.router.dispatcher._worker = False
+    await site.router.start()
+    assert (await site.post()).status_code == 204
+    await site.router.drain()
+    site = Site(store, starlette)
+    await site.router.start()
+    await until(lambda: site.log)
+    await site.router.drain()
+    assert site.log == ["hook"]
+
+
+async def test_a_router_that_is_never_started_is_noticed_once(store: Faulty, caplog: pytest.LogCaptureFixture) -> None:
+    """The hooks run all the same, from the first delivery on."""
+    site = Site(store, starlette)
+    for _ in range(2):
+        assert (await site.post()).status_code == 204
+    await until(lambda: "hook" in site.log)
+    await site.router.drain()
+    assert [line["event"] for line in lines(caplog)].count("lifespan.missing") == 1
+
+
+async def test_a_store_that_cannot_work_is_raised_at_the_start(store: Faulty) -> None:
+    """The framework tells the server, with the message."""
+    site = Site(store, starlette)
+    store.fault = StoreError("ringback.db is of a newer release; install that")
+    with pytest.raises(StoreError, match="newer release"):
+        async with site.router.lifespan():
+            raise AssertionError("it started")
+
+
+async def test_the_lifespan_of_a_router_is_one_for_frameworks(store: Faulty) -> None:
+    """FastAPI(lifespan=router.lifespan) and Starlette(lifespan=...) work as they are."""
+    for framework in (FastAPI, Starlette):
+        site = Site(Faulty(store.path.with_name(f"{framework.__name__}.db")), starlette)
+        app: Any = framework(lifespan=site.router.lifespan)
+        messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+        sent: list[Any] = []
+
+        async def receive(messages: list[dict[str, str]] = messages) -> dict[str, str]:
+            return messages.pop(0)
+
+        async def send(message: Any, sent: list[Any] = sent) -> None:
+            sent.append(message["type"])
+
+        await app({"type": "lifespan", "state": {}, "app": app}, receive, send)
+        assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+async def test_a_start_without_a_store_warns_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Of what a crash loses."""
+    async with collecting([]).lifespan():
+        pass
+    assert [line["event"] for line in lines(caplog)] == ["hooks.volatile"]

@@ -19,7 +19,7 @@ from ringback import (
     classify_event,
     parse_delivery,
 )
-from ringback.intake import Intake, Received, Reply, consent, denial, refusal
+from ringback.intake import Intake, Received, Reply, consent, denial, refusal, unavailable
 
 INTAKE = Intake(Catalog.default(), max_body=2000, max_events=2)
 PROBLEM = (("content-type", "application/problem+json"),)
@@ -302,6 +302,23 @@ def test_a_validation_beside_other_elements_is_passed_on(
 def test_a_denial_tells_the_sender_no_reason(refused: Refusal, reply: Reply) -> None:
     """The reason is for the log; 401 names the scheme, 503 when to come again."""
     assert denial(refused) == reply
+
+
+def test_a_delivery_that_cannot_be_kept_is_to_come_again() -> None:
+    """503 and when, as RFC 9110 has it; what is wrong with the store is nobody's business."""
+    problem = {
+        "type": "about:blank",
+        "title": "Service unavailable",
+        "status": 503,
+        "detail": "the store cannot be used now",
+    }
+    reply = unavailable(30)
+    assert json.loads(reply.body) == problem
+    assert (reply.status, reply.headers) == (
+        503,
+        (("content-type", "application/problem+json"), ("retry-after", "30")),
+    )
+    assert (reply.fact, reply.sender_refused) == ("the store cannot be used now", False)
 
 
 NO_CODE = problem(400, "Malformed delivery", "the validation event has no data.validationCode")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import os
 import random
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -22,6 +26,7 @@ from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter, SharedSecret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from starlette.requests import Request
 
@@ -148,7 +153,9 @@ def until(condition: Any) -> bool:
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    return [record.__dict__["ringback"] for record in caplog.records if record.name == "ringback"]
+    """All but the one of the start: these servers have no store."""
+    ours = (record.__dict__["ringback"] for record in caplog.records if record.name == "ringback")
+    return [line for line in ours if line["event"] != "hooks.volatile"]
 
 
 def complaints(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
@@ -512,3 +519,150 @@ def test_a_client_that_never_ends_its_body_is_refused(caplog: pytest.LogCaptureF
         "status": 408,
         "reason": "the body did not arrive within 0.05 seconds",
     }
+
+
+# With a store, in a process of its own
+
+APP = """
+import asyncio, os, sys
+
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ringback import CallOutcomeMiddleware, OutcomeRouter
+
+router = OutcomeRouter()
+
+
+@router.on_retryable
+async def hook(outcome, ctx):
+    print("hook", outcome.call_connection_id, ctx.attempt, ctx.redelivered, file=sys.stderr, flush=True)
+    if os.environ.get("HANG"):
+        await asyncio.Event().wait()
+
+
+async def callbacks(request):
+    return Response(status_code=204)
+
+
+app = Starlette(routes=[Route("/api/callbacks/{id}", callbacks, methods=["POST"])])
+app = CallOutcomeMiddleware(
+    app, router=router, path="/api/callbacks/{id}", auth=None, settle=0, store="sqlite:///ringback.db?lease=0.5&poll=0.1"
+)
+"""
+
+
+class Process:
+    """`uvicorn app:app` in a folder, as people run it. Its lines: log lines and prints, in their order."""
+
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+        (folder / "app.py").write_text(APP, "utf-8")
+        command = [sys.executable, "-m", "uvicorn", "app:app", "--port", "0", "--ws", "none", *arguments]
+        self._popen = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._popen.stdout is not None
+        self.lines.extend(iter(self._popen.stdout.readline, ""))
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end(signal.SIGKILL)
+
+    def said(self, text: str) -> list[str]:
+        return [line.strip() for line in self.lines if text in line]
+
+    def hooks(self) -> list[str]:
+        return self.said("hook one")
+
+    def post(self, leg: str) -> int:
+        assert until(lambda: self.said("Uvicorn running on"))
+        [line] = self.said("Uvicorn running on")
+        port = int(line.partition("http://127.0.0.1:")[2].split()[0])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        status, _ = ask(connection, delivery(leg))
+        connection.close()
+        return status
+
+    def end(self, number: int | None) -> int:
+        """The exit code; ``None`` waits for the process to end by itself."""
+        if number is not None and self._popen.poll() is None:
+            self._popen.send_signal(number)
+        code = self._popen.wait(20)
+        self._reader.join()
+        if self._popen.stdout is not None:
+            self._popen.stdout.close()
+        return code
+
+
+def test_a_restart_runs_what_a_kill_has_left(tmp_path: Path) -> None:
+    """Answered with 204, so never lost: the hook that died is called again, and told so; later starts leave it."""
+    with Process(tmp_path, HANG="yes") as first:
+        assert first.post("one") == 204
+        assert until(first.hooks)
+        first.end(signal.SIGKILL)
+        assert first.hooks() == ["hook one 1 False"]
+    with Process(tmp_path) as second:
+        assert until(second.hooks)
+        assert second.post("one") == 204
+        assert until(lambda: second.said("call.outcome_duplicate"))
+        # uvicorn raises the signal again once it is done.
+        assert second.end(signal.SIGTERM) in (0, -signal.SIGTERM)
+        assert second.hooks() == ["hook one 2 True"]
+    with Process(tmp_path) as third:
+        assert third.post("two") == 204
+        assert until(lambda: third.said("hook two"))
+        assert third.hooks() == []
+
+
+def test_a_store_that_cannot_work_ends_the_server_with_the_reason(tmp_path: Path) -> None:
+    """A start that would lose calls is none; the last lines say what to do."""
+    (tmp_path / "ringback.db").write_bytes(b"This is a letter, and no SQLite file at all." * 100)
+    with Process(tmp_path) as server:
+        code = server.end(None)
+        assert (code, server.said("Uvicorn running on")) == (3, [])
+        assert len(server.said("it is no SQLite file; name another one")) == 1
+        assert server.said("Application startup failed") != []
+
+
+def test_a_server_with_its_lifespan_off_works_and_is_told(tmp_path: Path) -> None:
+    """From the first delivery on; once."""
+    with Process(tmp_path, "--lifespan", "off") as server:
+        assert server.post("one") == 204
+        assert server.post("two") == 204
+        assert until(lambda: server.hooks() and server.said("hook two"))
+        assert len(server.said('"event":"lifespan.missing"')) == 1
+        assert server.said("hooks.volatile") == []
+
+
+def test_with_its_lifespan_on_a_server_is_told_nothing(tmp_path: Path) -> None:
+    """All is as it should be: the outcome's own line is all there is."""
+    with Process(tmp_path, "--lifespan", "on") as server:
+        assert server.post("one") == 204
+        assert until(server.hooks)
+        server.end(signal.SIGTERM)
+        assert [json.loads(line)["event"] for line in server.said('"event"')] == ["call.outcome"]
+
+
+def test_a_server_without_a_store_warns_once_for_each_start(caplog: pytest.LogCaptureFixture) -> None:
+    """Of what a crash loses; not with each delivery."""
+    caplog.set_level(logging.INFO)
+    with Running() as server:
+        connection = server.connect()
+        for leg in ("one", "two"):
+            assert ask(connection, delivery(leg))[0] == 200
+        connection.close()
+    ours = [record.__dict__["ringback"]["event"] for record in caplog.records if record.name == "ringback"]
+    assert ours.count("hooks.volatile") == 1

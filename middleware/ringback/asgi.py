@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.routing import compile_path
 
 from ringback import logs
-from ringback.dispatch import SETTLE, Dispatcher
+from ringback.dispatch import SETTLE, Dispatcher, OnStoreFailure
 from ringback.events import MAX_BODY, MAX_EVENTS
-from ringback.exceptions import ConfigurationError
+from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.gate import MAX_HEADERS, UNSET, Gate, Unset
-from ringback.intake import Intake, Reply, consent, too_large, too_slow
+from ringback.intake import Intake, Reply, consent, too_large, too_slow, unavailable
 from ringback.router import HandlerRouter
 from ringback_catalog import Catalog
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Collection, Sequence
+    from collections.abc import Awaitable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from ringback.auth import Check
+    from ringback.hooks import HookPolicy
+    from ringback.outcome import Outcome
+    from ringback.stores import DeliveryStore
 
 DRAIN = 20.0
 """Seconds that hooks get to finish when the server shuts down."""
@@ -45,6 +48,11 @@ class CallOutcomeMiddleware:
     ``auth`` checks the sender before anything of the body is read: a verifier, or several of
     which one must agree. A sender that is refused gets 401, or 503 while the keys that would tell
     cannot be had. ``None`` accepts every sender; left out, it does so with a warning.
+
+    ``store`` keeps outcomes through crashes: ``"sqlite:///ringback.db"``, ``"postgresql://..."``, or a store.
+    They are then persisted before the route is called, and while the store cannot be used the
+    sender gets 503, unless ``on_store_failure`` is ``"inline"``. ``hooks`` says how often and for how long
+    hooks are tried; ``worker=False`` leaves them to ``ringback worker``.
     """
 
     def __init__(
@@ -62,6 +70,10 @@ class CallOutcomeMiddleware:
         max_depth: int | None = None,
         max_headers: int = MAX_HEADERS,
         body_timeout: float = BODY_TIMEOUT,
+        store: str | DeliveryStore | None = None,
+        hooks: HookPolicy | None = None,
+        on_store_failure: OnStoreFailure = "refuse",
+        worker: bool = True,
     ) -> None:
         if not isinstance(router, HandlerRouter):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"router {router!r} is no OutcomeRouter; pass router=OutcomeRouter()")
@@ -72,7 +84,15 @@ class CallOutcomeMiddleware:
         if not self._paths:
             raise ConfigurationError("path names no path; give the callback route's, such as '/api/callbacks'")
         self._intake = Intake(catalog or Catalog.default(), max_body, max_events, max_depth)
-        self._dispatcher = Dispatcher(router, logs.LogObserver(), settle=settle)
+        self._dispatcher = Dispatcher(
+            router,
+            logs.LogObserver(),
+            store=store,
+            settle=settle,
+            hooks=hooks,
+            on_store_failure=on_store_failure,
+            worker=worker,
+        )
         self._drain = drain
         self._gate = Gate(auth, max_headers)
         self._body_timeout = body_timeout
@@ -81,7 +101,7 @@ class CallOutcomeMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self.app(scope, self._draining(receive), send)
+            await self._live(scope, receive, send)
         elif scope["type"] != "http" or not self._concerns(scope):
             await self.app(scope, receive, send)
         elif self._gate.hides:
@@ -108,7 +128,10 @@ class CallOutcomeMiddleware:
         root: str = scope.get("root_path", "")
         if root and path.startswith(f"{root.rstrip('/')}/"):
             path = path[len(root.rstrip("/")) :]
-        return any(pattern.match(path) for pattern in self._paths)
+        for pattern in self._paths:  # noqa: SIM110 - every request of the app comes by here
+            if pattern.match(path):
+                return True
+        return False
 
     async def _consent(self, scope: Scope) -> Reply | None:
         """The answer to the CloudEvents handshake, which carries no token; ``None`` if it is none."""
@@ -119,7 +142,7 @@ class CallOutcomeMiddleware:
         return reply if denied is None or self._gate.may_handshake(scope) else denied
 
     async def _deliver(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
+        headers = _told(scope)
         denied = await self._gate.denied(scope)
         if denied is not None and not self._gate.may_handshake(scope):
             await _answer(denied, scope, receive, send)
@@ -138,17 +161,45 @@ class CallOutcomeMiddleware:
             return
         assert isinstance(body, bytes)
         with logs.bound_ids(received.delivery.events):
+            if self._dispatcher.durable and not await self._persisted(received.outcomes, scope, receive, send):
+                return
             logs.received(received)
             scope.setdefault("state", {})["call_outcomes"] = received.outcomes
             try:
                 await self.app(scope, replayed(body, receive), send)
             finally:
-                self._dispatcher.submit(received.outcomes)
+                if not self._dispatcher.durable:
+                    await self._dispatcher.accept(received.outcomes)
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes | Reply | None:
+    async def _persisted(self, outcomes: Iterable[Outcome], scope: Scope, receive: Receive, send: Send) -> bool:
+        """Whether the outcomes are safe; if not, the sender has been asked to come again."""
         try:
+            await self._dispatcher.accept(outcomes)
+        except StoreError as error:
+            # The dispatcher has reported it, not each time: many senders come while a store is down.
+            await response(unavailable(retry_after(error)))(scope, receive, send)
+            return False
+        return True
+
+    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes | Reply | None:
+        limit = self._intake.max_body
+        # By its length first: Python refuses to read a number of thousands of digits.
+        announced = headers.get("content-length", "").lstrip("0")
+        if announced.isdecimal() and (len(announced) > len(str(limit)) or int(announced) > limit):
+            return too_large(limit)
+        # Mostly all of the body is there already: then there is nothing to wait for, and no time to limit.
+        try:
+            steps = _steps(receive())
+            try:
+                rest: Awaitable[Message] = _Begun(next(steps), steps)
+            except StopIteration as arrived:
+                message: Message = arrived.value
+                if message["type"] == "http.request" and not message.get("more_body", False):
+                    body: bytes = message.get("body", b"")
+                    return body if len(body) <= limit else too_large(limit)
+                rest = _already(message)
             async with asyncio.timeout(self._body_timeout or None):
-                return await _read(headers, receive, self._intake.max_body)
+                return await _read(await rest, receive, limit)
         except TimeoutError:
             return too_slow(self._body_timeout)
 
@@ -160,16 +211,78 @@ class CallOutcomeMiddleware:
 
         return hiding
 
-    def _draining(self, receive: Receive) -> Receive:
-        """Let the hooks finish before the app hears of the shutdown and closes what they use."""
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Work from when the app has started until it is to stop: hooks may use what it opens and closes.
 
-        async def draining() -> Message:
-            message = await receive()
-            if message["type"] == "lifespan.shutdown":
-                await self._dispatcher.drain(self._drain)
-            return message
+        With a store, what the app leaves unanswered is answered here: not every app knows the protocol.
+        """
+        life = _Life(self._dispatcher, self._drain, receive, send)
+        try:
+            await self.app(scope, life.receive, life.send)
+        except Exception:
+            if life.heard or not self._dispatcher.durable:
+                await life.refuse()
+                raise
+        if self._dispatcher.durable:
+            await life.finish()
 
-        return draining
+
+class _Life:
+    """The lifespan protocol between a server and an app, with the dispatcher's life inside the app's."""
+
+    def __init__(self, dispatcher: Dispatcher, drain: float, receive: Receive, send: Send) -> None:
+        self._dispatcher = dispatcher
+        self._drain = drain
+        self._receive = receive
+        self._send = send
+        self._unanswered: str | None = None
+        self._fault: StoreError | None = None
+        self._over = False
+        self.heard = False
+
+    async def receive(self) -> Message:
+        self.heard = True
+        if self._fault is not None:
+            # It has started for nothing, and is to close what it has opened.
+            return {"type": "lifespan.shutdown"}
+        message = await self._receive()
+        self._unanswered = message["type"]
+        if self._unanswered == "lifespan.shutdown":
+            await self._dispatcher.drain(self._drain)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self._fault is not None:
+            return
+        if message["type"] == "lifespan.startup.complete":
+            try:
+                await self._dispatcher.start()
+            except StoreError as error:
+                # The server ends when it hears of this: the app comes first.
+                self._fault = error
+                return
+        self._unanswered = None
+        self._over = message["type"] != "lifespan.startup.complete"
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """Go on for an app that has ended, until the server has its last answer."""
+        while self._fault is None and not self._over:
+            if self._unanswered is None:
+                await self.receive()
+            else:
+                await self.send({"type": f"{self._unanswered}.complete"})
+        await self.refuse()
+
+    async def refuse(self) -> None:
+        """Tell the server if the store cannot work."""
+        if self._fault is not None:
+            await self._send({"type": "lifespan.startup.failed", "message": str(self._fault)})
+
+
+def retry_after(error: StoreError) -> int:
+    """Seconds after which the sender may come again."""
+    return error.retry_after if isinstance(error, StoreUnavailable) else 30
 
 
 def refuse_negative(name: str, seconds: float) -> None:
@@ -187,16 +300,57 @@ def _compiled(path: str) -> re.Pattern[str]:
     return pattern
 
 
-async def _read(headers: Headers, receive: Receive, limit: int) -> bytes | Reply | None:
+# The headers that say something of the body. Names are in lower case, as ASGI has them.
+_READ = frozenset({b"content-length", b"content-encoding", b"aeg-event-type"})
+
+
+def _told(scope: Scope) -> dict[str, str]:
+    """What the head says of the body; a header that is repeated is one, with commas."""
+    told: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        if name in _READ:
+            key, text = name.decode("latin-1"), value.decode("latin-1")
+            told[key] = f"{told[key]}, {text}" if key in told else text
+    return told
+
+
+def _steps(awaitable: Awaitable[Message]) -> Iterator[Any]:
+    """What awaiting does, step by step; a coroutine made of a generator is one without saying so."""
+    return awaitable.__await__() if hasattr(awaitable, "__await__") else iter(cast("Iterable[Any]", awaitable))
+
+
+class _Begun:
+    """The rest of something that was awaited as far as its first pause: that pause again, then what follows it.
+
+    All but the first step is the thing's own, so that it hears of a cancellation as if nobody stood between.
+    """
+
+    __slots__ = ("_pause", "_steps")
+
+    def __init__(self, pause: Any, steps: Iterator[Any]) -> None:
+        self._pause = [pause]
+        self._steps = steps
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        return cast("Generator[Any, Any, Message]", self)
+
+    def __next__(self) -> Any:
+        return self._pause.pop() if self._pause else next(self._steps)
+
+    def __getattr__(self, name: str) -> Any:
+        # `send`, `throw` and `close`, if it has them: not everything that can be awaited does.
+        return getattr(self._steps, name)
+
+
+async def _already(message: Message) -> Message:
+    return message
+
+
+async def _read(message: Message, receive: Receive, limit: int) -> bytes | Reply | None:
     """The whole body, ``None`` if the sender left, a reply as soon as it is known to have more than ``limit`` bytes."""
-    # By its length first: Python refuses to read a number of thousands of digits.
-    announced = headers.get("content-length", "").lstrip("0")
-    if announced.isdecimal() and (len(announced) > len(str(limit)) or int(announced) > limit):
-        return too_large(limit)
     chunks: list[bytes] = []
     size = 0
     while True:
-        message = await receive()
         if message["type"] == "http.disconnect":
             return None
         chunk: bytes = message.get("body", b"")
@@ -206,6 +360,7 @@ async def _read(headers: Headers, receive: Receive, limit: int) -> bytes | Reply
         chunks.append(chunk)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        message = await receive()
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
@@ -220,4 +375,8 @@ def replayed(body: bytes, receive: Receive) -> Receive:
 
 async def _answer(reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
     logs.answered(reply)
-    await Response(reply.body, reply.status, dict(reply.headers))(scope, receive, send)
+    await response(reply)(scope, receive, send)
+
+
+def response(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, dict(reply.headers))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -13,21 +14,23 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ringback import logs
-from ringback.asgi import BODY_TIMEOUT, refuse_negative, replayed
-from ringback.dispatch import SETTLE, Dispatcher
+from ringback.asgi import BODY_TIMEOUT, refuse_negative, replayed, response, retry_after
+from ringback.dispatch import SETTLE, Dispatcher, OnStoreFailure
 from ringback.events import MAX_BODY, MAX_EVENTS
-from ringback.exceptions import RegistrationError
+from ringback.exceptions import RegistrationError, StoreError
 from ringback.gate import MAX_HEADERS, UNSET, Gate, Unset
-from ringback.intake import Intake, Reply, too_large, too_slow
+from ringback.intake import Intake, Reply, too_large, too_slow, unavailable
 from ringback.router import HandlerRouter, handler_name
 from ringback_catalog import Catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 
     from starlette.types import Receive, Scope, Send
 
     from ringback.auth import Check
+    from ringback.hooks import HookPolicy
+    from ringback.stores import DeliveryStore
 
 E = TypeVar("E", bound="Callable[..., Any]")
 
@@ -36,11 +39,16 @@ E = TypeVar("E", bound="Callable[..., Any]")
 class OutcomeRouter(HandlerRouter):
     """The handlers of an app, and the decorator :meth:`callback` for its callback endpoint.
 
-    ``settle`` is the time in seconds that a decorated endpoint's calls wait for their sibling
-    event; the middleware has its own.
+    ``settle``, ``store``, ``hooks``, ``on_store_failure`` and ``worker`` are for decorated endpoints, and mean what
+    they mean for :class:`CallOutcomeMiddleware`, which has its own. Nobody tells a decorator that the app
+    starts or stops: run :meth:`lifespan` in the app's, or await :meth:`start` and :meth:`drain`.
     """
 
     settle: float = SETTLE
+    store: str | DeliveryStore | None = None
+    hooks: HookPolicy | None = None
+    on_store_failure: OnStoreFailure = "refuse"
+    worker: bool = True
     _dispatcher: Dispatcher | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -102,11 +110,32 @@ class OutcomeRouter(HandlerRouter):
     def dispatcher(self) -> Dispatcher:
         """Who calls this router's handlers for decorated endpoints; one for all of them."""
         if self._dispatcher is None:
-            self._dispatcher = Dispatcher(self, logs.LogObserver(), settle=self.settle)
+            self._dispatcher = Dispatcher(
+                self,
+                logs.LogObserver(),
+                store=self.store,
+                settle=self.settle,
+                hooks=self.hooks,
+                on_store_failure=self.on_store_failure,
+                worker=self.worker,
+            )
         return self._dispatcher
 
+    async def start(self) -> None:
+        """Begin to work on what waits in the store; for the app's start. Raises :class:`StoreError`."""
+        await self.dispatcher.start()
+
+    @asynccontextmanager
+    async def lifespan(self, _: object = None) -> AsyncGenerator[None]:
+        """:meth:`start` and :meth:`drain` around the app's life: ``FastAPI(lifespan=router.lifespan)``."""
+        await self.start()
+        try:
+            yield
+        finally:
+            await self.drain()
+
     async def drain(self, timeout: float = 20.0) -> None:
-        """Call the handlers that are due and give them ``timeout`` seconds; for the app's shutdown."""
+        """Give the handlers that are due ``timeout`` seconds, see :meth:`Dispatcher.drain`; for the app's shutdown."""
         await self.dispatcher.drain(timeout)
 
 
@@ -163,17 +192,24 @@ def _wrapped(
             *(request if each is original else each for each in args),
             **{name: request if each is original else each for name, each in kwargs.items()},
         )
-        submit = functools.partial(dispatcher.submit, received.outcomes)
+        accept = functools.partial(dispatcher.accept, received.outcomes)
         answered: Any = None
         with logs.bound_ids(received.delivery.events):
+            if dispatcher.durable:
+                try:
+                    await accept()
+                except StoreError as error:
+                    # Reported by the dispatcher, as in the middleware.
+                    return response(unavailable(retry_after(error)))
             logs.received(received)
             try:
                 answered = await call() if is_async else await run_in_threadpool(call)
             finally:
                 # A response takes the hooks along, to follow once it is sent; nothing else can.
-                if not isinstance(answered, Response):
-                    submit()
-        return _Followed(answered, submit) if isinstance(answered, Response) else answered
+                if not dispatcher.durable and not isinstance(answered, Response):
+                    await accept()
+        follows = isinstance(answered, Response) and not dispatcher.durable
+        return _Followed(answered, accept) if follows else answered
 
     callback.__signature__ = _signature(endpoint)  # type: ignore[attr-defined]
     return callback
@@ -181,7 +217,7 @@ def _wrapped(
 
 def _response(reply: Reply) -> Response:
     logs.answered(reply)
-    return Response(reply.body, reply.status, dict(reply.headers))
+    return response(reply)
 
 
 def _is_request(argument: object) -> bool:
@@ -234,7 +270,7 @@ class _Followed(Response):
 
     __slots__ = ("_response", "_then")
 
-    def __init__(self, response: Response, then: Callable[[], None]) -> None:
+    def __init__(self, response: Response, then: Callable[[], Awaitable[None]]) -> None:
         # One state for both: the headers and background tasks that a framework adds here belong to the response.
         self.__dict__ = response.__dict__
         self._response = response
@@ -244,4 +280,4 @@ class _Followed(Response):
         try:
             await self._response(scope, receive, send)
         finally:
-            self._then()
+            await self._then()

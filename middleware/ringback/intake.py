@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from ringback.events import MAX_BODY, MAX_EVENTS, Delivery, parse_delivery
+from ringback.events import MAX_BODY, MAX_EVENTS, Delivery, parse_delivery, refuse_encoded
 from ringback.exceptions import (
     ConfigurationError,
     DeliveryError,
@@ -83,8 +83,10 @@ class Intake(Struct, frozen=True):
 
     def _decide(self, headers: Mapping[str, str], body: bytes) -> Reply | Received:
         try:
+            if "content-encoding" in headers:
+                refuse_encoded(headers)
             delivery = parse_delivery(
-                body, headers, max_body=self.max_body, max_events=self.max_events, max_depth=self.max_depth
+                body, max_body=self.max_body, max_events=self.max_events, max_depth=self.max_depth
             )
             code = _validation_code(headers, delivery)
         except DeliveryError as error:
@@ -92,8 +94,8 @@ class Intake(Struct, frozen=True):
         if code is not None:
             answer = msgspec.json.encode({"validationResponse": code})
             return Reply(200, answer, (("content-type", "application/json"),), "eventgrid")
-        outcomes = (classify_event(event, self.catalog) for event in delivery.events)
-        return Received(delivery, tuple(outcome for outcome in outcomes if outcome is not None))
+        outcomes = [classify_event(event, self.catalog) for event in delivery.events]
+        return Received(delivery, tuple([outcome for outcome in outcomes if outcome is not None]))
 
 
 def too_large(limit: int) -> Reply:
@@ -129,6 +131,13 @@ def denial(refused: Refusal) -> Reply:
     if refused.retry_after is not None:
         headers.append(("retry-after", str(refused.retry_after)))
     return Reply(refused.status, msgspec.json.encode(problem), tuple(headers), refused.reason, sender_refused=True)
+
+
+def unavailable(retry_after: int) -> Reply:
+    """The answer to a delivery that cannot be kept now: the sender is asked to come again."""
+    problem = {"type": "about:blank", "title": _TITLES[503], "status": 503, "detail": "the store cannot be used now"}
+    headers = (("content-type", "application/problem+json"), ("retry-after", str(retry_after)))
+    return Reply(503, msgspec.json.encode(problem), headers, "the store cannot be used now")
 
 
 def consent(headers: Mapping[str, str]) -> Reply | None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from ringback.router import HandlerRouter, Registration
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, MutableMapping, Sequence
+    from collections.abc import Callable, Generator, MutableMapping, Sequence
     from types import ModuleType
 
     from structlog.typing import Processor
@@ -68,6 +69,9 @@ def run(
         lines.append(dict(line))
         if json_logs:
             return line
+        if line["event"] == "hooks.volatile":
+            # True, and of no concern: nobody waits for the calls of a demo.
+            raise structlog.DropEvent
         screen.log_line(line)
         raise structlog.DropEvent
 
@@ -127,7 +131,7 @@ class _Tally:
             for index, part in enumerate(parts):
                 if isinstance(part, Registration):
                     handler = counted.setdefault(part.handler, self._counting(part.handler))
-                    parts[index] = Registration(handler, part.concern, part.criteria, part.when)
+                    parts[index] = replace(part, handler=handler)
 
     def expect(self, posting: Posting, routers: list[HandlerRouter]) -> None:
         """The hooks that this delivery makes due: those of the calls whose end it is the first to tell."""
@@ -147,21 +151,23 @@ class _Tally:
         time.sleep(SETTLE + 0.05)
 
     def _counting(self, handler: Handler) -> Handler:
+        # With or without a context: its registration knows.
+        function: Callable[..., Any] = handler
         if inspect.iscoroutinefunction(handler):
 
-            @wraps(handler)
-            async def counted(outcome: Outcome) -> None:
+            @wraps(function)
+            async def counted(*arguments: Any, **named: Any) -> None:
                 try:
-                    await handler(outcome)
+                    await function(*arguments, **named)
                 finally:
                     self._count(handler)
 
             return counted
 
-        @wraps(handler)
-        def counted_sync(outcome: Outcome) -> Any:
+        @wraps(function)
+        def counted_sync(*arguments: Any, **named: Any) -> Any:
             try:
-                return handler(outcome)
+                return function(*arguments, **named)
             finally:
                 self._count(handler)
 

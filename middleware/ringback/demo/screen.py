@@ -96,7 +96,8 @@ class Screen:
         # Its first group tells the demo's calls apart; the JSON line has the whole id.
         whole = INDENT + "  ".join([*first, f"call {call[:8]}"] if call else first)
         yield whole if len(whole) <= self.width else self._cut(INDENT + "  ".join(first))
-        told = [line.get("summary"), next(iter(line.get("advice", [])), None)]
+        advice = line.get("advice", [])
+        told = [line.get("summary"), advice if isinstance(advice, str) else next(iter(advice), None)]
         told += [line.get(name) for name in ("hook", "error", "reason")]
         indent = INDENT + " " * 9
         text = " ".join(str(each) for each in told if each is not None)
