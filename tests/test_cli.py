@@ -613,8 +613,14 @@ def test_the_package_runs_as_a_module(capsys: pytest.CaptureFixture[str], monkey
         (["explain"], ["CODE", "SUBCODE", "--event E", "--sip N", "--q850 N", "--overrides FILE", "--json"]),
         (["catalog"], ["--format {json,markdown,csv}", "--output FILE", "--overrides FILE"]),
         (["demo"], ["--app FILE", "--json-logs"]),
+        (["worker"], ["MODULE:ROUTER", "--store URL", "--concurrency N", "--drain SECONDS"]),
+        (["dead"], ["list", "show", "replay", "discard"]),
+        (["dead", "list"], ["--store URL", "--json", "--limit N"]),
+        (["dead", "replay"], ["KEY", "--all", "--store URL", "--json"]),
+        (["redials", "cancel"], ["CONTACT", "--router MODULE:ROUTER", "--store URL"]),
+        (["store"], ["stats", "purge"]),
     ],
-    ids=["ringback", "explain", "catalog", "demo"],
+    ids=lambda value: " ".join(value) if len(value) < 3 else "",
 )
 def test_help_names_every_argument(capsys: pytest.CaptureFixture[str], command: list[str], named: list[str]) -> None:
     """--help is complete, and good."""

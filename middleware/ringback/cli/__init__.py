@@ -1,4 +1,4 @@
-"""The command ``ringback``: what the catalog knows of a code, all of the catalog, and the demo."""
+"""The command ``ringback``: the catalog, the demo, a worker for the hooks, and what waits or died in a store."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from ringback.cli import _dead, _store, _worker
 from ringback.cli._export import FORMATS
 from ringback.cli._page import page, wants_style
-from ringback.exceptions import RingbackError
+from ringback.exceptions import RingbackError, StoreError
 from ringback.outcome import classify
+from ringback.redaction import redact
 from ringback_catalog import CALL_EVENTS, OPERATION_EVENTS, Catalog, event_name
 
 if TYPE_CHECKING:
@@ -34,7 +36,9 @@ class InputError(RingbackError):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. 0 is good, 2 bad input, 1 a demo or an output that cannot be, 130 an interrupt."""
+    """Run one command. 0 is good, 2 bad input, 130 an interrupt; 1 what cannot be: a demo, an output, a store
+    that does not work, a key that is in none.
+    """
     try:
         status = _run(argv)
         print(end="", flush=True)
@@ -59,6 +63,9 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         command: Callable[[argparse.Namespace], int] = arguments.run
         return command(arguments)
+    except StoreError as error:
+        print(f"{arguments.prog}: {redact(str(error))}", file=sys.stderr)
+        return 1
     except RingbackError as error:
         print(f"{arguments.prog}: {error}", file=sys.stderr)
         return 2
@@ -69,6 +76,11 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+if TYPE_CHECKING:
+    # At run time the class of argparse takes no parameter.
+    _Commands = argparse._SubParsersAction[_Parser]  # pyright: ignore[reportPrivateUsage]
 
 
 def _parser() -> _Parser:
@@ -84,9 +96,7 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     def add(name: str, run: Callable[[argparse.Namespace], int], about: str, more: str) -> _Parser:
-        command = commands.add_parser(name, help=about, description=more, allow_abbrev=False)
-        command.set_defaults(run=run, prog=command.prog)
-        return command
+        return _added(commands, name, run, about, more)
 
     explain = add(
         "explain",
@@ -122,7 +132,81 @@ def _parser() -> _Parser:
     )
     demo.add_argument("--app", metavar="FILE", type=Path, help="a Python file with create_app(settle=...) of your own")
     demo.add_argument("--json-logs", action="store_true", help="print the log lines as they are: whole, in JSON")
+    worker = add(
+        "worker",
+        _worker.work,
+        "call the hooks of an app in a process of their own",
+        "Work on what waits in the app's store until SIGTERM or Ctrl-C; hooks then get some time to finish, and a "
+        "second signal ends it at once. Several may run, also beside the app.",
+    )
+    worker.epilog = "example: ringback worker app:router --store sqlite:///ringback.db"
+    worker.add_argument("router", metavar="MODULE:ROUTER", help="where the router is, such as app:router")
+    worker.add_argument("--concurrency", metavar="N", type=_count, help="hooks at a time; default: the router's, or 16")
+    worker.add_argument(
+        "--drain", metavar="SECONDS", type=_seconds, default=_worker.DRAIN, help="time for hooks to finish; default: 20"
+    )
+    worker.add_argument("--store", metavar="URL", help=f"default: ${_store.VARIABLE}, or the router's")
+    _add_stores(commands)
     return parser
+
+
+def _add_stores(commands: _Commands) -> None:
+    """The commands for what is in a store."""
+    about = "see, replay or discard what was given up"
+    parts = _group(
+        commands, "dead", about, "Dead letters: outcomes and redials whose hooks were given up.", "dead list"
+    )
+    listed = _asking(parts, "list", _dead.list_, "the newest dead letters")
+    listed.add_argument("--limit", metavar="N", type=_count, default=_dead.LIMIT, help=f"default: {_dead.LIMIT}")
+    _asking(parts, "show", _dead.show, "all that is known of one").add_argument("key", metavar="KEY")
+    replay = _asking(parts, "replay", _dead.replay, "make them ready again, with all their attempts")
+    replay.add_argument("keys", metavar="KEY", nargs="*")
+    replay.add_argument("--all", action="store_true", help="every dead letter that there is")
+    discard = _asking(parts, "discard", _dead.discard, "give them up for good")
+    discard.add_argument("keys", metavar="KEY", nargs="+")
+
+    about = "cancel the redials to a contact"
+    parts = _group(commands, "redials", about, "Redials that are still to come.", "redials cancel customer-17")
+    cancel = _asking(parts, "cancel", _store.cancel, "cancel the redials to a contact that have not begun")
+    cancel.add_argument("contact", metavar="CONTACT", help="the key that the app's contact function returns")
+    cancel.add_argument("--router", metavar="MODULE:ROUTER", help="needed if the router hashes its contacts")
+
+    about = "count or purge what is in a store"
+    parts = _group(commands, "store", about, "What is in a store.", "store stats")
+    _asking(parts, "stats", _store.stats, "how many items there are in each state")
+    _asking(parts, "purge", _store.purge, "forget what is older than the store's retention, now")
+
+
+def _group(commands: _Commands, name: str, about: str, more: str, example: str) -> _Commands:
+    def missing(_: argparse.Namespace) -> int:
+        raise InputError(f"no command given; write for example: ringback {example}, or see ringback {name} --help")
+
+    return _added(commands, name, missing, about, more).add_subparsers(title="commands", metavar="COMMAND")
+
+
+def _asking(parts: _Commands, name: str, run: Callable[[argparse.Namespace], int], about: str) -> _Parser:
+    command = _added(parts, name, run, about, f"{about[:1].upper()}{about[1:]}.")
+    command.add_argument("--store", metavar="URL", help=f"default: ${_store.VARIABLE}")
+    command.add_argument("--json", action="store_true", help="print JSON, an object a line")
+    return command
+
+
+def _added(commands: _Commands, name: str, run: Callable[[argparse.Namespace], int], about: str, more: str) -> _Parser:
+    command = commands.add_parser(name, help=about, description=more, allow_abbrev=False)
+    command.set_defaults(run=run, prog=command.prog)
+    return command
+
+
+def _count(text: str) -> int:
+    if re.fullmatch("[0-9]{1,9}", text) is None or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of things; write a whole number from 1")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; write for example 20")
+    return float(text)
 
 
 def _top(arguments: argparse.Namespace) -> int:

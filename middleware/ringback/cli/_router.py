@@ -1,0 +1,84 @@
+"""The router that ``module:attribute`` names, as servers name an app."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+import traceback
+from typing import Any
+
+from ringback.exceptions import ConfigurationError
+from ringback.router import HandlerRouter
+
+_REMEDY = "write module:attribute as for a server, such as 'app:router'"
+
+
+def loaded(target: str) -> HandlerRouter:
+    """Import the module, with the working directory on the path, and return its router.
+
+    The attribute may be dotted, and may be a function without arguments that returns the router. Raises
+    :class:`ConfigurationError` for anything else, with the value, the rule and the remedy.
+    """
+    name, _, path = target.partition(":")
+    if not path or not all(each.isidentifier() for each in [*name.split("."), *path.split(".")]):
+        raise ConfigurationError(f"router {target!r} is no name of one; {_REMEDY}")
+    found: Any = _imported(target, name)
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise ConfigurationError(
+                f"router {target!r}: {part!r} is not in {_described(found)}; name an OutcomeRouter of the module"
+            ) from None
+    return found if isinstance(found, HandlerRouter) else _made(target, found)
+
+
+def _imported(target: str, name: str) -> Any:
+    folder = os.getcwd()  # noqa: PTH109 - an entry of sys.path is text
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise ConfigurationError(
+            f"router {target!r}: module {name!r} cannot be imported ({_fault(error)}); "
+            f"name a module that is installed or in {folder}"
+        ) from error
+
+
+def _made(target: str, make: Any) -> HandlerRouter:
+    if not callable(make):
+        raise ConfigurationError(
+            f"router {target!r} is {_described(make)}, no router; name an OutcomeRouter, or a function that returns one"
+        )
+    try:
+        made: Any = make()
+    except Exception as error:
+        raise ConfigurationError(
+            f"router {target!r} is {_described(make)}, which cannot be called without arguments for a router "
+            f"({_fault(error)}); name an OutcomeRouter, or a function that returns one"
+        ) from error
+    if not isinstance(made, HandlerRouter):
+        if inspect.iscoroutine(made):
+            # Nobody awaits it, and it would complain.
+            made.close()
+        raise ConfigurationError(
+            f"router {target!r} returned {_described(made)}, no router; let it return an OutcomeRouter"
+        )
+    return made
+
+
+def _described(found: Any) -> str:
+    kind = type(found).__name__
+    name = getattr(found, "__name__", None)
+    return f"the {kind} {name}" if isinstance(name, str) else f"a {kind}"
+
+
+def _fault(error: Exception) -> str:
+    """The exception in one line, and where in the app it was raised."""
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith("<frozen")]
+    last = frames[-1]
+    where = "" if last.filename in (__file__, importlib.__file__) else f", {last.filename}, line {last.lineno}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
