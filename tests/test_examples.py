@@ -6,9 +6,12 @@ import asyncio
 import importlib.util
 import json
 import logging
+import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+import threading
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,7 @@ import pytest
 from ringback import classify
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from types import ModuleType
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -52,8 +55,13 @@ def event(name: str, code: int, subcode: int) -> dict[str, Any]:
     }
 
 
-async def posted(app: Any, *events: dict[str, Any], path: str = "/api/callbacks/7") -> tuple[int, Any]:
-    """The route's answer to one delivery; afterwards the app is shut down, which drains the hooks."""
+async def posted(
+    app: Any, *events: dict[str, Any], path: str = "/api/callbacks/7", until: Callable[[], Any] = lambda: True
+) -> tuple[int, Any]:
+    """The route's answer to one delivery; afterwards the app is shut down, which drains the hooks.
+
+    With a store a shutdown leaves to the next start what is not due yet: ``until`` says what to wait for.
+    """
     told: asyncio.Queue[dict[str, str]] = asyncio.Queue()
     heard: asyncio.Queue[dict[str, str]] = asyncio.Queue()
     lifespan = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}}, told.get, heard.put))
@@ -61,6 +69,10 @@ async def posted(app: Any, *events: dict[str, Any], path: str = "/api/callbacks/
     assert await heard.get() == {"type": "lifespan.startup.complete"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app") as client:
         response = await client.post(path, json=list(events))
+    for _ in range(1000):
+        if until():
+            break
+        await asyncio.sleep(0.01)
     await told.put({"type": "lifespan.shutdown"})
     assert await heard.get() == {"type": "lifespan.shutdown.complete"}
     await lifespan
@@ -91,6 +103,8 @@ def test_an_example_is_short_and_says_how_to_run_it(file: Path) -> None:
 def test_every_example_is_among_the_tests() -> None:
     """A new example needs a test here."""
     assert [file.stem for file in FILES] == [
+        "durable",
+        "eventgrid_sink",
         "fastapi_decorator",
         "overrides",
         "quickstart",
@@ -218,3 +232,80 @@ async def test_verified(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     problem = {"type": "about:blank", "title": "Unauthorized", "status": 401}
     assert await posted(app, event("CallDisconnected", 486, 560486), path="/api/callbacks") == (401, problem)
     assert capsys.readouterr().out == ""
+
+
+async def test_durable(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A busy customer is called again, though the app was started anew meanwhile, and gets to the end but once."""
+    caplog.set_level(logging.INFO, "ringback")
+    monkeypatch.chdir(tmp_path)
+    printed: list[str] = []
+
+    def shown(text: str) -> bool:
+        printed.extend(capsys.readouterr().out.splitlines())
+        return any(text in line for line in printed)
+
+    def lines() -> list[str]:
+        return [record.__dict__["ringback"]["event"] for record in caplog.records if record.name == "ringback"]
+
+    app = example("durable").create_app(settle=0)
+    busy = event("CallDisconnected", 486, 560486)
+    planned = await posted(app, busy, path="/api/callbacks", until=lambda: "redial.scheduled" in lines())
+    assert planned == (204, None)
+    with closing(sqlite3.connect("ringback.db")) as connection, connection:
+        # Ten minutes pass.
+        connection.execute("UPDATE items SET due_at = 0 WHERE kind = 'redial'")
+    declined = event("CallDisconnected", 603, 0)
+    declined["data"]["callConnectionId"] = "1f0e5c1a-0000-4000-8000-000000000002"
+    app = example("durable").create_app(settle=0)
+    await posted(app, busy, path="/api/callbacks", until=lambda: shown("again"))
+    await posted(app, declined, path="/api/callbacks", until=lambda: shown("close"))
+    key = f"call:{declined['data']['callConnectionId']}/example_durable.close"
+    assert printed == [
+        "call order-7 again, call 2, Repeatability-Request-ID, Repeatability-First-Sent",
+        f"close order-7: declined, key {key}, attempt 1",
+    ]
+    assert lines()[:2] == ["call.outcome", "redial.scheduled"]
+    # The second start works on the redial while the delivery comes in.
+    assert sorted(lines()[2:]) == ["call.outcome", "call.outcome", "call.outcome_duplicate", "redial.placed"]
+
+
+async def test_eventgrid_sink(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The topic gets one event for the ended call, with the key."""
+    received: list[tuple[str | None, list[dict[str, Any]]]] = []
+
+    class Topic(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+            received.append((self.headers["aeg-sas-key"], json.loads(body)))
+
+        def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002
+
+    with HTTPServer(("127.0.0.1", 0), Topic) as topic:
+        thread = threading.Thread(target=topic.serve_forever, args=(0.01,))
+        thread.start()
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("EVENT_GRID_ENDPOINT", f"http://127.0.0.1:{topic.server_port}/api/events")
+        monkeypatch.setenv("EVENT_GRID_KEY", "a-made-up-key-of-a-topic=")
+        app = example("eventgrid_sink").create_app(settle=0)
+        delivered = event("CallDisconnected", 486, 560486)
+        try:
+            answer = await posted(app, delivered, path="/api/callbacks", until=lambda: received)
+        finally:
+            topic.shutdown()
+            thread.join()
+    assert answer == (204, None)
+    [(key, [published])] = received
+    assert key == "a-made-up-key-of-a-topic="
+    assert (published["type"], published["id"], published["data"]["cause"]) == (
+        "Ringback.CallRetryable",
+        f"call:{LEG}",
+        "busy",
+    )

@@ -10,8 +10,8 @@ import pytest
 import ringback
 
 OPTIONAL = frozenset(
-    "azure cryptography fastapi httpx hypothesis jwt opentelemetry pydantic pydantic_core pytest requests sqlalchemy "
-    "uvicorn".split()
+    "aiohttp azure cryptography fastapi httpx hypothesis jwt opentelemetry procrastinate psycopg psycopg_pool pydantic "
+    "pydantic_core pytest requests sqlalchemy uvicorn".split()
 )
 
 PROBE = """
@@ -19,17 +19,22 @@ import sys
 before = set(sys.modules)
 {statement}
 loaded = {{name.partition(".")[0] for name in set(sys.modules) - before}}
-print(*sorted(loaded - set(sys.stdlib_module_names)))
+# The one module of the standard library that is not in its list: its name is the platform's.
+loaded = {{name for name in loaded if not name.startswith("_sysconfigdata")}}
+print(*sorted(loaded - set(sys.stdlib_module_names){further}))
 """
 
 
-# Loaded by those that Ringback depends on: where they are installed, or on older Pythons.
-THEIRS = frozenset("better_exceptions colorama idna markdown_it mdurl pygments rich sniffio typing_extensions".split())
+# Loaded by those that Ringback depends on: where they are installed, or on older Pythons. Rich, which
+# structlog loads where it finds it, looks for attr.
+THEIRS = frozenset(
+    "attr better_exceptions colorama idna markdown_it mdurl pygments rich sniffio typing_extensions".split()
+)
 
 
-def loaded(statement: str) -> set[str]:
-    """Top-level modules, none of the standard library, that a fresh interpreter loads with this statement."""
-    probe = PROBE.format(statement=statement)
+def loaded(statement: str, watched: frozenset[str] = frozenset()) -> set[str]:
+    """Top-level modules a fresh interpreter loads with this statement, of the standard library only ``watched``."""
+    probe = PROBE.format(statement=statement, further=f" | {set(watched)} & loaded" if watched else "")
     finished = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     return set(finished.stdout.split())
 
@@ -66,6 +71,22 @@ def test_what_verifies_tokens_is_not_loaded_without_a_verifier(statement: str) -
 def test_a_verifier_loads_what_it_needs_at_start_up() -> None:
     """Not with the first callback, which the loop would have to wait for."""
     assert loaded("import ringback; ringback.CallbackTokenVerifier(audience='a')") & OPTIONAL >= {"httpx", "jwt"}
+
+
+ENGINES = frozenset({"sqlite3", "procrastinate", "psycopg", "psycopg_pool"})
+
+
+@pytest.mark.parametrize(
+    ("store", "engines"),
+    [
+        pytest.param("None", set(), id="memory"),
+        pytest.param("'sqlite:///ringback.db'", {"sqlite3"}, id="sqlite"),
+    ],
+)
+def test_only_the_engine_that_is_asked_for_is_loaded(store: str, engines: set[str]) -> None:
+    """Nothing is opened by that, either."""
+    middleware = f"ringback.CallOutcomeMiddleware(None, router=ringback.OutcomeRouter(), path='/cb', store={store})"
+    assert loaded(f"import ringback; {middleware}", ENGINES) & ENGINES == engines
 
 
 def test_every_exported_name_exists_and_the_list_is_sorted() -> None:

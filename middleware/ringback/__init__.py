@@ -4,6 +4,7 @@ from ringback.asgi import CallOutcomeMiddleware
 from ringback.auth import Head, Refusal, SharedSecret
 from ringback.dispatch import Dispatcher
 from ringback.endpoint import OutcomeRouter
+from ringback.eventgrid import EventGridSink
 from ringback.events import Delivery, Diagnostic, Event, Fault, Result, parse_delivery
 from ringback.exceptions import (
     CatalogError,
@@ -13,10 +14,17 @@ from ringback.exceptions import (
     MalformedDelivery,
     RegistrationError,
     RingbackError,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
     UnsupportedEncoding,
 )
+from ringback.hooks import GiveUp, HookContext, HookPolicy, Retry
+from ringback.observer import Observer
 from ringback.outcome import Outcome, classify, classify_event
 from ringback.redaction import use_redaction
+from ringback.redial import RedialPolicy
+from ringback.stores import DeadLetter, DeliveryStore, MemoryStore, Stats, open_store
 from ringback.tokens import CallbackTokenVerifier, EventGridTokenVerifier
 from ringback_catalog import (
     Catalog,
@@ -40,32 +48,47 @@ __all__ = [
     "Cause",
     "Confidence",
     "ConfigurationError",
+    "DeadLetter",
     "Delivery",
     "DeliveryError",
+    "DeliveryStore",
     "DeliveryTooLarge",
     "Diagnostic",
     "Dispatcher",
     "Disposition",
     "Event",
+    "EventGridSink",
     "EventGridTokenVerifier",
     "Fault",
+    "GiveUp",
     "Head",
+    "HookContext",
+    "HookPolicy",
     "MalformedDelivery",
     "Match",
+    "MemoryStore",
+    "Observer",
     "Outcome",
     "OutcomeRouter",
     "Owner",
+    "RedialPolicy",
     "Refusal",
     "RegistrationError",
     "Result",
     "ResultCategory",
+    "Retry",
     "RetryClass",
     "RingbackError",
     "Scope",
     "SharedSecret",
+    "Stats",
+    "StoreError",
+    "StoreFull",
+    "StoreUnavailable",
     "UnsupportedEncoding",
     "classify",
     "classify_event",
+    "open_store",
     "parse_delivery",
     "use_redaction",
 ]
