@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test fuzz check check-catalog bench wheel clean
+.PHONY: demo test fuzz crash check check-catalog bench bench-durable wheel clean
 
 demo: $(VENV)/.demo  ## a dozen deliveries over HTTP, each with its log line and its hook
 	@$(BIN)/ringback demo $(ARGS)
@@ -16,6 +16,9 @@ test: $(VENV)/.dev  ## the tests
 
 fuzz: $(VENV)/.dev  ## 200,000 hostile inputs in some minutes; RINGBACK_FUZZ_EXAMPLES= of each of the five kinds
 	RINGBACK_FUZZ_EXAMPLES=$${RINGBACK_FUZZ_EXAMPLES:-40000} $(BIN)/python -m pytest -q tests/test_fuzz.py $(ARGS)
+
+crash: $(VENV)/.dev  ## 10,000 events on each store while processes are killed; the tests run a tenth of it
+	RINGBACK_CRASH_SCALE=$${RINGBACK_CRASH_SCALE:-1} $(BIN)/python -m pytest -q tests/stores/crash $(ARGS)
 
 check: $(VENV)/.dev  ## lint, format, types, import rules, catalog
 	$(BIN)/ruff check .
@@ -31,6 +34,9 @@ check-catalog: $(VENV)/.demo  ## the rules of the catalog's rows
 
 bench: $(VENV)/.dev  ## ratios to a bare route, measured pair by pair
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-durable: $(VENV)/.dev  ## what a store costs, over sockets
+	$(BIN)/python benchmarks/durable.py $(ARGS)
 
 wheel: $(VENV)/.dev  ## sdist and wheel into dist/
 	rm -rf dist
