@@ -38,7 +38,7 @@ from ringback import lines as log_lines
 from ringback.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
     from types import ModuleType
 
@@ -121,6 +121,20 @@ async def test_a_decorated_endpoint_finds_the_outcomes(framework: Callable[..., 
     assert answer.status_code == 200
     assert answer.json() == [f"<Outcome CallDisconnected 486/560486 busy retryable (later) call:{LEG}>"]
     assert called == ["hook"]
+
+
+async def test_a_body_without_a_length_is_read_as_far_as_the_limit() -> None:
+    """Who sends it in chunks need not say how long it is."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b" " * 10
+
+    @OutcomeRouter().callback(max_body=20, auth=None)
+    async def callbacks(request: Request) -> None: ...
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(starlette(callbacks)), base_url="http://app") as client:
+        assert (await client.post("/cb/1", content=chunks())).status_code == 413
 
 
 @FRAMEWORKS

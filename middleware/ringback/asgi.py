@@ -14,7 +14,7 @@ from ringback.dispatch import SETTLE, Dispatcher, OnStoreFailure
 from ringback.events import MAX_BODY, MAX_EVENTS
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.gate import MAX_HEADERS, UNSET, Gate, Unset
-from ringback.intake import Intake, Reply, consent, too_large, too_slow, unavailable
+from ringback.intake import Intake, Reply, announces_more, consent, too_large, too_slow, unavailable
 from ringback.router import HandlerRouter
 from ringback_catalog import Catalog
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ringback.auth import Check
     from ringback.hooks import HookPolicy
+    from ringback.observer import DeliveryGauge, Gauge
     from ringback.outcome import Outcome
     from ringback.stores import DeliveryStore
 
@@ -52,7 +53,8 @@ class CallOutcomeMiddleware:
     ``store`` keeps outcomes through crashes: ``"sqlite:///ringback.db"``, ``"postgresql://..."``, or a store.
     They are then persisted before the route is called, and while the store cannot be used the
     sender gets 503, unless ``on_store_failure`` is ``"inline"``. ``hooks`` says how often and for how long
-    hooks are tried; ``worker=False`` leaves them to ``ringback worker``.
+    hooks are tried; ``worker=False`` leaves them to ``ringback worker``. ``telemetry`` is a
+    :class:`ringback.telemetry.Telemetry`; without it nothing is measured.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class CallOutcomeMiddleware:
         hooks: HookPolicy | None = None,
         on_store_failure: OnStoreFailure = "refuse",
         worker: bool = True,
+        telemetry: Gauge | None = None,
     ) -> None:
         if not isinstance(router, HandlerRouter):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"router {router!r} is no OutcomeRouter; pass router=OutcomeRouter()")
@@ -83,6 +86,7 @@ class CallOutcomeMiddleware:
         self._paths = [_compiled(each) for each in ([path] if isinstance(path, str) else path)]
         if not self._paths:
             raise ConfigurationError("path names no path; give the callback route's, such as '/api/callbacks'")
+        self._router = router
         self._intake = Intake(catalog or Catalog.default(), max_body, max_events, max_depth)
         self._dispatcher = Dispatcher(
             router,
@@ -92,7 +96,9 @@ class CallOutcomeMiddleware:
             hooks=hooks,
             on_store_failure=on_store_failure,
             worker=worker,
+            telemetry=telemetry,
         )
+        self._telemetry = telemetry
         self._drain = drain
         self._gate = Gate(auth, max_headers)
         self._body_timeout = body_timeout
@@ -115,13 +121,26 @@ class CallOutcomeMiddleware:
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "POST":
-            await self._deliver(scope, receive, send)
+            if self._telemetry is None:
+                await self._deliver(scope, receive, send)
+                return
+            measured = self._telemetry.delivery(scope["headers"])
+            try:
+                with measured.inside():
+                    await self._deliver(scope, receive, send, measured)
+            finally:
+                measured.end()
         else:
             reply = await self._consent(scope) if scope["method"] == "OPTIONS" else None
             if reply is None:
                 await self.app(scope, receive, send)
             else:
-                await _answer(reply, scope, receive, send)
+                gauge = None if self._telemetry is None else self._telemetry.delivery(scope["headers"])
+                try:
+                    await _answer(reply, scope, receive, send, gauge)
+                finally:
+                    if gauge is not None:
+                        gauge.end()
 
     def _concerns(self, scope: Scope) -> bool:
         path: str = scope["path"]
@@ -141,11 +160,11 @@ class CallOutcomeMiddleware:
         denied = await self._gate.denied(scope)
         return reply if denied is None or self._gate.may_handshake(scope) else denied
 
-    async def _deliver(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _told(scope)
+    async def _deliver(self, scope: Scope, receive: Receive, send: Send, gauge: DeliveryGauge | None = None) -> None:
+        headers = told(scope)
         denied = await self._gate.denied(scope)
         if denied is not None and not self._gate.may_handshake(scope):
-            await _answer(denied, scope, receive, send)
+            await _answer(denied, scope, receive, send, gauge)
             return
         body = await self._body(headers, receive)
         if body is None:
@@ -154,38 +173,54 @@ class CallOutcomeMiddleware:
                 logs.sender_disconnected()
             else:
                 logs.answered(denied)
+                if gauge is not None:
+                    gauge.answered(denied)
             return
         received = self._intake.receive(headers, body, denied)
         if isinstance(received, Reply):
-            await _answer(received, scope, receive, send)
+            await _answer(received, scope, receive, send, gauge)
             return
         assert isinstance(body, bytes)
         with logs.bound_ids(received.delivery.events):
-            if self._dispatcher.durable and not await self._persisted(received.outcomes, scope, receive, send):
+            if self._dispatcher.durable and not await self._persisted(received.outcomes, scope, receive, send, gauge):
                 return
             logs.received(received)
-            scope.setdefault("state", {})["call_outcomes"] = received.outcomes
+            if gauge is not None:
+                gauge.received(received, body)
+            logs.listeners_failed(self._router.heard(received))
+            # Azure Functions' middleware may give a scope whose state is None.
+            if scope.get("state") is None:
+                scope["state"] = {}
+            scope["state"]["call_outcomes"] = received.outcomes
             try:
                 await self.app(scope, replayed(body, receive), send)
             finally:
                 if not self._dispatcher.durable:
                     await self._dispatcher.accept(received.outcomes)
 
-    async def _persisted(self, outcomes: Iterable[Outcome], scope: Scope, receive: Receive, send: Send) -> bool:
+    async def _persisted(
+        self,
+        outcomes: Iterable[Outcome],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        gauge: DeliveryGauge | None,
+    ) -> bool:
         """Whether the outcomes are safe; if not, the sender has been asked to come again."""
         try:
             await self._dispatcher.accept(outcomes)
         except StoreError as error:
             # The dispatcher has reported it, not each time: many senders come while a store is down.
-            await response(unavailable(retry_after(error)))(scope, receive, send)
+            reply = unavailable(retry_after(error))
+            if gauge is not None:
+                gauge.answered(reply)
+            await response(reply)(scope, receive, send)
             return False
         return True
 
     async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes | Reply | None:
         limit = self._intake.max_body
-        # By its length first: Python refuses to read a number of thousands of digits.
-        announced = headers.get("content-length", "").lstrip("0")
-        if announced.isdecimal() and (len(announced) > len(str(limit)) or int(announced) > limit):
+        if announces_more(headers, limit):
             return too_large(limit)
         # Mostly all of the body is there already: then there is nothing to wait for, and no time to limit.
         try:
@@ -304,7 +339,7 @@ def _compiled(path: str) -> re.Pattern[str]:
 _READ = frozenset({b"content-length", b"content-encoding", b"aeg-event-type"})
 
 
-def _told(scope: Scope) -> dict[str, str]:
+def told(scope: Scope) -> dict[str, str]:
     """What the head says of the body; a header that is repeated is one, with commas."""
     told: dict[str, str] = {}
     for name, value in scope["headers"]:
@@ -373,8 +408,10 @@ def replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def _answer(reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
+async def _answer(reply: Reply, scope: Scope, receive: Receive, send: Send, gauge: DeliveryGauge | None = None) -> None:
     logs.answered(reply)
+    if gauge is not None:
+        gauge.answered(reply)
     await response(reply)(scope, receive, send)
 
 

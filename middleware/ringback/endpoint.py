@@ -14,12 +14,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ringback import logs
-from ringback.asgi import BODY_TIMEOUT, refuse_negative, replayed, response, retry_after
+from ringback.asgi import BODY_TIMEOUT, refuse_negative, replayed, response
 from ringback.dispatch import SETTLE, Dispatcher, OnStoreFailure
+from ringback.entrance import Admission, Entrance
 from ringback.events import MAX_BODY, MAX_EVENTS
-from ringback.exceptions import RegistrationError, StoreError
+from ringback.exceptions import RegistrationError
 from ringback.gate import MAX_HEADERS, UNSET, Gate, Unset
-from ringback.intake import Intake, Reply, too_large, too_slow, unavailable
+from ringback.intake import Intake, Reply, too_large, too_slow
 from ringback.router import HandlerRouter, handler_name
 from ringback_catalog import Catalog
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from ringback.auth import Check
     from ringback.hooks import HookPolicy
+    from ringback.observer import Gauge
     from ringback.stores import DeliveryStore
 
 E = TypeVar("E", bound="Callable[..., Any]")
@@ -39,8 +41,8 @@ E = TypeVar("E", bound="Callable[..., Any]")
 class OutcomeRouter(HandlerRouter):
     """The handlers of an app, and the decorator :meth:`callback` for its callback endpoint.
 
-    ``settle``, ``store``, ``hooks``, ``on_store_failure`` and ``worker`` are for decorated endpoints, and mean what
-    they mean for :class:`CallOutcomeMiddleware`, which has its own. Nobody tells a decorator that the app
+    ``settle``, ``store``, ``hooks``, ``on_store_failure``, ``worker`` and ``telemetry`` are for decorated endpoints,
+    and mean what they mean for :class:`CallOutcomeMiddleware`, which has its own. Nobody tells a decorator that the app
     starts or stops: run :meth:`lifespan` in the app's, or await :meth:`start` and :meth:`drain`.
     """
 
@@ -49,6 +51,7 @@ class OutcomeRouter(HandlerRouter):
     hooks: HookPolicy | None = None
     on_store_failure: OnStoreFailure = "refuse"
     worker: bool = True
+    telemetry: Gauge | None = None
     _dispatcher: Dispatcher | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -104,7 +107,8 @@ class OutcomeRouter(HandlerRouter):
         if inspect.isgeneratorfunction(endpoint) or inspect.isasyncgenfunction(endpoint):
             raise RegistrationError(f"callback {handler_name(endpoint)} yields; decorate a function that returns")
         intake = Intake(catalog or Catalog.default(), max_body, max_events, max_depth)
-        return _wrapped(endpoint, intake, Gate(auth, max_headers), body_timeout, self.dispatcher)
+        entrance = Entrance(self, self.dispatcher, intake, Gate(auth, max_headers), self.telemetry)
+        return _wrapped(endpoint, entrance, body_timeout)
 
     @property
     def dispatcher(self) -> Dispatcher:
@@ -118,6 +122,7 @@ class OutcomeRouter(HandlerRouter):
                 hooks=self.hooks,
                 on_store_failure=self.on_store_failure,
                 worker=self.worker,
+                telemetry=self.telemetry,
             )
         return self._dispatcher
 
@@ -142,9 +147,7 @@ class OutcomeRouter(HandlerRouter):
 _ADDED = "ringback_request"
 
 
-def _wrapped(
-    endpoint: Callable[..., Any], intake: Intake, gate: Gate, body_timeout: float, dispatcher: Dispatcher
-) -> Callable[..., Any]:
+def _wrapped(endpoint: Callable[..., Any], entrance: Entrance, body_timeout: float) -> Callable[..., Any]:
     is_async = inspect.iscoroutinefunction(endpoint)
 
     @functools.wraps(endpoint)
@@ -157,33 +160,34 @@ def _wrapped(
                 f"callback {handler_name(endpoint)} was called without a starlette Request; "
                 "give it a parameter request: Request"
             )
-        if gate.unverified:
-            # When the first delivery comes, not when the module is imported: logging is set up by then.
-            gate.unverified = False
-            logs.callbacks_unverified()
         try:
             return await handled(original, args, kwargs)
         finally:
             # Before the framework sends the answer, and the server logs the URL.
-            gate.hide(original.scope)
+            entrance.hide(original.scope)
 
     async def handled(original: Request, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        denied = await gate.denied(original.scope)
-        if denied is not None and not gate.may_handshake(original.scope):
-            return _response(denied)
+        admission = await entrance.admit(original.scope)
+        if isinstance(admission, Reply):
+            return response(admission)
+        if admission is None:
+            return await endpoint(*args, **kwargs) if is_async else await run_in_threadpool(endpoint, *args, **kwargs)
+        try:
+            return await admitted(original, admission, args, kwargs)
+        finally:
+            entrance.done(admission)
+
+    async def admitted(original: Request, admission: Admission, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
             async with asyncio.timeout(body_timeout or None):
-                body = await _body(original, intake.max_body)
+                body = await _body(original, admission.max_body)
         except TimeoutError:
             body = too_slow(body_timeout)
         except ClientDisconnect:
-            if denied is not None:
-                return _response(denied)
-            logs.sender_disconnected()
-            return Response(status_code=400)
-        received = intake.receive(original.headers, body, denied)
+            return response(entrance.interrupted(admission))
+        received = await entrance.take(admission, body)
         if isinstance(received, Reply):
-            return _response(received)
+            return response(received)
         assert isinstance(body, bytes)
         request = type(original)(original.scope, replayed(body, original.receive))
         request.state.call_outcomes = received.outcomes
@@ -192,32 +196,20 @@ def _wrapped(
             *(request if each is original else each for each in args),
             **{name: request if each is original else each for name, each in kwargs.items()},
         )
-        accept = functools.partial(dispatcher.accept, received.outcomes)
+        accept = functools.partial(entrance.accept, received)
         answered: Any = None
-        with logs.bound_ids(received.delivery.events):
-            if dispatcher.durable:
-                try:
-                    await accept()
-                except StoreError as error:
-                    # Reported by the dispatcher, as in the middleware.
-                    return response(unavailable(retry_after(error)))
-            logs.received(received)
+        with entrance.measured(admission), entrance.bound(received):
             try:
                 answered = await call() if is_async else await run_in_threadpool(call)
             finally:
                 # A response takes the hooks along, to follow once it is sent; nothing else can.
-                if not dispatcher.durable and not isinstance(answered, Response):
+                if not isinstance(answered, Response):
                     await accept()
-        follows = isinstance(answered, Response) and not dispatcher.durable
+        follows = isinstance(answered, Response) and entrance.follows
         return _Followed(answered, accept) if follows else answered
 
     callback.__signature__ = _signature(endpoint)  # type: ignore[attr-defined]
     return callback
-
-
-def _response(reply: Reply) -> Response:
-    logs.answered(reply)
-    return response(reply)
 
 
 def _is_request(argument: object) -> bool:

@@ -64,11 +64,22 @@ class Gate:
 
     def hide(self, scope: Scope) -> None:
         """Take shared secrets out of the URL, once the route has read it and before the server logs it."""
+        if not self._secrets:
+            return
+        scope["path"] = self.hidden(scope["path"])
+        for name in ("query_string", "raw_path"):
+            given = scope.get(name)
+            if isinstance(given, str):
+                # Not ASGI, but what Django's test client has.
+                scope[name] = self.hidden(given)
+            elif given:
+                scope[name] = self.hidden(given.decode("latin-1")).encode("latin-1")
+
+    def hidden(self, text: str) -> str:
+        """A URL or a part of it without shared secrets."""
         for secret in self._secrets:
-            scope["path"] = secret.hide(scope["path"])
-            for name in ("query_string", "raw_path"):
-                if scope.get(name):
-                    scope[name] = secret.hide(scope[name].decode("latin-1")).encode("latin-1")
+            text = secret.hide(text)
+        return text
 
 
 def head_of(scope: Scope) -> Head:

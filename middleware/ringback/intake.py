@@ -29,6 +29,7 @@ VALIDATION_EVENT = "Microsoft.EventGrid.SubscriptionValidationEvent"
 _TITLES = {
     400: "Malformed delivery",
     401: "Unauthorized",
+    405: "Method not allowed",
     408: "Delivery too slow",
     413: "Delivery too large",
     415: "Unsupported encoding",
@@ -40,7 +41,8 @@ _TITLES = {
 class Reply(Struct, frozen=True):
     """An HTTP response that Ringback gives by itself. ``fact`` says why, for the log.
 
-    ``sender_refused`` tells the answer to an unverified sender from that to a bad delivery.
+    ``sender_refused`` tells the answer to an unverified sender from that to a bad delivery. ``outcomes`` are
+    those of a delivery that was accepted where there is no route to answer it.
     """
 
     status: int
@@ -48,6 +50,7 @@ class Reply(Struct, frozen=True):
     headers: tuple[tuple[str, str], ...]
     fact: str
     sender_refused: bool = False
+    outcomes: tuple[Outcome, ...] = ()
 
 
 class Received(Struct, frozen=True):
@@ -98,6 +101,13 @@ class Intake(Struct, frozen=True):
         return Received(delivery, tuple([outcome for outcome in outcomes if outcome is not None]))
 
 
+def announces_more(headers: Mapping[str, str], limit: int) -> bool:
+    """Whether a request says of itself that its body has more than ``limit`` bytes."""
+    # By its length first: Python refuses to read a number of thousands of digits.
+    announced = headers.get("content-length", "").lstrip("0")
+    return announced.isdecimal() and (len(announced) > len(str(limit)) or int(announced) > limit)
+
+
 def too_large(limit: int) -> Reply:
     """The answer to a body of more than ``limit`` bytes, of which no more is read."""
     return refusal(DeliveryTooLarge(f"the body has more than {limit} bytes; at most {limit} are accepted"))
@@ -138,6 +148,13 @@ def unavailable(retry_after: int) -> Reply:
     problem = {"type": "about:blank", "title": _TITLES[503], "status": 503, "detail": "the store cannot be used now"}
     headers = (("content-type", "application/problem+json"), ("retry-after", str(retry_after)))
     return Reply(503, msgspec.json.encode(problem), headers, "the store cannot be used now")
+
+
+def not_allowed() -> Reply:
+    """The answer to a method that is neither a delivery nor a handshake, where there is no route for it."""
+    problem = {"type": "about:blank", "title": _TITLES[405], "status": 405, "detail": "deliveries are POSTed"}
+    headers = (("content-type", "application/problem+json"), ("allow", "OPTIONS, POST"))
+    return Reply(405, msgspec.json.encode(problem), headers, "the method is neither POST nor that of a handshake")
 
 
 def consent(headers: Mapping[str, str]) -> Reply | None:

@@ -1,0 +1,165 @@
+"""The way in for one request, step by step, for who runs the route between the steps: a decorator, or code of yours."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from ringback import logs
+from ringback.asgi import retry_after, told
+from ringback.attempts import UNMEASURED
+from ringback.exceptions import StoreError
+from ringback.intake import Intake, Received, Reply, announces_more, consent, too_large, unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, MutableMapping
+    from contextlib import AbstractContextManager
+
+    from ringback.dispatch import Dispatcher
+    from ringback.gate import Gate
+    from ringback.observer import DeliveryGauge, Gauge
+    from ringback.router import HandlerRouter
+
+    Scope = MutableMapping[str, Any]
+
+
+class Admission(Struct, frozen=True):
+    """A request whose body may be read; of more than ``max_body`` bytes nothing is of use.
+
+    ``denied`` is the answer that stands unless the body proves to be a handshake. ``gauge`` measures it, if anything.
+    """
+
+    headers: Mapping[str, str]
+    max_body: int
+    denied: Reply | None = None
+    gauge: DeliveryGauge | None = None
+
+
+class Entrance:
+    """Verifies, parses, classifies, persists and logs. What it answers by itself is logged when it is returned."""
+
+    def __init__(
+        self,
+        router: HandlerRouter,
+        dispatcher: Dispatcher,
+        intake: Intake,
+        gate: Gate,
+        telemetry: Gauge | None = None,
+    ) -> None:
+        self._router = router
+        self._dispatcher = dispatcher
+        self._intake = intake
+        self._gate = gate
+        self._telemetry = telemetry
+
+    @property
+    def follows(self) -> bool:
+        """Whether hooks are told after the route: only what cannot be persisted waits for it."""
+        return not self._dispatcher.durable
+
+    async def admit(self, scope: Scope) -> Admission | Reply | None:
+        """Look at the head alone: read the body, answer this, or ``None`` for a request that is the route's own.
+
+        ``scope`` has ``method``, ``path``, ``query_string`` and ``headers`` as in ASGI.
+        """
+        if self._gate.unverified:
+            # When the first delivery comes, not when the module is imported: logging is set up by then.
+            self._gate.unverified = False
+            logs.callbacks_unverified()
+        if scope["method"] == "OPTIONS":
+            return await self._consent(scope)
+        if scope["method"] != "POST":
+            return None
+        gauge = None if self._telemetry is None else self._telemetry.delivery(scope["headers"])
+        denied = await self._gate.denied(scope)
+        if denied is not None and not self._gate.may_handshake(scope):
+            return self._answered(denied, gauge)
+        headers, limit = told(scope), self._intake.max_body
+        if announces_more(headers, limit):
+            return self._answered(denied or too_large(limit), gauge)
+        return Admission(headers, limit, denied, gauge)
+
+    async def take(self, admission: Admission, body: bytes | Reply) -> Received | Reply:
+        """Decide on the body, or on the reply that there is instead of one. With a store, what is received is in it."""
+        with self.measured(admission):
+            return await self._take(admission, body)
+
+    def measured(self, admission: Admission) -> AbstractContextManager[None]:
+        """A context for a part of the work on a request, such as the route."""
+        return UNMEASURED if admission.gauge is None else admission.gauge.inside()
+
+    def done(self, admission: Admission) -> None:
+        """Nothing more of the request is to be measured. May be called again."""
+        if admission.gauge is not None:
+            admission.gauge.end()
+
+    async def _take(self, admission: Admission, body: bytes | Reply) -> Received | Reply:
+        gauge: DeliveryGauge | None = admission.gauge
+        received = self._intake.receive(admission.headers, body, admission.denied)
+        if isinstance(received, Reply):
+            return self._answered(received, gauge)
+        with self.bound(received):
+            if self._dispatcher.durable:
+                try:
+                    await self._dispatcher.accept(received.outcomes)
+                except StoreError as error:
+                    # The dispatcher has reported it, not each time: many senders come while a store is down.
+                    reply = unavailable(retry_after(error))
+                    if gauge is not None:
+                        gauge.answered(reply)
+                        gauge.end()
+                    return reply
+            logs.received(received)
+            if gauge is not None:
+                assert isinstance(body, bytes)
+                gauge.received(received, body)
+            logs.listeners_failed(self._router.heard(received))
+        return received
+
+    async def accept(self, received: Received) -> None:
+        """Let the hooks follow; to be called once after the route, also if that raised."""
+        if self.follows:
+            with self.bound(received):
+                await self._dispatcher.accept(received.outcomes)
+
+    @asynccontextmanager
+    async def route(self, received: Received) -> AsyncGenerator[None]:
+        """The route runs inside: its log lines carry the call's ids, and the hooks follow it."""
+        with self.bound(received):
+            try:
+                yield
+            finally:
+                await self.accept(received)
+
+    def bound(self, received: Received) -> AbstractContextManager[None]:
+        """A context in which log lines carry the ids of the call."""
+        return logs.bound_ids(received.delivery.events)
+
+    def interrupted(self, admission: Admission) -> Reply:
+        """The sender left before its body was whole; the reply is for nobody, but a framework wants one."""
+        if admission.denied is not None:
+            return self._answered(admission.denied, admission.gauge)
+        logs.sender_disconnected()
+        self.done(admission)
+        return Reply(400, b"", (), "interrupted")
+
+    def hide(self, scope: Scope) -> None:
+        """Take shared secrets out of the URL, once the route has read it and before the server logs it."""
+        self._gate.hide(scope)
+
+    async def _consent(self, scope: Scope) -> Reply | None:
+        reply = consent({name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]})
+        if reply is None:
+            return None
+        denied = await self._gate.denied(scope)
+        gauge = None if self._telemetry is None else self._telemetry.delivery(scope["headers"])
+        return self._answered(reply if denied is None or self._gate.may_handshake(scope) else denied, gauge)
+
+    def _answered(self, reply: Reply, gauge: DeliveryGauge | None) -> Reply:
+        logs.answered(reply)
+        if gauge is not None:
+            gauge.answered(reply)
+            gauge.end()
+        return reply

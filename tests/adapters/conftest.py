@@ -1,0 +1,265 @@
+"""Servers for the suite of adapters: each runs one app, in a thread, or in a process where it insists on one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import importlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+APPS = Path(__file__).parent / "apps"
+
+
+class Running:
+    """An app behind a server: where it listens, and what it has written down."""
+
+    def __init__(self, record: Path, port: int) -> None:
+        self.port = port
+        self._record = record
+
+    def ask(
+        self, path: str, body: bytes | None = None, method: str = "POST", **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, named)
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+
+    def entries(self, **wanted: object) -> list[dict[str, Any]]:
+        written = self._record.read_text("utf-8").splitlines()
+        entries: list[dict[str, Any]] = [json.loads(line) for line in written]
+        return [each for each in entries if wanted.items() <= each.items()]
+
+    def wait_for(self, **wanted: object) -> None:
+        """Until this was written down; the limit is for a suite that fails."""
+        for _ in range(1000):
+            if self.entries(**wanted):
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"{wanted} was never written down: {self.entries()}")
+
+
+@contextlib.contextmanager
+def _in_thread(serve: Callable[[], None], stop: Callable[[], None], port: int) -> Iterator[None]:
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        _until_open(port)
+        yield
+    finally:
+        stop()
+        thread.join(30)
+    assert not thread.is_alive()
+
+
+def _until_open(port: int) -> None:
+    for _ in range(1000):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise AssertionError("the server does not listen")
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def _uvicorn(app: Any, port: int) -> Iterator[None]:
+    import uvicorn
+
+    config = uvicorn.Config(app, port=port, log_config=None, ws="none", timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
+    with _in_thread(server.run, lambda: setattr(server, "should_exit", True), port):
+        yield
+
+
+@contextlib.contextmanager
+def _hypercorn(app: Any, port: int) -> Iterator[None]:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    config = Config()
+    config.bind = [f"127.0.0.1:{port}"]
+    config.errorlog = None
+    loop = asyncio.new_event_loop()
+    stopped = asyncio.Event()
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(serve(app, config, shutdown_trigger=stopped.wait))  # type: ignore[arg-type]
+
+    with _in_thread(run, lambda: loop.call_soon_threadsafe(stopped.set), port):
+        yield
+
+
+@contextlib.contextmanager
+def _granian(app: Any, port: int) -> Iterator[None]:
+    from granian.constants import Interfaces
+    from granian.server.embed import Server
+
+    loop = asyncio.new_event_loop()
+    servers: list[Any] = []
+
+    async def serve() -> None:
+        servers.append(Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_enabled=False))
+        await servers[0].serve()
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(serve())
+
+    with _in_thread(run, lambda: loop.call_soon_threadsafe(servers[0].stop), port):
+        yield
+
+
+@contextlib.contextmanager
+def _werkzeug(app: Any, port: int) -> Iterator[None]:
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Quiet(WSGIRequestHandler):
+        def log(self, type: str, message: str, *args: Any) -> None: ...  # noqa: A002 - the name of the base class
+
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Quiet)
+    try:
+        with _in_thread(server.serve_forever, server.shutdown, port):
+            yield
+    finally:
+        server.server_close()
+
+
+@contextlib.contextmanager
+def _plain(app: Any, port: int) -> Iterator[None]:
+    server = ThreadingHTTPServer(("127.0.0.1", port), app)
+    try:
+        with _in_thread(server.serve_forever, server.shutdown, port):
+            yield
+    finally:
+        server.server_close()
+
+
+@contextlib.contextmanager
+def _gunicorn(module: str, way: str, record: Path, port: int) -> Iterator[None]:
+    app = f"wsgi_main:build('{module}', '{way}', '{record}')"
+    options = ["--workers=1", "--threads=4", "--no-control-socket", f"--bind=127.0.0.1:{port}", f"--chdir={APPS}"]
+    environment = os.environ | {"PYTHONWARNINGS": "default"}
+    log = record.with_suffix(".log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", *options, app], stdout=output, stderr=output, env=environment
+        )
+    try:
+        _until_open(port)
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, log.read_text()
+
+
+SERVERS = {
+    "uvicorn": _uvicorn,
+    "hypercorn": _hypercorn,
+    "granian": _granian,
+    "werkzeug": _werkzeug,
+    "http.server": _plain,
+    # The host is an app of ours, see functions_app.py.
+    "Functions host": _uvicorn,
+}
+
+# The rows of docs/frameworks.md, by their first columns: framework, way, server; and which app of ours that is.
+CASES = {
+    ("Starlette", "middleware", "uvicorn"): ("starlette_app", "middleware"),
+    ("Starlette", "decorator", "uvicorn"): ("starlette_app", "decorator"),
+    ("FastAPI", "middleware", "granian"): ("fastapi_app", "middleware"),
+    ("FastAPI", "decorator", "uvicorn"): ("fastapi_app", "decorator"),
+    ("Litestar", "middleware", "uvicorn"): ("litestar_app", "middleware"),
+    ("Quart", "middleware", "hypercorn"): ("quart_app", "middleware"),
+    ("Quart", "decorator", "hypercorn"): ("quart_app", "decorator"),
+    ("Django", "middleware", "uvicorn"): ("django_app", "middleware"),
+    ("Django, async views", "decorator", "uvicorn"): ("django_app", "async_decorator"),
+    ("Django, sync views", "decorator", "gunicorn"): ("django_app", "decorator"),
+    ("Django, sync views", "decorator", "werkzeug"): ("django_app", "decorator"),
+    ("ASGI without a framework", "middleware", "hypercorn"): ("raw", "middleware"),
+    ("Flask", "middleware, a2wsgi", "uvicorn"): ("flask_app", "bridged"),
+    ("Flask", "middleware, a2wsgi", "gunicorn"): ("flask_app", "bridged_twice"),
+    ("Flask", "decorator", "gunicorn"): ("flask_app", "decorator"),
+    ("Flask", "decorator", "werkzeug"): ("flask_app", "decorator"),
+    ("Azure Functions", "middleware, `AsgiFunctionApp`", "Functions host"): ("functions_app", "middleware"),
+    ("Azure Functions", "decorator", "Functions host"): ("functions_app", "decorator"),
+    ("anything else", "handler", "http.server"): ("plain_app", "handler"),
+}
+
+
+def named(case: tuple[str, str, str]) -> str:
+    return " ".join(case).replace(",", "").replace("`", "")
+
+
+@contextlib.contextmanager
+def serving(case: tuple[str, str, str], record: Path) -> Iterator[Running]:
+    """The app of a row behind its server, until the context ends as a server ends."""
+    module, way = CASES[case]
+    port = _free_port()
+    record.touch()
+    if case[2] == "gunicorn":
+        with _gunicorn(module, way, record, port):
+            yield Running(record, port)
+        return
+    rig = importlib.import_module("rig").Rig(str(record))
+    with SERVERS[case[2]](getattr(importlib.import_module(module), way)(rig), port):
+        yield Running(record, port)
+    rig.end()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _apps() -> Iterator[None]:
+    """The apps import each other, as gunicorn finds them too."""
+    sys.path.insert(0, str(APPS))
+    yield
+    sys.path.remove(str(APPS))
+
+
+@pytest.fixture(scope="module", params=CASES, ids=named)
+def case(request: pytest.FixtureRequest) -> tuple[str, str, str]:
+    found: tuple[str, str, str] = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def running(case: tuple[str, str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with serving(case, tmp_path_factory.mktemp("adapter") / "record.jsonl") as server:
+        yield server
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Callable[[tuple[str, str, str]], Any]:
+    """A server of the test's own, to see it end."""
+    return lambda case: serving(case, tmp_path / "record.jsonl")
+
+
+@pytest.fixture
+def cases() -> set[tuple[str, str, str]]:
+    return set(CASES)
