@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 from ringback_catalog import CatalogError, RingbackError
 
 if TYPE_CHECKING:
-    from ringback.events import Fault
+    from ringback.events import Event, Fault
+    from ringback.outcome import Outcome
 
 __all__ = [
+    "CallEnded",
     "CatalogError",
     "ConfigurationError",
     "DeliveryError",
     "DeliveryTooLarge",
     "DeliveryTooSlow",
     "MalformedDelivery",
+    "OperationFailed",
     "RegistrationError",
     "RingbackError",
     "StoreError",
@@ -23,6 +26,8 @@ __all__ = [
     "StoreUnavailable",
     "TooManyHeaders",
     "UnsupportedEncoding",
+    "WaitError",
+    "WaitTimeout",
 ]
 
 
@@ -89,3 +94,24 @@ class StoreFull(StoreUnavailable):
     """More work waits than the store's limit allows, or the disk is nearly full."""
 
     retry_after = 30
+
+
+class WaitError(RingbackError):
+    """What was waited for has not come. ``event`` is what came instead, ``outcome`` how that is classified."""
+
+    def __init__(self, message: str, event: Event | None = None, outcome: Outcome | None = None) -> None:
+        super().__init__(message)
+        self.event = event
+        self.outcome = outcome
+
+
+class CallEnded(WaitError):
+    """The call ended first. ``outcome`` says why, and whether to call again."""
+
+
+class OperationFailed(WaitError):
+    """The operation failed or was canceled. ``outcome`` is ``None`` if the event carries no result."""
+
+
+class WaitTimeout(WaitError, TimeoutError):
+    """Nothing came in time."""

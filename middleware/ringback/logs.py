@@ -27,7 +27,7 @@ from ringback.redaction import redact
 from ringback_catalog import Cause, ResultCategory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from ringback.events import Event
@@ -99,6 +99,15 @@ def received(received: Received) -> None:
         _emit(logging.WARNING, "delivery.elements_rejected", {"count": len(faults), "faults": listed})
     if received.outcomes:
         _call_outcomes(received.outcomes)
+
+
+def listeners_failed(faults: Iterable[tuple[str, Exception]]) -> None:
+    """Listeners that raised: a line for each, as for a hook, and nothing else happens."""
+    for listener, error in faults:
+        # As text, not as exc_info: what a listener raises may name a number.
+        told = redact("".join(traceback.format_exception(error)))
+        fields = {"listener": listener, "error": redact(_described(error)), "exception": told}
+        _emit(logging.ERROR, "listener.failed", fields)
 
 
 def answered(reply: Reply) -> None:

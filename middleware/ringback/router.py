@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import inspect
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import StrEnum
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import tzinfo
 
+    from ringback.events import Event
+    from ringback.intake import Received
+
 Handler = Callable[[Outcome], Awaitable[None] | None] | Callable[[Outcome, HookContext], Awaitable[None] | None]
 """A hook: a sync or async function of one outcome, and of a :class:`HookContext` if it has a parameter
 ``ctx``. A sync one runs in a worker thread."""
@@ -40,11 +43,18 @@ Handler = Callable[[Outcome], Awaitable[None] | None] | Callable[[Outcome, HookC
 ErrorHandler = Callable[[Outcome, Exception], Awaitable[None] | None]
 """Told of a hook's exception: the outcome it was called with, and what it raised."""
 
+Listener = Callable[[Sequence["Event"], Sequence[Outcome]], object]
+"""Told of every accepted delivery while it is handled: its events, and the outcomes of those that have one."""
+
+TAPS: list[Listener] = []
+"""Listeners to every router of the process. For tests: an app has :meth:`HandlerRouter.listen`."""
+
 Predicate = Callable[[Outcome], bool]
 Values = Collection[Any] | str | int | None
 """One value, a collection of values, or a ``range`` of codes."""
 
 H = TypeVar("H", bound=Callable[..., Any])
+L = TypeVar("L", bound=Listener)
 
 
 class Sink(Protocol):
@@ -170,6 +180,7 @@ class HandlerRouter:
     _error_handlers: list[ErrorHandler] = field(default_factory=list[ErrorHandler])
     _redials: list[RedialRegistration] = field(default_factory=list[RedialRegistration])
     _planners: WeakSet[Planner] = field(default_factory=WeakSet["Planner"])
+    _listeners: list[Listener] = field(default_factory=list["Listener"])
 
     def on_retryable(self, handler: H) -> H:
         """Call this for every call that ended and may be tried again: retry class ``now`` or ``later``."""
@@ -245,6 +256,38 @@ class HandlerRouter:
             return self._register(handler, _Concern.CHOSEN, criteria, when)
 
         return register
+
+    def listen(self, listener: L) -> L:
+        """Call this as ``listener(events, outcomes)``, at once, for every accepted delivery.
+
+        After the delivery was persisted, if there is a store, and before the route. It runs in the server's
+        loop, or the thread of the request where there is none, so it must be quick, and it is no hook: it hears of
+        duplicates, in no other process, and not again if it raises, which is only logged.
+        """
+        _refuse_uncallable(listener, 2, "(events, outcomes)", "listener")
+        if inspect.iscoroutinefunction(listener) or inspect.iscoroutinefunction(type(listener).__call__):
+            # What it returns, a coroutine, nobody would await.
+            raise RegistrationError(f"listener {handler_name(listener)} is async; register a function that returns")
+        if listener in self._listeners:
+            raise RegistrationError(f"listener {handler_name(listener)} is already registered; remove one of the two")
+        self._listeners.append(listener)
+        return listener
+
+    def heard(self, received: Received) -> tuple[tuple[str, Exception], ...]:
+        """Tell the listeners of a delivery, each once; the names of those that raised, and what."""
+        told: list[Listener] = []
+        faults: list[tuple[str, Exception]] = []
+        for listeners in (TAPS, *(router._listeners for router in self.routers())):
+            for listener in tuple(listeners):
+                # A router may be included by two ways.
+                if listener in told:
+                    continue
+                told.append(listener)
+                try:
+                    listener(received.delivery.events, received.outcomes)
+                except Exception as error:
+                    faults.append((handler_name(listener), error))
+        return tuple(faults)
 
     def add_sink(self, sink: Sink) -> None:
         """Send every outcome that the sink wants to it, of calls and of operations."""
