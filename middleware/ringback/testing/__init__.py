@@ -1,0 +1,179 @@
+"""Deliveries, tokens, outcomes and a client for tests of an app that Ringback stands in front of.
+
+Needs no test framework; with pytest its fixtures come by themselves. Signing needs ``ringback[testing]``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ringback.testing.bound import (
+    CallEvents,
+)
+from ringback.testing.calls import (
+    Call,
+)
+from ringback.testing.capture import (
+    capture_outcomes,
+)
+from ringback.testing.client import (
+    AppNotStarted,
+    CallbackClient,
+    HooksLate,
+    Reply,
+    SyncCallbackClient,
+)
+from ringback.testing.events import (
+    Builder,
+    CloudEvent,
+    add_participant_failed,
+    add_participant_succeeded,
+    answer_failed,
+    batch,
+    call_connected,
+    call_disconnected,
+    call_event,
+    call_transfer_accepted,
+    call_transfer_failed,
+    cancel_add_participant_failed,
+    cancel_add_participant_succeeded,
+    connect_failed,
+    continuous_dtmf_recognition_stopped,
+    continuous_dtmf_recognition_tone_failed,
+    continuous_dtmf_recognition_tone_received,
+    create_call_failed,
+    delivery,
+    failed_call,
+    hold_failed,
+    identifier,
+    media_streaming_failed,
+    media_streaming_started,
+    media_streaming_stopped,
+    move_participant_failed,
+    move_participant_succeeded,
+    old_api,
+    participants_updated,
+    play_canceled,
+    play_completed,
+    play_failed,
+    play_started,
+    recognize_canceled,
+    recognize_completed,
+    recognize_failed,
+    recording_state_changed,
+    redelivered,
+    rejected_call,
+    remove_participant_failed,
+    remove_participant_succeeded,
+    send_dtmf_tones_completed,
+    send_dtmf_tones_failed,
+    start_recording_failed,
+    transcription_failed,
+    transcription_started,
+    transcription_stopped,
+    transcription_updated,
+)
+from ringback.testing.grid import (
+    call_ended,
+    call_participant_added,
+    call_participant_removed,
+    call_started,
+    grid_event,
+    grid_headers,
+    incoming_call,
+    recording_file_status_updated,
+    subscription_validation,
+    webhook_validation,
+)
+from ringback.testing.signing import (
+    AUDIENCE,
+    Issuer,
+    default_issuer,
+    sign,
+)
+
+if TYPE_CHECKING:
+    from ringback.simulator import Simulator
+
+__all__ = [
+    "AUDIENCE",
+    "AppNotStarted",
+    "Builder",
+    "Call",
+    "CallEvents",
+    "CallbackClient",
+    "CloudEvent",
+    "HooksLate",
+    "Issuer",
+    "Reply",
+    "Simulator",
+    "SyncCallbackClient",
+    "add_participant_failed",
+    "add_participant_succeeded",
+    "answer_failed",
+    "batch",
+    "call_connected",
+    "call_disconnected",
+    "call_ended",
+    "call_event",
+    "call_participant_added",
+    "call_participant_removed",
+    "call_started",
+    "call_transfer_accepted",
+    "call_transfer_failed",
+    "cancel_add_participant_failed",
+    "cancel_add_participant_succeeded",
+    "capture_outcomes",
+    "connect_failed",
+    "continuous_dtmf_recognition_stopped",
+    "continuous_dtmf_recognition_tone_failed",
+    "continuous_dtmf_recognition_tone_received",
+    "create_call_failed",
+    "default_issuer",
+    "delivery",
+    "failed_call",
+    "grid_event",
+    "grid_headers",
+    "hold_failed",
+    "identifier",
+    "incoming_call",
+    "media_streaming_failed",
+    "media_streaming_started",
+    "media_streaming_stopped",
+    "move_participant_failed",
+    "move_participant_succeeded",
+    "old_api",
+    "participants_updated",
+    "play_canceled",
+    "play_completed",
+    "play_failed",
+    "play_started",
+    "recognize_canceled",
+    "recognize_completed",
+    "recognize_failed",
+    "recording_file_status_updated",
+    "recording_state_changed",
+    "redelivered",
+    "rejected_call",
+    "remove_participant_failed",
+    "remove_participant_succeeded",
+    "send_dtmf_tones_completed",
+    "send_dtmf_tones_failed",
+    "sign",
+    "start_recording_failed",
+    "subscription_validation",
+    "transcription_failed",
+    "transcription_started",
+    "transcription_stopped",
+    "transcription_updated",
+    "webhook_validation",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # When it is used: the simulator is a server, and stands on the builders here.
+    if name == "Simulator":
+        from ringback.simulator import Simulator
+
+        return Simulator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,54 @@
+"""The builders of one call: each makes an event of that call, whatever it is asked for."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ringback.testing import events, grid
+from ringback.testing.calls import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class CallEvents:
+    """Every builder of ``ringback.testing`` that takes a call, as a method: ``call_events.call_disconnected(486)``.
+
+    ``call`` is the call they speak of.
+    """
+
+    def __init__(self, call: Call | None = None) -> None:
+        self.call = call or Call()
+
+    def leg(self) -> CallEvents:
+        """The same for another leg of the call."""
+        return CallEvents(self.call.leg())
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name not in BOUND:
+            raise AttributeError(f"ringback.testing has no builder {name!r} that takes a call")
+        return partial(BOUND[name], call=self.call)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *BOUND})
+
+
+BOUND: dict[str, Callable[..., Any]] = {
+    name: each for name, each in vars(events).items() if isinstance(each, events.Builder)
+} | {
+    each.__name__: each
+    for each in (
+        events.call_event,
+        events.failed_call,
+        events.rejected_call,
+        grid.call_ended,
+        grid.call_participant_added,
+        grid.call_participant_removed,
+        grid.call_started,
+        grid.grid_event,
+        grid.incoming_call,
+        grid.recording_file_status_updated,
+    )
+}
+"""Every builder by its name."""

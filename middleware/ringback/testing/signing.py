@@ -1,0 +1,227 @@
+"""A token issuer of one's own: signs as Microsoft does, and is verified without any network.
+
+PyJWT, cryptography and httpx come with ``ringback[testing]`` and are imported when a key is made.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import contextmanager
+from functools import cached_property, lru_cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from ringback.keys import KeySet
+from ringback.tokens import CALL_AUTOMATION, EVENT_GRID_APPS, CallbackTokenVerifier, EventGridTokenVerifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+AUDIENCE = "5ac0ffee-0000-4000-8000-000000000001"
+"""The immutable id of a Communication Services resource that does not exist."""
+
+GRID_AUDIENCE = "api://ringback-tests"
+"""The application that an Event Grid subscription asks tokens for."""
+
+TENANT = "7e4a4715-0000-4000-8000-000000000001"
+
+LIFETIME = 300.0
+"""Seconds that Microsoft's callback tokens are valid for."""
+
+
+class Issuer:
+    """One RSA key, the key set that publishes it, and tokens as those of Call Automation and of Event Grid.
+
+    ``clock`` gives seconds since 1970. Making the key takes some tenths of a second: one issuer serves a whole
+    test run. ``key`` is a private key in PEM, to sign with the same key in every run.
+    """
+
+    def __init__(
+        self,
+        *,
+        audience: str = AUDIENCE,
+        issuer: str = CALL_AUTOMATION,
+        tenant: str = TENANT,
+        grid_audience: str = GRID_AUDIENCE,
+        kid: str = "ringback-tests",
+        key: bytes | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.audience = audience
+        self.issuer = issuer
+        self.tenant = tenant
+        self.grid_audience = grid_audience
+        self.kid = kid
+        self._pem = key
+        self._clock = clock
+
+    @cached_property
+    def _key(self) -> Any:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        if self._pem is not None:
+            return serialization.load_pem_private_key(self._pem, password=None)
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    @cached_property
+    def key_set(self) -> dict[str, Any]:
+        """The public key as a JSON Web Key Set (RFC 7517)."""
+        from jwt.algorithms import RSAAlgorithm
+
+        public: dict[str, Any] = RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+        entry = {"kty": public["kty"], "n": public["n"], "e": public["e"]}
+        return {"keys": [{**entry, "kid": self.kid, "use": "sig", "alg": "RS256"}]}
+
+    def token(self, **claims: Any) -> str:
+        """A callback token that is valid for five minutes. Claims replace its own; ``None`` leaves one out."""
+        now = int(self._clock())
+        own = {"iss": self.issuer, "aud": self.audience, "iat": now, "nbf": now, "exp": now + int(LIFETIME)}
+        return self._signed(own | claims)
+
+    def expired(self, **claims: Any) -> str:
+        """A token that was valid until an hour ago: long past any leeway."""
+        then = int(self._clock()) - 3600
+        return self.token(**{"iat": then - int(LIFETIME), "nbf": then - int(LIFETIME), "exp": then} | claims)
+
+    def wrong_audience(self, **claims: Any) -> str:
+        """A token that Microsoft would send to somebody else's resource."""
+        return self.token(**{"aud": "0ddba115-0000-4000-8000-000000000000"} | claims)
+
+    def wrong_issuer(self, **claims: Any) -> str:
+        """A token of somebody else who signs with this very key."""
+        return self.token(**{"iss": "https://issuer.example.com"} | claims)
+
+    def forged(self, **claims: Any) -> str:
+        """A token that says it is signed with this issuer's key, and is not."""
+        head, payload, signature = self.token(**claims).split(".")
+        # One character in the middle: the last one holds bits that no decoder looks at.
+        at = len(signature) // 2
+        other = "B" if signature[at] == "A" else "A"
+        return f"{head}.{payload}.{signature[:at]}{other}{signature[at + 1 :]}"
+
+    def grid_token(self, **claims: Any) -> str:
+        """A token of Event Grid with Microsoft Entra ID, version 2.0, valid for an hour."""
+        now = int(self._clock())
+        own = {
+            "iss": f"https://login.microsoftonline.com/{self.tenant}/v2.0",
+            "aud": self.grid_audience,
+            "azp": EVENT_GRID_APPS[0],
+            "tid": self.tenant,
+            "ver": "2.0",
+            "roles": ["AzureEventGridSecureWebhookSubscriber"],
+            "iat": now,
+            "nbf": now,
+            "exp": now + 3600,
+        }
+        return self._signed(own | claims)
+
+    def headers(self, **claims: Any) -> dict[str, str]:
+        """What Microsoft sends beside a callback's body: its content type, and a new token in ``authorization``."""
+        return {"content-type": "application/json", "authorization": f"Bearer {self.token(**claims)}"}
+
+    def verifier(self, **settings: Any) -> CallbackTokenVerifier:
+        """A verifier of this issuer's callback tokens that has its keys already: no request is ever made.
+
+        ``settings`` are those of :class:`CallbackTokenVerifier`.
+        """
+        return _CallbackVerifier(self, **{"audience": self.audience, "issuer": self.issuer} | settings)
+
+    def grid_verifier(self, **settings: Any) -> EventGridTokenVerifier:
+        """The same for Event Grid's tokens; ``settings`` are those of :class:`EventGridTokenVerifier`."""
+        return _GridVerifier(self, **{"tenant": self.tenant, "audience": self.grid_audience} | settings)
+
+    @contextmanager
+    def serve(self, port: int = 0) -> Generator[str]:
+        """Serve the key set over HTTP on this machine, from a thread; gives its address, for ``jwks_uri``.
+
+        Beside it stands the OpenID configuration that names it, in ``/calling/.well-known/acsopenidconfiguration``.
+        """
+        server = _KeyServer(("127.0.0.1", port), _KeyHandler)
+        url = f"http://127.0.0.1:{server.server_port}"
+        server.documents = {
+            "/calling/keys": self.key_set,
+            "/calling/.well-known/acsopenidconfiguration": {
+                "issuer": self.issuer,
+                "jwks_uri": f"{url}/calling/keys",
+                "id_token_signing_alg_values_supported": ["RS256"],
+            },
+        }
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), name="ringback-keys", daemon=True)
+        thread.start()
+        try:
+            yield f"{url}/calling/keys"
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+    def _signed(self, claims: Mapping[str, Any]) -> str:
+        import jwt
+
+        kept = {name: value for name, value in claims.items() if value is not None}
+        return jwt.encode(kept, self._key, algorithm="RS256", headers={"kid": self.kid})
+
+
+class _CallbackVerifier(CallbackTokenVerifier):
+    def __init__(self, keys_of: Issuer, /, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._keys = _published(keys_of)
+
+
+class _GridVerifier(EventGridTokenVerifier):
+    def __init__(self, keys_of: Issuer, /, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._keys = _published(keys_of)
+
+
+class _Unobserved:
+    """Where the keys come from is no news to a test."""
+
+    def keys_fetched(self, url: str, count: int) -> None: ...
+
+    def keys_unreachable(self, url: str, error: Exception, cached: int) -> None: ...
+
+
+def _published(issuer: Issuer) -> KeySet:
+    async def fetch() -> Any:
+        return issuer.key_set
+
+    return KeySet("an issuer of ringback.testing", fetch, _Unobserved())
+
+
+class _KeyServer(ThreadingHTTPServer):
+    daemon_threads = True
+    documents: Mapping[str, Any]
+
+
+class _KeyHandler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, _KeyServer)
+        document = self.server.documents.get(self.path)
+        body = json.dumps({"error": "not found"} if document is None else document).encode()
+        self.send_response(404 if document is None else 200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
+        """Nothing: a test's output is its own."""
+
+
+@lru_cache(maxsize=1)
+def default_issuer() -> Issuer:
+    """The issuer of :func:`sign`: one for the process, made at its first use."""
+    return Issuer()
+
+
+def sign(_body: bytes | None = None, /, *, audience: str = AUDIENCE, issuer: Issuer | None = None) -> dict[str, str]:
+    """The headers of a signed delivery, ready to be posted with it; :func:`default_issuer` verifies them.
+
+    The body is taken so that a delivery reads as one, and changes nothing: Microsoft's token says who sends,
+    not what.
+    """
+    return (issuer or default_issuer()).headers(aud=audience)

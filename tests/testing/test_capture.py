@@ -1,0 +1,69 @@
+"""capture_outcomes: whatever was classified while a block ran."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ringback import CallOutcomeMiddleware, OutcomeRouter
+from ringback.router import TAPS
+from ringback.testing import CallbackClient, batch, call_connected, call_disconnected, capture_outcomes, redelivered
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+
+async def route(request: Request) -> Response:
+    return Response()
+
+
+def wrapped() -> Starlette:
+    app = Starlette(routes=[Route("/cb", route, methods=["POST"])])
+    app.add_middleware(CallOutcomeMiddleware, router=OutcomeRouter(), path="/cb", auth=None)
+    return app
+
+
+def decorated() -> Starlette:
+    return Starlette(routes=[Route("/cb", OutcomeRouter().callback(auth=None)(route), methods=["POST"])])
+
+
+@pytest.mark.parametrize("make", [wrapped, decorated])
+async def test_every_outcome_is_captured_in_order(make) -> None:
+    """From the middleware and the decorator alike; what comes again is there again."""
+    client = CallbackClient(make(), path="/cb")
+    event = call_disconnected(486, 560486)
+    with capture_outcomes() as outcomes:
+        assert outcomes == []
+        await client.deliver(batch(call_connected(), event))
+        assert [each.cause for each in outcomes] == ["succeeded", "busy"]
+        await client.deliver(redelivered(event))
+    assert [each.cause for each in outcomes] == ["succeeded", "busy", "busy"]
+
+
+async def test_blocks_nest_and_end() -> None:
+    """Each has its own list, also if it is left by an exception; nothing stays behind."""
+    client = CallbackClient(wrapped(), path="/cb")
+    before = list(TAPS)
+    with capture_outcomes() as outer:
+        try:
+            with capture_outcomes() as inner:
+                await client.deliver(call_disconnected(486, 560486))
+                raise LookupError
+        except LookupError:
+            assert len(TAPS) == len(before) + 1
+        await client.deliver(call_disconnected(603))
+    await client.deliver(call_disconnected(480, 560480))
+    assert [each.cause for each in inner] == ["busy"]
+    assert [each.cause for each in outer] == ["busy", "declined"]
+    assert before == TAPS
+
+
+async def test_refused_deliveries_have_no_outcome() -> None:
+    """They never were events."""
+    with capture_outcomes() as outcomes:
+        assert (await CallbackClient(wrapped(), path="/cb").deliver(b"{")).status == 400
+    assert outcomes == []
