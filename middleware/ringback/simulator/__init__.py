@@ -1,0 +1,19 @@
+"""A local Call Automation service: the real client talks to it, and it calls your endpoint back."""
+
+from ringback.simulator.calls import Call, Incoming
+from ringback.simulator.courier import Callback
+from ringback.simulator.local import ACCESS_KEY, Simulator, StillBusy
+from ringback.simulator.scenarios import SCENARIOS, Answer, Scenario, Step
+
+__all__ = [
+    "ACCESS_KEY",
+    "SCENARIOS",
+    "Answer",
+    "Call",
+    "Callback",
+    "Incoming",
+    "Scenario",
+    "Simulator",
+    "Step",
+    "StillBusy",
+]

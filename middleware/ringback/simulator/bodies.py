@@ -1,0 +1,68 @@
+"""The events of a script, as the service writes them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ringback.testing import events, grid
+from ringback.testing.calls import Call as Ids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ringback.simulator.calls import Incoming
+    from ringback.simulator.scenarios import Step
+    from ringback.simulator.service import Script
+
+BUILDERS: Mapping[str, events.Builder] = {
+    each.name: each for each in vars(events).values() if isinstance(each, events.Builder)
+}
+"""The builder of each event, by the event's name."""
+
+
+def event_of(script: Script, step: Step, ids: Callable[[], str], clock: Callable[[], float]) -> events.CloudEvent:
+    """One event of a call, with the ids that the client was told."""
+    call, builder = script.call, BUILDERS[step.event]
+    known = Ids(
+        call_connection_id=call.call_connection_id,
+        server_call_id=call.server_call_id,
+        correlation_id=call.correlation_id,
+        operation_context=call.operation_context,
+        version=call.version,
+        ids=ids,
+        clock=lambda: datetime.fromtimestamp(clock(), UTC),
+    )
+    if call.targets:
+        known = replace(known, callee=call.targets[0]["rawId"])
+    fields: dict[str, Any] = dict(step.fields)
+    if step.event == "ParticipantsUpdated":
+        call.sequence_number += 1
+        fields = {"participants": call.present(), "sequence_number": call.sequence_number} | fields
+    event = builder(
+        step.code,
+        step.subcode,
+        message=step.message,
+        sip=step.sip,
+        q850=step.q850,
+        call=known,
+        operation_context=script.context if builder.context == "action" else None,
+        **fields,
+    )
+    return events.old_api(event, version=call.version) if call.scenario.bare else event
+
+
+def incoming_event(
+    incoming: Incoming, display_name: str, ids: Callable[[], str], clock: Callable[[], float]
+) -> events.CloudEvent:
+    """What Event Grid says of a call that comes in, in its own schema."""
+    known = Ids(
+        server_call_id=incoming.server_call_id,
+        correlation_id=incoming.correlation_id,
+        caller=incoming.caller["rawId"],
+        callee=incoming.callee["rawId"],
+        ids=ids,
+        clock=lambda: datetime.fromtimestamp(clock(), UTC),
+    )
+    return grid.incoming_call(call=known, caller_display_name=display_name, incoming_call_context=incoming.context)

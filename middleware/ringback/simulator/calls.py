@@ -1,0 +1,158 @@
+"""The calls of a simulator: what was placed, who is in it, what has become of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, cast
+
+from ringback.simulator.wire import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ringback.simulator.scenarios import Scenario
+
+Identifier = dict[str, Any]
+"""A participant as the service writes it: rawId, kind, and an object named after the kind."""
+
+
+class Direction(StrEnum):
+    """Who began the leg: the app called, was called, or joined a call that was there."""
+
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
+    JOINED = "joined"
+
+
+class State(StrEnum):
+    """The states of a connection, as ``callConnectionState`` says them."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    TRANSFER_ACCEPTED = "transferAccepted"
+    DISCONNECTING = "disconnecting"
+    DISCONNECTED = "disconnected"
+
+
+@dataclass(slots=True)
+class Participant:
+    """Somebody in a call besides the app."""
+
+    identifier: Identifier
+    muted: bool = False
+    on_hold: bool = False
+
+    def to_wire(self) -> dict[str, Any]:
+        return {"identifier": self.identifier, "isMuted": self.muted, "isOnHold": self.on_hold}
+
+
+@dataclass(slots=True)
+class Call:
+    """One leg of a call. The ids are those that the client was told and that the events carry."""
+
+    call_connection_id: str
+    server_call_id: str = field(repr=False)
+    correlation_id: str = field(repr=False)
+    direction: Direction
+    scenario: Scenario = field(repr=False)
+    callback_uri: str = field(repr=False)
+    targets: list[Identifier] = field(repr=False)
+    version: str
+    operation_context: str | None = field(default=None, repr=False)
+    source: Identifier | None = field(default=None, repr=False)
+    source_caller_id_number: Identifier | None = field(default=None, repr=False)
+    state: State = State.CONNECTING
+    participants: dict[str, Participant] = field(default_factory=dict[str, Participant], repr=False)
+    invitations: dict[str, Identifier] = field(default_factory=dict[str, Identifier], repr=False)
+    media: dict[str, str] = field(default_factory=dict[str, str], repr=False)
+    sequence_number: int = field(default=0, repr=False)
+
+    def present(self) -> list[dict[str, Any]]:
+        """Who is in the call, as the service lists them."""
+        return [each.to_wire() for each in self.participants.values()]
+
+    @property
+    def number(self) -> str | None:
+        """The first number that was called; ``None`` if nobody was called by telephone."""
+        return next((number for each in self.targets if (number := number_of(each)) is not None), None)
+
+    @property
+    def ended(self) -> bool:
+        return self.state in (State.DISCONNECTING, State.DISCONNECTED)
+
+    def to_wire(self) -> dict[str, Any]:
+        """``CallConnectionProperties``."""
+        optional = {
+            "operationContext": self.operation_context,
+            "source": self.source,
+            "sourceCallerIdNumber": self.source_caller_id_number,
+        }
+        return {
+            "callConnectionId": self.call_connection_id,
+            "serverCallId": self.server_call_id,
+            "correlationId": self.correlation_id,
+            "callConnectionState": self.state.value,
+            "callbackUri": self.callback_uri,
+            "targets": self.targets,
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A call that rings for the app: ``state`` is ringing, answered, rejected or redirected.
+
+    ``status`` is the answer of the endpoint that the IncomingCall event was posted to, ``reason``
+    what the app rejected with, ``call`` the leg once it was answered.
+    """
+
+    context: str = field(repr=False)
+    server_call_id: str = field(repr=False)
+    correlation_id: str = field(repr=False)
+    caller: Identifier = field(repr=False)
+    callee: Identifier = field(repr=False)
+    scenario: Scenario = field(repr=False)
+    state: str = "ringing"
+    status: int | None = None
+    reason: str | None = None
+    redirected_to: Identifier | None = field(default=None, repr=False)
+    call: Call | None = None
+
+
+def identifier(given: object, what: str) -> Identifier:
+    """An identifier of a request, completed as the service does. Raises :class:`Refused`."""
+    content = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+    for kind, (name, prefix) in _KINDS.items():
+        part = content.get(kind)
+        value = cast("dict[str, Any]", part).get(name) if isinstance(part, dict) else None
+        if isinstance(value, str) and value:
+            raw_id = content.get("rawId") or f"{prefix}{value}"
+            return {"rawId": raw_id, "kind": kind, kind: part}
+    if isinstance(content.get("rawId"), str) and content["rawId"]:
+        return of_raw_id(content["rawId"])
+    raise Refused(400, "8523", f"{what} is missing, or identifies nobody.")
+
+
+def of_raw_id(raw_id: str) -> Identifier:
+    """The identifier that a raw id such as ``4:+15550100200`` or ``8:acs:...`` stands for; a bare number is one."""
+    if raw_id.startswith("+"):
+        raw_id = f"4:{raw_id}"
+    for kind, (name, prefix) in _KINDS.items():
+        if raw_id.startswith(prefix or "8:acs:"):
+            return {"rawId": raw_id, "kind": kind, kind: {name: raw_id.removeprefix(prefix)}}
+    return {"rawId": raw_id, "kind": "unknown"}
+
+
+def number_of(given: Mapping[str, Any]) -> str | None:
+    """The telephone number of an identifier."""
+    return given["phoneNumber"]["value"] if given.get("kind") == "phoneNumber" else None
+
+
+# The kinds, the member that holds the id, and what a raw id begins with. A user's raw id is the id itself.
+_KINDS = {
+    "phoneNumber": ("value", "4:"),
+    "communicationUser": ("id", ""),
+    "microsoftTeamsUser": ("userId", "8:orgid:"),
+    "microsoftTeamsApp": ("appId", "28:orgid:"),
+}

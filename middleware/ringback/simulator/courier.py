@@ -1,0 +1,164 @@
+"""Posts the events of scripts in their time: signed, in order, again where a scenario says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ringback.simulator.bodies import event_of
+from ringback.simulator.posting import shown
+from ringback.simulator.service import happened
+from ringback.testing.events import delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from random import Random
+
+    from ringback.simulator.posting import Post
+    from ringback.simulator.scenarios import Step
+    from ringback.simulator.service import Script
+    from ringback.testing.signing import Issuer
+
+Sleep = Callable[[float], Awaitable[object]]
+Say = Callable[[str], object]
+"""Is told each step in one line without anything private."""
+
+TOKEN_LIFETIME = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """One POST: the events in it by name, the status it got, or in ``error`` why there was no answer.
+
+    ``attempt`` is 2 or more for one that is posted again.
+    """
+
+    events: tuple[str, ...]
+    uri: str = field(repr=False)
+    body: bytes = field(repr=False)
+    attempt: int = 1
+    status: int | None = None
+    error: str | None = None
+
+    @property
+    def accepted(self) -> bool:
+        return self.status is not None and 200 <= self.status <= 299
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    key: str
+    nap: asyncio.Future[object]
+    halted: bool = False
+
+
+class Courier:
+    """Runs scripts side by side, the steps of each one after the other. ``latency`` is drawn between two seconds."""
+
+    def __init__(
+        self,
+        post: Post,
+        *,
+        issuer: Issuer | None,
+        sleep: Sleep,
+        clock: Callable[[], float],
+        random: Random,
+        ids: Callable[[], str],
+        latency: tuple[float, float],
+        say: Say,
+    ) -> None:
+        self._post = post
+        self._issuer = issuer
+        self._sleep = sleep
+        self._clock = clock
+        self._random = random
+        self._ids = ids
+        self._latency = latency
+        self._say = say
+        self._runs: dict[asyncio.Task[None], _Run] = {}
+        self.callbacks: list[Callback] = []
+
+    def begin(self, script: Script, after: asyncio.Event | None = None) -> asyncio.Task[None]:
+        """Start a script; ``after`` holds it back until its request was answered."""
+        run = _Run(script.key, asyncio.get_running_loop().create_future())
+        task = asyncio.create_task(self._play(run, script, after))
+        self._runs[task] = run
+        task.add_done_callback(self._runs.pop)
+        return task
+
+    def stop(self, prefix: str) -> None:
+        """Nothing more of the scripts whose keys begin so; what is on its way arrives."""
+        for run in self._runs.values():
+            if run.key.startswith(prefix):
+                run.halted = True
+                run.nap.cancel()
+
+    async def idle(self) -> None:
+        """Until no script has anything left to post."""
+        while self._runs:
+            await asyncio.wait(list(self._runs))
+
+    async def close(self) -> None:
+        tasks = list(self._runs)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def deliver(
+        self, names: tuple[str, ...], uri: str, body: bytes, headers: Mapping[str, str], attempt: int = 1
+    ) -> Callback:
+        """Post one body once, and keep what became of it."""
+        status, error = None, None
+        try:
+            status = await self._post(uri, body, headers)
+        except OSError as failed:
+            error = failed.strerror or str(failed) or type(failed).__name__
+        callback = Callback(names, uri, body, attempt, status, error)
+        self.callbacks.append(callback)
+        again = f" (attempt {attempt})" if attempt > 1 else ""
+        self._say(f"-> {' '.join(names)}{again} to {shown(uri)}: {error if status is None else status}")
+        return callback
+
+    def headers(self) -> Mapping[str, str]:
+        """Those of a callback, with a new token unless callbacks are not signed."""
+        if self._issuer is None:
+            return {"content-type": "application/json"}
+        now = int(self._clock())
+        return self._issuer.headers(iat=now, nbf=now, exp=now + TOKEN_LIFETIME)
+
+    async def _play(self, run: _Run, script: Script, after: asyncio.Event | None) -> None:
+        if after is not None:
+            await after.wait()
+        for step in script.steps:
+            if not await self._nap(run, step.after + self._random.uniform(*self._latency)):
+                return
+            happened(script, step)
+            body = delivery(event_of(script, step, self._ids, self._clock))
+            for _ in range(step.copies):
+                await self._insist(run, script, step, body)
+
+    async def _insist(self, run: _Run, script: Script, step: Step, body: bytes) -> None:
+        attempt = 1
+        while True:
+            callback = await self.deliver((step.event,), script.uri, body, self.headers(), attempt)
+            if callback.accepted or attempt == script.call.scenario.attempts:
+                return
+            # Stopped in between, this event has been sent for the last time.
+            if not await self._nap(run, _BACKOFF * 2 ** (attempt - 1)):
+                return
+            attempt += 1
+
+    async def _nap(self, run: _Run, seconds: float) -> bool:
+        """Whether the script goes on afterwards."""
+        if not run.halted:
+            run.nap = asyncio.ensure_future(self._sleep(seconds))
+            try:
+                await asyncio.wait({run.nap})
+            finally:
+                run.nap.cancel()
+        return not run.halted
+
+
+_BACKOFF = 0.1

@@ -1,0 +1,75 @@
+"""One callback over HTTP, from a thread: the standard library has no asynchronous client."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ringback.exceptions import ConfigurationError
+from ringback.redaction import redact
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Post = Callable[[str, bytes, Mapping[str, str]], Awaitable[int]]
+"""Posts a body to an address and gives the status; raises :class:`OSError` where there is no answer."""
+
+TIMEOUT = 30.0
+
+
+def http_post(ca_file: str | Path | None = None, timeout: float = TIMEOUT) -> Post:
+    """Post over a connection of its own. ``ca_file`` is trusted besides the machine's own authorities."""
+    context = None
+
+    def send(uri: str, body: bytes, headers: Mapping[str, str]) -> int:
+        nonlocal context
+        parts = urlsplit(uri)
+        connection: http.client.HTTPConnection
+        if parts.scheme == "https":
+            if context is None:
+                context = ssl.create_default_context()
+                if ca_file is not None:
+                    context.load_verify_locations(ca_file)
+            connection = http.client.HTTPSConnection(parts.netloc, timeout=timeout, context=context)
+        else:
+            connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        try:
+            connection.request("POST", target, body, {**headers, "connection": "close"})
+            response = connection.getresponse()
+            response.read()
+            return response.status
+        except http.client.HTTPException as error:
+            raise OSError(f"no HTTP answer ({type(error).__name__})") from error
+        finally:
+            connection.close()
+
+    async def post(uri: str, body: bytes, headers: Mapping[str, str]) -> int:
+        return await asyncio.to_thread(send, uri, body, headers)
+
+    return post
+
+
+def shown(uri: str) -> str:
+    """An address as it may be printed: its query, and whatever in its path looks like an id or a secret, left out."""
+    parts = urlsplit(uri)
+    path = re.sub(r"(?<=/)[^/:]{16,}", "[...]", redact(parts.path))
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{path}{'?[...]' if parts.query else ''}"
+
+
+def web_address(uri: str) -> str:
+    """The address, if a callback can be posted to it. Raises :class:`ConfigurationError`."""
+    try:
+        parts = urlsplit(uri)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigurationError("that is no address to post to; write for example http://127.0.0.1:8000/api/callbacks")
+    return uri

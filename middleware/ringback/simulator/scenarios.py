@@ -1,0 +1,360 @@
+"""What happens to a call: the scenarios by name, by the number dialled, and out of a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ringback.exceptions import ConfigurationError
+from ringback.simulator.bodies import BUILDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One event, ``after`` so many seconds; posted ``copies`` times over with the same id.
+
+    Without a code it carries the result that is usual for its type. ``fields`` are further keys of
+    its data, in snake case.
+    """
+
+    event: str
+    after: float = 0.0
+    code: int | None = None
+    subcode: int | None = None
+    message: str | None = None
+    sip: int | None = None
+    q850: int | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    copies: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The error that a request is answered with; ``retry_after`` is in seconds."""
+
+    status: int
+    code: str = ""
+    message: str = ""
+    retry_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """What becomes of one call.
+
+    ``answer`` refuses the request, and no event follows. ``attempts`` is how often a callback is
+    posted until it gets a 2xx; ``early`` posts every callback before the request is answered;
+    ``shuffled`` draws the order of the steps; ``tones`` are the keys that the callee presses;
+    ``media`` the seconds that playing and recognizing take; ``version`` the ``data.version`` of
+    the events instead of the request's own, ``bare`` leaves every result out, as old versions do.
+    """
+
+    name: str
+    about: str = ""
+    number: str | None = None
+    steps: tuple[Step, ...] = ()
+    answer: Answer | None = None
+    attempts: int = 1
+    early: bool = False
+    shuffled: bool = False
+    bare: bool = False
+    tones: str = ""
+    media: float = 0.05
+    version: str | None = None
+
+    @property
+    def failure(self) -> Step | None:
+        """The step that says why nobody was reached; ``None`` if somebody was, or may yet be."""
+        if any(step.event == "CallConnected" for step in self.steps):
+            return None
+        return self.steps[0] if self.steps else None
+
+
+Choice = str | Scenario | Sequence["str | Scenario"]
+"""A scenario or its name; of several each call takes the next, and the last serves all further ones."""
+
+
+_Pair = tuple[Step, Step]
+
+_RING = 0.05
+_TALK = 0.1
+_CONNECTED = (Step(event="CallConnected", after=_RING), Step(event="ParticipantsUpdated"))
+
+
+def _end(code: int, subcode: int, after: float = _TALK, *, sip: int | None = None, q850: int | None = None) -> Step:
+    return Step(event="CallDisconnected", after=after, code=code, subcode=subcode, sip=sip, q850=q850)
+
+
+def _never(code: int, subcode: int, after: float = _RING, *, sip: int | None = None, q850: int | None = None) -> _Pair:
+    # In the order of both recordings, although the second has the earlier time.
+    first = _end(code, subcode, after, sip=sip, q850=q850)
+    return first, replace(first, event="CreateCallFailed", after=0.0)
+
+
+_BUSY = _never(486, 560486, sip=486, q850=17)
+# A documented known issue: "after transferring a call, you may receive two CallDisconnected events".
+TRANSFERRED = (_end(200, 7015, 0.0), _end(200, 7015, 0.0))
+
+_ALL = (
+    Scenario(
+        name="answered",
+        number="+15550100200",
+        about="picks up, talks a moment, hangs up",
+        steps=(*_CONNECTED, _end(200, 560000)),
+    ),
+    Scenario(
+        name="connected", number="+15550100201", about="picks up and stays until the app ends it", steps=_CONNECTED
+    ),
+    Scenario(name="ringing", number="+15550100180", about="rings until the app gives up"),
+    Scenario(name="busy", number="+15550100486", about="is on another call", steps=_BUSY),
+    Scenario(name="no_answer", number="+15550100480", about="does not pick up", steps=_never(480, 560480, sip=480)),
+    Scenario(name="declined", number="+15550100603", about="refuses the call", steps=_never(603, 0)),
+    Scenario(
+        name="invalid_number",
+        number="+15550100404",
+        about="the carrier knows no such number",
+        steps=_never(404, 560404, sip=404, q850=1),
+    ),
+    Scenario(
+        name="blocked",
+        number="+15550100403",
+        about="the call is blocked before it leaves",
+        steps=_never(403, 510403),
+    ),
+    Scenario(
+        name="throttled",
+        number="+15550100429",
+        about="the call fails for too many calls at once",
+        steps=_never(429, 0),
+    ),
+    Scenario(
+        name="service_error",
+        number="+15550100500",
+        about="the service fails",
+        steps=_never(500, 0),
+    ),
+    Scenario(
+        name="network_drop",
+        number="+15550100410",
+        about="picks up, then the media is lost",
+        steps=(*_CONNECTED, _end(410, 301005)),
+    ),
+    Scenario(
+        name="transfer",
+        number="+15550100302",
+        about="is transferred at once; the end is reported twice",
+        steps=(
+            *_CONNECTED,
+            Step(event="CallTransferAccepted", after=_TALK),
+            *TRANSFERRED,
+        ),
+    ),
+    Scenario(
+        name="old_api",
+        number="+15550100204",
+        about="is refused, under an API version that reports no result",
+        version="2024-04-15",
+        bare=True,
+        steps=(_end(603, 0, _RING),),
+    ),
+    Scenario(
+        name="two_events_reordered",
+        number="+15550100021",
+        about="is busy; CreateCallFailed comes first",
+        steps=(replace(_BUSY[1], after=_RING), replace(_BUSY[0], after=0.0)),
+    ),
+    Scenario(
+        name="duplicate",
+        number="+15550100022",
+        about="is busy; each event is posted twice, with the same id",
+        steps=tuple(replace(step, copies=2) for step in _BUSY),
+    ),
+    Scenario(
+        name="late_create_failed",
+        number="+15550100023",
+        about="is busy; CreateCallFailed comes three seconds later",
+        steps=(_BUSY[0], replace(_BUSY[1], after=3.0)),
+    ),
+    Scenario(
+        name="flaky",
+        number="+15550100024",
+        about="is busy; what is not answered with 2xx is posted again, five times at most",
+        attempts=5,
+        steps=_BUSY,
+    ),
+    Scenario(
+        name="early",
+        number="+15550100025",
+        about="is busy; the events come before the request is answered",
+        early=True,
+        steps=_never(486, 560486, 0.0, sip=486, q850=17),
+    ),
+    Scenario(
+        name="too_many_requests",
+        number="+15550100942",
+        about="the request is answered with 429 and Retry-After",
+        answer=Answer(status=429, retry_after=1),
+    ),
+    Scenario(
+        name="unavailable",
+        number="+15550100503",
+        about="the request is answered with 503",
+        answer=Answer(status=503, retry_after=1),
+    ),
+)
+
+SCENARIOS: Mapping[str, Scenario] = {each.name: each for each in _ALL}
+"""Those that are built in, by name."""
+
+
+class Playbook:
+    """Which scenario a call follows: that of the number dialled, else the default.
+
+    ``numbers`` come first, then those of the file, then the numbers of the built-in scenarios. Raises
+    :class:`ConfigurationError` for a name that no scenario has.
+    """
+
+    def __init__(
+        self,
+        default: Choice | None = None,
+        numbers: Mapping[str, Choice] | None = None,
+        file: str | Path | None = None,
+    ) -> None:
+        of_file = _File() if file is None else _read(Path(file))
+        self.known: dict[str, Scenario] = {**SCENARIOS, **of_file.scenarios}
+        self._numbers: dict[str, list[Scenario]] = {
+            each.number: [each] for each in self.known.values() if each.number is not None
+        }
+        for number, choice in {**of_file.numbers, **(numbers or {})}.items():
+            self._numbers[number] = self._chosen(choice)
+        self._default = self._chosen(next(each for each in (default, of_file.default, "answered") if each is not None))
+
+    def next_for(self, number: str | None) -> Scenario:
+        """The scenario of the next call to this number."""
+        return _next(self._numbers.get(number or "", self._default))
+
+    def next_from(self, number: str | None) -> Scenario:
+        """The scenario of a call that comes in from this number: connected, unless the number has one of its own."""
+        return _next(self._numbers.get(number or "", [self.known["connected"]]))
+
+    def named(self, choice: str | Scenario) -> Scenario:
+        if isinstance(choice, Scenario):
+            return choice
+        if choice not in self.known:
+            close = get_close_matches(choice, self.known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.known)}"
+            raise ConfigurationError(f"scenario {choice!r} is unknown; {hint}")
+        return self.known[choice]
+
+    def _chosen(self, choice: Choice) -> list[Scenario]:
+        several = [choice] if isinstance(choice, str | Scenario) else list(choice)
+        if not several:
+            raise ConfigurationError("a list of scenarios is empty; name one at least")
+        return [self.named(each) for each in several]
+
+
+def _next(scenarios: list[Scenario]) -> Scenario:
+    return scenarios[0] if len(scenarios) == 1 else scenarios.pop(0)
+
+
+class _StepRow(msgspec.Struct, forbid_unknown_fields=True):
+    event: str
+    after: float = 0.0
+    code: int | None = None
+    subcode: int | None = None
+    message: str | None = None
+    sip: int | None = None
+    q850: int | None = None
+    copies: int = 1
+
+
+class _AnswerRow(msgspec.Struct, forbid_unknown_fields=True):
+    status: int
+    code: str = ""
+    message: str = ""
+    retry_after: int | None = None
+
+
+class _ScenarioRow(msgspec.Struct, forbid_unknown_fields=True):
+    like: str | None = None
+    about: str | None = None
+    number: str | None = None
+    steps: list[_StepRow] | None = None
+    answer: _AnswerRow | None = None
+    attempts: int | None = None
+    early: bool | None = None
+    shuffled: bool | None = None
+    bare: bool | None = None
+    tones: str | None = None
+    media: float | None = None
+    version: str | None = None
+
+
+class _Rows(msgspec.Struct, forbid_unknown_fields=True):
+    default: str | list[str] | None = None
+    numbers: dict[str, str | list[str]] = {}
+    scenarios: dict[str, _ScenarioRow] = {}
+
+
+class _File(msgspec.Struct):
+    default: str | list[str] | None = None
+    numbers: dict[str, str | list[str]] = {}
+    scenarios: dict[str, Scenario] = {}
+
+
+def _read(path: Path) -> _File:
+    """A file of scenarios. Raises :class:`ConfigurationError` that names the file and the key."""
+    try:
+        rows = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _Rows)
+        scenarios: dict[str, Scenario] = {}
+        for name, row in rows.scenarios.items():
+            scenarios[name] = _scenario(name, row, {**SCENARIOS, **scenarios})
+    except OSError as error:
+        raise ConfigurationError(f"scenarios '{path}' cannot be read ({error.strerror})") from error
+    except (ValueError, msgspec.ValidationError) as error:
+        raise ConfigurationError(f"scenarios '{path}': {error}") from error
+    return _File(rows.default, rows.numbers, scenarios)
+
+
+def _scenario(name: str, row: _ScenarioRow, known: Mapping[str, Scenario]) -> Scenario:
+    if row.like is not None and row.like not in known:
+        raise ValueError(f"scenario {name!r} is like {row.like!r}, which does not stand before it")
+    # A scenario's number is its own: one that is like it has none of it.
+    start = replace(known[row.like], name=name, number=None) if row.like else Scenario(name=name)
+    told = {key: value for key, value in msgspec.structs.asdict(row).items() if value is not None and key != "like"}
+    if row.steps is not None:
+        told["steps"] = tuple(_step(name, each) for each in row.steps)
+    if row.answer is not None:
+        told["answer"] = Answer(**msgspec.structs.asdict(row.answer))
+    found = replace(start, **told)
+    if found.attempts < 1 or found.media < 0:
+        raise ValueError(f"scenario {name!r} needs attempts of 1 or more and media of 0 seconds or more")
+    if found.answer is not None and not 400 <= found.answer.status <= 599:
+        raise ValueError(f"scenario {name!r} has answer status {found.answer.status}; only errors can be scripted")
+    return found
+
+
+def _step(name: str, row: _StepRow) -> Step:
+    if row.event not in BUILDERS:
+        close = get_close_matches(row.event, BUILDERS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"scenario {name!r} has event {row.event!r}, which Call Automation does not send{hint}")
+    if row.after < 0 or row.copies < 1:
+        raise ValueError(f"scenario {name!r} has a step with after below 0 or copies below 1")
+    return Step(**msgspec.structs.asdict(row))
+
+
+def listed(scenarios: Iterable[Scenario]) -> list[str]:
+    """A line for each: its name, its number, what happens."""
+    rows = [(each.name, each.number or "-", each.about) for each in scenarios]
+    wide = max(len(name) for name, _, _ in rows)
+    return [f"{name:<{wide}}  {number:<12}  {about}" for name, number, about in rows]

@@ -1,0 +1,92 @@
+"""The events of one scenario posted to any endpoint: no client, no call, only callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from random import Random
+from typing import TYPE_CHECKING
+
+from ringback.exceptions import ConfigurationError
+from ringback.simulator.courier import Courier
+from ringback.simulator.posting import http_post, web_address
+from ringback.simulator.scenarios import Playbook
+from ringback.simulator.service import Service
+from ringback.testing.signing import AUDIENCE, Issuer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ringback.simulator.courier import Callback, Say
+    from ringback.simulator.posting import Post
+    from ringback.simulator.scenarios import Scenario
+
+CALLEE = "+15550100002"
+
+
+async def trigger(
+    scenario: str | Scenario,
+    to: str,
+    *,
+    scenarios: str | Path | None = None,
+    issuer: Issuer | None = None,
+    delay: float | None = None,
+    seed: int | None = None,
+    post: Post | None = None,
+    say: Say | None = None,
+) -> list[Callback]:
+    """Post the events of a scenario to an address, and give every answer.
+
+    ``delay`` seconds before each event stand in for the scenario's own; ``scenarios`` is a TOML file with
+    more of them; without an ``issuer`` nothing is signed. Raises :class:`ConfigurationError` for an unknown
+    scenario, for one without events, and for an address that is none.
+    """
+    playbook = Playbook(file=scenarios)
+    chosen, uri, random = playbook.named(scenario), web_address(to), Random(seed)
+    if not chosen.steps:
+        raise ConfigurationError(f"scenario {chosen.name!r} has no events to post; name another one")
+    service = Service(playbook, key="", clock=time.time, random=random)
+
+    async def wait(seconds: float) -> None:
+        await asyncio.sleep(seconds if delay is None else delay)
+
+    courier = Courier(
+        post or http_post(),
+        issuer=issuer,
+        sleep=wait,
+        clock=time.time,
+        random=random,
+        ids=service.new_id,
+        latency=(0.0, 0.0),
+        say=say or (lambda _: None),
+    )
+    await courier.begin(service.place(chosen, chosen.number or CALLEE, uri))
+    return courier.callbacks
+
+
+def issuer_of(path: Path, audience: str | None = None) -> Issuer:
+    """The issuer whose private key is in a PEM file; a new key, for its owner's eyes, if there is no file.
+
+    Raises :class:`ConfigurationError` for a file that holds no such key.
+    """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    try:
+        if not path.exists():
+            made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            pem = made.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(pem)
+        pem = path.read_bytes()
+        key = serialization.load_pem_private_key(pem, password=None)
+    except OSError as error:
+        raise ConfigurationError(f"issuer '{path}' cannot be used ({error.strerror})") from error
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(f"issuer '{path}' holds no private key in PEM; name a new file to make one") from error
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ConfigurationError(f"issuer '{path}' holds a key that is not RSA; name a new file to make one")
+    return Issuer(key=pem, audience=audience or AUDIENCE)

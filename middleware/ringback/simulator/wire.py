@@ -1,0 +1,83 @@
+"""Requests and replies of the REST interface, and the one error that a request can end in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from ringback.exceptions import RingbackError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ringback.simulator.scenarios import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request: ``target`` is the path and query as they came, header names are in lower case."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def version(self) -> str | None:
+        """The API version that the client speaks."""
+        return parse_qs(self.target.partition("?")[2]).get("api-version", [None])[0]
+
+    def header(self, name: str) -> str:
+        return self.headers.get(name, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a request is answered with: a JSON body, or none."""
+
+    status: int
+    content: Any = field(default=None, repr=False)
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def body(self) -> bytes:
+        return b"" if self.content is None else json.dumps(self.content).encode()
+
+
+class Refused(RingbackError):
+    """A request that the service turns down, with the status and the code that it says."""
+
+    def __init__(self, status: int, code: str, message: str, *, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+
+    @property
+    def reply(self) -> Reply:
+        headers = () if self.retry_after is None else (("retry-after", str(self.retry_after)),)
+        return Reply(self.status, {"error": {"code": self.code, "message": str(self)}}, headers)
+
+
+def scripted(answer: Answer) -> Refused:
+    """The error of a scenario, with the service's own words where it has none."""
+    code, message = _WORDS.get(answer.status, ("InternalServerError", "The service met an error."))
+    return Refused(answer.status, answer.code or code, answer.message or message, retry_after=answer.retry_after)
+
+
+_WORDS = {
+    400: ("8523", "Invalid argument."),
+    401: ("Unauthorized", "The request is not authorized."),
+    403: ("Forbidden", "The request is not allowed."),
+    404: ("8522", "Call not found."),
+    409: ("Conflict", "Another operation is in progress."),
+    412: ("PreconditionFailed", "A condition of the request is not met."),
+    429: ("TooManyRequests", "The rate limit is exceeded."),
+    503: ("ServiceUnavailable", "The service is unavailable."),
+}

@@ -1,0 +1,100 @@
+"""Scenarios by number and out of a TOML file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ringback.exceptions import ConfigurationError
+from ringback.simulator import SCENARIOS, Answer, Step
+from ringback.simulator.scenarios import Playbook
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = """
+default = ["busy", "answered"]
+
+[numbers]
+"+15550100001" = "hasty"
+"+15550100002" = ["no_answer", "full"]
+
+[scenarios.hasty]
+about = "picks up and is gone"
+number = "+15550100009"
+steps = [
+  { event = "CallConnected", after = 0.2 },
+  { event = "CallDisconnected", after = 1, code = 200, subcode = 560000, q850 = 16 },
+]
+
+[scenarios.full]
+answer = { status = 429, retry_after = 2 }
+
+[scenarios.stubborn]
+like = "busy"
+attempts = 3
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "scenarios.toml"
+    path.write_text(FILE, "utf-8")
+    return path
+
+
+def test_a_file_makes_scenarios_and_gives_them_numbers(file: Path) -> None:
+    """Its own names stand beside those that are built in."""
+    book = Playbook(file=file)
+    hasty = book.next_for("+15550100001")
+    assert hasty is book.next_for("+15550100009") is book.known["hasty"]
+    assert hasty.steps == (
+        Step(event="CallConnected", after=0.2),
+        Step(event="CallDisconnected", after=1.0, code=200, subcode=560000, q850=16),
+    )
+    assert book.known["full"].answer == Answer(status=429, retry_after=2)
+    assert (book.known["stubborn"].steps, book.known["stubborn"].attempts) == (SCENARIOS["busy"].steps, 3)
+    assert book.next_for("+15550100486").name == "busy"
+
+
+def test_a_list_serves_one_call_after_the_other(file: Path) -> None:
+    """The last serves all further calls."""
+    book = Playbook(file=file)
+    assert [book.next_for(None).name for _ in range(3)] == ["busy", "answered", "answered"]
+    assert [book.next_for("+15550100002").name for _ in range(3)] == ["no_answer", "full", "full"]
+
+
+def test_arguments_come_before_the_file(file: Path) -> None:
+    """Both the default and the numbers."""
+    book = Playbook("declined", {"+15550100001": "stubborn"}, file)
+    assert (book.next_for("+15550100005").name, book.next_for("+15550100001").name) == ("declined", "stubborn")
+
+
+def test_a_call_that_comes_in_is_connected_unless_its_number_says_otherwise() -> None:
+    """The default is for calls that the app places."""
+    book = Playbook("busy")
+    assert (book.next_from("+15550100005").name, book.next_from("+15550100410").name) == ("connected", "network_drop")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a = [", "scenarios.toml"),
+        ("numbers = 1", "Expected `object`"),
+        ("[scenarios.a]\nsteps = [{ event = 'CallConected' }]", "did you mean 'CallConnected'"),
+        ("[scenarios.a]\nsteps = [{ event = 'xyz' }]", "does not send$"),
+        ("[scenarios.a]\nsteps = [{ event = 'CallConnected', after = -1 }]", "after below 0"),
+        ("[scenarios.a]\nlike = 'b'", "does not stand before it"),
+        ("[scenarios.a]\nattempts = 0", "attempts of 1 or more"),
+        ("[scenarios.a]\nanswer = { status = 200 }", "only errors"),
+        ("[scenarios.a]\ncolour = 'red'", "unknown field `colour`"),
+        ("default = 'bsy'", "did you mean 'busy'"),
+    ],
+)
+def test_a_file_that_cannot_work_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    """With the key and what is wrong with it."""
+    path = tmp_path / "scenarios.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ConfigurationError, match=said):
+        Playbook(file=path)
