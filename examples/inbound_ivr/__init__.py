@@ -1,0 +1,1 @@
+"""An inbound IVR: see README.md."""

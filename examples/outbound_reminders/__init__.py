@@ -1,0 +1,1 @@
+"""Outbound reminders: see README.md."""

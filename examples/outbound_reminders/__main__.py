@@ -1,0 +1,26 @@
+"""The app against the simulator, on this machine: python -m examples.outbound_reminders"""
+
+import tempfile
+from pathlib import Path
+
+import uvicorn
+
+from ringback import RedialPolicy
+from ringback.simulator import ACCESS_KEY, Simulator
+
+from .app import Settings, create_app
+
+with Simulator() as acs, tempfile.TemporaryDirectory() as folder:
+    settings = Settings(
+        endpoint=acs.url,
+        access_key=ACCESS_KEY,
+        resource_id=acs.issuer.audience,
+        jwks_uri=acs.jwks_uri,
+        caller="+15550100100",
+        callbacks="http://127.0.0.1:8000/api/callbacks",
+        speech="https://speech.invalid",
+        database=str(Path(folder, "reminders.db")),
+        store=f"sqlite:///{Path(folder, 'ringback.db')}",
+        policy=RedialPolicy(delays={"busy": 5, "no_answer": 5}),
+    )
+    uvicorn.run(create_app(settings), port=8000)
