@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from ringback.hooks import HookPolicy
-    from ringback.observer import Observer
+    from ringback.observer import Observer, StoreGauge
     from ringback.outcome import Outcome
     from ringback.redial import Plan
     from ringback.router import HandlerRouter, RedialRegistration, Registration
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 CONNECTED = "CallConnected"
 """The event that says that a contact was reached."""
+
+UNMEASURED = nullcontext[None]()
+"""Where there is no telemetry. One for all: it has no state."""
 
 STORE_PAUSE = 1.0
 """Seconds until an item is tried again whose store could not be asked."""
@@ -73,6 +77,7 @@ class HookCaller:
     policy: HookPolicy
     clock: Callable[[], float]
     random: Callable[[], float]
+    gauge: StoreGauge | None = None
     _told_unhandled: bool = field(default=False, init=False)
 
     async def attempt(self, claim: Claim) -> Settlement:
@@ -152,7 +157,8 @@ class HookCaller:
         )
         course.wait.pop(name, None)
         try:
-            await called(registration.handler, *registration.arguments(outcome, ctx), timeout=self.policy.timeout)
+            with UNMEASURED if self.gauge is None else self.gauge.hook(outcome, name, attempt):
+                await called(registration.handler, *registration.arguments(outcome, ctx), timeout=self.policy.timeout)
         except Exception as error:
             await self._failed(course, outcome, name, error, attempt)
         else:

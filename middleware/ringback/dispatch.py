@@ -22,7 +22,7 @@ from ringback_catalog import Scope
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ringback.observer import Observer
+    from ringback.observer import Gauge, Observer
     from ringback.outcome import Outcome
     from ringback.router import HandlerRouter
     from ringback.stores.port import Claim, DeliveryStore
@@ -34,6 +34,9 @@ IN_MEMORY = HookPolicy(retry_errors=False, concurrency=256)
 """How hooks are called where no store was given: an exception is reported and ends the matter."""
 
 OnStoreFailure = Literal["refuse", "inline"]
+
+WATCHERS: list[Callable[[Dispatcher], None]] = []
+"""Told of a dispatcher whenever it takes outcomes. For tests, which find it by that behind any app."""
 
 
 @dataclass(eq=False, slots=True)
@@ -70,6 +73,7 @@ class Dispatcher:
         hooks: HookPolicy | None = None,
         on_store_failure: OnStoreFailure = "refuse",
         worker: bool = True,
+        telemetry: Gauge | None = None,
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = random.random,
     ) -> None:
@@ -79,19 +83,28 @@ class Dispatcher:
         if not worker and not self.store.durable:
             raise ConfigurationError("worker=False needs a store that another process can work on; pass store=")
         self._router = router
+        self._gauge = None if telemetry is None else telemetry.over(self.store)
+        # The fallback's own counts for itself.
+        plain, observer = observer, observer if self._gauge is None else self._gauge.observing(observer)
         self._observer = observer
         self._settle = settle
         self._clock = clock
         self._policy = hooks or (HookPolicy() if self.store.durable else IN_MEMORY)
         self._worker = worker
-        self._hooks = HookCaller(router, observer, self.store, self._policy, clock, random)
-        self._redials = RedialCaller(router, observer, self.store, self._policy, clock, random)
+        self._hooks = HookCaller(router, observer, self.store, self._policy, clock, random, self._gauge)
+        self._redials = RedialCaller(router, observer, self.store, self._policy, clock, random, self._gauge)
         self._runners: set[_Runner] = set()
         self._started = False
         self._fallback: Dispatcher | None = None
         if on_store_failure == "inline" and self.store.durable:
             self._fallback = Dispatcher(
-                router, observer, settle=settle, hooks=hooks or IN_MEMORY, clock=clock, random=random
+                router,
+                plain,
+                settle=settle,
+                hooks=hooks or IN_MEMORY,
+                telemetry=telemetry,
+                clock=clock,
+                random=random,
             )
         self.store.on_fault = observer.store_unavailable
         router.attach(self)
@@ -100,6 +113,11 @@ class Dispatcher:
     def durable(self) -> bool:
         """Whether outcomes must be accepted before the sender is answered."""
         return self.store.durable
+
+    @property
+    def settle(self) -> float:
+        """Seconds that the end of a call waits for its sibling event."""
+        return self._settle
 
     async def start(self) -> None:
         """Open the store and begin to work on what waits in it, before the first delivery.
@@ -112,6 +130,8 @@ class Dispatcher:
             if any(True for _ in self._router.registrations) or self._router.redials:
                 self._observer.hooks_volatile()
             return
+        if self._gauge is not None:
+            self._gauge.awake()
         try:
             await self.store.open()
         except StoreUnavailable as error:
@@ -126,9 +146,13 @@ class Dispatcher:
         items = [self._item(outcome) for outcome in outcomes if self._matters(outcome)]
         if not items:
             return
+        for watch in tuple(WATCHERS):
+            watch(self)
         if not self._started and self.store.durable:
             self._started = True
             self._observer.lifespan_missing()
+        if self._gauge is not None:
+            self._gauge.awake()
         self._work_here()
         try:
             offers = await self.store.put(items)
@@ -153,6 +177,8 @@ class Dispatcher:
             await self._stop_working(timeout)
         else:
             await asyncio.gather(self._stop_working(timeout), self._fallback.drain(timeout))
+        if self._gauge is not None:
+            self._gauge.asleep()
         if self.store.durable:
             self._started = False
             await self.store.close()

@@ -1,13 +1,16 @@
-"""Who is told what became of outcomes, hooks and redials. The log implements it."""
+"""Who is told what became of outcomes, hooks and redials, and who measures. The log and the telemetry implement it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from contextlib import AbstractContextManager
 
+    from ringback.intake import Received, Reply
     from ringback.outcome import Outcome
+    from ringback.stores.port import DeliveryStore
 
 
 class Observer(Protocol):
@@ -62,3 +65,47 @@ class Observer(Protocol):
     def store_bypassed(self, count: int) -> None:
         """The store cannot be used; so many outcomes are kept in memory instead."""
         ...
+
+
+class DeliveryGauge(Protocol):
+    """Measures one delivery, from its head to its answer. Nothing of it raises, and :meth:`end` may be called again."""
+
+    def inside(self) -> AbstractContextManager[None]:
+        """A context for a part of the work, the route included. What is raised inside goes on."""
+        ...
+
+    def answered(self, reply: Reply) -> None: ...
+
+    def received(self, received: Received, body: bytes) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class StoreGauge(Protocol):
+    """Measures the work on what is in one store."""
+
+    def observing(self, observer: Observer) -> Observer:
+        """An observer that also measures."""
+        ...
+
+    def awake(self) -> None:
+        """The store may be asked for its statistics, in the loop that runs."""
+        ...
+
+    def asleep(self) -> None:
+        """It may no longer."""
+        ...
+
+    def hook(self, outcome: Outcome, hook: str, attempt: int) -> AbstractContextManager[None]:
+        """A context for one attempt at a hook. What is raised inside goes on."""
+        ...
+
+    def redial(self, outcome: Outcome, hook: str, attempt: int) -> AbstractContextManager[None]: ...
+
+
+class Gauge(Protocol):
+    """Measures deliveries and hooks: :class:`ringback.telemetry.Telemetry`."""
+
+    def delivery(self, headers: Iterable[tuple[bytes, bytes]]) -> DeliveryGauge: ...
+
+    def over(self, store: DeliveryStore) -> StoreGauge: ...

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from ringback.attempts import LeaseLost, described, tell_error_handlers
+from ringback.attempts import UNMEASURED, LeaseLost, described, tell_error_handlers
 from ringback.calling import called
 from ringback.hooks import GiveUp, HookContext, Retry
 from ringback.redial import REPEATABLE_FOR, awake, repeatability
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ringback.hooks import HookPolicy
-    from ringback.observer import Observer
+    from ringback.observer import Observer, StoreGauge
     from ringback.router import HandlerRouter, RedialRegistration
     from ringback.stores.port import Claim, DeliveryStore
 
@@ -36,6 +36,7 @@ class RedialCaller:
     policy: HookPolicy
     clock: Callable[[], float]
     random: Callable[[], float]
+    gauge: StoreGauge | None = None
 
     async def attempt(self, claim: Claim) -> Settlement:
         """Raises :class:`StoreError` if the store cannot be asked, and :class:`LeaseLost`."""
@@ -87,7 +88,8 @@ class RedialCaller:
         }
         taken = {name: value for name, value in offered.items() if name in redial.parameters}
         try:
-            placed = await called(redial.function, (), taken, timeout=self.policy.timeout)
+            with UNMEASURED if self.gauge is None else self.gauge.redial(item.outcome, redial.name, attempt):
+                placed = await called(redial.function, (), taken, timeout=self.policy.timeout)
         except Exception as error:
             return await self._failed(claim, redial, progress, error, attempt)
         leg = placed if isinstance(placed, str) else getattr(placed, "call_connection_id", None)

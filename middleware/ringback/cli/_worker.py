@@ -50,7 +50,8 @@ def work(arguments: argparse.Namespace, leave: Callable[[int], object] = os._exi
     of_router: object = getattr(router, "store", None)
     url = arguments.store or os.environ.get(VARIABLE) or (of_router if isinstance(of_router, str) else None)
     works = f"works on {named(store, url)}{new}, {policy.concurrency} hooks at a time; Ctrl-C or SIGTERM ends it"
-    dispatcher = Dispatcher(router, LogObserver(), store=store, hooks=policy)
+    telemetry = getattr(router, "telemetry", None)
+    dispatcher = Dispatcher(router, LogObserver(), store=store, hooks=policy, telemetry=telemetry)
     return asyncio.run(_serve(dispatcher, policy, works, arguments.drain, leave))
 
 
