@@ -1,0 +1,55 @@
+"""A bar on standard error while a long file is read; nothing where nobody looks at it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CELLS = 24
+_EVERY = 0.1
+_FIRST = 0.5
+"""Seconds: what is done sooner needs no bar."""
+
+
+class Progress:
+    """``total`` is in bytes, 0 if nobody knows it. ``clock`` counts seconds."""
+
+    def __init__(self, total: int, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._total = total
+        self._stream = sys.stderr if stream is None else stream
+        self._clock = clock
+        # Standard error is None where a process has none.
+        watched = self._stream is not None and self._stream.isatty()
+        self._next = clock() + _FIRST if watched else float("inf")
+        self._drawn = 0
+
+    def at(self, done: int, lines: int) -> None:
+        """``done`` bytes and ``lines`` lines have been read."""
+        if self._next == float("inf"):
+            return
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + _EVERY
+        text = f"{lines:,} lines"
+        if self._total:
+            share = min(1.0, done / self._total)
+            text = f"[{'#' * int(share * _CELLS):.<{_CELLS}}] {share:4.0%}  {text}"
+        self._write(text)
+
+    def end(self) -> None:
+        """Leave the line as if nothing had been there."""
+        if self._drawn:
+            self._write("")
+            self._stream.write("\r")
+            self._stream.flush()
+            self._drawn = 0
+
+    def _write(self, text: str) -> None:
+        self._stream.write(f"\r{text:<{self._drawn}}")
+        self._stream.flush()
+        self._drawn = max(self._drawn, len(text))
