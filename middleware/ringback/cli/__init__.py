@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from ringback.cli import _dead, _store, _worker
+from ringback.cli import _dead, _doctor, _drift, _heard, _simulate, _site, _stats, _store, _worker
 from ringback.cli._export import FORMATS
 from ringback.cli._page import page, wants_style
 from ringback.exceptions import RingbackError, StoreError
@@ -107,7 +107,14 @@ def _parser() -> _Parser:
     explain.epilog = (
         "examples: ringback explain 487 10004 --event AnswerFailed; ringback explain --sip 486 --q850 17 500 560503"
     )
-    explain.add_argument("code", metavar="CODE", help="the code of resultInformation, such as 486; 0 reads as 200")
+    explain.add_argument(
+        "code",
+        metavar="CODE",
+        # Only a terminal must give one: anything else on standard input is read for outcomes.
+        nargs="?" if _heard.is_offered() else None,
+        help="the code of resultInformation, such as 486; 0 reads as 200. Without it, every outcome in a delivery or "
+        "in log lines from standard input is explained",
+    )
     explain.add_argument("subcode", metavar="SUBCODE", nargs="?", help="its subCode, such as 560486")
     explain.add_argument("--event", metavar="E", help="the event's type or name; default: the end of some call")
     explain.add_argument("--sip", metavar="N", help="the code of sipDetails: a carrier's SIP status")
@@ -119,10 +126,16 @@ def _parser() -> _Parser:
         "export the whole catalog",
         "Print every entry of the catalog: JSON with everything, CSV with a row for each entry, Markdown to read.",
     )
-    catalog.add_argument("--format", choices=list(FORMATS), default="json", help="default: json")
+    catalog.add_argument(
+        "--format", choices=list(dict.fromkeys([*FORMATS, *_site.FORMATS])), default="json", help="default: json"
+    )
     catalog.add_argument("--output", metavar="FILE", type=Path, help="write to FILE, not to standard output")
+    catalog.add_argument(
+        "--out", metavar="DIR", type=Path, help="write a page for each entry and cause: html, markdown"
+    )
     for command in (explain, catalog):
         command.add_argument("--overrides", metavar="FILE", help="apply a TOML file of your own verdicts first")
+    _add_diff(catalog)
     demo = add(
         "demo",
         _demo,
@@ -146,8 +159,57 @@ def _parser() -> _Parser:
         "--drain", metavar="SECONDS", type=_seconds, default=_worker.DRAIN, help="time for hooks to finish; default: 20"
     )
     worker.add_argument("--store", metavar="URL", help=f"default: ${_store.VARIABLE}, or the router's")
+    _add_stats(commands)
     _add_stores(commands)
+    _add_simulator(commands)
+    about = "check a deployment as a first caller would"
+    more = "Send harmless requests to a callback URL and say what is wrong and what to do: 1 if there is a problem."
+    doctor = _added(commands, "doctor", _doctor.doctor, about, more)
+    doctor.epilog = "example: ringback doctor --url https://app.example.com/api/callbacks/1"
+    _doctor.add(doctor, _seconds)
     return parser
+
+
+def _add_diff(catalog: _Parser) -> None:
+    """A part of ``catalog``, which works without it as well."""
+    about = "compare a copy of Microsoft's tables with the catalog"
+    more = (
+        "Read a saved page, Markdown or HTML, and list what differs: new rows, changed categories and, with --source, "
+        "rows that are gone. 0 if nothing does, 1 if something does, 2 for a file without codes."
+    )
+    parts = catalog.add_subparsers(title="commands", metavar="[COMMAND]")
+    diff = _added(parts, "diff", _drift.diff, about, more)
+    diff.epilog = "example: ringback catalog diff page.md --source calling-2024-10#end"
+    diff.add_argument("file", metavar="FILE", type=Path, help="the saved page")
+    diff.add_argument("--source", metavar="ID", help="what the page is a copy of: a document, or document#table")
+    diff.add_argument("--json", action="store_true", help="print JSON")
+    # Not to undo what was given before `diff`.
+    diff.add_argument("--overrides", metavar="FILE", default=argparse.SUPPRESS, help="as above")
+
+
+def _add_simulator(commands: _Commands) -> None:
+    """Calls without a subscription."""
+    about = "a local Call Automation service for the real client"
+    more = "Serve Call Automation on this machine: answer the client's requests, post the callbacks of a scenario."
+    simulate = _added(commands, "simulate", _simulate.simulate, about, more)
+    simulate.epilog = "example: ringback simulate --scenario busy"
+    _simulate.add_simulate(simulate)
+    more = "Post the events of one scenario to an endpoint and print each answer; 1 if one was not accepted."
+    trigger = _added(commands, "trigger", _simulate.trigger, "post one scenario's events to an endpoint", more)
+    trigger.epilog = "example: ringback trigger busy --to http://127.0.0.1:8000/api/callbacks/1"
+    _simulate.add_trigger(trigger)
+
+
+def _add_stats(commands: _Commands) -> None:
+    """What a log adds up to."""
+    more = "Count what is in a JSON log: outcomes by cause over time, codes, refusals, failed hooks and redials."
+    command = _added(commands, "stats", _stats.stats, "summarise a JSON log", more)
+    command.epilog = "example: ringback stats app.log app.log.1.gz --since 2026-01-15"
+    command.add_argument("files", metavar="LOGFILE", nargs="+", help="may end in .gz; - is standard input")
+    command.add_argument("--since", metavar="TIME", type=_stats.moment, help="from this ISO 8601 time on")
+    command.add_argument("--until", metavar="TIME", type=_stats.moment, help="before this ISO 8601 time")
+    command.add_argument("--top", metavar="N", type=_count, default=_stats.TOP, help="codes to list; default: 10")
+    command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_stores(commands: _Commands) -> None:
@@ -217,6 +279,8 @@ def _top(arguments: argparse.Namespace) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
+    if arguments.code is None:
+        return _explain_input(arguments)
     numbers = {name: _whole(name, getattr(arguments, name)) for name in ("code", "subcode", "sip", "q850")}
     catalog = _chosen(arguments.overrides)
     outcome = classify(arguments.event, **numbers, catalog=catalog)
@@ -227,6 +291,14 @@ def _explain(arguments: argparse.Namespace) -> int:
         width = max(40, min(WIDEST, shutil.get_terminal_size().columns))
         _say("\n".join(page(outcome, catalog, width)))
     return 0
+
+
+def _explain_input(arguments: argparse.Namespace) -> int:
+    if any(each is not None for each in (arguments.event, arguments.sip, arguments.q850)):
+        raise InputError("--event, --sip and --q850 need a code; write for example: ringback explain --sip 486 500")
+    width = max(40, min(WIDEST, shutil.get_terminal_size().columns))
+    catalog = _chosen(arguments.overrides)
+    return _heard.explain(sys.stdin.buffer, catalog, as_json=arguments.json, width=width, say=_say)
 
 
 def _whole(name: str, text: str | None) -> int | None:
@@ -257,6 +329,8 @@ def _warn_of_unknown_event(event: str | None) -> None:
 
 
 def _catalog(arguments: argparse.Namespace) -> int:
+    if arguments.out is not None or arguments.format not in FORMATS:
+        return _pages(arguments)
     text = FORMATS[arguments.format](_chosen(arguments.overrides).entries)
     if arguments.output is None:
         _say(text)
@@ -267,6 +341,17 @@ def _catalog(arguments: argparse.Namespace) -> int:
         raise InputError(
             f"output '{arguments.output}' cannot be written ({error.strerror}); name a file in an existing folder"
         ) from error
+    return 0
+
+
+def _pages(arguments: argparse.Namespace) -> int:
+    if arguments.out is None or arguments.output is not None or arguments.format not in _site.FORMATS:
+        raise InputError(
+            "--out goes with --format html or markdown, html only with --out, and --output with neither; write for "
+            "example: ringback catalog --format html --out site"
+        )
+    count = _site.write(_chosen(arguments.overrides).entries, arguments.format, arguments.out)
+    _say(f"{count} files in {arguments.out}")
     return 0
 
 

@@ -29,7 +29,7 @@ _REFINED = {
     "q850": "the carrier's Q.850 cause, which says more than the subcode",
     "event": "the event's name, which outranks the code",
 }
-_OWNERS = {
+OWNERS = {
     Owner.NOBODY: "it ended as intended",
     Owner.CALLEE: "the person or device called",
     Owner.APP: "whoever develops your app",
@@ -37,6 +37,7 @@ _OWNERS = {
     Owner.CARRIER: "the carrier or the SBC's operator",
     Owner.AZURE: "Microsoft",
 }
+"""Who must act, in words."""
 
 
 def page(outcome: Outcome, catalog: Catalog, width: int) -> Iterator[str]:
@@ -72,7 +73,7 @@ def _facts(outcome: Outcome, catalog: Catalog) -> Iterator[tuple[str, str]]:
     if reported:
         yield "carrier", reported
     yield "category", f"{outcome.category} ({outcome.category_basis})"
-    yield "owner", f"{outcome.owner}: {_OWNERS[outcome.owner]}"
+    yield "owner", f"{outcome.owner}: {OWNERS[outcome.owner]}"
     yield "confidence", outcome.confidence
     # Before any refinement: the entry that the key itself led to.
     found = catalog.look_up(outcome.event_type or None, outcome.code, outcome.subcode)

@@ -1,0 +1,465 @@
+"""The catalog as a folder of pages, in HTML and Markdown, and the schema of its export."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringback import Catalog, Cause
+from ringback.cli import main
+from ringback.cli._site import files
+from ringback.cli._site_html import render as as_html
+from ringback.cli._site_markdown import render as as_markdown
+from ringback.cli._site_pages import CAUSES, HOME, RETRIES, Line, Link, Page, Section, addresses, name_of, pages
+from ringback_catalog import (
+    CategoryBasis,
+    Codes,
+    Confidence,
+    Disposition,
+    Key,
+    Owner,
+    ResultCategory,
+    RetryClass,
+    Scope,
+)
+
+ENTRIES = Catalog.default().entries
+SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[1] / "docs/catalog.schema.json").read_text("utf-8"))
+
+EVIL = '<script>alert("x")</script> & [a](b) _c_ `d`'
+
+
+@pytest.fixture(scope="module")
+def site() -> dict[str, str]:
+    """Every HTML file of the catalog that comes with the package."""
+    return files(ENTRIES, "html")
+
+
+class _Outline(HTMLParser):
+    """What is checked of a document: its tags in order, ids, targets, headings."""
+
+    VOID = ("meta", "link", "input")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.attributes: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append(tag)
+        self.attributes.append((tag, given))
+        if given.get("id"):
+            self.ids.append(str(given["id"]))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def outline(text: str) -> _Outline:
+    found = _Outline()
+    found.feed(text)
+    found.close()
+    assert found.open == []
+    return found
+
+
+# addresses
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "name"),
+    [
+        (Key(code=486, subcode=560486), "486-560486", "486/560486"),
+        (
+            Key(events=("AnswerFailed", "CreateCallFailed"), code=404, subcode=8522),
+            "answerfailed-createcallfailed-404-8522",
+            "AnswerFailed or CreateCallFailed 404/8522",
+        ),
+        (Key(scope=Scope.OPERATION, code=200, subcode=0), "operation-200-0", "operation 200/0"),
+        (Key(scope=Scope.OPERATION, code=200), "operation-code-200", "operation Code 200"),
+        (Key(code=404), "code-404", "Code 404"),
+        (Key(codes=Codes(400, 499)), "codes-400-499", "Codes 400-499"),
+        (Key(subcode=8522), "subcode-8522", "Subcode 8522"),
+        (Key(pattern="5x0998"), "subcode-5x0998", "Subcodes 5x0998"),
+        (Key(sip=486), "sip-486", "SIP 486"),
+        (Key(sip=603, phrase="network blocked"), "sip-603-network-blocked", "SIP 603 “network blocked”"),
+        (Key(q850=17), "q850-17", "Q.850 17"),
+        (Key(special="unknown"), "unknown", "Result unknown"),
+        (Key(events=("../../Été/%2e",), code=1, subcode=2), "t-2e-1-2", "../../Été/%2e 1/2"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_address_comes_from_the_key(key: Key, path: str, name: str) -> None:
+    """Of any kind, in letters that any file system and any address takes; nothing leads out of the folder."""
+    assert addresses([key]) == [f"entries/{path}"]
+    assert name_of(key) == name
+
+
+def test_addresses_are_apart() -> None:
+    """No two entries share a page, whatever the case of the letters; near twins are numbered."""
+    found = addresses(entry.key for entry in ENTRIES)
+    assert len(set(found)) == len(ENTRIES)
+    assert all(re.fullmatch("entries/[a-z0-9-]{1,100}", path) for path in found)
+    twins = [Key(sip=603, phrase="a b"), Key(sip=603, phrase="a-b"), Key(sip=603, phrase="a.b")]
+    assert addresses(twins) == ["entries/sip-603-a-b", "entries/sip-603-a-b_2", "entries/sip-603-a-b_3"]
+
+
+def test_an_address_is_short() -> None:
+    """A file's name has its limits."""
+    assert addresses([Key(sip=603, phrase="a" * 900)]) == ["entries/" + "sip-603-".ljust(100, "a")]
+
+
+# pages
+
+
+def test_words_exist_for_every_cause_and_retry_class() -> None:
+    """A new one needs its sentence."""
+    assert list(CAUSES) == list(Cause)
+    assert list(RETRIES) == list(RetryClass)
+
+
+def test_there_is_a_page_for_everything() -> None:
+    """The first page, the causes in their order, the entries in theirs."""
+    causes = [cause for cause in Cause if any(entry.cause is cause for entry in ENTRIES)]
+    assert [page.path for page in pages(ENTRIES)] == [
+        "index",
+        *(f"causes/{cause}" for cause in causes),
+        *addresses(entry.key for entry in ENTRIES),
+    ]
+
+
+def test_an_entrys_page_says_everything() -> None:
+    """What happened, who acts, what to do, where documents disagree, the sources, related codes."""
+    (entry,) = [entry for entry in ENTRIES if str(entry.key) == "code 486, subcode 560486"]
+    (page,) = [page for page in pages(ENTRIES) if page.path == "entries/486-560486"]
+    assert entry.note is not None
+    *sections, related = page.sections
+    assert page == Page(
+        "entries/486-560486",
+        "486/560486",
+        entry.summary,
+        (HOME, Link("busy", "causes/busy")),
+        (
+            ("Cause", Line(Link("busy", "causes/busy"), "The callee was on another call.")),
+            ("Call again?", Line(None, "yes, after some time (retryable, later)")),
+            ("Who acts", Line(None, "callee: the person or device called")),
+            ("Category", Line(None, "Success (documented)")),
+            ("Confidence", Line(None, "high")),
+        ),
+        (
+            Section("what-to-do", "What to do", tuple(Line(None, step) for step in entry.advice), ordered=True),
+            Section("disagreement", "Where the documents disagree", text=entry.note),
+            Section(
+                "sources",
+                "Sources",
+                tuple(
+                    Line(Link(source.document, url=source.url), f"{source.date}, {source.table}")
+                    for source in entry.sources
+                ),
+            ),
+            related,
+        ),
+    )
+    assert sections == list(page.sections[:-1])
+    assert [line.link.text for line in related.lines if line.link is not None] == [
+        "Code 486",
+        "486/10321",
+        "486/540486",
+        "SIP 486",
+    ]
+
+
+def test_related_codes_are_mutual() -> None:
+    """Who is named names back, and nobody names themselves."""
+    named = {
+        page.path: {
+            line.link.page
+            for section in page.sections
+            if section.key == "related"
+            for line in section.lines
+            if line.link is not None
+        }
+        for page in pages(ENTRIES)
+        if page.path.startswith("entries/")
+    }
+    assert all(path in named[str(other)] and other != path for path, others in named.items() for other in others)
+    assert any(not others for others in named.values())
+
+
+def test_a_causes_page_groups_its_entries() -> None:
+    """By whether to call again; every entry of the cause once."""
+    (page,) = [page for page in pages(ENTRIES) if page.path == "causes/busy"]
+    busy = [entry for entry in ENTRIES if entry.cause is Cause.BUSY]
+    assert page.lead == "The callee was on another call."
+    assert page.facts[0] == ("Entries", Line(None, str(len(busy))))
+    assert sorted(line.link.text for section in page.sections for line in section.lines if line.link) == sorted(
+        name_of(entry.key) for entry in busy
+    )
+    assert [section.key for section in page.sections] == [
+        retry for retry in RetryClass if any(entry.retry is retry for entry in busy)
+    ]
+
+
+# html
+
+
+def test_every_link_leads_somewhere(site: dict[str, str]) -> None:
+    """Pages, styles and scripts are in the folder; the web is only linked to, never loaded from."""
+    for path, text in site.items():
+        if not path.endswith(".html"):
+            continue
+        for tag, attributes in outline(text).attributes:
+            target = attributes.get("href") or attributes.get("src") or ""
+            if not target or target.startswith("#") or target == "data:,":
+                continue
+            if target.startswith("https://"):
+                assert tag == "a"
+            else:
+                assert os.path.normpath(Path(path).parent / target).replace(os.sep, "/") in site
+
+
+def test_documents_are_well_formed(site: dict[str, str]) -> None:
+    """Landmarks, one first heading before all others, ids once, each label's and section's target there."""
+    for path, text in site.items():
+        if not path.endswith(".html"):
+            continue
+        found = outline(text)
+        assert [found.tags.count(tag) for tag in ("header", "main", "footer", "h1")] == [1, 1, 1, 1]
+        assert found.tags.count("nav") == (path != "index.html")
+        assert found.tags.count("script") == (path == "index.html")
+        assert found.tags.index("h1") < found.tags.index("h2")
+        assert len(set(found.ids)) == len(found.ids)
+        wanted = {given[name] for _, given in found.attributes for name in ("for", "aria-labelledby") if name in given}
+        assert wanted <= set(found.ids)
+
+
+def test_the_first_page_lists_every_entry(site: dict[str, str]) -> None:
+    """All of it is in the document: the script only hides."""
+    links = [given.get("href") for _, given in outline(site["index.html"]).attributes]
+    entries = [link for link in links if link and link.startswith("entries/")]
+    assert len(set(entries)) == len(entries) == len(ENTRIES)
+    assert '<form id="search" role="search" hidden>' in site["index.html"]
+
+
+def test_styles_fit_the_dark_and_the_phone(site: dict[str, str]) -> None:
+    """By media queries alone; nothing is loaded from elsewhere."""
+    assert "prefers-color-scheme: dark" in site["style.css"]
+    assert "max-width: 30rem" in site["style.css"]
+    assert not re.search(r"url\(|@import|https?:", site["style.css"] + site["search.js"])
+
+
+def evil_page(url: str) -> Page:
+    line = Line(Link(EVIL, url=url), EVIL)
+    return Page("entries/x", EVIL, EVIL, (Link(EVIL, "index"),), ((EVIL, line),), (Section("a", EVIL, (line,), EVIL),))
+
+
+def test_html_is_escaped() -> None:
+    """No text becomes a tag; a target that is no web address becomes no link."""
+    page = as_html(evil_page("javascript:alert(1)"), EVIL)
+    assert "script" not in outline(page).tags
+    assert [given["href"] for tag, given in outline(page).attributes if tag == "a"] == ["#main", "../index.html"]
+    quoted = as_html(evil_page('https://a.example/"onclick="x'), "")
+    assert [given for tag, given in outline(quoted).attributes if tag == "a"][-1] == {
+        "href": 'https://a.example/"onclick="x'
+    }
+
+
+# markdown
+
+
+def test_markdown_is_escaped() -> None:
+    """No text becomes a mark; a target that is no web address becomes no link."""
+    plain = r'\<script\>alert("x")\</script\> &amp; \[a\](b) \_c\_ \`d\`'
+    assert as_markdown(evil_page("javascript:alert(1)"), "1") == (
+        f"[{plain}](../index.md)\n\n# {plain}\n\n{plain}\n\n- **{plain}**: {plain}: {plain}\n\n"
+        f"## {plain}\n\n{plain}\n\n"
+        f"- {plain}: {plain}\n\nRingback 1\n"
+    )
+    assert f"[{plain}](https://a.example)" in as_markdown(evil_page("https://a.example"), "1")
+    assert "](https" not in as_markdown(evil_page("https://a.example/) x"), "1")
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("1. a", r"1\. a"), ("- a", r"\- a"), ("+ a", r"\+ a"), ("a - b\n1", "a - b 1"), ("2 a", "2 a")],
+)
+def test_a_text_begins_no_list(text: str, written: str) -> None:
+    """Nor another line."""
+    assert as_markdown(Page("index", "T", text), "1") == f"# T\n\n{written}\n\nRingback 1\n"
+
+
+def test_markdown_has_the_same_addresses(site: dict[str, str]) -> None:
+    """Every page of the one is in the other, and its links lead somewhere."""
+    found = files(ENTRIES, "markdown")
+    assert {path.removesuffix(".md") for path in found} == {
+        path.removesuffix(".html") for path in site if path.endswith(".html")
+    }
+    for path, text in found.items():
+        for target in re.findall(r"\]\(((?!https)[^)]+)\)", text):
+            assert os.path.normpath(Path(path).parent / target).replace(os.sep, "/") in found
+
+
+# command
+
+
+@pytest.mark.parametrize("kind", ["html", "markdown"])
+def test_the_folder_is_the_same_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    """Byte for byte, and a second run over the first changes nothing; what else is there stays."""
+    one, two = tmp_path / "one" / "deep", tmp_path / "two"
+    two.mkdir()
+    (two / "own.txt").write_text("mine", "utf-8")
+    for folder in (one, two, two):
+        assert main(["catalog", "--format", kind, "--out", str(folder)]) == 0
+    expected = {path: text.encode() for path, text in files(ENTRIES, kind).items()}
+
+    def content(folder: Path) -> dict[str, bytes]:
+        return {each.relative_to(folder).as_posix(): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+
+    assert content(one) == expected
+    assert content(two) == {**expected, "own.txt": b"mine"}
+    assert capsys.readouterr().out.splitlines()[0] == f"{len(expected)} files in {one}"
+
+
+def test_pages_know_overrides(tmp_path: Path) -> None:
+    """A changed entry shows the change, and where it comes from, at the same address."""
+    overrides = tmp_path / "my.toml"
+    overrides.write_text('[[entry]]\ncode = 486\nsubcode = 560486\nsummary = "Besetzt: <Müller>."\n', "utf-8")
+    command = ["catalog", "--format", "html", "--out", str(tmp_path / "site"), "--overrides", str(overrides)]
+    assert main(command) == 0
+    page = (tmp_path / "site/entries/486-560486.html").read_text("utf-8")
+    assert '<p class="lead">Besetzt: &lt;Müller&gt;.</p>' in page
+    assert "my.toml" in page
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--format html",
+        "--format json --out x",
+        "--format csv --out x",
+        "--format html --out x --output y",
+        "--format html --output y",
+    ],
+)
+def test_a_wrong_mixture_of_options_is_2(capsys: pytest.CaptureFixture[str], arguments: str) -> None:
+    """Pages need a folder, a text needs none."""
+    assert main(["catalog", *arguments.split()]) == 2
+    assert capsys.readouterr() == (
+        "",
+        "ringback catalog: --out goes with --format html or markdown, html only with --out, and --output with neither; "
+        "write for example: ringback catalog --format html --out site\n",
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line names it and the remedy."""
+    place = tmp_path / "file"
+    place.write_text("", "utf-8")
+    assert main(["catalog", "--format", "html", "--out", str(place)]) == 2
+    assert capsys.readouterr().err == (
+        f"ringback catalog: folder '{place}' cannot be written (File exists); name a new or an empty folder\n"
+    )
+
+
+# schema
+
+
+def violations(value: object, schema: dict[str, Any], place: str = "$") -> list[str]:
+    """Where a value breaks the schema; a keyword that is not known here is an error, not a pass."""
+    kinds: dict[str, Any] = {"object": dict, "array": list, "string": str, "integer": int, "null": type(None)}
+    found: list[str] = []
+    for keyword, rule in schema.items():
+        match keyword:
+            case "$schema" | "$id" | "title" | "description":
+                continue
+            case "type":
+                allowed = [rule] if isinstance(rule, str) else rule
+                broken = not any(isinstance(value, kinds[kind]) for kind in allowed) or isinstance(value, bool)
+            case "enum":
+                broken = value not in rule
+            case "pattern":
+                broken = isinstance(value, str) and re.search(rule, value) is None
+            case "minItems":
+                broken = isinstance(value, list) and len(value) < rule
+            case "required":
+                broken = isinstance(value, dict) and not set(rule) <= set(value)
+            case "additionalProperties":
+                assert rule is False
+                broken = isinstance(value, dict) and not set(value) <= set(schema["properties"])
+            case "properties":
+                broken = False
+                if isinstance(value, dict):
+                    for name in rule.keys() & value.keys():
+                        found += violations(value[name], rule[name], f"{place}.{name}")
+            case "items":
+                broken = False
+                if isinstance(value, list):
+                    for number, item in enumerate(value):
+                        found += violations(item, rule, f"{place}[{number}]")
+            case _:
+                raise AssertionError(keyword)
+        if broken:
+            found.append(f"{place}: {keyword}")
+    return found
+
+
+@pytest.fixture
+def export(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    assert main(["catalog", "--format", "json"]) == 0
+    exported: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return exported
+
+
+def test_the_export_fits_its_schema(export: dict[str, Any]) -> None:
+    """Every entry, and every key is described and required, in the order of the export."""
+    assert violations(export, SCHEMA) == []
+    entry = SCHEMA["properties"]["entries"]["items"]
+    assert list(export["entries"][0]) == list(entry["properties"]) == entry["required"]
+    assert list(export) == list(SCHEMA["properties"]) == SCHEMA["required"]
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"cause": "bored"}, ["$.entries[0].cause: enum"]),
+        ({"code": True}, ["$.entries[0].code: type"]),
+        ({"code": "4xx-5"}, ["$.entries[0].code: pattern"]),
+        ({"advice": []}, ["$.entries[0].advice: minItems"]),
+        ({"more": 1}, ["$.entries[0]: additionalProperties"]),
+    ],
+    ids=str,
+)
+def test_the_schema_refuses(export: dict[str, Any], change: dict[str, object], found: list[str]) -> None:
+    """What is not in it."""
+    export["entries"] = [export["entries"][0] | change]
+    assert violations(export, SCHEMA) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("scope", [*Scope, None]),
+        ("cause", Cause),
+        ("category", ResultCategory),
+        ("category_basis", CategoryBasis),
+        ("disposition", Disposition),
+        ("retry_class", RetryClass),
+        ("owner", Owner),
+        ("confidence", Confidence),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_schema_knows_every_word(name: str, words: Any) -> None:
+    """A closed set in the code is the same closed set in the schema."""
+    assert SCHEMA["properties"]["entries"]["items"]["properties"][name]["enum"] == list(words)
