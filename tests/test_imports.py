@@ -28,7 +28,7 @@ print(*sorted(loaded - set(sys.stdlib_module_names){further}))
 # Loaded by those that Ringback depends on: where they are installed, or on older Pythons. Rich, which
 # structlog loads where it finds it, looks for attr.
 THEIRS = frozenset(
-    "attr better_exceptions colorama idna markdown_it mdurl pygments rich sniffio typing_extensions".split()
+    "attr better_exceptions colorama idna markdown_it mdurl multipart pygments rich sniffio typing_extensions".split()
 )
 
 

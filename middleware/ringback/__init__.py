@@ -7,18 +7,23 @@ from ringback.endpoint import OutcomeRouter
 from ringback.eventgrid import EventGridSink
 from ringback.events import Delivery, Diagnostic, Event, Fault, Result, parse_delivery
 from ringback.exceptions import (
+    CallEnded,
     CatalogError,
     ConfigurationError,
     DeliveryError,
     DeliveryTooLarge,
     MalformedDelivery,
+    OperationFailed,
     RegistrationError,
     RingbackError,
     StoreError,
     StoreFull,
     StoreUnavailable,
     UnsupportedEncoding,
+    WaitError,
+    WaitTimeout,
 )
+from ringback.handler import CallbackHandler
 from ringback.hooks import GiveUp, HookContext, HookPolicy, Retry
 from ringback.observer import Observer
 from ringback.outcome import Outcome, classify, classify_event
@@ -26,6 +31,7 @@ from ringback.redaction import use_redaction
 from ringback.redial import RedialPolicy
 from ringback.stores import DeadLetter, DeliveryStore, MemoryStore, Stats, open_store
 from ringback.tokens import CallbackTokenVerifier, EventGridTokenVerifier
+from ringback.waits import Call, Calls
 from ringback_catalog import (
     Catalog,
     CategoryBasis,
@@ -40,8 +46,12 @@ from ringback_catalog import (
 )
 
 __all__ = [
+    "Call",
+    "CallEnded",
     "CallOutcomeMiddleware",
+    "CallbackHandler",
     "CallbackTokenVerifier",
+    "Calls",
     "Catalog",
     "CatalogError",
     "CategoryBasis",
@@ -68,6 +78,7 @@ __all__ = [
     "Match",
     "MemoryStore",
     "Observer",
+    "OperationFailed",
     "Outcome",
     "OutcomeRouter",
     "Owner",
@@ -86,6 +97,8 @@ __all__ = [
     "StoreFull",
     "StoreUnavailable",
     "UnsupportedEncoding",
+    "WaitError",
+    "WaitTimeout",
     "classify",
     "classify_event",
     "open_store",
