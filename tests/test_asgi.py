@@ -1246,12 +1246,12 @@ async def test_the_two_events_of_a_failed_create_fire_one_hook(order: tuple[int,
     """In either order, and with every redelivery: the call ended once."""
     called: list[tuple[str, str | None]] = []
     router = collecting(called, lambda outcome: (outcome.event_name, outcome.operation_context))
-    middleware = wrapped(App(), router, settle=0.05)
+    middleware = wrapped(App(), router, settle=0.3)
     for which in order:
         server = Server(*chunked(PAIR[which]))
         await middleware(http(), server.receive, server.send)
     assert called == []
-    await asyncio.sleep(0.1)
+    await until(lambda: called)
     assert called == [("CreateCallFailed", "context-1")]
     for which in order:
         server = Server(*chunked(PAIR[which]))

@@ -596,6 +596,25 @@ async def test_an_unhandled_retryable_call_is_reported_once_only() -> None:
     assert bench.observer.told == [("unhandled", told(leg="first"))]
 
 
+async def test_what_nobody_asks_for_is_not_kept() -> None:
+    """An app that only reads its log pays for no hook; what comes again is told all the same, and what is unhandled."""
+    bench = Bench()
+    hung_up = told(leg="second", result=Result(200, 560000))
+    await bench.dispatch(hung_up, RETRYABLE, OPERATION, hung_up, RETRYABLE, told(leg="third"))
+    await turns()
+    assert bench.observer.told == [("duplicate", hung_up), ("duplicate", RETRYABLE), ("unhandled", RETRYABLE)]
+    assert await bench.dispatcher.store.stats() == Stats()
+
+
+async def test_what_a_page_asks_for_is_kept() -> None:
+    """Somebody looks at the calls that end, though no hook is called for them."""
+    bench = Bench()
+    history = bench.dispatcher.store.history
+    await bench.dispatch(TERMINAL, TERMINAL)
+    assert [each.outcome for each in await history.latest(10)] == [TERMINAL]
+    assert bench.observer.told == [("duplicate", TERMINAL)]
+
+
 async def test_the_unrecognized_hook_handles_no_retry() -> None:
     """It hears of gaps in the catalog; nobody has asked for the retryable call."""
     bench = Bench()

@@ -10,9 +10,12 @@ import pytest
 import ringback
 
 OPTIONAL = frozenset(
-    "aiohttp azure cryptography fastapi httpx hypothesis jwt opentelemetry procrastinate psycopg psycopg_pool pydantic "
-    "pydantic_core pytest requests sqlalchemy uvicorn".split()
+    "aiohttp azure cryptography django fastapi flask granian httpx hypothesis jinja2 jwt litestar markupsafe "
+    "opentelemetry procrastinate psycopg psycopg_pool pydantic pydantic_core pytest quart requests sqlalchemy "
+    "uvicorn".split()
 )
+
+ENGINES = frozenset({"sqlite3", "procrastinate", "psycopg", "psycopg_pool"})
 
 PROBE = """
 import sys
@@ -26,9 +29,10 @@ print(*sorted(loaded - set(sys.stdlib_module_names){further}))
 
 
 # Loaded by those that Ringback depends on: where they are installed, or on older Pythons. Rich, which
-# structlog loads where it finds it, looks for attr.
+# structlog loads where it finds it, looks for attr; structlog itself looks for greenlet, which Playwright brings.
 THEIRS = frozenset(
-    "attr better_exceptions colorama idna markdown_it mdurl multipart pygments rich sniffio typing_extensions".split()
+    "attr better_exceptions colorama greenlet idna markdown_it mdurl multipart pygments rich sniffio "
+    "typing_extensions".split()
 )
 
 
@@ -40,8 +44,8 @@ def loaded(statement: str, watched: frozenset[str] = frozenset()) -> set[str]:
 
 
 def test_importing_ringback_loads_what_it_depends_on_and_nothing_else() -> None:
-    """No SDK, no framework and no optional part; anyio comes with Starlette."""
-    names = loaded("import ringback")
+    """No SDK, no framework, no engine of a store and no optional part; anyio comes with Starlette."""
+    names = loaded("import ringback", ENGINES)
     assert names & OPTIONAL == set()
     assert names - THEIRS == {
         "anyio",
@@ -51,6 +55,16 @@ def test_importing_ringback_loads_what_it_depends_on_and_nothing_else() -> None:
         "starlette",
         "structlog",
     }
+
+
+def test_importing_ringback_loads_of_itself_only_what_every_app_needs() -> None:
+    """No adapter, no store with an engine, no command, no telemetry, no simulator: they come when they are used."""
+    probe = "import ringback, sys; print(*(name for name in sys.modules if name.startswith('ringback.')))"
+    finished = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    own = {name.removeprefix("ringback.") for name in finished.stdout.split()}
+    assert {"asgi", "outcome", "stores.memory"} <= own
+    later = "adapters cli demo doctor simulator stores.postgres stores.sqlite tally telemetry testing timeline".split()
+    assert [name for name in sorted(own) if name.startswith(tuple(later))] == []
 
 
 MIDDLEWARE = "ringback.CallOutcomeMiddleware(None, router=ringback.OutcomeRouter(), path='/cb', auth={})"
@@ -71,9 +85,6 @@ def test_what_verifies_tokens_is_not_loaded_without_a_verifier(statement: str) -
 def test_a_verifier_loads_what_it_needs_at_start_up() -> None:
     """Not with the first callback, which the loop would have to wait for."""
     assert loaded("import ringback; ringback.CallbackTokenVerifier(audience='a')") & OPTIONAL >= {"httpx", "jwt"}
-
-
-ENGINES = frozenset({"sqlite3", "procrastinate", "psycopg", "psycopg_pool"})
 
 
 @pytest.mark.parametrize(

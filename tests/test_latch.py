@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ringback import Event, Outcome, Result, classify_event
 from ringback.events import EventData
-from ringback.latch import Latch, Offer
+from ringback.latch import Echo, Latch, Offer
 
 LEG = "1f0e5c1a-0000-4000-8000-000000000001"
 OTHER_LEG = "1f0e5c1a-0000-4000-8000-000000000002"
@@ -268,3 +268,18 @@ def test_memory_is_bounded_and_nothing_that_settles_is_lost(steps: list[tuple[st
             settling.add(key)
         assert set(latch.settling()) == settling
         assert len(latch) <= capacity + len(settling)
+
+
+def test_an_echo_is_the_same_event_of_the_same_ending_again() -> None:
+    """The other event of a call that failed to start is none, nor is what was forgotten."""
+    echo = Echo(capacity=2)
+    first, sibling, other = told("CallDisconnected"), told("CreateCallFailed"), told("CallDisconnected", leg="another")
+    assert [echo.again(each) for each in (first, first, sibling, sibling, other, other)] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert echo.again(first) is False

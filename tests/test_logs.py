@@ -1123,6 +1123,8 @@ def every_line() -> dict[str, dict[str, Any]]:
         observer.redial_unknown(BUSY, 2, "412")
         observer.store_unavailable(StoreUnavailable("locked"))
         observer.store_bypassed(1)
+        logs.dead_letter_replayed(f"call:{LEG}", "ops")
+        logs.dead_letter_discarded(f"call:{LEG}", None)
         logs.listeners_failed([("calls.next_step", raised(ValueError("no line")))])
         logs.answered(refusal(MalformedDelivery("no event")))
         logs.answered(Reply(200, b"", (), "eventgrid"))

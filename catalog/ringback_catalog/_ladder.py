@@ -39,8 +39,8 @@ class Verdict:
     refined_by: str | None = None
     facts: Mapping[str, Any] = field(init=False, repr=False, compare=False)
     """The verdict's share of an outcome as JSON-ready values, made once for all outcomes it answers for."""
-    rendered: dict[str, str] = field(init=False, repr=False, compare=False)
-    """The same as text, for who writes it often, by what it is written as. Theirs to fill."""
+    rendered: dict[Any, Any] = field(init=False, repr=False, compare=False)
+    """What others derive from the verdict and need often. Theirs to fill, and to keep small."""
 
     def __post_init__(self) -> None:
         entry = self.entry

@@ -5,29 +5,29 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
-from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.routing import compile_path
 
 from ringback import logs
 from ringback.dispatch import SETTLE, Dispatcher, OnStoreFailure
+from ringback.entrance import Entrance
 from ringback.events import MAX_BODY, MAX_EVENTS
-from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
+from ringback.exceptions import ConfigurationError, StoreError
 from ringback.gate import MAX_HEADERS, UNSET, Gate, Unset
-from ringback.intake import Intake, Reply, announces_more, consent, too_large, too_slow, unavailable
+from ringback.intake import Intake, Reply, too_large, too_slow
 from ringback.router import HandlerRouter
 from ringback_catalog import Catalog
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Awaitable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Collection, Generator, Iterable, Iterator, Sequence
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from ringback.auth import Check
+    from ringback.entrance import Admission
     from ringback.hooks import HookPolicy
-    from ringback.observer import DeliveryGauge, Gauge
-    from ringback.outcome import Outcome
+    from ringback.observer import Gauge
     from ringback.stores import DeliveryStore
 
 DRAIN = 20.0
@@ -86,8 +86,6 @@ class CallOutcomeMiddleware:
         self._paths = [_compiled(each) for each in ([path] if isinstance(path, str) else path)]
         if not self._paths:
             raise ConfigurationError("path names no path; give the callback route's, such as '/api/callbacks'")
-        self._router = router
-        self._intake = Intake(catalog or Catalog.default(), max_body, max_events, max_depth)
         self._dispatcher = Dispatcher(
             router,
             logs.LogObserver(),
@@ -98,49 +96,42 @@ class CallOutcomeMiddleware:
             worker=worker,
             telemetry=telemetry,
         )
-        self._telemetry = telemetry
         self._drain = drain
-        self._gate = Gate(auth, max_headers)
         self._body_timeout = body_timeout
-        if self._gate.unverified:
-            logs.callbacks_unverified()
+        gate = Gate(auth, max_headers)
+        self._hides = gate.hides
+        intake = Intake(catalog or Catalog.default(), max_body, max_events, max_depth)
+        self._entrance = Entrance(router, self._dispatcher, intake, gate, telemetry)
+        self._entrance.warn()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
         elif scope["type"] != "http" or not self._concerns(scope):
             await self.app(scope, receive, send)
-        elif self._gate.hides:
+        elif self._hides:
             try:
                 await self._handle(scope, receive, self._hiding(scope, send))
             finally:
                 # A route that raises has sent nothing: the answer to that, and its log line, are made further out.
-                self._gate.hide(scope)
+                self._entrance.hide(scope)
         else:
             await self._handle(scope, receive, send)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "POST":
-            if self._telemetry is None:
-                await self._deliver(scope, receive, send)
-                return
-            measured = self._telemetry.delivery(scope["headers"])
-            try:
-                with measured.inside():
-                    await self._deliver(scope, receive, send, measured)
-            finally:
-                measured.end()
+        admission = await self._entrance.admit(scope)
+        if admission is None:
+            await self.app(scope, receive, send)
+        elif isinstance(admission, Reply):
+            await response(admission)(scope, receive, send)
+        elif admission.gauge is None:
+            await self._deliver(admission, scope, receive, send)
         else:
-            reply = await self._consent(scope) if scope["method"] == "OPTIONS" else None
-            if reply is None:
-                await self.app(scope, receive, send)
-            else:
-                gauge = None if self._telemetry is None else self._telemetry.delivery(scope["headers"])
-                try:
-                    await _answer(reply, scope, receive, send, gauge)
-                finally:
-                    if gauge is not None:
-                        gauge.end()
+            try:
+                with admission.gauge.inside():
+                    await self._deliver(admission, scope, receive, send)
+            finally:
+                admission.gauge.end()
 
     def _concerns(self, scope: Scope) -> bool:
         path: str = scope["path"]
@@ -152,42 +143,24 @@ class CallOutcomeMiddleware:
                 return True
         return False
 
-    async def _consent(self, scope: Scope) -> Reply | None:
-        """The answer to the CloudEvents handshake, which carries no token; ``None`` if it is none."""
-        reply = consent(Headers(scope=scope))
-        if reply is None:
-            return None
-        denied = await self._gate.denied(scope)
-        return reply if denied is None or self._gate.may_handshake(scope) else denied
-
-    async def _deliver(self, scope: Scope, receive: Receive, send: Send, gauge: DeliveryGauge | None = None) -> None:
-        headers = told(scope)
-        denied = await self._gate.denied(scope)
-        if denied is not None and not self._gate.may_handshake(scope):
-            await _answer(denied, scope, receive, send, gauge)
-            return
-        body = await self._body(headers, receive)
+    async def _deliver(self, admission: Admission, scope: Scope, receive: Receive, send: Send) -> None:
+        entrance = self._entrance
+        body = await self._body(admission.max_body, receive)
         if body is None:
-            # The sender went away; there is nobody to answer and nothing whole to pass on.
-            if denied is None:
-                logs.sender_disconnected()
-            else:
-                logs.answered(denied)
-                if gauge is not None:
-                    gauge.answered(denied)
+            # There is nobody to answer and nothing whole to pass on.
+            entrance.interrupted(admission)
             return
-        received = self._intake.receive(headers, body, denied)
+        received = entrance.decide(admission, body)
         if isinstance(received, Reply):
-            await _answer(received, scope, receive, send, gauge)
+            await response(received)(scope, receive, send)
             return
         assert isinstance(body, bytes)
-        with logs.bound_ids(received.delivery.events):
-            if self._dispatcher.durable and not await self._persisted(received.outcomes, scope, receive, send, gauge):
+        bound = entrance.bound(received)
+        with bound:
+            refused = await entrance.note(admission, received, body, bound)
+            if refused is not None:
+                await response(refused)(scope, receive, send)
                 return
-            logs.received(received)
-            if gauge is not None:
-                gauge.received(received, body)
-            logs.listeners_failed(self._router.heard(received))
             # Azure Functions' middleware may give a scope whose state is None.
             if scope.get("state") is None:
                 scope["state"] = {}
@@ -195,33 +168,9 @@ class CallOutcomeMiddleware:
             try:
                 await self.app(scope, replayed(body, receive), send)
             finally:
-                if not self._dispatcher.durable:
-                    await self._dispatcher.accept(received.outcomes)
+                await entrance.follow(received)
 
-    async def _persisted(
-        self,
-        outcomes: Iterable[Outcome],
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        gauge: DeliveryGauge | None,
-    ) -> bool:
-        """Whether the outcomes are safe; if not, the sender has been asked to come again."""
-        try:
-            await self._dispatcher.accept(outcomes)
-        except StoreError as error:
-            # The dispatcher has reported it, not each time: many senders come while a store is down.
-            reply = unavailable(retry_after(error))
-            if gauge is not None:
-                gauge.answered(reply)
-            await response(reply)(scope, receive, send)
-            return False
-        return True
-
-    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes | Reply | None:
-        limit = self._intake.max_body
-        if announces_more(headers, limit):
-            return too_large(limit)
+    async def _body(self, limit: int, receive: Receive) -> bytes | Reply | None:
         # Mostly all of the body is there already: then there is nothing to wait for, and no time to limit.
         try:
             steps = _steps(receive())
@@ -241,7 +190,7 @@ class CallOutcomeMiddleware:
     def _hiding(self, scope: Scope, send: Send) -> Send:
         async def hiding(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._gate.hide(scope)
+                self._entrance.hide(scope)
             await send(message)
 
         return hiding
@@ -315,11 +264,6 @@ class _Life:
             await self._send({"type": "lifespan.startup.failed", "message": str(self._fault)})
 
 
-def retry_after(error: StoreError) -> int:
-    """Seconds after which the sender may come again."""
-    return error.retry_after if isinstance(error, StoreUnavailable) else 30
-
-
 def refuse_negative(name: str, seconds: float) -> None:
     if seconds < 0:
         raise ConfigurationError(f"{name} {seconds!r} is negative; give seconds, 0 for none")
@@ -333,20 +277,6 @@ def _compiled(path: str) -> re.Pattern[str]:
     if not path.startswith("/"):
         raise ConfigurationError(f"path {path!r} does not start with '/'; write '/{path}'")
     return pattern
-
-
-# The headers that say something of the body. Names are in lower case, as ASGI has them.
-_READ = frozenset({b"content-length", b"content-encoding", b"aeg-event-type"})
-
-
-def told(scope: Scope) -> dict[str, str]:
-    """What the head says of the body; a header that is repeated is one, with commas."""
-    told: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        if name in _READ:
-            key, text = name.decode("latin-1"), value.decode("latin-1")
-            told[key] = f"{told[key]}, {text}" if key in told else text
-    return told
 
 
 def _steps(awaitable: Awaitable[Message]) -> Iterator[Any]:
@@ -406,13 +336,6 @@ def replayed(body: bytes, receive: Receive) -> Receive:
         return pending.pop() if pending else await receive()
 
     return replay
-
-
-async def _answer(reply: Reply, scope: Scope, receive: Receive, send: Send, gauge: DeliveryGauge | None = None) -> None:
-    logs.answered(reply)
-    if gauge is not None:
-        gauge.answered(reply)
-    await response(reply)(scope, receive, send)
 
 
 def response(reply: Reply) -> Response:

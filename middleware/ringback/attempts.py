@@ -6,17 +6,17 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ringback.callables import handler_name
 from ringback.calling import called
-from ringback.exceptions import StoreError
+from ringback.exceptions import StoreError, error_text
 from ringback.hooks import HookContext
 from ringback.redaction import redact
 from ringback.redial import Exhausted, Planned, decide
-from ringback.router import handler_name
 from ringback.stores.port import Item, Kind, Progress, Redial, Settlement, State
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import tzinfo
 
     from ringback.hooks import HookPolicy
@@ -101,9 +101,8 @@ class HookCaller:
     async def _run(self, claim: Claim, course: _Course) -> None:
         outcome, handled = await self._planned(course, claim.item.outcome)
         due: dict[str, Registration] = {}
-        known = {f"{redial.name} (contact)" for redial in self.router.redials}
-        for name, registration in _named(self.router.registrations):
-            known.add(name)
+        roster = self.router.roster
+        for name, registration in roster.hooks:
             if name in course.done or name in course.failed:
                 continue
             if name not in course.wait and not await self._concerns(registration, outcome):
@@ -111,19 +110,22 @@ class HookCaller:
             handled = handled or registration.concern != "on_unrecognized"
             if course.wait.get(name, 0.0) <= self.clock():
                 due[name] = registration
-        for name in [each for each in course.wait if each not in known]:
-            # Renamed or removed since it asked for another attempt: nobody is there to be called.
-            course.failed[name] = "no hook of this name is registered in this worker"
-            del course.wait[name]
+        if course.wait:
+            known = {name for name, _ in roster.hooks} | _asked(roster.redials).keys()
+            for name in [each for each in course.wait if each not in known]:
+                # Renamed or removed since it asked for another attempt: nobody is there to be called.
+                course.failed[name] = "no hook of this name is registered in this worker"
+                del course.wait[name]
         if claim.attempt == 1 and not handled:
-            self._tell_unhandled(outcome)
+            self.tell_unhandled(outcome)
         if claim.crashed:
             await self._blame(claim, course, outcome, due)
         # Whoever killed the last worker goes last, so that the others are called.
         for name in sorted(due, key=lambda name: claim.crashed and name == claim.progress.trying):
             await self._call(claim, course, outcome, name, due[name], alone=len(due) == 1)
 
-    def _tell_unhandled(self, outcome: Outcome) -> None:
+    def tell_unhandled(self, outcome: Outcome) -> None:
+        """Say once that a call may be tried again and that nobody asked for it."""
         if outcome.retryable and outcome.scope is Scope.CALL and not self._told_unhandled:
             self._told_unhandled = True
             self.observer.outcome_unhandled(outcome)
@@ -196,7 +198,7 @@ class HookCaller:
         """The outcome, terminal if its contact may not be called again; and whether a redial was asked for it."""
         if outcome.scope is not Scope.CALL and outcome.event_name != CONNECTED:
             return outcome, False
-        redials = {f"{redial.name} (contact)": redial for redial in self.router.redials}
+        redials = _asked(self.router.redials)
         if not redials.keys().isdisjoint(course.done):
             # Decided, whatever another contact function would say by now.
             return (outcome.exhausted() if _EXHAUSTED in course.done else outcome), True
@@ -258,29 +260,18 @@ async def tell_error_handlers(
 
 def described(error: Exception) -> str:
     """What a dead letter says of an exception: redacted, one line, not long."""
-    try:
-        text = f"{type(error).__name__}: {error}"
-    except Exception:
-        text = f"{type(error).__name__}: its text cannot be read"
-    return redact(" ".join(text.split()))[:500]
+    return redact(" ".join(error_text(error).split()))[:500]
+
+
+def _asked(redials: Iterable[RedialRegistration]) -> dict[str, RedialRegistration]:
+    """By the names under which it is noted that their contact functions were asked."""
+    return {f"{redial.name} (contact)": redial for redial in redials}
 
 
 def _forget(wait: dict[str, float], names: Iterable[str]) -> None:
     """Nobody will be asked under these names: what they wait for would make the item due at once, for ever."""
     for name in names:
         wait.pop(name, None)
-
-
-def _named(registrations: Iterable[Registration]) -> Iterator[tuple[str, Registration]]:
-    """Every registration, with the name of its handler. Two handlers may be called the same, as lambdas are."""
-    given: list[tuple[object, str]] = []
-    for registration in registrations:
-        name = next((name for handler, name in given if handler == registration.handler), None)
-        if name is None:
-            earlier = sum(known.partition("#")[0] == registration.name for _, known in given)
-            name = f"{registration.name}#{earlier + 1}" if earlier else registration.name
-            given.append((registration.handler, name))
-        yield name, registration
 
 
 _HOPELESS = 10

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from ringback.attempts import CONNECTED, STORE_PAUSE, HookCaller, LeaseLost, described
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.hooks import HookPolicy
-from ringback.latch import Offer
+from ringback.latch import Echo, Offer
 from ringback.placing import RedialCaller
 from ringback.stores import MemoryStore, open_store
 from ringback.stores.port import Item, Kind, Settlement, State
@@ -45,10 +45,11 @@ class _Runner:
 
     task: asyncio.Task[None]
     stopping: asyncio.Event
+    loop: asyncio.AbstractEventLoop
 
     @property
     def gone(self) -> bool:
-        return self.task.done() or self.task.get_loop().is_closed()
+        return self.task.done() or self.loop.is_closed()
 
 
 class Dispatcher:
@@ -93,7 +94,10 @@ class Dispatcher:
         self._worker = worker
         self._hooks = HookCaller(router, observer, self.store, self._policy, clock, random, self._gauge)
         self._redials = RedialCaller(router, observer, self.store, self._policy, clock, random, self._gauge)
+        self._echo = Echo()
+        self._warned = False
         self._runners: set[_Runner] = set()
+        self._last: _Runner | None = None
         self._started = False
         self._fallback: Dispatcher | None = None
         if on_store_failure == "inline" and self.store.durable:
@@ -127,7 +131,7 @@ class Dispatcher:
         """
         self._started = True
         if not self.store.durable:
-            if any(True for _ in self._router.registrations) or self._router.redials:
+            if self._router.roster.hooks or self._router.redials:
                 self._observer.hooks_volatile()
             return
         if self._gauge is not None:
@@ -143,11 +147,22 @@ class Dispatcher:
 
         Raises :class:`StoreError` if they could not be: then none was.
         """
-        items = [self._item(outcome) for outcome in outcomes if self._matters(outcome)]
+        if self._nobody_asks():
+            self._hear(outcomes)
+            return
+        now = self._clock()
+        items: list[Item] = []
+        for outcome in outcomes:
+            if outcome.scope is Scope.CALL:
+                items.append(Item(outcome.outcome_id, Kind.OUTCOME, now + self._settle, outcome))
+            elif self._asked_for(outcome):
+                # An operation has no sibling to wait for.
+                items.append(Item(outcome.outcome_id, Kind.OUTCOME, now, outcome))
         if not items:
             return
-        for watch in tuple(WATCHERS):
-            watch(self)
+        if WATCHERS:
+            for watch in tuple(WATCHERS):
+                watch(self)
         if not self._started and self.store.durable:
             self._started = True
             self._observer.lifespan_missing()
@@ -188,31 +203,48 @@ class Dispatcher:
         keys = {redial.stored(contact) for redial in self._router.redials} or {contact}
         return sum([await self.store.cancel(key) for key in sorted(keys)])
 
-    def _matters(self, outcome: Outcome) -> bool:
-        if outcome.scope is Scope.CALL:
-            return True
-        if outcome.event_name == CONNECTED and self._router.redials:
-            return True
-        return any(each.hears_of(outcome) for each in self._router.registrations)
+    def _nobody_asks(self) -> bool:
+        """Whether no hook, no redial and no page will ever ask for what is put: the log line is all there is."""
+        roster, store = self._router.roster, self.store
+        # Who has a store of another kind may have other processes to read it.
+        return not roster.hooks and not roster.redials and type(store) is MemoryStore and not store.watched
 
-    def _item(self, outcome: Outcome) -> Item:
-        # An operation has no sibling to wait for.
-        wait = self._settle if outcome.scope is Scope.CALL else 0.0
-        return Item(outcome.outcome_id, Kind.OUTCOME, self._clock() + wait, outcome)
+    def _hear(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            if outcome.scope is not Scope.CALL:
+                continue
+            if self._echo.again(outcome):
+                self._observer.outcome_duplicate(outcome)
+            elif outcome.retryable and not self._warned:
+                # When a hook would have been called.
+                self._warned = True
+                asyncio.get_running_loop().call_later(self._settle, self._hooks.tell_unhandled, outcome)
+
+    def _asked_for(self, operation: Outcome) -> bool:
+        if operation.event_name == CONNECTED and self._router.redials:
+            return True
+        return any(each.hears_of(operation) for each in self._router.registrations)
 
     def _runner_here(self) -> _Runner | None:
         """The worker of this loop. One of another loop has gone with it, or is not ours to wait for."""
         loop = asyncio.get_running_loop()
-        return next((each for each in tuple(self._runners) if not each.gone and each.task.get_loop() is loop), None)
+        return next((each for each in tuple(self._runners) if not each.gone and each.loop is loop), None)
 
     def _work_here(self) -> None:
         """See that a worker runs in this loop."""
-        if self._worker and self._runner_here() is None:
+        loop = asyncio.get_running_loop()
+        last = self._last
+        # Mostly one loop runs in a process: its worker is asked for with each delivery.
+        if not self._worker or (last is not None and last.loop is loop and not last.task.done()):
+            return
+        self._last = self._runner_here()
+        if self._last is None:
             self._forget_gone()
             stopping = asyncio.Event()
             # In a context of its own: it outlives the request that happens to start it.
-            task = asyncio.get_running_loop().create_task(self._run(stopping), context=Context())
-            self._runners.add(_Runner(task, stopping))
+            task = loop.create_task(self._run(stopping), context=Context())
+            self._last = _Runner(task, stopping, loop)
+            self._runners.add(self._last)
 
     def _forget_gone(self) -> None:
         for each in tuple(self._runners):

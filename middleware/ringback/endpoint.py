@@ -15,13 +15,14 @@ from starlette.responses import Response
 
 from ringback import logs
 from ringback.asgi import BODY_TIMEOUT, refuse_negative, replayed, response
+from ringback.callables import handler_name
 from ringback.dispatch import SETTLE, Dispatcher, OnStoreFailure
 from ringback.entrance import Admission, Entrance
 from ringback.events import MAX_BODY, MAX_EVENTS
 from ringback.exceptions import RegistrationError
 from ringback.gate import MAX_HEADERS, UNSET, Gate, Unset
 from ringback.intake import Intake, Reply, too_large, too_slow
-from ringback.router import HandlerRouter, handler_name
+from ringback.router import HandlerRouter
 from ringback_catalog import Catalog
 
 if TYPE_CHECKING:

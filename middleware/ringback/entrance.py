@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from ringback import logs
-from ringback.asgi import retry_after, told
 from ringback.attempts import UNMEASURED
-from ringback.exceptions import StoreError
+from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.intake import Intake, Received, Reply, announces_more, consent, too_large, unavailable
 
 if TYPE_CHECKING:
@@ -59,6 +58,12 @@ class Entrance:
         """Whether hooks are told after the route: only what cannot be persisted waits for it."""
         return not self._dispatcher.durable
 
+    def warn(self) -> None:
+        """Say once if every sender is accepted because nobody said who may send."""
+        if self._gate.unverified:
+            self._gate.unverified = False
+            logs.callbacks_unverified()
+
     async def admit(self, scope: Scope) -> Admission | Reply | None:
         """Look at the head alone: read the body, answer this, or ``None`` for a request that is the route's own.
 
@@ -66,8 +71,7 @@ class Entrance:
         """
         if self._gate.unverified:
             # When the first delivery comes, not when the module is imported: logging is set up by then.
-            self._gate.unverified = False
-            logs.callbacks_unverified()
+            self.warn()
         if scope["method"] == "OPTIONS":
             return await self._consent(scope)
         if scope["method"] != "POST":
@@ -84,7 +88,39 @@ class Entrance:
     async def take(self, admission: Admission, body: bytes | Reply) -> Received | Reply:
         """Decide on the body, or on the reply that there is instead of one. With a store, what is received is in it."""
         with self.measured(admission):
-            return await self._take(admission, body)
+            received = self.decide(admission, body)
+            if isinstance(received, Reply):
+                return received
+            bound = self.bound(received)
+            with bound:
+                return await self.note(admission, received, body, bound) or received
+
+    def decide(self, admission: Admission, body: bytes | Reply) -> Received | Reply:
+        """The first step of :meth:`take`: what the body is."""
+        received = self._intake.receive(admission.headers, body, admission.denied)
+        return self._answered(received, admission.gauge) if isinstance(received, Reply) else received
+
+    async def note(
+        self, admission: Admission, received: Received, body: bytes | Reply, bound: logs.bound_ids
+    ) -> Reply | None:
+        """The second, in the context ``bound``: persist and log it. A reply if it could not be persisted."""
+        gauge = admission.gauge
+        if self._dispatcher.durable:
+            try:
+                await self._dispatcher.accept(received.outcomes)
+            except StoreError as error:
+                # The dispatcher has reported it, not each time: many senders come while a store is down.
+                reply = unavailable(retry_after(error))
+                if gauge is not None:
+                    gauge.answered(reply)
+                    gauge.end()
+                return reply
+        logs.received(received, open_ids=bound.open)
+        if gauge is not None:
+            assert isinstance(body, bytes)
+            gauge.received(received, body)
+        logs.listeners_failed(self._router.heard(received))
+        return None
 
     def measured(self, admission: Admission) -> AbstractContextManager[None]:
         """A context for a part of the work on a request, such as the route."""
@@ -95,34 +131,10 @@ class Entrance:
         if admission.gauge is not None:
             admission.gauge.end()
 
-    async def _take(self, admission: Admission, body: bytes | Reply) -> Received | Reply:
-        gauge: DeliveryGauge | None = admission.gauge
-        received = self._intake.receive(admission.headers, body, admission.denied)
-        if isinstance(received, Reply):
-            return self._answered(received, gauge)
-        with self.bound(received):
-            if self._dispatcher.durable:
-                try:
-                    await self._dispatcher.accept(received.outcomes)
-                except StoreError as error:
-                    # The dispatcher has reported it, not each time: many senders come while a store is down.
-                    reply = unavailable(retry_after(error))
-                    if gauge is not None:
-                        gauge.answered(reply)
-                        gauge.end()
-                    return reply
-            logs.received(received)
-            if gauge is not None:
-                assert isinstance(body, bytes)
-                gauge.received(received, body)
-            logs.listeners_failed(self._router.heard(received))
-        return received
-
     async def accept(self, received: Received) -> None:
         """Let the hooks follow; to be called once after the route, also if that raised."""
-        if self.follows:
-            with self.bound(received):
-                await self._dispatcher.accept(received.outcomes)
+        with self.bound(received):
+            await self.follow(received)
 
     @asynccontextmanager
     async def route(self, received: Received) -> AsyncGenerator[None]:
@@ -133,7 +145,12 @@ class Entrance:
             finally:
                 await self.accept(received)
 
-    def bound(self, received: Received) -> AbstractContextManager[None]:
+    async def follow(self, received: Received) -> None:
+        """As :meth:`accept`, inside of :meth:`bound`."""
+        if self.follows:
+            await self._dispatcher.accept(received.outcomes)
+
+    def bound(self, received: Received) -> logs.bound_ids:
         """A context in which log lines carry the ids of the call."""
         return logs.bound_ids(received.delivery.events)
 
@@ -163,3 +180,22 @@ class Entrance:
             gauge.answered(reply)
             gauge.end()
         return reply
+
+
+# The headers that say something of the body. Names are in lower case, as ASGI has them.
+_READ = frozenset({b"content-length", b"content-encoding", b"aeg-event-type"})
+
+
+def told(scope: Scope) -> dict[str, str]:
+    """What the head says of the body; a header that is repeated is one, with commas."""
+    told: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        if name in _READ:
+            key, text = name.decode("latin-1"), value.decode("latin-1")
+            told[key] = f"{told[key]}, {text}" if key in told else text
+    return told
+
+
+def retry_after(error: StoreError) -> int:
+    """Seconds after which the sender may come again."""
+    return error.retry_after if isinstance(error, StoreUnavailable) else 30

@@ -115,3 +115,11 @@ class OperationFailed(WaitError):
 
 class WaitTimeout(WaitError, TimeoutError):
     """Nothing came in time."""
+
+
+def error_text(error: Exception) -> str:
+    """The exception's type and text, whatever its text is made of. Not redacted."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return f"{type(error).__name__}: its text cannot be read"

@@ -119,42 +119,43 @@ def too_slow(seconds: float) -> Reply:
 
 
 def refusal(error: DeliveryError) -> Reply:
-    """The error as RFC 9457 problem details. Says what was wrong, repeats nothing private."""
-    problem: dict[str, object] = {
-        "type": "about:blank",
-        "title": _TITLES[error.status],
-        "status": error.status,
-        "detail": redact(str(error)),
-    }
+    """The answer to what is no acceptable delivery. Says what was wrong, repeats nothing private."""
+    detail = redact(str(error))
+    members: dict[str, object] = {"detail": detail}
     if error.faults:
-        problem["faults"] = [{"index": each.index, "reason": redact(each.reason)} for each in error.faults[:20]]
-    content_type = (("content-type", "application/problem+json"),)
-    return Reply(error.status, msgspec.json.encode(problem), content_type, redact(str(error)))
+        members["faults"] = [{"index": each.index, "reason": redact(each.reason)} for each in error.faults[:20]]
+    return _problem(error.status, detail, members)
 
 
 def denial(refused: Refusal) -> Reply:
     """The answer to a sender that is not let through. Says nothing that would help to forge better."""
-    problem = {"type": "about:blank", "title": _TITLES[refused.status], "status": refused.status}
-    headers = [("content-type", "application/problem+json")]
+    headers: list[tuple[str, str]] = []
     if refused.status == 401:
         headers.append(("www-authenticate", "Bearer"))
     if refused.retry_after is not None:
         headers.append(("retry-after", str(refused.retry_after)))
-    return Reply(refused.status, msgspec.json.encode(problem), tuple(headers), refused.reason, sender_refused=True)
+    return _problem(refused.status, refused.reason, {}, *headers, sender_refused=True)
 
 
 def unavailable(retry_after: int) -> Reply:
     """The answer to a delivery that cannot be kept now: the sender is asked to come again."""
-    problem = {"type": "about:blank", "title": _TITLES[503], "status": 503, "detail": "the store cannot be used now"}
-    headers = (("content-type", "application/problem+json"), ("retry-after", str(retry_after)))
-    return Reply(503, msgspec.json.encode(problem), headers, "the store cannot be used now")
+    fact = "the store cannot be used now"
+    return _problem(503, fact, {"detail": fact}, ("retry-after", str(retry_after)))
 
 
 def not_allowed() -> Reply:
     """The answer to a method that is neither a delivery nor a handshake, where there is no route for it."""
-    problem = {"type": "about:blank", "title": _TITLES[405], "status": 405, "detail": "deliveries are POSTed"}
-    headers = (("content-type", "application/problem+json"), ("allow", "OPTIONS, POST"))
-    return Reply(405, msgspec.json.encode(problem), headers, "the method is neither POST nor that of a handshake")
+    fact = "the method is neither POST nor that of a handshake"
+    return _problem(405, fact, {"detail": "deliveries are POSTed"}, ("allow", "OPTIONS, POST"))
+
+
+def _problem(
+    status: int, fact: str, members: Mapping[str, object], *headers: tuple[str, str], sender_refused: bool = False
+) -> Reply:
+    """A reply with RFC 9457 problem details."""
+    problem = {"type": "about:blank", "title": _TITLES[status], "status": status, **members}
+    content_type = ("content-type", "application/problem+json")
+    return Reply(status, msgspec.json.encode(problem), (content_type, *headers), fact, sender_refused)
 
 
 def consent(headers: Mapping[str, str]) -> Reply | None:

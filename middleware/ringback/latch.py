@@ -8,14 +8,12 @@ either order; and any event may be delivered again. The latch lets one outcome t
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
+from ringback.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
 from ringback_catalog import Scope
-
-if TYPE_CHECKING:
-    from ringback.outcome import Outcome
 
 
 class Offer(StrEnum):
@@ -29,12 +27,11 @@ class Offer(StrEnum):
     """Seen before, or too late; it must not fire again."""
 
 
-@dataclass(slots=True)
-class _Ending:
+class _Ending(Struct, gc=False):
     """A call's end that waits for its sibling: the best outcome so far, and the events it stands for."""
 
     outcome: Outcome
-    events: set[str]
+    events: tuple[str, ...]
 
 
 class Latch:
@@ -59,12 +56,12 @@ class Latch:
         if ending is not None:
             if name in ending.events:
                 return Offer.DUPLICATE
-            ending.events.add(name)
+            ending.events += (name,)
             ending.outcome = ending.outcome.merged_with(outcome)
             return Offer.MERGED
         if outcome.scope is Scope.CALL and self._told_by_a_leg(name, outcome.correlation_id):
             return Offer.DUPLICATE
-        self._settling[key] = _Ending(outcome, {name})
+        self._settling[key] = _Ending(outcome, (name,))
         return Offer.OPENED
 
     def take(self, outcome_id: str) -> Outcome | None:
@@ -90,8 +87,26 @@ class Latch:
             return call in self._calls
         _remember(self._calls, call, self._capacity)
         waiting = self._settling.get(f"call:{call}")
-        if waiting is not None and waiting.events == {"CallEnded"}:
+        if waiting is not None and waiting.events == ("CallEnded",):
             self.take(f"call:{call}")
+        return False
+
+
+class Echo:
+    """Knows an event that comes again, of the last ``capacity``; for outcomes that no hook waits for."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._heard: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def again(self, outcome: Outcome) -> bool:
+        """Whether this event of this ending was asked about before."""
+        key = (outcome.outcome_id, outcome.event_name)
+        if key in self._heard:
+            return True
+        self._heard[key] = None
+        if len(self._heard) > self._capacity:
+            self._heard.popitem(last=False)
         return False
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from ringback import logs
 from ringback.backlog import Answer, Backlog, Said, Wanted
+from ringback.callables import handler_name
 from ringback.exceptions import WaitError
-from ringback.router import handler_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

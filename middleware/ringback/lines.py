@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 import structlog
@@ -28,13 +29,13 @@ from structlog.processors import (
     format_exc_info,
 )
 
-from ringback.redaction import is_open, redact
-from ringback_catalog import Scope
+from ringback.redaction import is_open, redact, redact_to_json
+from ringback_catalog import PREFIX, Cause, ResultCategory, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ringback.events import Diagnostic
+    from ringback.events import Diagnostic, Event
     from ringback.outcome import Outcome
 
 EVENT = "call.outcome"
@@ -55,9 +56,10 @@ def to_json(line: Any, **_: Any) -> str:
     return text if text and text.isascii() else json.dumps(line, default=repr)
 
 
-# In the order of :meth:`Outcome.to_dict`; the verdict's share stands between the two.
-_BEFORE = ("outcome_id", "event_id", "event_type", "scope", "code", "subcode")
-_AFTER = (
+# In the order of :meth:`Outcome.to_dict`; what outcomes share stands behind the second.
+_APART = (
+    "outcome_id",
+    "event_id",
     "call_connection_id",
     "server_call_id",
     "correlation_id",
@@ -67,7 +69,22 @@ _AFTER = (
     "sip",
     "q850",
 )
-_LEVELS = {structlog.make_filtering_bound_logger(level): level for level in (0, 10, 20, 30, 40, 50)}
+_MANY = 64
+"""Types and codes of one verdict whose share is kept."""
+_AT_ONCE = 32
+"""Lines that are written at once, of about 2 kB each."""
+_AS_WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\d?(?:\+00:00|Z)", re.ASCII).fullmatch
+
+# A tuple: comparing three costs less than hashing a member of an enumeration.
+_CALM = (Cause.BUSY, Cause.NO_ANSWER, Cause.DECLINED)
+_LEVELS = {
+    ResultCategory.SUCCESS: logging.INFO,
+    ResultCategory.EXPECTED_ERROR: logging.WARNING,
+    ResultCategory.UNEXPECTED_CLIENT_ERROR: logging.WARNING,
+    ResultCategory.UNEXPECTED_SERVER_ERROR: logging.ERROR,
+    ResultCategory.UNKNOWN: logging.WARNING,
+}
+_THRESHOLDS = {structlog.make_filtering_bound_logger(level): level for level in (0, 10, 20, 30, 40, 50)}
 _NAMES = {logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
 _FACTORIES = (structlog.PrintLoggerFactory, structlog.WriteLoggerFactory)
 # What these do, they do to keys that no line of an outcome has; the context may have them, see _OTHERS_KEYS.
@@ -80,10 +97,13 @@ _SPACED, _COMPACT = (", ", ": "), (",", ":")
 
 
 class Written(NamedTuple):
-    """The lines of those outcomes that are heard as one text, and the app's logger that writes it."""
+    """The lines of those outcomes that are heard, and the app's logger that writes them.
 
-    outcomes: Sequence[tuple[Outcome, int]]
-    text: str
+    One text is written at once: all lines of a usual delivery. Of a large batch it is some at a time, for texts that
+    outgrow the processor's cache cost more than they save.
+    """
+
+    texts: Sequence[str]
     logger: Any
 
 
@@ -96,8 +116,8 @@ class Shortcut:
     stamper: TimeStamper | None
     signs: tuple[str, str]
     """Between two members, and between a name and its value."""
-    frames: Mapping[int, tuple[str, str]]
-    """By level, what stands before and after what the outcome says itself; with places for context and time."""
+    around: Callable[[int, str, str], tuple[str, str]]
+    """By level, context and time: what stands before and after what the outcome says itself."""
     logger: Callable[[], Any]
 
     def context(self) -> str | None:
@@ -124,34 +144,45 @@ class Shortcut:
         return json.dumps(stamper(None, "", {})["timestamp"])
 
 
-def written(outcomes: Sequence[tuple[Outcome, int]]) -> Written | None:
-    """The lines of outcomes that have been given their levels; ``None`` if structlog is to write them itself.
+def level_of(outcome: Outcome) -> int:
+    """``info`` for successes and for what people do (busy, no answer, declined), ``error`` for server errors."""
+    entry = outcome.verdict.entry
+    return logging.INFO if entry.cause in _CALM else _LEVELS[entry.category]
 
-    They are written at once, and so have one time.
+
+def written(outcomes: Sequence[Outcome], *, open_ids: bool = False) -> Written | None:
+    """The lines of outcomes; ``None`` if structlog is to write them itself.
+
+    They are written at once, and so have one time. ``open_ids``: the ids of the call are known to be open.
     """
     shortcut = _current()
     if shortcut is None:
         return None
-    heard = [each for each in outcomes if each[1] >= shortcut.level]
-    if not heard:
-        return Written(heard, "", None)
-    context = shortcut.context()
-    if context is None:
-        return None
-    signs = shortcut.signs
-    around = {"context": context, "timestamp": shortcut.time()}
+    context: str | None = None
+    time = ""
     frames: dict[int, tuple[str, str]] = {}
     texts: list[str] = []
-    for outcome, level in heard:
+    for outcome in outcomes:
         if outcome.attempts_exhausted:
             # Then its disposition is not that of its verdict.
             return None
-        frame = frames.get(level)
+        share = _share(outcome, shortcut.signs)
+        frame = frames.get(share.level)
         if frame is None:
-            before, after = shortcut.frames[level]
-            frame = frames[level] = before % around, after % around
-        texts.append(f"{frame[0]}{_said(outcome, signs)}{frame[1]}")
-    return Written(heard, "\n".join(texts), shortcut.logger())
+            if share.level < shortcut.level:
+                continue
+            if context is None:
+                context = shortcut.context()
+                if context is None:
+                    return None
+                time = shortcut.time()
+            frame = frames[share.level] = shortcut.around(share.level, context, time)
+        texts.append(f"{frame[0]}{_said(outcome, share, open_ids)}{frame[1]}")
+    if not texts:
+        return Written((), None)
+    if len(texts) > 1:
+        texts = ["\n".join(texts[start : start + _AT_ONCE]) for start in range(0, len(texts), _AT_ONCE)]
+    return Written(texts, shortcut.logger())
 
 
 def iso(nanoseconds: int) -> str:
@@ -165,40 +196,88 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
-def _said(outcome: Outcome, signs: tuple[str, str]) -> str:
+class _Share(NamedTuple):
+    """What the lines of all outcomes with one verdict, event type, code and subcode have in common."""
+
+    level: int
+    ends_call: bool
+    middle: str
+    """From the event's type to the verdict's last member."""
+    names: tuple[str, ...]
+    """The names of the other members with their signs."""
+    signs: tuple[str, str]
+
+
+def _share(outcome: Outcome, signs: tuple[str, str]) -> _Share:
+    event, verdict = outcome.event, outcome.verdict
+    result = event.data.result_information
+    key = (event.type, signs) if result is None else (event.type, signs, result.code, result.subcode)
+    share: _Share | None = verdict.rendered.get(key)
+    if share is None:
+        share = _shared(outcome, signs)
+        # What had to be redacted may be redacted otherwise tomorrow.
+        if event.type.startswith(PREFIX) and is_open(event.type.removeprefix(PREFIX)):
+            if len(verdict.rendered) >= _MANY:
+                # Types and codes are a sender's, and without end.
+                verdict.rendered.clear()
+            verdict.rendered[key] = share
+    return share
+
+
+def _shared(outcome: Outcome, signs: tuple[str, str]) -> _Share:
+    comma, colon = signs
+    members = {
+        "event_type": redact(outcome.event_type),
+        "scope": outcome.scope.value,
+        "code": outcome.code,
+        "subcode": outcome.subcode,
+        **outcome.verdict.facts,
+    }
+    middle = json.dumps(members, separators=signs)[1:-1]
+    names = [f"{comma}{quoted(name)}{colon}" for name in _APART]
+    names[0] = names[0].removeprefix(comma)
+    return _Share(level_of(outcome), outcome.scope is Scope.CALL, f"{comma}{middle}", tuple(names), signs)
+
+
+def _said(outcome: Outcome, share: _Share, open_ids: bool) -> str:
     """The members of :meth:`Outcome.to_dict`, in its order."""
-    rendered = outcome.verdict.rendered
-    shared = rendered.get(signs[0])
-    if shared is None:
-        shared = rendered[signs[0]] = json.dumps(dict(outcome.verdict.facts), separators=signs)[1:-1]
-    # Apart, for filling in a template costs by its length.
-    before, after = _TEMPLATES[signs]
     event = outcome.event
     data = event.data
-    leg = _text(data.call_connection_id)
-    scope = outcome.scope
     result = data.result_information
+    leg, server, call = data.call_connection_id, data.server_call_id, data.correlation_id
+    if open_ids:
+        leg = "null" if leg is None else f'"{leg}"'
+        server = "null" if server is None else f'"{server}"'
+        call = "null" if call is None else f'"{call}"'
+    else:
+        leg, server, call = _text(leg), _text(server), _text(call)
+    # The prefix is nothing to redact, and nothing that changes what is redacted behind it.
+    ending = f'"call:{leg[1:]}' if share.ends_call and leg != "null" else _text(outcome.outcome_id)
+    message = sip = q850 = "null"
+    if result is not None:
+        if result.message is not None:
+            # Of many calls the same, and never open.
+            message = redact_to_json(result.message)
+        if result.sip is not None:
+            sip = _detail(result.sip, share.signs)
+        if result.q850 is not None:
+            q850 = _detail(result.q850, share.signs)
+    a, b, c, d, e, f, g, h, i, j = share.names
+    return (
+        f"{a}{ending}{b}{_text(event.id)}{share.middle}{c}{leg}{d}{server}{e}{call}"
+        f"{f}{_text(outcome.operation_context)}{g}{_time(event)}{h}{message}{i}{sip}{j}{q850}"
+    )
+
+
+def _time(event: Event) -> str:
     occurred = event.occurred_at
-    head = before % (
-        # The prefix is nothing to redact, and nothing that changes what is redacted behind it.
-        f'"call:{leg[1:]}' if scope is Scope.CALL and leg != "null" else _text(outcome.outcome_id),
-        _text(event.id),
-        _text(event.type),
-        scope.value,
-        "null" if result is None or result.code is None else result.code,
-        "null" if result is None or result.subcode is None else result.subcode,
-    )
-    tail = after % (
-        leg,
-        _text(data.server_call_id),
-        _text(data.correlation_id),
-        _text(outcome.operation_context),
-        "null" if occurred is None else f'"{occurred.isoformat()}"',
-        "null" if result is None else _text(result.message),
-        "null" if result is None or result.sip is None else _detail(result.sip, signs),
-        "null" if result is None or result.q850 is None else _detail(result.q850, signs),
-    )
-    return f"{head}{signs[0]}{shared}{signs[0]}{tail}"
+    if occurred is None:
+        return "null"
+    told = cast("str", event.time)
+    if occurred.microsecond and _AS_WRITTEN(told):
+        # The service's own way to write it, which is ours but for a seventh digit.
+        return f'"{told[:26]}+00:00"'
+    return f'"{occurred.isoformat()}"'
 
 
 def _detail(detail: Diagnostic, signs: tuple[str, str]) -> str:
@@ -210,13 +289,13 @@ def _detail(detail: Diagnostic, signs: tuple[str, str]) -> str:
 def _text(text: str | None) -> str:
     if text is None:
         return "null"
-    return f'"{text}"' if is_open(text) else quoted(redact(text))
+    return f'"{text}"' if is_open(text) else redact_to_json(text)
 
 
 class _Seen(NamedTuple):
     """A configuration, and what it means. Exchanged as one, so that no thread sees half of a change."""
 
-    configuration: tuple[object, ...]
+    configuration: Mapping[str, object]
     shortcut: Shortcut | None
 
 
@@ -232,15 +311,16 @@ def _current() -> Shortcut | None:
     if not _allowed:
         return None
     config = structlog.get_config()
-    now = (*config["processors"], config["wrapper_class"], config["logger_factory"], config["context_class"])
     seen = _seen
-    if now != seen.configuration:
+    if config != seen.configuration:
+        # With a list of its own: the app's may be changed in place.
+        now = {**config, "processors": [*config["processors"]]}
         seen = _seen = _Seen(now, _shortcut(config))
     return seen.shortcut
 
 
 def _shortcut(config: dict[str, Any]) -> Shortcut | None:
-    level = _LEVELS.get(config["wrapper_class"])
+    level = _THRESHOLDS.get(config["wrapper_class"])
     factory = config["logger_factory"]
     *processors, renderer = config["processors"] or [None]
     signs = _signs(renderer)
@@ -261,8 +341,15 @@ def _shortcut(config: dict[str, Any]) -> Shortcut | None:
             return None
     if len(set(adds)) < len(adds):
         return None
-    frames = {each: _frame(adds, name, signs, leads=leads) for each, name in _NAMES.items()}
-    return Shortcut(level, "context" in adds, stamper, signs, frames, factory)
+    return Shortcut(level, "context" in adds, stamper, signs, _around(adds, signs, leads=leads), _logger(config))
+
+
+def _logger(config: dict[str, Any]) -> Callable[[], Any]:
+    factory = config["logger_factory"]
+    if not config["cache_logger_on_first_use"]:
+        return cast("Callable[[], Any]", factory)
+    # As structlog has it then: one for all.
+    return lru_cache(maxsize=1)(factory)
 
 
 def _signs(renderer: object) -> tuple[str, str] | None:
@@ -275,31 +362,32 @@ def _signs(renderer: object) -> tuple[str, str] | None:
     return None
 
 
-def _frame(adds: Sequence[str], level: str, signs: tuple[str, str], *, leads: bool) -> tuple[str, str]:
+def _around(adds: Sequence[str], signs: tuple[str, str], *, leads: bool) -> Callable[[int, str, str], tuple[str, str]]:
     comma, colon = signs
-    members = {
-        "event": f'"event"{colon}"{EVENT}"{comma}',
-        "level": f'"level"{colon}"{level}"{comma}',
-        "timestamp": f'"timestamp"{colon}%(timestamp)s{comma}',
-    }
-    if leads:
-        first = [members[name] for name in ("timestamp", "level", "event") if name == "event" or name in adds]
-        return "{" + "".join(first), ("%(context)s" if "context" in adds else "") + "}"
-    # The context brings its commas with it, each before a member.
-    rest = ["%(context)s" if name == "context" else f"{comma}{members[name].removesuffix(comma)}" for name in adds]
-    return "{", f"{comma}{members['event'].removesuffix(comma)}{''.join(rest)}}}"
+    event = f'"event"{colon}"{EVENT}"'
+    levels = {each: f'"level"{colon}"{name}"' if "level" in adds else "" for each, name in _NAMES.items()}
+    stamp = f'"timestamp"{colon}'
+
+    def leading(level: int, context: str, time: str) -> tuple[str, str]:
+        first = (f"{stamp}{time}" if time else "", levels[level], event)
+        return "{" + comma.join(each for each in first if each) + comma, f"{context}}}"
+
+    def trailing(level: int, context: str, time: str) -> tuple[str, str]:
+        members = {
+            "context": context,
+            "level": f"{comma}{levels[level]}",
+            "timestamp": f"{comma}{stamp}{time}",
+        }
+        # The context brings its commas with it, each before a member.
+        return "{", f"{comma}{event}{''.join([members[name] for name in adds])}}}"
+
+    return leading if leads else trailing
 
 
 _OWN = frozenset(
-    "category category_basis cause disposition retry_class owner confidence match refined_by summary advice "
-    "documentation sources event".split()
-).union(_BEFORE, _AFTER)
-_TEMPLATES = {
-    signs: tuple(
-        signs[0].join(f'"{name}"{signs[1]}' + ('"%s"' if name == "scope" else "%s") for name in names)
-        for names in (_BEFORE, _AFTER)
-    )
-    for signs in (_SPACED, _COMPACT)
-}
+    "event outcome_id event_id event_type scope code subcode category category_basis cause disposition retry_class "
+    "owner confidence match refined_by summary advice documentation sources call_connection_id server_call_id "
+    "correlation_id operation_context occurred_at message sip q850".split()
+)
 _allowed = True
-_seen = _Seen((), None)
+_seen = _Seen({}, None)

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections import deque
 from contextlib import suppress
+from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,10 +22,10 @@ import structlog
 from structlog.contextvars import bind_contextvars, get_contextvars, reset_contextvars
 
 from ringback import lines
-from ringback.exceptions import ConfigurationError
+from ringback.exceptions import ConfigurationError, error_text
 from ringback.hooks import GiveUp, Retry
-from ringback.redaction import redact
-from ringback_catalog import Cause, ResultCategory
+from ringback.lines import level_of
+from ringback.redaction import is_open, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,23 +39,8 @@ LOGGER = "ringback"
 IDS = ("call_connection_id", "server_call_id", "correlation_id")
 """The ids bound to the request's context, so that the app's own lines carry them too."""
 
-# A tuple: comparing three costs less than hashing a member of an enumeration.
-_CALM = (Cause.BUSY, Cause.NO_ANSWER, Cause.DECLINED)
-_LEVELS = {
-    ResultCategory.SUCCESS: logging.INFO,
-    ResultCategory.EXPECTED_ERROR: logging.WARNING,
-    ResultCategory.UNEXPECTED_CLIENT_ERROR: logging.WARNING,
-    ResultCategory.UNEXPECTED_SERVER_ERROR: logging.ERROR,
-    ResultCategory.UNKNOWN: logging.WARNING,
-}
 _MOST_FAULTS = 20
 """Faults of one delivery that are listed in its line; a hostile batch must not fill the log."""
-
-
-def level_of(outcome: Outcome) -> int:
-    """``info`` for successes and for what people do (busy, no answer, declined), ``error`` for server errors."""
-    entry = outcome.verdict.entry
-    return logging.INFO if entry.cause in _CALM else _LEVELS[entry.category]
 
 
 def call_outcome(outcome: Outcome) -> None:
@@ -64,41 +50,45 @@ def call_outcome(outcome: Outcome) -> None:
         _emit(level, "call.outcome", outcome.to_dict())
 
 
-def _call_outcomes(outcomes: Sequence[Outcome]) -> None:
+def _call_outcomes(outcomes: Sequence[Outcome], open_ids: bool) -> None:
     """A line for each, the way that costs least."""
-    if not (structlog.is_configured() and _written_at_once(outcomes)):
+    if not (structlog.is_configured() and _written_at_once(outcomes, open_ids)):
         for outcome in outcomes:
             call_outcome(outcome)
 
 
-def _written_at_once(outcomes: Sequence[Outcome]) -> bool:
+def _written_at_once(outcomes: Sequence[Outcome], open_ids: bool) -> bool:
     """Whether the lines needed nothing of structlog but its logger: then all have been seen to."""
-    levelled = [(outcome, level_of(outcome)) for outcome in outcomes]
     try:
-        written = lines.written(levelled)
+        written = lines.written(outcomes, open_ids=open_ids)
     except Exception:
         # Whatever is odd, structlog is to say.
         return False
     if written is None:
         return False
-    if written.text:
-        try:
-            written.logger.msg(written.text)
-        except Exception:
-            # How much of it arrived nobody knows: it is not written there again.
-            for outcome, level in written.outcomes:
+    try:
+        for text in written.texts:
+            written.logger.msg(text)
+    except Exception:
+        # How much of it arrived nobody knows: it is not written there again.
+        for outcome in outcomes:
+            level = level_of(outcome)
+            if _heard(level):
                 _emit_at_last(level, lines.EVENT, outcome.to_dict())
     return True
 
 
-def received(received: Received) -> None:
-    """A delivery on its way to the route: its elements that are no events, and a line for each outcome."""
+def received(received: Received, *, open_ids: bool = False) -> None:
+    """A delivery on its way to the route: its elements that are no events, and a line for each outcome.
+
+    ``open_ids`` is what :class:`bound_ids` has found.
+    """
     faults = received.delivery.faults
     if faults:
         listed = [{"index": fault.index, "reason": redact(fault.reason)} for fault in faults[:_MOST_FAULTS]]
         _emit(logging.WARNING, "delivery.elements_rejected", {"count": len(faults), "faults": listed})
     if received.outcomes:
-        _call_outcomes(received.outcomes)
+        _call_outcomes(received.outcomes, open_ids)
 
 
 def listeners_failed(faults: Iterable[tuple[str, Exception]]) -> None:
@@ -106,7 +96,7 @@ def listeners_failed(faults: Iterable[tuple[str, Exception]]) -> None:
     for listener, error in faults:
         # As text, not as exc_info: what a listener raises may name a number.
         told = redact("".join(traceback.format_exception(error)))
-        fields = {"listener": listener, "error": redact(_described(error)), "exception": told}
+        fields = {"listener": listener, "error": redact(error_text(error)), "exception": told}
         _emit(logging.ERROR, "listener.failed", fields)
 
 
@@ -136,6 +126,20 @@ def callbacks_unverified() -> None:
         "or auth=None to accept every sender"
     )
     _emit(logging.WARNING, "callbacks.unverified", {"advice": advice})
+
+
+def dead_letter_replayed(key: str, by: str | None) -> None:
+    """A person made a dead letter ready again; who, as far as the page was told."""
+    _emit(logging.INFO, "dead_letter.replayed", _by_hand(key, by))
+
+
+def dead_letter_discarded(key: str, by: str | None) -> None:
+    """A person gave a dead letter up."""
+    _emit(logging.INFO, "dead_letter.discarded", _by_hand(key, by))
+
+
+def _by_hand(key: str, by: str | None) -> dict[str, Any]:
+    return {"key": redact(key), "by": None if by is None else redact(by)}
 
 
 class Budget:
@@ -170,7 +174,7 @@ class KeyLog:
         _emit(logging.INFO, "keys.fetched", {"url": url, "count": count})
 
     def keys_unreachable(self, url: str, error: Exception, cached: int) -> None:
-        fields = {"url": url, "error": redact(_described(error)), "cached": cached}
+        fields = {"url": url, "error": redact(error_text(error)), "cached": cached}
         _emit(logging.WARNING if cached else logging.ERROR, "keys.unreachable", fields)
 
 
@@ -208,7 +212,7 @@ class LogObserver:
         )
 
     def hook_failed(self, outcome: Outcome, hook: str, error: Exception, attempt: int, retry_in: float | None) -> None:
-        fields = _brief(outcome) | {"hook": hook, "error": redact(_described(error)), "attempt": attempt}
+        fields = _brief(outcome) | {"hook": hook, "error": redact(error_text(error)), "attempt": attempt}
         fields["retry_in_seconds"] = None if retry_in is None else round(retry_in, 3)
         if isinstance(error, Retry | GiveUp):
             # The hook's own decision, not a fault of it.
@@ -260,7 +264,7 @@ class LogObserver:
     def store_unavailable(self, error: Exception) -> None:
         suppressed = _store_faults.spend()
         if suppressed is not None:
-            fields = {"error": redact(_described(error)), "suppressed": suppressed}
+            fields = {"error": redact(error_text(error)), "suppressed": suppressed}
             _emit(logging.ERROR, "store.unavailable", fields)
 
     def store_bypassed(self, count: int) -> None:
@@ -268,38 +272,59 @@ class LogObserver:
 
 
 class bound_ids:  # noqa: N801 - used as a function that makes a context
-    """Bind the call ids that these events share to structlog's contextvars, and unbind them whatever happens."""
+    """Bind the call ids that these events share to structlog's contextvars, and unbind them whatever happens.
 
-    __slots__ = ("_ids", "_tokens")
+    ``open``: nothing in the ids had to be redacted.
+    """
+
+    __slots__ = ("_call", "_leg", "_server", "_tokens", "open")
 
     def __init__(self, events: Sequence[Event]) -> None:
+        self.open = False
         if len(events) == 1:
             data = events[0].data
-            # One by one: nearly every request comes by here.
-            self._ids = ids = dict[str, str]()
-            if data.call_connection_id is not None:
-                ids["call_connection_id"] = redact(data.call_connection_id)
-            if data.server_call_id is not None:
-                ids["server_call_id"] = redact(data.server_call_id)
-            if data.correlation_id is not None:
-                ids["correlation_id"] = redact(data.correlation_id)
+            leg, server, call = data.call_connection_id, data.server_call_id, data.correlation_id
+            # One by one, here and below: every request comes by here.
+            self.open = (
+                (leg is None or is_open(leg) is not None)
+                and (server is None or is_open(server) is not None)
+                and (call is None or is_open(call) is not None)
+            )
         else:
-            self._ids = _shared(events)
+            leg, server, call = _shared(events)
+        if not self.open:
+            leg, server, call = (None if each is None else redact(each) for each in (leg, server, call))
+        self._leg, self._server, self._call = leg, server, call
 
     def __enter__(self) -> None:
-        self._tokens = bind_contextvars(**self._ids)
+        # What `bind_contextvars` does, but that it looks up each variable by its name.
+        self._tokens = tokens = list[Token[Any]]()
+        if self._leg is not None:
+            tokens.append(_LEG.set(self._leg))
+        if self._server is not None:
+            tokens.append(_SERVER.set(self._server))
+        if self._call is not None:
+            tokens.append(_CALL.set(self._call))
 
     def __exit__(self, *_: object) -> None:
-        reset_contextvars(**self._tokens)
+        for token in self._tokens:
+            token.var.reset(token)
 
 
-def _shared(events: Sequence[Event]) -> dict[str, str]:
+def _variables() -> tuple[ContextVar[Any], ...]:
+    """Where structlog keeps what is bound by the names of the ids."""
+    tokens = bind_contextvars(**dict.fromkeys(IDS, ""))
+    reset_contextvars(**tokens)
+    return tuple(tokens[name].var for name in IDS)
+
+
+_LEG, _SERVER, _CALL = _variables()
+
+
+def _shared(events: Sequence[Event]) -> list[str | None]:
     ids = [(each.data.call_connection_id, each.data.server_call_id, each.data.correlation_id) for each in events]
-    return {
-        name: redact(values.pop())
-        for name, values in zip(IDS, (set(each) - {None} for each in zip(*ids, strict=True)), strict=False)
-        if len(values) == 1
-    }
+    known = [{each for each in column if each is not None} for column in zip(*ids, strict=True)]
+    return [values.pop() if len(values) == 1 else None for values in known or [set[str]()] * len(IDS)]
 
 
 def configure(*, level: str = "info", renderer: str = "json") -> bool:
@@ -421,13 +446,6 @@ def _brief(outcome: Outcome) -> dict[str, Any]:
 
 def _iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
-
-
-def _described(error: Exception) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return f"{type(error).__name__}: its text cannot be read"
 
 
 _THRESHOLDS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii as quoted
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ringback.exceptions import ConfigurationError
@@ -42,20 +43,23 @@ _PRIVATE = re.compile(
     re.VERBOSE,
 )
 
-# What no alternative above can match: a GUID, which is kept, perhaps with a word before it; words with few digits.
+# What no alternative above can match: a GUID, which is kept, perhaps with words before it; words with few digits,
+# where dashes and slashes do not join digits to digits.
 _OPEN = re.compile(
-    r"(?:(?:call|event):)?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-    r"|(?:[0-9]{0,8}[A-Za-z_]++)++[0-9]{0,8}={0,2}"
+    r"(?:(?:call|event):|calling/callConnections/)?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+    r"|(?:[0-9]{0,8}[-/]?[A-Za-z_][A-Za-z_/-]*+)++[0-9]{0,8}={0,2}"
 )
 is_open = _OPEN.fullmatch
 """Whether nothing in a text is private, for most of the texts of which that is so; they are ASCII without quotes."""
 
 _KEPT = frozenset({"guid", "fraction"})
+_HIDDEN = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 
 _SHORT = 512
 _MANY = 2048
 
-_SHORTEST_KEY = 16
+SHORTEST_KEY = 16
+"""Bytes of a key that is not to be guessed."""
 _HASH_DIGITS = 10
 
 
@@ -65,6 +69,16 @@ def redact(text: str) -> str:
         # Most of what is asked for: the ids to join on, and words.
         return text
     return _current.remembered(text) if len(text) <= _SHORT else _current.redacted(text)
+
+
+def redact_to_json(text: str) -> str:
+    """The redacted text as a JSON string in ASCII."""
+    return _current.rendered(text) if len(text) <= _SHORT else quoted(_current.redacted(text))
+
+
+def redact_place(text: str) -> str:
+    """The redacted source or subject of an event, also without what its URL may hide: user, query and fragment."""
+    return text if is_open(text) else redact(_HIDDEN.sub("", text))
 
 
 def use_redaction(mode: Literal["mask", "hash"] | None, key: bytes | str | None = None) -> None:
@@ -85,7 +99,7 @@ def use_redaction(mode: Literal["mask", "hash"] | None, key: bytes | str | None 
     elif mode == "mask":
         _current = _redaction(_masked)
     elif mode is None:
-        _current = _Redaction(str, str)
+        _current = _Redaction(str, str, quoted)
     else:
         raise ConfigurationError(f"redaction {mode!r} is unknown; use 'mask', 'hash' or None")
 
@@ -95,15 +109,20 @@ class _Redaction(NamedTuple):
 
     redacted: Callable[[str], str]
     remembered: Callable[[str], str]
+    rendered: Callable[[str], str]
 
 
 def _redaction(replaced: Callable[[re.Match[str]], str]) -> _Redaction:
     def redacted(text: str) -> str:
         return _PRIVATE.sub(replaced, text)
 
+    def rendered(text: str) -> str:
+        return quoted(redacted(text))
+
     # A call's ids stand in several lines, and event types and messages in every one. Long texts are
     # left out, so that what is remembered stays small.
-    return _Redaction(redacted, lru_cache(maxsize=_MANY)(redacted))
+    remembered = lru_cache(maxsize=_MANY)
+    return _Redaction(redacted, remembered(redacted), remembered(rendered))
 
 
 def _masked(found: re.Match[str]) -> str:
@@ -147,9 +166,9 @@ def _checked(key: bytes | str | None) -> bytes:
     given = key.encode("utf-8", "surrogatepass") if isinstance(key, str) else key
     if not isinstance(given, bytes):
         raise ConfigurationError("redaction 'hash' needs a key, bytes or text; pass key=secrets.token_bytes(32)")
-    if len(given) < _SHORTEST_KEY:
+    if len(given) < SHORTEST_KEY:
         raise ConfigurationError(
-            f"a redaction key of {len(given)} bytes can be guessed; use at least {_SHORTEST_KEY}, "
+            f"a redaction key of {len(given)} bytes can be guessed; use at least {SHORTEST_KEY}, "
             "such as secrets.token_bytes(32), the same in every process whose lines are to be joined"
         )
     return given

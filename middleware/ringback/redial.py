@@ -42,7 +42,7 @@ DELAYS: Mapping[Cause, float] = MappingProxyType(
 
 LONGEST_WINDOW = 31 * 86_400.0
 """Seconds of the longest window of a policy: stores remember calls for as long, see
-:data:`ringback.stores.memory.REMEMBER_CALLS`."""
+:data:`ringback.stores.port.REMEMBER_CALLS`."""
 
 TimeZone: TypeAlias = "str | tzinfo"
 """An IANA name such as ``Europe/Berlin``, or a ``tzinfo``."""

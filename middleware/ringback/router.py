@@ -1,33 +1,25 @@
-"""Which handlers an outcome concerns: registration, faults at registration, and selection. Pure."""
+"""Which handlers an outcome concerns: registrations, the router they are made with, and the roster of all. Pure.
+
+What can be registered is in :mod:`ringback.callables`, what ``on()`` can ask for in :mod:`ringback.criteria`.
+"""
 
 from __future__ import annotations
 
 import hmac
-import inspect
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from weakref import WeakSet
 
+from ringback.callables import ContextBy, context_by, handler_name, is_async, redial_parameters, refuse_uncallable
+from ringback.criteria import Criteria, Values, met, read_criteria
 from ringback.exceptions import ConfigurationError, RegistrationError
 from ringback.hooks import HookContext
 from ringback.outcome import Outcome
+from ringback.redaction import SHORTEST_KEY
 from ringback.redial import RedialPolicy, TimeZone, time_zone
-from ringback_catalog import (
-    CALL_EVENTS,
-    OPERATION_EVENTS,
-    PREFIX,
-    Cause,
-    Disposition,
-    Match,
-    Owner,
-    ResultCategory,
-    RetryClass,
-    Scope,
-    event_name,
-)
+from ringback_catalog import Disposition, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -50,10 +42,8 @@ TAPS: list[Listener] = []
 """Listeners to every router of the process. For tests: an app has :meth:`HandlerRouter.listen`."""
 
 Predicate = Callable[[Outcome], bool]
-Values = Collection[Any] | str | int | None
-"""One value, a collection of values, or a ``range`` of codes."""
-
 H = TypeVar("H", bound=Callable[..., Any])
+T = TypeVar("T")
 L = TypeVar("L", bound=Listener)
 
 
@@ -80,23 +70,15 @@ class _Concern(StrEnum):
     UNRECOGNIZED = "on_unrecognized"
 
 
-class _Context(StrEnum):
-    """How a handler asks for its context."""
-
-    NONE = "none"
-    NAMED = "named"
-    SECOND = "second"
-
-
 @dataclass(frozen=True, slots=True)
 class Registration:
     """One handler and what it asked for. ``criteria`` maps a field of the outcome to allowed values."""
 
     handler: Handler
     concern: _Concern
-    criteria: tuple[tuple[str, Collection[Any]], ...] = ()
+    criteria: Criteria = ()
     when: Predicate | None = None
-    context: _Context = _Context.NONE
+    context: ContextBy = ContextBy.NONE
 
     @property
     def name(self) -> str:
@@ -104,9 +86,9 @@ class Registration:
 
     def arguments(self, outcome: Outcome, ctx: HookContext) -> tuple[tuple[object, ...], Mapping[str, object]]:
         """What the handler is called with."""
-        if self.context is _Context.NAMED:
+        if self.context is ContextBy.NAMED:
             return (outcome,), {"ctx": ctx}
-        return ((outcome, ctx) if self.context is _Context.SECOND else (outcome,)), {}
+        return ((outcome, ctx) if self.context is ContextBy.SECOND else (outcome,)), {}
 
     def hears_of(self, outcome: Outcome) -> bool:
         """Whether the outcome can concern the registration at all; asks no predicate, so it never raises."""
@@ -124,8 +106,7 @@ class Registration:
         if self.concern is not _Concern.CHOSEN:
             wanted = Disposition.RETRYABLE if self.concern is _Concern.RETRYABLE else Disposition.TERMINAL
             return outcome.disposition is wanted
-        matched = all(any(each in allowed for each in _VALUES[name](outcome)) for name, allowed in self.criteria)
-        return matched and (self.when is None or bool(self.when(outcome)))
+        return met(self.criteria, outcome) and (self.when is None or bool(self.when(outcome)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +150,17 @@ class RedialRegistration:
         return time_zone(self.time_zone(outcome)) if callable(self.time_zone) else self.time_zone
 
 
+class Roster(NamedTuple):
+    """What is registered with a router and with those it includes, when ``changes`` registrations had been made."""
+
+    changes: int
+    hooks: tuple[tuple[str, Registration], ...]
+    """Every registration in order, with a name of its handler's own."""
+    redials: tuple[RedialRegistration, ...]
+    error_handlers: tuple[ErrorHandler, ...]
+    listeners: tuple[Listener, ...]
+
+
 @dataclass(eq=False)
 class HandlerRouter:
     """The handlers of an app in the order of their registration.
@@ -181,6 +173,8 @@ class HandlerRouter:
     _redials: list[RedialRegistration] = field(default_factory=list[RedialRegistration])
     _planners: WeakSet[Planner] = field(default_factory=WeakSet["Planner"])
     _listeners: list[Listener] = field(default_factory=list["Listener"])
+    _roster: Roster | None = None
+    _watchers: list[Callable[[Planner], object]] = field(default_factory=list[Callable[["Planner"], object]])
 
     def on_retryable(self, handler: H) -> H:
         """Call this for every call that ended and may be tried again: retry class ``now`` or ``later``."""
@@ -196,7 +190,7 @@ class HandlerRouter:
 
     def on_error(self, handler: H) -> H:
         """Call this as ``handler(outcome, error)`` when a hook has raised. What it raises is only logged."""
-        _refuse_uncallable(handler, 2, "(outcome, error)")
+        refuse_uncallable(handler, 2, "(outcome, error)")
         if handler in self._error_handlers:
             raise RegistrationError(
                 f"handler {handler_name(handler)} is already registered with on_error; "
@@ -240,15 +234,15 @@ class HandlerRouter:
             "match": match,
             "scope": scope,
         }
-        criteria = tuple((name, _ALLOWED[name](name, value)) for name, value in given.items() if value is not None)
+        criteria = read_criteria(given)
         if not criteria and when is None:
             raise RegistrationError(
                 "on() needs at least one criterion, such as cause='busy'; for all calls that ended use "
                 "on_retryable and on_terminal"
             )
         if when is not None:
-            _refuse_uncallable(when, 1, "(outcome)", "when")
-            if inspect.iscoroutinefunction(when) or inspect.iscoroutinefunction(type(when).__call__):
+            refuse_uncallable(when, 1, "(outcome)", "when")
+            if is_async(when):
                 # What it returns, a coroutine, would count as true for every outcome.
                 raise RegistrationError(f"when {handler_name(when)} is async; write a predicate that returns a bool")
 
@@ -264,29 +258,27 @@ class HandlerRouter:
         loop, or the thread of the request where there is none, so it must be quick, and it is no hook: it hears of
         duplicates, in no other process, and not again if it raises, which is only logged.
         """
-        _refuse_uncallable(listener, 2, "(events, outcomes)", "listener")
-        if inspect.iscoroutinefunction(listener) or inspect.iscoroutinefunction(type(listener).__call__):
+        refuse_uncallable(listener, 2, "(events, outcomes)", "listener")
+        if is_async(listener):
             # What it returns, a coroutine, nobody would await.
             raise RegistrationError(f"listener {handler_name(listener)} is async; register a function that returns")
         if listener in self._listeners:
             raise RegistrationError(f"listener {handler_name(listener)} is already registered; remove one of the two")
         self._listeners.append(listener)
+        _changed()
         return listener
 
     def heard(self, received: Received) -> tuple[tuple[str, Exception], ...]:
         """Tell the listeners of a delivery, each once; the names of those that raised, and what."""
-        told: list[Listener] = []
+        listeners = self.roster.listeners
+        if TAPS:
+            listeners = _once((*TAPS, *listeners))
         faults: list[tuple[str, Exception]] = []
-        for listeners in (TAPS, *(router._listeners for router in self.routers())):
-            for listener in tuple(listeners):
-                # A router may be included by two ways.
-                if listener in told:
-                    continue
-                told.append(listener)
-                try:
-                    listener(received.delivery.events, received.outcomes)
-                except Exception as error:
-                    faults.append((handler_name(listener), error))
+        for listener in listeners:
+            try:
+                listener(received.delivery.events, received.outcomes)
+            except Exception as error:
+                faults.append((handler_name(listener), error))
         return tuple(faults)
 
     def add_sink(self, sink: Sink) -> None:
@@ -317,23 +309,24 @@ class HandlerRouter:
         """
         if misused:
             raise RegistrationError("redial() takes settings by name; write @router.redial(contact=...)")
-        _refuse_uncallable(contact, 1, "(outcome)", "contact")
-        if inspect.iscoroutinefunction(contact) or inspect.iscoroutinefunction(type(contact).__call__):
+        refuse_uncallable(contact, 1, "(outcome)", "contact")
+        if is_async(contact):
             raise RegistrationError(f"contact {handler_name(contact)} is async; write a function that returns text")
         if policy is not None and not isinstance(policy, RedialPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise RegistrationError(f"policy {policy!r} is no RedialPolicy")
         if callable(time_zone):
-            _refuse_uncallable(time_zone, 1, "(outcome)", "time_zone")
+            refuse_uncallable(time_zone, 1, "(outcome)", "time_zone")
         zone = time_zone if callable(time_zone) else _zone(time_zone)
         key = hash_contacts.encode() if isinstance(hash_contacts, str) else hash_contacts
-        if key is not None and len(key) < _SHORTEST_KEY:
-            raise RegistrationError(f"hash_contacts of {len(key)} bytes can be guessed; use at least {_SHORTEST_KEY}")
+        if key is not None and len(key) < SHORTEST_KEY:
+            raise RegistrationError(f"hash_contacts of {len(key)} bytes can be guessed; use at least {SHORTEST_KEY}")
 
         def register(function: H) -> H:
-            parameters = _redial_parameters(function)
+            parameters = redial_parameters(function)
             if any(each.function is function for each in self._redials):
                 raise RegistrationError(f"redial {handler_name(function)} is already registered; remove one of the two")
             self._redials.append(RedialRegistration(function, policy or RedialPolicy(), contact, zone, parameters, key))
+            _changed()
             return function
 
         return register
@@ -345,13 +338,26 @@ class HandlerRouter:
         if self in other.routers():
             raise RegistrationError("include() would make the router include itself; include it in one direction only")
         self._parts.append(other)
+        _changed()
         for planner in list(self._planners):
             other.attach(planner)
 
     def attach(self, planner: Planner) -> None:
         """Let :meth:`cancel_redials` reach who plans the redials of this router."""
         for router in self.routers():
-            router._planners.add(planner)
+            if planner not in router._planners:
+                router._planners.add(planner)
+                for watcher in tuple(router._watchers):
+                    watcher(planner)
+
+    def watch_planners(self, watcher: Callable[[Planner], object]) -> None:
+        """Call this at once with everyone who plans for this router, and with each who comes later.
+
+        So are their stores found: a planner of an app is the dispatcher of a middleware or an endpoint.
+        """
+        self._watchers.append(watcher)
+        for planner in list(self._planners):
+            watcher(planner)
 
     async def cancel_redials(self, contact: str) -> int:
         """Cancel the redials to a contact that have not begun, wherever this router is used. How many there were.
@@ -377,112 +383,82 @@ class HandlerRouter:
                 yield part
 
     @property
+    def roster(self) -> Roster:
+        """All that is registered now. Made anew only when something was registered since: each delivery asks."""
+        roster = self._roster
+        if roster is None or roster.changes != _changes:
+            changes, routers = _changes, list(self.routers())
+            self._roster = roster = Roster(
+                changes,
+                tuple(_named(self.registrations)),
+                # By what they are: a function may be registered with two routers.
+                _numbered({id(redial): redial for router in routers for redial in router._redials}.values()),
+                _once(handler for router in routers for handler in router._error_handlers),
+                _once(listener for router in routers for listener in router._listeners),
+            )
+        return roster
+
+    @property
     def redials(self) -> tuple[RedialRegistration, ...]:
         """Every redial in order, those of included routers behind."""
-        known: list[RedialRegistration] = []
-        for router in self.routers():
-            # A router may be included by two ways; its redials are still there once.
-            known += (each for each in router._redials if all(each is not other for other in known))
-        names = [each.name for each in known]
-        return tuple(
-            replace(each, number=number) if (number := names[: index + 1].count(each.name)) > 1 else each
-            for index, each in enumerate(known)
-        )
+        return self.roster.redials
 
     @property
     def error_handlers(self) -> tuple[ErrorHandler, ...]:
-        handlers: list[ErrorHandler] = []
-        for router in self.routers():
-            # A router may be included by two ways; its handlers still hear of an error once.
-            handlers += (each for each in router._error_handlers if each not in handlers)
-        return tuple(handlers)
+        return self.roster.error_handlers
 
     def _register(
         self,
         handler: H,
         concern: _Concern,
-        criteria: tuple[tuple[str, Collection[Any]], ...] = (),
+        criteria: Criteria = (),
         when: Predicate | None = None,
     ) -> H:
-        registration = Registration(handler, concern, criteria, when, _context(handler))
+        registration = Registration(handler, concern, criteria, when, context_by(handler))
         if registration in self._parts:
             raise RegistrationError(
                 f"handler {registration.name} is already registered with {concern} for the same criteria; "
                 "remove one of the two registrations"
             )
         self._parts.append(registration)
+        _changed()
         return handler
 
 
-def handler_name(handler: Callable[..., Any]) -> str:
-    """``module.qualname`` of a function, the class of any other callable."""
-    named: Any = handler if hasattr(handler, "__qualname__") else type(handler)
-    module = getattr(named, "__module__", None)  # methods of builtins have none
-    return named.__qualname__ if module is None else f"{module}.{named.__qualname__}"
+_changes = 0
 
 
-def _refuse_uncallable(
-    handler: object, arguments: int, shape: str, role: str = "handler", named: tuple[str, ...] = ()
-) -> None:
-    if not callable(handler):
-        raise RegistrationError(f"{role} {handler!r} is not callable; register a function {shape}")
-    name = handler_name(handler)
-    called = (handler, type(handler).__call__)
-    if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in called):
-        raise RegistrationError(f"{role} {name} yields; register a function that returns")
-    try:
-        signature = inspect.signature(handler)
-    except ValueError:
-        # Some builtins tell nothing about their arguments; they get the benefit of the doubt.
-        return
-    try:
-        signature.bind(*[None] * arguments, **dict.fromkeys(named))
-    except TypeError:
-        raise RegistrationError(
-            f"{role} {name}{signature} cannot be called as {shape}; change its parameters"
-        ) from None
+def _changed() -> None:
+    global _changes
+    _changes += 1
 
 
-def _context(handler: Callable[..., Any]) -> _Context:
-    """How the handler asks for its context: by a parameter ``ctx``. Refuses a handler that cannot be called."""
-    try:
-        parameters = list(inspect.signature(handler).parameters.values())
-    except (TypeError, ValueError):
-        # Not callable, which is refused below, or a builtin that tells nothing.
-        parameters = []
-    kind = next((each.kind for each in parameters if each.name == "ctx"), None)
-    if kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY):
-        _refuse_uncallable(handler, 1, "(outcome, ctx)", named=("ctx",))
-        return _Context.NAMED
-    if kind is inspect.Parameter.POSITIONAL_ONLY and parameters[1:] and parameters[1].name == "ctx":
-        _refuse_uncallable(handler, 2, "(outcome, ctx)")
-        return _Context.SECOND
-    _refuse_uncallable(handler, 1, "(outcome)")
-    return _Context.NONE
+def _once(many: Iterable[T]) -> tuple[T, ...]:
+    """Each in its order. A router may be included by two ways; what is registered with it is still there once."""
+    known: list[T] = []
+    # Compared, not hashed: a handler may be any object that can be called.
+    known += (each for each in many if each not in known)
+    return tuple(known)
 
 
-def _redial_parameters(function: Callable[..., Any]) -> frozenset[str]:
-    """Which of the values that a redial offers the function takes."""
-    if not callable(function):
-        raise RegistrationError(f"redial {function!r} is not callable; decorate a function")
-    name = handler_name(function)
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise RegistrationError(f"redial {name} yields; register a function that returns")
-    try:
-        parameters = inspect.signature(function).parameters
-    except ValueError:
-        raise RegistrationError(f"redial {name} does not tell its parameters; decorate a function") from None
-    taken: set[str] = set()
-    for parameter in parameters.values():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            taken |= _OFFERED
-        elif parameter.name in _OFFERED and parameter.kind is not inspect.Parameter.POSITIONAL_ONLY:
-            taken.add(parameter.name)
-        elif parameter.default is parameter.empty and parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
-            raise RegistrationError(
-                f"redial {name} has a parameter {parameter.name!r}; it may have {', '.join(sorted(_OFFERED))}"
-            )
-    return frozenset(taken)
+def _numbered(redials: Collection[RedialRegistration]) -> tuple[RedialRegistration, ...]:
+    names = [each.name for each in redials]
+    return tuple(
+        replace(each, number=number) if (number := names[: index + 1].count(each.name)) > 1 else each
+        for index, each in enumerate(redials)
+    )
+
+
+def _named(registrations: Iterable[Registration]) -> Iterator[tuple[str, Registration]]:
+    """Every registration, with the name of its handler. Two handlers may be called the same, as lambdas are."""
+    given: list[tuple[object, str]] = []
+    for registration in registrations:
+        name = next((name for handler, name in given if handler == registration.handler), None)
+        if name is None:
+            earlier = sum(known.partition("#")[0] == registration.name for _, known in given)
+            name = f"{registration.name}#{earlier + 1}" if earlier else registration.name
+            given.append((registration.handler, name))
+        yield name, registration
 
 
 def _zone(zone: TimeZone) -> tzinfo:
@@ -490,90 +466,3 @@ def _zone(zone: TimeZone) -> tzinfo:
         return time_zone(zone)
     except ConfigurationError as error:
         raise RegistrationError(str(error)) from error
-
-
-def _many(value: Values) -> Iterable[Any]:
-    if isinstance(value, range):
-        return value
-    return value if isinstance(value, Collection) and not isinstance(value, str) else (value,)
-
-
-def _numbers(name: str, value: Values) -> Collection[int]:
-    many = _many(value)
-    for each in many if not isinstance(many, range) else ():
-        if isinstance(each, bool) or not isinstance(each, int):
-            raise RegistrationError(
-                f"{name} {each!r} is not a whole number; write {name}=486 or {name}=range(400, 500)"
-            )
-    return _not_empty(name, many if isinstance(many, range) else frozenset(many))
-
-
-def _slugs(kind: type[StrEnum]) -> Callable[[str, Values], Collection[StrEnum]]:
-    def convert(name: str, value: Values) -> Collection[StrEnum]:
-        known = [each.value for each in kind]
-        for each in (many := list(_many(value))):
-            if each not in known:
-                raise RegistrationError(f"{name} {each!r} is not one of {', '.join(known)}{_nearest(each, known)}")
-        return _not_empty(name, frozenset(kind(each) for each in many))
-
-    return convert
-
-
-def _event_names(name: str, value: Values) -> Collection[str]:
-    known = CALL_EVENTS | OPERATION_EVENTS
-    names: set[str] = set()
-    for each in _many(value):
-        short = event_name(each) if isinstance(each, str) else ""
-        # A full type is taken at its word: the service adds events faster than we release.
-        if short not in known and not (short and each.startswith(PREFIX)):
-            raise RegistrationError(
-                f"event {each!r} is not an event of Call Automation that carries a result"
-                f"{_nearest(each, known)}; for a newer one write its full type, {PREFIX}{each}"
-            )
-        names.add(short)
-    return _not_empty(name, frozenset(names))
-
-
-def _not_empty(name: str, allowed: Collection[Any]) -> Collection[Any]:
-    if not allowed:
-        raise RegistrationError(f"{name} allows no value, so the handler could never be called; name at least one")
-    return allowed
-
-
-def _nearest(value: object, known: Iterable[str]) -> str:
-    close = get_close_matches(str(value), known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-_OFFERED = frozenset({"outcome", "attempt", "headers", "contact", "ctx"})
-_SHORTEST_KEY = 16
-
-# How each criterion is read at registration, and what of an outcome it is compared with.
-_ALLOWED: dict[str, Callable[[str, Values], Collection[Any]]] = {
-    "event": _event_names,
-    "code": _numbers,
-    "subcode": _numbers,
-    "category": _slugs(ResultCategory),
-    "cause": _slugs(Cause),
-    "retry_class": _slugs(RetryClass),
-    "owner": _slugs(Owner),
-    "disposition": _slugs(Disposition),
-    "match": _slugs(Match),
-    "scope": _slugs(Scope),
-}
-
-_SAME = {0: (0, 200), 200: (200, 0)}
-
-_VALUES: dict[str, Callable[[Outcome], Iterable[Any]]] = {
-    # A merged outcome answers for both of its events.
-    "event": lambda o: (o.event_name,) if o.sibling is None else (o.event_name, o.sibling.name),
-    "code": lambda o: _SAME.get(o.code, (o.code,)) if o.code is not None else (),
-    "subcode": lambda o: (o.subcode,),
-    "category": lambda o: (o.category,),
-    "cause": lambda o: (o.cause,),
-    "retry_class": lambda o: (o.retry_class,),
-    "owner": lambda o: (o.owner,),
-    "disposition": lambda o: (o.disposition,),
-    "match": lambda o: (o.match,),
-    "scope": lambda o: (o.scope,),
-}

@@ -43,7 +43,7 @@ def grid_event(
     """
     call = call or Call()
     event_id = event_id or call.ids()
-    at = timestamp(time or call.clock()).replace("+00:00", "Z")
+    at = _zulu(time or call.clock())
     full_name = name if name.startswith("Microsoft.") else PREFIX + name
     if schema == "cloudevents":
         content = {"source": TOPIC, "subject": subject, "data": dict(data), "type": full_name}
@@ -173,7 +173,7 @@ def recording_file_status_updated(
     }
     content = {
         "recordingStorageInfo": {"recordingChunks": [chunk]},
-        "recordingStartTime": timestamp(call.clock()).replace("+00:00", "Z"),
+        "recordingStartTime": _zulu(call.clock()),
         "recordingDurationMs": 6620,
         "sessionEndReason": "CallEnded",
     }
@@ -194,7 +194,7 @@ def recording_file_status_updated(
 def subscription_validation(code: str = VALIDATION_CODE) -> CloudEvent:
     """What Event Grid posts before it delivers in its own schema; the answer echoes ``code``."""
     url = f"https://eventgrid.example.com:553/eventsubscriptions/ringback/validate?id={code}&token=elided"
-    at = timestamp(datetime(2026, 3, 5, 9, tzinfo=UTC)).replace("+00:00", "Z")
+    at = _zulu(datetime(2026, 3, 5, 9, tzinfo=UTC))
     return {
         "id": "5ca1ab1e-0000-4000-8000-000000000002",
         "topic": SUBSCRIPTION,
@@ -227,6 +227,11 @@ def grid_headers(event: CloudEvent, *, subscription: str = "RINGBACK-TESTS", del
 def is_grid_event(event: CloudEvent) -> bool:
     """Whether Event Grid sends this, not Call Automation."""
     return "eventType" in event or str(event.get("source", "")).startswith("/subscriptions/")
+
+
+def _zulu(time: datetime | str) -> str:
+    """A time as Event Grid writes it."""
+    return timestamp(time).replace("+00:00", "Z")
 
 
 def _participant(
