@@ -17,6 +17,7 @@ from azure.core.credentials import AccessToken, AzureKeyCredential, AzureSasCred
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
 
 from ringback import Outcome, classify, parse_delivery
+from ringback.callables import handler_name
 from ringback.eventgrid import MAX_BYTES, EventGridSink, PublishedType, cloud_event, published_type
 from ringback.exceptions import ConfigurationError
 from ringback.hooks import GiveUp, HookContext, Retry
@@ -623,6 +624,11 @@ def test_the_sdk_is_imported_with_the_first_event(topic: Topic) -> None:
     ran = subprocess.run([sys.executable, "-W", "error", "-c", probe], capture_output=True, text=True, check=True)
     assert (ran.stdout, ran.stderr) == ("(True, False) True\n", "")
     assert len(topic.requests) == 1
+
+
+def test_a_sink_keeps_its_name() -> None:
+    """Stores hold it beside what is still to be published."""
+    assert handler_name(EventGridSink(TOPIC, KEY)) == "ringback.eventgrid.EventGridSink"
 
 
 # Settings that cannot work.

@@ -148,16 +148,19 @@ async def test_an_endpoint_that_gives_no_answer_is_told_of() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
 
-        async def babble() -> None:
-            connection, _ = await asyncio.to_thread(server.accept)
-            connection.sendall(b"hello, who is there?\r\n\r\n")
-            connection.close()
+        def babble() -> None:
+            connection, _ = server.accept()
+            with connection:
+                heard = b""
+                # All of the request first, or the system resets the connection.
+                while not heard.endswith(b"}]"):
+                    heard += connection.recv(65536)
+                connection.sendall(b"hello, who is there?\r\n\r\n")
 
         async with Simulator() as acs:
-            incoming, _ = await asyncio.gather(acs.incoming(url), babble())
+            incoming, _ = await asyncio.gather(acs.incoming(url), asyncio.to_thread(babble))
             assert incoming.status is None
-            assert acs.callbacks[0].error is not None
-            assert acs.callbacks[0].error.startswith(("no HTTP answer", "Connection reset"))
+            assert acs.callbacks[0].error == "no HTTP answer (BadStatusLine)"
 
     async def never(uri: str, body: bytes, headers: Mapping[str, str]) -> int:
         raise OSError
@@ -297,6 +300,7 @@ def test_requests_that_no_client_makes_are_refused(query: str, body: bytes, code
     from ringback.simulator import ACCESS_KEY
     from ringback.simulator.scenarios import Playbook
     from ringback.simulator.service import Service
+    from ringback.simulator.switchboard import Switchboard
     from ringback.simulator.wire import Request
 
     digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
@@ -309,7 +313,7 @@ def test_requests_that_no_client_makes_are_refused(query: str, body: bytes, code
         "x-ms-content-sha256": digest,
         "authorization": f"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}",
     }
-    service = Service(Playbook(), key=ACCESS_KEY, clock=lambda: 0.0, random=Random(1))
+    service = Service(Switchboard(Playbook(), random=Random(1)), key=ACCESS_KEY, clock=lambda: 0.0)
     reply = service.handle(Request("POST", target, headers, body)).reply
     assert (reply.status, json.loads(reply.body)["error"]["code"]) == (400, code)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ringback.simulator.calls import Incoming
     from ringback.simulator.scenarios import Step
-    from ringback.simulator.service import Script
+    from ringback.simulator.turns import Script
 
 BUILDERS: Mapping[str, events.Builder] = {
     each.name: each for each in vars(events).values() if isinstance(each, events.Builder)

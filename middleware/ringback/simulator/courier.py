@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ringback.simulator.bodies import event_of
 from ringback.simulator.posting import shown
-from ringback.simulator.service import happened
+from ringback.simulator.turns import happened
 from ringback.testing.events import delivery
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ringback.simulator.posting import Post
     from ringback.simulator.scenarios import Step
-    from ringback.simulator.service import Script
+    from ringback.simulator.turns import Script
     from ringback.testing.signing import Issuer
 
 Sleep = Callable[[float], Awaitable[object]]

@@ -17,6 +17,7 @@ from ringback.simulator.posting import http_post, web_address
 from ringback.simulator.scenarios import Answer, Playbook
 from ringback.simulator.server import CONFIGURATION, KEYS, Application, Server, listening
 from ringback.simulator.service import Service
+from ringback.simulator.switchboard import Switchboard
 from ringback.testing.events import delivery
 from ringback.testing.grid import grid_headers
 from ringback.testing.signing import default_issuer
@@ -81,7 +82,8 @@ class Simulator:
         random = Random(seed)
         self._say: Say = say or (lambda _: None)
         self._playbook = Playbook(scenario, numbers, scenarios)
-        self._service = Service(self._playbook, key=key, clock=clock, random=random, allow_http=allow_http)
+        self._switchboard = Switchboard(self._playbook, random=random, allow_http=allow_http)
+        self._service = Service(self._switchboard, key=key, clock=clock)
         self._issuer = (issuer or default_issuer()) if signed else None
         self._clock = clock
         self._courier = Courier(
@@ -90,7 +92,7 @@ class Simulator:
             sleep=sleep,
             clock=clock,
             random=random,
-            ids=self._service.new_id,
+            ids=self._switchboard.new_id,
             latency=latency,
             say=self._say,
         )
@@ -141,7 +143,7 @@ class Simulator:
     @property
     def calls(self) -> list[Call]:
         """Every call that was created, answered or connected, in order; also those that ended."""
-        return self._service.calls
+        return self._switchboard.calls
 
     @property
     def callbacks(self) -> list[Callback]:
@@ -214,8 +216,8 @@ class Simulator:
             scenario = self._playbook.named(scenario)
 
         async def ring() -> Incoming:
-            found = self._service.ring(caller, callee, scenario)
-            event = incoming_event(found, display_name, self._service.new_id, self._clock)
+            found = self._switchboard.ring(caller, callee, scenario)
+            event = incoming_event(found, display_name, self._switchboard.new_id, self._clock)
             headers = grid_headers(event)
             if self._issuer is not None:
                 now = int(self._clock())

@@ -12,7 +12,7 @@ from ringback.exceptions import ConfigurationError
 from ringback.simulator.courier import Courier
 from ringback.simulator.posting import http_post, web_address
 from ringback.simulator.scenarios import Playbook
-from ringback.simulator.service import Service
+from ringback.simulator.switchboard import Switchboard
 from ringback.testing.signing import AUDIENCE, Issuer
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ async def trigger(
     chosen, uri, random = playbook.named(scenario), web_address(to), Random(seed)
     if not chosen.steps:
         raise ConfigurationError(f"scenario {chosen.name!r} has no events to post; name another one")
-    service = Service(playbook, key="", clock=time.time, random=random)
+    switchboard = Switchboard(playbook, random=random)
 
     async def wait(seconds: float) -> None:
         await asyncio.sleep(seconds if delay is None else delay)
@@ -57,11 +57,11 @@ async def trigger(
         sleep=wait,
         clock=time.time,
         random=random,
-        ids=service.new_id,
+        ids=switchboard.new_id,
         latency=(0.0, 0.0),
         say=say or (lambda _: None),
     )
-    await courier.begin(service.place(chosen, chosen.number or CALLEE, uri))
+    await courier.begin(switchboard.place(chosen, chosen.number or CALLEE, uri))
     return courier.callbacks
 
 

@@ -1,0 +1,77 @@
+"""An outcome as a CloudEvent, and the closed set of types that one may have."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from ringback.exceptions import ConfigurationError
+from ringback.redaction import redact
+from ringback_catalog import RetryClass, Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ringback.outcome import Outcome
+
+
+class PublishedType(StrEnum):
+    """The ``type`` of a CloudEvent: closed, and no name is ever changed. Set by scope and retry class alone."""
+
+    CALL_RETRYABLE = "Ringback.CallRetryable"
+    CALL_TERMINAL = "Ringback.CallTerminal"
+    OPERATION_FAILED = "Ringback.OperationFailed"
+    OPERATION_SUCCEEDED = "Ringback.OperationSucceeded"
+
+
+CALLS = (PublishedType.CALL_RETRYABLE, PublishedType.CALL_TERMINAL)
+
+
+def published_type(outcome: Outcome) -> PublishedType:
+    """The one type an outcome is published as. An operation that is not known to have succeeded has failed."""
+    if outcome.scope is Scope.CALL:
+        return PublishedType.CALL_RETRYABLE if outcome.retryable else PublishedType.CALL_TERMINAL
+    if outcome.retry_class is RetryClass.NONE:
+        return PublishedType.OPERATION_SUCCEEDED
+    return PublishedType.OPERATION_FAILED
+
+
+def cloud_event(outcome: Outcome, source: str) -> dict[str, Any]:
+    """The outcome as a CloudEvent in JSON's structured form, redacted. The same outcome gives the same event."""
+    event: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": _event_id(outcome),
+        "source": source,
+        "type": published_type(outcome).value,
+        "datacontenttype": "application/json",
+        "data": outcome.to_dict(),
+    }
+    if outcome.call_connection_id is not None:
+        event["subject"] = f"callConnections/{redact(outcome.call_connection_id)}"
+    if outcome.occurred_at is not None:
+        event["time"] = outcome.occurred_at.isoformat()
+    return event
+
+
+def _event_id(outcome: Outcome) -> str:
+    """The outcome's id. Two ids with something private in them may read the same redacted: time and event tell."""
+    cleaned = redact(outcome.outcome_id)
+    if cleaned == outcome.outcome_id:
+        return cleaned
+    return redact(f"{cleaned}:{outcome.event.time}:{outcome.event_id}")
+
+
+def chosen(types: Iterable[str]) -> frozenset[str]:
+    """The types that a sink is asked to publish. Raises :class:`ConfigurationError` for a name that is none."""
+    names = frozenset([types] if isinstance(types, str) else types)
+    known = [each.value for each in PublishedType]
+    if not names:
+        raise ConfigurationError(
+            f"event grid: types is empty: nothing would be published; name some of {', '.join(known)}"
+        )
+    for name in sorted(names.difference(known), key=str):
+        close = get_close_matches(str(name), known, n=1)
+        nearest = f"; did you mean {close[0]!r}?" if close else ""
+        raise ConfigurationError(f"event grid: type {name!r} is not one of {', '.join(known)}{nearest}")
+    return names

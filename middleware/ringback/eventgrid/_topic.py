@@ -1,0 +1,116 @@
+"""The topic behind the SDK's client, and what it can be reached with. The only file that names Event Grid's SDK."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from urllib.parse import urlsplit
+
+from ringback.exceptions import ConfigurationError
+from ringback.keys import is_trustworthy
+
+if TYPE_CHECKING:
+    from azure.core.credentials import AzureKeyCredential, AzureSasCredential, TokenCredential
+
+    Credential: TypeAlias = "str | AzureKeyCredential | AzureSasCredential | TokenCredential"
+    """An access key of the topic as text, or what ``EventGridPublisherClient`` takes."""
+
+
+class _Client(Protocol):
+    """What is used of ``azure.eventgrid.EventGridPublisherClient``, whose own types are partly unknown."""
+
+    def send(self, events: list[dict[str, Any]], **options: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Topic:
+    """A topic behind the SDK's client, which is opened by the first send. Blocks: for worker threads."""
+
+    def __init__(self, endpoint: str, credential: Credential) -> None:
+        self.endpoint = endpoint
+        self._credential = credential
+        self._client: _Client | None = None
+        self._lock = threading.Lock()
+
+    def send(self, events: list[dict[str, Any]]) -> None:
+        self._opened().send(events, **_OPTIONS)
+
+    def close(self) -> None:
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _opened(self) -> _Client:
+        with self._lock:
+            if self._client is None:
+                self._client = _open(self.endpoint, self._credential)
+            return self._client
+
+
+# The store tries again, and knows for how long: the SDK would sleep in the thread. Seconds.
+_OPTIONS: dict[str, Any] = {"retry_total": 0, "connection_timeout": 10, "read_timeout": 30}
+
+
+def _open(endpoint: str, credential: Credential) -> _Client:
+    from azure.core.credentials import AzureKeyCredential
+    from azure.eventgrid import EventGridPublisherClient
+
+    logging.getLogger(_MODELS).addFilter(_not_about_options)
+    key = AzureKeyCredential(credential) if isinstance(credential, str) else credential
+    return cast("_Client", EventGridPublisherClient(endpoint, key))
+
+
+# 4.22 drops the options given to the client, and hands those given to send() to its model of an event,
+# too, which warns that it does not know them: three lines for each event.
+_MODELS = "azure.eventgrid._legacy._generated._serialization"
+
+
+def _not_about_options(record: logging.LogRecord) -> bool:
+    return not (isinstance(record.args, tuple) and record.args[:1] and record.args[0] in _OPTIONS)
+
+
+def checked_endpoint(endpoint: str) -> str:
+    """The endpoint, if it can be one; no message repeats more of it than scheme and host."""
+    try:
+        parts = urlsplit(endpoint)
+        _ = parts.port
+    except ValueError:
+        raise ConfigurationError(f"event grid: the endpoint is no URL; {_ENDPOINT}") from None
+    shown = f"{parts.scheme}://{parts.hostname or ''}"
+    if not is_trustworthy(endpoint):
+        raise ConfigurationError(
+            f"event grid: endpoint {shown!r} is not https; {_ENDPOINT} (http only to 127.0.0.1, for tests)"
+        )
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ConfigurationError(
+            f"event grid: endpoint {shown!r} has a query, fragment or user; leave it out; a secret is a credential"
+        )
+    return endpoint
+
+
+_ENDPOINT = "pass the topic's endpoint, such as https://NAME.REGION-1.eventgrid.azure.net/api/events"
+
+
+def checked_credential(endpoint: str, credential: Credential) -> Credential:
+    """The credential, if the client takes it; known by its shape, so that the SDK need not be imported."""
+    given: Any = credential
+    if callable(get_token := getattr(given, "get_token", None)):
+        if inspect.iscoroutinefunction(get_token):
+            raise ConfigurationError("event grid: the credential is async; pass one of azure.identity, not of its aio")
+        if not endpoint.lower().startswith("https:"):
+            raise ConfigurationError("event grid: a token is not sent over http; pass an https endpoint, or a key")
+        return credential
+    secret = given if isinstance(given, str) else getattr(given, "key", getattr(given, "signature", None))
+    if not isinstance(secret, str):
+        raise ConfigurationError(
+            f"event grid: a credential cannot be a {type(given).__name__}; pass a key as text, an AzureKeyCredential, "
+            "an AzureSasCredential or a TokenCredential"
+        )
+    # An HTTP library refuses such a header, and repeats it in its message.
+    if not secret or not all("!" <= each <= "~" for each in secret):
+        raise ConfigurationError("event grid: the credential is empty or has white space or letters no header can have")
+    return credential

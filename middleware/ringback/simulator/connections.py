@@ -1,0 +1,49 @@
+"""One call as a whole: looked at, hung up, ended for all, transferred."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ringback.simulator.calls import State, identifier, number_of
+from ringback.simulator.scenarios import TRANSFERRED, Step
+from ringback.simulator.turns import Script, Turn
+from ringback.simulator.wire import Reply
+
+if TYPE_CHECKING:
+    from ringback.simulator.switchboard import Switchboard
+    from ringback.simulator.turns import Asked
+
+
+def properties(switchboard: Switchboard, asked: Asked) -> Turn:
+    return Turn(Reply(200, switchboard.found(asked.call_id).to_wire()))
+
+
+def hang_up(switchboard: Switchboard, asked: Asked) -> Turn:
+    return _ended(switchboard, asked.call_id, 200, 5001)
+
+
+def terminate(switchboard: Switchboard, asked: Asked) -> Turn:
+    return _ended(switchboard, asked.call_id, 200, 7000)
+
+
+def _ended(switchboard: Switchboard, call_id: str, code: int, subcode: int) -> Turn:
+    call = switchboard.found(call_id)
+    if call.state is State.CONNECTING:
+        code, subcode = 487, 0
+    call.state = State.DISCONNECTING
+    step = Step(event="CallDisconnected", code=code, subcode=subcode)
+    script = Script(f"{call_id}/end", call, (step,), call.callback_uri)
+    return Turn(Reply(204), (script,), stopped=call_id)
+
+
+def transfer(switchboard: Switchboard, asked: Asked) -> Turn:
+    call = switchboard.established(asked.call_id)
+    target = identifier(asked.content.get("targetParticipant"), "targetParticipant")
+    failure = switchboard.playbook.next_for(number_of(target)).failure
+    if failure is not None:
+        return switchboard.operation(call, asked, 202, replace(failure, event="CallTransferFailed", after=0.0))
+    transferee = next((each.identifier for each in call.participants.values()), None)
+    accepted = Step(event="CallTransferAccepted", fields={"transfer_target": target, "transferee": transferee})
+    turn = switchboard.operation(call, asked, 202, accepted, *TRANSFERRED)
+    return replace(turn, stopped=asked.call_id)

@@ -1,0 +1,148 @@
+"""The calls of one simulator: those that ring, those that begin, those under way, and the scripts they follow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ringback.simulator.calls import Call, Direction, Incoming, State, number_of, of_raw_id
+from ringback.simulator.turns import Asked, Script, Turn
+from ringback.simulator.wire import Refused, Reply
+from ringback.testing.calls import VERSION
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from ringback.simulator.calls import Identifier
+    from ringback.simulator.scenarios import Playbook, Scenario, Step
+
+
+class Switchboard:
+    """``calls`` and ``incoming`` are in the order in which they came.
+
+    ``random`` gives every id, and so the same ones for the same seed. ``allow_http`` is ``None`` for
+    callbacks to this machine only.
+    """
+
+    def __init__(self, playbook: Playbook, *, random: Random, allow_http: bool | None = None) -> None:
+        self.playbook = playbook
+        self._random = random
+        self._allow_http = allow_http
+        self.calls: list[Call] = []
+        self.incoming: list[Incoming] = []
+
+    def ring(self, caller: str, callee: str, scenario: str | Scenario | None) -> Incoming:
+        """A call that comes in; the app may answer, reject or redirect it."""
+        calling, called = of_raw_id(caller), of_raw_id(callee)
+        chosen = self.playbook.next_from(number_of(calling)) if scenario is None else self.playbook.named(scenario)
+        found = Incoming(f"incoming-{self.new_id()}", self._server_call_id(), self.new_id(), calling, called, chosen)
+        self.incoming.append(found)
+        return found
+
+    def place(self, scenario: Scenario, callee: str, uri: str) -> Script:
+        """A call that nobody asked for: its events, for an endpoint to be tried with."""
+        call = self.begin(Direction.OUTBOUND, scenario, uri, [of_raw_id(callee)], Asked({}, VERSION))
+        return self.script_of(call)[0]
+
+    def new_id(self) -> str:
+        """A GUID; the same ones in the same order for the same seed."""
+        digits = f"{self._random.getrandbits(128):032x}"
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
+
+    def _server_call_id(self) -> str:
+        return f"c2ltdWxhdGVk{self._random.getrandbits(96):024x}"
+
+    def begin(
+        self, direction: Direction, scenario: Scenario, uri: str, targets: list[Identifier], asked: Asked
+    ) -> Call:
+        """A call that the client has asked for, from now on one of those that it may speak of."""
+        call = Call(
+            call_connection_id=self.new_id(),
+            server_call_id=self._server_call_id(),
+            correlation_id=self.new_id(),
+            direction=direction,
+            scenario=scenario,
+            callback_uri=uri,
+            targets=targets,
+            version=scenario.version or asked.version,
+            operation_context=asked.content.get("operationContext"),
+            source=asked.content.get("source"),
+            source_caller_id_number=asked.content.get("sourceCallerIdNumber"),
+        )
+        self.calls.append(call)
+        return call
+
+    def script_of(self, call: Call) -> tuple[Script, ...]:
+        """The events of the call's scenario; none if it has none."""
+        steps = [_turned(step, call.direction) for step in call.scenario.steps]
+        if call.scenario.shuffled:
+            self._random.shuffle(steps)
+        # One key a call: hanging up stops whatever else was to happen.
+        return (Script(call.call_connection_id, call, tuple(steps), call.callback_uri),) if steps else ()
+
+    def operation(self, call: Call, asked: Asked, status: int, *steps: Step, key: str | None = None) -> Turn:
+        """A turn on a call: what the client is told, and ``steps`` to the address that the operation names."""
+        context = asked.content.get("operationContext")
+        uri = call.callback_uri
+        if asked.content.get("operationCallbackUri"):
+            uri = self.callback_uri(asked, "operationCallbackUri")
+        told = {} if context is None else {"operationContext": context}
+        name = f"{call.call_connection_id}/{key or self.new_id()}"
+        scripts = (Script(name, call, steps, uri, context),) if steps else ()
+        return Turn(Reply(status, told), scripts)
+
+    def ringing(self, asked: Asked) -> Incoming:
+        """The call that a request answers, rejects or redirects. Raises :class:`Refused`."""
+        context = asked.content.get("incomingCallContext")
+        found = next((each for each in self.incoming if each.context == context), None)
+        if found is None:
+            raise Refused(400, "8523", "incomingCallContext is not one of a call that came in.")
+        if found.state != "ringing":
+            raise Refused(404, "8522", f"The call no longer rings: it was {found.state}.")
+        return found
+
+    def found(self, call_id: str) -> Call:
+        """The call of this id that has not ended. Raises :class:`Refused`."""
+        call = next((each for each in self.calls if each.call_connection_id == call_id), None)
+        if call is None or call.ended:
+            raise Refused(404, "8522", "Call not found.")
+        return call
+
+    def established(self, call_id: str) -> Call:
+        """The call of this id, no longer connecting, not ended. Raises :class:`Refused`."""
+        call = self.found(call_id)
+        if call.state is State.CONNECTING:
+            raise Refused(400, "8501", "Action is not supported: the call is not established.")
+        return call
+
+    def callback_uri(self, asked: Asked, name: str = "callbackUri") -> str:
+        """The address that a request names, if callbacks may go there. Raises :class:`Refused`."""
+        uri = asked.content.get(name)
+        try:
+            parts = urlsplit(uri if isinstance(uri, str) else "")
+            host = parts.hostname
+        except ValueError:
+            host, parts = None, urlsplit("")
+        if not isinstance(uri, str) or not host or parts.scheme not in ("http", "https"):
+            raise Refused(400, "8523", f"{name} is missing, or no absolute URL.")
+        here = self._allow_http is None and host in ("127.0.0.1", "::1", "localhost")
+        if parts.scheme == "http" and not (here or self._allow_http):
+            raise Refused(400, "8523", f"{name} is not https.")
+        return uri
+
+
+def _turned(step: Step, direction: Direction) -> Step:
+    """The step of a scenario for an outbound call, as it is for a call that comes in or is joined."""
+    if direction is Direction.OUTBOUND:
+        return step
+    event = step.event
+    if event == "CreateCallFailed":
+        event = "AnswerFailed" if direction is Direction.INBOUND else "ConnectFailed"
+    subcode = step.subcode
+    if subcode is not None and subcode // 1000 == _OUTBOUND_PSTN:
+        subcode += (_INBOUND_PSTN - _OUTBOUND_PSTN) * 1000
+    return replace(step, event=event, subcode=subcode)
+
+
+_OUTBOUND_PSTN, _INBOUND_PSTN = 560, 540
