@@ -144,15 +144,15 @@ async def test_stores_that_open_together_make_the_tables_once(make: Make, postgr
     await asyncio.gather(*(store.open() for store in stores * 2))
     await stores[0].open()
     assert stores[0].durable
-    assert await query(postgres_url, "SELECT name, value FROM ringback_meta") == [("schema", "1")]
+    assert await query(postgres_url, "SELECT name, value FROM ringback_meta") == [("schema", "2")]
     assert [await store.stats() for store in stores] == [Stats()] * 6
 
 
 async def test_schema_of_a_newer_release_is_refused(make: Make, postgres_url: str) -> None:
     """A schema this release does not know is left alone."""
     await make().open()
-    await query(postgres_url, "UPDATE ringback_meta SET value = '2'")
-    with pytest.raises(StoreError, match=r"made by a newer release .schema 2, this one knows 1"):
+    await query(postgres_url, "UPDATE ringback_meta SET value = '3'")
+    with pytest.raises(StoreError, match=r"made by a newer release .schema 3, this one knows 2"):
         await make().open()
     await query(postgres_url, "DELETE FROM ringback_meta")
     with pytest.raises(StoreError, match="schema unknown"):

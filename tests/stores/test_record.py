@@ -27,8 +27,8 @@ from ringback import (
 from ringback.events import EventData
 from ringback.exceptions import StoreError
 from ringback.redaction import redact
-from ringback.stores.port import Progress
-from ringback.stores.record import dump, dump_progress, dump_sibling, load, load_progress, short
+from ringback.stores.port import Item, Kind, Progress
+from ringback.stores.record import columns, counted_by, dump, dump_progress, dump_sibling, load, load_progress, short
 from ringback_catalog import Match, Verdict
 
 if TYPE_CHECKING:
@@ -449,3 +449,36 @@ def test_short_keys_are_as_different_as_the_keys(one: str, other: str) -> None:
     assert len(short(one)) <= 255
     assert short(one).isprintable()
     assert short(short(one)) == short(one)
+
+
+COUNTED = {
+    "cause": "busy",
+    "category": "Success",
+    "retry": "later",
+    "match": "pair",
+    "code": 486,
+    "subcode": 560486,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "event", "counted"),
+    [
+        (Kind.OUTCOME, "CallDisconnected", COUNTED),
+        (Kind.OUTCOME, "RecognizeFailed", dict.fromkeys(COUNTED)),
+        (Kind.REDIAL, "CallDisconnected", dict.fromkeys(COUNTED)),
+    ],
+    ids=["end_of_a_call", "operation", "redial"],
+)
+def test_only_the_end_of_a_call_is_counted(kind: Kind, event: str, counted: dict[str, Any]) -> None:
+    """What else is put has the same columns, empty."""
+    row = columns(Item("key", kind, 0.0, classify(event, 486, 560486)))
+    assert {name: row[name] for name in COUNTED} == counted
+    assert row["ends_call"] is (counted is COUNTED)
+
+
+def test_a_call_that_tells_no_result_is_counted_without_numbers() -> None:
+    """Nor with numbers that no event can carry."""
+    for told in (classify("CallDisconnected", None, None), classify("CallDisconnected", 2**31, -(2**31))):
+        row = counted_by(told)
+        assert (row["cause"], row["code"], row["subcode"]) == (told.cause.value, None, None)

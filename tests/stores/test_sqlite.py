@@ -22,9 +22,9 @@ from ringback.exceptions import ConfigurationError, StoreError, StoreFull, Store
 from ringback.latch import Offer
 from ringback.outcome import classify_event
 from ringback.stores import _sqlite_schema as schema
-from ringback.stores import sqlite as module
-from ringback.stores.port import Claim, Item, Kind, Progress, Settlement, State, Stats
-from ringback.stores.sqlite import SQLiteStore, refuse_network
+from ringback.stores._sqlite_file import refuse_network, store_error
+from ringback.stores.port import DAY, Claim, Item, Kind, Progress, Settlement, State, Stats
+from ringback.stores.sqlite import SQLiteStore
 
 DONE = Settlement(State.DONE)
 
@@ -190,7 +190,7 @@ def overwritten(path: Path) -> None:
         (foreign, "is the database of another application"),
         (empty_database, "is the database of another application"),
         (marked_by_another, "is the database of another application"),
-        (newer, "made by a newer release .schema 2, this one knows 1.; upgrade ringback"),
+        (newer, "made by a newer release .schema 3, this one knows 2.; upgrade ringback"),
         (truncated, "restore it, or move it away"),
         (overwritten, "restore it, or move it away"),
         (Path.mkdir, "see that its folder exists and is writable"),
@@ -237,7 +237,7 @@ async def test_a_file_that_cannot_be_made(
     store = make()
     with monkeypatch.context() as patched:
         # Root may write everywhere.
-        patched.setattr(module.os, "open", refuses)
+        patched.setattr(os, "open", refuses)
         with pytest.raises(StoreError, match="cannot be made") as caught:
             await store.open()
     assert type(caught.value) is kind
@@ -268,11 +268,10 @@ def fault(code: int) -> sqlite3.Error:
 )
 def test_faults_that_may_pass_are_told_from_those_that_will_not(path: Path, code: int, kind: type[StoreError]) -> None:
     """By SQLite's primary result code."""
-    store = SQLiteStore(path)
-    error = store._fault(fault(code))
+    error = store_error(path, fault(code))
     assert type(error) is kind
     assert str(error).startswith(f"{path}: it failed")
-    assert type(store._fault(sqlite3.ProgrammingError("no code"))) is StoreUnavailable
+    assert type(store_error(path, sqlite3.ProgrammingError("no code"))) is StoreUnavailable
 
 
 @pytest.fixture
@@ -501,7 +500,7 @@ def test_without_a_list_of_mounts_nothing_is_refused(monkeypatch: pytest.MonkeyP
     def absent(*_: Any) -> str:
         raise FileNotFoundError
 
-    monkeypatch.setattr(module.Path, "read_text", absent)
+    monkeypatch.setattr(Path, "read_text", absent)
     refuse_network(path, False)
 
 
@@ -690,7 +689,7 @@ async def test_the_housekeeping_survives_faults_and_purges(make: Make, path: Pat
     store = make(lease=0.3, timeout=0.05, clock=lambda: now[0])
     await store.put([item("a")])
     await drained(store)
-    now[0] += 8 * module.DAY
+    now[0] += 8 * DAY
     faults: list[Exception] = []
     store.on_fault = faults.append
     holder = sqlite3.connect(path, isolation_level=None)

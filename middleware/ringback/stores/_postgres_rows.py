@@ -8,8 +8,7 @@ from ringback.exceptions import StoreError
 from ringback.latch import Offer
 from ringback.redial import Planned
 from ringback.stores.port import CallRecord, Claim, DeadLetter, Item, Kind, Progress, State, Stats
-from ringback.stores.record import dump, dump_progress, dump_sibling, load, load_progress, short
-from ringback_catalog import Scope
+from ringback.stores.record import columns, dump_progress, load, load_progress, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,16 +32,21 @@ _TOLD_BY_A_LEG = """
     SELECT 1 FROM ringback_items
     WHERE call = %(call)s AND key <> %(key)s AND ends_call AND event <> 'CallEnded' LIMIT 1
 """
+# Where hooks have been told of the whole call's end already, the history counts the leg alone.
 _YIELD_TO_LEG = """
-    UPDATE ringback_items SET state = 'canceled', finished_at = %(now)s
+    UPDATE ringback_items SET
+        state = CASE WHEN state = 'ready' AND attempts = 0 THEN 'canceled' ELSE state END,
+        finished_at = CASE WHEN state = 'ready' AND attempts = 0 THEN %(now)s ELSE finished_at END,
+        cause = NULL, category = NULL, retry = NULL, match = NULL, code = NULL, subcode = NULL
     WHERE key = %(ended)s AND key <> %(key)s AND event = 'CallEnded' AND sibling IS NULL
-      AND state = 'ready' AND attempts = 0
+      AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
 """
 _INSERT = """
     INSERT INTO ringback_items (key, kind, state, due_at, ends_call, event, call, contact, target, number, rank,
-                                payload, sibling, created_at)
+                                payload, sibling, created_at, cause, category, retry, match, code, subcode)
     VALUES (%(key)s, %(kind)s, 'ready', %(due_at)s, %(ends_call)s, %(event)s, %(call)s, %(contact)s, %(target)s,
-            %(number)s, %(rank)s, %(payload)s, %(sibling)s, %(now)s)
+            %(number)s, %(rank)s, %(payload)s, %(sibling)s, %(now)s, %(cause)s, %(category)s, %(retry)s, %(match)s,
+            %(code)s, %(subcode)s)
     ON CONFLICT (key) DO NOTHING
 """
 _MERGE = """
@@ -50,6 +54,12 @@ _MERGE = """
         payload = CASE WHEN %(rank)s > rank THEN %(payload)s::bytea ELSE payload END,
         sibling = CASE WHEN %(rank)s > rank THEN payload ELSE %(payload)s::bytea END,
         event = CASE WHEN %(rank)s > rank THEN %(event)s ELSE event END,
+        cause = CASE WHEN %(rank)s > rank THEN %(cause)s ELSE cause END,
+        category = CASE WHEN %(rank)s > rank THEN %(category)s ELSE category END,
+        retry = CASE WHEN %(rank)s > rank THEN %(retry)s ELSE retry END,
+        match = CASE WHEN %(rank)s > rank THEN %(match)s ELSE match END,
+        code = CASE WHEN %(rank)s > rank THEN %(code)s ELSE code END,
+        subcode = CASE WHEN %(rank)s > rank THEN %(subcode)s ELSE subcode END,
         call = coalesce(call, %(call)s),
         rank = greatest(rank, %(rank)s)
     WHERE key = %(key)s AND ends_call AND %(ends_call)s AND state = 'ready' AND attempts = 0 AND sibling IS NULL
@@ -157,26 +167,7 @@ FORGET_CALLS: LiteralString = """
 
 def row_of(item: Item, now: float) -> dict[str, Any]:
     """The item as it is stored."""
-    outcome = item.outcome
-    reported, failed_to_start = outcome.informs()
-    ends_call = item.kind is Kind.OUTCOME and outcome.scope is Scope.CALL
-    call = outcome.correlation_id
-    return {
-        "key": short(item.key),
-        "kind": item.kind.value,
-        "due_at": item.due_at,
-        "ends_call": ends_call,
-        "event": short(outcome.event_name),
-        "call": None if call is None else short(call),
-        "ended": None if call is None else short(f"call:{call}"),
-        "contact": storable(item.contact),
-        "target": item.target,
-        "number": item.number,
-        "rank": 2 * reported + failed_to_start,
-        "payload": dump(outcome),
-        "sibling": dump_sibling(outcome),
-        "now": now,
-    }
+    return {**columns(item), "contact": storable(item.contact), "now": now}
 
 
 def storable(text: str | None) -> str | None:
@@ -368,8 +359,7 @@ async def replay(connection: Connection, key: str, now: float) -> bool:
     row = await (await connection.execute(query, (key,))).fetchone()
     if row is None:
         return False
-    kept = load_progress(row[0])
-    progress = Progress(done=kept.done, first_sent=kept.first_sent, generation=kept.generation)
+    progress = load_progress(row[0]).replayed()
     await connection.execute(_REPLAY, (now, dump_progress(progress), key))
     return True
 

@@ -12,7 +12,10 @@ from ringback.exceptions import StoreError
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
-VERSION = 1
+_STEPS = ("postgres.sql", "postgres_2.sql")
+"""What brings a database from version n to n + 1. A release only ever adds to it."""
+
+VERSION = len(_STEPS)
 
 _LOCK = 0x52_42_43_4B
 _USED = [
@@ -29,16 +32,19 @@ _USED = [
 
 
 async def prepare(connection: AsyncConnection[Any]) -> None:
-    """Make the tables that are not there. Raises :class:`StoreError` for those of other releases."""
+    """Make the tables that are not there, and bring ours up to date; all or nothing.
+
+    Raises :class:`StoreError` for tables of newer releases.
+    """
     async with connection.transaction():
         # Two processes that start together would both find nothing, and both make it.
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         if not await _exists(connection, "procrastinate_jobs"):
             await connection.execute(SchemaManager.get_schema())
         await _refuse_other_procrastinate(connection)
-        if not await _exists(connection, "ringback_meta"):
-            await connection.execute(_ours())
-        await _refuse_newer(connection)
+        version = await _version(connection) if await _exists(connection, "ringback_meta") else 0
+        for step in _STEPS[version:]:
+            await connection.execute((resources.files("ringback.stores") / step).read_bytes())
 
 
 async def _exists(connection: AsyncConnection[Any], table: str) -> bool:
@@ -56,16 +62,13 @@ async def _refuse_other_procrastinate(connection: AsyncConnection[Any]) -> None:
         )
 
 
-async def _refuse_newer(connection: AsyncConnection[Any]) -> None:
+async def _version(connection: AsyncConnection[Any]) -> int:
     query = "SELECT value FROM ringback_meta WHERE name = 'schema'"
     row = await (await connection.execute(query)).fetchone()
     version = row[0] if row else "unknown"
-    if version != str(VERSION):
+    if version not in map(str, range(1, VERSION + 1)):
         raise StoreError(
             f"the database was made by a newer release (schema {version}, this one knows {VERSION}); "
             "upgrade ringback, or name another database"
         )
-
-
-def _ours() -> bytes:
-    return (resources.files("ringback.stores") / "postgres.sql").read_bytes()
+    return int(version)

@@ -60,6 +60,23 @@ MIGRATIONS = (
         "CREATE INDEX calls_contact ON calls (contact, at)",
         "CREATE INDEX calls_leg ON calls (leg) WHERE leg IS NOT NULL",
     ),
+    (
+        # NULL for what ends no call, and for what a process of the release before puts meanwhile.
+        "ALTER TABLE items ADD COLUMN cause TEXT",
+        "ALTER TABLE items ADD COLUMN category TEXT",
+        "ALTER TABLE items ADD COLUMN retry TEXT",
+        "ALTER TABLE items ADD COLUMN match TEXT",
+        "ALTER TABLE items ADD COLUMN code INTEGER",
+        "ALTER TABLE items ADD COLUMN subcode INTEGER",
+        # With all that is counted: the rows themselves, payloads between, need not be read.
+        """
+        CREATE INDEX items_ended ON items (created_at, cause, category, retry, event, code, subcode, match)
+        WHERE cause IS NOT NULL
+        """,
+        # With those of what is ready, running and finished, every state can be counted without reading the rows.
+        "CREATE INDEX items_dead ON items (finished_at) WHERE state = 'dead'",
+        "CREATE INDEX items_canceled ON items (finished_at) WHERE state = 'canceled'",
+    ),
 )
 """What brings a file from version n to n + 1. A release only ever adds to it."""
 
@@ -135,20 +152,25 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> int:
     return int(version)
 
 
-# Event Grid's CallEnded of a whole call says nothing that a leg's own end has not said.
+# Event Grid's CallEnded of a whole call says nothing that a leg's own end has not said: hooks are told of it no
+# more, and where they have been already, the history counts the leg alone.
 TOLD_BY_A_LEG = """
     SELECT 1 FROM items WHERE call = :call AND key <> :key AND event <> 'CallEnded' AND ends_call LIMIT 1
 """
 YIELD_TO_LEG = """
-    UPDATE items SET state = 'canceled', finished_at = :now
-    WHERE key = :ended AND key <> :key AND event = 'CallEnded' AND sibling IS NULL AND state = 'ready' AND attempts = 0
+    UPDATE items SET
+        state = CASE WHEN state = 'ready' AND attempts = 0 THEN 'canceled' ELSE state END,
+        finished_at = CASE WHEN state = 'ready' AND attempts = 0 THEN :now ELSE finished_at END,
+        cause = NULL, category = NULL, retry = NULL, match = NULL, code = NULL, subcode = NULL
+    WHERE key = :ended AND key <> :key AND event = 'CallEnded' AND sibling IS NULL
+      AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
 """
 
 INSERT = """
     INSERT INTO items (key, kind, state, due_at, ends_call, event, call, contact, target, number, rank,
-                       payload, sibling, created_at)
+                       payload, sibling, created_at, cause, category, retry, match, code, subcode)
     VALUES (:key, :kind, 'ready', :due_at, :ends_call, :event, :call, :contact, :target, :number, :rank,
-            :payload, :sibling, :now)
+            :payload, :sibling, :now, :cause, :category, :retry, :match, :code, :subcode)
     ON CONFLICT (key) DO NOTHING
 """
 MERGE = """
@@ -156,6 +178,12 @@ MERGE = """
         payload = CASE WHEN :rank > rank THEN :payload ELSE payload END,
         sibling = CASE WHEN :rank > rank THEN payload ELSE :payload END,
         event = CASE WHEN :rank > rank THEN :event ELSE event END,
+        cause = CASE WHEN :rank > rank THEN :cause ELSE cause END,
+        category = CASE WHEN :rank > rank THEN :category ELSE category END,
+        retry = CASE WHEN :rank > rank THEN :retry ELSE retry END,
+        match = CASE WHEN :rank > rank THEN :match ELSE match END,
+        code = CASE WHEN :rank > rank THEN :code ELSE code END,
+        subcode = CASE WHEN :rank > rank THEN :subcode ELSE subcode END,
         call = coalesce(call, :call),
         rank = max(rank, :rank)
     WHERE key = :key AND ends_call AND :ends_call AND state = 'ready' AND attempts = 0 AND sibling IS NULL
@@ -209,8 +237,17 @@ TO_COME = "SELECT key, attempts FROM items WHERE contact = ? AND kind = 'redial'
 CANCEL = "UPDATE items SET state = 'canceled', finished_at = ? WHERE key = ?"
 
 COUNT_READY = "SELECT count(*) FROM items WHERE state = 'ready'"
-COUNT_STATES = "SELECT state, count(*) FROM items GROUP BY state"
-COUNT_DUE = "SELECT coalesce(sum(kind = 'redial'), 0), min(due_at) FROM items WHERE state = 'ready'"
+# One count for each index; what has finished is done, unless it is dead or canceled.
+COUNT_STATES = """
+    SELECT
+        (SELECT count(*) FROM items WHERE state = 'ready') AS ready,
+        (SELECT count(*) FROM items WHERE state = 'running') AS running,
+        (SELECT count(*) FROM items WHERE finished_at IS NOT NULL) AS finished,
+        (SELECT count(*) FROM items WHERE state = 'dead') AS dead,
+        (SELECT count(*) FROM items WHERE state = 'canceled') AS canceled,
+        (SELECT count(*) FROM items WHERE state = 'ready' AND kind = 'redial') AS redials,
+        (SELECT min(due_at) FROM items WHERE state = 'ready') AS oldest
+"""
 DEAD = "SELECT * FROM items WHERE state = 'dead' ORDER BY finished_at DESC, id DESC LIMIT ?"
 DEAD_PROGRESS = "SELECT progress FROM items WHERE key = ? AND state = 'dead'"
 REPLAY = """

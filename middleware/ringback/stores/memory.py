@@ -6,32 +6,31 @@ import asyncio
 import time
 from collections import OrderedDict
 from contextvars import Context, copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from ringback.latch import Latch, Offer
 from ringback.redial import Planned
+from ringback.stores._memory_history import MemoryHistory
 from ringback.stores.claims import ClaimLoop
-from ringback.stores.port import CallRecord, Claim, DeadLetter, Kind, Progress, State, Stats
+from ringback.stores.history import Waiting
+from ringback.stores.port import REMEMBER_CALLS, CallRecord, Claim, DeadLetter, Item, Kind, Progress, State, Stats
 from ringback.stores.record import short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ringback.redial import Plan
-    from ringback.stores.port import Decide, Item, Redial, Settlement, Work
+    from ringback.stores.port import Decide, Redial, Settlement, Work
 
 V = TypeVar("V")
 
-REMEMBER_CALLS = 31 * 86_400.0
-"""Seconds for which calls to a contact are counted: longer than any sensible window of a policy."""
 
-
-@dataclass(slots=True)
-class _Row:
+class _Row(Struct):
     item: Item
     context: Context
     due_at: float
@@ -40,7 +39,7 @@ class _Row:
     attempts: int = 0
     taken: bool = False
     interrupted: bool = False
-    progress: Progress = field(default_factory=Progress)
+    progress: Progress = Progress()
     reason: str = ""
     finished_at: float = 0.0
 
@@ -65,19 +64,48 @@ class MemoryStore:
         self._rows: dict[str, _Row] = {}
         self._heap: list[tuple[float, int, str]] = []
         self._pushed = 0
+        self._hastened = -1
         self._counts = dict.fromkeys((State.DONE, State.CANCELED), 0)
         self._dead: OrderedDict[str, _Row] = OrderedDict()
         self._planned: OrderedDict[str, None] = OrderedDict()
         self._calls: OrderedDict[str, dict[str, _Call]] = OrderedDict()
         self._redials: dict[str, set[str]] = {}
+        self._history: MemoryHistory | None = None
         self.on_fault: Callable[[Exception], None] = lambda _: None
         self._loop = ClaimLoop(self, poll=None, flush=True, clock=clock, on_fault=self._told)
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody asked for the history: then it matters what is put, also if no hook waits for it."""
+        return self._history is not None
+
+    @property
+    def history(self) -> MemoryHistory:
+        # Not before: who never asks pays nothing.
+        self._history = self._history or MemoryHistory(self._capacity, self._waiting)
+        return self._history
+
+    def _waiting(self) -> Iterable[Waiting]:
+        for key, row in self._rows.items():
+            item = row.item
+            yield Waiting(
+                key,
+                item.kind,
+                row.state,
+                row.due_at,
+                row.attempts,
+                item.outcome,
+                item.contact,
+                item.target,
+                item.number,
+            )
 
     async def open(self) -> None:
         """Nothing to do."""
 
     async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
         offers: list[Offer] = []
+        context: Context | None = None
         for item in items:
             offer = self._latch.offer(item.outcome)
             key = short(item.key)
@@ -86,18 +114,23 @@ class MemoryStore:
                 self._latch.take(item.outcome.outcome_id)
                 offer = Offer.DUPLICATE
             if offer is Offer.OPENED:
-                self._add(replace(item, key=key))
+                if context is None:
+                    # One for all: each is worked on in a copy.
+                    context = copy_context()
+                self._keep(key, _Row(item if key is item.key else replace(item, key=key), context, item.due_at))
+            if self._history is not None:
+                self._history.put(key, item, offer, self._clock())
             offers.append(offer)
+        if context is not None:
+            self._loop.wake(min([item.due_at for item in items]))
         return offers
-
-    def _add(self, item: Item) -> None:
-        self._keep(item.key, _Row(item, copy_context(), item.due_at))
 
     def _keep(self, key: str, row: _Row) -> None:
         self._rows[key] = row
         if row.item.kind is Kind.REDIAL and row.item.contact is not None:
             self._redials.setdefault(row.item.contact, set()).add(key)
-        self._push(key, row.due_at)
+        self._pushed += 1
+        heappush(self._heap, (row.due_at, self._pushed, key))
 
     def _drop(self, key: str) -> _Row:
         row = self._rows.pop(key)
@@ -133,8 +166,9 @@ class MemoryStore:
     async def claim(self, limit: int) -> tuple[Sequence[Claim], float | None]:
         now = self._clock()
         claims: list[Claim] = []
-        if self._loop.ending:
+        if self._loop.ending and self._pushed != self._hastened:
             self._hasten(now)
+            self._hastened = self._pushed
         while self._heap and len(claims) < limit:
             due_at, _, key = self._heap[0]
             row = self._rows.get(key)
@@ -183,11 +217,16 @@ class MemoryStore:
             self._push(key, row.due_at)
             return
         self._drop(key)
+        self._ended(key, settlement.state)
         if settlement.state is State.DEAD:
             row.reason, row.finished_at = settlement.reason or "", self._clock()
             _remember(self._dead, key, row, self._capacity)
         else:
             self._counts[State.DONE] += 1
+
+    def _ended(self, key: str, state: State) -> None:
+        if self._history is not None:
+            self._history.settled(key, state)
 
     async def give_back(self, claim: Claim) -> None:
         row = self._rows[claim.item.key]
@@ -211,7 +250,8 @@ class MemoryStore:
         if isinstance(plan, Planned):
             _remember(self._planned, item.key, None, self._capacity)
             calls[item.key] = _Call(plan.at, None)
-            self._add(replace(item, due_at=plan.at, number=plan.number))
+            self._keep(item.key, _Row(replace(item, due_at=plan.at, number=plan.number), copy_context(), plan.at))
+            self._loop.wake(plan.at)
         return plan
 
     async def cancel(self, contact: str, leg: str | None = None) -> int:
@@ -289,16 +329,17 @@ class MemoryStore:
         row = self._dead.pop(key, None)
         if row is None:
             return False
-        kept = row.progress
-        row.progress = Progress(done=kept.done, first_sent=kept.first_sent, generation=kept.generation)
+        row.progress = row.progress.replayed()
         row.state, row.attempts, row.due_at = State.READY, 0, self._clock()
         self._keep(key, row)
+        self._loop.wake()
         return True
 
     async def discard(self, key: str) -> bool:
         if self._dead.pop(short(key), None) is None:
             return False
         self._counts[State.CANCELED] += 1
+        self._ended(short(key), State.CANCELED)
         return True
 
     async def purge(self) -> int:

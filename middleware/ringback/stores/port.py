@@ -16,9 +16,16 @@ from msgspec import Struct
 
 from ringback.latch import Offer  # noqa: TC001 - msgspec reads the annotations
 from ringback.outcome import Outcome  # noqa: TC001 - likewise
+from ringback.redial import LONGEST_WINDOW
 
 if TYPE_CHECKING:
     from ringback.redial import Plan
+    from ringback.stores.history import History
+
+
+DAY = 86_400.0
+REMEMBER_CALLS = LONGEST_WINDOW
+"""Seconds for which dead letters, and calls to contacts, are remembered: no window of a policy is longer."""
 
 
 class Kind(StrEnum):
@@ -40,7 +47,9 @@ class State(StrEnum):
     CANCELED = "canceled"
 
 
-class Item(Struct, frozen=True):
+# Items, claims and what becomes of them are part of no cycle, and as many as the calls that wait: the garbage
+# collector need not look at them.
+class Item(Struct, frozen=True, gc=False):
     """Something to do once. ``key`` is unique for as long as the store remembers it.
 
     ``target`` names the redial function, ``number`` says which call to the contact this is, the
@@ -56,7 +65,7 @@ class Item(Struct, frozen=True):
     number: int = 1
 
 
-class Progress(Struct, frozen=True, omit_defaults=True):
+class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
     """How far an item came, for the next attempt: by the names of its hooks.
 
     ``done`` have returned, ``failed`` were given up with this reason, ``tries`` counts the
@@ -73,8 +82,12 @@ class Progress(Struct, frozen=True, omit_defaults=True):
     first_sent: float | None = None
     generation: int = 0
 
+    def replayed(self) -> Progress:
+        """Of a dead letter that is made ready again: what is done stays done, a redial stays the same call."""
+        return Progress(done=self.done, first_sent=self.first_sent, generation=self.generation)
 
-class Claim(Struct, frozen=True):
+
+class Claim(Struct, frozen=True, gc=False):
     """An item that is ours to work on until the lease ends. ``attempt`` is counted by claiming, from 1.
 
     ``redelivered``: an earlier attempt began and did not end. ``crashed``: because its worker died.
@@ -87,7 +100,7 @@ class Claim(Struct, frozen=True):
     progress: Progress = Progress()
 
 
-class Settlement(Struct, frozen=True):
+class Settlement(Struct, frozen=True, gc=False):
     """What became of a claim: done, dead with a reason, or ready again at ``due_at``.
 
     ``leg`` is the call connection id of the call that a redial has placed, if it said so.
@@ -163,6 +176,11 @@ class DeliveryStore(Protocol):
     @property
     def durable(self) -> bool:
         """Whether what was put survives the process."""
+        ...
+
+    @property
+    def history(self) -> History:
+        """What the store can tell a person. In memory it begins when it is first asked for."""
         ...
 
     async def open(self) -> None:

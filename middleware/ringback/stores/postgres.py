@@ -19,8 +19,10 @@ from ringback.stores import _postgres_rows as rows
 from ringback.stores import _postgres_schema as schema
 from ringback.stores._postgres_database import Database, conninfo_of
 from ringback.stores._postgres_faults import translated
+from ringback.stores._postgres_history import PostgresHistory
 from ringback.stores._postgres_jobs import Jobs
 from ringback.stores._postgres_worker import Times, Worker
+from ringback.stores.port import DAY, REMEMBER_CALLS
 from ringback.stores.record import short
 
 if TYPE_CHECKING:
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from ringback.stores.port import DeadLetter, Decide, Item, Progress, Redial, Stats, Work
 
 T = TypeVar("T")
-
-DAY = 86_400.0
 
 
 class PostgresStore:
@@ -62,7 +62,7 @@ class PostgresStore:
         max_backlog: int = 100_000,
         keep: float = DAY,
         remember: float = 7 * DAY,
-        remember_dead: float = 31 * DAY,
+        remember_dead: float = REMEMBER_CALLS,
         sweep: float = 60.0,
         listen: bool = True,
         clock: Callable[[], float] = time.time,
@@ -91,6 +91,7 @@ class PostgresStore:
         self._jobs = Jobs()
         self._databases: tuple[Database, Database] | None = None
         self._worker: Worker | None = None
+        self.history = PostgresHistory(self._do)
         self._waiting = 0
         self._counted_at: float | None = None
         self.on_fault: Callable[[Exception], None] = _ignore
@@ -225,7 +226,7 @@ class PostgresStore:
             (rows.FORGET_PAYLOADS, self._keep),
             (rows.FORGET_KEYS, self._remember),
             (rows.FORGET_DEAD, self._remember_dead),
-            (rows.FORGET_CALLS, 31 * DAY),
+            (rows.FORGET_CALLS, REMEMBER_CALLS),
         ]
         for statement, age in steps:
             while changed := await self._do(_forget(statement, now - age)):

@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,8 +22,8 @@ from msgspec import Raw, Struct
 from ringback.events import Diagnostic, Event, EventData, Result
 from ringback.exceptions import StoreError
 from ringback.outcome import Outcome
-from ringback.redaction import redact
-from ringback.stores.port import Progress
+from ringback.redaction import redact, redact_place
+from ringback.stores.port import Item, Kind, Progress
 from ringback_catalog import (
     Catalog,
     CatalogError,
@@ -38,6 +37,7 @@ from ringback_catalog import (
     Owner,
     ResultCategory,
     RetryClass,
+    Scope,
     Source,
     Verdict,
 )
@@ -86,6 +86,7 @@ class _Verdict(Struct, frozen=True, omit_defaults=True):
     mixture: bool = False
     specific: bool = True
     with_codes: tuple[Codes, ...] = ()
+    page: str | None = None
     refined_by: str | None = None
 
 
@@ -118,8 +119,8 @@ def dump(outcome: Outcome) -> bytes:
             type=event.type,
             verdict=Raw(_dumped(outcome.verdict)),
             id=event.id,
-            source=_place(event.source),
-            subject=_place(event.subject),
+            source=None if event.source is None else redact_place(event.source),
+            subject=None if event.subject is None else redact_place(event.subject),
             time=event.time,
             call_connection_id=data.call_connection_id,
             server_call_id=data.server_call_id,
@@ -145,6 +146,45 @@ def dump_sibling(outcome: Outcome) -> bytes | None:
     if outcome.sibling is None:
         return None
     return dump(Outcome(outcome.sibling, outcome.verdict))
+
+
+def columns(item: Item) -> dict[str, Any]:
+    """The item as an SQL store writes it, by column. ``contact`` is as the app gave it; ``ended`` is the key of
+    Event Grid's CallEnded of the whole call. Only the end of a call has a ``cause`` and what goes with it.
+    """
+    outcome = item.outcome
+    reported, failed_to_start = outcome.informs()
+    call = outcome.correlation_id
+    ends_call = item.kind is Kind.OUTCOME and outcome.scope is Scope.CALL
+    return {
+        "key": short(item.key),
+        "kind": item.kind.value,
+        "due_at": item.due_at,
+        "ends_call": ends_call,
+        "event": short(outcome.event_name),
+        "call": None if call is None else short(call),
+        "ended": None if call is None else short(f"call:{call}"),
+        "contact": item.contact,
+        "target": item.target,
+        "number": item.number,
+        "rank": 2 * reported + failed_to_start,
+        "payload": dump(outcome),
+        "sibling": dump_sibling(outcome),
+        **(counted_by(outcome) if ends_call else _NOT_COUNTED),
+    }
+
+
+def counted_by(outcome: Outcome) -> dict[str, Any]:
+    """What a history counts the end of a call by, by column. It outlives the payload, and names nobody."""
+    entry, result = outcome.verdict.entry, outcome.result
+    return {
+        "cause": entry.cause.value,
+        "category": entry.category.value,
+        "retry": entry.retry.value,
+        "match": outcome.verdict.match.value,
+        "code": None if result is None else _number(result.code),
+        "subcode": None if result is None else _number(result.subcode),
+    }
 
 
 def dump_progress(progress: Progress) -> bytes | None:
@@ -262,11 +302,6 @@ def _clean(text: str | None) -> str | None:
     return None if text is None else redact(text)
 
 
-def _place(text: str | None) -> str | None:
-    """A source or subject without what its URL may hide, and without the numbers of callers."""
-    return None if text is None else redact(_HIDDEN.sub("", text))
-
-
 def _encoded(value: Struct) -> bytes:
     try:
         return _encoder.encode(value)
@@ -292,8 +327,8 @@ def _escaped(value: Any) -> Any:
 
 
 _NONE = Progress()
+_NOT_COUNTED: dict[str, Any] = dict.fromkeys(("cause", "category", "retry", "match", "code", "subcode"))
 _BIGGEST = 2**31 - 1
-_HIDDEN = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, CatalogError)
 _REMEDY = "it is damaged, or of a newer release: upgrade this worker, or discard the item"
 _encoder = msgspec.json.Encoder()

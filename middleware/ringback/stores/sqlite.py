@@ -7,9 +7,7 @@ machine may share a file: work is leased, and a lease that its owner no longer r
 from __future__ import annotations
 
 import asyncio
-import errno
 import math
-import os
 import shutil
 import sqlite3
 import time
@@ -23,21 +21,14 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
 from ringback.latch import Offer
 from ringback.redial import Planned
+from ringback.stores import _sqlite_rows as rows
 from ringback.stores import _sqlite_schema as schema
+from ringback.stores._sqlite_file import opened, opened_to_read, refuse_network, store_error
+from ringback.stores._sqlite_history import SQLiteHistory
 from ringback.stores.claims import ClaimLoop
-from ringback.stores.port import (
-    CallRecord,
-    Claim,
-    DeadLetter,
-    Item,
-    Kind,
-    Progress,
-    State,
-    Stats,
-)
-from ringback.stores.record import dump, dump_progress, dump_sibling, load, load_progress, short
+from ringback.stores.port import DAY, REMEMBER_CALLS, Claim, DeadLetter, Item, Progress, State, Stats
+from ringback.stores.record import dump_progress, short
 from ringback.stores.writer import Writer
-from ringback_catalog import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,14 +37,6 @@ if TYPE_CHECKING:
     from ringback.stores.port import Decide, Redial, Settlement, Work
 
 T = TypeVar("T")
-S = TypeVar("S", str, "str | None")
-
-DAY = 86_400.0
-NETWORK = frozenset(
-    "nfs nfs4 cifs smb2 smb3 smbfs 9p afs ceph glusterfs lustre fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs "
-    "fuse.rclone fuse.blobfuse fuse.blobfuse2 fuse.gcsfuse".split()
-)
-"""File systems on which the write-ahead log does not work, or not reliably."""
 
 
 class SQLiteStore:
@@ -106,6 +89,8 @@ class SQLiteStore:
         self._owner = ""
         self._held: dict[tuple[str, int], str] = {}
         self._writer = Writer(self._connect)
+        self._reader = Writer(self._connect_to_read, begin="BEGIN")
+        self.history = SQLiteHistory(self._read)
         self.on_fault: Callable[[Exception], None] = lambda _: None
         self._loop = ClaimLoop(self, poll=poll, clock=clock, on_fault=self._told)
         self._looked_at = -math.inf
@@ -140,16 +125,18 @@ class SQLiteStore:
         await self._writer.open()
 
     async def close(self) -> None:
+        # The last to close puts the log into the file, which a reader cannot.
+        await self._reader.close()
         await self._writer.close()
 
     async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
-        rows = [_row(item) for item in items]
+        put = [rows.row_of(item) for item in items]
         now = self._clock()
 
         def operation(connection: sqlite3.Connection) -> Sequence[Offer] | None:
             if self._refuses(connection):
                 return None
-            return [_put(connection, row, now) for row in rows]
+            return [rows.put(connection, row, now) for row in put]
 
         try:
             async with asyncio.timeout(self._timeout * 2):
@@ -216,7 +203,7 @@ class SQLiteStore:
         await self.open()
         now = self._clock()
         owner = self._owner
-        claims, due_at = await self._do(lambda connection: _claim(connection, limit, now, now + self._lease, owner))
+        claims, due_at = await self._do(lambda connection: rows.claim(connection, limit, now, now + self._lease, owner))
         self._held.update(((claim.item.key, claim.attempt), owner) for claim in claims)
         return claims, due_at
 
@@ -227,7 +214,7 @@ class SQLiteStore:
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         now, held = self._clock(), (claim.item.key, claim.attempt)
         owner = self._held[held]
-        await self._do(lambda connection: _settle(connection, claim, settlement, now, owner))
+        await self._do(lambda connection: rows.settle(connection, claim, settlement, now, owner))
         del self._held[held]
         if settlement.state is State.READY:
             self._loop.wake(settlement.due_at)
@@ -247,7 +234,7 @@ class SQLiteStore:
     async def plan(self, redial: Redial, decide: Decide) -> Plan | None:
         await self.open()
         now = self._clock()
-        plan = await self._do(lambda connection: _plan(connection, redial, decide, now))
+        plan = await self._do(lambda connection: rows.plan(connection, redial, decide, now))
         if isinstance(plan, Planned):
             self._loop.wake(plan.at)
         return plan
@@ -255,28 +242,20 @@ class SQLiteStore:
     async def cancel(self, contact: str, leg: str | None = None) -> int:
         await self.open()
         now = self._clock()
-        return await self._do(lambda connection: _cancel(connection, contact, leg, now))
+        return await self._do(lambda connection: rows.cancel(connection, contact, leg, now))
 
     async def stats(self) -> Stats:
-        await self.open()
         now = self._clock()
-
-        def read(connection: sqlite3.Connection) -> Stats:
-            counts: dict[str, int] = dict(connection.execute(schema.COUNT_STATES).fetchall())
-            redials, oldest = connection.execute(schema.COUNT_DUE).fetchone()
-            return Stats(**counts, redials=redials, oldest_due=0.0 if oldest is None else max(0.0, now - oldest))
-
-        return await self._do(read)
+        return await self._read(lambda connection: rows.stats(connection, now))
 
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
-        await self.open()
-        rows = await self._do(lambda connection: connection.execute(schema.DEAD, (limit,)).fetchall())
-        return [_letter(row) for row in rows]
+        found = await self._read(lambda connection: connection.execute(schema.DEAD, (limit,)).fetchall())
+        return [rows.letter(row) for row in found]
 
     async def replay(self, key: str) -> bool:
         await self.open()
         now = self._clock()
-        replayed = await self._do(lambda connection: _replay(connection, short(key), now))
+        replayed = await self._do(lambda connection: rows.replay(connection, short(key), now))
         self._loop.wake(now)
         return replayed
 
@@ -287,7 +266,7 @@ class SQLiteStore:
     async def purge(self) -> int:
         await self.open()
         now, count = self._clock(), 0
-        times = {"keep": now - self._keep, "remember": now - self._remember, "long": now - 31 * DAY}
+        times = {"keep": now - self._keep, "remember": now - self._remember, "long": now - REMEMBER_CALLS}
         for statement in schema.PURGE:
             # A thousand rows at a time: puts wait in the same line.
             while changed := await self._change(statement, times):
@@ -298,256 +277,25 @@ class SQLiteStore:
         """The number of rows that the statement has changed."""
         return await self._do(lambda connection: connection.execute(statement, parameters).rowcount)
 
-    async def _do(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+    async def _read(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        await self.open()
+        await self._reader.open()
+        return await self._do(operation, self._reader)
+
+    async def _do(self, operation: Callable[[sqlite3.Connection], T], thread: Writer | None = None) -> T:
         try:
-            return await self._writer.do(operation)
+            return await (thread or self._writer).do(operation)
         except sqlite3.Error as error:
-            raise self._fault(error) from error
+            raise store_error(self.path, error) from error
         except OSError as error:
             raise StoreUnavailable(f"{self.path}: {error.strerror}") from error
 
     def _connect(self) -> sqlite3.Connection:
         refuse_network(self.path, self._network)
-        try:
-            # Made before SQLite makes it: what waits in it is for nobody else to read. Never opened if it is there:
-            # whoever closes any descriptor of a file loses the locks of all his connections to it.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        except FileExistsError:
-            pass
-        except FileNotFoundError as error:
-            raise StoreError(f"{self.path} cannot be made: its folder does not exist; create it first") from error
-        except OSError as error:
-            kind = StoreUnavailable if error.errno in _PASSING else StoreError
-            raise kind(f"{self.path} cannot be made ({error.strerror}); see that its folder is writable") from error
-        try:
-            connection = sqlite3.connect(self.path, timeout=self._timeout, isolation_level=None, cached_statements=256)
-            try:
-                connection.row_factory = sqlite3.Row
-                schema.prepare(connection, self.path)
-            except BaseException:
-                connection.close()
-                raise
-        except sqlite3.Error as error:
-            raise self._fault(error) from error
-        return connection
+        return opened(self.path, self._timeout)
 
-    def _fault(self, error: sqlite3.Error) -> StoreError:
-        code = getattr(error, "sqlite_errorcode", None)
-        remedy = _LASTING.get(code & 0xFF) if isinstance(code, int) else None
-        if remedy is None:
-            return StoreUnavailable(f"{self.path}: {error}")
-        return StoreError(f"{self.path}: {error}; {remedy}")
-
-
-def refuse_network(path: Path, allowed: bool, mounts: str | None = None) -> None:
-    """Raise :class:`StoreError` for a file on a network file system. ``mounts`` is the text of /proc/self/mounts."""
-    if allowed:
-        return
-    if mounts is None:
-        try:
-            mounts = Path("/proc/self/mounts").read_text("utf-8", "replace")
-        except OSError:
-            # Not Linux: nothing to go by.
-            return
-    place = Path(os.path.realpath(path))
-    best, kind = Path("/"), ""
-    for line in mounts.splitlines():
-        _, point, system, *_ = [*line.split(" "), "", "", ""]
-        folder = Path(point.replace("\\040", " "))
-        if place.is_relative_to(folder) and len(folder.parts) >= len(best.parts):
-            best, kind = folder, system
-    if kind in NETWORK:
-        raise StoreError(
-            f"{path} lies on a network file system ({kind}), where SQLite loses data; use a local disk, "
-            "PostgreSQL, or say network=1 in the URL if you know better"
-        )
-
-
-def _row(item: Item) -> dict[str, Any]:
-    outcome = item.outcome
-    reported, failed_to_start = outcome.informs()
-    call = outcome.correlation_id
-    return {
-        "key": short(item.key),
-        "kind": item.kind.value,
-        "due_at": item.due_at,
-        "ends_call": item.kind is Kind.OUTCOME and outcome.scope is Scope.CALL,
-        "event": short(outcome.event_name),
-        "call": None if call is None else short(call),
-        "ended": None if call is None else short(f"call:{call}"),
-        "contact": _storable(item.contact),
-        "target": item.target,
-        "number": item.number,
-        "rank": 2 * reported + failed_to_start,
-        "payload": dump(outcome),
-        "sibling": dump_sibling(outcome),
-    }
-
-
-def _put(connection: sqlite3.Connection, row: dict[str, Any], now: float) -> Offer:
-    if row["ends_call"] and row["call"] is not None:
-        if row["event"] == "CallEnded":
-            if connection.execute(schema.TOLD_BY_A_LEG, row).fetchone():
-                return Offer.DUPLICATE
-        else:
-            connection.execute(schema.YIELD_TO_LEG, {**row, "now": now})
-    if connection.execute(schema.INSERT, {**row, "now": now}).rowcount:
-        return Offer.OPENED
-    if connection.execute(schema.MERGE, row).rowcount:
-        return Offer.MERGED
-    connection.execute(schema.DUPLICATE, row)
-    return Offer.DUPLICATE
-
-
-def _claim(
-    connection: sqlite3.Connection, limit: int, now: float, until: float, owner: str
-) -> tuple[list[Claim], float | None]:
-    found = connection.execute(schema.DUE, (now, limit)).fetchall()
-    if len(found) < limit:
-        found += connection.execute(schema.EXPIRED, (now, owner, limit - len(found))).fetchall()
-    claims: list[Claim] = []
-    for row in found:
-        try:
-            claims.append(_claim_of(row))
-        except StoreError as error:
-            connection.execute(schema.BROKEN, {"id": row["id"], "reason": _storable(str(error)), "now": now})
-        else:
-            connection.execute(schema.CLAIM, {"id": row["id"], "owner": owner, "until": until})
-    (due_at,) = connection.execute(schema.NEXT_DUE, (owner,)).fetchone()
-    return claims, due_at
-
-
-def _claim_of(row: sqlite3.Row) -> Claim:
-    """The claim on a row as it was before."""
-    crashed = row["state"] == State.RUNNING
-    return Claim(
-        Item(
-            key=row["key"],
-            kind=Kind(row["kind"]),
-            due_at=row["due_at"],
-            outcome=load(row["payload"] or b"", row["sibling"]),
-            contact=row["contact"],
-            target=row["target"],
-            number=row["number"],
-        ),
-        attempt=row["attempts"] + 1,
-        redelivered=crashed or bool(row["interrupted"]),
-        crashed=crashed,
-        progress=load_progress(row["progress"]),
-    )
-
-
-def _settle(connection: sqlite3.Connection, claim: Claim, settlement: Settlement, now: float, owner: str) -> None:
-    key, again = claim.item.key, settlement.state is State.READY
-    written = connection.execute(
-        schema.SETTLE,
-        {
-            "key": key,
-            "owner": owner,
-            "attempt": claim.attempt,
-            "state": settlement.state.value,
-            "progress": dump_progress(settlement.progress),
-            "due_at": settlement.due_at if again else claim.item.due_at,
-            "reason": _storable(settlement.reason),
-            "finished_at": None if again else now,
-        },
-    ).rowcount
-    if written and settlement.leg is not None:
-        # The call's end may have been faster than its function's return, and was counted by itself.
-        connection.execute(schema.FORGET_LEG, (short(f"leg:{settlement.leg}"),))
-        connection.execute(schema.BIND_LEG, {"key": key, "leg": short(settlement.leg)})
-
-
-def _note(connection: sqlite3.Connection, contact: str, key: str, leg: str | None, now: float) -> None:
-    """Count the call that has ended, unless it is one that a redial has placed."""
-    call = {
-        "key": short(f"leg:{leg or key}"),
-        "contact": contact,
-        "at": now,
-        "leg": None if leg is None else short(leg),
-    }
-    if leg is not None:
-        if connection.execute(schema.CALL_OF_LEG, call).fetchone():
-            return
-        if connection.execute(schema.ADOPT_LEG, call).rowcount:
-            return
-    connection.execute(schema.NOTE_CALL, call)
-
-
-def _plan(connection: sqlite3.Connection, redial: Redial, decide: Decide, now: float) -> Plan | None:
-    contact = _storable(redial.contact)
-    row = _row(redial.item)
-    _note(connection, contact, row["key"], redial.leg, now)
-    if connection.execute(schema.KNOWN, (row["key"],)).fetchone():
-        return None
-    if connection.execute(schema.TO_COME, (contact,)).fetchone():
-        return None
-    plan = decide([CallRecord(key, at) for key, at in connection.execute(schema.CALLS, (contact,))])
-    if isinstance(plan, Planned):
-        row |= {"due_at": plan.at, "number": plan.number, "contact": contact, "now": now}
-        connection.execute(schema.INSERT, row)
-        call = {"key": row["key"], "contact": contact, "at": plan.at, "leg": None}
-        connection.execute(schema.NOTE_CALL, call)
-    return plan
-
-
-def _cancel(connection: sqlite3.Connection, contact: str, leg: str | None, now: float) -> int:
-    contact = _storable(contact)
-    if leg is not None:
-        _note(connection, contact, leg, leg, now)
-    waiting = connection.execute(schema.TO_COME, (contact,)).fetchall()
-    for key, attempts in waiting:
-        connection.execute(schema.CANCEL, (now, key))
-        if attempts == 0:
-            # Begun, it may have been a call, and counts as one.
-            connection.execute(schema.FORGET_LEG, (key,))
-    return len(waiting)
-
-
-def _replay(connection: sqlite3.Connection, key: str, now: float) -> bool:
-    row = connection.execute(schema.DEAD_PROGRESS, (key,)).fetchone()
-    if row is None:
-        return False
-    kept = load_progress(row["progress"])
-    progress = Progress(done=kept.done, first_sent=kept.first_sent, generation=kept.generation)
-    connection.execute(schema.REPLAY, {"key": key, "now": now, "progress": dump_progress(progress)})
-    return True
-
-
-def _letter(row: sqlite3.Row) -> DeadLetter:
-    try:
-        outcome, progress = load(row["payload"] or b"", row["sibling"]), load_progress(row["progress"])
-    except StoreError:
-        outcome, progress = None, Progress()
-    return DeadLetter(
-        key=row["key"],
-        kind=Kind(row["kind"]),
-        outcome=outcome,
-        attempts=row["attempts"],
-        reason=row["reason"] or "",
-        died_at=row["finished_at"],
-        progress=progress,
-        target=row["target"],
-    )
-
-
-def _storable(text: S) -> S:
-    """The text without what no file can hold: lone surrogates."""
-    return text if text is None else text.encode("utf-8", "replace").decode()
-
-
-# What waiting mends, of the faults of the operating system.
-_PASSING = frozenset({errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC})
-
-# What no waiting mends, by SQLite's primary result code.
-_LASTING = {
-    sqlite3.SQLITE_PERM: "give the process the right to write it",
-    sqlite3.SQLITE_READONLY: "make the file and its folder writable for the process",
-    sqlite3.SQLITE_CORRUPT: "restore it, or move it away and start with a new one",
-    sqlite3.SQLITE_CANTOPEN: "see that its folder exists and is writable",
-    sqlite3.SQLITE_AUTH: "give the process the right to write it",
-    sqlite3.SQLITE_NOTADB: "it is no SQLite file; name another one",
-}
+    def _connect_to_read(self) -> sqlite3.Connection:
+        return opened_to_read(self.path, self._timeout)
 
 
 def _flag(text: str) -> bool:

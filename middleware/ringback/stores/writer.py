@@ -49,11 +49,12 @@ class Writer:
 
     An operation is a function of the connection, within a transaction. It may be run a second
     time, if another one of the same transaction failed: it must do nothing but use the connection.
-    May be used by several event loops.
+    May be used by several event loops. ``begin`` begins a transaction: ``BEGIN`` for a connection that only reads.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, connect: Callable[[], sqlite3.Connection], begin: str = "BEGIN IMMEDIATE") -> None:
         self._connect = connect
+        self._begin = begin
         self._line: _Line | None = None
         # Held for as long as it takes to look and to act on it, never across a wait.
         self._guard = threading.Lock()
@@ -106,7 +107,7 @@ class Writer:
             return
         line.opened.set_result(None)
         try:
-            _work(connection, line.jobs)
+            _work(connection, line.jobs, self._begin)
         finally:
             with suppress(sqlite3.Error):
                 connection.close()
@@ -122,7 +123,7 @@ class Writer:
                 _resolve([job])
 
 
-def _work(connection: sqlite3.Connection, jobs: SimpleQueue[_Job | None]) -> None:
+def _work(connection: sqlite3.Connection, jobs: SimpleQueue[_Job | None], begin: str) -> None:
     """Until there is no job but ``None``."""
     job = jobs.get()
     while job is not None:
@@ -133,15 +134,15 @@ def _work(connection: sqlite3.Connection, jobs: SimpleQueue[_Job | None]) -> Non
             if job is None:
                 break
             batch.append(job)
-        _commit(connection, batch)
+        _commit(connection, batch, begin)
         _resolve(batch)
         if job is not None:
             job = jobs.get()
 
 
-def _commit(connection: sqlite3.Connection, batch: list[_Job]) -> None:
+def _commit(connection: sqlite3.Connection, batch: list[_Job], begin: str) -> None:
     try:
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(begin)
         for job in batch:
             job.result = job.operation(connection)
         connection.execute("COMMIT")
@@ -155,7 +156,7 @@ def _commit(connection: sqlite3.Connection, batch: list[_Job]) -> None:
                 job.error = error
         else:
             for job in batch:
-                _commit(connection, [job])
+                _commit(connection, [job], begin)
 
 
 def _resolve(batch: Iterable[_Job]) -> None:

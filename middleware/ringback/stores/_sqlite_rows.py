@@ -1,0 +1,185 @@
+"""What is done to the items and calls of an SQLite store. Each function is one step of a transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ringback.exceptions import StoreError
+from ringback.latch import Offer
+from ringback.redial import Planned
+from ringback.stores import _sqlite_schema as schema
+from ringback.stores.port import CallRecord, Claim, DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.stores.record import columns, dump_progress, load, load_progress, short
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from ringback.redial import Plan
+    from ringback.stores.port import Decide, Redial, Settlement
+
+S = TypeVar("S", str, "str | None")
+
+
+def row_of(item: Item) -> dict[str, Any]:
+    return {**columns(item), "contact": _storable(item.contact)}
+
+
+def put(connection: sqlite3.Connection, row: dict[str, Any], now: float) -> Offer:
+    if row["ends_call"] and row["call"] is not None:
+        if row["event"] == "CallEnded":
+            if connection.execute(schema.TOLD_BY_A_LEG, row).fetchone():
+                return Offer.DUPLICATE
+        else:
+            connection.execute(schema.YIELD_TO_LEG, {**row, "now": now})
+    if connection.execute(schema.INSERT, {**row, "now": now}).rowcount:
+        return Offer.OPENED
+    if connection.execute(schema.MERGE, row).rowcount:
+        return Offer.MERGED
+    connection.execute(schema.DUPLICATE, row)
+    return Offer.DUPLICATE
+
+
+def claim(
+    connection: sqlite3.Connection, limit: int, now: float, until: float, owner: str
+) -> tuple[list[Claim], float | None]:
+    found = connection.execute(schema.DUE, (now, limit)).fetchall()
+    if len(found) < limit:
+        found += connection.execute(schema.EXPIRED, (now, owner, limit - len(found))).fetchall()
+    claims: list[Claim] = []
+    for row in found:
+        try:
+            claims.append(_claim_of(row))
+        except StoreError as error:
+            connection.execute(schema.BROKEN, {"id": row["id"], "reason": _storable(str(error)), "now": now})
+        else:
+            connection.execute(schema.CLAIM, {"id": row["id"], "owner": owner, "until": until})
+    (due_at,) = connection.execute(schema.NEXT_DUE, (owner,)).fetchone()
+    return claims, due_at
+
+
+def _claim_of(row: sqlite3.Row) -> Claim:
+    """The claim on a row as it was before."""
+    crashed = row["state"] == State.RUNNING
+    return Claim(
+        Item(
+            key=row["key"],
+            kind=Kind(row["kind"]),
+            due_at=row["due_at"],
+            outcome=load(row["payload"] or b"", row["sibling"]),
+            contact=row["contact"],
+            target=row["target"],
+            number=row["number"],
+        ),
+        attempt=row["attempts"] + 1,
+        redelivered=crashed or bool(row["interrupted"]),
+        crashed=crashed,
+        progress=load_progress(row["progress"]),
+    )
+
+
+def settle(connection: sqlite3.Connection, claim: Claim, settlement: Settlement, now: float, owner: str) -> None:
+    key, again = claim.item.key, settlement.state is State.READY
+    written = connection.execute(
+        schema.SETTLE,
+        {
+            "key": key,
+            "owner": owner,
+            "attempt": claim.attempt,
+            "state": settlement.state.value,
+            "progress": dump_progress(settlement.progress),
+            "due_at": settlement.due_at if again else claim.item.due_at,
+            "reason": _storable(settlement.reason),
+            "finished_at": None if again else now,
+        },
+    ).rowcount
+    if written and settlement.leg is not None:
+        # The call's end may have been faster than its function's return, and was counted by itself.
+        connection.execute(schema.FORGET_LEG, (short(f"leg:{settlement.leg}"),))
+        connection.execute(schema.BIND_LEG, {"key": key, "leg": short(settlement.leg)})
+
+
+def _note(connection: sqlite3.Connection, contact: str, key: str, leg: str | None, now: float) -> None:
+    """Count the call that has ended, unless it is one that a redial has placed."""
+    call = {
+        "key": short(f"leg:{leg or key}"),
+        "contact": contact,
+        "at": now,
+        "leg": None if leg is None else short(leg),
+    }
+    if leg is not None:
+        if connection.execute(schema.CALL_OF_LEG, call).fetchone():
+            return
+        if connection.execute(schema.ADOPT_LEG, call).rowcount:
+            return
+    connection.execute(schema.NOTE_CALL, call)
+
+
+def plan(connection: sqlite3.Connection, redial: Redial, decide: Decide, now: float) -> Plan | None:
+    contact = _storable(redial.contact)
+    row = row_of(redial.item)
+    _note(connection, contact, row["key"], redial.leg, now)
+    if connection.execute(schema.KNOWN, (row["key"],)).fetchone():
+        return None
+    if connection.execute(schema.TO_COME, (contact,)).fetchone():
+        return None
+    decided = decide([CallRecord(key, at) for key, at in connection.execute(schema.CALLS, (contact,))])
+    if isinstance(decided, Planned):
+        row |= {"due_at": decided.at, "number": decided.number, "contact": contact, "now": now}
+        connection.execute(schema.INSERT, row)
+        call = {"key": row["key"], "contact": contact, "at": decided.at, "leg": None}
+        connection.execute(schema.NOTE_CALL, call)
+    return decided
+
+
+def cancel(connection: sqlite3.Connection, contact: str, leg: str | None, now: float) -> int:
+    contact = _storable(contact)
+    if leg is not None:
+        _note(connection, contact, leg, leg, now)
+    waiting = connection.execute(schema.TO_COME, (contact,)).fetchall()
+    for key, attempts in waiting:
+        connection.execute(schema.CANCEL, (now, key))
+        if attempts == 0:
+            # Begun, it may have been a call, and counts as one.
+            connection.execute(schema.FORGET_LEG, (key,))
+    return len(waiting)
+
+
+def replay(connection: sqlite3.Connection, key: str, now: float) -> bool:
+    row = connection.execute(schema.DEAD_PROGRESS, (key,)).fetchone()
+    if row is None:
+        return False
+    progress = load_progress(row["progress"]).replayed()
+    connection.execute(schema.REPLAY, {"key": key, "now": now, "progress": dump_progress(progress)})
+    return True
+
+
+def stats(connection: sqlite3.Connection, now: float) -> Stats:
+    counts = dict(connection.execute(schema.COUNT_STATES).fetchone())
+    finished, oldest = counts.pop("finished"), counts.pop("oldest")
+    return Stats(
+        **counts,
+        done=finished - counts["dead"] - counts["canceled"],
+        oldest_due=0.0 if oldest is None else max(0.0, now - oldest),
+    )
+
+
+def letter(row: sqlite3.Row) -> DeadLetter:
+    try:
+        outcome, progress = load(row["payload"] or b"", row["sibling"]), load_progress(row["progress"])
+    except StoreError:
+        outcome, progress = None, Progress()
+    return DeadLetter(
+        key=row["key"],
+        kind=Kind(row["kind"]),
+        outcome=outcome,
+        attempts=row["attempts"],
+        reason=row["reason"] or "",
+        died_at=row["finished_at"],
+        progress=progress,
+        target=row["target"],
+    )
+
+
+def _storable(text: S) -> S:
+    """The text without what no file can hold: lone surrogates."""
+    return text if text is None else text.encode("utf-8", "replace").decode()

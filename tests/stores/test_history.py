@@ -1,0 +1,564 @@
+"""What every store tells of its calls: one suite over the memory, SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ringback.events import Event, EventData, Result
+from ringback.exceptions import ConfigurationError, StoreError
+from ringback.latch import Offer
+from ringback.outcome import Outcome, classify_event
+from ringback.redial import Planned
+from ringback.stores import MemoryStore
+from ringback.stores._history_rows import counts_of, pair_of
+from ringback.stores.history import Count, Ended, Pair, Waiting
+from ringback.stores.port import Claim, DeliveryStore, Item, Kind, Redial, Settlement, State
+from ringback.stores.sqlite import SQLiteStore
+from ringback_catalog import Cause, Match, ResultCategory, RetryClass
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+CONTACT = "+15550100"
+DONE = Settlement(State.DONE)
+START = 1_800_000_000.0
+DAY = 86_400.0
+
+BUSY = (Cause.BUSY, ResultCategory.SUCCESS, RetryClass.LATER)
+BUSY_PAIR = ("CallDisconnected", 486, 560486, Match.PAIR, Cause.BUSY)
+
+Make = Callable[..., DeliveryStore]
+
+
+class Clock:
+    """A time that only a test moves on."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+async def make(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[Make]:
+    """Stores, on one file or database if they are durable, whose history has begun."""
+    stores: list[DeliveryStore] = []
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
+
+    def made() -> DeliveryStore:
+        store: DeliveryStore
+        if request.param == "memory":
+            store = MemoryStore(clock=clock)
+        elif request.param == "sqlite":
+            store = SQLiteStore(tmp_path / "ringback.db", poll=0.05, timeout=10.0, min_free=0, clock=clock)
+        else:
+            from ringback.stores.postgres import PostgresStore
+
+            store = PostgresStore(url, poll=0.05, timeout=10.0, clock=clock)
+        stores.append(store)
+        assert store.history is not None
+        return store
+
+    yield made
+    for store in stores:
+        await store.close()
+
+
+@pytest.fixture
+async def store(make: Make) -> DeliveryStore:
+    store = make()
+    await store.open()
+    return store
+
+
+def outcome(
+    leg: str | None,
+    name: str = "CallDisconnected",
+    *,
+    call: str | None = None,
+    code: int | None = 486,
+    subcode: int | None = 560486,
+) -> Outcome:
+    """An event; without a code, it has no result."""
+    result = None if code is None else Result(code, subcode)
+    data = EventData(call_connection_id=leg, correlation_id=call, result_information=result)
+    told = Event(type=f"Microsoft.Communication.{name}", id=f"{name}-{leg}-{call}", data=data)
+    classified = classify_event(told)
+    assert classified is not None
+    return classified
+
+
+def item(leg: str | None, name: str = "CallDisconnected", **told: Any) -> Item:
+    ended = outcome(leg, name, **told)
+    return Item(ended.outcome_id, Kind.OUTCOME, START, ended)
+
+
+def whole(call: str) -> Item:
+    """Event Grid's end of a whole call."""
+    return item(None, "CallEnded", call=call, code=None)
+
+
+def redial(leg: str, contact: str = CONTACT) -> Redial:
+    told = outcome(leg)
+    return Redial(contact, Item(f"redial:{told.outcome_id}", Kind.REDIAL, 0.0, told, contact, "call_again"), leg)
+
+
+async def worked(store: DeliveryStore, count: int, settlement: Settlement = DONE) -> None:
+    """Let a worker settle so many claims."""
+    told = asyncio.Semaphore(0)
+
+    async def work(_: Claim) -> Settlement:
+        told.release()
+        return settlement
+
+    task = asyncio.create_task(store.run(work, 4))
+    async with asyncio.timeout(20):
+        for _ in range(count):
+            await told.acquire()
+        await store.stop(10.0)
+        await task
+
+
+async def all_worked(store: DeliveryStore) -> None:
+    """Let a worker settle whatever is ready."""
+
+    async def work(_: Claim) -> Settlement:
+        return DONE
+
+    task = asyncio.create_task(store.run(work, 4))
+    async with asyncio.timeout(20):
+        while (stats := await store.stats()).ready or stats.running:  # noqa: ASYNC110 - whatever it has
+            await asyncio.sleep(0.001)
+        await store.stop(10.0)
+        await task
+
+
+async def counted(store: DeliveryStore) -> int:
+    return sum(each.count for each in await store.history.counts(START - DAY, START + 30 * DAY, DAY))
+
+
+async def ended(store: DeliveryStore) -> Sequence[tuple[str, str, str, int | None, int]]:
+    found = await store.history.latest(10)
+    return [(each.key, each.event, each.state.value, each.code, each.duplicates) for each in found]
+
+
+# Counts
+
+
+async def test_calls_are_counted_by_time_cause_category_and_retry_class(store: DeliveryStore, clock: Clock) -> None:
+    """Steps begin at since, which is in; until is not; what has none is left out."""
+    for after, leg, told in (
+        (-0.001, "before", {}),
+        (0.0, "first", {}),
+        (59.999, "same-step", {}),
+        (59.999, "other", {"code": 603, "subcode": 560603}),
+        (60.0, "next-step", {}),
+        (300.0, "at-the-end", {}),
+        (240.0, "fifth-step", {"code": None}),
+    ):
+        clock.now = START + after
+        await store.put([item(leg, **told)])
+    other = outcome("x", code=603, subcode=560603)
+    silent = outcome("x", code=None)
+    assert await store.history.counts(START, START + 300, 60) == [
+        Count(START, *BUSY, 2),
+        Count(START, other.cause, other.category, other.retry_class, 1),
+        Count(START + 60, *BUSY, 1),
+        Count(START + 240, silent.cause, silent.category, silent.retry_class, 1),
+    ]
+    assert await store.history.counts(START + 1000, math.inf, 60) == []
+
+
+async def test_counts_by_fractions(store: DeliveryStore, clock: Clock) -> None:
+    """A step need be no whole number of seconds, and is the same in every store."""
+    clock.now = START + 1.0
+    await store.put([item("a")])
+    assert await store.history.counts(START, START + 2, 0.1) == [Count(START + 10 * 0.1, *BUSY, 1)]
+
+
+@pytest.mark.parametrize(
+    ("since", "step"),
+    [(START, 0), (START, -1.0), (START, math.inf), (START, math.nan), (-math.inf, 60), (math.nan, 60)],
+)
+async def test_times_that_make_no_steps_are_refused(store: DeliveryStore, since: float, step: float) -> None:
+    """Found before anything is asked."""
+    with pytest.raises(ConfigurationError, match=r"history: since .* make no bars; give seconds"):
+        await store.history.counts(since, START, step)
+
+
+# Pairs
+
+
+async def test_pairs_come_by_their_number_then_their_time(store: DeliveryStore, clock: Clock) -> None:
+    """The most frequent first, of as many the latest; a pair with no result is one too; old calls do not count."""
+    clock.now = START - 1
+    await store.put([item(f"old-{number}", code=404, subcode=560404) for number in range(5)])
+    clock.now = START
+    await store.put([item("a"), item("b", code=603, subcode=560603), item("s", code=None)])
+    clock.now = START + 5
+    await store.put([item("c"), item("d", "CreateCallFailed"), item("u", code=499, subcode=1), item("z", code=499)])
+    declined, silent = outcome("x", code=603, subcode=560603), outcome("x", code=None)
+    odd, odder = outcome("x", code=499, subcode=1), outcome("x", code=499)
+    failed = outcome("x", "CreateCallFailed")
+
+    def pair(told: Outcome, count: int, last_at: float) -> Pair:
+        return Pair(told.event_name, told.code, told.subcode, told.match, told.cause, count, last_at)
+
+    pairs = [
+        pair(outcome("x"), 2, START + 5),
+        pair(odd, 1, START + 5),
+        pair(odder, 1, START + 5),
+        pair(failed, 1, START + 5),
+        pair(silent, 1, START),
+        pair(declined, 1, START),
+    ]
+    assert await store.history.pairs(START, 10) == pairs
+    assert await store.history.pairs(START, 2) == pairs[:2]
+    assert await store.history.pairs(START, -1) == []
+    for match in Match:
+        assert await store.history.pairs(START, 10, match) == [each for each in pairs if each.match is match]
+    assert len({each.match for each in pairs}) > 2
+
+
+async def test_numbers_no_event_can_carry_are_none(store: DeliveryStore) -> None:
+    """``classify`` takes any number; a store need not."""
+    await store.put([item("a", code=2**70, subcode=-(2**31))])
+    assert [(each.code, each.subcode) for each in await store.history.pairs(0, 10)] == [(None, None)]
+    assert [(each.code, each.subcode) for each in await store.history.latest(10)] == [(None, None)]
+
+
+# What is a call
+
+
+async def test_a_merged_pair_is_one_call_with_the_verdict_that_won(store: DeliveryStore) -> None:
+    """Whichever came first; what is counted is what hooks are told."""
+    first, better = item("a", call="c", code=None), item("a", "CreateCallFailed", call="c", code=404, subcode=560404)
+    for leg, puts in (("a", (first, better)), ("b", (better, first))):
+        for each in puts:
+            told = outcome(leg, each.outcome.event_name, call=leg, code=each.outcome.code, subcode=each.outcome.subcode)
+            await store.put([Item(told.outcome_id, Kind.OUTCOME, START, told)])
+    told = better.outcome
+    assert told.cause is not first.outcome.cause
+    assert await store.history.counts(START, START + 1, 1) == [
+        Count(START, told.cause, told.category, told.retry_class, 2)
+    ]
+    assert await store.history.pairs(START, 10) == [
+        Pair("CreateCallFailed", 404, 560404, told.match, told.cause, 2, START)
+    ]
+    (newest, _) = sorted(await store.history.latest(10), key=lambda each: each.key)
+    assert newest.outcome is not None
+    assert (newest.outcome.event_name, newest.outcome.sibling is not None) == ("CreateCallFailed", True)
+
+
+async def test_a_redelivered_event_is_no_other_call(store: DeliveryStore) -> None:
+    """It is counted among the duplicates of its call, also when that is done."""
+    await store.put([item("a"), item("a")])
+    await store.put([item("a")])
+    await worked(store, 1)
+    await store.put([item("a")])
+    assert await ended(store) == [("call:a", "CallDisconnected", "done", 486, 3)]
+    assert await counted(store) == 1
+
+
+async def test_operations_are_no_calls(store: DeliveryStore) -> None:
+    """What happens in a call is not its end; nor is a redial."""
+    await store.put([item("a", "PlayCompleted"), item("a", "PlayFailed", code=500, subcode=8536)])
+    await store.plan(redial("b"), lambda _: Planned(START + 60, 2))
+    assert await store.history.latest(10) == []
+    assert await store.history.pairs(0, 10) == []
+    assert await counted(store) == 0
+
+
+LEG, OTHER, WHOLE = item("leg-1", call="c"), item("leg-2", call="c"), whole("c")
+NAMELESS = item(None, call="c")
+
+
+@pytest.mark.parametrize(
+    ("puts", "keys"),
+    [
+        ([WHOLE], ["call:c"]),
+        ([WHOLE, LEG], ["call:leg-1"]),
+        ([LEG, WHOLE], ["call:leg-1"]),
+        ([LEG, WHOLE, OTHER, WHOLE], ["call:leg-1", "call:leg-2"]),
+        ([WHOLE, NAMELESS], ["call:c"]),
+        ([WHOLE, NAMELESS, LEG], ["call:c", "call:leg-1"]),
+    ],
+    ids=["whole", "whole_then_leg", "leg_then_whole", "legs", "merged", "merged_then_leg"],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_the_end_of_a_whole_call_is_not_counted_beside_a_leg(
+    store: DeliveryStore, puts: list[Item], keys: list[str], at_once: bool
+) -> None:
+    """Event Grid's CallEnded counts only while no leg has told its end."""
+    for items in [puts] if at_once else [[each] for each in puts]:
+        await store.put(items)
+    assert sorted(each.key for each in await store.history.latest(10)) == keys
+    assert await counted(store) == len(keys)
+
+
+async def test_a_leg_that_comes_late_replaces_the_whole_call(store: DeliveryStore) -> None:
+    """Hooks have been told of both, which is still one call; the next leg changes nothing."""
+    await store.put([WHOLE])
+    await worked(store, 1)
+    assert await ended(store) == [("call:c", "CallEnded", "done", None, 0)]
+    assert list(await store.put([LEG])) == [Offer.OPENED]
+    assert await ended(store) == [("call:leg-1", "CallDisconnected", "ready", 486, 0)]
+    stats = await store.stats()
+    assert (stats.ready, stats.done, stats.canceled) == (1, 1, 0)
+    await store.put([OTHER])
+    assert await counted(store) == 2
+
+
+async def test_a_call_counts_whatever_becomes_of_its_hooks(store: DeliveryStore) -> None:
+    """Dead, replayed or discarded: the call has ended."""
+    await store.put([item("a")])
+    await worked(store, 1, Settlement(State.DEAD, reason="no use"))
+    assert await ended(store) == [("call:a", "CallDisconnected", "dead", 486, 0)]
+    await store.replay("call:a")
+    assert await ended(store) == [("call:a", "CallDisconnected", "ready", 486, 0)]
+    await worked(store, 1, Settlement(State.DEAD, reason="no use"))
+    await store.discard("call:a")
+    assert await ended(store) == [("call:a", "CallDisconnected", "canceled", 486, 0)]
+    assert await counted(store) == 1
+
+
+# The latest, and what waits
+
+
+async def test_the_latest_calls_are_told_in_full(store: DeliveryStore, clock: Clock) -> None:
+    """Newest first, with all that was stored."""
+    for number in range(4):
+        clock.now = START + number
+        await store.put([item(f"leg-{number}")])
+    newest = await store.history.latest(2)
+    assert newest == [
+        Ended(
+            key=f"call:leg-{number}",
+            at=START + number,
+            state=State.READY,
+            event="CallDisconnected",
+            code=486,
+            subcode=560486,
+            match=BUSY_PAIR[3],
+            cause=BUSY[0],
+            category=BUSY[1],
+            retry=BUSY[2],
+            duplicates=0,
+            outcome=outcome(f"leg-{number}"),
+        )
+        for number in (3, 2)
+    ]
+    assert await store.history.latest(-1) == []
+
+
+async def test_a_forgotten_payload_leaves_the_verdict(store: DeliveryStore, clock: Clock) -> None:
+    """A day after it was done, a call is known by what it is counted by; after a week it is gone."""
+    if not store.durable:
+        pytest.skip("what is in memory is not purged")
+    await store.put([item("a")])
+    await worked(store, 1)
+    clock.now = START + 2 * DAY
+    assert await store.purge() == 1
+    (left,) = await store.history.latest(10)
+    assert (left.cause, left.category, left.retry, left.match) == (*BUSY, BUSY_PAIR[3])
+    assert left.outcome is None
+    assert await counted(store) == 1
+    clock.now = START + 8 * DAY
+    assert await store.purge() == 1
+    assert await counted(store) == 0
+
+
+async def test_what_waits_is_told_by_its_time(store: DeliveryStore) -> None:
+    """Ready and running, hooks and redials apart; the first due first."""
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def works(_: Claim) -> Settlement:
+        begun.set()
+        await release.wait()
+        return DONE
+
+    await store.put([Item("call:b", Kind.OUTCOME, START - 5, outcome("b"))])
+    task = asyncio.create_task(store.run(works, 1))
+    async with asyncio.timeout(20):
+        await begun.wait()
+    await store.put(
+        [Item(f"call:{leg}", Kind.OUTCOME, at, outcome(leg)) for leg, at in (("c", START + 90), ("a", START + 60))]
+    )
+    await store.plan(redial("x"), lambda _: Planned(START + 600, 3))
+    await store.plan(redial("y", "someone"), lambda _: Planned(START + 300, 2))
+    hooks = [
+        Waiting("call:b", Kind.OUTCOME, State.RUNNING, START - 5, 1, outcome("b")),
+        Waiting("call:a", Kind.OUTCOME, State.READY, START + 60, 0, outcome("a")),
+        Waiting("call:c", Kind.OUTCOME, State.READY, START + 90, 0, outcome("c")),
+    ]
+    redials = [
+        Waiting("redial:call:y", Kind.REDIAL, State.READY, START + 300, 0, outcome("y"), "someone", "call_again", 2),
+        Waiting("redial:call:x", Kind.REDIAL, State.READY, START + 600, 0, outcome("x"), CONTACT, "call_again", 3),
+    ]
+    assert await store.history.waiting(Kind.OUTCOME, 10) == hooks
+    assert await store.history.waiting(Kind.OUTCOME, 2) == hooks[:2]
+    assert await store.history.waiting(Kind.OUTCOME, -1) == []
+    assert await store.history.waiting(Kind.REDIAL, 10) == redials
+    assert await store.history.waiting(Kind.REDIAL, 1) == redials[:1]
+    release.set()
+    await store.stop(10.0)
+    await task
+
+
+# Together
+
+_puts = st.lists(
+    st.tuples(
+        st.sampled_from(["leg", "failed", "whole", "played"]),
+        st.integers(0, 2),
+        st.integers(0, 1),
+        st.sampled_from([486, 404, None]),
+    ),
+    max_size=12,
+)
+
+
+def _item(kind: str, leg: int, call: int, code: int | None) -> Item:
+    if kind == "whole":
+        return whole(f"c{call}")
+    name = {"leg": "CallDisconnected", "failed": "CreateCallFailed", "played": "PlayCompleted"}[kind]
+    code = 200 if kind == "played" else code
+    return item(f"{call}-{leg}", name, call=f"c{call}", code=code, subcode=0)
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(puts=_puts, works=st.sets(st.integers(0, 11), max_size=3))
+def test_the_counts_are_the_calls(tmp_path_factory: pytest.TempPathFactory, puts: Any, works: set[int]) -> None:
+    """Whatever comes in whatever order and however often, worked on between or not, each call is counted once."""
+    items = [_item(*each) for each in puts]
+    ends = [each.outcome for each in items if each.outcome.event_name != "PlayCompleted"]
+    legs = {each.outcome_id for each in ends if each.event_name != "CallEnded"}
+    told = {each.correlation_id for each in ends if each.event_name != "CallEnded"}
+    calls = legs | {each.outcome_id for each in ends if each.correlation_id not in told}
+
+    async def main() -> None:
+        clock = Clock()
+        file = tmp_path_factory.mktemp("history") / "ringback.db"
+        for store in (MemoryStore(clock=clock), SQLiteStore(file, min_free=0, clock=clock)):
+            assert store.history is not None
+            for number, each in enumerate(items):
+                await store.put([each])
+                if number in works:
+                    clock.now += 10
+                    await all_worked(store)
+            assert {each.key for each in await store.history.latest(100)} == calls
+            assert await counted(store) == len(calls)
+            assert sum(each.count for each in await store.history.pairs(0, 100)) == len(calls)
+            await store.close()
+
+    asyncio.run(main())
+
+
+# What is special to one store
+
+
+async def test_the_memory_begins_to_remember_when_it_is_asked() -> None:
+    """What was put before is not known; nor is what becomes of it."""
+    store = MemoryStore(clock=Clock())
+    await store.put([item("a"), item("dead")])
+    assert await store.history.latest(10) == []
+    await store.put([item("a"), item("a", "CreateCallFailed"), item("b")])
+    assert [each.key for each in await store.history.latest(10)] == ["call:b"]
+    assert [each.key for each in await store.history.waiting(Kind.OUTCOME, 10)] == ["call:a", "call:dead", "call:b"]
+    await worked(store, 3)
+    assert [(each.key, each.state) for each in await store.history.latest(10)] == [("call:b", State.DONE)]
+    assert store.history is store.history
+
+
+async def test_the_memory_is_bounded() -> None:
+    """The oldest are forgotten; of the same time, the last put is the newest."""
+    store = MemoryStore(capacity=3, clock=Clock())
+    assert store.history is not None
+    await store.put([item(str(number)) for number in range(5)])
+    assert [each.key for each in await store.history.latest(10)] == ["call:4", "call:3", "call:2"]
+    assert await counted(store) == 3
+
+
+async def test_a_slow_read_holds_up_no_put(tmp_path: Path) -> None:
+    """The history of a file is read over a connection and in a thread of its own, which ends with the store."""
+    store = SQLiteStore(tmp_path / "a b?.db", min_free=0)
+    begun, release = threading.Event(), threading.Event()
+
+    def slow(connection: sqlite3.Connection) -> int:
+        begun.set()
+        assert release.wait(20)
+        return int(connection.execute("SELECT count(*) FROM items").fetchone()[0])
+
+    await store.put([item("a")])
+    reading = asyncio.create_task(store._read(slow))
+    await asyncio.to_thread(begun.wait, 20)
+    assert list(await store.put([item("b")])) == [Offer.OPENED]
+    assert not reading.done()
+    release.set()
+    assert await reading == 2
+    await store.close()
+    # Nothing is left of the log: the reader was not the last to close.
+    assert [each.name for each in os.scandir(tmp_path)] == ["a b?.db"]
+    assert len(await store.history.latest(10)) == 2
+    await store.close()
+
+
+async def test_the_history_of_a_file_cannot_write(tmp_path: Path) -> None:
+    """Whatever is asked of it; and what SQLite says comes as an error of the store."""
+    store = SQLiteStore(tmp_path / "ringback.db", min_free=0)
+    await store.put([item("a")])
+    with pytest.raises(StoreError, match=r"ringback\.db: attempt to write a readonly database; make the file"):
+        await store._read(lambda connection: connection.execute("DELETE FROM items"))
+    assert len(await store.history.latest(10)) == 1
+    await store.close()
+
+
+async def test_a_file_that_is_gone_has_no_history(tmp_path: Path) -> None:
+    """A fault of the reader's connection is an error of the store too; the next call tries again."""
+    store = SQLiteStore(tmp_path / "ringback.db", min_free=0)
+    await store.put([item("a")])
+    (tmp_path / "ringback.db").rename(tmp_path / "away.db")
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"unable to open database file; see that its folder exists"):
+            await store.history.latest(10)
+    (tmp_path / "away.db").rename(tmp_path / "ringback.db")
+    assert len(await store.history.latest(10)) == 1
+    await store.close()
+
+
+async def test_a_record_that_cannot_be_read_is_a_call_without_its_outcome(tmp_path: Path) -> None:
+    """A page shows what it has."""
+    store = SQLiteStore(tmp_path / "ringback.db", min_free=0)
+    await store.put([item("a")])
+    await store._change("UPDATE items SET payload = ?", (b"{",))
+    (call,) = await store.history.latest(10)
+    assert (call.cause, call.outcome) == (Cause.BUSY, None)
+    (waits,) = await store.history.waiting(Kind.OUTCOME, 10)
+    assert (waits.key, waits.outcome) == ("call:a", None)
+    await store.close()
+
+
+def test_words_of_a_newer_release_are_unknown() -> None:
+    """During a rolling update, a page shows what it does not know as unknown, and adds it up."""
+    unknown = (Cause.UNKNOWN, ResultCategory.UNKNOWN, RetryClass.AFTER_FIX)
+    rows = [(1, "eclipse", "Wonder", "soon", 2), (1, "unknown", "Unknown", "after_fix", 3), (0, *BUSY, 1)]
+    assert counts_of(rows, 100.0, 10.0) == [Count(100.0, *BUSY, 1), Count(110.0, *unknown, 5)]
+    assert pair_of("Risen", 1, None, "dream", "eclipse", 1, 2.0) == Pair(
+        "Risen", 1, None, Match.NONE, Cause.UNKNOWN, 1, 2.0
+    )

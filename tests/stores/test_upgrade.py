@@ -1,0 +1,232 @@
+"""Stores of schema version 1 are brought to version 2: nothing is lost, and what was not counted stays so."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ringback.events import Event, EventData, Result
+from ringback.exceptions import StoreError, StoreUnavailable
+from ringback.latch import Offer
+from ringback.outcome import classify_event
+from ringback.stores.port import Claim, DeliveryStore, Item, Kind, Settlement, State
+from ringback.stores.record import columns
+from ringback.stores.sqlite import SQLiteStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SQLITE_1 = """
+CREATE TABLE items (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    due_at REAL NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    owner TEXT,
+    leased_until REAL,
+    interrupted INTEGER NOT NULL DEFAULT 0,
+    ends_call INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    call TEXT,
+    contact TEXT,
+    target TEXT,
+    number INTEGER NOT NULL DEFAULT 1,
+    rank INTEGER NOT NULL,
+    payload BLOB,
+    sibling BLOB,
+    progress BLOB,
+    reason TEXT,
+    duplicates INTEGER NOT NULL DEFAULT 0,
+    created_at REAL NOT NULL,
+    finished_at REAL
+);
+CREATE INDEX items_due ON items (due_at) WHERE state = 'ready';
+CREATE INDEX items_leased ON items (leased_until) WHERE state = 'running';
+CREATE INDEX items_finished ON items (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX items_call ON items (call) WHERE call IS NOT NULL;
+CREATE INDEX items_contact ON items (contact) WHERE contact IS NOT NULL;
+CREATE TABLE calls (
+    key TEXT PRIMARY KEY,
+    contact TEXT NOT NULL,
+    at REAL NOT NULL,
+    leg TEXT
+) WITHOUT ROWID;
+CREATE INDEX calls_contact ON calls (contact, at);
+CREATE INDEX calls_leg ON calls (leg) WHERE leg IS NOT NULL;
+PRAGMA application_id = 0x5242434B;
+PRAGMA user_version = 1;
+"""
+POSTGRES_1 = b"""
+CREATE TABLE ringback_meta (
+    name text PRIMARY KEY,
+    value text NOT NULL
+);
+CREATE TABLE ringback_items (
+    key text PRIMARY KEY,
+    kind text NOT NULL,
+    state text NOT NULL,
+    due_at double precision NOT NULL,
+    attempts integer NOT NULL DEFAULT 0,
+    owner text,
+    worker bigint,
+    interrupted smallint NOT NULL DEFAULT 0,
+    ends_call boolean NOT NULL,
+    event text NOT NULL,
+    call text,
+    contact text,
+    target text,
+    number integer NOT NULL DEFAULT 1,
+    rank smallint NOT NULL,
+    payload bytea,
+    sibling bytea,
+    progress bytea,
+    reason text,
+    duplicates integer NOT NULL DEFAULT 0,
+    created_at double precision NOT NULL,
+    finished_at double precision
+);
+CREATE INDEX ringback_items_due ON ringback_items (due_at) WHERE state = 'ready';
+CREATE INDEX ringback_items_running ON ringback_items (worker) WHERE state = 'running';
+CREATE INDEX ringback_items_finished ON ringback_items (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX ringback_items_call ON ringback_items (call) WHERE call IS NOT NULL AND ends_call;
+CREATE INDEX ringback_items_contact ON ringback_items (contact) WHERE kind = 'redial' AND state = 'ready';
+CREATE TABLE ringback_calls (
+    key text PRIMARY KEY,
+    contact text NOT NULL,
+    at double precision NOT NULL,
+    leg text
+);
+CREATE INDEX ringback_calls_contact ON ringback_calls (contact, at);
+CREATE INDEX ringback_calls_leg ON ringback_calls (leg) WHERE leg IS NOT NULL;
+INSERT INTO ringback_meta (name, value) VALUES ('schema', '1');
+"""
+OLD = "key kind due_at ends_call event call contact target number rank payload sibling".split()
+"""The columns that a process of the release before knows."""
+
+
+def item(leg: str, name: str = "CallDisconnected", subcode: int = 560486) -> Item:
+    data = EventData(call_connection_id=leg, correlation_id=f"c-{leg}", result_information=Result(486, subcode))
+    outcome = classify_event(Event(type=f"Microsoft.Communication.{name}", id=f"{name}-{leg}", data=data))
+    assert outcome is not None
+    return Item(outcome.outcome_id, Kind.OUTCOME, 0.0, outcome)
+
+
+def old_row(leg: str) -> dict[str, Any]:
+    row = columns(item(leg))
+    return {"state": "ready", "created_at": time.time(), **{name: row[name] for name in OLD}}
+
+
+async def finished(store: DeliveryStore, count: int) -> list[str]:
+    """Keys of so many claims, once they are settled."""
+    told, keys = asyncio.Semaphore(0), list[str]()
+
+    async def work(claim: Claim) -> Settlement:
+        keys.append(claim.item.key)
+        told.release()
+        return Settlement(State.DONE)
+
+    task = asyncio.create_task(store.run(work, 4))
+    async with asyncio.timeout(30):
+        for _ in range(count):
+            await told.acquire()
+        await store.stop(10.0)
+        await task
+    return sorted(keys)
+
+
+async def check(store: DeliveryStore) -> None:
+    """Three rows were put without what a history counts: "a" and "b" before, "late" after the upgrade."""
+    assert await store.history.latest(10) == []
+    assert list(await store.put([item("a"), item("new")])) == [Offer.DUPLICATE, Offer.OPENED]
+    # A better event of the same call brings its verdict with it.
+    assert list(await store.put([item("b", "CreateCallFailed")])) == [Offer.MERGED]
+    assert {each.key for each in await store.history.latest(10)} == {"call:b", "call:new"}
+    assert await finished(store, 4) == ["call:a", "call:b", "call:late", "call:new"]
+    assert {each.key for each in await store.history.latest(10)} == {"call:b", "call:new"}
+    assert (await store.stats()).done == 4
+
+
+async def test_a_file_of_version_1_is_upgraded(tmp_path: Path) -> None:
+    """Also while a process of the release before has it open, which goes on putting and reading as it knows."""
+    path = tmp_path / "ringback.db"
+    old = sqlite3.connect(path, isolation_level=None)
+    old.row_factory = sqlite3.Row
+    old.execute("PRAGMA journal_mode = WAL")
+    old.executescript(SQLITE_1)
+    row = old_row("a")
+    insert = f"INSERT INTO items ({', '.join(row)}) VALUES (:{', :'.join(row)})"
+    everything = "SELECT * FROM items ORDER BY id"
+    for leg in "ab":
+        old.execute(insert, old_row(leg))
+    before = [dict(row) for row in old.execute(everything)]
+    stores = [SQLiteStore(path, min_free=0, poll=0.05, timeout=10.0) for _ in range(4)]
+    await asyncio.gather(*(store.open() for store in stores))
+    old.execute(insert, old_row("late"))
+    after = [dict(row) for row in old.execute(everything)]
+    new = dict.fromkeys(("cause", "category", "retry", "match", "code", "subcode"))
+    assert after[:2] == [{**row, **new} for row in before]
+    assert old.execute("PRAGMA user_version").fetchone()[0] == 2
+    old.close()
+    await check(stores[0])
+    for store in stores:
+        await store.close()
+
+
+async def made_1(url: str) -> Any:
+    """A connection to a database of version 1, with two rows."""
+    psycopg = pytest.importorskip("psycopg")
+    from procrastinate.schema import SchemaManager
+
+    old = await psycopg.AsyncConnection.connect(url, autocommit=True)
+    await old.execute(SchemaManager.get_schema().encode())
+    await old.execute(POSTGRES_1)
+    for leg in "ab":
+        await put_1(old, leg)
+    return old
+
+
+async def put_1(old: Any, leg: str) -> None:
+    row = old_row(leg)
+    values = ", ".join(f"%({name})s" for name in row)
+    await old.execute(f"INSERT INTO ringback_items ({', '.join(row)}) VALUES ({values})".encode(), row)
+
+
+async def test_a_database_of_version_1_is_upgraded(postgres_url: str) -> None:
+    """Once, by whoever comes first of several; old rows have no jobs here, which the sweep makes up for."""
+    old = await made_1(postgres_url)
+    from ringback.stores.postgres import PostgresStore
+
+    stores = [PostgresStore(postgres_url, poll=0.05, timeout=10.0, sweep=0.1) for _ in range(4)]
+    await asyncio.gather(*(store.open() for store in stores))
+    await put_1(old, "late")
+    assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("2",)]
+    await old.close()
+    await check(stores[0])
+    for store in stores:
+        await store.close()
+
+
+async def test_an_upgrade_that_cannot_be_had_changes_nothing(postgres_url: str) -> None:
+    """It waits for the table for a moment only, since whoever comes next waits behind it; and is tried again."""
+    old = await made_1(postgres_url)
+    from ringback.stores.postgres import PostgresStore
+
+    store = PostgresStore(postgres_url, poll=0.05, timeout=10.0)
+    async with old.transaction():
+        await old.execute("LOCK TABLE ringback_items IN ACCESS SHARE MODE")
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            await store.open()
+    assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("1",)]
+    await store.open()
+    assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("2",)]
+    await old.execute("UPDATE ringback_meta SET value = '0'")
+    with pytest.raises(StoreError, match="schema 0, this one knows 2"):
+        await PostgresStore(postgres_url).open()
+    await old.close()
+    await store.close()
