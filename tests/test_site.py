@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+from functools import partial
+from html import escape
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
+import structlog
+from structlog.processors import JSONRenderer
 
-from ringback import Catalog, Cause
+from ringback import Catalog, Cause, Delivery, classify, lines, logs
 from ringback.cli import main
 from ringback.cli._site import files
 from ringback.cli._site_html import render as as_html
 from ringback.cli._site_markdown import render as as_markdown
-from ringback.cli._site_pages import CAUSES, HOME, RETRIES, Line, Link, Page, Section, addresses, name_of, pages
+from ringback.cli._site_pages import CAUSES, HOME, RETRIES, Line, Link, Page, Section, name_of, pages
+from ringback.intake import Received
+from ringback.stores.record import dump, load
 from ringback_catalog import (
     CategoryBasis,
     Codes,
@@ -27,9 +38,40 @@ from ringback_catalog import (
     ResultCategory,
     RetryClass,
     Scope,
+    page_paths,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ENTRIES = Catalog.default().entries
+OVERRIDES = """
+[[entry]]
+code = 486
+subcode = 560486
+summary = "Our <word> for busy."
+
+[[entry]]
+code = 699
+subcode = 12345
+cause = "busy"
+retry = "later"
+summary = "Our carrier's busy tone."
+
+[[entry]]
+sip = 603
+phrase = "a b"
+cause = "blocked"
+retry = "never"
+summary = "One phrase."
+
+[[entry]]
+sip = 603
+phrase = "a-b"
+cause = "blocked"
+retry = "never"
+summary = "Its near twin."
+"""
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[1] / "docs/catalog.schema.json").read_text("utf-8"))
 
 EVIL = '<script>alert("x")</script> & [a](b) _c_ `d`'
@@ -102,22 +144,22 @@ def outline(text: str) -> _Outline:
 )
 def test_an_address_comes_from_the_key(key: Key, path: str, name: str) -> None:
     """Of any kind, in letters that any file system and any address takes; nothing leads out of the folder."""
-    assert addresses([key]) == [f"entries/{path}"]
+    assert page_paths([key]) == [f"entries/{path}"]
     assert name_of(key) == name
 
 
 def test_addresses_are_apart() -> None:
     """No two entries share a page, whatever the case of the letters; near twins are numbered."""
-    found = addresses(entry.key for entry in ENTRIES)
+    found = page_paths(entry.key for entry in ENTRIES)
     assert len(set(found)) == len(ENTRIES)
     assert all(re.fullmatch("entries/[a-z0-9-]{1,100}", path) for path in found)
     twins = [Key(sip=603, phrase="a b"), Key(sip=603, phrase="a-b"), Key(sip=603, phrase="a.b")]
-    assert addresses(twins) == ["entries/sip-603-a-b", "entries/sip-603-a-b_2", "entries/sip-603-a-b_3"]
+    assert page_paths(twins) == ["entries/sip-603-a-b", "entries/sip-603-a-b_2", "entries/sip-603-a-b_3"]
 
 
 def test_an_address_is_short() -> None:
     """A file's name has its limits."""
-    assert addresses([Key(sip=603, phrase="a" * 900)]) == ["entries/" + "sip-603-".ljust(100, "a")]
+    assert page_paths([Key(sip=603, phrase="a" * 900)]) == ["entries/" + "sip-603-".ljust(100, "a")]
 
 
 # pages
@@ -135,7 +177,7 @@ def test_there_is_a_page_for_everything() -> None:
     assert [page.path for page in pages(ENTRIES)] == [
         "index",
         *(f"causes/{cause}" for cause in causes),
-        *addresses(entry.key for entry in ENTRIES),
+        *page_paths(entry.key for entry in ENTRIES),
     ]
 
 
@@ -299,7 +341,7 @@ def test_a_text_begins_no_list(text: str, written: str) -> None:
     assert as_markdown(Page("index", "T", text), "1") == f"# T\n\n{written}\n\nRingback 1\n"
 
 
-def test_markdown_has_the_same_addresses(site: dict[str, str]) -> None:
+def test_markdown_has_the_same_page_paths(site: dict[str, str]) -> None:
     """Every page of the one is in the other, and its links lead somewhere."""
     found = files(ENTRIES, "markdown")
     assert {path.removesuffix(".md") for path in found} == {
@@ -463,3 +505,75 @@ def test_the_schema_refuses(export: dict[str, Any], change: dict[str, object], f
 def test_the_schema_knows_every_word(name: str, words: Any) -> None:
     """A closed set in the code is the same closed set in the schema."""
     assert SCHEMA["properties"]["entries"]["items"]["properties"][name]["enum"] == list(words)
+
+
+# the links of outcomes
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Iterator[str]:
+    """The address of the pages, written by the command with somebody's overrides and served over HTTP."""
+    (tmp_path / "my.toml").write_text(OVERRIDES, "utf-8")
+    folder = tmp_path / "site"
+    assert main(["catalog", "--format", "html", "--out", str(folder), "--overrides", str(tmp_path / "my.toml")]) == 0
+
+    class Quiet(SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        # Headers and text as one segment: a second one would wait for the first to be acknowledged.
+        wbufsize = 2**16
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        server.daemon_threads = True
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_every_link_opens_the_entrys_page(published: str, tmp_path: Path) -> None:
+    """What `documentation` says of each entry is an address where the written site answers with that entry."""
+    catalog = Catalog.default().with_pages(published).with_overrides(tmp_path / "my.toml")
+    assert len(catalog.entries) == len(ENTRIES) + 3
+    with httpx.Client() as client:
+        for entry in catalog.entries:
+            answer = client.get(entry.documentation)
+            assert answer.status_code == 200
+            assert f'<h1>{escape(name_of(entry.key))}</h1>\n<p class="lead">{escape(entry.summary)}</p>' in answer.text
+
+
+def test_an_outcome_says_its_link_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same address as an attribute, as a dict, in the log line in any form, from a store and from explain."""
+    base = "https://ops.example/catalog/"
+    page = f"{base}entries/486-560486.html"
+    outcome = classify("CallDisconnected", 486, 560486, catalog=Catalog.default().with_pages(base))
+    assert (outcome.documentation, outcome.to_dict()["documentation"]) == (page, page)
+    stored = load(dump(outcome))
+    assert (stored.documentation, stored.verdict) == (page, outcome.verdict)
+    sink = io.StringIO()
+    for renderer, shortcut in product((JSONRenderer(), JSONRenderer(serializer=lines.to_json)), (True, False)):
+        structlog.configure([renderer], logger_factory=structlog.PrintLoggerFactory(sink))
+        lines.use_shortcut(shortcut)
+        logs.received(Received(Delivery(()), (outcome,)))
+        lines.use_shortcut(True)
+    structlog.reset_defaults()
+    assert [json.loads(line)["documentation"] for line in sink.getvalue().splitlines()] == [page] * 4
+    assert main(["explain", "486", "560486", "--pages", base]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == page
+    assert main(["explain", "486", "560486", "--json", "--pages", base]) == 0
+    assert json.loads(capsys.readouterr().out)["documentation"] == page
+
+
+def test_an_outcome_stored_without_a_page_keeps_microsofts() -> None:
+    """As earlier releases stored it: the field is absent, not null."""
+    outcome = classify("CallDisconnected", 486, 560486)
+    assert "page" not in json.loads(dump(outcome))["verdict"]
+    assert load(dump(outcome)).documentation == outcome.verdict.entry.sources[0].url
+
+
+def test_explain_refuses_pages_that_lead_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line on the error output, as for overrides."""
+    assert main(["explain", "486", "--pages", "ops"]) == 2
+    assert capsys.readouterr().err.startswith("ringback explain: pages at 'ops' cannot be linked to: ")

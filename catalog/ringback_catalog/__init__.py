@@ -21,6 +21,7 @@ from ringback_catalog._model import (
     Source,
 )
 from ringback_catalog._overrides import Overrides
+from ringback_catalog._pages import page_paths
 
 __all__ = [
     "CALL_EVENTS",
@@ -47,5 +48,6 @@ __all__ = [
     "Source",
     "Verdict",
     "event_name",
+    "page_paths",
     "scope_of",
 ]

@@ -9,6 +9,7 @@ from ringback_catalog import _load
 from ringback_catalog._index import Index
 from ringback_catalog._ladder import Ladder, Verdict
 from ringback_catalog._overrides import Overrides, lay_over
+from ringback_catalog._pages import Site, site
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,6 +32,7 @@ class Catalog:
         self._index.refuse_gaps()
         self._ladder = Ladder(self._index)
         self._memo: dict[tuple[object, ...], Verdict] = {}
+        self._site: Site | None = None
 
     @staticmethod
     @lru_cache(maxsize=1)
@@ -79,12 +81,25 @@ class Catalog:
         override among its ``sources``. Raises :class:`CatalogError` naming the file, the key
         and the remedy.
         """
-        return Catalog._over(lay_over(self._index, overrides))
+        return Catalog._over(lay_over(self._index, overrides), self._site)
+
+    def with_pages(self, base: str, *, suffix: str = ".html") -> Catalog:
+        """A catalog whose ``documentation`` is each entry's page in your own copy of the catalog's pages.
+
+        ``base`` is the address of the folder that ``ringback catalog --out`` wrote: pages are at
+        ``<base>entries/486-560486.html``. ``suffix`` is what their addresses end in where you publish
+        them: ``.html``, ``.md``, ``/`` or nothing. With overrides in any order; write the pages with the
+        same ones. Raises :class:`CatalogError` for an address that cannot lead there.
+        """
+        return Catalog._over(self._index, site(base, suffix))
 
     @classmethod
-    def _over(cls, index: Index) -> Catalog:
+    def _over(cls, index: Index, pages: Site | None) -> Catalog:
         catalog = cls.__new__(cls)
+        if pages is not None:
+            index = index.replaced(pages.linked(index.entries))
         catalog._index = index
         catalog._ladder = Ladder(index)
         catalog._memo = {}
+        catalog._site = pages
         return catalog

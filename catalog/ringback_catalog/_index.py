@@ -12,7 +12,7 @@ from ringback_catalog._events import event_name
 from ringback_catalog._model import Codes, Entry, Key, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 SUCCEEDED = (Scope.OPERATION, 200, 0)
 """The key of the entry that answers for an operation that went well."""
@@ -66,9 +66,21 @@ class Index:
             setattr(twin, name, dict(table))
         return twin
 
+    def replaced(self, entries: Mapping[Entry, Entry]) -> Index:
+        """A copy with each entry in the place of the one it stands for."""
+        twin = self.copy()
+        for table in twin._tables():
+            for place, entry in table.items():
+                table[place] = entries[entry]
+        return twin
+
     @property
     def entries(self) -> tuple[Entry, ...]:
-        tables = (
+        found = dict.fromkeys(entry for table in self._tables() for entry in table.values())
+        return tuple(sorted(found, key=lambda entry: (entry.key.kind, entry.key.order)))
+
+    def _tables(self) -> tuple[dict[Any, Entry], ...]:
+        return (
             self.pairs,
             self.exact,
             self.scoped,
@@ -80,8 +92,6 @@ class Index:
             self.q850,
             self.special,
         )
-        found = dict.fromkeys(entry for table in tables for entry in table.values())
-        return tuple(sorted(found, key=lambda entry: (entry.key.kind, entry.key.order)))
 
     def phrase(self, sip: int | None, message: str | None) -> str | None:
         """The phrase of a SIP row that this status text contains, in lower case."""

@@ -253,7 +253,8 @@ class Entry:
 
     ``mixture`` marks a key that carriers use for several causes, so that SIP and Q.850 details
     may refine it. ``with_codes`` limits a generic subcode to the codes it does not contradict.
-    ``specific`` is false for the Q.850 causes that say nothing.
+    ``specific`` is false for the Q.850 causes that say nothing. ``page`` is the address of the
+    entry's own page, once :meth:`Catalog.with_pages` has said where the pages are.
     """
 
     key: Key
@@ -270,6 +271,7 @@ class Entry:
     mixture: bool = False
     specific: bool = True
     with_codes: tuple[Codes, ...] = ()
+    page: str | None = None
 
     def __post_init__(self) -> None:
         for broken, rule in _IMPOSSIBLE.items():
@@ -282,8 +284,8 @@ class Entry:
 
     @property
     def documentation(self) -> str:
-        """The public page of the first source."""
-        return self.sources[0].url
+        """The entry's own page; without one, the public page of its first source."""
+        return self.sources[0].url if self.page is None else self.page
 
     def to_dict(self) -> Mapping[str, object]:
         """The entry as the catalog export writes it: plain values, keys in reading order."""

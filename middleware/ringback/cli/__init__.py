@@ -133,6 +133,7 @@ def _parser() -> _Parser:
     catalog.add_argument(
         "--out", metavar="DIR", type=Path, help="write a page for each entry and cause: html, markdown"
     )
+    explain.add_argument("--pages", metavar="URL", help="link to your copy of the pages that catalog --out writes")
     for command in (explain, catalog):
         command.add_argument("--overrides", metavar="FILE", help="apply a TOML file of your own verdicts first")
     _add_diff(catalog)
@@ -282,7 +283,7 @@ def _explain(arguments: argparse.Namespace) -> int:
     if arguments.code is None:
         return _explain_input(arguments)
     numbers = {name: _whole(name, getattr(arguments, name)) for name in ("code", "subcode", "sip", "q850")}
-    catalog = _chosen(arguments.overrides)
+    catalog = _linked(arguments)
     outcome = classify(arguments.event, **numbers, catalog=catalog)
     _warn_of_unknown_event(arguments.event)
     if arguments.json:
@@ -297,7 +298,7 @@ def _explain_input(arguments: argparse.Namespace) -> int:
     if any(each is not None for each in (arguments.event, arguments.sip, arguments.q850)):
         raise InputError("--event, --sip and --q850 need a code; write for example: ringback explain --sip 486 500")
     width = max(40, min(WIDEST, shutil.get_terminal_size().columns))
-    catalog = _chosen(arguments.overrides)
+    catalog = _linked(arguments)
     return _heard.explain(sys.stdin.buffer, catalog, as_json=arguments.json, width=width, say=_say)
 
 
@@ -316,6 +317,11 @@ def _whole(name: str, text: str | None) -> int | None:
 
 def _chosen(overrides: str | None) -> Catalog:
     return Catalog.default() if overrides is None else Catalog.default().with_overrides(overrides)
+
+
+def _linked(arguments: argparse.Namespace) -> Catalog:
+    catalog = _chosen(arguments.overrides)
+    return catalog if arguments.pages is None else catalog.with_pages(arguments.pages)
 
 
 def _warn_of_unknown_event(event: str | None) -> None:

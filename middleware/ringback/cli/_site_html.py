@@ -29,6 +29,7 @@ h1 { font-size: 1.7rem; line-height: 1.2; margin: 1rem 0 .5rem; }
 h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; }
 .lead { font-size: 1.15rem; }
 .trail { display: flex; flex-wrap: wrap; gap: .25rem 1rem; list-style: none; padding: 0; margin: 0; }
+.trail li + li::before { content: "\\203a" / ""; margin-right: 1rem; color: var(--dim); }
 dl { background: var(--panel); border-left: 4px solid var(--edge); padding: .75rem 1rem; margin: 1rem 0; \
 display: grid; grid-template-columns: max-content 1fr; gap: .35rem 1rem; }
 dt { color: var(--dim); }
@@ -54,7 +55,8 @@ SCRIPT = """\
     for (const { item, text } of items) item.hidden = !words.every((word) => text.includes(word));
     for (const section of sections) section.hidden = !section.querySelector("li:not([hidden])");
     const found = document.querySelectorAll("section[data-cause] li:not([hidden])").length;
-    told.textContent = words.length ? found + (found === 1 ? " entry" : " entries") : "";
+    const counted = found ? found + (found === 1 ? " entry" : " entries") : "No entry has all of these words.";
+    told.textContent = words.length ? counted : "";
   };
   form.addEventListener("submit", (event) => event.preventDefault());
   box.addEventListener("input", show);

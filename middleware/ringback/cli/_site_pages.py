@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ringback.cli._page import OWNERS
-from ringback_catalog import Cause, Disposition, RetryClass
+from ringback_catalog import Cause, Disposition, RetryClass, page_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -109,7 +107,7 @@ HOME = Link(TITLE, "index")
 
 def pages(entries: Sequence[Entry]) -> list[Page]:
     """The first page, one for each cause that has an entry, one for each entry; in this order."""
-    paths = dict(zip(entries, addresses(entry.key for entry in entries), strict=True))
+    paths = dict(zip(entries, page_paths(entry.key for entry in entries), strict=True))
     by_cause = {cause: [entry for entry in entries if entry.cause is cause] for cause in Cause}
     found = {cause: same for cause, same in by_cause.items() if same}
     return [
@@ -117,37 +115,6 @@ def pages(entries: Sequence[Entry]) -> list[Page]:
         *(_of_cause(cause, same, paths) for cause, same in found.items()),
         *(_of_entry(entry, paths) for entry in entries),
     ]
-
-
-def addresses(keys: Iterable[Key]) -> list[str]:
-    """The path of each key's page, as docs/catalog.md promises it: no entry's text, only its key, decides.
-
-    Keys that differ in signs alone, as two phrases of somebody's overrides may, are numbered.
-    """
-    taken: Counter[str] = Counter()
-    found: list[str] = []
-    for key in keys:
-        path = f"entries/{_slug(key)}"
-        taken[path] += 1
-        found.append(path if taken[path] == 1 else f"{path}_{taken[path]}")
-    return found
-
-
-def _slug(key: Key) -> str:
-    numbers = "-".join(str(number) for number in (key.code, key.subcode) if number is not None)
-    slug = {
-        "pair": numbers,
-        "code": f"code-{numbers}",
-        "range": f"codes-{key.codes}",
-        "subcode": f"subcode-{numbers}",
-        "pattern": f"subcode-{key.pattern}",
-        "sip": f"sip-{key.sip}-{key.phrase or ''}",
-        "q850": f"q850-{key.q850}",
-        "special": str(key.special),
-    }[key.kind]
-    words = "-".join([*key.events, key.scope or "", slug])
-    # The letters of any file system and any address; 100 leave room for a suffix in each of them.
-    return re.sub("[^a-z0-9]+", "-", words.lower()).strip("-")[:100]
 
 
 def name_of(key: Key) -> str:
