@@ -1,0 +1,1 @@
+"""The operations page over a day of calls: see README.md."""

@@ -1,0 +1,54 @@
+"""An app with callbacks, hooks, redials and the operations page. Its store may be filled with a made-up day."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from ringback import CallOutcomeMiddleware, HookContext, Outcome, OutcomeRouter, RedialPolicy
+from ringback.console import BasicAuth, Console
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+router = OutcomeRouter()
+told: list[str] = []
+"""The outcomes that the team was told of, by their idempotency keys."""
+
+
+@router.on_retryable
+@router.on_terminal
+async def tell_the_team(outcome: Outcome, ctx: HookContext) -> None:
+    print(f"{outcome.cause}: {outcome.summary}")
+    told.append(ctx.idempotency_key)
+
+
+@router.redial(contact=lambda outcome: outcome.operation_context, policy=RedialPolicy(delays={"busy": 600}))
+async def call_again(contact: str, headers: Mapping[str, str]) -> None:
+    """Here the app would call ``create_call`` with these headers."""
+
+
+async def callbacks(_: Request) -> Response:
+    return Response(status_code=204)
+
+
+def create_app(store: Path, *, password: str, allow_changes: bool = True, settle: float = 1.0) -> Starlette:
+    page = Console(router=router, auth=BasicAuth("on-call", password), allow_changes=allow_changes)
+    app = Starlette(
+        routes=[Route("/api/callbacks", callbacks, methods=["POST"]), Mount("/ringback", page)],
+    )
+    app.add_middleware(
+        CallOutcomeMiddleware,
+        router=router,
+        auth=None,
+        path="/api/callbacks",
+        settle=settle,
+        store=f"sqlite:///{store}",
+    )
+    return app

@@ -1,0 +1,118 @@
+"""The page as HTML. The one place that knows Jinja2."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+from ringback.console.assets import address
+from ringback.console.snapshot import RANGES
+from ringback.console.stanza import stanza
+from ringback.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from jinja2 import Environment
+
+TOLD = {
+    "replayed": "Replayed: its hooks are called again as soon as a worker is free.",
+    "discarded": "Discarded: it will not be worked on again.",
+    "gone": "Nothing changed: that dead letter is gone. Somebody else may have replayed or discarded it.",
+}
+"""What the page says after a form, by the name in its address."""
+
+
+class Pages:
+    """Renders. Raises :class:`ConfigurationError` if Jinja2 is not installed."""
+
+    def __init__(self) -> None:
+        try:
+            from jinja2 import Environment, PackageLoader, StrictUndefined
+        except ImportError as error:
+            raise ConfigurationError(
+                f"the operations page needs the extra console ({error}); pip install 'ringback[console]'"
+            ) from error
+        self._environment: Environment = Environment(
+            loader=PackageLoader("ringback.console"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        filters: dict[str, Any] = {
+            "count": _count,
+            "pair": _pair,
+            "percent": _percent,
+            "plain": _plain,
+            "span": _span,
+            "words": _words,
+        }
+        self._environment.filters.update(filters)
+        known: dict[str, Any] = {
+            "address": address,
+            "ranges": tuple(RANGES.values()),
+            "stanza": stanza,
+            "version": importlib.metadata.version("ringback"),
+        }
+        self._environment.globals.update(known)
+
+    def page(self, view: Mapping[str, Any], **extra: object) -> str:
+        """The whole document."""
+        return self._environment.get_template("page.html").render(view=view, **extra)
+
+    def live(self, view: Mapping[str, Any], **extra: object) -> str:
+        """The parts of the document that change."""
+        return self._environment.get_template("live.html").render(view=view, **extra)
+
+    def down(self, chosen: str, reason: str) -> str:
+        """The document that says that nothing is known now."""
+        return self._environment.get_template("down.html").render(chosen=chosen, reason=reason)
+
+
+def _count(number: float) -> str:
+    return f"{number:,}"
+
+
+def _percent(share: float | None) -> str:
+    if share is None:
+        return "–"  # noqa: RUF001 - a dash for a reader
+    percent = f"{share * 100:.1f}"
+    # Not all and not none, however little is missing.
+    if percent == "100.0" and share < 1:
+        return "> 99.9 %"
+    if percent == "0.0" and share > 0:
+        return "< 0.1 %"
+    return f"{percent} %"
+
+
+def _span(seconds: float) -> str:
+    """The two greatest units: ``3 h 12 min``."""
+    left = int(abs(seconds))
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        number, left = divmod(left, size)
+        if number or (unit == "s" and not parts):
+            parts.append(f"{number:,} {unit}")
+    return " ".join(parts[:2])
+
+
+def _pair(row: Mapping[str, Any]) -> str:
+    code, subcode = row["code"], row["subcode"]
+    if code is None and subcode is None:
+        return "–"  # noqa: RUF001 - a dash for a reader
+    return f"{'–' if code is None else code}/{'–' if subcode is None else subcode}"  # noqa: RUF001
+
+
+def _words(slug: str) -> str:
+    return slug.replace("_", " ")
+
+
+def _plain(chart: Mapping[str, Any]) -> dict[str, Any]:
+    """A chart as the script reads it."""
+    series: Sequence[Mapping[str, Any]] = chart["series"]
+    return {
+        "labels": chart["labels"],
+        "series": [{"name": _words(each["name"]), "values": each["values"]} for each in series],
+    }

@@ -1,0 +1,357 @@
+"""Who gets in, who may change something, and which forms are the page's own."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
+from starlette.routing import Mount
+from structlog.testing import capture_logs
+
+from ringback import OutcomeRouter
+from ringback.console import BasicAuth, Console
+from ringback.console.access import COOKIE
+from ringback.exceptions import ConfigurationError, StoreUnavailable
+from ringback.stores import MemoryStore
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-robots-tag": "noindex",
+}
+
+
+def basic(text: str) -> dict[str, str]:
+    return {"authorization": "Basic " + base64.b64encode(text.encode()).decode()}
+
+
+@pytest.mark.parametrize("auth", [None, True, "hunter2", {"ops": "secret"}])
+def test_a_page_open_to_everyone_is_refused(auth: Any) -> None:
+    """There is no way to leave the door open by mistake."""
+    with pytest.raises(ConfigurationError, match="the page is never open to everyone"):
+        Console(store=MemoryStore(), auth=auth)
+
+
+def test_auth_cannot_be_left_out() -> None:
+    """It has no default."""
+    with pytest.raises(TypeError, match="auth"):
+        Console(store=MemoryStore())  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("settings", [{}, {"store": MemoryStore(), "router": OutcomeRouter()}])
+def test_a_page_is_of_a_router_or_of_a_store(settings: dict[str, Any]) -> None:
+    """Neither and both are refused."""
+    with pytest.raises(ConfigurationError, match="pass router=, or store="):
+        Console(auth=lambda _: "me", **settings)
+
+
+def test_allow_changes_is_a_bool_or_a_function() -> None:
+    """The text "no" would be true."""
+    with pytest.raises(ConfigurationError, match="allow_changes of a Console is 'no'"):
+        Console(store=MemoryStore(), auth=lambda _: "me", allow_changes="no")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("username", "password", "rule"),
+    [
+        ("", "long enough 1234", "must not be empty"),
+        ("a:b", "long enough 1234", "hold a colon"),
+        ("ops", "", "has 0 characters"),
+        ("ops", "short-pw-11", "has 11 characters"),
+    ],
+)
+def test_a_weak_password_is_refused(username: str, password: str, rule: str) -> None:
+    """And not repeated."""
+    with pytest.raises(ConfigurationError, match=rule) as caught:
+        BasicAuth(username, password)
+    assert not password or password not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        (basic("ops:correct horse"), 200),
+        ({"authorization": "BASIC  " + base64.b64encode(b"ops:correct horse").decode()}, 200),
+        (basic("ops:correct horsf"), 401),
+        (basic("opt:correct horse"), 401),
+        (basic("ops"), 401),
+        ({"authorization": "Basic not base64!"}, 401),
+        ({"authorization": "Basic é"}, 401),
+        ({"authorization": "Bearer b3BzOmNvcnJlY3QgaG9yc2U="}, 401),
+    ],
+)
+async def test_basic_auth_asks_for_the_password(memory, browser, headers, status) -> None:
+    """Anything but the very pair gets the question again."""
+    async with browser(memory.console(auth=BasicAuth("ops", "correct horse"))) as client:
+        response = await client.get("/", headers={name: text.encode() for name, text in headers.items()})
+    assert response.status_code == status
+    challenge = None if status == 200 else 'Basic realm="Ringback", charset="UTF-8"'
+    assert response.headers.get("www-authenticate") == challenge
+
+
+async def coming(request: Any) -> str:
+    return request.headers.get("x-user", "")
+
+
+class Object:
+    async def __call__(self, request: Any) -> bool:
+        return "x-user" in request.headers
+
+
+@pytest.mark.parametrize("auth", [lambda request: request.headers.get("x-user"), coming, Object(), lambda r: coming(r)])
+@pytest.mark.parametrize("path", ["/", "/live", "/dead", "/static/console.css", "/nothing"])
+async def test_nobody_sees_anything_before_auth_has_said_yes(memory, browser, auth, path) -> None:
+    """Not even which addresses there are."""
+    async with browser(memory.console(auth=auth)) as client:
+        refused = await client.get(path)
+        let_in = await client.get(path, headers={"x-user": "me"})
+    assert (refused.status_code, refused.text) == (401, "401: the operations page is only for those it knows\n")
+    assert "www-authenticate" not in refused.headers
+    assert let_in.status_code == {"/dead": 405, "/nothing": 404}.get(path, 200)
+
+
+async def test_auth_may_send_to_a_login(memory, browser) -> None:
+    """A response is no user: it is sent in place of the page."""
+    async with browser(memory.console(auth=lambda _: RedirectResponse("/login", 303))) as client:
+        response = await client.get("/")
+    assert (response.status_code, response.headers["location"]) == (303, "/login")
+
+
+async def test_auth_may_say_no_as_its_framework_does(memory, browser) -> None:
+    """Its text is for the app's log, not for a stranger."""
+
+    def auth(request: Any) -> None:
+        raise HTTPException(403, "user 17 lacks the role", {"x-hint": "role"})
+
+    async with browser(memory.console(auth=auth)) as client:
+        response = await client.get("/")
+    assert (response.status_code, response.text, response.headers["x-hint"]) == (403, "403\n", "role")
+
+
+@pytest.mark.parametrize("path", ["/", "/live", "/dead", "/static/chart.js", "/static/none.js", "/nothing"])
+@pytest.mark.parametrize("user", ["me", None])
+@pytest.mark.parametrize("mounted", [True, False])
+async def test_every_answer_keeps_the_page_to_itself(memory, browser, path, user, mounted) -> None:
+    """Whatever its status, and also where another app would write the error page."""
+    console = memory.console(auth=lambda _: user)
+    app = Starlette(routes=[Mount("/ringback", console)]) if mounted else console
+    async with browser(app) as client:
+        response = await client.get(("/ringback" if mounted else "") + path)
+    assert {name: response.headers[name] for name in HEADERS} == HEADERS
+    kept = user and path == "/static/chart.js"
+    assert response.headers["cache-control"] == ("no-cache" if kept else "no-store")
+
+
+async def test_nothing_on_the_page_runs_or_styles_inline(memory, browser) -> None:
+    """So that the policy of the page need not allow it; and nothing is loaded from elsewhere."""
+    async with browser(memory.console(allow_changes=True)) as client:
+        text = (await client.get("/")).text
+    assert re.findall(r"<script(?! src=| type=\"application/json\")|<style|\sstyle=|\son\w+=|javascript:", text) == []
+    assert all(each.startswith("static/") for each in re.findall(r'(?:src|<link[^>]*href)="([^"]*)"', text))
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [
+    ("PUT", "/", 405), ("POST", "/", 405), ("GET", "/dead", 405), ("POST", "/static/chart.js", 405),
+    ("GET", "/static/../app.py", 404), ("GET", "/static/VENDORED.md", 404), ("GET", "/index.html", 404),
+])  # fmt: skip
+async def test_what_is_not_there_is_not_there(memory, browser, method, path, status) -> None:
+    """404 and 405, and no file but the page's own."""
+    async with browser(memory.console()) as client:
+        response = await client.request(method, path)
+    assert response.status_code == status
+
+
+async def test_a_file_is_asked_for_once(memory, browser) -> None:
+    """Its address changes with its content; asked for by name alone, it is compared."""
+    async with browser(memory.console()) as client:
+        page = (await client.get("/")).text
+        address = re.search(r'src="(static/console\.js\?v=\w+)"', page)[1]
+        first = await client.get("/" + address, headers={"accept-encoding": "gzip"})
+        plain = await client.get("/" + address, headers={"accept-encoding": "identity"})
+        again = await client.get("/" + address, headers={"if-none-match": first.headers["etag"]})
+    assert first.headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert first.headers["content-encoding"] == "gzip"
+    assert first.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert "content-encoding" not in plain.headers
+    assert first.content == plain.content
+    assert (again.status_code, again.content) == (304, b"")
+
+
+async def letter(client: Any, path: str = "/") -> dict[str, str]:
+    """The first form of the page, filled in."""
+    text = (await client.get(path)).text
+    return dict(re.findall(r'name="(token|range|letter)" value="([^"]*)"', text)[:3])
+
+
+async def test_replay_makes_the_letter_ready_once(calls, outcome, browser) -> None:
+    """Then a redirect to the page, which says what was done; a second time it is gone."""
+    await calls.put(outcome(1, 200, 7000))
+    await calls.kill()
+    async with browser(calls.console(allow_changes=True)) as client:
+        form = await letter(client, "/?range=7d") | {"action": "replay"}
+        first, second = [await client.post("/dead", data=form) for _ in range(2)]
+        page = await client.get(first.headers["location"])
+    assert (first.status_code, first.headers["location"]) == (303, "./?range=7d&told=replayed#dead-letters")
+    assert second.headers["location"] == "./?range=7d&told=gone#dead-letters"
+    assert "Replayed: its hooks are called again" in page.text
+    assert "None: no hook was given up." in page.text
+    assert await calls.work() == ["call:1f0e5c1a-0000-4000-8000-000000000001"]
+
+
+async def test_discard_gives_the_letter_up(calls, outcome, browser) -> None:
+    """It is not worked on again, and its key stays taken."""
+    await calls.put(outcome(1, 200, 7000))
+    await calls.kill()
+    async with browser(calls.console(allow_changes=lambda request: "ops" in request.headers)) as client:
+        client.headers["ops"] = "1"
+        response = await client.post("/dead", data=await letter(client) | {"action": "discard"})
+    assert response.headers["location"] == "./?range=24h&told=discarded#dead-letters"
+    assert (await calls.store.stats()).canceled == 1
+    assert await calls.work() == []
+
+
+async def test_who_changed_a_dead_letter_is_in_the_log(memory, outcome, browser) -> None:
+    """As the page's auth called them; nothing is said of a letter that was gone. All of it redacted."""
+    await memory.put(outcome(1, 200, 7000))
+    await memory.put(outcome(2, 200, 7000, call="+15550100"))
+    await memory.kill()
+    async with browser(memory.console(auth=lambda _: "ops, +1 555 0100", allow_changes=True)) as client:
+        form, known = await letter(client), "call:1f0e5c1a-0000-4000-8000-000000000001"
+        with capture_logs() as written:
+            for key, action in ((known, "replay"), (known, "replay"), ("call:+15550100", "discard")):
+                await client.post("/dead", data=form | {"letter": key, "action": action})
+    assert written == [
+        {"event": "dead_letter.replayed", "log_level": "info", "key": known, "by": "ops, [phone]"},
+        {"event": "dead_letter.discarded", "log_level": "info", "key": "call:[phone]", "by": "ops, [phone]"},
+    ]
+
+
+async def test_a_private_key_is_not_on_the_page_and_can_be_replayed(memory, outcome, browser) -> None:
+    """The form carries what only its browser's cookie can turn into the key again."""
+    await memory.put(outcome(1, 200, 7000, call="+15550100"))
+    await memory.put(outcome(2, 200, 7000))
+    await memory.kill()
+    async with browser(memory.console(allow_changes=True)) as client:
+        text = (await client.get("/")).text
+        given = next(each for each in re.findall(r'name="letter" value="([^"]*)"', text) if each.startswith("~"))
+        form = await letter(client) | {"letter": given, "action": "replay"}
+        other = await client.post("/dead", data=form | {"letter": "~" + "0" * 64})
+        response = await client.post("/dead", data=form)
+    assert "15550100" not in text
+    assert "told=gone" in other.headers["location"]
+    assert "told=replayed" in response.headers["location"]
+    assert await memory.work() == ["call:+15550100"]
+
+
+async def test_another_worker_knows_the_form_too(memory, outcome, browser) -> None:
+    """What the form is compared with is in the browser, not in a process."""
+    await memory.put(outcome(1, 200, 7000))
+    await memory.kill()
+    one, other = memory.console(allow_changes=True), memory.console(allow_changes=True)
+    async with browser(one) as first, browser(other) as second:
+        form = await letter(first) | {"action": "replay"}
+        second.cookies = first.cookies
+        response = await second.post("/dead", data=form)
+    assert "told=replayed" in response.headers["location"]
+
+
+async def test_the_cookie_is_for_forms_alone(memory, browser) -> None:
+    """No script reads it, no other site sends it, and who may change nothing does not get one."""
+    async with browser(memory.console(allow_changes=True, token=lambda: "t" * 43)) as client:
+        first, second = await client.get("/"), await client.get("/")
+    assert first.headers["set-cookie"] == f"{COOKIE}={'t' * 43}; HttpOnly; Path=/; SameSite=strict; Secure"
+    assert "set-cookie" not in second.headers
+    async with browser(memory.console()) as client:
+        assert "set-cookie" not in (await client.get("/")).headers
+
+
+@pytest.mark.parametrize(("headers", "status"), [
+    ({}, 403),
+    ({"sec-fetch-site": "same-origin"}, 303),
+    ({"sec-fetch-site": "same-site"}, 403),
+    ({"sec-fetch-site": "cross-site", "origin": "https://ops.example"}, 403),
+    ({"sec-fetch-site": "none"}, 403),
+    ({"origin": "https://ops.example"}, 303),
+    ({"origin": "https://ops.example:444"}, 403),
+    ({"origin": "https://evil.example"}, 403),
+    ({"origin": "null"}, 403),
+    ({"origin": "https://["}, 403),
+])  # fmt: skip
+async def test_a_form_comes_from_the_page_itself(memory, outcome, browser, headers, status) -> None:
+    """As the browser says; one that says nothing is not believed."""
+    await memory.put(outcome(1, 200, 7000))
+    await memory.kill()
+    async with browser(memory.console(allow_changes=True), headers={}) as client:
+        form = await letter(client) | {"action": "replay"}
+        response = await client.post("/dead", data=form, headers=headers)
+    assert response.status_code == status
+    assert len(await memory.store.dead()) == (0 if status == 303 else 1)
+
+
+@pytest.mark.parametrize(("changed", "cookies", "status"), [
+    ({"token": ""}, None, 403), ({"token": "u" * 43}, None, 403), ({"token": "ü"}, None, 403), ({}, {}, 403),
+    ({}, {COOKIE: "short"}, 403), ({"action": "purge"}, None, 400), ({"letter": "x" * 9000}, None, 413),
+])  # fmt: skip
+async def test_a_form_must_have_the_cookies_token(memory, outcome, browser, changed, cookies, status) -> None:
+    """And do something that the page offers."""
+    await memory.put(outcome(1, 200, 7000))
+    await memory.kill()
+    async with browser(memory.console(allow_changes=True)) as client:
+        form = await letter(client) | {"action": "replay"}
+        if cookies is not None:
+            client.cookies = cookies
+        response = await client.post("/dead", data=form | changed)
+    assert response.status_code == status
+    assert len(await memory.store.dead()) == 1
+
+
+async def test_a_form_without_fields_does_nothing(memory, browser) -> None:
+    """A stray POST."""
+    async with browser(memory.console(allow_changes=True)) as client:
+        await client.get("/")
+        assert (await client.post("/dead")).status_code == 403
+
+
+@pytest.mark.parametrize("allowed", [False, lambda _: None])
+async def test_a_read_only_page_changes_nothing(memory, outcome, browser, allowed) -> None:
+    """Also for who has a form of an earlier day."""
+    await memory.put(outcome(1, 200, 7000))
+    await memory.kill()
+    async with browser(memory.console(allow_changes=True)) as writable:
+        form = await letter(writable) | {"action": "discard"}
+        async with browser(memory.console(allow_changes=allowed)) as client:
+            client.cookies = writable.cookies
+            response = await client.post("/dead", data=form)
+            assert "<form" not in (await client.get("/")).text
+    assert (response.status_code, response.text) == (403, "403: this page is read-only for you\n")
+    assert len(await memory.store.dead()) == 1
+
+
+async def test_a_store_that_fails_meanwhile_is_said_so(memory, outcome, browser) -> None:
+    """Nobody is told that something was done which was not."""
+
+    class Failing(type(memory.store)):
+        async def replay(self, key: str) -> bool:  # noqa: ARG002
+            raise StoreUnavailable("disk of +1 555 0100 is full")
+
+    failing = type(memory)(Failing(clock=memory.clock), memory.clock)
+    _ = failing.store.history
+    await failing.put(outcome(1, 200, 7000))
+    await failing.kill()
+    async with browser(failing.console(allow_changes=True)) as client:
+        response = await client.post("/dead", data=await letter(client) | {"action": "replay"})
+    assert (response.status_code, response.text) == (
+        503, "503: nothing is known to have changed: disk of [phone] is full\n",
+    )  # fmt: skip

@@ -1,0 +1,127 @@
+"""Nothing private reaches the page, wherever in a store it stands."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import httpx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ringback.console import Console
+from ringback.console.pages import Pages
+from ringback.console.snapshot import DEFAULT, Snapshot
+from ringback.console.view import shown
+from ringback.events import Event, EventData, Result
+from ringback.outcome import Outcome
+from ringback.stores import MemoryStore
+from ringback.stores.history import Count, Ended, Pair, Waiting
+from ringback.stores.port import DeadLetter, Item, Kind, Progress, State, Stats
+from ringback_catalog import Catalog, Cause, Match, ResultCategory, RetryClass
+
+NOON = 1_767_268_800.0
+
+# Each with the part of it that must not be seen.
+PRIVATE = st.one_of(
+    st.from_regex(r"\A\+1555010[0-9]{1,2}\Z").map(lambda number: (number, number[1:])),
+    st.from_regex(r"\A4:\+1555010[0-9]{1,2}\Z").map(lambda number: (number, number[3:])),
+    st.from_regex(r"\A8:acs:[0-9a-f]{8}_[0-9a-f]{8}\Z").map(lambda raw: (raw, raw)),
+    st.from_regex(r"\Asip:[a-z]{3,8}@example\.com\Z").map(lambda uri: (uri, uri)),
+)
+AROUND = st.sampled_from(["", " ", "<b>", '"', "&", "to: ", "\n", "</script>"])
+
+
+def store_like(text: str) -> Snapshot:
+    """With the text wherever a text may stand."""
+    verdict = Catalog.default().look_up("CallDisconnected", 486, 560486)
+    # The catalog itself refuses a text of several lines.
+    line = " ".join(text.split()) or "-"
+    entry = dataclasses.replace(verdict.entry, summary=line, advice=(line,))
+    told = dataclasses.replace(verdict, entry=entry)
+    data = EventData(
+        call_connection_id=text, server_call_id=text, correlation_id=text, operation_context=text,
+        result_information=Result(486, 560486, text),
+    )  # fmt: skip
+    outcome = Outcome(
+        Event(type=f"Microsoft.Communication.{text}", id=text, source=text, subject=text, data=data), told
+    )
+    pair = Pair(outcome.event_name, 486, 560486, outcome.match, Cause.BUSY, 3, NOON)
+    return Snapshot(
+        range=DEFAULT,
+        at=NOON,
+        since=DEFAULT.since(NOON),
+        counts=(Count(NOON - 60, Cause.BUSY, ResultCategory.SUCCESS, RetryClass.LATER, 3),),
+        pairs=(pair, Pair(text, 1, 2, Match.NONE, Cause.UNKNOWN, 1, NOON)),
+        unrecognized=(Pair(text, 1, 2, Match.NONE, Cause.UNKNOWN, 1, NOON),),
+        unrecognized_cut=True,
+        latest=(
+            Ended(
+                text, NOON, State.READY, text, 486, 560486, Match.PAIR, Cause.BUSY, ResultCategory.SUCCESS,
+                RetryClass.LATER, 1, outcome,
+            ),
+            Ended(
+                text, NOON, State.DONE, text, None, None, Match.NONE, Cause.UNKNOWN, ResultCategory.UNKNOWN,
+                RetryClass.NEVER, 1, None,
+            ),
+        ),
+        hooks=tuple(Waiting(text, Kind.OUTCOME, State.READY, NOON, 1, each) for each in (outcome, None)),
+        redials=(Waiting(text, Kind.REDIAL, State.READY, NOON, 1, outcome, text, text, 2),),
+        dead=(
+            DeadLetter(text, Kind.REDIAL, outcome, 1, text, NOON, Progress(done=(text,), failed={text: text}), text),
+        ),
+        stats=Stats(dead=1),
+    )  # fmt: skip
+
+
+PAGES = Pages()
+
+
+@settings(deadline=None, max_examples=60)
+@given(PRIVATE, AROUND, AROUND)
+def test_no_number_and_no_id_reaches_the_page(private, left, right):
+    """In a message, a source, a contact, a reason, a key, a name: as written, and as escaped."""
+    text, hidden = private
+    view = shown(store_like(left + text + right), Catalog.default())
+    page = PAGES.page(view, handles=["~"], changes=True, token="t", stores=1, told=None)
+    assert hidden not in page
+    assert "<b>" not in page
+    assert page.count("</script>") == 2 + 3
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.text(min_size=6, max_size=40).filter(lambda text: not set(text) <= set("[contact] hash0123456789abcdef")))
+def test_a_contact_is_never_shown(contact):
+    """A name or an address has no pattern: only a keyed hash is shown, and only its head."""
+    view = shown(store_like("x"), Catalog.default())
+    row = view["redials"][0]
+    assert row["contact"] == "[contact]"
+    snapshot = store_like(contact)
+    assert shown(snapshot, Catalog.default())["redials"][0]["contact"] == "[contact]"
+
+
+async def test_what_is_stored_as_it_came_is_not_shown_as_it_came():
+    """Over a real store and HTTP: ids of the app's own, a number as a call's id."""
+    store = MemoryStore()
+    _ = store.history
+    number = "+15550100"
+    data = EventData(
+        call_connection_id=number,
+        correlation_id=number,
+        operation_context=number,
+        result_information=Result(486, 560486, number),
+    )
+    event = Event(type="Microsoft.Communication.CallDisconnected", id=number, source=f"calling/{number}", data=data)
+    outcome = Outcome(event, Catalog.default().look_up("CallDisconnected", 486, 560486))
+    await store.put([Item(outcome.outcome_id, Kind.OUTCOME, time.time() + 60, outcome)])
+    console = Console(store=store, auth=lambda _: "me", allow_changes=True)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(console), base_url="http://127.0.0.1") as client:
+        text = (await client.get("/")).text
+    assert "call:[phone]" in text
+    assert "15550100" not in text
+
+
+def test_the_documentation_of_an_override_may_not_be_a_script():
+    """Only http and https addresses become links."""
+    view = shown(store_like("x"), Catalog.default())
+    assert all(each["documentation"] is None or each["documentation"].startswith("https://") for each in view["pairs"])
