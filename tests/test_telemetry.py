@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
+from opentelemetry.context import get_current
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -39,14 +40,18 @@ from ringback import (
     Retry,
     Stats,
     StoreUnavailable,
-    telemetry,
 )
 from ringback.dispatch import Dispatcher
+from ringback.events import Event
 from ringback.intake import Intake, Received
 from ringback.logs import LogObserver
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore
 from ringback.telemetry import Telemetry
+from ringback.telemetry._attributes import CLASSIFIED_BY, KNOWN, clean, of_event, words
+from ringback.telemetry._metrics import RESULTS, SHOWN_FOR
+from ringback.telemetry._telemetry import MOST_EVENTS
+from ringback.telemetry._traces import Origins
 from ringback_catalog import Catalog, Cause, Disposition, Match, ResultCategory
 
 if TYPE_CHECKING:
@@ -121,15 +126,19 @@ class Sight:
         return span
 
     def metrics(self) -> dict[str, Any]:
-        """Every data point: a counter's or gauge's value, a histogram's count and sum, by its attributes."""
+        """Every data point: a counter's or gauge's value, a histogram's count and sum, by its attributes.
+
+        Without results that no delivery has had.
+        """
         found = self.reader.get_metrics_data()
         told: dict[str, Any] = {}
         for each in () if found is None else found.resource_metrics[0].scope_metrics[0].metrics:
             told[each.name] = [
                 (dict(point.attributes), point.value if hasattr(point, "value") else (point.count, point.sum))
                 for point in each.data.data_points
+                if each.name != "ringback.deliveries" or point.value
             ]
-        return told
+        return {name: points for name, points in told.items() if points}
 
 
 @pytest.fixture
@@ -239,7 +248,7 @@ async def test_elements_that_are_no_events_cost_the_version(sight: Sight) -> Non
 async def test_a_batch_is_told_of_up_to_a_bound(sight: Sight) -> None:
     """All outcomes are counted, and the span stays small."""
     await ask(behind(sight), content=delivery(*[event()] * 40))
-    assert (sight.delivery.attributes["ringback.events"], len(sight.delivery.events)) == (40, telemetry.MOST_EVENTS)
+    assert (sight.delivery.attributes["ringback.events"], len(sight.delivery.events)) == (40, MOST_EVENTS)
     assert sight.metrics()["ringback.outcomes"] == [(CLASSIFIED, 40)]
 
 
@@ -459,11 +468,9 @@ async def test_from_a_store_a_hook_is_a_trace_of_its_own_with_a_link(sight: Sigh
     assert (span.parent, [link.context for link in span.links]) == (None, [sight.delivery.context])
 
 
-async def test_the_first_delivery_of_an_ending_is_remembered_and_not_for_ever(
-    sight: Sight, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_first_delivery_of_an_ending_is_remembered_and_not_for_ever(sight: Sight) -> None:
     """A sibling's span does not replace it; the oldest are forgotten; no span leaves no trace."""
-    monkeypatch.setattr(telemetry, "REMEMBERED", 1)
+    sight.telemetry.origins = Origins(1)
     intake = Intake(Catalog.default())
     spans = []
     outcomes = []
@@ -480,8 +487,21 @@ async def test_the_first_delivery_of_an_ending_is_remembered_and_not_for_ever(
     assert [each[0] for each in spans] == [spans[0][1], spans[0][1], None]
     assert sight.telemetry.origins.of(outcomes[2]) == spans[2][1]
     assert sight.metrics()["ringback.deliveries"] == [({"result": "accepted"}, 3)]
-    sight.telemetry.origins.remember(outcomes[:1], trace.INVALID_SPAN_CONTEXT)
-    assert sight.telemetry.origins.of(outcomes[0]) is None
+
+
+async def test_without_spans_no_trace_is_remembered(sight: Sight) -> None:
+    """With metrics alone a route finds the context that was there."""
+    sight.telemetry.tracer = trace.NoOpTracer()
+    received = Intake(Catalog.default()).receive({}, delivery())
+    assert isinstance(received, Received)
+    gauge = sight.telemetry.delivery([])
+    before = get_current()
+    with gauge.inside():
+        assert get_current() is before
+        gauge.received(received, delivery())
+    gauge.end()
+    assert sight.telemetry.origins.of(received.outcomes[0]) is None
+    assert sight.metrics()["ringback.deliveries"] == [({"result": "accepted"}, 1)]
 
 
 async def test_a_redial_is_a_span_and_counted(sight: Sight) -> None:
@@ -562,7 +582,7 @@ class Counted(MemoryStore):
 async def test_gauges_show_what_the_store_said_last(sight: Sight) -> None:
     """Collecting asks and does not wait: the answer is there for the next. Two stores are added up."""
     stores = Counted(Stats(1, 2, 3, 4, 5, 6, 7.0)), Counted(Stats(10, oldest_due=2.0))
-    queues = [sight.telemetry.over(store) for store in stores]
+    queues = [sight.telemetry.metrics.queue(store) for store in stores]
     assert sight.metrics() == {}
     for queue in queues:
         queue.awake()
@@ -580,13 +600,13 @@ async def test_gauges_show_nothing_that_is_old(sight: Sight) -> None:
     held = asyncio.Event()
     held.set()
     store = Counted(Stats(ready=1), held)
-    queue = sight.telemetry.over(store)
+    queue = sight.telemetry.metrics.queue(store)
     queue.awake()
     await settled(queue.stats)
     await settled(lambda: queue._asked is not None and queue._asked.done())
     held.clear()
     asked = store.asked
-    sight.now = telemetry.SHOWN_FOR
+    sight.now = SHOWN_FOR
     assert queue.stats() == Stats(ready=1)
     sight.now += 0.1
     assert queue.stats() is None
@@ -600,7 +620,7 @@ async def test_gauges_show_nothing_that_is_old(sight: Sight) -> None:
 async def test_a_store_that_is_away_has_no_numbers(sight: Sight) -> None:
     """Its fault is reported by those who need it, not here."""
     store = Counted(StoreUnavailable("away"))
-    queue = sight.telemetry.over(store)
+    queue = sight.telemetry.metrics.queue(store)
     queue.awake()
     queue.stats()
     await settled(lambda: store.asked)
@@ -618,7 +638,7 @@ async def test_a_loop_that_closes_in_this_moment_is_nobody_to_ask(sight: Sight) 
         def call_soon_threadsafe(self, *_: Any, **__: Any) -> None:
             raise RuntimeError("Event loop is closed")
 
-    queue = sight.telemetry.over(MemoryStore())
+    queue = sight.telemetry.metrics.queue(MemoryStore())
     queue._loop = Closing()  # type: ignore[assignment]
     assert queue.stats() is None
     queue.asleep()
@@ -644,7 +664,7 @@ def sets(words: Any) -> frozenset[str]:
 
 
 ALLOWED = {
-    "event": telemetry._KNOWN | {"other"},
+    "event": KNOWN | {"other"},
     "cause": sets(Cause),
     "category": sets(ResultCategory),
     "disposition": sets(Disposition),
@@ -704,11 +724,43 @@ def test_nothing_private_reaches_an_attribute(name: str, text: str, code: int, s
     assert not [leak for leak in LEAKS if leak in repr(metrics)]
 
 
+GUIDS = st.uuids().map(str)
+
+
+@settings(deadline=None)
+@given(
+    leg=st.one_of(GUIDS, texts, st.from_regex(r"[0-9A-Za-z_:=+.-]{0,30}", fullmatch=True), st.text(max_size=300)),
+    kind=st.one_of(st.sampled_from(sorted(KNOWN)), texts),
+)
+def test_what_is_told_without_a_look_would_have_stood_it(leg: str, kind: str) -> None:
+    """The short ways around the redaction lead where the redaction leads."""
+    told = Event(id=leg, source=f"calling/callConnections/{leg}", type=f"Microsoft.Communication.{kind}")
+    attributes = of_event(told, leg)
+    assert attributes == {
+        "cloudevents.event_id": clean(leg),
+        "cloudevents.event_source": clean(re.sub(r"(?s)(?<=//)[^/?#]*@|[?#].*", "", told.source or "")),
+        "cloudevents.event_spec_version": clean(leg),
+        "cloudevents.event_type": clean(told.type),
+    }
+    assert all(len(str(text).encode()) <= 4 * 256 for text in attributes.values())
+
+
+def test_deliveries_are_counted_from_zero(sight: Sight) -> None:
+    """The first refusal is a step up from what was there, which a rate can see."""
+    found = sight.reader.get_metrics_data()
+    assert found is not None
+    (metric,) = found.resource_metrics[0].scope_metrics[0].metrics
+    told = {dict(point.attributes or {})["result"]: point.value for point in metric.data.data_points}  # type: ignore[union-attr]
+    assert told == dict.fromkeys(RESULTS, 0)
+    words = page("telemetry.md").partition("**`result` of a delivery:**")[2].partition("- **")[0]
+    assert set(re.findall(r"`(\w+)`", words)) == set(RESULTS)
+
+
 def test_an_unknown_event_is_counted_as_other(sight: Sight) -> None:
     """A name that the service or a stranger invents makes no series of its own."""
     received = Intake(Catalog.default()).receive({}, delivery(event("Invented")))
     assert isinstance(received, Received)
-    assert telemetry.classified(received.outcomes[0])["event"] == "other"
+    assert dict(zip(CLASSIFIED_BY, words(received.outcomes[0]), strict=True))["event"] == "other"
 
 
 def page(name: str) -> str:
@@ -724,19 +776,23 @@ def test_the_queries_ask_for_keys_that_the_lines_have() -> None:
     events = set(re.findall(r'line\.event == "([\w.]+)"', queries))
     assert events == {"call.outcome", "hook.failed"}
     assert {f"### `{each}`" in page("logs.md") for each in events} == {True}
+    spans = set(re.findall(r'customDimensions\["([\w.]+)"\]', queries))
+    # Microsoft's exporter leaves out what it takes for its own, such as error.type.
+    assert {each.partition(".")[0] for each in spans} == {"ringback"}
+    assert {each for each in spans if f"`{each}`" not in page("telemetry.md")} == set()
 
 
 def test_the_page_names_every_metric(sight: Sight) -> None:
     """What is documented is what is recorded, with its unit and its attributes."""
     listed = re.findall(r"^\| `(ringback\.[\w.]+)` \| \w+, `([^`]+)` \| (.*?) ?\|$", page("telemetry.md"), re.MULTILINE)
     told = {name: (unit, set(re.findall(r"`(\w+)`", attributes))) for name, unit, attributes in listed}
-    sight.telemetry.count_delivery("accepted")
+    sight.telemetry.metrics.count_delivery("accepted")
     received = Intake(Catalog.default()).receive({}, delivery())
     assert isinstance(received, Received)
-    sight.telemetry.count_outcome(received.outcomes[0])
-    sight.telemetry.record_hook(1.0, "jobs.call_again", "ok")
-    sight.telemetry.count_redial("placed", 2)
-    queue = sight.telemetry.over(MemoryStore())
+    sight.telemetry.metrics.count_outcome(received.outcomes[0])
+    sight.telemetry.metrics.record_hook(1.0, "jobs.call_again", "ok")
+    sight.telemetry.metrics.count_redial("placed", 2)
+    queue = sight.telemetry.metrics.queue(MemoryStore())
     queue._told = (0.0, Stats())
     found = sight.reader.get_metrics_data()
     assert found is not None
@@ -764,6 +820,7 @@ def test_switched_off_opentelemetry_is_not_imported() -> None:
 def test_without_the_extra_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking for telemetry without its package says what to install."""
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
-    monkeypatch.delitem(sys.modules, "ringback.telemetry")
+    for name in [each for each in sys.modules if each.startswith("ringback.telemetry")]:
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ConfigurationError, match=r"pip install 'ringback\[otel\]'"):
         __import__("ringback.telemetry")
