@@ -23,7 +23,10 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from run import PATH, bare, body, configure_log, sample, sample_same_result, starlette
+import loglines
+import samples
+from apps import bare, starlette
+from traffic import PATH, body
 
 from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter, classify_event, open_store, parse_delivery
 from ringback.stores.port import Item, Kind
@@ -35,18 +38,18 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 64
 SECONDS = 3.0
-CANDIDATES = ("bare", "without store", "sqlite", "sample style", "sample style, same result")
+CANDIDATES = ("bare", "without store", "sqlite", "sample style", "sample style, same work")
 OWN_LEG = b"1f0e5c1a-0000-4000-8000-0000bench000"
 
 
 def create_app() -> Starlette:
     """The candidate that the environment names."""
-    configure_log(20)
+    loglines.plain()
     name = os.environ["CANDIDATE"]
     if name == "bare":
         return starlette(bare)
     if name.startswith("sample"):
-        return starlette(sample if name == "sample style" else sample_same_result)
+        return starlette(samples.published if name == "sample style" else samples.same_work)
     router = OutcomeRouter()
 
     @router.on_retryable

@@ -1,0 +1,156 @@
+"""The apps that are compared, by name.
+
+The bare route is a Starlette app with one route that does ``events = await request.json()`` and answers 200: what
+every receiver of callbacks has to do. Unless a name says otherwise the route behind Ringback is that very route.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import loglines
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from traffic import PATH
+
+from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from traffic import App
+
+    Endpoint = Callable[[Request], Awaitable[Response]]
+
+BARE = "bare route"
+LARGEST = 64 * 1024 * 1024
+"""Bytes: more than 5000 events have, so that no limit is met."""
+
+
+async def bare(request: Request) -> Response:
+    """Reads and decodes the body and does nothing with it."""
+    events = await request.json()
+    assert events
+    return Response()
+
+
+async def reads_outcomes(request: Request) -> Response:
+    """Uses what Ringback has attached instead of decoding again."""
+    for outcome in request.state.call_outcomes:
+        if outcome.retryable:
+            request.scope["seen"] = outcome.cause
+    return Response()
+
+
+class NoOp:
+    """A middleware that only passes on: what being in the way costs."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+def starlette(route: Endpoint) -> Starlette:
+    """An app with this one route."""
+    return Starlette(routes=[Route(PATH, route, methods=["POST"])])
+
+
+def ringback(route: Endpoint = bare, *, hooks: bool = False, settle: float = 3600.0, **options: Any) -> Starlette:
+    """The app with Ringback in front. A call settles long after the measuring, so that no hook is measured."""
+    app = starlette(route)
+    router = OutcomeRouter()
+    if hooks:
+
+        @router.on(cause="throttled")
+        async def never_asked(outcome: Outcome) -> None:
+            raise AssertionError(outcome)
+
+        @router.on_retryable
+        async def call_again(_: Outcome) -> None:
+            """What a hook costs beyond being called is the app's."""
+
+    settings = {"auth": None, "max_body": LARGEST, "drain": 0.0} | options
+    app.add_middleware(CallOutcomeMiddleware, router=router, path=PATH, settle=settle, **settings)
+    return app
+
+
+def no_op() -> App:
+    app = starlette(bare)
+    app.add_middleware(NoOp)
+    return app
+
+
+def verified() -> App:
+    import signing
+
+    return ringback(auth=signing.verifier())
+
+
+def published() -> App:
+    import samples
+
+    return starlette(samples.published)
+
+
+def same_work() -> App:
+    import samples
+
+    return starlette(samples.same_work)
+
+
+def fastapi() -> App:
+    import samples
+    from fastapi import FastAPI
+
+    async def route(request: Request) -> Response:
+        return await samples.same_work(request)
+
+    app = FastAPI()
+    # By its value, for the text of an annotation would be looked for among the names of the module.
+    route.__annotations__ = {"request": Request, "return": Response}
+    app.post(PATH)(route)
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An app to be compared, and how it is to be run."""
+
+    make: Callable[..., App]
+    log: loglines.Configure = loglines.off
+    clock: Callable[[], float] = time.thread_time
+    """CPU seconds; of all threads where another thread has a share in the work."""
+    signed: bool = False
+    """Whether each request has a token of its own."""
+    durable: bool = False
+    """Whether ``make`` takes ``store=``, and the app is told of its start and its end."""
+    to_the_end: bool = False
+    """Whether the app is told of its end, and what it does then is measured, too: the hooks of all calls."""
+
+
+CANDIDATES = {
+    "no-op middleware": Candidate(no_op),
+    "ringback, log off": Candidate(ringback),
+    "ringback": Candidate(ringback, loglines.configured),
+    "ringback, plain structlog": Candidate(ringback, loglines.plain),
+    "ringback, structlog with a processor of the app's": Candidate(ringback, loglines.own),
+    "ringback, route uses the outcomes": Candidate(lambda: ringback(reads_outcomes), loglines.configured),
+    "ringback, hooks waiting": Candidate(lambda: ringback(hooks=True), loglines.configured),
+    "ringback, hooks called": Candidate(
+        lambda: ringback(hooks=True, drain=600.0), loglines.configured, to_the_end=True
+    ),
+    "ringback, verified": Candidate(verified, loglines.configured, signed=True),
+    "ringback, durable hooks (SQLite)": Candidate(
+        lambda store: ringback(hooks=True, store=store), loglines.configured, time.process_time, durable=True
+    ),
+    "sample style, as published": Candidate(published, loglines.plain),
+    "sample style, same work": Candidate(same_work, loglines.plain),
+    "FastAPI, same work": Candidate(fastapi, loglines.plain),
+}
+"""What is compared with the bare route, in the order of the table."""

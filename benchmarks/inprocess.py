@@ -1,0 +1,116 @@
+"""In process, without sockets: each candidate in turns with the bare route, over the same bodies.
+
+What is measured is CPU time of the thread that runs the loop; of all threads where a store writes in one of its own.
+The garbage collector runs as it does in a server: it begins each turn with nothing to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import apps
+import loglines
+import signing
+from life import Life, stopped
+from pairs import Round, summary
+from traffic import body, decode, handle
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+
+    from traffic import App
+
+SIZES = (1, 10, 100, 1000, 5000)
+QUICK_SIZES = (1, 100)
+_CHUNK = 200
+"""Events of one turn, or one request if that has more: some milliseconds of the bare route."""
+
+
+@contextlib.asynccontextmanager
+async def running(candidate: apps.Candidate, folder: Path) -> AsyncGenerator[tuple[App, Life | None]]:
+    """A fresh app, so that no turn finds what another has left; at the end nothing of it goes on."""
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        url = f"sqlite:///{place}/ringback.db?max_backlog=100000000"
+        app = candidate.make(store=url) if candidate.durable else candidate.make()
+        life = Life(app) if candidate.durable or candidate.to_the_end else None
+        if life is not None:
+            await life.begin()
+        yield app, life
+        if life is not None:
+            await life.end()
+        await stopped()
+
+
+async def turn(
+    app: App, clock: Callable[[], float], requests: Sequence[tuple[bytes, bytes | None]], life: Life | None = None
+) -> float:
+    """CPU seconds a request, with the end of the ``life`` if one is given.
+
+    The first request of an app builds what it needs, and is not counted.
+    """
+    first, *counted = requests
+    assert await handle(app, *first) == 200
+    gc.collect()
+    start = clock()
+    for content, authorization in counted:
+        status = await handle(app, content, authorization)
+    if life is not None:
+        await life.end()
+    spent = clock() - start
+    assert status == 200, status
+    return spent / len(counted)
+
+
+async def one_round(candidate: apps.Candidate, events: int, folder: Path, *, bare_first: bool) -> Round:
+    count = max(1, _CHUNK // events) + 1
+    # Of one event the first, whose hook may be called among those that are counted.
+    sizes = [1, *[events] * (count - 1)]
+    requests = [(body(size), signing.authorization() if candidate.signed else None) for size in sizes]
+    spent: dict[str, float] = {}
+
+    async def reference() -> None:
+        with loglines.configuration(loglines.off):
+            spent["bare"] = await turn(apps.starlette(apps.bare), candidate.clock, requests)
+
+    async def compared() -> None:
+        with loglines.configuration(candidate.log):
+            async with running(candidate, folder) as (app, life):
+                counted = life if candidate.to_the_end else None
+                spent["candidate"] = await turn(app, candidate.clock, requests, counted)
+
+    for each in (reference, compared) if bare_first else (compared, reference):
+        await each()
+    gc.collect()
+    start = time.thread_time()
+    for content, _ in requests[1:]:
+        decode(content)
+    return Round(spent["bare"], spent["candidate"], (time.thread_time() - start) / (count - 1))
+
+
+async def measured(candidate: apps.Candidate, events: int, seconds: float, least: int, most: int) -> list[Round]:
+    """Rounds until ``seconds`` have gone by, but at least and at most so many. The first warms up."""
+    rounds: list[Round] = []
+    with tempfile.TemporaryDirectory() as place:
+        await one_round(candidate, events, Path(place), bare_first=True)
+        end = time.perf_counter() + seconds
+        while len(rounds) < least or (len(rounds) < most and time.perf_counter() < end):
+            rounds.append(await one_round(candidate, events, Path(place), bare_first=len(rounds) % 2 == 0))
+    return rounds
+
+
+def section(names: Iterable[str], sizes: Iterable[int], *, quick: bool, say: Callable[[str], object]) -> dict[str, Any]:
+    """By candidate and number of events, what :func:`pairs.summary` makes of the rounds."""
+    seconds, least, most = (0.1, 2, 3) if quick else (2.5, 5, 101)
+    table: dict[str, Any] = {name: {} for name in names}
+    for events in sizes:
+        for name in table:
+            say(f"in process: {name}, {events} events")
+            rounds = asyncio.run(measured(apps.CANDIDATES[name], events, seconds, least, most))
+            table[name][str(events)] = summary(rounds, events)
+    return table

@@ -1,0 +1,77 @@
+"""The ways in which an app has configured its structlog. All write to the same real file: the null device.
+
+What ``ringback.logs.configure`` sets up writes to standard output, so that is put there, too.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from ringback import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    Configure = Callable[[], object]
+
+SINK = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process
+atexit.register(SINK.close)
+
+
+def off() -> None:
+    """A level that no line of an outcome reaches."""
+    _plain(logging.CRITICAL)
+
+
+def configured() -> None:
+    """As ``ringback.logs.configure`` leaves it."""
+    logs.configure()
+
+
+def plain() -> None:
+    """As the documentation of structlog says for JSON lines."""
+    _plain(logging.INFO)
+
+
+def own() -> None:
+    """With a processor of the app's own, of which nobody else can know what it does to a line."""
+    _plain(logging.INFO, _service)
+
+
+def _service(_: object, __: str, line: Any) -> Any:
+    line["service"] = "reminders"
+    return line
+
+
+def _plain(level: int, *further: Any) -> None:
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *further,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(SINK),
+        cache_logger_on_first_use=True,
+    )
+
+
+@contextlib.contextmanager
+def configuration(configure: Configure) -> Generator[None]:
+    """Everything within logs in one of these ways."""
+    structlog.reset_defaults()
+    with contextlib.redirect_stdout(SINK):
+        configure()
+        try:
+            yield
+        finally:
+            structlog.reset_defaults()

@@ -1,0 +1,48 @@
+"""What Linux knows of a process: CPU time and memory. Everything here reads /proc."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def family(pid: int) -> list[int]:
+    """The process and all that descend from it: some servers have workers."""
+    found = [pid]
+    for each in found:
+        for children in Path(f"/proc/{each}/task").glob("*/children"):
+            found += map(int, children.read_text().split())
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process and its descendants, all threads, in steps of a hundredth."""
+    total = 0
+    for each in family(pid):
+        # Behind the name, which may have spaces: the 14th and 15th field of all.
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / _TICKS
+
+
+def resident_mib(pid: int | None = None) -> float:
+    """What is in memory now."""
+    return int(Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1]) * _PAGE / 2**20
+
+
+def peak_mib(pid: int | None = None) -> float:
+    """The most that was in memory at any time, of the one process that has most.
+
+    Not the figure of getrusage, which begins with the peak of whoever started the process.
+    """
+    return max(_peak(each) for each in ([os.getpid()] if pid is None else family(pid)))
+
+
+def _peak(pid: int) -> float:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1024

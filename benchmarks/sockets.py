@@ -1,0 +1,161 @@
+"""Over real sockets: a server in a process of its own, wrk in another, in turns; CPU of the server a request.
+
+All servers of a kind run from beginning to end, and each is idle but in its turn. Requests a second are told as well,
+but depend on how many cores the load generator leaves to the server; CPU a request does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import procfs
+import served
+import traffic
+from pairs import spread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+
+HERE = Path(__file__).parent
+CONNECTIONS = 32
+SERVERS = {
+    "uvicorn": "-m uvicorn served:app --host 127.0.0.1 --port {port} --log-level critical --no-access-log",
+    "granian": "-m granian served:app --interface asgi --host 127.0.0.1 --port {port} --no-log",
+}
+QUICK = ("bare route", "ringback")
+_MARK = "NUMBER-GOES-"
+_starts = iter(range(1, 2**20))
+
+
+class Load(NamedTuple):
+    """One turn of a server: requests a second, CPU microseconds a request, latency in microseconds."""
+
+    rate: float
+    cpu_us: float
+    p50_us: float
+    p99_us: float
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def serving(server: str, name: str) -> Generator[tuple[subprocess.Popen[bytes], int]]:
+    """The process and its port, once it takes connections. Its log lines go to the null device."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, *SERVERS[server].format(port=port).split()],
+        cwd=HERE,
+        env={**os.environ, "CANDIDATE": name},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        _await_start(process, port)
+        yield process, port
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            for each in procfs.family(process.pid):
+                os.kill(each, 9)
+            process.wait()
+
+
+def _await_start(process: subprocess.Popen[bytes], port: int) -> None:
+    for _ in range(600):
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with {process.returncode} before it took a connection")
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"the server took no connection on port {port} within 30 s")
+
+
+def request(folder: Path) -> Path:
+    """A file with the bytes of a request, with marks where wrk is to put a number."""
+    content = f"[{traffic.event(0).replace('0' * 12, _MARK)}]"
+    head = f"POST {traffic.PATH} HTTP/1.1\r\nHost: app.example.com\r\nContent-Type: application/json\r\n"
+    file = folder / "request"
+    file.write_bytes(f"{head}Content-Length: {len(content)}\r\n\r\n{content}".encode())
+    return file
+
+
+def loaded(pid: int, port: int, seconds: int, file: Path) -> Load:
+    """One turn. Raises :class:`RuntimeError` for any answer but 200."""
+    # Numbers of this turn; the last twelve digits of an id have place for them all.
+    start = str(next(_starts) << 24)
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(HERE / "load.lua")]
+    before = procfs.cpu_seconds(pid)
+    told = subprocess.run(
+        [*command, f"http://127.0.0.1:{port}", "--", str(file), _MARK, start],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    spent = procfs.cpu_seconds(pid) - before
+    found = re.search(r"^RESULT (.+)$", told, re.MULTILINE)
+    result = json.loads(found[1]) if found else {"requests": 0, "errors": 1}
+    if result["errors"] or not result["requests"]:
+        raise RuntimeError(f"wrk had errors: {told}")
+    count = result["requests"]
+    return Load(count / result["seconds"], spent / count * 1e6, result["p50_us"], result["p99_us"])
+
+
+def measured(
+    server: str, names: Iterable[str], rounds: int, seconds: int, say: Callable[[str], object]
+) -> dict[str, Any]:
+    """By candidate: ratios to the bare route of the same round, medians of the rest, peak memory of the server."""
+    taken: dict[str, list[Load]] = {name: [] for name in names}
+    with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as place:
+        file = request(Path(place))
+        running = {name: stack.enter_context(serving(server, name)) for name in taken}
+        for process, port in running.values():
+            loaded(process.pid, port, 1, file)  # warms up
+        order = list(running)
+        for number in range(rounds):
+            say(f"sockets: {server}, round {number + 1} of {rounds}")
+            order.append(order.pop(0))
+            for name in order:
+                process, port = running[name]
+                taken[name].append(loaded(process.pid, port, seconds, file))
+        peaks = {name: procfs.peak_mib(process.pid) for name, (process, _) in running.items()}
+    return {name: _summary(loads, taken["bare route"], peaks[name]) for name, loads in taken.items()}
+
+
+def _summary(loads: list[Load], reference: list[Load], peak: float) -> dict[str, Any]:
+    pairs = list(zip(loads, reference, strict=True))
+    return {
+        "cpu_ratio": spread([one.cpu_us / base.cpu_us for one, base in pairs])._asdict(),
+        "rate_ratio": spread([one.rate / base.rate for one, base in pairs])._asdict(),
+        **{name: statistics.median(getattr(each, name) for each in loads) for name in Load._fields},
+        "peak_mib": peak,
+    }
+
+
+def section(*, quick: bool, say: Callable[[str], object]) -> dict[str, Any]:
+    """By server and candidate. Raises :class:`RuntimeError` without wrk."""
+    if shutil.which("wrk") is None:
+        raise RuntimeError("wrk is not installed; apt-get install wrk, or leave out the section 'sockets'")
+    names = QUICK if quick else served.NAMES
+    rounds, seconds = (1, 1) if quick else (5, 2)
+    return {server: measured(server, names, rounds, seconds, say) for server in SERVERS}

@@ -1,0 +1,152 @@
+"""What is compared does the work that its row says."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import apps
+import inprocess
+import loglines
+import pytest
+import soak
+import structlog
+import traffic
+from pairs import Round
+
+import ringback
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def sink(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What is logged, instead of the null device."""
+    written = io.StringIO()
+    monkeypatch.setattr(loglines, "SINK", written)
+    return written
+
+
+async def logged(candidate: apps.Candidate, content: bytes, sink: io.StringIO, folder: Path) -> list[dict[str, Any]]:
+    """The lines of one request, without their times."""
+    with loglines.configuration(candidate.log):
+        async with inprocess.running(candidate, folder) as (app, _):
+            sink.truncate(0)
+            sink.seek(0)
+            authorization = inprocess.signing.authorization() if candidate.signed else None
+            assert await traffic.handle(app, content, authorization) == 200
+            lines = [json.loads(line) for line in sink.getvalue().splitlines()]
+    for line in lines:
+        del line["timestamp"]
+    return lines
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, each in apps.CANDIDATES.items() if each.log is not loglines.off and "published" not in name],
+)
+async def test_all_log_the_same_lines(name: str, sink: io.StringIO, tmp_path: Path) -> None:
+    """The samples' style "with the same work" has every key and every value that Ringback's line has."""
+    content = traffic.body(2)
+    reference = await logged(apps.CANDIDATES["ringback"], content, sink, tmp_path)
+    lines = await logged(apps.CANDIDATES[name], content, sink, tmp_path)
+    # What is bound for a whole request is Ringback's; and one has a processor that adds to its line.
+    assert [line | {"service": "reminders"} for line in lines] == [
+        line | {"service": "reminders"} for line in reference
+    ]
+    assert len(reference) == 2
+
+
+@pytest.mark.parametrize("name", ["no-op middleware", "ringback, log off"])
+async def test_what_logs_nothing_writes_nothing(name: str, sink: io.StringIO, tmp_path: Path) -> None:
+    """Not even at start-up, which comes before."""
+    assert await logged(apps.CANDIDATES[name], traffic.body(2), sink, tmp_path) == []
+
+
+def test_an_event_is_as_long_as_recorded_ones() -> None:
+    """About 979 bytes; and Ringback finds everything in it that there is to be found."""
+    assert math.isclose(len(traffic.event(1)), 979, abs_tol=10)
+    (event,) = ringback.parse_delivery(traffic.body(1)).events
+    outcome = ringback.classify_event(event)
+    assert outcome is not None
+    line = outcome.to_dict()
+    assert {name for name, value in line.items() if value is None} <= {"refined_by", "sip", "q850"}
+
+
+def test_no_two_events_are_of_one_call() -> None:
+    """Or the second would be a duplicate, which costs less."""
+    events = [each for size in (1, 3) for each in ringback.parse_delivery(traffic.body(size)).events]
+    for ids in zip(*((e.id, e.data.call_connection_id, e.data.correlation_id) for e in events), strict=True):
+        assert len(set(ids)) == len(events)
+
+
+def test_the_typed_decode_reads_the_fields_that_an_outcome_needs() -> None:
+    """Else the unit would be too small."""
+    (event,) = traffic.decode(traffic.body(1))  # type: ignore[misc]
+    assert event.data.result_information.sub_code == 560486
+    assert event.data.server_call_id == traffic.SERVER_CALL
+
+
+def left_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["no-op middleware", "ringback, hooks called", "ringback, durable hooks (SQLite)"])
+async def test_a_round_has_three_figures(name: str, tmp_path: Path) -> None:
+    """Whatever they are; and structlog is left as it was found."""
+    taken = await inprocess.one_round(apps.CANDIDATES[name], 100, tmp_path, bare_first=True)
+    assert isinstance(taken, Round)
+    assert min(taken) > 0
+    assert not structlog.is_configured()
+    assert left_in(tmp_path) == []
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_hooks_called_are_called_before_the_end(tmp_path: Path) -> None:
+    """The row measures what its name says: each call's hook."""
+    called: list[str] = []
+    router = ringback.OutcomeRouter()
+    router.on_retryable(lambda outcome: called.append(outcome.outcome_id))
+    app = apps.starlette(apps.bare)
+    app.add_middleware(
+        ringback.CallOutcomeMiddleware, router=router, path=traffic.PATH, auth=None, settle=3600.0, drain=60.0
+    )
+    async with inprocess.running(apps.Candidate(lambda: app, to_the_end=True), tmp_path) as (running, life):
+        assert life is not None
+        await traffic.handle(running, traffic.body(3))
+        assert called == []
+        await life.end()
+    assert len(called) == 3
+
+
+async def test_an_app_that_does_not_start_is_an_error(tmp_path: Path) -> None:
+    """Its figures would be those of a refusal."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no disk"})
+
+    with pytest.raises(RuntimeError, match="no disk"):
+        async with inprocess.running(apps.Candidate(lambda: app, to_the_end=True), tmp_path):
+            pass
+
+
+def test_growth_is_from_the_end_of_the_warm_up_to_the_peak() -> None:
+    """What is taken in the first fifth is no leak."""
+    samples = [soak.Sample(number, size, 1.0) for number, size in enumerate([10.0, 40.0, 40.5, 42.0, 41.0] * 2)]
+    assert soak.growth(samples) == 2.0
+    with pytest.raises(ValueError, match="at least 5"):
+        soak.growth(samples[:4])
+
+
+async def test_a_soak_calls_a_hook_for_every_event() -> None:
+    """And looks at the memory on its way."""
+    samples: list[soak.Sample] = []
+    with loglines.configuration(loglines.off):
+        calls = await soak.soak(2000, samples.append)
+    assert calls >= 2000
+    assert [sample.events for sample in samples] == sorted({sample.events for sample in samples})
