@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test fuzz crash check check-catalog bench bench-durable wheel clean
+.PHONY: demo test fuzz crash check check-catalog bench bench-durable gate performance soak screenshots wheel clean
 
 demo: $(VENV)/.demo  ## a dozen deliveries over HTTP, each with its log line and its hook
 	@$(BIN)/ringback demo $(ARGS)
@@ -25,6 +25,7 @@ check: $(VENV)/.dev  ## lint, format, types, import rules, catalog
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --strict tests/typing examples
+	MYPYPATH=benchmarks $(BIN)/mypy --strict benchmarks
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python -m ringback_catalog check
@@ -37,6 +38,18 @@ bench: $(VENV)/.dev  ## ratios to a bare route, measured pair by pair
 
 bench-durable: $(VENV)/.dev  ## what a store costs, over sockets
 	$(BIN)/python benchmarks/durable.py $(ARGS)
+
+soak: $(VENV)/.dev  ## a million events through one app; memory must not grow
+	$(BIN)/python benchmarks/soak.py $(ARGS)
+
+gate: $(VENV)/.dev  ## instructions against benchmarks/limits.toml; ARGS=--write sets them. Needs valgrind
+	$(BIN)/python benchmarks/gate.py $(ARGS)
+
+performance: $(VENV)/.dev  ## measure everything, and write docs/performance.md. Needs wrk
+	$(BIN)/python benchmarks/performance.py $(ARGS)
+
+screenshots: $(VENV)/.dev  ## the pictures of the documentation, in docs/images/; needs Chromium
+	RINGBACK_REQUIRE_BROWSER=1 RINGBACK_SCREENSHOTS=docs/images $(BIN)/python -m pytest -q tests/browser -k screenshots $(ARGS)
 
 wheel: $(VENV)/.dev  ## sdist and wheel into dist/
 	rm -rf dist

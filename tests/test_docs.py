@@ -31,6 +31,7 @@ def test_the_python_of_a_page_runs(page: str, monkeypatch: pytest.MonkeyPatch, t
     """Top to bottom in one namespace, with what a reader's app has: an app, and names of ours already imported."""
     pytest.importorskip("procrastinate")
     monkeypatch.setenv("ACS_RESOURCE_ID", "1f0e5c1a-0000-4000-8000-000000000001")
+    monkeypatch.setenv("CONSOLE_PASSWORD", "a long one of the tests")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {name: getattr(ringback, name) for name in ringback.__all__}
     names |= {"app": Starlette(), "Mapping": Mapping, "os": __import__("os"), "db": SimpleNamespace()}
