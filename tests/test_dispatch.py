@@ -1071,6 +1071,9 @@ async def test_a_missing_lifespan_is_told_once() -> None:
     await started.dispatcher.start()
     await started.dispatcher.accept([RETRYABLE])
     await started.dispatcher.drain(5)
+    # A straggler, after the end that the server has told of.
+    await started.dispatcher.accept([told(leg="late")])
+    await started.dispatcher.drain(5)
     volatile = Bench()
     await volatile.dispatch(TERMINAL)
     assert bench.observer.told.count(("lifespan missing",)) == 1

@@ -62,6 +62,14 @@ class Placed:
     call_connection_id: Any
 
 
+class Broken:
+    """What a client of another kind may return."""
+
+    @property
+    def call_connection_id(self) -> str:
+        raise RuntimeError("not known yet")
+
+
 class Recorder:
     """An observer that writes down what it is told; errors by their repr."""
 
@@ -214,6 +222,7 @@ async def test_a_store_that_cannot_be_asked_places_no_call() -> None:
         pytest.param("", None, id="empty-text"),
         pytest.param(Placed(""), None, id="empty-id"),
         pytest.param(Placed(17), None, id="id-that-is-no-text"),
+        pytest.param(Broken(), None, id="id-that-raises"),
         pytest.param(object(), None, id="anything"),
     ],
 )

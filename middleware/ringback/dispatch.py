@@ -195,7 +195,6 @@ class Dispatcher:
         if self._gauge is not None:
             self._gauge.asleep()
         if self.store.durable:
-            self._started = False
             await self.store.close()
 
     async def cancel_redials(self, contact: str) -> int:

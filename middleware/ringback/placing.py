@@ -92,8 +92,7 @@ class RedialCaller:
                 placed = await called(redial.function, (), taken, timeout=self.policy.timeout)
         except Exception as error:
             return await self._failed(claim, redial, progress, error, attempt)
-        leg = placed if isinstance(placed, str) else getattr(placed, "call_connection_id", None)
-        leg = leg if isinstance(leg, str) and leg else None
+        leg = _leg_of(placed)
         self.observer.redial_placed(item.outcome, item.number, leg)
         return Settlement(State.DONE, progress, leg=leg)
 
@@ -124,6 +123,18 @@ class RedialCaller:
             await tell_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout)
             return Settlement(State.DEAD, progress, reason=f"{redial.name}: {described(error)}")
         return Settlement(State.READY, progress, due_at=self.clock() + retry_in)
+
+
+def _leg_of(placed: object) -> str | None:
+    """The call connection id of what ``create_call`` returned, or that itself."""
+    leg: object = placed
+    if not isinstance(placed, str):
+        try:
+            leg = getattr(placed, "call_connection_id", None)
+        except Exception:
+            # The call was placed, whatever else its object says.
+            leg = None
+    return leg if isinstance(leg, str) and leg else None
 
 
 def refused(error: Exception) -> bool:
