@@ -124,14 +124,12 @@ class CallOutcomeMiddleware:
             await self.app(scope, receive, send)
         elif isinstance(admission, Reply):
             await response(admission)(scope, receive, send)
-        elif admission.gauge is None:
-            await self._deliver(admission, scope, receive, send)
         else:
             try:
-                with admission.gauge.inside():
+                with self._entrance.measured(admission):
                     await self._deliver(admission, scope, receive, send)
             finally:
-                admission.gauge.end()
+                self._entrance.done(admission)
 
     def _concerns(self, scope: Scope) -> bool:
         path: str = scope["path"]

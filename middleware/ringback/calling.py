@@ -6,6 +6,8 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from ringback.callables import is_async
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -48,7 +50,7 @@ async def called(
 
 
 async def _result(function: Callable[..., Any], arguments: tuple[object, ...], named: Mapping[str, object]) -> Any:
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
+    if is_async(function):
         return await function(*arguments, **named)
     returned = await asyncio.to_thread(_returned, function, arguments, named)
     return await returned if inspect.isawaitable(returned) else returned

@@ -131,7 +131,7 @@ class Dispatcher:
         """
         self._started = True
         if not self.store.durable:
-            if self._router.roster.hooks or self._router.redials:
+            if not self._router.roster.calls_nobody:
                 self._observer.hooks_volatile()
             return
         if self._gauge is not None:
@@ -204,9 +204,9 @@ class Dispatcher:
 
     def _nobody_asks(self) -> bool:
         """Whether no hook, no redial and no page will ever ask for what is put: the log line is all there is."""
-        roster, store = self._router.roster, self.store
+        store = self.store
         # Who has a store of another kind may have other processes to read it.
-        return not roster.hooks and not roster.redials and type(store) is MemoryStore and not store.watched
+        return self._router.roster.calls_nobody and type(store) is MemoryStore and not store.watched
 
     def _hear(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:

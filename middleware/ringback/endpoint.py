@@ -197,7 +197,6 @@ def _wrapped(endpoint: Callable[..., Any], entrance: Entrance, body_timeout: flo
             *(request if each is original else each for each in args),
             **{name: request if each is original else each for name, each in kwargs.items()},
         )
-        accept = functools.partial(entrance.accept, received)
         answered: Any = None
         with entrance.measured(admission), entrance.bound(received):
             try:
@@ -205,9 +204,9 @@ def _wrapped(endpoint: Callable[..., Any], entrance: Entrance, body_timeout: flo
             finally:
                 # A response takes the hooks along, to follow once it is sent; nothing else can.
                 if not isinstance(answered, Response):
-                    await accept()
+                    await entrance.follow(received)
         follows = isinstance(answered, Response) and entrance.follows
-        return _Followed(answered, accept) if follows else answered
+        return _Followed(answered, functools.partial(entrance.accept, received)) if follows else answered
 
     callback.__signature__ = _signature(endpoint)  # type: ignore[attr-defined]
     return callback

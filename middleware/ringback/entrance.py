@@ -69,9 +69,8 @@ class Entrance:
 
         ``scope`` has ``method``, ``path``, ``query_string`` and ``headers`` as in ASGI.
         """
-        if self._gate.unverified:
-            # When the first delivery comes, not when the module is imported: logging is set up by then.
-            self.warn()
+        # When the first delivery comes, not when the module is imported: logging is set up by then.
+        self.warn()
         if scope["method"] == "OPTIONS":
             return await self._consent(scope)
         if scope["method"] != "POST":
@@ -143,7 +142,7 @@ class Entrance:
             try:
                 yield
             finally:
-                await self.accept(received)
+                await self.follow(received)
 
     async def follow(self, received: Received) -> None:
         """As :meth:`accept`, inside of :meth:`bound`."""

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from enum import StrEnum
+from typing import TypeVar
 
 from msgspec import Struct
 
 from ringback.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
 from ringback_catalog import Scope
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Offer(StrEnum):
@@ -69,7 +73,7 @@ class Latch:
         ending = self._settling.pop(outcome_id, None)
         if ending is None:
             return None
-        _remember(self._taken, outcome_id, self._capacity)
+        remember(self._taken, outcome_id, None, self._capacity)
         return ending.outcome
 
     def settling(self) -> tuple[str, ...]:
@@ -85,7 +89,7 @@ class Latch:
             return False
         if name == "CallEnded":
             return call in self._calls
-        _remember(self._calls, call, self._capacity)
+        remember(self._calls, call, None, self._capacity)
         waiting = self._settling.get(f"call:{call}")
         if waiting is not None and waiting.events == ("CallEnded",):
             self.take(f"call:{call}")
@@ -104,13 +108,12 @@ class Echo:
         key = (outcome.outcome_id, outcome.event_name)
         if key in self._heard:
             return True
-        self._heard[key] = None
-        if len(self._heard) > self._capacity:
-            self._heard.popitem(last=False)
+        remember(self._heard, key, None, self._capacity)
         return False
 
 
-def _remember(keys: OrderedDict[str, None], key: str, capacity: int) -> None:
-    keys[key] = None
-    if len(keys) > capacity:
-        keys.popitem(last=False)
+def remember(kept: OrderedDict[K, V], key: K, value: V, capacity: int) -> None:
+    """Keep it, and of all only the last ``capacity``."""
+    kept[key] = value
+    if len(kept) > capacity:
+        kept.popitem(last=False)

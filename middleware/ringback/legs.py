@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import threading
 from collections import OrderedDict, deque
 from contextlib import suppress
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ringback import logs
 from ringback.backlog import Answer, Backlog, Said, Wanted
-from ringback.callables import handler_name
+from ringback.callables import handler_name, is_async
 from ringback.exceptions import WaitError
 
 if TYPE_CHECKING:
@@ -276,7 +275,7 @@ class EventTask:
         function: Any = self._function
         try:
             with logs.bound_ids([event]):
-                if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
+                if is_async(function):
                     await function(event)
                 else:
                     await asyncio.to_thread(function, event)

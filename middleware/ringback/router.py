@@ -160,6 +160,11 @@ class Roster(NamedTuple):
     error_handlers: tuple[ErrorHandler, ...]
     listeners: tuple[Listener, ...]
 
+    @property
+    def calls_nobody(self) -> bool:
+        """Whether no outcome reaches a function of the app: there is no hook and no redial."""
+        return not self.hooks and not self.redials
+
 
 @dataclass(eq=False)
 class HandlerRouter:

@@ -38,7 +38,7 @@ _GRACE = 1.0
 def work(arguments: argparse.Namespace, leave: Callable[[int], object] = os._exit) -> int:
     """Work on what is in the store until SIGTERM or SIGINT. ``leave`` ends the process without a word."""
     router = loaded(arguments.router)
-    if not any(True for _ in router.registrations) and not router.redials:
+    if router.roster.calls_nobody:
         raise ConfigurationError(
             f"router {arguments.router!r} has no handlers, so every outcome would be done with nothing done; name the "
             "router that the app registers them on, in a module that imports those that do"

@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
+from ringback.callables import is_async
 from ringback.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _same_origin(request: Request) -> bool:
 
 
 async def _asked(question: Callable[[Request], Any], request: Request) -> Any:
-    if inspect.iscoroutinefunction(question) or inspect.iscoroutinefunction(getattr(question, "__call__", None)):  # noqa: B004
+    if is_async(question):
         return await question(request)
     answer = await run_in_threadpool(question, request)
     # A lambda or a partial around an async function.

@@ -22,7 +22,7 @@ from ringback_catalog import Match
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ringback.stores.history import Pair
+    from ringback.stores.history import Pair, Waiting
     from ringback.stores.port import DeadLetter, DeliveryStore
 
 T = TypeVar("T")
@@ -119,18 +119,8 @@ class Reader:
             latest=tuple(
                 sorted(_flat([await each.latest(LATEST) for each in histories]), key=lambda ended: -ended.at)[:LATEST]
             ),
-            hooks=tuple(
-                sorted(
-                    _flat([await each.waiting(Kind.OUTCOME, WAITING) for each in histories]),
-                    key=lambda item: item.due_at,
-                )[:WAITING]
-            ),
-            redials=tuple(
-                sorted(
-                    _flat([await each.waiting(Kind.REDIAL, WAITING) for each in histories]),
-                    key=lambda item: item.due_at,
-                )[:WAITING]
-            ),
+            hooks=_soonest([await each.waiting(Kind.OUTCOME, WAITING) for each in histories]),
+            redials=_soonest([await each.waiting(Kind.REDIAL, WAITING) for each in histories]),
             dead=_newest(_flat([await store.dead(DEAD) for store in stores])),
             stats=total([await store.stats() for store in stores]),
         )
@@ -152,6 +142,10 @@ def _flat(parts: Iterable[Iterable[T]]) -> tuple[T, ...]:
 
 def _full(pairs: Sequence[Pair]) -> bool:
     return len(pairs) >= MOST_PAIRS
+
+
+def _soonest(parts: Iterable[Sequence[Waiting]]) -> tuple[Waiting, ...]:
+    return tuple(sorted(_flat(parts), key=lambda item: item.due_at)[:WAITING])
 
 
 def _newest(letters: Iterable[DeadLetter]) -> tuple[DeadLetter, ...]:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ringback.latch import Offer
+from ringback.latch import Offer, remember
 from ringback.stores._history_rows import counts_of, refuse_odd_steps
 from ringback.stores.history import Ended, Pair, Waiting
 from ringback.stores.port import Item, Kind, State
@@ -49,9 +49,7 @@ class MemoryHistory:
             self._yield_to_leg(short(f"call:{outcome.correlation_id}"), key)
         call = self._calls.get(key)
         if offer is Offer.OPENED:
-            self._calls[key] = _Call(now, outcome)
-            if len(self._calls) > self._capacity:
-                self._calls.popitem(last=False)
+            remember(self._calls, key, _Call(now, outcome), self._capacity)
         elif call is not None and offer is Offer.MERGED:
             call.outcome = call.outcome.merged_with(outcome)
         elif call is not None:

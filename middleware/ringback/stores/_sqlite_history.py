@@ -59,7 +59,7 @@ class SQLiteHistory:
     async def counts(self, since: float, until: float, step: float) -> Sequence[Count]:
         refuse_odd_steps(since, step)
         parameters = {"since": float(since), "until": until, "step": float(step)}
-        return counts_of(await self._rows(_COUNTS, parameters, _row), since, step)
+        return counts_of(await self._rows(_COUNTS, parameters, tuple), since, step)
 
     async def pairs(self, since: float, limit: int, match: Match | None = None) -> Sequence[Pair]:
         parameters = {"since": since, "limit": max(0, limit), "match": None if match is None else match.value}
@@ -77,7 +77,3 @@ class SQLiteHistory:
             return [made(row) for row in connection.execute(query, parameters)]
 
         return await self._read(operation)
-
-
-def _row(row: Any) -> Any:
-    return row

@@ -8,12 +8,12 @@ from collections import OrderedDict
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringback.latch import Latch, Offer
+from ringback.latch import Latch, Offer, remember
 from ringback.redial import Planned
 from ringback.stores._memory_history import MemoryHistory
 from ringback.stores.claims import ClaimLoop
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from ringback.redial import Plan
     from ringback.stores.port import Decide, Redial, Settlement, Work
-
-V = TypeVar("V")
 
 
 class _Row(Struct):
@@ -129,8 +127,7 @@ class MemoryStore:
         self._rows[key] = row
         if row.item.kind is Kind.REDIAL and row.item.contact is not None:
             self._redials.setdefault(row.item.contact, set()).add(key)
-        self._pushed += 1
-        heappush(self._heap, (row.due_at, self._pushed, key))
+        self._queue(key, row.due_at)
 
     def _drop(self, key: str) -> _Row:
         row = self._rows.pop(key)
@@ -141,9 +138,12 @@ class MemoryStore:
                 del self._redials[row.item.contact]
         return row
 
-    def _push(self, key: str, due_at: float) -> None:
+    def _queue(self, key: str, due_at: float) -> None:
         self._pushed += 1
         heappush(self._heap, (due_at, self._pushed, key))
+
+    def _push(self, key: str, due_at: float) -> None:
+        self._queue(key, due_at)
         self._loop.wake(due_at)
 
     async def run(self, work: Work, concurrency: int) -> None:
@@ -220,7 +220,7 @@ class MemoryStore:
         self._ended(key, settlement.state)
         if settlement.state is State.DEAD:
             row.reason, row.finished_at = settlement.reason or "", self._clock()
-            _remember(self._dead, key, row, self._capacity)
+            remember(self._dead, key, row, self._capacity)
         else:
             self._counts[State.DONE] += 1
 
@@ -248,7 +248,7 @@ class MemoryStore:
             return None
         plan = decide([CallRecord(key, call.at) for key, call in sorted(calls.items(), key=lambda each: each[1].at)])
         if isinstance(plan, Planned):
-            _remember(self._planned, item.key, None, self._capacity)
+            remember(self._planned, item.key, None, self._capacity)
             calls[item.key] = _Call(plan.at, None)
             self._keep(item.key, _Row(replace(item, due_at=plan.at, number=plan.number), copy_context(), plan.at))
             self._loop.wake(plan.at)
@@ -273,7 +273,7 @@ class MemoryStore:
     def _calls_of(self, contact: str) -> dict[str, _Call]:
         old = self._clock() - REMEMBER_CALLS
         calls = {key: call for key, call in self._calls.pop(contact, {}).items() if call.at > old}
-        _remember(self._calls, contact, calls, self._capacity)
+        remember(self._calls, contact, calls, self._capacity)
         return calls
 
     def _note(self, calls: dict[str, _Call], key: str, leg: str | None) -> None:
@@ -348,9 +348,3 @@ class MemoryStore:
 
     async def close(self) -> None:
         """Nothing to do."""
-
-
-def _remember(kept: OrderedDict[str, V], key: str, value: V, capacity: int) -> None:
-    kept[key] = value
-    if len(kept) > capacity:
-        kept.popitem(last=False)
