@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from ringback.latch import Offer
+    from ringback.stores.port import Item
+
 LEG = "1f0e5c1a-0000-4000-8000-000000000001"
 CALL = "1f0e5c1a-0000-4000-8000-000000000002"
 PATH = "/api/callbacks/{context_id}"
@@ -1449,6 +1452,11 @@ class Faulty(SQLiteStore):
         if self.fault is not None:
             raise self.fault
         await super().open()
+
+    async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
+        if self.fault is not None:
+            raise self.fault
+        return await super().put(items)
 
 
 @pytest.fixture

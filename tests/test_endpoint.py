@@ -38,9 +38,12 @@ from ringback import lines as log_lines
 from ringback.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
     from types import ModuleType
+
+    from ringback.latch import Offer
+    from ringback.stores.port import Item
 
 LEG = "1f0e5c1a-0000-4000-8000-000000000001"
 EVENT = {
@@ -934,6 +937,11 @@ class Faulty(SQLiteStore):
         if self.fault is not None:
             raise self.fault
         await super().open()
+
+    async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
+        if self.fault is not None:
+            raise self.fault
+        return await super().put(items)
 
 
 @pytest.fixture

@@ -11,16 +11,19 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ringback.events import Event, EventData, Result
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
 from ringback.latch import Offer
 from ringback.outcome import classify_event
+from ringback.stores import _sqlite_rows as rows
 from ringback.stores import _sqlite_schema as schema
 from ringback.stores._sqlite_file import refuse_network, store_error
 from ringback.stores.port import DAY, Claim, Item, Kind, Progress, Settlement, State, Stats
@@ -549,6 +552,75 @@ async def test_puts_at_the_same_time_share_transactions(make: Make) -> None:
     commits = statements.count("COMMIT")
     assert (await store.stats()).ready == 100
     assert commits <= 10
+
+
+legs = st.sampled_from(["a", "b", "c", None])
+reports = st.builds(
+    lambda name, leg, call, code, context: Event(
+        type=f"Microsoft.Communication.{name}",
+        id=f"event-{name}-{leg}-{call}",
+        data=EventData(
+            call_connection_id=leg,
+            correlation_id=call,
+            operation_context=context,
+            result_information=None if code is None else Result(code, 0),
+        ),
+    ),
+    st.sampled_from(["CallDisconnected", "CallDisconnected", "CreateCallFailed", "CallEnded", "PlayFailed"]),
+    legs,
+    st.sampled_from(["x", "y", None]),
+    st.sampled_from([None, 200, 486]),
+    st.sampled_from([None, "order"]),
+)
+
+
+Puts = Sequence[Sequence[Item]]
+
+
+def kept_by(earlier: Puts, puts: Puts, *, together: bool) -> tuple[list[list[Offer]], list[tuple[Any, ...]]]:
+    """What a file that has the earlier ones says to these puts, and has in the end."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    for statements in schema.MIGRATIONS:
+        for statement in statements:
+            connection.execute(statement)
+
+    def put(several: Puts) -> list[list[Offer]]:
+        return rows.put_all(connection, [[rows.row_of(each, 9.0) for each in put] for put in several])
+
+    for each in earlier:
+        put([each])
+    offers = put(puts) if together else [offer for several in puts for each in several for offer in put([[each]])]
+    found = connection.execute("SELECT * FROM items ORDER BY key").fetchall()
+    connection.close()
+    return offers, [tuple(row)[1:] for row in found]
+
+
+@settings(deadline=None, max_examples=300, derandomize=True, database=None)
+@given(st.lists(reports, max_size=3), st.lists(st.lists(reports, min_size=1, max_size=4), min_size=1, max_size=8))
+def test_puts_that_share_a_transaction_are_what_they_are_one_after_the_other(
+    before: list[Event], events: list[list[Event]]
+) -> None:
+    """New, merged, repeated, yielding: the same answers and the same rows, whoever else puts at the same time."""
+    earlier, *puts = [
+        [Item(each.outcome_id, Kind.OUTCOME, 1.0, each) for each in map(classify_event, put) if each is not None]
+        for put in (before, *events)
+    ]
+    singly = [[each] for each in earlier]
+    offers, kept = kept_by(singly, puts, together=True)
+    alone, one_by_one = kept_by(singly, puts, together=False)
+    assert [offer for put in offers for offer in put] == [offer for put in alone for offer in put]
+    assert [len(put) for put in offers] == [len(put) for put in puts]
+    assert kept == one_by_one
+
+
+def test_many_rows_take_few_statements() -> None:
+    """As many as there are sizes of a statement, not as there are rows."""
+    many = [[item(f"leg-{number}")] for number in range(64 + 16 + 4 + 1)]
+    offers, kept = kept_by([], many, together=True)
+    assert offers == [[Offer.OPENED]] * 85
+    assert len(kept) == 85
+    assert sorted(schema.INSERTS) == [1, 4, 16, 64]
 
 
 async def test_a_failure_is_nobody_elses(make: Make) -> None:

@@ -7,12 +7,17 @@ import os
 import sqlite3
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ringback.exceptions import StoreUnavailable
 from ringback.stores import writer as module
+from ringback.stores.patience import Patience
 from ringback.stores.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def connect() -> sqlite3.Connection:
@@ -153,6 +158,64 @@ async def test_a_failed_transaction_is_nobody_elses_unless_it_is_the_files() -> 
     assert await together(lambda _: 1, lambda _: 1 / 0, lambda _: 2) == [int, ZeroDivisionError, int]
     assert await together(lambda _: 1, breaks) == [sqlite3.OperationalError] * 2
     assert await writer.do(lambda connection: connection.in_transaction)
+    await writer.close()
+
+
+async def test_what_is_asked_for_together_is_done_together() -> None:
+    """One after the other in the line, whoever asked; each has its own result, in order with all the rest."""
+    writer, patience = Writer(connect), Patience(5.0)
+    await writer.open()
+    asked: list[list[int]] = []
+
+    def doubled(_: sqlite3.Connection, numbers: Sequence[int]) -> list[int]:
+        asked.append(list(numbers))
+        return [2 * number for number in numbers]
+
+    blocked = asyncio.create_task(writer.do(lambda _: time.sleep(0.05)))
+    await asyncio.sleep(0.01)
+    first = [writer.together(doubled, number, patience) for number in range(3)]
+    between, last = writer.do(lambda _: asked.append([])), writer.together(doubled, 3, patience)
+    assert await asyncio.gather(blocked, *first, between, last) == [None, 0, 2, 4, None, 6]
+    assert asked == [[0, 1, 2], [], [3]]
+    await writer.close()
+
+
+async def test_who_asks_together_fails_alone() -> None:
+    """What cannot be done for one is done for the others."""
+    writer, patience = Writer(connect), Patience(5.0)
+    await writer.open()
+    asked: list[list[int]] = []
+
+    def inverted(_: sqlite3.Connection, numbers: Sequence[int]) -> list[float]:
+        asked.append(list(numbers))
+        return [1 / number for number in numbers]
+
+    blocked = asyncio.create_task(writer.do(lambda _: time.sleep(0.05)))
+    await asyncio.sleep(0.01)
+    results = await asyncio.gather(
+        *(writer.together(inverted, number, patience) for number in (1, 0, 2)), return_exceptions=True
+    )
+    await blocked
+    assert [each if isinstance(each, float) else type(each) for each in results] == [1.0, ZeroDivisionError, 0.5]
+    assert asked == [[1, 0, 2], [1], [0], [2]]
+    await writer.close()
+
+
+async def test_who_waits_too_long_for_the_line_is_told_so() -> None:
+    """What was asked for is done all the same."""
+    writer, done = Writer(connect), list[int]()
+    await writer.open()
+    blocked = asyncio.create_task(writer.do(lambda _: time.sleep(0.05)))
+    await asyncio.sleep(0.01)
+
+    def note(_: sqlite3.Connection, numbers: Sequence[int]) -> Sequence[None]:
+        done.extend(numbers)
+        return [None] * len(numbers)
+
+    with pytest.raises(TimeoutError):
+        await writer.together(note, 1, Patience(0.01))
+    await blocked
+    assert await writer.do(lambda _: list(done)) == [1]
     await writer.close()
 
 

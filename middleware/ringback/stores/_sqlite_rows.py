@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.exceptions import StoreError
@@ -13,6 +16,7 @@ from ringback.stores.record import columns, dump_progress, load, load_progress, 
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from ringback.redial import Plan
     from ringback.stores.port import Decide, Redial, Settlement
@@ -20,19 +24,53 @@ if TYPE_CHECKING:
 S = TypeVar("S", str, "str | None")
 
 
-def row_of(item: Item) -> dict[str, Any]:
-    return {**columns(item), "contact": _storable(item.contact)}
+def row_of(item: Item, now: float) -> dict[str, Any]:
+    row = columns(item)
+    row["contact"] = _storable(item.contact)
+    row["now"] = now
+    return row
 
 
-def put(connection: sqlite3.Connection, row: dict[str, Any], now: float) -> Offer:
+def put_all(connection: sqlite3.Connection, puts: Sequence[Sequence[dict[str, Any]]]) -> list[list[Offer]]:
+    """Put each row of each. Many rows take one statement, for between two each thread of Python waits for the other."""
+    together = [row for put in puts for row in put]
+    if len(together) < schema.SEVERAL or any(row["event"] == "CallEnded" for row in together):
+        return [[_put(connection, row) for row in put] for put in puts]
+    legs = [row["ended"] for row in together if row["ends_call"] and row["ended"] not in (None, row["key"])]
+    connection.execute(schema.YIELD_TO_LEGS, {"ended": json.dumps(legs), "now": together[0]["now"]})
+    (last,) = connection.execute(schema.LAST).fetchone()
+    inserted, start = 0, 0
+    for many, statement in schema.INSERTS.items():
+        while len(together) - start >= many:
+            values = chain.from_iterable(map(_inserted, together[start : start + many]))
+            inserted += connection.execute(statement, tuple(values)).rowcount
+            start += many
+    if inserted == len(together):
+        return [[Offer.OPENED] * len(put) for put in puts]
+    new = {key for (key,) in connection.execute(schema.KEYS_SINCE, (last,))}
+    return [[_joined(connection, row, new) for row in put] for put in puts]
+
+
+def _joined(connection: sqlite3.Connection, row: dict[str, Any], new: set[str]) -> Offer:
+    """What a row is that was to be inserted among others; ``new`` has the keys that were, until the first is met."""
+    if row["key"] in new:
+        new.remove(row["key"])
+        return Offer.OPENED
+    return _met(connection, row)
+
+
+def _put(connection: sqlite3.Connection, row: dict[str, Any]) -> Offer:
     if row["ends_call"] and row["call"] is not None:
         if row["event"] == "CallEnded":
             if connection.execute(schema.TOLD_BY_A_LEG, row).fetchone():
                 return Offer.DUPLICATE
         else:
-            connection.execute(schema.YIELD_TO_LEG, {**row, "now": now})
-    if connection.execute(schema.INSERT, {**row, "now": now}).rowcount:
-        return Offer.OPENED
+            connection.execute(schema.YIELD_TO_LEG, row)
+    return Offer.OPENED if connection.execute(schema.INSERT, row).rowcount else _met(connection, row)
+
+
+def _met(connection: sqlite3.Connection, row: dict[str, Any]) -> Offer:
+    """A row whose key is taken."""
     if connection.execute(schema.MERGE, row).rowcount:
         return Offer.MERGED
     connection.execute(schema.DUPLICATE, row)
@@ -116,7 +154,7 @@ def _note(connection: sqlite3.Connection, contact: str, key: str, leg: str | Non
 
 def plan(connection: sqlite3.Connection, redial: Redial, decide: Decide, now: float) -> Plan | None:
     contact = _storable(redial.contact)
-    row = row_of(redial.item)
+    row = row_of(redial.item, now)
     _note(connection, contact, row["key"], redial.leg, now)
     if connection.execute(schema.KNOWN, (row["key"],)).fetchone():
         return None
@@ -124,7 +162,7 @@ def plan(connection: sqlite3.Connection, redial: Redial, decide: Decide, now: fl
         return None
     decided = decide([CallRecord(key, at) for key, at in connection.execute(schema.CALLS, (contact,))])
     if isinstance(decided, Planned):
-        row |= {"due_at": decided.at, "number": decided.number, "contact": contact, "now": now}
+        row |= {"due_at": decided.at, "number": decided.number, "contact": contact}
         connection.execute(schema.INSERT, row)
         call = {"key": row["key"], "contact": contact, "at": decided.at, "leg": None}
         connection.execute(schema.NOTE_CALL, call)
@@ -178,6 +216,9 @@ def letter(row: sqlite3.Row) -> DeadLetter:
         progress=progress,
         target=row["target"],
     )
+
+
+_inserted = itemgetter(*schema.INSERTED)
 
 
 def _storable(text: S) -> S:

@@ -166,13 +166,31 @@ YIELD_TO_LEG = """
       AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
 """
 
-INSERT = """
-    INSERT INTO items (key, kind, state, due_at, ends_call, event, call, contact, target, number, rank,
-                       payload, sibling, created_at, cause, category, retry, match, code, subcode)
-    VALUES (:key, :kind, 'ready', :due_at, :ends_call, :event, :call, :contact, :target, :number, :rank,
-            :payload, :sibling, :now, :cause, :category, :retry, :match, :code, :subcode)
-    ON CONFLICT (key) DO NOTHING
+# The same for many legs, none of which is the call itself.
+YIELD_TO_LEGS = """
+    UPDATE items SET
+        state = CASE WHEN state = 'ready' AND attempts = 0 THEN 'canceled' ELSE state END,
+        finished_at = CASE WHEN state = 'ready' AND attempts = 0 THEN :now ELSE finished_at END,
+        cause = NULL, category = NULL, retry = NULL, match = NULL, code = NULL, subcode = NULL
+    WHERE key IN (SELECT value FROM json_each(:ended)) AND event = 'CallEnded' AND sibling IS NULL
+      AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
 """
+
+INSERTED = (
+    "key kind due_at ends_call event call contact target number rank payload sibling now "
+    "cause category retry match code subcode"
+).split()
+_INTO = """
+    INSERT INTO items (key, kind, due_at, ends_call, event, call, contact, target, number, rank, payload, sibling,
+                       created_at, cause, category, retry, match, code, subcode, state)
+"""
+INSERT = f"{_INTO} VALUES ({', '.join([f':{name}' for name in INSERTED])}, 'ready') ON CONFLICT (key) DO NOTHING"
+_ROW = f"({', '.join('?' * len(INSERTED))}, 'ready')"
+INSERTS = {many: f"{_INTO} VALUES {', '.join([_ROW] * many)} ON CONFLICT (key) DO NOTHING" for many in (64, 16, 4, 1)}
+"""By how many rows at once, the largest first: few statements, each of which SQLite has to prepare once."""
+SEVERAL = 2
+LAST = "SELECT max(id) FROM items"
+KEYS_SINCE = "SELECT key FROM items WHERE id > coalesce(?, 0)"
 MERGE = """
     UPDATE items SET
         payload = CASE WHEN :rank > rank THEN :payload ELSE payload END,

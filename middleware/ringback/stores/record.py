@@ -114,13 +114,18 @@ def dump(outcome: Outcome) -> bytes:
     private, numbers no event can carry (absent), and lone surrogates (their escapes).
     """
     event, data = outcome.event, outcome.event.data
+    source = None if event.source is None else redact_place(event.source)
+    subject = event.subject
+    if subject is not None:
+        # Mostly one and the same.
+        subject = source if subject == event.source else redact_place(subject)
     return _encoded(
         _Record(
             type=event.type,
             verdict=Raw(_dumped(outcome.verdict)),
             id=event.id,
-            source=None if event.source is None else redact_place(event.source),
-            subject=None if event.subject is None else redact_place(event.subject),
+            source=source,
+            subject=subject,
             time=event.time,
             call_connection_id=data.call_connection_id,
             server_call_id=data.server_call_id,

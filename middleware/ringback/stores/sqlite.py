@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import time
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,12 +26,13 @@ from ringback.stores import _sqlite_schema as schema
 from ringback.stores._sqlite_file import opened, opened_to_read, refuse_network, store_error
 from ringback.stores._sqlite_history import SQLiteHistory
 from ringback.stores.claims import ClaimLoop
+from ringback.stores.patience import Patience
 from ringback.stores.port import DAY, REMEMBER_CALLS, Claim, DeadLetter, Item, Progress, State, Stats
 from ringback.stores.record import dump_progress, short
 from ringback.stores.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from ringback.redial import Plan
     from ringback.stores.port import Decide, Redial, Settlement, Work
@@ -90,6 +91,7 @@ class SQLiteStore:
         self._held: dict[tuple[str, int], str] = {}
         self._writer = Writer(self._connect)
         self._reader = Writer(self._connect_to_read, begin="BEGIN")
+        self._patience = Patience(timeout * 2)
         self.history = SQLiteHistory(self._read)
         self.on_fault: Callable[[Exception], None] = lambda _: None
         self._loop = ClaimLoop(self, poll=poll, clock=clock, on_fault=self._told)
@@ -130,25 +132,28 @@ class SQLiteStore:
         await self._writer.close()
 
     async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
-        put = [rows.row_of(item) for item in items]
         now = self._clock()
-
-        def operation(connection: sqlite3.Connection) -> Sequence[Offer] | None:
-            if self._refuses(connection):
-                return None
-            return [rows.put(connection, row, now) for row in put]
-
         try:
-            async with asyncio.timeout(self._timeout * 2):
-                await self.open()
-                offers = await self._do(operation)
+            if not self._writer.is_open:
+                async with asyncio.timeout(self._patience.seconds):
+                    await self.open()
+            with self._told_apart():
+                puts = [rows.row_of(item, now) for item in items]
+                offers = await self._writer.together(self._put, puts, self._patience)
         except TimeoutError as error:
-            raise StoreUnavailable(f"{self.path} was not written within {self._timeout * 2:g} seconds") from error
+            raise StoreUnavailable(f"{self.path} was not written within {self._patience.seconds:g} seconds") from error
         if offers is None:
             raise StoreFull(self._full)
         if Offer.OPENED in offers:
-            self._loop.wake(min(item.due_at for item in items))
+            self._loop.wake(min([item.due_at for item in items]))
         return offers
+
+    def _put(
+        self, connection: sqlite3.Connection, puts: Sequence[Sequence[dict[str, Any]]]
+    ) -> Sequence[Sequence[Offer] | None]:
+        if self._refuses(connection):
+            return [None] * len(puts)
+        return rows.put_all(connection, puts)
 
     def _refuses(self, connection: sqlite3.Connection) -> bool:
         """Looked for once a second at most, by the writer: a limit passed by a second's work does no harm."""
@@ -283,8 +288,16 @@ class SQLiteStore:
         return await self._do(operation, self._reader)
 
     async def _do(self, operation: Callable[[sqlite3.Connection], T], thread: Writer | None = None) -> T:
-        try:
+        with self._told_apart():
             return await (thread or self._writer).do(operation)
+
+    @contextmanager
+    def _told_apart(self) -> Generator[None]:
+        """Faults of SQLite and of the disk as those of a store: which may pass, and which will not."""
+        try:
+            yield
+        except TimeoutError:
+            raise
         except sqlite3.Error as error:
             raise store_error(self.path, error) from error
         except OSError as error:

@@ -8,25 +8,43 @@ import os
 import sqlite3
 import threading
 from contextlib import suppress
+from itertools import groupby
+from operator import attrgetter
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.exceptions import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
+    from ringback.stores.patience import Patience
+
+A = TypeVar("A")
 T = TypeVar("T")
 
 MOST = 512
 """Operations of one transaction."""
 
+_process = os.getpid()
+
+
+def _forked() -> None:
+    global _process
+    _process = os.getpid()
+
+
+# Asked for each operation, the system would have to be called each time.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
 
 class _Job:
-    __slots__ = ("error", "future", "loop", "operation", "result")
+    __slots__ = ("argument", "error", "future", "loop", "operation", "result")
 
-    def __init__(self, operation: Callable[[sqlite3.Connection], Any], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, operation: Callable[..., Any], argument: Any, loop: asyncio.AbstractEventLoop) -> None:
         self.operation = operation
+        self.argument = argument
         self.loop = loop
         self.future: asyncio.Future[Any] = loop.create_future()
         self.result: Any = None
@@ -37,7 +55,7 @@ class _Line:
     """A thread and what waits for it. Each has a queue of its own: the end of one is not the end of the next."""
 
     def __init__(self, run: Callable[[_Line], None]) -> None:
-        self.process = os.getpid()
+        self.process = _process
         self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self.opened: concurrent.futures.Future[None] = concurrent.futures.Future()
         # Not a thread of a pool: it lives as long as the store. A process that ends does not wait for it.
@@ -69,16 +87,37 @@ class Writer:
             # Others may wait for it: it goes on if we are cancelled.
             await asyncio.shield(asyncio.wrap_future(line.opened))
 
+    @property
+    def is_open(self) -> bool:
+        line = self._ours()
+        return line is not None and line.opened.done() and line.opened.exception() is None
+
     async def do(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         """The operation's result, once it is committed."""
-        job = _Job(operation, asyncio.get_running_loop())
+        result: T = await self._queued(_alone, operation)
+        return result
+
+    async def together(
+        self, operation: Callable[[sqlite3.Connection, Sequence[A]], Sequence[T]], argument: A, patience: Patience
+    ) -> T:
+        """What the operation returns for this argument, once it is committed; raises :class:`TimeoutError` when
+        the ``patience`` ends. It is given the arguments of all who ask for it one after the other, at once.
+        """
+        result: T = await self._queued(operation, argument, patience)
+        return result
+
+    def _queued(
+        self, operation: Callable[..., Any], argument: object, patience: Patience | None = None
+    ) -> asyncio.Future[Any]:
+        job = _Job(operation, argument, asyncio.get_running_loop())
         with self._guard:
             line = self._ours()
             if line is None:
                 raise StoreUnavailable("the store is closed")
             line.jobs.put(job)
-        result: T = await job.future
-        return result
+        if patience is not None:
+            patience.limit(job.future)
+        return job.future
 
     async def close(self) -> None:
         """Finish what waits, close the connection, end the thread."""
@@ -92,7 +131,7 @@ class Writer:
     def _ours(self) -> _Line | None:
         """The line, unless it was left behind in the process that forked this one."""
         line = self._line
-        return line if line is not None and line.process == os.getpid() else None
+        return line if line is not None and line.process == _process else None
 
     def _start(self) -> _Line:
         line = self._line = _Line(self._run)
@@ -143,8 +182,11 @@ def _work(connection: sqlite3.Connection, jobs: SimpleQueue[_Job | None], begin:
 def _commit(connection: sqlite3.Connection, batch: list[_Job], begin: str) -> None:
     try:
         connection.execute(begin)
-        for job in batch:
-            job.result = job.operation(connection)
+        for operation, grouped in groupby(batch, attrgetter("operation")):
+            jobs = list(grouped)
+            results = operation(connection, [job.argument for job in jobs])
+            for job, result in zip(jobs, results, strict=True):
+                job.result = result
         connection.execute("COMMIT")
     except BaseException as error:
         with suppress(sqlite3.Error):
@@ -157,6 +199,10 @@ def _commit(connection: sqlite3.Connection, batch: list[_Job], begin: str) -> No
         else:
             for job in batch:
                 _commit(connection, [job], begin)
+
+
+def _alone(connection: sqlite3.Connection, operations: Sequence[Callable[[sqlite3.Connection], T]]) -> Sequence[T]:
+    return [operation(connection) for operation in operations]
 
 
 def _resolve(batch: Iterable[_Job]) -> None:
