@@ -271,7 +271,7 @@ def test_memory_is_bounded_and_nothing_that_settles_is_lost(steps: list[tuple[st
 
 
 def test_an_echo_is_the_same_event_of_the_same_ending_again() -> None:
-    """The other event of a call that failed to start is none, nor is what was forgotten."""
+    """The other event of a call that failed to start is none, nor is what was forgotten; the last two are not."""
     echo = Echo(capacity=2)
     first, sibling, other = told("CallDisconnected"), told("CreateCallFailed"), told("CallDisconnected", leg="another")
     assert [echo.again(each) for each in (first, first, sibling, sibling, other, other)] == [
@@ -282,4 +282,8 @@ def test_an_echo_is_the_same_event_of_the_same_ending_again() -> None:
         False,
         True,
     ]
+    assert echo.again(first) is True
+    assert echo.again(told("CallDisconnected", leg="a third")) is False
+    assert echo.again(other) is True
+    assert echo.again(told("CallDisconnected", leg="a fourth")) is False
     assert echo.again(first) is False

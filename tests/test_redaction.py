@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ringback import Catalog, ConfigurationError, logs, redaction, use_redaction
 from ringback.intake import Intake, Received
-from ringback.redaction import _PRIVATE, is_open, redact
+from ringback.redaction import _PRIVATE, is_open, open_ids, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -269,6 +269,45 @@ def test_what_is_open_has_nothing_private_in_it(text, mode):
         assert redact(text) == text == redaction._current.redacted(text)
         assert text.isascii()
         assert json.dumps(text) == f'"{text}"'
+
+
+GUIDS = (
+    "1f0e5c1a-0000-4000-8000-0000000000e1",
+    "1F0E5C1A-0000-4000-8000-000000000001",
+    "5b0c1c55-0000-4000-8000-000000000002",
+)
+
+
+@pytest.mark.parametrize(
+    "server", [None, "", "aHR0cHM6Ly9hcGkuZXhhbXBsZS5pbnZhbGlk", "aHR0cHM6L/hcGku", "YWI=", "YQ=="]
+)
+def test_ids_as_the_service_makes_them_are_open(server):
+    """GUIDs in any case, and a URL in base64, which may end in the middle of a group and have a slash for its "?"."""
+    assert open_ids(*GUIDS, server)
+
+
+@pytest.mark.parametrize(
+    "server",
+    ["15550100199", "15550100199=", "a/15550100199/b", "+15550100199", "a+15550100199", "a b", "\u0661", "\ud800"],
+)
+def test_a_server_call_id_that_is_no_word_is_looked_at(server):
+    """What may be a number, or is no text of the service."""
+    assert not open_ids(*GUIDS, server)
+
+
+near_guids = st.sampled_from([*GUIDS, *GUIDS, *GUIDS, "+1555010-0199-4000-8000-000000000001", None]) | adversarial
+servers = st.none() | adversarial | st.from_regex("[A-Za-z0-9_/]*={0,2}", fullmatch=True)
+
+
+@settings(property_of, max_examples=600)
+@given(st.tuples(near_guids, near_guids, near_guids), servers, st.sampled_from(["mask", "hash", None]))
+def test_ids_that_are_open_have_nothing_private_in_them(ids, server, mode):
+    """What is written as it came would have come out of redaction and escaping as it is."""
+    use_redaction(mode, KEY if mode == "hash" else None)
+    if open_ids(*ids, server):
+        for text in (*ids, *([] if server is None else [server])):
+            assert redaction._current.redacted(text) == text
+            assert json.dumps(text) == f'"{text}"'
 
 
 @settings(property_of, max_examples=400)

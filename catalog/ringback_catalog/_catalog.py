@@ -60,7 +60,7 @@ class Catalog:
         ``event`` is a type as received or a name; ``None`` means the end of some call. ``code``
         and ``subcode`` both ``None`` mean that the event carried no result.
         """
-        phrase = self._index.phrase(sip, sip_message)
+        phrase = None if sip is None else self._index.phrase(sip, sip_message)
         remembered = (event, code, subcode, sip, phrase, q850)
         verdict = self._memo.get(remembered)
         if verdict is None:

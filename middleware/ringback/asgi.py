@@ -83,7 +83,9 @@ class CallOutcomeMiddleware:
         for name, seconds in (("settle", settle), ("drain", drain), ("body_timeout", body_timeout)):
             refuse_negative(name, seconds)
         self.app = app
-        self._paths = [_compiled(each) for each in ([path] if isinstance(path, str) else path)]
+        paths = [path] if isinstance(path, str) else list(path)
+        self._paths = [_compiled(each) for each in paths]
+        self._literal = frozenset(each for each in paths if "{" not in each)
         if not self._paths:
             raise ConfigurationError("path names no path; give the callback route's, such as '/api/callbacks'")
         self._dispatcher = Dispatcher(
@@ -109,6 +111,9 @@ class CallOutcomeMiddleware:
             await self._live(scope, receive, send)
         elif scope["type"] != "http" or not self._concerns(scope):
             await self.app(scope, receive, send)
+        elif (admission := self._entrance.admitted(scope)) is not None:
+            # Nearly every delivery, if there is no `auth`: nothing to wait for, nothing to measure, nothing to hide.
+            await self._deliver(admission, scope, receive, send)
         elif self._hides:
             try:
                 await self._handle(scope, receive, self._hiding(scope, send))
@@ -136,6 +141,9 @@ class CallOutcomeMiddleware:
         root: str = scope.get("root_path", "")
         if root and path.startswith(f"{root.rstrip('/')}/"):
             path = path[len(root.rstrip("/")) :]
+        if path in self._literal:
+            return True
+        # Also for those: a pattern takes a line feed at the end, and so does Starlette's route.
         for pattern in self._paths:  # noqa: SIM110 - every request of the app comes by here
             if pattern.match(path):
                 return True
@@ -143,7 +151,19 @@ class CallOutcomeMiddleware:
 
     async def _deliver(self, admission: Admission, scope: Scope, receive: Receive, send: Send) -> None:
         entrance = self._entrance
-        body = await self._body(admission.max_body, receive)
+        body: bytes | Reply | None
+        try:
+            message = _at_once(receive())
+            if isinstance(message, _Begun) or message.get("more_body") or message["type"] != "http.request":
+                async with asyncio.timeout(self._body_timeout or None):
+                    first = await message if isinstance(message, _Begun) else message
+                    body = await _read(first, receive, admission.max_body)
+            else:
+                # Mostly all of the body is there already: then there is nothing to wait for, and no time to limit.
+                came: bytes = message.get("body", b"")
+                body = came if len(came) <= admission.max_body else too_large(admission.max_body)
+        except TimeoutError:
+            body = too_slow(self._body_timeout)
         if body is None:
             # There is nobody to answer and nothing whole to pass on.
             entrance.interrupted(admission)
@@ -155,35 +175,22 @@ class CallOutcomeMiddleware:
         assert isinstance(body, bytes)
         bound = entrance.bound(received)
         with bound:
-            refused = await entrance.note(admission, received, body, bound)
-            if refused is not None:
-                await response(refused)(scope, receive, send)
-                return
-            # Azure Functions' middleware may give a scope whose state is None.
-            if scope.get("state") is None:
-                scope["state"] = {}
-            scope["state"]["call_outcomes"] = received.outcomes
+            if not entrance.follows:
+                refused = await entrance.persist(admission, received)
+                if refused is not None:
+                    await response(refused)(scope, receive, send)
+                    return
+            entrance.tell(admission, received, body, bound)
+            state = scope.get("state")
+            if state is None:
+                # Azure Functions' middleware may give a scope whose state is None.
+                state = scope["state"] = {}
+            state["call_outcomes"] = received.outcomes
             try:
                 await self.app(scope, replayed(body, receive), send)
             finally:
-                await entrance.follow(received)
-
-    async def _body(self, limit: int, receive: Receive) -> bytes | Reply | None:
-        # Mostly all of the body is there already: then there is nothing to wait for, and no time to limit.
-        try:
-            steps = _steps(receive())
-            try:
-                rest: Awaitable[Message] = _Begun(next(steps), steps)
-            except StopIteration as arrived:
-                message: Message = arrived.value
-                if message["type"] == "http.request" and not message.get("more_body", False):
-                    body: bytes = message.get("body", b"")
-                    return body if len(body) <= limit else too_large(limit)
-                rest = _already(message)
-            async with asyncio.timeout(self._body_timeout or None):
-                return await _read(await rest, receive, limit)
-        except TimeoutError:
-            return too_slow(self._body_timeout)
+                if not entrance.heard(received):
+                    await entrance.follow(received)
 
     def _hiding(self, scope: Scope, send: Send) -> Send:
         async def hiding(message: Message) -> None:
@@ -277,9 +284,18 @@ def _compiled(path: str) -> re.Pattern[str]:
     return pattern
 
 
-def _steps(awaitable: Awaitable[Message]) -> Iterator[Any]:
-    """What awaiting does, step by step; a coroutine made of a generator is one without saying so."""
-    return awaitable.__await__() if hasattr(awaitable, "__await__") else iter(cast("Iterable[Any]", awaitable))
+def _at_once(awaitable: Awaitable[Message]) -> Message | _Begun:
+    """What awaiting returns if that needs no pause."""
+    # A coroutine made of a generator is one without saying so.
+    try:
+        steps: Iterator[Any] = awaitable.__await__()
+    except AttributeError:
+        steps = iter(cast("Iterable[Any]", awaitable))
+    try:
+        return _Begun(next(steps), steps)
+    except StopIteration as arrived:
+        message: Message = arrived.value
+        return message
 
 
 class _Begun:
@@ -303,10 +319,6 @@ class _Begun:
     def __getattr__(self, name: str) -> Any:
         # `send`, `throw` and `close`, if it has them: not everything that can be awaited does.
         return getattr(self._steps, name)
-
-
-async def _already(message: Message) -> Message:
-    return message
 
 
 async def _read(message: Message, receive: Receive, limit: int) -> bytes | Reply | None:

@@ -147,8 +147,7 @@ class Dispatcher:
 
         Raises :class:`StoreError` if they could not be: then none was.
         """
-        if self._nobody_asks():
-            self._hear(outcomes)
+        if self.heard(outcomes):
             return
         now = self._clock()
         items: list[Item] = []
@@ -202,22 +201,26 @@ class Dispatcher:
         keys = {redial.stored(contact) for redial in self._router.redials} or {contact}
         return sum([await self.store.cancel(key) for key in sorted(keys)])
 
-    def _nobody_asks(self) -> bool:
-        """Whether no hook, no redial and no page will ever ask for what is put: the log line is all there is."""
+    def heard(self, outcomes: Iterable[Outcome]) -> bool:
+        """Take outcomes of which no hook, no redial and no page will ever ask for more than the log line.
+
+        False if somebody may: then they are to be accepted. Needs a running loop.
+        """
         store = self.store
         # Who has a store of another kind may have other processes to read it.
-        return self._router.roster.calls_nobody and type(store) is MemoryStore and not store.watched
-
-    def _hear(self, outcomes: Iterable[Outcome]) -> None:
+        if not self._router.roster.calls_nobody or type(store) is not MemoryStore or store.watched:
+            return False
+        again = self._echo.again
         for outcome in outcomes:
             if outcome.scope is not Scope.CALL:
                 continue
-            if self._echo.again(outcome):
+            if again(outcome):
                 self._observer.outcome_duplicate(outcome)
-            elif outcome.retryable and not self._warned:
+            elif not self._warned and outcome.retryable:
                 # When a hook would have been called.
                 self._warned = True
                 asyncio.get_running_loop().call_later(self._settle, self._hooks.tell_unhandled, outcome)
+        return True
 
     def _asked_for(self, operation: Outcome) -> bool:
         if operation.event_name == CONNECTED and self._router.redials:

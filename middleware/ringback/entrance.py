@@ -52,17 +52,21 @@ class Entrance:
         self._intake = intake
         self._gate = gate
         self._telemetry = telemetry
-
-    @property
-    def follows(self) -> bool:
+        self.follows = not dispatcher.durable
         """Whether hooks are told after the route: only what cannot be persisted waits for it."""
-        return not self._dispatcher.durable
 
     def warn(self) -> None:
         """Say once if every sender is accepted because nobody said who may send."""
         if self._gate.unverified:
             self._gate.unverified = False
             logs.callbacks_unverified()
+
+    def admitted(self, scope: Scope) -> Admission | None:
+        """What :meth:`admit` returns, where that is an admission and nothing has to be awaited for it. Mostly it is."""
+        if scope["method"] != "POST" or self._telemetry is not None or not self._gate.admits(scope):
+            return None
+        headers, limit = told(scope), self._intake.max_body
+        return None if announces_more(headers, limit) else Admission(headers, limit)
 
     async def admit(self, scope: Scope) -> Admission | Reply | None:
         """Look at the head alone: read the body, answer this, or ``None`` for a request that is the route's own.
@@ -90,36 +94,42 @@ class Entrance:
             received = self.decide(admission, body)
             if isinstance(received, Reply):
                 return received
+            assert isinstance(body, bytes)
             bound = self.bound(received)
             with bound:
-                return await self.note(admission, received, body, bound) or received
+                refused = await self.persist(admission, received)
+                if refused is not None:
+                    return refused
+                self.tell(admission, received, body, bound)
+                return received
 
     def decide(self, admission: Admission, body: bytes | Reply) -> Received | Reply:
         """The first step of :meth:`take`: what the body is."""
         received = self._intake.receive(admission.headers, body, admission.denied)
         return self._answered(received, admission.gauge) if isinstance(received, Reply) else received
 
-    async def note(
-        self, admission: Admission, received: Received, body: bytes | Reply, bound: logs.bound_ids
-    ) -> Reply | None:
-        """The second, in the context ``bound``: persist and log it. A reply if it could not be persisted."""
-        gauge = admission.gauge
-        if self._dispatcher.durable:
+    async def persist(self, admission: Admission, received: Received) -> Reply | None:
+        """The second, in the context :meth:`bound`: with a store, persist it. A reply if that failed."""
+        if not self.follows:
             try:
                 await self._dispatcher.accept(received.outcomes)
             except StoreError as error:
                 # The dispatcher has reported it, not each time: many senders come while a store is down.
                 reply = unavailable(retry_after(error))
-                if gauge is not None:
-                    gauge.answered(reply)
-                    gauge.end()
+                if admission.gauge is not None:
+                    admission.gauge.answered(reply)
+                    admission.gauge.end()
                 return reply
-        logs.received(received, open_ids=bound.open)
-        if gauge is not None:
-            assert isinstance(body, bytes)
-            gauge.received(received, body)
-        logs.listeners_failed(self._router.heard(received))
         return None
+
+    def tell(self, admission: Admission, received: Received, body: bytes, bound: logs.bound_ids) -> None:
+        """The third, in the same context: the log, the telemetry and the listeners hear of it."""
+        logs.received(received, ids_are_open=bound.are_open)
+        if admission.gauge is not None:
+            admission.gauge.received(received, body)
+        faults = self._router.heard(received)
+        if faults:
+            logs.listeners_failed(faults)
 
     def measured(self, admission: Admission) -> AbstractContextManager[None]:
         """A context for a part of the work on a request, such as the route."""
@@ -143,6 +153,10 @@ class Entrance:
                 yield
             finally:
                 await self.follow(received)
+
+    def heard(self, received: Received) -> bool:
+        """Whether nothing has to follow: what was received is persisted, or nobody asks for more than its line."""
+        return not self.follows or self._dispatcher.heard(received.outcomes)
 
     async def follow(self, received: Received) -> None:
         """As :meth:`accept`, inside of :meth:`bound`."""

@@ -162,21 +162,28 @@ def parse_delivery(
     if headers:
         refuse_encoded(headers)
     content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
+    return parse_content(content, max_body, max_events, max_depth)
+
+
+def parse_content(content: bytes, max_body: int, max_events: int, max_depth: int | None) -> Delivery:
+    """As :func:`parse_delivery`, of bytes that are known to be plain."""
     if len(content) > max_body:
         raise DeliveryTooLarge(f"the body has {len(content)} bytes; at most {max_body} are accepted")
-    content = content.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n")
-    if not content:
-        raise MalformedDelivery("the body is empty; send a JSON array of CloudEvents")
+    if content[:1] != b"[":
+        # Nearly every body is an array from its first byte on. What follows an array the decoder sees to.
+        content = content.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n")
     if max_depth is not None:
         _refuse_nested(content, max_depth)
+    if content[:1] == b"[":
+        return _parse_array(content, max_events)
     if content[:1] == b"{":
         event = _tolerant(content, 0, _Origin(content, 0))
         if isinstance(event, Fault):
             raise MalformedDelivery(event.reason, (event,))
         return Delivery((event,))
-    if content[:1] != b"[":
-        raise MalformedDelivery("the body is neither a JSON array nor an object; send a JSON array of CloudEvents")
-    return _parse_array(content, max_events)
+    if not content:
+        raise MalformedDelivery("the body is empty; send a JSON array of CloudEvents")
+    raise MalformedDelivery("the body is neither a JSON array nor an object; send a JSON array of CloudEvents")
 
 
 def _refuse_nested(content: bytes, limit: int) -> None:
@@ -219,7 +226,7 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
         return _parse_each(content, max_events)
     if len(events) > max_events:
         raise DeliveryTooLarge(f"the body holds {len(events)} events; at most {max_events} are accepted")
-    absent = set[str]()
+    absent: set[str] | None = None
     for index, event in enumerate(events):
         force_setattr(event, "_origin", _Origin(content, index))
         data = event.data
@@ -237,6 +244,7 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
             or event.subject is None
             or data.version is None
         ):
+            absent = absent or set()
             absent.update(key for key, value in _wanted(event) if value is None)
     if absent and _spelled_otherwise(content, absent):
         return _parse_each(content, max_events)

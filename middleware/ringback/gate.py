@@ -41,6 +41,10 @@ class Gate:
         self._secrets = [each for each in checks_of(self._check) if isinstance(each, SharedSecret)]
         self._max_headers = max_headers
 
+    def admits(self, scope: Scope) -> bool:
+        """Whether a request may come in without anybody being asked, or told."""
+        return self._check is None and not self.unverified and len(scope["headers"]) <= self._max_headers
+
     async def denied(self, scope: Scope) -> Reply | None:
         """The answer to a request that may not come in; ``None`` for one that may."""
         if len(scope["headers"]) > self._max_headers:

@@ -97,18 +97,22 @@ class Latch:
 
 
 class Echo:
-    """Knows an event that comes again, of the last ``capacity``; for outcomes that no hook waits for."""
+    """Knows an event that comes again, of at least the last ``capacity``; for outcomes that no hook waits for."""
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
-        self._heard: OrderedDict[tuple[str, str], None] = OrderedDict()
+        # Of two generations the older is forgotten as a whole, which costs less than one event after the other.
+        self._heard = set[str]()
+        self._before = set[str]()
 
     def again(self, outcome: Outcome) -> bool:
         """Whether this event of this ending was asked about before."""
-        key = (outcome.outcome_id, outcome.event_name)
-        if key in self._heard:
+        key = f"{outcome.event_name} {outcome.outcome_id}"
+        if key in self._heard or key in self._before:
             return True
-        remember(self._heard, key, None, self._capacity)
+        if len(self._heard) == self._capacity:
+            self._heard, self._before = set[str](), self._heard
+        self._heard.add(key)
         return False
 
 

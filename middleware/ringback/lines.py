@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import time
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,7 +20,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 import structlog
-from structlog.contextvars import get_contextvars, merge_contextvars
+from msgspec import Struct
+from structlog.contextvars import (
+    STRUCTLOG_KEY_PREFIX,
+    bind_contextvars,
+    merge_contextvars,
+    reset_contextvars,
+)
 from structlog.processors import (
     JSONRenderer,
     StackInfoRenderer,
@@ -29,16 +36,30 @@ from structlog.processors import (
     format_exc_info,
 )
 
-from ringback.redaction import is_open, redact, redact_to_json
+from ringback.redaction import is_open, open_ids, redact, redact_to_json
 from ringback_catalog import PREFIX, Cause, ResultCategory, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextvars import ContextVar
 
     from ringback.events import Diagnostic, Event
     from ringback.outcome import Outcome
 
 EVENT = "call.outcome"
+
+IDS = ("call_connection_id", "server_call_id", "correlation_id")
+"""The ids bound to the request's context, so that the app's own lines carry them too."""
+
+
+def _variables() -> tuple[ContextVar[Any], ...]:
+    """Where structlog keeps what is bound by the names of the ids."""
+    tokens = bind_contextvars(**dict.fromkeys(IDS, ""))
+    reset_contextvars(**tokens)
+    return tuple(tokens[name].var for name in IDS)
+
+
+VARIABLES = _variables()
 
 
 def leading(_: object, __: str, line: Any) -> Any:
@@ -96,14 +117,14 @@ _SAFE = 2**53
 _SPACED, _COMPACT = (", ", ": "), (",", ":")
 
 
-class Written(NamedTuple):
+class Written(Struct, frozen=True, gc=False):
     """The lines of those outcomes that are heard, and the app's logger that writes them.
 
-    One text is written at once: all lines of a usual delivery. Of a large batch it is some at a time, for texts that
-    outgrow the processor's cache cost more than they save.
+    One text is written at once: all lines of a usual delivery. Of a large batch it is some at a time, put together when
+    those before are written, for texts that outgrow the processor's cache cost more than they save.
     """
 
-    texts: Sequence[str]
+    texts: Iterable[str]
     logger: Any
 
 
@@ -113,11 +134,12 @@ class Shortcut:
 
     level: int
     with_context: bool
-    stamper: TimeStamper | None
+    time: Callable[[], str]
+    """The time now as JSON, or nothing."""
     signs: tuple[str, str]
     """Between two members, and between a name and its value."""
-    around: Callable[[int, str, str], tuple[str, str]]
-    """By level, context and time: what stands before and after what the outcome says itself."""
+    around: Mapping[int, Callable[[str, str], tuple[str, str]]]
+    """By level, of context and time: what stands before and after what the outcome says itself."""
     logger: Callable[[], Any]
 
     def context(self) -> str | None:
@@ -125,7 +147,11 @@ class Shortcut:
         text = ""
         if self.with_context:
             comma, colon = self.signs
-            for name, value in get_contextvars().items():
+            # As `get_contextvars` does, but that it passes over what is bound for every delivery, and said in the line.
+            for variable, value in copy_context().items():
+                if variable in VARIABLES or value is Ellipsis or not variable.name.startswith(STRUCTLOG_KEY_PREFIX):
+                    continue
+                name = variable.name.removeprefix(STRUCTLOG_KEY_PREFIX)
                 # What the line says itself wins.
                 if name in _OWN:
                     continue
@@ -135,14 +161,6 @@ class Shortcut:
                 text += f"{comma}{quoted(name)}{colon}{json.dumps(value)}"
         return text
 
-    def time(self) -> str:
-        stamper = self.stamper
-        if stamper is None:
-            return ""
-        if stamper.utc and stamper.fmt == "iso":
-            return f'"{iso(time.time_ns())}"'
-        return json.dumps(stamper(None, "", {})["timestamp"])
-
 
 def level_of(outcome: Outcome) -> int:
     """``info`` for successes and for what people do (busy, no answer, declined), ``error`` for server errors."""
@@ -150,50 +168,71 @@ def level_of(outcome: Outcome) -> int:
     return logging.INFO if entry.cause in _CALM else _LEVELS[entry.category]
 
 
-def written(outcomes: Sequence[Outcome], *, open_ids: bool = False) -> Written | None:
+def written(outcomes: Sequence[Outcome], *, ids_are_open: bool = False) -> Written | None:
     """The lines of outcomes; ``None`` if structlog is to write them itself.
 
-    They are written at once, and so have one time. ``open_ids``: the ids of the call are known to be open.
+    They have one time. ``ids_are_open``: nothing in their ids is private.
     """
     shortcut = _current()
     if shortcut is None:
         return None
-    context: str | None = None
-    time = ""
-    frames: dict[int, tuple[str, str]] = {}
-    texts: list[str] = []
     for outcome in outcomes:
         if outcome.attempts_exhausted:
             # Then its disposition is not that of its verdict.
             return None
-        share = _share(outcome, shortcut.signs)
-        frame = frames.get(share.level)
-        if frame is None:
-            if share.level < shortcut.level:
-                continue
-            if context is None:
-                context = shortcut.context()
-                if context is None:
-                    return None
-                time = shortcut.time()
-            frame = frames[share.level] = shortcut.around(share.level, context, time)
-        texts.append(f"{frame[0]}{_said(outcome, share, open_ids)}{frame[1]}")
-    if not texts:
+    if shortcut.level > logging.ERROR:
         return Written((), None)
-    if len(texts) > 1:
-        texts = ["\n".join(texts[start : start + _AT_ONCE]) for start in range(0, len(texts), _AT_ONCE)]
-    return Written(texts, shortcut.logger())
+    context = shortcut.context()
+    if context is None:
+        return None
+    if len(outcomes) == 1:
+        # Nearly every delivery: nothing to be shared among lines.
+        share = _share(outcomes[0], shortcut.signs)
+        if share.level < shortcut.level:
+            return Written((), None)
+        frame = shortcut.around[share.level](context, shortcut.time())
+        return Written((_line(outcomes[0], share, frame, ids_are_open),), shortcut.logger())
+    texts = _texts(outcomes, shortcut, context, shortcut.time(), ids_are_open)
+    return Written(texts if len(outcomes) > _AT_ONCE else [*texts], shortcut.logger())
+
+
+def _texts(
+    outcomes: Sequence[Outcome], shortcut: Shortcut, context: str, time: str, ids_are_open: bool
+) -> Iterator[str]:
+    least, signs, around = shortcut.level, shortcut.signs, shortcut.around
+    frames: dict[int, tuple[str, str]] = {}
+    for start in range(0, len(outcomes), _AT_ONCE):
+        lines: list[str] = []
+        for outcome in outcomes[start : start + _AT_ONCE]:
+            share = _share(outcome, signs)
+            frame = frames.get(share.level)
+            if frame is None:
+                if share.level < least:
+                    continue
+                frame = frames[share.level] = around[share.level](context, time)
+            lines.append(_line(outcome, share, frame, ids_are_open))
+        if lines:
+            yield "\n".join(lines)
+
+
+def _timed(stamper: TimeStamper | None) -> Callable[[], str]:
+    if stamper is None:
+        return lambda: ""
+    if stamper.utc and stamper.fmt == "iso":
+        return lambda: f'"{iso(time.time_ns())}"'
+    return lambda: json.dumps(stamper(None, "", {})["timestamp"])
 
 
 def iso(nanoseconds: int) -> str:
     """A time since 1970 as structlog's stamper writes it; the second, which many lines share, is written once."""
-    seconds, rest = divmod(nanoseconds // 1000, 1_000_000)
-    return f"{_second(seconds)}.{rest:06}Z" if rest else f"{_second(seconds)}Z"
+    digits = str(nanoseconds).zfill(10)
+    second, micros = _second(digits[:-9]), digits[-9:-3]
+    return f"{second}Z" if micros == "000000" else f"{second}.{micros}Z"
 
 
 @lru_cache(maxsize=1)
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
+def _second(seconds: str) -> str:
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat().removesuffix("+00:00")
 
 
 class _Share(NamedTuple):
@@ -201,6 +240,8 @@ class _Share(NamedTuple):
 
     level: int
     ends_call: bool
+    ending: str
+    """What stands before the id of the leg that ended, or of the event, in the id of the outcome."""
     middle: str
     """From the event's type to the verdict's last member."""
     names: tuple[str, ...]
@@ -236,23 +277,16 @@ def _shared(outcome: Outcome, signs: tuple[str, str]) -> _Share:
     middle = json.dumps(members, separators=signs)[1:-1]
     names = [f"{comma}{quoted(name)}{colon}" for name in _APART]
     names[0] = names[0].removeprefix(comma)
-    return _Share(level_of(outcome), outcome.scope is Scope.CALL, f"{comma}{middle}", tuple(names), signs)
+    ends_call = outcome.scope is Scope.CALL
+    ending = "call:" if ends_call else "event:"
+    return _Share(level_of(outcome), ends_call, ending, f"{comma}{middle}", tuple(names), signs)
 
 
-def _said(outcome: Outcome, share: _Share, open_ids: bool) -> str:
-    """The members of :meth:`Outcome.to_dict`, in its order."""
+def _line(outcome: Outcome, share: _Share, frame: tuple[str, str], ids_are_open: bool) -> str:
+    """The line: the members of :meth:`Outcome.to_dict` in its order, with what stands around them."""
     event = outcome.event
     data = event.data
     result = data.result_information
-    leg, server, call = data.call_connection_id, data.server_call_id, data.correlation_id
-    if open_ids:
-        leg = "null" if leg is None else f'"{leg}"'
-        server = "null" if server is None else f'"{server}"'
-        call = "null" if call is None else f'"{call}"'
-    else:
-        leg, server, call = _text(leg), _text(server), _text(call)
-    # The prefix is nothing to redact, and nothing that changes what is redacted behind it.
-    ending = f'"call:{leg[1:]}' if share.ends_call and leg != "null" else _text(outcome.outcome_id)
     message = sip = q850 = "null"
     if result is not None:
         if result.message is not None:
@@ -262,22 +296,40 @@ def _said(outcome: Outcome, share: _Share, open_ids: bool) -> str:
             sip = _detail(result.sip, share.signs)
         if result.q850 is not None:
             q850 = _detail(result.q850, share.signs)
+    leg, server, call = data.call_connection_id, data.server_call_id, data.correlation_id
+    context = data.operation_context
+    if context is None and outcome.sibling is not None:
+        context = outcome.operation_context
+    before, after = frame
     a, b, c, d, e, f, g, h, i, j = share.names
+    if ids_are_open or open_ids(event.id, leg, call, server):
+        # As they are, in one go: nearly every line is written here.
+        place = "null" if server is None else f'"{server}"'
+        return (
+            f'{before}{a}"{share.ending}{leg if share.ends_call else event.id}"{b}"{event.id}"{share.middle}{c}"{leg}"'
+            f'{d}{place}{e}"{call}"'
+            f"{f}{_text(context)}{g}{_time(event)}{h}{message}{i}{sip}{j}{q850}{after}"
+        )
+    leg = _text(leg)
+    # The prefix is nothing to redact, and nothing that changes what is redacted behind it.
+    ending = f'"{share.ending}{leg[1:]}' if share.ends_call and leg != "null" else _text(outcome.outcome_id)
     return (
-        f"{a}{ending}{b}{_text(event.id)}{share.middle}{c}{leg}{d}{server}{e}{call}"
-        f"{f}{_text(outcome.operation_context)}{g}{_time(event)}{h}{message}{i}{sip}{j}{q850}"
+        f"{before}{a}{ending}{b}{_text(event.id)}{share.middle}{c}{leg}{d}{_text(server)}{e}{_text(call)}"
+        f"{f}{_text(context)}{g}{_time(event)}{h}{message}{i}{sip}{j}{q850}{after}"
     )
 
 
 def _time(event: Event) -> str:
-    occurred = event.occurred_at
-    if occurred is None:
-        return "null"
-    told = cast("str", event.time)
-    if occurred.microsecond and _AS_WRITTEN(told):
+    told = event.time
+    if told is not None and _AS_WRITTEN(told) and told[20:26] != "000000":
         # The service's own way to write it, which is ours but for a seventh digit.
+        try:
+            datetime.fromisoformat(told)
+        except ValueError:
+            return "null"
         return f'"{told[:26]}+00:00"'
-    return f'"{occurred.isoformat()}"'
+    occurred = event.occurred_at
+    return "null" if occurred is None else f'"{occurred.isoformat()}"'
 
 
 def _detail(detail: Diagnostic, signs: tuple[str, str]) -> str:
@@ -341,7 +393,8 @@ def _shortcut(config: dict[str, Any]) -> Shortcut | None:
             return None
     if len(set(adds)) < len(adds):
         return None
-    return Shortcut(level, "context" in adds, stamper, signs, _around(adds, signs, leads=leads), _logger(config))
+    around = _around(adds, signs, leads=leads)
+    return Shortcut(level, "context" in adds, _timed(stamper), signs, around, _logger(config))
 
 
 def _logger(config: dict[str, Any]) -> Callable[[], Any]:
@@ -362,22 +415,27 @@ def _signs(renderer: object) -> tuple[str, str] | None:
     return None
 
 
-def _around(adds: Sequence[str], signs: tuple[str, str], *, leads: bool) -> Callable[[int, str, str], tuple[str, str]]:
+def _around(
+    adds: Sequence[str], signs: tuple[str, str], *, leads: bool
+) -> Mapping[int, Callable[[str, str], tuple[str, str]]]:
+    return {level: _frame(f'"level"{signs[1]}"{name}"', adds, signs, leads) for level, name in _NAMES.items()}
+
+
+def _frame(
+    level: str, adds: Sequence[str], signs: tuple[str, str], leads: bool
+) -> Callable[[str, str], tuple[str, str]]:
     comma, colon = signs
     event = f'"event"{colon}"{EVENT}"'
-    levels = {each: f'"level"{colon}"{name}"' if "level" in adds else "" for each, name in _NAMES.items()}
     stamp = f'"timestamp"{colon}'
+    levelled, timed = "level" in adds, "timestamp" in adds
+    first = f"{{{stamp}" if timed else "{"
+    second = f"{comma if timed else ''}{level + comma if levelled else ''}{event}{comma}"
 
-    def leading(level: int, context: str, time: str) -> tuple[str, str]:
-        first = (f"{stamp}{time}" if time else "", levels[level], event)
-        return "{" + comma.join(each for each in first if each) + comma, f"{context}}}"
+    def leading(context: str, time: str) -> tuple[str, str]:
+        return f"{first}{time}{second}", f"{context}}}"
 
-    def trailing(level: int, context: str, time: str) -> tuple[str, str]:
-        members = {
-            "context": context,
-            "level": f"{comma}{levels[level]}",
-            "timestamp": f"{comma}{stamp}{time}",
-        }
+    def trailing(context: str, time: str) -> tuple[str, str]:
+        members = {"context": context, "level": f"{comma}{level}", "timestamp": f"{comma}{stamp}{time}"}
         # The context brings its commas with it, each before a member.
         return "{", f"{comma}{event}{''.join([members[name] for name in adds])}}}"
 

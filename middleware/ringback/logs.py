@@ -14,18 +14,17 @@ import time
 import traceback
 from collections import deque
 from contextlib import suppress
-from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
-from structlog.contextvars import bind_contextvars, get_contextvars, reset_contextvars
+from structlog.contextvars import get_contextvars
 
 from ringback import lines
 from ringback.exceptions import ConfigurationError, error_text
 from ringback.hooks import GiveUp, Retry
-from ringback.lines import level_of
-from ringback.redaction import is_open, redact
+from ringback.lines import IDS, level_of
+from ringback.redaction import open_ids, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,9 +35,6 @@ if TYPE_CHECKING:
     from ringback.outcome import Outcome
 
 LOGGER = "ringback"
-IDS = ("call_connection_id", "server_call_id", "correlation_id")
-"""The ids bound to the request's context, so that the app's own lines carry them too."""
-
 _MOST_FAULTS = 20
 """Faults of one delivery that are listed in its line; a hostile batch must not fill the log."""
 
@@ -50,17 +46,10 @@ def call_outcome(outcome: Outcome) -> None:
         _emit(level, "call.outcome", outcome.to_dict())
 
 
-def _call_outcomes(outcomes: Sequence[Outcome], open_ids: bool) -> None:
-    """A line for each, the way that costs least."""
-    if not (structlog.is_configured() and _written_at_once(outcomes, open_ids)):
-        for outcome in outcomes:
-            call_outcome(outcome)
-
-
-def _written_at_once(outcomes: Sequence[Outcome], open_ids: bool) -> bool:
+def _written_at_once(outcomes: Sequence[Outcome], ids_are_open: bool) -> bool:
     """Whether the lines needed nothing of structlog but its logger: then all have been seen to."""
     try:
-        written = lines.written(outcomes, open_ids=open_ids)
+        written = lines.written(outcomes, ids_are_open=ids_are_open)
     except Exception:
         # Whatever is odd, structlog is to say.
         return False
@@ -78,17 +67,20 @@ def _written_at_once(outcomes: Sequence[Outcome], open_ids: bool) -> bool:
     return True
 
 
-def received(received: Received, *, open_ids: bool = False) -> None:
+def received(received: Received, *, ids_are_open: bool = False) -> None:
     """A delivery on its way to the route: its elements that are no events, and a line for each outcome.
 
-    ``open_ids`` is what :class:`bound_ids` has found.
+    ``ids_are_open`` is what :class:`bound_ids` has found.
     """
     faults = received.delivery.faults
     if faults:
         listed = [{"index": fault.index, "reason": redact(fault.reason)} for fault in faults[:_MOST_FAULTS]]
         _emit(logging.WARNING, "delivery.elements_rejected", {"count": len(faults), "faults": listed})
-    if received.outcomes:
-        _call_outcomes(received.outcomes, open_ids)
+    outcomes = received.outcomes
+    # A line for each, the way that costs least.
+    if outcomes and not (structlog.is_configured() and _written_at_once(outcomes, ids_are_open)):
+        for outcome in outcomes:
+            call_outcome(outcome)
 
 
 def listeners_failed(faults: Iterable[tuple[str, Exception]]) -> None:
@@ -274,57 +266,70 @@ class LogObserver:
 class bound_ids:  # noqa: N801 - used as a function that makes a context
     """Bind the call ids that these events share to structlog's contextvars, and unbind them whatever happens.
 
-    ``open``: nothing in the ids had to be redacted.
+    ``are_open``: all ids are those of one event, and nothing in them had to be redacted.
     """
 
-    __slots__ = ("_call", "_leg", "_server", "_tokens", "open")
+    __slots__ = ("_bound", "_tokens", "are_open")
 
     def __init__(self, events: Sequence[Event]) -> None:
-        self.open = False
+        self.are_open = False
         if len(events) == 1:
-            data = events[0].data
+            # Nearly every request comes by here.
+            event = events[0]
+            data = event.data
             leg, server, call = data.call_connection_id, data.server_call_id, data.correlation_id
-            # One by one, here and below: every request comes by here.
-            self.open = (
-                (leg is None or is_open(leg) is not None)
-                and (server is None or is_open(server) is not None)
-                and (call is None or is_open(call) is not None)
-            )
+            if open_ids(event.id, leg, call, server):
+                self.are_open = True
+                self._bound = (leg, server, call)
+                return
         else:
             leg, server, call = _shared(events)
-        if not self.open:
-            leg, server, call = (None if each is None else redact(each) for each in (leg, server, call))
-        self._leg, self._server, self._call = leg, server, call
+        self._bound = (
+            None if leg is None else redact(leg),
+            None if server is None else redact(server),
+            None if call is None else redact(call),
+        )
 
     def __enter__(self) -> None:
         # What `bind_contextvars` does, but that it looks up each variable by its name.
-        self._tokens = tokens = list[Token[Any]]()
-        if self._leg is not None:
-            tokens.append(_LEG.set(self._leg))
-        if self._server is not None:
-            tokens.append(_SERVER.set(self._server))
-        if self._call is not None:
-            tokens.append(_CALL.set(self._call))
+        leg, server, call = self._bound
+        self._tokens = (
+            None if leg is None else _LEG.set(leg),
+            None if server is None else _SERVER.set(server),
+            None if call is None else _CALL.set(call),
+        )
 
     def __exit__(self, *_: object) -> None:
-        for token in self._tokens:
-            token.var.reset(token)
+        leg, server, call = self._tokens
+        if leg is not None:
+            _LEG.reset(leg)
+        if server is not None:
+            _SERVER.reset(server)
+        if call is not None:
+            _CALL.reset(call)
 
 
-def _variables() -> tuple[ContextVar[Any], ...]:
-    """Where structlog keeps what is bound by the names of the ids."""
-    tokens = bind_contextvars(**dict.fromkeys(IDS, ""))
-    reset_contextvars(**tokens)
-    return tuple(tokens[name].var for name in IDS)
+_LEG, _SERVER, _CALL = lines.VARIABLES
 
 
-_LEG, _SERVER, _CALL = _variables()
+def _shared(events: Sequence[Event]) -> tuple[str | None, str | None, str | None]:
+    datas = [event.data for event in events]
+    return (
+        _only(data.call_connection_id for data in datas),
+        _only(data.server_call_id for data in datas),
+        _only(data.correlation_id for data in datas),
+    )
 
 
-def _shared(events: Sequence[Event]) -> list[str | None]:
-    ids = [(each.data.call_connection_id, each.data.server_call_id, each.data.correlation_id) for each in events]
-    known = [{each for each in column if each is not None} for column in zip(*ids, strict=True)]
-    return [values.pop() if len(values) == 1 else None for values in known or [set[str]()] * len(IDS)]
+def _only(ids: Iterable[str | None]) -> str | None:
+    """The id that all have who have one. Of a batch the first two mostly tell."""
+    first: str | None = None
+    for each in ids:
+        if each is not None and each != first:
+            if first is not None:
+                return None
+            first = each
+    return first
 
 
 def configure(*, level: str = "info", renderer: str = "json") -> bool:

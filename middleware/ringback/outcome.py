@@ -277,8 +277,13 @@ def classify(
 
 def classify_event(event: Event, catalog: Catalog | None = None) -> Outcome | None:
     """The outcome of a received event; ``None`` if it neither ends a call nor carries a result."""
-    if event.data.result_information is None and event_name(event.type) not in CALL_EVENTS:
-        return None
+    result = event.data.result_information
+    if result is None:
+        if event_name(event.type) not in CALL_EVENTS:
+            return None
+    elif result.sip is None and result.q850 is None:
+        # As below, for what nearly every event is.
+        return Outcome(event, (catalog or Catalog.default()).look_up(event.type or None, result.code, result.subcode))
     return _judged(event, catalog or Catalog.default())
 
 

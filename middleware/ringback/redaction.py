@@ -6,6 +6,7 @@ import hmac
 import re
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
+from string import ascii_letters, digits, hexdigits
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ringback.exceptions import ConfigurationError
@@ -61,6 +62,29 @@ _MANY = 2048
 SHORTEST_KEY = 16
 """Bytes of a key that is not to be guessed."""
 _HASH_DIGITS = 10
+
+
+def open_ids(event: str | None, leg: str | None, call: str | None, server: str | None) -> bool:
+    """Whether nothing is private in an event's ids, if they are such as the service makes them. All at once.
+
+    The first three are GUIDs; a server call id is a URL in base64, of some hundred letters.
+    """
+    # Letters become what they are good for: three GUIDs are then always the same text.
+    if f"{event}\n{leg}\n{call}".encode("ascii", "replace").translate(_SHAPES) != _THREE_GUIDS:
+        return False
+    if server is None:
+        return True
+    rest = server.encode("ascii", "replace").translate(None, _LETTERS)
+    if rest and (rest != b"=" or server[-1] != "="):
+        # What ends in "?" is "/" in base64: then the parts between count.
+        return is_open(server) is not None
+    # In one long word nothing can start that is private, but a number may be the whole of it.
+    return not server.rstrip("=").isdigit()
+
+
+_SHAPES = bytes(ord("x") if chr(each) in hexdigits else each if chr(each) in "-\n" else 0 for each in range(256))
+_THREE_GUIDS = b"\n".join(3 * [b"xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"])
+_LETTERS = f"{ascii_letters}{digits}_".encode()
 
 
 def redact(text: str) -> str:

@@ -159,11 +159,8 @@ class Roster(NamedTuple):
     redials: tuple[RedialRegistration, ...]
     error_handlers: tuple[ErrorHandler, ...]
     listeners: tuple[Listener, ...]
-
-    @property
-    def calls_nobody(self) -> bool:
-        """Whether no outcome reaches a function of the app: there is no hook and no redial."""
-        return not self.hooks and not self.redials
+    calls_nobody: bool
+    """Whether no outcome reaches a function of the app: there is no hook and no redial."""
 
 
 @dataclass(eq=False)
@@ -278,6 +275,8 @@ class HandlerRouter:
         listeners = self.roster.listeners
         if TAPS:
             listeners = _once((*TAPS, *listeners))
+        if not listeners:
+            return ()
         faults: list[tuple[str, Exception]] = []
         for listener in listeners:
             try:
@@ -393,13 +392,16 @@ class HandlerRouter:
         roster = self._roster
         if roster is None or roster.changes != _changes:
             changes, routers = _changes, list(self.routers())
+            hooks = tuple(_named(self.registrations))
+            # By what they are: a function may be registered with two routers.
+            redials = _numbered({id(redial): redial for router in routers for redial in router._redials}.values())
             self._roster = roster = Roster(
                 changes,
-                tuple(_named(self.registrations)),
-                # By what they are: a function may be registered with two routers.
-                _numbered({id(redial): redial for router in routers for redial in router._redials}.values()),
+                hooks,
+                redials,
                 _once(handler for router in routers for handler in router._error_handlers),
                 _once(listener for router in routers for listener in router._listeners),
+                calls_nobody=not hooks and not redials,
             )
         return roster
 

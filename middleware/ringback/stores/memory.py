@@ -69,18 +69,16 @@ class MemoryStore:
         self._calls: OrderedDict[str, dict[str, _Call]] = OrderedDict()
         self._redials: dict[str, set[str]] = {}
         self._history: MemoryHistory | None = None
+        self.watched = False
+        """Whether somebody asked for the history: then it matters what is put, also if no hook waits for it."""
         self.on_fault: Callable[[Exception], None] = lambda _: None
         self._loop = ClaimLoop(self, poll=None, flush=True, clock=clock, on_fault=self._told)
-
-    @property
-    def watched(self) -> bool:
-        """Whether somebody asked for the history: then it matters what is put, also if no hook waits for it."""
-        return self._history is not None
 
     @property
     def history(self) -> MemoryHistory:
         # Not before: who never asks pays nothing.
         self._history = self._history or MemoryHistory(self._capacity, self._waiting)
+        self.watched = True
         return self._history
 
     def _waiting(self) -> Iterable[Waiting]:
