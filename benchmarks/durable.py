@@ -4,143 +4,44 @@
     make bench-durable ARGS="--rounds 9"    steadier
 
 Each candidate is an app under uvicorn in a process of its own, on a store or without; it takes turns
-with the others. A load generator keeps 64 connections busy, each with one event of another call. What
-is measured is the acknowledgement: calls settle long after the run, so that no hook runs beside it.
+with the others. wrk keeps 64 connections busy, each with one event of another call, and leaves most of a core
+to the server. What is measured is the acknowledgement: calls settle long after the run, so that no hook runs
+beside it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import loglines
-import samples
-from apps import bare, starlette
-from traffic import PATH, body
+import served
+import sockets
+from traffic import body
 
-from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter, classify_event, open_store, parse_delivery
+from ringback import classify_event, open_store, parse_delivery
 from ringback.stores.port import Item, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from starlette.applications import Starlette
+    from sockets import Load
 
 CONNECTIONS = 64
-SECONDS = 3.0
-CANDIDATES = ("bare", "without store", "sqlite", "sample style", "sample style, same work")
-OWN_LEG = b"1f0e5c1a-0000-4000-8000-0000bench000"
+SECONDS = 3
 
 
-def create_app() -> Starlette:
-    """The candidate that the environment names."""
-    loglines.plain()
-    name = os.environ["CANDIDATE"]
-    if name == "bare":
-        return starlette(bare)
-    if name.startswith("sample"):
-        return starlette(samples.published if name == "sample style" else samples.same_work)
-    router = OutcomeRouter()
-
-    @router.on_retryable
-    async def call_again(_: Outcome) -> None:
-        """What a hook costs beyond being called is the app's."""
-
-    app = starlette(bare)
-    app.add_middleware(
-        CallOutcomeMiddleware, router=router, auth=None, path=PATH, store=os.environ.get("STORE") or None, settle=3600.0
-    )
-    return app
-
-
-class Connection(asyncio.Protocol):
-    """Posts one delivery after the other and counts the answers."""
-
-    def __init__(self) -> None:
-        head, _, tail = request().partition(OWN_LEG)
-        self._parts = [*(head + OWN_LEG + tail).split(OWN_LEG)]
-        self._answers = 0
-        self.transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self._post()
-
-    def data_received(self, data: bytes) -> None:
-        # Bodies are empty and answers small: each comes as one piece.
-        if not data.startswith((b"HTTP/1.1 200", b"HTTP/1.1 204")):
-            raise RuntimeError(data[:200].decode())
-        self._answers += 1
-        self._post()
-
-    @property
-    def answers(self) -> int:
-        return self._answers
-
-    def _post(self) -> None:
-        assert self.transport is not None
-        if not self.transport.is_closing():
-            self.transport.write(str(uuid.uuid4()).encode().join(self._parts))
-
-
-def request() -> bytes:
-    content = body(1)
-    leg = content.partition(b'"source":"calling/callConnections/')[2][:36]
-    content = content.replace(leg, OWN_LEG)
-    head = (
-        f"POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-    )
-    return head.encode() + content
-
-
-async def load(port: int) -> float:
-    """Answers a second."""
-    loop = asyncio.get_running_loop()
-    made = [await loop.create_connection(Connection, "127.0.0.1", port) for _ in range(CONNECTIONS)]
-    connections = [protocol for _, protocol in made]
-    await asyncio.sleep(0.3)
-    before, start = sum(each.answers for each in connections), time.perf_counter()
-    await asyncio.sleep(SECONDS)
-    rate = (sum(each.answers for each in connections) - before) / (time.perf_counter() - start)
-    for transport, _ in made:
-        transport.close()
-    return rate
-
-
-def measure(name: str, folder: Path) -> float:
-    """One candidate in a fresh process, on a fresh store."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    store = f"sqlite:///{folder / uuid.uuid4().hex}.db" if name == "sqlite" else ""
-    command = [sys.executable, "-m", "uvicorn", "--factory", "durable:create_app", "--port", str(port)]
-    process = subprocess.Popen(
-        [*command, "--log-level", "error", "--no-access-log"],
-        cwd=Path(__file__).parent,
-        env={**os.environ, "CANDIDATE": name, "STORE": store},
-    )
-    try:
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        return asyncio.run(load(port))
-    finally:
-        process.kill()
-        process.wait()
+def measure(name: str, folder: Path, file: Path) -> Load:
+    """One turn of a candidate in a fresh process, on a fresh store."""
+    store = f"sqlite:///{folder / uuid.uuid4().hex}.db?max_backlog=100000000" if name == "sqlite" else ""
+    with sockets.serving("uvicorn", name, STORE=store) as (process, port):
+        sockets.loaded(process.pid, port, 1, file, CONNECTIONS)  # warms up
+        return sockets.loaded(process.pid, port, SECONDS, file, CONNECTIONS)
 
 
 async def inserts(folder: Path, seconds: float = 3.0) -> float:
@@ -166,19 +67,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="rounds (default 5)")
     arguments = parser.parse_args(argv)
-    taken: dict[str, list[float]] = {name: [] for name in CANDIDATES}
+    taken: dict[str, list[Load]] = {name: [] for name in served.ACKNOWLEDGED}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
+        file = sockets.request(folder)
         for _ in range(arguments.rounds):
-            for name in CANDIDATES:
-                taken[name].append(measure(name, folder))
+            for name in served.ACKNOWLEDGED:
+                taken[name].append(measure(name, folder, file))
         rate = asyncio.run(inserts(folder))
     reference = taken["without store"]
     print(f"requests/s as a ratio to the app without a store, median of {arguments.rounds} rounds (least-most)\n")
-    for name, rates in taken.items():
-        each = sorted(one / base for one, base in zip(rates, reference, strict=True))
-        absolute = statistics.median(rates)
-        print(f"{name:28}{statistics.median(each):6.2f} ({each[0]:.2f}-{each[-1]:.2f}) {absolute:8.0f}/s")
+    for name, loads in taken.items():
+        each = sorted(one.rate / base.rate for one, base in zip(loads, reference, strict=True))
+        absolute, cpu = (statistics.median(getattr(load, figure) for load in loads) for figure in ("rate", "cpu_us"))
+        spread = f"{statistics.median(each):6.2f} ({each[0]:.2f}-{each[-1]:.2f})"
+        print(f"{name:28}{spread} {absolute:8.0f}/s {cpu:8.0f} us of CPU a request")
     print(f"\ngroup-committed inserts by themselves, for orientation: {rate:.0f}/s")
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import apps
 import loglines
+
+if TYPE_CHECKING:
+    from traffic import App
 
 SETTLE = 1.0
 """Seconds, as an app has it: what is to be done after the answer is done while the server is measured."""
@@ -24,7 +28,22 @@ NAMES = {
 }
 """What is compared over sockets."""
 
+
+def _kept(store: str | None) -> App:
+    """A hook waits for every call, and is not called while the server is measured."""
+    return apps.ringback(hooks=True, store=store)
+
+
+ACKNOWLEDGED = {
+    apps.BARE: apps.Candidate(lambda: apps.starlette(apps.bare)),
+    "without store": apps.Candidate(lambda: _kept(None), loglines.plain),
+    "sqlite": apps.Candidate(lambda: _kept(os.environ["STORE"]), loglines.plain),
+    "sample style, as published": apps.CANDIDATES["sample style, as published"],
+    "sample style, same work": apps.CANDIDATES["sample style, same work"],
+}
+"""What is compared in durable.py."""
+
 if "CANDIDATE" in os.environ:
-    _candidate = NAMES[os.environ["CANDIDATE"]]
+    _candidate = (NAMES | ACKNOWLEDGED)[os.environ["CANDIDATE"]]
     _candidate.log()
     app = _candidate.make()

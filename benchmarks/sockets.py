@@ -56,13 +56,16 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(server: str, name: str) -> Generator[tuple[subprocess.Popen[bytes], int]]:
-    """The process and its port, once it takes connections. Its log lines go to the null device."""
+def serving(server: str, name: str, **settings: str) -> Generator[tuple[subprocess.Popen[bytes], int]]:
+    """The process and its port, once it takes connections. Its log lines go to the null device.
+
+    ``settings`` are added to its environment.
+    """
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, *SERVERS[server].format(port=port).split()],
         cwd=HERE,
-        env={**os.environ, "CANDIDATE": name},
+        env={**os.environ, "CANDIDATE": name, **settings},
         stdout=subprocess.DEVNULL,
     )
     try:
@@ -100,11 +103,11 @@ def request(folder: Path) -> Path:
     return file
 
 
-def loaded(pid: int, port: int, seconds: int, file: Path) -> Load:
+def loaded(pid: int, port: int, seconds: int, file: Path, connections: int = CONNECTIONS) -> Load:
     """One turn. Raises :class:`RuntimeError` for any answer but 200."""
     # Numbers of this turn; the last twelve digits of an id have place for them all.
     start = str(next(_starts) << 24)
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(HERE / "load.lua")]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "load.lua")]
     before = procfs.cpu_seconds(pid)
     told = subprocess.run(
         [*command, f"http://127.0.0.1:{port}", "--", str(file), _MARK, start],

@@ -83,7 +83,15 @@ odd = st.one_of(
 numbers = st.none() | st.integers(-(2**31) + 1, 2**31 - 1) | st.sampled_from([0, 200, 404, 486, 500, 8522, 560486])
 details = st.none() | st.builds(Diagnostic, numbers, odd)
 times = odd | st.sampled_from(
-    ["2026-01-15T09:30:00.1234567+00:00", "2026-01-15T09:30:00Z", "2026-01-15T09:30:00", "2026-01-15T09:30:00+05:30"]
+    [
+        "2026-01-15T09:30:00.1234567+00:00",
+        "2026-01-15T09:30:00.123456Z",
+        "2026-01-15T09:30:00.0000000+00:00",
+        "2026-13-45T09:30:00.1234567+00:00",
+        "2026-01-15T09:30:00Z",
+        "2026-01-15T09:30:00",
+        "2026-01-15T09:30:00+05:30",
+    ]
 )
 types = st.sampled_from(["CallDisconnected", "CreateCallFailed", "PlayFailed", "CallConnected"]).map(
     lambda name: f"Microsoft.Communication.{name}"

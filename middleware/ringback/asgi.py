@@ -173,7 +173,7 @@ class CallOutcomeMiddleware:
             await response(received)(scope, receive, send)
             return
         assert isinstance(body, bytes)
-        bound = entrance.bound(received)
+        bound = logs.bound_ids(received.delivery.events)
         with bound:
             if not entrance.follows:
                 refused = await entrance.persist(admission, received)

@@ -136,7 +136,7 @@ class Fault(Struct, frozen=True):
     reason: str
 
 
-class Delivery(Struct, frozen=True):
+class Delivery(Struct, frozen=True, gc=False):
     """The events of one request in order, and the elements that were none."""
 
     events: tuple[Event, ...]

@@ -107,7 +107,8 @@ class Echo:
 
     def again(self, outcome: Outcome) -> bool:
         """Whether this event of this ending was asked about before."""
-        key = f"{outcome.event_name} {outcome.outcome_id}"
+        # The leg tells one ending from another, and is at hand; an id of the outcome begins with what it is the id of.
+        key = f"{outcome.event_name} {outcome.call_connection_id or outcome.outcome_id}"
         if key in self._heard or key in self._before:
             return True
         if len(self._heard) == self._capacity:

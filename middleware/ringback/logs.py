@@ -269,7 +269,7 @@ class bound_ids:  # noqa: N801 - used as a function that makes a context
     ``are_open``: all ids are those of one event, and nothing in them had to be redacted.
     """
 
-    __slots__ = ("_bound", "_tokens", "are_open")
+    __slots__ = ("_call", "_leg", "_server", "are_open")
 
     def __init__(self, events: Sequence[Event]) -> None:
         self.are_open = False
@@ -278,35 +278,32 @@ class bound_ids:  # noqa: N801 - used as a function that makes a context
             event = events[0]
             data = event.data
             leg, server, call = data.call_connection_id, data.server_call_id, data.correlation_id
-            if open_ids(event.id, leg, call, server):
-                self.are_open = True
-                self._bound = (leg, server, call)
-                return
+            self.are_open = open_ids(event.id, leg, call, server)
         else:
             leg, server, call = _shared(events)
-        self._bound = (
-            None if leg is None else redact(leg),
-            None if server is None else redact(server),
-            None if call is None else redact(call),
-        )
+        if not self.are_open:
+            leg, server, call = (None if each is None else redact(each) for each in (leg, server, call))
+        # Each an id, and then what unbinds it.
+        self._leg: Any = leg
+        self._server: Any = server
+        self._call: Any = call
 
     def __enter__(self) -> None:
         # What `bind_contextvars` does, but that it looks up each variable by its name.
-        leg, server, call = self._bound
-        self._tokens = (
-            None if leg is None else _LEG.set(leg),
-            None if server is None else _SERVER.set(server),
-            None if call is None else _CALL.set(call),
-        )
+        if self._leg is not None:
+            self._leg = _LEG.set(self._leg)
+        if self._server is not None:
+            self._server = _SERVER.set(self._server)
+        if self._call is not None:
+            self._call = _CALL.set(self._call)
 
     def __exit__(self, *_: object) -> None:
-        leg, server, call = self._tokens
-        if leg is not None:
-            _LEG.reset(leg)
-        if server is not None:
-            _SERVER.reset(server)
-        if call is not None:
-            _CALL.reset(call)
+        if self._leg is not None:
+            _LEG.reset(self._leg)
+        if self._server is not None:
+            _SERVER.reset(self._server)
+        if self._call is not None:
+            _CALL.reset(self._call)
 
 
 _LEG, _SERVER, _CALL = lines.VARIABLES

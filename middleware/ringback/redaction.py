@@ -74,11 +74,14 @@ def open_ids(event: str | None, leg: str | None, call: str | None, server: str |
         return False
     if server is None:
         return True
-    rest = server.encode("ascii", "replace").translate(None, _LETTERS)
+    letters = server.encode("ascii", "replace")
+    if letters.isalnum():
+        # In one long word nothing can start that is private, but a number may be the whole of it.
+        return not letters.isdigit()
+    rest = letters.translate(None, _LETTERS)
     if rest and (rest != b"=" or server[-1] != "="):
         # What ends in "?" is "/" in base64: then the parts between count.
         return is_open(server) is not None
-    # In one long word nothing can start that is private, but a number may be the whole of it.
     return not server.rstrip("=").isdigit()
 
 

@@ -70,3 +70,19 @@ def test_each_loop_has_a_timer_of_its_own() -> None:
     for _ in range(3):
         asyncio.run(late())
     assert len(patience._all) == 1
+
+
+def test_loops_may_take_turns() -> None:
+    """Each is known again."""
+    patience = Patience(5.0)
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+
+    async def ask() -> None:
+        waits(patience, done=True)
+
+    for _ in range(2):
+        for loop in loops:
+            loop.run_until_complete(ask())
+    assert list(patience._all) == loops
+    for loop in loops:
+        loop.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -233,6 +235,24 @@ async def test_a_forked_process_has_no_thread_of_its_parents() -> None:
     assert await writer.do(lambda _: 1) == 1
     await writer.close()
     line.jobs.put(None)
+
+
+def test_a_fork_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the writer of the parent, in the child; in another process, for a fork has no threads to go on with."""
+    code = (
+        "import asyncio, os, sqlite3, sys\n"
+        "from ringback.stores.writer import Writer\n"
+        "writer = Writer(lambda: sqlite3.connect(':memory:', isolation_level=None))\n"
+        "asyncio.run(writer.open())\n"
+        "if os.fork():\n"
+        "    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]) or not writer.is_open)\n"
+        "os._exit(writer.is_open)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    monkeypatch.setattr(module, "_process", module._process)
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    module._forked()
+    assert module._process == -1
 
 
 async def test_closed_while_it_cannot_connect() -> None:

@@ -35,7 +35,7 @@ def _forked() -> None:
 
 
 # Asked for each operation, the system would have to be called each time.
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
     os.register_at_fork(after_in_child=_forked)
 
 
