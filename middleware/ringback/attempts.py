@@ -16,7 +16,7 @@ from ringback.stores.port import Item, Kind, Progress, Redial, Settlement, State
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import tzinfo
 
     from ringback.hooks import HookPolicy
@@ -39,20 +39,37 @@ STORE_PAUSE = 1.0
 
 @dataclass(slots=True)
 class _Course:
-    """How far an item has come, while an attempt is under way."""
+    """How far an item has come, while an attempt is under way. What has not changed is the progress's own."""
 
-    done: list[str]
-    failed: dict[str, str]
-    tries: dict[str, int]
-    wait: dict[str, float]
+    done: tuple[str, ...]
+    failed: Mapping[str, str]
+    tries: Mapping[str, int]
+    wait: Mapping[str, float]
     trying: str | None = None
 
     @classmethod
     def of(cls, progress: Progress) -> _Course:
-        return cls(list(progress.done), dict(progress.failed), dict(progress.tries), dict(progress.wait))
+        return cls(progress.done, progress.failed, progress.tries, progress.wait)
 
     def progress(self) -> Progress:
-        return Progress(tuple(self.done), self.failed, self.tries, self.wait, self.trying)
+        return Progress(self.done, self.failed, self.tries, self.wait, self.trying)
+
+    def returned(self, name: str) -> None:
+        self.done += (name,)
+
+    def failed_for_good(self, name: str, reason: str) -> None:
+        self.failed = {**self.failed, name: reason}
+        self.no_wait([name])
+
+    def tried(self, name: str, times: int) -> None:
+        self.tries = {**self.tries, name: times}
+
+    def waits(self, name: str, until: float) -> None:
+        self.wait = {**self.wait, name: until}
+
+    def no_wait(self, names: Iterable[str]) -> None:
+        if self.wait:
+            self.wait = {name: until for name, until in self.wait.items() if name not in names}
 
     def settlement(self) -> Settlement:
         if self.wait:
@@ -114,14 +131,14 @@ class HookCaller:
             known = {name for name, _ in roster.hooks} | _asked(roster.redials).keys()
             for name in [each for each in course.wait if each not in known]:
                 # Renamed or removed since it asked for another attempt: nobody is there to be called.
-                course.failed[name] = "no hook of this name is registered in this worker"
-                del course.wait[name]
+                course.failed_for_good(name, "no hook of this name is registered in this worker")
         if claim.attempt == 1 and not handled:
             self.tell_unhandled(outcome)
         if claim.crashed:
             await self._blame(claim, course, outcome, due)
         # Whoever killed the last worker goes last, so that the others are called.
-        for name in sorted(due, key=lambda name: claim.crashed and name == claim.progress.trying):
+        last = claim.progress.trying if claim.crashed else None
+        for name in sorted(due, key=lambda name: name == last) if last in due else due:
             await self._call(claim, course, outcome, name, due[name], alone=len(due) == 1)
 
     def tell_unhandled(self, outcome: Outcome) -> None:
@@ -135,7 +152,7 @@ class HookCaller:
         course.trying = claim.progress.trying
         blamed = [course.trying] if course.trying in due else list(due)
         for name in blamed:
-            course.tries[name] = course.tries.get(name, 0) + 1
+            course.tried(name, course.tries.get(name, 0) + 1)
         # Before anything is called: the next death must count from here.
         await self._checkpoint(claim, course)
         for name in blamed:
@@ -157,14 +174,14 @@ class HookCaller:
             attempt=attempt,
             redelivered=claim.redelivered and claim.progress.trying in (None, name),
         )
-        course.wait.pop(name, None)
+        course.no_wait([name])
         try:
             with UNMEASURED if self.gauge is None else self.gauge.hook(outcome, name, attempt):
                 await called(registration.handler, *registration.arguments(outcome, ctx), timeout=self.policy.timeout)
         except Exception as error:
             await self._failed(course, outcome, name, error, attempt)
         else:
-            course.done.append(name)
+            course.returned(name)
 
     async def _failed(self, course: _Course, outcome: Outcome, name: str, error: Exception, attempt: int) -> None:
         retry_in = self.policy.retry_in(attempt, error, self.random)
@@ -172,13 +189,12 @@ class HookCaller:
             await self._give_up(course, outcome, name, error, attempt)
             return
         self.observer.hook_failed(outcome, name, error, attempt, retry_in)
-        course.tries[name] = attempt
-        course.wait[name] = self.clock() + retry_in
+        course.tried(name, attempt)
+        course.waits(name, self.clock() + retry_in)
 
     async def _give_up(self, course: _Course, outcome: Outcome, name: str, error: Exception, attempt: int) -> None:
         self.observer.hook_failed(outcome, name, error, attempt, None)
-        course.failed[name] = described(error)
-        course.wait.pop(name, None)
+        course.failed_for_good(name, described(error))
         await tell_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout)
 
     async def _concerns(self, registration: Registration, outcome: Outcome) -> bool:
@@ -206,19 +222,20 @@ class HookCaller:
             if name in course.failed or course.wait.get(name, 0.0) > self.clock():
                 return outcome, True
             attempt = course.tries.get(name, 0) + 1
-            course.wait.pop(name, None)
+            course.no_wait([name])
             try:
                 contact, zone = redial.contact_of(outcome), redial.zone_of(outcome)
             except Exception as error:
-                _forget(course.wait, redials)
+                # Nobody will be asked under the others' names: what they wait for would make the item due for ever.
+                course.no_wait(redials)
                 await self._failed(course, outcome, name, error, attempt)
                 return outcome, True
             if contact is not None:
                 plan = await self._plan(redial, outcome, contact, zone)
-                _forget(course.wait, redials)
-                course.done.append(name)
+                course.no_wait(redials)
+                course.returned(name)
                 if isinstance(plan, Exhausted):
-                    course.done.append(_EXHAUSTED)
+                    course.returned(_EXHAUSTED)
                     return outcome.exhausted(), True
                 return outcome, True
         return outcome, False
@@ -266,12 +283,6 @@ def described(error: Exception) -> str:
 def _asked(redials: Iterable[RedialRegistration]) -> dict[str, RedialRegistration]:
     """By the names under which it is noted that their contact functions were asked."""
     return {f"{redial.name} (contact)": redial for redial in redials}
-
-
-def _forget(wait: dict[str, float], names: Iterable[str]) -> None:
-    """Nobody will be asked under these names: what they wait for would make the item due at once, for ever."""
-    for name in names:
-        wait.pop(name, None)
 
 
 _HOPELESS = 10
