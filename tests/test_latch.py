@@ -274,16 +274,13 @@ def test_an_echo_is_the_same_event_of_the_same_ending_again() -> None:
     """The other event of a call that failed to start is none, nor is what was forgotten; the last two are not."""
     echo = Echo(capacity=2)
     first, sibling, other = told("CallDisconnected"), told("CreateCallFailed"), told("CallDisconnected", leg="another")
-    assert [echo.again(each) for each in (first, first, sibling, sibling, other, other)] == [
-        False,
-        True,
-        False,
-        True,
-        False,
-        True,
-    ]
-    assert echo.again(first) is True
-    assert echo.again(told("CallDisconnected", leg="a third")) is False
-    assert echo.again(other) is True
-    assert echo.again(told("CallDisconnected", leg="a fourth")) is False
-    assert echo.again(first) is False
+    third, fourth = told("CallDisconnected", leg="a third"), told("CallDisconnected", leg="a fourth")
+    assert echo.repeated([first, first, sibling]) == [first]
+    assert echo.repeated([sibling, other, other]) == [sibling, other]
+    assert echo.repeated([first, third, other, fourth, first]) == [first, other]
+
+
+def test_an_operation_has_no_echo() -> None:
+    """It ends no call, and may be told as often as it happens."""
+    played = told("PlayFailed")
+    assert Echo().repeated([played, played]) == []

@@ -20,7 +20,7 @@ from ringback.stores.port import Item, Kind, Settlement, State
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from ringback.observer import Gauge, Observer
     from ringback.outcome import Outcome
@@ -142,7 +142,7 @@ class Dispatcher:
             self._observer.store_unavailable(error)
         self._work_here()
 
-    async def accept(self, outcomes: Iterable[Outcome]) -> None:
+    async def accept(self, outcomes: Sequence[Outcome]) -> None:
         """Take outcomes in the order of their events; returns when they are persisted. Needs a running loop.
 
         Raises :class:`StoreError` if they could not be: then none was.
@@ -201,7 +201,7 @@ class Dispatcher:
         keys = {redial.stored(contact) for redial in self._router.redials} or {contact}
         return sum([await self.store.cancel(key) for key in sorted(keys)])
 
-    def heard(self, outcomes: Iterable[Outcome]) -> bool:
+    def heard(self, outcomes: Sequence[Outcome]) -> bool:
         """Take outcomes of which no hook, no redial and no page will ever ask for more than the log line.
 
         False if somebody may: then they are to be accepted. Needs a running loop.
@@ -210,16 +210,14 @@ class Dispatcher:
         # Who has a store of another kind may have other processes to read it.
         if not self._router.roster.calls_nobody or type(store) is not MemoryStore or store.watched:
             return False
-        again = self._echo.again
-        for outcome in outcomes:
-            if outcome.scope is not Scope.CALL:
-                continue
-            if again(outcome):
-                self._observer.outcome_duplicate(outcome)
-            elif not self._warned and outcome.retryable:
+        for outcome in self._echo.repeated(outcomes):
+            self._observer.outcome_duplicate(outcome)
+        if not self._warned:
+            first = next((each for each in outcomes if each.scope is Scope.CALL and each.retryable), None)
+            if first is not None:
                 # When a hook would have been called.
                 self._warned = True
-                asyncio.get_running_loop().call_later(self._settle, self._hooks.tell_unhandled, outcome)
+                asyncio.get_running_loop().call_later(self._settle, self._hooks.tell_unhandled, first)
         return True
 
     def _asked_for(self, operation: Outcome) -> bool:

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from enum import StrEnum
-from typing import TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
 from ringback.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
-from ringback_catalog import Scope
+from ringback_catalog import Scope, event_name, scope_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -105,16 +109,31 @@ class Echo:
         self._heard = set[str]()
         self._before = set[str]()
 
-    def again(self, outcome: Outcome) -> bool:
-        """Whether this event of this ending was asked about before."""
-        # The leg tells one ending from another, and is at hand; an id of the outcome begins with what it is the id of.
-        key = f"{outcome.event_name} {outcome.call_connection_id or outcome.outcome_id}"
-        if key in self._heard or key in self._before:
-            return True
-        if len(self._heard) == self._capacity:
-            self._heard, self._before = set[str](), self._heard
-        self._heard.add(key)
-        return False
+    def repeated(self, outcomes: Iterable[Outcome]) -> Sequence[Outcome]:
+        """Which of these ends of calls were told before, as the same event of the same ending."""
+        again: list[Outcome] = []
+        heard = self._heard
+        for outcome in outcomes:
+            name = _ending(outcome.event.type)
+            if name is None:
+                continue
+            # The leg is at hand; an id of the outcome begins with what it is the id of.
+            key = f"{name} {outcome.event.data.call_connection_id or outcome.outcome_id}"
+            if key in heard or key in self._before:
+                again.append(outcome)
+                continue
+            if len(heard) == self._capacity:
+                self._heard, self._before = set[str](), heard
+                heard = self._heard
+            heard.add(key)
+        return again
+
+
+@lru_cache(maxsize=1024)
+def _ending(event_type: str) -> str | None:
+    """The name of an event that ends a call."""
+    name = event_name(event_type)
+    return name if scope_of(name or None) is Scope.CALL else None
 
 
 def remember(kept: OrderedDict[K, V], key: K, value: V, capacity: int) -> None:
