@@ -242,10 +242,10 @@ class _Share(NamedTuple):
     ends_call: bool
     ending: str
     """What stands before the id of the leg that ended, or of the event, in the id of the outcome."""
-    middle: str
-    """From the event's type to the verdict's last member."""
     names: tuple[str, ...]
-    """The names of the other members with their signs."""
+    """The names of the members with their signs; between the second and the third all that the verdict says."""
+    open: tuple[str, ...]
+    """The same as far as ids go, with the quotes around them: these need nothing but to be put between."""
     signs: tuple[str, str]
 
 
@@ -277,9 +277,12 @@ def _shared(outcome: Outcome, signs: tuple[str, str]) -> _Share:
     middle = json.dumps(members, separators=signs)[1:-1]
     names = [f"{comma}{quoted(name)}{colon}" for name in _APART]
     names[0] = names[0].removeprefix(comma)
+    names[2] = f"{comma}{middle}{names[2]}"
     ends_call = outcome.scope is Scope.CALL
     ending = "call:" if ends_call else "event:"
-    return _Share(level_of(outcome), ends_call, ending, f"{comma}{middle}", tuple(names), signs)
+    a, b, c, d, e, f, *_ = names
+    opened = (f'{a}"{ending}', f'"{b}"', f'"{c}"', f'"{d}', f'{e}"', f'"{f}')
+    return _Share(level_of(outcome), ends_call, ending, tuple(names), opened, signs)
 
 
 def _line(outcome: Outcome, share: _Share, frame: tuple[str, str], ids_are_open: bool) -> str:
@@ -302,20 +305,22 @@ def _line(outcome: Outcome, share: _Share, frame: tuple[str, str], ids_are_open:
         context = outcome.operation_context
     before, after = frame
     a, b, c, d, e, f, g, h, i, j = share.names
+    context, time = _text(context), _time(event)
     if ids_are_open or open_ids(event.id, leg, call, server):
         # As they are, in one go: nearly every line is written here.
+        a, b, c, d, e, f = share.open
+        ending = leg if share.ends_call else event.id
         place = "null" if server is None else f'"{server}"'
         return (
-            f'{before}{a}"{share.ending}{leg if share.ends_call else event.id}"{b}"{event.id}"{share.middle}{c}"{leg}"'
-            f'{d}{place}{e}"{call}"'
-            f"{f}{_text(context)}{g}{_time(event)}{h}{message}{i}{sip}{j}{q850}{after}"
+            f"{before}{a}{ending}{b}{event.id}{c}{leg}{d}{place}{e}{call}{f}{context}"
+            f"{g}{time}{h}{message}{i}{sip}{j}{q850}{after}"
         )
     leg = _text(leg)
     # The prefix is nothing to redact, and nothing that changes what is redacted behind it.
     ending = f'"{share.ending}{leg[1:]}' if share.ends_call and leg != "null" else _text(outcome.outcome_id)
     return (
-        f"{before}{a}{ending}{b}{_text(event.id)}{share.middle}{c}{leg}{d}{_text(server)}{e}{_text(call)}"
-        f"{f}{_text(context)}{g}{_time(event)}{h}{message}{i}{sip}{j}{q850}{after}"
+        f"{before}{a}{ending}{b}{_text(event.id)}{c}{leg}{d}{_text(server)}{e}{_text(call)}{f}{context}"
+        f"{g}{time}{h}{message}{i}{sip}{j}{q850}{after}"
     )
 
 
