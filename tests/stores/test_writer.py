@@ -121,7 +121,7 @@ async def test_whoever_has_gone_is_not_answered() -> None:
 
     await asyncio.to_thread(elsewhere)
     assert await writer.do(lambda _: 1) == 1
-    assert done == ["cancelled", "closed"]
+    assert sorted(done) == ["cancelled", "closed"]
     await writer.close()
 
 
@@ -161,6 +161,33 @@ async def test_a_failed_transaction_is_nobody_elses_unless_it_is_the_files() -> 
     assert await together(lambda _: 1, breaks) == [sqlite3.OperationalError] * 2
     assert await writer.do(lambda connection: connection.in_transaction)
     await writer.close()
+
+
+async def test_what_is_asked_for_in_one_turn_is_one_transaction() -> None:
+    """The thread does not begin with the first while the others are still to come."""
+    writer = Writer(connect)
+    await writer.open()
+    statements: list[str] = []
+    await writer.do(lambda connection: connection.set_trace_callback(statements.append))
+    statements.clear()
+    await asyncio.gather(*(writer.do(lambda _: None) for _ in range(50)))
+    assert statements == ["BEGIN IMMEDIATE", "COMMIT"]
+    await writer.close()
+
+
+async def test_what_is_asked_for_in_the_turn_of_the_end_is_done_or_refused() -> None:
+    """Before the end it is done; after it nobody is there to do it."""
+    writer = Writer(connect)
+    await writer.open()
+    before = asyncio.ensure_future(writer.do(lambda _: 1))
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(writer.close())
+    await asyncio.sleep(0)
+    after = asyncio.ensure_future(writer.do(lambda _: 2))
+    assert await before == 1
+    with pytest.raises(StoreUnavailable, match="the store is closed"):
+        await after
+    await closing
 
 
 async def test_what_is_asked_for_together_is_done_together() -> None:

@@ -56,7 +56,7 @@ class _Line:
 
     def __init__(self, run: Callable[[_Line], None]) -> None:
         self.process = _process
-        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self.jobs: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self.opened: concurrent.futures.Future[None] = concurrent.futures.Future()
         # Not a thread of a pool: it lives as long as the store. A process that ends does not wait for it.
         self.thread = threading.Thread(target=run, args=(self,), name="ringback-store", daemon=True)
@@ -74,6 +74,9 @@ class Writer:
         self._connect = connect
         self._begin = begin
         self._line: _Line | None = None
+        # By loop, what was asked for in its turn. It goes to the thread as one when the turn is over: the thread
+        # would else begin with the first, and each of the others would wait for a transaction more.
+        self._asked: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
         # Held for as long as it takes to look and to act on it, never across a wait.
         self._guard = threading.Lock()
 
@@ -109,18 +112,35 @@ class Writer:
     def _queued(
         self, operation: Callable[..., Any], argument: object, patience: Patience | None = None
     ) -> asyncio.Future[Any]:
-        job = _Job(operation, argument, asyncio.get_running_loop())
-        with self._guard:
-            line = self._ours()
-            if line is None:
-                raise StoreUnavailable("the store is closed")
-            line.jobs.put(job)
+        loop = asyncio.get_running_loop()
+        job = _Job(operation, argument, loop)
+        asked = self._asked.get(loop)
+        if asked is not None:
+            asked.append(job)
+        else:
+            self._asked[loop] = [job]
+            loop.call_soon(self._hand_in, loop)
         if patience is not None:
             patience.limit(job.future)
         return job.future
 
+    def _hand_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        asked = self._asked.pop(loop, None)
+        if asked is None:
+            # Closed meanwhile, which has handed it in.
+            return
+        with self._guard:
+            line = self._ours()
+            if line is not None:
+                line.jobs.put(asked)
+                return
+        for job in asked:
+            job.error = StoreUnavailable("the store is closed")
+        _hand_over(asked)
+
     async def close(self) -> None:
         """Finish what waits, close the connection, end the thread."""
+        self._hand_in(asyncio.get_running_loop())
         with self._guard:
             line, self._line = self._ours(), None
             if line is None:
@@ -157,26 +177,29 @@ class Writer:
                 self._line = None
         line.opened.set_exception(error)
         with suppress(Empty):
-            while (job := line.jobs.get_nowait()) is not None:
-                job.error = error
-                _resolve([job])
+            while (jobs := line.jobs.get_nowait()) is not None:
+                for job in jobs:
+                    job.error = error
+                _resolve(jobs)
 
 
-def _work(connection: sqlite3.Connection, jobs: SimpleQueue[_Job | None], begin: str) -> None:
-    """Until there is no job but ``None``."""
-    job = jobs.get()
-    while job is not None:
-        batch = [job]
+def _work(connection: sqlite3.Connection, jobs: SimpleQueue[list[_Job] | None], begin: str) -> None:
+    """Until there are no jobs but ``None``."""
+    came = jobs.get()
+    while came is not None:
+        waiting = came
         # Whoever came while the last transaction was written shares the next one.
-        while len(batch) < MOST and not jobs.empty():
-            job = jobs.get()
-            if job is None:
+        while len(waiting) < MOST and not jobs.empty():
+            came = jobs.get()
+            if came is None:
                 break
-            batch.append(job)
-        _commit(connection, batch, begin)
-        _resolve(batch)
-        if job is not None:
-            job = jobs.get()
+            waiting += came
+        for start in range(0, len(waiting), MOST):
+            batch = waiting[start : start + MOST]
+            _commit(connection, batch, begin)
+            _resolve(batch)
+        if came is not None:
+            came = jobs.get()
 
 
 def _commit(connection: sqlite3.Connection, batch: list[_Job], begin: str) -> None:
