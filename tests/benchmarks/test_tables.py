@@ -69,7 +69,9 @@ def test_a_goal_that_is_a_lower_limit(ratio: float, met: bool) -> None:
     """How many times cheaper something is than something else."""
     results = {"inprocess": in_process(ringback=1.0)["inprocess"]}
     results["inprocess"]["sample style, as published"] = in_process(sample=ratio)["inprocess"]["sample"]
-    assert Verdict("times cheaper than the samples as published, which do much less, 1 event", ratio, "at least 3.30", met) in verdicts(results)
+    assert Verdict(
+        "times cheaper than the samples as published, which do much less, 1 event", ratio, "at least 3.30", met
+    ) in verdicts(results)
 
 
 def test_a_goal_that_was_not_measured_is_neither_reached_nor_missed() -> None:

@@ -616,11 +616,14 @@ def test_puts_that_share_a_transaction_are_what_they_are_one_after_the_other(
 
 def test_many_rows_take_few_statements() -> None:
     """As many as there are sizes of a statement, not as there are rows."""
-    many = [[item(f"leg-{number}")] for number in range(64 + 16 + 4 + 1)]
+    many = [[item(f"leg-{number}")] for number in range(2 * 32 + 8 + 1)]
     offers, kept = kept_by([], many, together=True)
-    assert offers == [[Offer.OPENED]] * 85
-    assert len(kept) == 85
-    assert sorted(schema.INSERTS) == [1, 4, 16, 64]
+    assert offers == [[Offer.OPENED]] * 73
+    assert len(kept) == 73
+    assert sorted(schema.INSERTS) == [1, 8, 32]
+    assert max(statement.count("?") for statement in (*schema.INSERTS.values(), schema.YIELD_TO_LEGS)) <= 999
+    assert schema.YIELD_TO_LEGS.count("?") == schema.LEGS + 1
+    assert ":" not in schema.YIELD_TO_LEGS
 
 
 async def test_a_failure_is_nobody_elses(make: Make) -> None:

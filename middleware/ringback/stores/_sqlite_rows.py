@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,7 +36,9 @@ def put_all(connection: sqlite3.Connection, puts: Sequence[Sequence[dict[str, An
     if len(together) < schema.SEVERAL or any(row["event"] == "CallEnded" for row in together):
         return [[_put(connection, row) for row in put] for put in puts]
     legs = [row["ended"] for row in together if row["ends_call"] and row["ended"] not in (None, row["key"])]
-    connection.execute(schema.YIELD_TO_LEGS, {"ended": json.dumps(legs), "now": together[0]["now"]})
+    for start in range(0, len(legs), schema.LEGS):
+        some = legs[start : start + schema.LEGS]
+        connection.execute(schema.YIELD_TO_LEGS, [together[0]["now"], *some, *[None] * (schema.LEGS - len(some))])
     (last,) = connection.execute(schema.LAST).fetchone()
     inserted, start = 0, 0
     for many, statement in schema.INSERTS.items():

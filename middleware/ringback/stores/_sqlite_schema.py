@@ -166,15 +166,11 @@ YIELD_TO_LEG = """
       AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
 """
 
-# The same for many legs, none of which is the call itself.
-YIELD_TO_LEGS = """
-    UPDATE items SET
-        state = CASE WHEN state = 'ready' AND attempts = 0 THEN 'canceled' ELSE state END,
-        finished_at = CASE WHEN state = 'ready' AND attempts = 0 THEN :now ELSE finished_at END,
-        cause = NULL, category = NULL, retry = NULL, match = NULL, code = NULL, subcode = NULL
-    WHERE key IN (SELECT value FROM json_each(:ended)) AND event = 'CallEnded' AND sibling IS NULL
-      AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
-"""
+# The same for as many legs as there are places, none of which is the call itself; a place may be NULL.
+LEGS = 32
+YIELD_TO_LEGS = YIELD_TO_LEG.replace(":now", "?").replace(
+    "key = :ended AND key <> :key", f"key IN ({', '.join('?' * LEGS)})"
+)
 
 INSERTED = (
     "key kind due_at ends_call event call contact target number rank payload sibling now "
@@ -186,8 +182,10 @@ _INTO = """
 """
 INSERT = f"{_INTO} VALUES ({', '.join([f':{name}' for name in INSERTED])}, 'ready') ON CONFLICT (key) DO NOTHING"
 _ROW = f"({', '.join('?' * len(INSERTED))}, 'ready')"
-INSERTS = {many: f"{_INTO} VALUES {', '.join([_ROW] * many)} ON CONFLICT (key) DO NOTHING" for many in (64, 16, 4, 1)}
-"""By how many rows at once, the largest first: few statements, each of which SQLite has to prepare once."""
+INSERTS = {many: f"{_INTO} VALUES {', '.join([_ROW] * many)} ON CONFLICT (key) DO NOTHING" for many in (32, 8, 1)}
+"""By how many rows at once, the largest first: few statements, each of which SQLite has to prepare once. Before
+version 3.32 it takes 999 parameters at most.
+"""
 SEVERAL = 2
 LAST = "SELECT max(id) FROM items"
 KEYS_SINCE = "SELECT key FROM items WHERE id > coalesce(?, 0)"

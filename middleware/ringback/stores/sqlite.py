@@ -133,15 +133,16 @@ class SQLiteStore:
 
     async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
         now = self._clock()
-        try:
-            if not self._writer.is_open:
-                async with asyncio.timeout(self._patience.seconds):
-                    await self.open()
-            with self._told_apart():
-                puts = [rows.row_of(item, now) for item in items]
+        puts = [rows.row_of(item, now) for item in items]
+        with self._told_apart():
+            try:
+                if not self._writer.is_open:
+                    async with asyncio.timeout(self._patience.seconds):
+                        await self.open()
                 offers = await self._writer.together(self._put, puts, self._patience)
-        except TimeoutError as error:
-            raise StoreUnavailable(f"{self.path} was not written within {self._patience.seconds:g} seconds") from error
+            except TimeoutError as error:
+                late = f"{self.path} was not written within {self._patience.seconds:g} seconds"
+                raise StoreUnavailable(late) from error
         if offers is None:
             raise StoreFull(self._full)
         if Offer.OPENED in offers:
@@ -296,8 +297,6 @@ class SQLiteStore:
         """Faults of SQLite and of the disk as those of a store: which may pass, and which will not."""
         try:
             yield
-        except TimeoutError:
-            raise
         except sqlite3.Error as error:
             raise store_error(self.path, error) from error
         except OSError as error:
