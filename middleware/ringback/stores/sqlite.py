@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import time
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,7 +32,7 @@ from ringback.stores.record import dump_progress, short
 from ringback.stores.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Sequence
 
     from ringback.redial import Plan
     from ringback.stores.port import Decide, Redial, Settlement, Work
@@ -92,6 +92,7 @@ class SQLiteStore:
         self._writer = Writer(self._connect)
         self._reader = Writer(self._connect_to_read, begin="BEGIN")
         self._patience = Patience(timeout * 2)
+        self._faults = _Faults(self.path)
         self.history = SQLiteHistory(self._read)
         self.on_fault: Callable[[Exception], None] = lambda _: None
         self._loop = ClaimLoop(self, poll=poll, clock=clock, on_fault=self._told)
@@ -134,7 +135,7 @@ class SQLiteStore:
     async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
         now = self._clock()
         puts = [rows.row_of(item, now) for item in items]
-        with self._told_apart():
+        with self._faults:
             try:
                 if not self._writer.is_open:
                     async with asyncio.timeout(self._patience.seconds):
@@ -289,18 +290,8 @@ class SQLiteStore:
         return await self._do(operation, self._reader)
 
     async def _do(self, operation: Callable[[sqlite3.Connection], T], thread: Writer | None = None) -> T:
-        with self._told_apart():
+        with self._faults:
             return await (thread or self._writer).do(operation)
-
-    @contextmanager
-    def _told_apart(self) -> Generator[None]:
-        """Faults of SQLite and of the disk as those of a store: which may pass, and which will not."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise store_error(self.path, error) from error
-        except OSError as error:
-            raise StoreUnavailable(f"{self.path}: {error.strerror}") from error
 
     def _connect(self) -> sqlite3.Connection:
         refuse_network(self.path, self._network)
@@ -308,6 +299,26 @@ class SQLiteStore:
 
     def _connect_to_read(self) -> sqlite3.Connection:
         return opened_to_read(self.path, self._timeout)
+
+
+class _Faults:
+    """A context in which faults of SQLite and of the disk are those of a store: which may pass, and which will not.
+
+    One for all, and no generator: every put comes by here.
+    """
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise store_error(self._path, error) from error
+        if isinstance(error, OSError):
+            raise StoreUnavailable(f"{self._path}: {error.strerror}") from error
 
 
 def _flag(text: str) -> bool:

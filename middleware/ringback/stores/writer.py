@@ -58,6 +58,8 @@ class _Line:
         self.process = _process
         self.jobs: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self.opened: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self.ready = False
+        """Whether it was opened; asked for each operation, which the future is too slow for."""
         # Not a thread of a pool: it lives as long as the store. A process that ends does not wait for it.
         self.thread = threading.Thread(target=run, args=(self,), name="ringback-store", daemon=True)
 
@@ -93,7 +95,7 @@ class Writer:
     @property
     def is_open(self) -> bool:
         line = self._ours()
-        return line is not None and line.opened.done() and line.opened.exception() is None
+        return line is not None and line.ready
 
     async def do(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         """The operation's result, once it is committed."""
@@ -164,6 +166,7 @@ class Writer:
         except BaseException as error:
             self._refuse(line, error)
             return
+        line.ready = True
         line.opened.set_result(None)
         try:
             _work(connection, line.jobs, self._begin)
