@@ -170,8 +170,26 @@ async def test_what_is_asked_for_in_one_turn_is_one_transaction() -> None:
     statements: list[str] = []
     await writer.do(lambda connection: connection.set_trace_callback(statements.append))
     statements.clear()
-    await asyncio.gather(*(writer.do(lambda _: None) for _ in range(50)))
+    await asyncio.gather(*(writer.do(lambda _: None) for _ in range(module.ENOUGH - 1)))
     assert statements == ["BEGIN IMMEDIATE", "COMMIT"]
+    await writer.close()
+
+
+async def test_what_is_enough_for_a_transaction_does_not_wait_for_the_turn() -> None:
+    """It is done while the turn goes on; the rest follows, in order."""
+    writer, done = Writer(connect), list[int]()
+    await writer.open()
+    began = threading.Event()
+
+    def first(_: sqlite3.Connection) -> None:
+        began.set()
+
+    asked = [writer.do(first), *(writer.do(lambda _, n=n: done.append(n)) for n in range(2 * module.ENOUGH))]  # type: ignore[misc]
+    tasks = [asyncio.ensure_future(each) for each in asked]
+    asyncio.get_running_loop().call_soon(lambda: done.append(-1 if began.wait(5) else -2))
+    await asyncio.gather(*tasks)
+    assert [n for n in done if n >= 0] == list(range(2 * module.ENOUGH))
+    assert -1 in done
     await writer.close()
 
 

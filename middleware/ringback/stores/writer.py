@@ -26,6 +26,9 @@ T = TypeVar("T")
 MOST = 512
 """Operations of one transaction."""
 
+ENOUGH = 16
+"""Operations that do not wait for the end of the turn of the loop in which they are asked for."""
+
 _process = os.getpid()
 
 
@@ -117,11 +120,14 @@ class Writer:
         loop = asyncio.get_running_loop()
         job = _Job(operation, argument, loop)
         asked = self._asked.get(loop)
-        if asked is not None:
-            asked.append(job)
-        else:
+        if asked is None:
             self._asked[loop] = [job]
             loop.call_soon(self._hand_in, loop)
+        else:
+            asked.append(job)
+            if len(asked) == ENOUGH:
+                # Worth a transaction, which is written while the rest of the turn goes on.
+                self._hand_in(loop)
         if patience is not None:
             patience.limit(job.future)
         return job.future
