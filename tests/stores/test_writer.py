@@ -250,10 +250,9 @@ async def test_who_asks_together_fails_alone() -> None:
 
 async def test_who_waits_too_long_for_the_line_is_told_so() -> None:
     """What was asked for is done all the same."""
-    writer, done = Writer(connect), list[int]()
+    writer, done, gate = Writer(connect), list[int](), threading.Event()
     await writer.open()
-    blocked = asyncio.create_task(writer.do(lambda _: time.sleep(0.05)))
-    await asyncio.sleep(0.01)
+    blocked = asyncio.create_task(writer.do(lambda _: gate.wait(10)))
 
     def note(_: sqlite3.Connection, numbers: Sequence[int]) -> Sequence[None]:
         done.extend(numbers)
@@ -261,7 +260,8 @@ async def test_who_waits_too_long_for_the_line_is_told_so() -> None:
 
     with pytest.raises(TimeoutError):
         await writer.together(note, 1, Patience(0.01))
-    await blocked
+    gate.set()
+    assert await blocked
     assert await writer.do(lambda _: list(done)) == [1]
     await writer.close()
 
