@@ -36,7 +36,7 @@ check-catalog: $(VENV)/.demo  ## the rules of the catalog's rows
 bench: $(VENV)/.dev  ## ratios to a bare route, measured pair by pair
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
-bench-durable: $(VENV)/.dev  ## what a store costs, over sockets
+bench-durable: $(VENV)/.dev  ## what a store costs, over sockets; needs wrk
 	$(BIN)/python benchmarks/durable.py $(ARGS)
 
 soak: $(VENV)/.dev  ## a million events through one app; memory must not grow

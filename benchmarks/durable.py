@@ -67,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="rounds (default 5)")
     arguments = parser.parse_args(argv)
+    sockets.refuse_without_wrk()
     taken: dict[str, list[Load]] = {name: [] for name in served.ACKNOWLEDGED}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

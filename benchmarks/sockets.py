@@ -94,6 +94,11 @@ def _await_start(process: subprocess.Popen[bytes], port: int) -> None:
     raise RuntimeError(f"the server took no connection on port {port} within 30 s")
 
 
+def refuse_without_wrk() -> None:
+    if shutil.which("wrk") is None:
+        raise RuntimeError("wrk is not installed; apt-get install wrk, or leave out the section 'sockets'")
+
+
 def request(folder: Path) -> Path:
     """A file with the bytes of a request, with marks where wrk is to put a number."""
     content = f"[{traffic.event(0).replace('0' * 12, _MARK)}]"
@@ -157,8 +162,7 @@ def _summary(loads: list[Load], reference: list[Load], peak: float) -> dict[str,
 
 def section(*, quick: bool, say: Callable[[str], object]) -> dict[str, Any]:
     """By server and candidate. Raises :class:`RuntimeError` without wrk."""
-    if shutil.which("wrk") is None:
-        raise RuntimeError("wrk is not installed; apt-get install wrk, or leave out the section 'sockets'")
+    refuse_without_wrk()
     names = QUICK if quick else served.NAMES
     rounds, seconds = (1, 1) if quick else (5, 2)
     return {server: measured(server, names, rounds, seconds, say) for server in SERVERS}
