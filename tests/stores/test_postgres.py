@@ -28,6 +28,7 @@ from ringback.outcome import classify_event  # noqa: E402
 from ringback.redial import Exhausted, Planned  # noqa: E402
 from ringback.stores._postgres_faults import store_error, translated  # noqa: E402
 from ringback.stores._postgres_jobs import Jobs  # noqa: E402
+from ringback.stores._postgres_worker import Times, Worker  # noqa: E402
 from ringback.stores.port import (  # noqa: E402
     CallRecord,
     Claim,
@@ -603,6 +604,29 @@ async def test_a_claim_that_cannot_be_written_is_left_when_the_worker_stops(make
     assert {type(each) for each in faults} == {StoreUnavailable}
     assert await query(postgres_url, "SELECT state, attempts FROM ringback_items") == [("ready", 0)]
     assert await query(postgres_url, "SELECT status::text FROM procrastinate_jobs") == [("todo",)]
+
+
+async def test_a_claim_is_tried_again_until_the_worker_stops() -> None:
+    """Whenever that happens: during a try, as here, or between two."""
+    faults: list[Exception] = []
+    stopping = asyncio.Event()
+
+    async def nothing(*_: object) -> Any:
+        raise AssertionError
+
+    async def pause(_: float) -> None:
+        stopping.set()
+
+    async def claims() -> Claim:
+        raise StoreUnavailable("locked")
+
+    worker = Worker(
+        nothing, Jobs(), Times(1, 1, 1, 1), purge=nothing, listen=False, clock=time.time, sleep=pause,
+        on_fault=faults.append,
+    )  # fmt: skip
+    with pytest.raises(StoreUnavailable, match="locked"):
+        await worker._insist(claims, until=stopping)
+    assert [str(each) for each in faults] == ["locked", "locked"]
 
 
 async def test_a_claim_taken_over_in_the_same_process_is_the_later_ones(make: Make, postgres_url: str) -> None:
