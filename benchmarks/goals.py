@@ -50,6 +50,13 @@ def _cpu(results: Results, server: str) -> float:
 
 
 SAMPLE, SAME_WORK, OURS = "sample style, as published", "sample style, same work", "ringback"
+
+
+def _cheaper(sample: str, described: str, events: int, limit: float) -> Goal:
+    says = f"times cheaper than {described}, {events} event{'s' if events > 1 else ''}"
+    return Goal(says, lambda r: _ratio(r, sample, events) / _ratio(r, OURS, events), limit, at_least=True)
+
+
 GOALS = (
     Goal("1 event with its log line, as a ratio to the bare route", lambda r: _ratio(r, OURS, 1), 1.45),
     Goal(
@@ -67,30 +74,10 @@ GOALS = (
         lambda r: _decodes(r, OURS, 1000),
         round(2.3 / DECODE_US, 2),
     ),
-    Goal(
-        "times cheaper than the samples' style, doing the same work, 1 event",
-        lambda r: _ratio(r, SAME_WORK, 1) / _ratio(r, OURS, 1),
-        3.3,
-        at_least=True,
-    ),
-    Goal(
-        "times cheaper than the samples' style, doing the same work, 1000 events",
-        lambda r: _ratio(r, SAME_WORK, 1000) / _ratio(r, OURS, 1000),
-        7.0,
-        at_least=True,
-    ),
-    Goal(
-        "times cheaper than the samples as published, which do much less, 1 event",
-        lambda r: _ratio(r, SAMPLE, 1) / _ratio(r, OURS, 1),
-        3.3,
-        at_least=True,
-    ),
-    Goal(
-        "times cheaper than the samples as published, which do much less, 1000 events",
-        lambda r: _ratio(r, SAMPLE, 1000) / _ratio(r, OURS, 1000),
-        7.0,
-        at_least=True,
-    ),
+    _cheaper(SAME_WORK, "the samples' style, doing the same work", 1, 3.3),
+    _cheaper(SAME_WORK, "the samples' style, doing the same work", 1000, 7.0),
+    _cheaper(SAMPLE, "the samples as published, which do much less", 1, 3.3),
+    _cheaper(SAMPLE, "the samples as published, which do much less", 1000, 7.0),
     Goal("CPU of uvicorn a request, as a ratio to the bare route", lambda r: _cpu(r, "uvicorn"), 1.20),
     Goal("CPU of granian a request, as a ratio to the bare route", lambda r: _cpu(r, "granian"), 1.20),
     Goal(
