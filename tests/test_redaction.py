@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ringback import Catalog, ConfigurationError, logs, redaction, use_redaction
 from ringback.intake import Intake, Received
-from ringback.redaction import _PRIVATE, is_open, open_ids, redact
+from ringback.redaction import _OPEN, _PRIVATE, is_open, open_ids, redact, redact_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -225,7 +225,7 @@ def test_only_the_last_of_chained_starts_begins_a_token():
 @pytest.mark.parametrize("frame", ["{}", "call:{}", "event:{}", "{}=", "x{}", "{}_"])
 def test_nothing_private_is_open(frame, text):
     """The short way round the pattern is not for it."""
-    assert is_open(frame.format(text)) is None or _PRIVATE.sub("", frame.format(text)) == frame.format(text)
+    assert not is_open(frame.format(text)) or _PRIVATE.sub("", frame.format(text)) == frame.format(text)
 
 
 # Pieces of everything that is private, and of everything that is open, to be put together.
@@ -251,7 +251,7 @@ PIECES = [
     *("1f0e5c1a-0000-4000-8000-000000000001", "12345678-1234-1234-1234-123456789012", "\u0661\u0662", "\ud800"),
 ]
 adversarial = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
-open_texts = st.from_regex(is_open.__self__.pattern.replace("++", "+"), fullmatch=True)
+open_texts = st.from_regex(_OPEN.pattern.replace("++", "+"), fullmatch=True)
 
 
 def stays(text):
@@ -295,7 +295,19 @@ def test_a_server_call_id_that_is_no_word_is_looked_at(server):
     assert not open_ids(*GUIDS, server)
 
 
+guids_of_any_case = st.from_regex("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", fullmatch=True)
 near_guids = st.sampled_from([*GUIDS, *GUIDS, *GUIDS, "+1555010-0199-4000-8000-000000000001", None]) | adversarial
+
+
+@settings(property_of, max_examples=300)
+@given(near_guids | guids_of_any_case, st.sampled_from(["calling/callConnections/", "calling/", ""]))
+def test_a_place_that_goes_the_short_way_is_as_redacted(leg, before):
+    """The source of nearly every event is its leg; what looks like it and is none is redacted, and loses its query."""
+    place = f"{before}{leg}"
+    stripped = re.sub(r"(?<=//)[^/?#]*@|[?#].*", "", place, flags=re.DOTALL)
+    assert redact_place(place) == redaction._current.redacted(stripped)
+
+
 servers = st.none() | adversarial | st.from_regex("[A-Za-z0-9_/]*={0,2}", fullmatch=True)
 
 

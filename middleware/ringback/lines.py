@@ -439,10 +439,17 @@ def _frame(
     def leading(context: str, time: str) -> tuple[str, str]:
         return f"{first}{time}{second}", f"{context}}}"
 
+    # The context brings its commas with it, each before a member. What is not added is nothing, wherever it stands.
+    members = {"context": "\0", "level": f"{comma}{level}", "timestamp": f"{comma}{stamp}\1"}
+    added = "".join([members[name] for name in adds])
+    added += ("" if "context" in adds else "\0") + ("" if timed else "\1")
+    context_first = added.index("\0") < added.index("\1")
+    head, middle, tail = re.split("[\0\1]", f"{comma}{event}{added}}}")
+
     def trailing(context: str, time: str) -> tuple[str, str]:
-        members = {"context": context, "level": f"{comma}{level}", "timestamp": f"{comma}{stamp}{time}"}
-        # The context brings its commas with it, each before a member.
-        return "{", f"{comma}{event}{''.join([members[name] for name in adds])}}}"
+        if context_first:
+            return "{", f"{head}{context}{middle}{time}{tail}"
+        return "{", f"{head}{time}{middle}{context}{tail}"
 
     return leading if leads else trailing
 

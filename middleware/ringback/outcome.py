@@ -54,7 +54,7 @@ class Outcome(Struct, frozen=True, gc=False):
         ``call:<callConnectionId>`` for the end of a call leg, ``event:<id>`` for an operation.
         """
         data = self.event.data
-        if self.scope is Scope.CALL:
+        if _scope(self.event.type) is Scope.CALL:
             leg = data.call_connection_id
             if leg is not None:
                 return f"call:{leg}"
