@@ -50,11 +50,11 @@ async def test_there_is_one_timer_and_nothing_is_kept_of_who_was_answered(monkey
         waits(patience, done=True)
     (waiting,) = patience._all.values()
     assert len(timers) == 1
-    assert len(waiting._futures) == 1
+    assert len(waiting.futures) == 1
     await asyncio.sleep(0.04)
     waits(patience, done=True)
     monkeypatch.undo()
-    assert len(waiting._futures) == 1
+    assert len(waiting.futures) == 1
     assert sum(when > timers[0] for when in timers) == 2  # the pause of this test, and the new one
 
 

@@ -28,7 +28,7 @@ from ringback.events import EventData
 from ringback.exceptions import StoreError
 from ringback.redaction import redact
 from ringback.stores.port import Item, Kind, Progress
-from ringback.stores.record import columns, counted_by, dump, dump_progress, dump_sibling, load, load_progress, short
+from ringback.stores.record import counted_by, dump, dump_progress, dump_sibling, load, load_progress, row, short
 from ringback_catalog import Match, Verdict
 
 if TYPE_CHECKING:
@@ -472,13 +472,44 @@ COUNTED = {
 )
 def test_only_the_end_of_a_call_is_counted(kind: Kind, event: str, counted: dict[str, Any]) -> None:
     """What else is put has the same columns, empty."""
-    row = columns(Item("key", kind, 0.0, classify(event, 486, 560486)))
-    assert {name: row[name] for name in COUNTED} == counted
-    assert row["ends_call"] is (counted is COUNTED)
+    stored = row(Item("key", kind, 0.0, classify(event, 486, 560486)), None, 0.0)
+    assert {name: getattr(stored, name) for name in COUNTED} == counted
+    assert stored.ends_call is (counted is COUNTED)
+
+
+@pytest.mark.parametrize("length", [249, 250, 251, 255, 256])
+def test_a_call_and_the_key_of_its_end_are_stored_as_far_as_they_fit(length: int) -> None:
+    """Each by itself: the key is longer than the id."""
+    call = "c" * length
+    event = Event(type="CallDisconnected", data=EventData(call_connection_id=LEG, correlation_id=call))
+    told = classify_event(event)
+    assert told is not None
+    stored = row(Item(told.outcome_id, Kind.OUTCOME, 1.0, told), "contact", 2.0)
+    assert (stored.key, stored.call, stored.ended) == (f"call:{LEG}", short(call), short(f"call:{call}"))
+    assert (stored.contact, stored.due_at, stored.now, stored.rank) == ("contact", 1.0, 2.0, 0)
+
+
+def test_an_event_without_a_call_has_no_end_of_one() -> None:
+    """Nor the rank of one that says less than nothing."""
+    stored = row(Item("key", Kind.OUTCOME, 0.0, classify("CreateCallFailed", 486, 560486)), None, 0.0)
+    assert (stored.call, stored.ended, stored.rank, type(stored.rank)) == (None, None, 3, int)
+
+
+def test_a_result_is_redacted_as_it_is_asked_for_now() -> None:
+    """What is remembered of a result that came before is of the mode of that time; a long text is not remembered."""
+    key = b"0123456789abcdef"
+    for message in ("called +1 555 0100 999", f"called +1 555 0100 999 {'x' * 600}"):
+        told = outcome(message)
+        assert b"[phone]" in dump(told)
+        assert dump(told) == dump(outcome(message))
+        use_redaction("hash", key=key)
+        assert b"[phone:" in dump(told)
+        use_redaction("mask")
+        assert b"[phone]" in dump(told)
 
 
 def test_a_call_that_tells_no_result_is_counted_without_numbers() -> None:
     """Nor with numbers that no event can carry."""
     for told in (classify("CallDisconnected", None, None), classify("CallDisconnected", 2**31, -(2**31))):
-        row = counted_by(told)
-        assert (row["cause"], row["code"], row["subcode"]) == (told.cause.value, None, None)
+        counted = counted_by(told)
+        assert (counted["cause"], counted["code"], counted["subcode"]) == (told.cause.value, None, None)

@@ -8,13 +8,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import asdict
 
 from ringback.events import Event, EventData, Result
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.latch import Offer
 from ringback.outcome import classify_event
 from ringback.stores.port import Claim, DeliveryStore, Item, Kind, Settlement, State
-from ringback.stores.record import columns
+from ringback.stores.record import row
 from ringback.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
@@ -118,8 +119,8 @@ def item(leg: str, name: str = "CallDisconnected", subcode: int = 560486) -> Ite
 
 
 def old_row(leg: str) -> dict[str, Any]:
-    row = columns(item(leg))
-    return {"state": "ready", "created_at": time.time(), **{name: row[name] for name in OLD}}
+    columns = asdict(row(item(leg), None, 0.0))
+    return {"state": "ready", "created_at": time.time(), **{name: columns[name] for name in OLD}}
 
 
 async def finished(store: DeliveryStore, count: int) -> list[str]:
@@ -171,7 +172,7 @@ async def test_a_file_of_version_1_is_upgraded(tmp_path: Path) -> None:
     after = [dict(row) for row in old.execute(everything)]
     new = dict.fromkeys(("cause", "category", "retry", "match", "code", "subcode"))
     assert after[:2] == [{**row, **new} for row in before]
-    assert old.execute("PRAGMA user_version").fetchone()[0] == 2
+    assert old.execute("PRAGMA user_version").fetchone()[0] == 3
     old.close()
     await check(stores[0])
     for store in stores:

@@ -9,21 +9,39 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ringback.exceptions import StoreUnavailable
 from ringback.stores import writer as module
 from ringback.stores.patience import Patience
-from ringback.stores.writer import Writer
+from ringback.stores.writer import Later, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 def connect() -> sqlite3.Connection:
     return sqlite3.connect(":memory:", isolation_level=None)
+
+
+class Sharing:
+    """An operation for many, made of a function of what they ask for; which of them are done at once is asked, too."""
+
+    def __init__(
+        self, each: Callable[[Sequence[int]], Sequence[Any]], at_once: Callable[[int], bool] = lambda _: False
+    ) -> None:
+        self._each = each
+        self._at_once = at_once
+
+    def __call__(self, connection: sqlite3.Connection, arguments: Sequence[int], /) -> Sequence[Any]:
+        assert connection.in_transaction
+        return self._each(arguments)
+
+    def at_once(self, connection: sqlite3.Connection, arguments: Sequence[int], /) -> Sequence[Any]:
+        assert not connection.in_transaction
+        return [self._each([each])[0] if self._at_once(each) else Later.LATER for each in arguments]
 
 
 def threads() -> int:
@@ -170,27 +188,26 @@ async def test_what_is_asked_for_in_one_turn_is_one_transaction() -> None:
     statements: list[str] = []
     await writer.do(lambda connection: connection.set_trace_callback(statements.append))
     statements.clear()
-    await asyncio.gather(*(writer.do(lambda _: None) for _ in range(module.ENOUGH - 1)))
+    await asyncio.gather(*(writer.do(lambda _: None) for _ in range(100)))
     assert statements == ["BEGIN IMMEDIATE", "COMMIT"]
     await writer.close()
 
 
-async def test_what_is_enough_for_a_transaction_does_not_wait_for_the_turn() -> None:
-    """It is done while the turn goes on; the rest follows, in order."""
-    writer, done = Writer(connect), list[int]()
+async def test_who_waits_is_told_before_what_nobody_waits_for_is_done() -> None:
+    """The answer has come while the rest goes on; a rest that fails is nobody's matter, and there is one for each."""
+    told, told_before = threading.Semaphore(0), list[bool]()
+
+    def rest(_: sqlite3.Connection) -> None:
+        told_before.append(told.acquire(timeout=5))
+        raise sqlite3.OperationalError("database is locked")
+
+    writer = Writer(connect, rest=rest)
     await writer.open()
-    began = threading.Event()
-
-    def first(_: sqlite3.Connection) -> None:
-        began.set()
-
-    asked = [writer.do(first), *(writer.do(lambda _, n=n: done.append(n)) for n in range(2 * module.ENOUGH))]  # type: ignore[misc]
-    tasks = [asyncio.ensure_future(each) for each in asked]
-    asyncio.get_running_loop().call_soon(lambda: done.append(-1 if began.wait(5) else -2))
-    await asyncio.gather(*tasks)
-    assert [n for n in done if n >= 0] == list(range(2 * module.ENOUGH))
-    assert -1 in done
+    for number in range(2):
+        assert await writer.do(lambda _, n=number: n) == number  # type: ignore[misc]
+        told.release()
     await writer.close()
+    assert told_before == [True, True]
 
 
 async def test_what_is_asked_for_in_the_turn_of_the_end_is_done_or_refused() -> None:
@@ -214,14 +231,17 @@ async def test_what_is_asked_for_together_is_done_together() -> None:
     await writer.open()
     asked: list[list[int]] = []
 
-    def doubled(_: sqlite3.Connection, numbers: Sequence[int]) -> list[int]:
+    def each(numbers: Sequence[int]) -> list[int]:
         asked.append(list(numbers))
         return [2 * number for number in numbers]
 
+    doubled = Sharing(each)
     blocked = asyncio.create_task(writer.do(lambda _: time.sleep(0.05)))
     await asyncio.sleep(0.01)
     first = [writer.together(doubled, number, patience) for number in range(3)]
-    between, last = writer.do(lambda _: asked.append([])), writer.together(doubled, 3, patience)
+    between = asyncio.create_task(writer.do(lambda _: asked.append([])))
+    await asyncio.sleep(0)
+    last = writer.together(doubled, 3, patience)
     assert await asyncio.gather(blocked, *first, between, last) == [None, 0, 2, 4, None, 6]
     assert asked == [[0, 1, 2], [], [3]]
     await writer.close()
@@ -233,10 +253,11 @@ async def test_who_asks_together_fails_alone() -> None:
     await writer.open()
     asked: list[list[int]] = []
 
-    def inverted(_: sqlite3.Connection, numbers: Sequence[int]) -> list[float]:
+    def each(numbers: Sequence[int]) -> list[float]:
         asked.append(list(numbers))
         return [1 / number for number in numbers]
 
+    inverted = Sharing(each)
     blocked = asyncio.create_task(writer.do(lambda _: time.sleep(0.05)))
     await asyncio.sleep(0.01)
     results = await asyncio.gather(
@@ -248,18 +269,56 @@ async def test_who_asks_together_fails_alone() -> None:
     await writer.close()
 
 
+@pytest.mark.parametrize("done", [{0, 1, 2, 3}, {0, 2}, set[int]()], ids=["all", "some", "none"])
+async def test_what_can_be_done_at_once_begins_no_transaction(done: set[int]) -> None:
+    """It is for those alone who are left; each has its own result, whichever way it came about."""
+    writer, patience = Writer(connect), Patience(5.0)
+    await writer.open()
+    statements: list[str] = []
+    await writer.do(lambda connection: connection.set_trace_callback(statements.append))
+    statements.clear()
+    doubled = Sharing(lambda numbers: [2 * number for number in numbers], done.__contains__)
+    assert await asyncio.gather(*(writer.together(doubled, number, patience) for number in range(4))) == [0, 2, 4, 6]
+    assert statements == ([] if len(done) == 4 else ["BEGIN IMMEDIATE", "COMMIT"])
+    await writer.close()
+
+
+async def test_what_fails_at_once_fails_for_whom_it_fails() -> None:
+    """As within a transaction: what no other can help is everybody's, else each is tried by itself."""
+
+    def fails(number: int) -> bool:
+        if number == 1:
+            raise ZeroDivisionError
+        if number == 9:
+            raise sqlite3.OperationalError("disk I/O error")
+        return True
+
+    writer, patience = Writer(connect), Patience(5.0)
+    await writer.open()
+    doubled = Sharing(lambda numbers: [2 * number for number in numbers], fails)
+
+    async def told(*numbers: int) -> list[object]:
+        asked = (writer.together(doubled, number, patience) for number in numbers)
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        return [each if isinstance(each, int) else type(each) for each in results]
+
+    assert await told(0, 1, 2) == [0, ZeroDivisionError, 4]
+    assert await told(0, 9, 2) == [sqlite3.OperationalError] * 3
+    await writer.close()
+
+
 async def test_who_waits_too_long_for_the_line_is_told_so() -> None:
     """What was asked for is done all the same."""
     writer, done, gate = Writer(connect), list[int](), threading.Event()
     await writer.open()
     blocked = asyncio.create_task(writer.do(lambda _: gate.wait(10)))
 
-    def note(_: sqlite3.Connection, numbers: Sequence[int]) -> Sequence[None]:
+    def note(numbers: Sequence[int]) -> Sequence[None]:
         done.extend(numbers)
         return [None] * len(numbers)
 
     with pytest.raises(TimeoutError):
-        await writer.together(note, 1, Patience(0.01))
+        await writer.together(Sharing(note), 1, Patience(0.01))
     gate.set()
     assert await blocked
     assert await writer.do(lambda _: list(done)) == [1]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import asdict
+
 from ringback.exceptions import StoreError
 from ringback.latch import Offer
 from ringback.redial import Planned
+from ringback.stores import record
 from ringback.stores.port import CallRecord, Claim, DeadLetter, Item, Kind, Progress, State, Stats
-from ringback.stores.record import columns, dump_progress, load, load_progress, short
+from ringback.stores.record import dump_progress, load, load_progress, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,7 +170,7 @@ FORGET_CALLS: LiteralString = """
 
 def row_of(item: Item, now: float) -> dict[str, Any]:
     """The item as it is stored."""
-    return {**columns(item), "contact": storable(item.contact), "now": now}
+    return asdict(record.row(item, storable(item.contact), now))
 
 
 def storable(text: str | None) -> str | None:

@@ -3,79 +3,141 @@
 from __future__ import annotations
 
 from itertools import chain
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import asdict, replace
 
 from ringback.exceptions import StoreError
 from ringback.latch import Offer
 from ringback.redial import Planned
 from ringback.stores import _sqlite_schema as schema
+from ringback.stores import record
 from ringback.stores.port import CallRecord, Claim, DeadLetter, Item, Kind, Progress, State, Stats
-from ringback.stores.record import columns, dump_progress, load, load_progress, short
+from ringback.stores.record import dump_progress, load, load_progress, short
+from ringback.stores.writer import Later
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ringback.redial import Plan
     from ringback.stores.port import Decide, Redial, Settlement
+    from ringback.stores.record import Row
 
 S = TypeVar("S", str, "str | None")
 
 
-def row_of(item: Item, now: float) -> dict[str, Any]:
-    row = columns(item)
-    row["contact"] = _storable(item.contact)
-    row["now"] = now
-    return row
+def row_of(item: Item, now: float) -> Row:
+    return record.row(item, _storable(item.contact), now)
 
 
-def put_all(connection: sqlite3.Connection, puts: Sequence[Sequence[dict[str, Any]]]) -> list[list[Offer]]:
+def put_at_once(connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]) -> list[list[Offer] | Later]:
+    """Put one row of each in a single statement, which is a transaction by itself; later what it cannot do."""
+    rows = [put[0] for put in puts if len(put) == 1]
+    if not len(rows) == len(puts) <= schema.MOST or not all(map(_plain, rows)):
+        return [Later.LATER] * len(puts)
+    last, count = _inserted(connection, rows)
+    if count == len(rows):
+        return [[Offer.OPENED]] * len(rows)
+    new = _new(connection, [(last, count)])
+    return [[Offer.OPENED] if _is_new(row, new) else Later.LATER for row in rows]
+
+
+def put_all(connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]) -> list[list[Offer]]:
     """Put each row of each. Many rows take one statement, for between two each thread of Python waits for the other."""
     together = [row for put in puts for row in put]
-    if len(together) < schema.SEVERAL or any(row["event"] == "CallEnded" for row in together):
+    if not all(map(_plain, together)):
         return [[_put(connection, row) for row in put] for put in puts]
-    legs = [row["ended"] for row in together if row["ends_call"] and row["ended"] not in (None, row["key"])]
-    for start in range(0, len(legs), schema.LEGS):
-        some = legs[start : start + schema.LEGS]
-        connection.execute(schema.YIELD_TO_LEGS, [together[0]["now"], *some, *[None] * (schema.LEGS - len(some))])
-    (last,) = connection.execute(schema.LAST).fetchone()
-    inserted, start = 0, 0
-    for many, statement in schema.INSERTS.items():
-        while len(together) - start >= many:
-            values = chain.from_iterable(map(_inserted, together[start : start + many]))
-            inserted += connection.execute(statement, tuple(values)).rowcount
-            start += many
-    if inserted == len(together):
+    starts = range(0, len(together), schema.MOST)
+    spans = [_inserted(connection, together[start : start + schema.MOST]) for start in starts]
+    if sum([count for _, count in spans]) == len(together):
         return [[Offer.OPENED] * len(put) for put in puts]
-    new = {key for (key,) in connection.execute(schema.KEYS_SINCE, (last,))}
-    return [[_joined(connection, row, new) for row in put] for put in puts]
+    new = _new(connection, spans)
+    return [[Offer.OPENED if _is_new(row, new) else _joined(connection, row) for row in put] for put in puts]
 
 
-def _joined(connection: sqlite3.Connection, row: dict[str, Any], new: set[str]) -> Offer:
-    """What a row is that was to be inserted among others; ``new`` has the keys that were, until the first is met."""
-    if row["key"] in new:
-        new.remove(row["key"])
-        return Offer.OPENED
-    return _met(connection, row)
+def _inserted(connection: sqlite3.Connection, rows: Sequence[Row]) -> tuple[int, int]:
+    """The number of the last of these plain rows that was inserted, and how many were."""
+    many = next(many for many in schema.INSERTS if many >= len(rows))
+    values = [_values(row) for row in rows]
+    # The last again where there is a place too many: its key is taken.
+    values += values[-1:] * (many - len(values))
+    cursor = connection.execute(schema.INSERTS[many], tuple(chain.from_iterable(values)))
+    return cursor.lastrowid or 0, cursor.rowcount
 
 
-def _put(connection: sqlite3.Connection, row: dict[str, Any]) -> Offer:
-    if row["ends_call"] and row["call"] is not None:
-        if row["event"] == "CallEnded":
-            if connection.execute(schema.TOLD_BY_A_LEG, row).fetchone():
+def _new(connection: sqlite3.Connection, spans: Iterable[tuple[int, int]]) -> set[str]:
+    """The keys of what was inserted. The numbers of a statement's rows follow each other: nobody else writes then."""
+    return {key for last, count in spans for (key,) in connection.execute(schema.KEYS_BETWEEN, (last - count, last))}
+
+
+def _is_new(row: Row, new: set[str]) -> bool:
+    """Whether it is the one of its key that was inserted: the first."""
+    if row.key not in new:
+        return False
+    new.remove(row.key)
+    return True
+
+
+def _joined(connection: sqlite3.Connection, row: Row) -> Offer:
+    """What a plain row is whose key is taken."""
+    columns = asdict(row)
+    if row.ends_call and row.call is not None:
+        connection.execute(schema.YIELD_TO_LEG, columns)
+    return _met(connection, columns)
+
+
+def _put(connection: sqlite3.Connection, row: Row) -> Offer:
+    columns = asdict(row)
+    if row.ends_call and row.call is not None:
+        if row.event == "CallEnded":
+            connection.execute(schema.INDEX_CALLS)
+            if connection.execute(schema.TOLD_BY_A_LEG, columns).fetchone():
                 return Offer.DUPLICATE
         else:
-            connection.execute(schema.YIELD_TO_LEG, row)
-    return Offer.OPENED if connection.execute(schema.INSERT, row).rowcount else _met(connection, row)
+            connection.execute(schema.YIELD_TO_LEG, columns)
+    return Offer.OPENED if connection.execute(schema.INSERT, columns).rowcount else _met(connection, columns)
 
 
-def _met(connection: sqlite3.Connection, row: dict[str, Any]) -> Offer:
+def _met(connection: sqlite3.Connection, columns: dict[str, Any]) -> Offer:
     """A row whose key is taken."""
-    if connection.execute(schema.MERGE, row).rowcount:
+    if connection.execute(schema.MERGE, columns).rowcount:
         return Offer.MERGED
-    connection.execute(schema.DUPLICATE, row)
+    connection.execute(schema.DUPLICATE, columns)
     return Offer.DUPLICATE
+
+
+def _plain(row: Row) -> bool:
+    """Whether it is an outcome as it comes, for which nothing has to be looked up first."""
+    return (
+        row.event != "CallEnded"
+        and row.kind == "outcome"
+        and row.sibling is None
+        and row.contact is None
+        and row.target is None
+        and row.number == 1
+        and (row.call is None or row.ended == f"call:{row.call}")
+    )
+
+
+def _values(row: Row) -> tuple[Any, ...]:
+    """As the statements of :data:`schema.INSERTS` have them, in types that need no adapter: those are slow to find."""
+    return (
+        row.key,
+        row.due_at,
+        int(row.ends_call),
+        row.event,
+        row.call,
+        row.rank,
+        bytearray(row.payload),
+        row.now,
+        row.cause,
+        row.category,
+        row.retry,
+        row.match,
+        row.code,
+        row.subcode,
+    )
 
 
 def claim(
@@ -156,16 +218,16 @@ def _note(connection: sqlite3.Connection, contact: str, key: str, leg: str | Non
 def plan(connection: sqlite3.Connection, redial: Redial, decide: Decide, now: float) -> Plan | None:
     contact = _storable(redial.contact)
     row = row_of(redial.item, now)
-    _note(connection, contact, row["key"], redial.leg, now)
-    if connection.execute(schema.KNOWN, (row["key"],)).fetchone():
+    _note(connection, contact, row.key, redial.leg, now)
+    if connection.execute(schema.KNOWN, (row.key,)).fetchone():
         return None
     if connection.execute(schema.TO_COME, (contact,)).fetchone():
         return None
     decided = decide([CallRecord(key, at) for key, at in connection.execute(schema.CALLS, (contact,))])
     if isinstance(decided, Planned):
-        row |= {"due_at": decided.at, "number": decided.number, "contact": contact}
-        connection.execute(schema.INSERT, row)
-        call = {"key": row["key"], "contact": contact, "at": decided.at, "leg": None}
+        planned = replace(row, due_at=decided.at, number=decided.number, contact=contact)
+        connection.execute(schema.INSERT, asdict(planned))
+        call = {"key": row.key, "contact": contact, "at": decided.at, "leg": None}
         connection.execute(schema.NOTE_CALL, call)
     return decided
 
@@ -217,9 +279,6 @@ def letter(row: sqlite3.Row) -> DeadLetter:
         progress=progress,
         target=row["target"],
     )
-
-
-_inserted = itemgetter(*schema.INSERTED)
 
 
 def _storable(text: S) -> S:

@@ -77,10 +77,19 @@ MIGRATIONS = (
         "CREATE INDEX items_dead ON items (finished_at) WHERE state = 'dead'",
         "CREATE INDEX items_canceled ON items (finished_at) WHERE state = 'canceled'",
     ),
+    (
+        # See INDEX_CALLS.
+        "DROP INDEX items_call",
+    ),
 )
 """What brings a file from version n to n + 1. A release only ever adds to it."""
 
 VERSION = len(MIGRATIONS)
+
+LONGEST_LOG = 4000
+"""Pages of the write-ahead log, of 4 KiB each, with which a transaction has to wait until they are in the file."""
+
+PUT_LOG_IN_FILE = "PRAGMA wal_checkpoint(PASSIVE)"
 
 _TRIES, _PAUSE = 25, 0.02
 
@@ -100,11 +109,15 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     if mode != "wal":
         raise StoreError(f"{path} cannot have a write-ahead log (journal mode {mode!r}); use a file on a local disk")
     connection.execute("PRAGMA synchronous = FULL")
+    # The writer does it before, when nobody waits for an answer.
+    connection.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG}")
+    connection.execute("PRAGMA temp_store = MEMORY")
     if version < VERSION:
         _migrate(connection, path)
     (verdict, *_) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise StoreError(f"{path} is damaged ({verdict}); restore it, or move it away and start with a new one")
+    connection.execute(YIELDING)
 
 
 def _with_log(connection: sqlite3.Connection) -> str:
@@ -154,23 +167,30 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> int:
 
 # Event Grid's CallEnded of a whole call says nothing that a leg's own end has not said: hooks are told of it no
 # more, and where they have been already, the history counts the leg alone.
+#
+# Legs are found by their call. What is asked for only when Event Grid tells of whole calls has no place in the file
+# before: ids come in no order, so that each new row would change one page more.
+INDEX_CALLS = "CREATE INDEX IF NOT EXISTS items_call ON items (call) WHERE call IS NOT NULL"
 TOLD_BY_A_LEG = """
     SELECT 1 FROM items WHERE call = :call AND key <> :key AND event <> 'CallEnded' AND ends_call LIMIT 1
 """
-YIELD_TO_LEG = """
+_YIELD = """
     UPDATE items SET
         state = CASE WHEN state = 'ready' AND attempts = 0 THEN 'canceled' ELSE state END,
-        finished_at = CASE WHEN state = 'ready' AND attempts = 0 THEN :now ELSE finished_at END,
+        finished_at = CASE WHEN state = 'ready' AND attempts = 0 THEN {now} ELSE finished_at END,
         cause = NULL, category = NULL, retry = NULL, match = NULL, code = NULL, subcode = NULL
-    WHERE key = :ended AND key <> :key AND event = 'CallEnded' AND sibling IS NULL
+    WHERE key = {ended} AND key <> {key} AND event = 'CallEnded' AND sibling IS NULL
       AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
 """
+YIELD_TO_LEG = _YIELD.format(ended=":ended", key=":key", now=":now")
 
-# The same for as many legs as there are places, none of which is the call itself; a place may be NULL.
-LEGS = 32
-YIELD_TO_LEGS = YIELD_TO_LEG.replace(":now", "?").replace(
-    "key = :ended AND key <> :key", f"key IN ({', '.join('?' * LEGS)})"
-)
+# The same for a leg that is new, by SQLite itself, so that many legs take one statement. It is a connection's own, and
+# nothing in the file. Where the key of a call is a hash, it does not find it.
+YIELDING = f"""
+    CREATE TEMP TRIGGER yields_to_leg AFTER INSERT ON main.items
+    WHEN new.ends_call AND new.event <> 'CallEnded' AND new.call IS NOT NULL
+    BEGIN {_YIELD.format(ended="'call:' || new.call", key="new.key", now="new.created_at")}; END
+"""
 
 INSERTED = (
     "key kind due_at ends_call event call contact target number rank payload sibling now "
@@ -181,14 +201,20 @@ _INTO = """
                        created_at, cause, category, retry, match, code, subcode, state)
 """
 INSERT = f"{_INTO} VALUES ({', '.join([f':{name}' for name in INSERTED])}, 'ready') ON CONFLICT (key) DO NOTHING"
-_ROW = f"({', '.join('?' * len(INSERTED))}, 'ready')"
-INSERTS = {many: f"{_INTO} VALUES {', '.join([_ROW] * many)} ON CONFLICT (key) DO NOTHING" for many in (32, 8, 1)}
-"""By how many rows at once, the largest first: few statements, each of which SQLite has to prepare once. Before
-version 3.32 it takes 999 parameters at most.
+
+# Of an outcome as it comes there is nothing else to be kept: neither contact nor target, and no sibling.
+_PLAIN = """
+    INSERT INTO items (key, due_at, ends_call, event, call, rank, payload, created_at, cause, category, retry, match,
+                       code, subcode, kind, state)
 """
-SEVERAL = 2
-LAST = "SELECT max(id) FROM items"
-KEYS_SINCE = "SELECT key FROM items WHERE id > coalesce(?, 0)"
+_ROW = f"({', '.join('?' * 14)}, 'outcome', 'ready')"
+_SIZES = (1, 2, 4, 8, 16, 32, 64)
+INSERTS = {many: f"{_PLAIN} VALUES {', '.join([_ROW] * many)} ON CONFLICT (key) DO NOTHING" for many in _SIZES}
+"""By how many rows at once: few statements, each of which SQLite has to prepare once. Before version 3.32 it takes
+999 parameters at most.
+"""
+MOST = max(INSERTS)
+KEYS_BETWEEN = "SELECT key FROM items WHERE id > ? AND id <= ?"
 MERGE = """
     UPDATE items SET
         payload = CASE WHEN :rank > rank THEN :payload ELSE payload END,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
@@ -17,15 +17,24 @@ class Patience:
         self._latest: _Waiting | None = None
         self._all: dict[asyncio.AbstractEventLoop, _Waiting] = {}
 
-    def limit(self, future: asyncio.Future[object]) -> None:
+    def limit(self, future: asyncio.Future[Any]) -> None:
         """Wait for it no longer than that, from now on. In the loop of the future."""
         loop, waiting = future.get_loop(), self._latest
         # Mostly one loop runs in a process.
         if waiting is None or waiting.loop is not loop:
-            if loop not in self._all:
-                self._all = {each: kept for each, kept in self._all.items() if not each.is_closed()}
-            waiting = self._latest = self._all.setdefault(loop, _Waiting(loop))
-        waiting.add(future, self.seconds)
+            waiting = self._latest = self._of(loop)
+        futures = waiting.futures
+        while futures and futures[0][1].done():
+            futures.popleft()
+        end = loop.time() + self.seconds
+        futures.append((end, future))
+        if not waiting.timed:
+            waiting.time(end)
+
+    def _of(self, loop: asyncio.AbstractEventLoop) -> _Waiting:
+        if loop not in self._all:
+            self._all = {each: kept for each, kept in self._all.items() if not each.is_closed()}
+        return self._all.setdefault(loop, _Waiting(loop))
 
 
 class _Waiting:
@@ -33,25 +42,20 @@ class _Waiting:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._futures: deque[tuple[float, asyncio.Future[object]]] = deque()
-        self._timed = False
+        self.futures: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self.timed = False
 
-    def add(self, future: asyncio.Future[object], seconds: float) -> None:
-        futures = self._futures
-        while futures and futures[0][1].done():
-            futures.popleft()
-        end = self.loop.time() + seconds
-        futures.append((end, future))
-        if not self._timed:
-            self._timed = True
-            self.loop.call_at(end, self._look)
+    def time(self, end: float) -> None:
+        """Look at that time whose wait is over."""
+        self.timed = True
+        self.loop.call_at(end, self._look)
 
     def _look(self) -> None:
-        now, futures = self.loop.time(), self._futures
+        now, futures = self.loop.time(), self.futures
         while futures and (futures[0][1].done() or futures[0][0] <= now):
             _, future = futures.popleft()
             if not future.done():
                 future.set_exception(TimeoutError())
-        self._timed = bool(futures)
+        self.timed = False
         if futures:
-            self.loop.call_at(futures[0][0], self._look)
+            self.time(futures[0][0])

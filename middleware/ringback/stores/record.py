@@ -22,9 +22,10 @@ from msgspec import Raw, Struct
 from ringback.events import Diagnostic, Event, EventData, Result
 from ringback.exceptions import StoreError
 from ringback.outcome import Outcome
-from ringback.redaction import redact, redact_place
+from ringback.redaction import current, redact, redact_place
 from ringback.stores.port import Item, Kind, Progress
 from ringback_catalog import (
+    START_FAILURES,
     Catalog,
     CatalogError,
     CategoryBasis,
@@ -40,6 +41,8 @@ from ringback_catalog import (
     Scope,
     Source,
     Verdict,
+    event_name,
+    scope_of,
 )
 
 if TYPE_CHECKING:
@@ -113,6 +116,10 @@ def dump(outcome: Outcome) -> bytes:
     Never raises. :func:`load` gives the outcome back but for its sibling, the event's raw bytes, what was
     private, numbers no event can carry (absent), and lone surrogates (their escapes).
     """
+    return _dumped(outcome, _stored(outcome.event.data.result_information))
+
+
+def _dumped(outcome: Outcome, result: _Result | None) -> bytes:
     event, data = outcome.event, outcome.event.data
     source = None if event.source is None else redact_place(event.source)
     subject = event.subject
@@ -122,7 +129,7 @@ def dump(outcome: Outcome) -> bytes:
     return _encoded(
         _Record(
             type=event.type,
-            verdict=Raw(_dumped(outcome.verdict)),
+            verdict=_rendered(outcome.verdict),
             id=event.id,
             source=source,
             subject=subject,
@@ -132,7 +139,7 @@ def dump(outcome: Outcome) -> bytes:
             correlation_id=data.correlation_id,
             operation_context=data.operation_context,
             version=data.version,
-            result=_stored(data.result_information),
+            result=result,
         )
     )
 
@@ -153,49 +160,89 @@ def dump_sibling(outcome: Outcome) -> bytes | None:
     return dump(Outcome(outcome.sibling, outcome.verdict))
 
 
-def columns(item: Item) -> dict[str, Any]:
-    """The item as an SQL store writes it, by column. ``contact`` is as the app gave it; ``ended`` is the key of
-    Event Grid's CallEnded of the whole call. Only the end of a call has a ``cause`` and what goes with it.
+class Row(Struct, frozen=True, gc=False):
+    """An item as an SQL store writes it. ``event`` is the event's short name, ``ended`` the key of Event Grid's
+    CallEnded of the whole call. Only the end of a call has a ``cause`` and what follows it: what a history counts it
+    by, which outlives the payload and names nobody.
     """
+
+    key: str
+    kind: str
+    due_at: float
+    ends_call: bool
+    event: str
+    call: str | None
+    contact: str | None
+    target: str | None
+    number: int
+    rank: int
+    payload: bytes
+    sibling: bytes | None
+    now: float
+    cause: str | None
+    category: str | None
+    retry: str | None
+    match: str | None
+    code: int | None
+    subcode: int | None
+    ended: str | None
+
+
+def row(item: Item, contact: str | None, now: float) -> Row:
+    """The item as a row; ``contact`` as the store can keep it."""
     outcome = item.outcome
-    reported, failed_to_start = outcome.informs()
-    call = outcome.correlation_id
-    ends_call = item.kind is Kind.OUTCOME and outcome.scope is Scope.CALL
-    return {
-        "key": short(item.key),
-        "kind": item.kind.value,
-        "due_at": item.due_at,
-        "ends_call": ends_call,
-        "event": short(outcome.event_name),
-        "call": None if call is None else short(call),
-        "ended": None if call is None else short(f"call:{call}"),
-        "contact": item.contact,
-        "target": item.target,
-        "number": item.number,
-        "rank": 2 * reported + failed_to_start,
-        "payload": dump(outcome),
-        "sibling": dump_sibling(outcome),
-        **(counted_by(outcome) if ends_call else _NOT_COUNTED),
-    }
+    data, result = outcome.event.data, _stored(outcome.event.data.result_information)
+    event, ends_call, failed_to_start = _facts(outcome.event.type)
+    call, ended = data.correlation_id, None
+    if call is not None:
+        whole = f"call:{call}"
+        ended = short(whole)
+        if ended is not whole:
+            call = short(call)
+    code = subcode = None
+    cause, category, retry, match = _NOT_COUNTED
+    if item.kind is not Kind.OUTCOME:
+        ends_call = False
+    elif ends_call:
+        cause, category, retry, match = _counted(outcome.verdict)
+        if result is not None:
+            code, subcode = result.code, result.subcode
+    return Row(
+        short(item.key),
+        "outcome" if item.kind is Kind.OUTCOME else item.kind.value,
+        item.due_at,
+        ends_call,
+        event,
+        call,
+        contact,
+        item.target,
+        item.number,
+        # As Outcome.informs() orders siblings.
+        (0 if result is None else 2) + failed_to_start,
+        _dumped(outcome, result),
+        dump_sibling(outcome),
+        now,
+        cause,
+        category,
+        retry,
+        match,
+        code,
+        subcode,
+        ended,
+    )
 
 
 def counted_by(outcome: Outcome) -> dict[str, Any]:
-    """What a history counts the end of a call by, by column. It outlives the payload, and names nobody."""
-    verdict, result = outcome.verdict, outcome.result
-    # Made once for all outcomes it answers for: an enumeration's member is slow to say what it is.
-    told = verdict.rendered.get("counted")
-    if told is None:
-        entry = verdict.entry
-        told = verdict.rendered["counted"] = {
-            "cause": entry.cause.value,
-            "category": entry.category.value,
-            "retry": entry.retry.value,
-            "match": verdict.match.value,
-        }
+    """What a history counts the end of a call by, as :class:`Row` has it."""
+    result = _stored(outcome.result)
+    cause, category, retry, match = _counted(outcome.verdict)
     return {
-        **told,
-        "code": None if result is None else _number(result.code),
-        "subcode": None if result is None else _number(result.subcode),
+        "cause": cause,
+        "category": category,
+        "retry": retry,
+        "match": match,
+        "code": None if result is None else result.code,
+        "subcode": None if result is None else result.subcode,
     }
 
 
@@ -254,19 +301,36 @@ def _outcome(record: bytes) -> Outcome:
     return Outcome(event, verdict)
 
 
-def _dumped(verdict: Verdict) -> str:
+def _rendered(verdict: Verdict) -> Raw:
     """The verdict as JSON, made once for all outcomes it answers for."""
-    text = verdict.rendered.get("record")
-    if text is None:
+    rendered: Raw | None = verdict.rendered.get("record")
+    if rendered is None:
         entry, packaged = verdict.entry, _packaged()
         fields = {each.name: getattr(entry, each.name) for each in dataclasses.fields(entry)}
         fields["key"] = {
             name: value for name, value in dataclasses.asdict(entry.key).items() if value not in (None, ())
         }
         fields["sources"] = tuple(each.id if packaged.get(each.id) == each else each for each in entry.sources)
-        text = _encoded(_Verdict(match=verdict.match, refined_by=verdict.refined_by, **fields)).decode()
-        verdict.rendered["record"] = text
-    return text
+        rendered = Raw(_encoded(_Verdict(match=verdict.match, refined_by=verdict.refined_by, **fields)))
+        verdict.rendered["record"] = rendered
+    return rendered
+
+
+def _counted(verdict: Verdict) -> tuple[str, str, str, str]:
+    """Cause, category, retry class and match; made once, for an enumeration's member is slow to say what it is."""
+    counted: tuple[str, str, str, str] | None = verdict.rendered.get("counted")
+    if counted is None:
+        entry = verdict.entry
+        counted = (entry.cause.value, entry.category.value, entry.retry.value, verdict.match.value)
+        verdict.rendered["counted"] = counted
+    return counted
+
+
+@lru_cache(maxsize=1024)
+def _facts(event_type: str) -> tuple[str, bool, bool]:
+    """The short name of an event, whether it ends a call, and whether the call has failed to start."""
+    name = event_name(event_type)
+    return short(name), scope_of(name or None) is Scope.CALL, name in START_FAILURES
 
 
 @lru_cache(maxsize=1024)
@@ -292,10 +356,23 @@ def _packaged() -> dict[str, Source]:
 def _stored(result: Result | None) -> _Result | None:
     if result is None:
         return None
+    if result.message is not None and len(result.message) > _LONG:
+        return _kept(result)
+    # There are few but for their messages, and those repeat.
+    return _remembered(result, current())
+
+
+def _kept(result: Result) -> _Result:
     sip, q850 = (
         None if told is None else _Told(_number(told.code), _clean(told.message)) for told in (result.sip, result.q850)
     )
     return _Result(_number(result.code), _number(result.subcode), _clean(result.message), sip, q850)
+
+
+@lru_cache(maxsize=2048)
+def _remembered(result: Result, _: object) -> _Result:
+    """As long as the same is to be redacted in the same way."""
+    return _kept(result)
 
 
 def _result(stored: _Result | None) -> Result | None:
@@ -339,7 +416,8 @@ def _escaped(value: Any) -> Any:
 
 
 _NONE = Progress()
-_NOT_COUNTED: dict[str, Any] = dict.fromkeys(("cause", "category", "retry", "match", "code", "subcode"))
+_NOT_COUNTED: tuple[str | None, str | None, str | None, str | None] = (None, None, None, None)
+_LONG = 512
 _BIGGEST = 2**31 - 1
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, CatalogError)
 _REMEDY = "it is damaged, or of a newer release: upgrade this worker, or discard the item"

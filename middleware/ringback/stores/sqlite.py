@@ -29,15 +29,19 @@ from ringback.stores.claims import ClaimLoop
 from ringback.stores.patience import Patience
 from ringback.stores.port import DAY, REMEMBER_CALLS, Claim, DeadLetter, Item, Progress, State, Stats
 from ringback.stores.record import dump_progress, short
-from ringback.stores.writer import Writer
+from ringback.stores.writer import Later, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ringback.redial import Plan
     from ringback.stores.port import Decide, Redial, Settlement, Work
+    from ringback.stores.record import Row
 
 T = TypeVar("T")
+
+CHECKPOINT = 600
+"""Rows that are changed before the write-ahead log is put into the file."""
 
 
 class SQLiteStore:
@@ -89,10 +93,10 @@ class SQLiteStore:
         self._monotonic = monotonic
         self._owner = ""
         self._held: dict[tuple[str, int], str] = {}
-        self._writer = Writer(self._connect)
+        self._writer = Writer(self._connect, rest=_LogKeeper())
         self._reader = Writer(self._connect_to_read, begin="BEGIN")
         self._patience = Patience(timeout * 2)
-        self._faults = _Faults(self.path)
+        self._puts = _Puts(self._refuses)
         self.history = SQLiteHistory(self._read)
         self.on_fault: Callable[[Exception], None] = lambda _: None
         self._loop = ClaimLoop(self, poll=poll, clock=clock, on_fault=self._told)
@@ -135,27 +139,21 @@ class SQLiteStore:
     async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
         now = self._clock()
         puts = [rows.row_of(item, now) for item in items]
-        with self._faults:
-            try:
-                if not self._writer.is_open:
-                    async with asyncio.timeout(self._patience.seconds):
-                        await self.open()
-                offers = await self._writer.together(self._put, puts, self._patience)
-            except TimeoutError as error:
-                late = f"{self.path} was not written within {self._patience.seconds:g} seconds"
-                raise StoreUnavailable(late) from error
+        try:
+            if not self._writer.is_open:
+                async with asyncio.timeout(self._patience.seconds):
+                    await self.open()
+            offers = await self._writer.together(self._puts, puts, self._patience)
+        except TimeoutError as error:
+            late = f"{self.path} was not written within {self._patience.seconds:g} seconds"
+            raise StoreUnavailable(late) from error
+        except _FAULTS as error:
+            raise self._fault(error) from error
         if offers is None:
             raise StoreFull(self._full)
         if Offer.OPENED in offers:
-            self._loop.wake(min([item.due_at for item in items]))
+            self._loop.wake(items[0].due_at if len(items) == 1 else min(item.due_at for item in items))
         return offers
-
-    def _put(
-        self, connection: sqlite3.Connection, puts: Sequence[Sequence[dict[str, Any]]]
-    ) -> Sequence[Sequence[Offer] | None]:
-        if self._refuses(connection):
-            return [None] * len(puts)
-        return rows.put_all(connection, puts)
 
     def _refuses(self, connection: sqlite3.Connection) -> bool:
         """Looked for once a second at most, by the writer: a limit passed by a second's work does no harm."""
@@ -290,8 +288,16 @@ class SQLiteStore:
         return await self._do(operation, self._reader)
 
     async def _do(self, operation: Callable[[sqlite3.Connection], T], thread: Writer | None = None) -> T:
-        with self._faults:
+        try:
             return await (thread or self._writer).do(operation)
+        except _FAULTS as error:
+            raise self._fault(error) from error
+
+    def _fault(self, error: sqlite3.Error | OSError) -> StoreError:
+        """What a fault of SQLite or of the disk is to who uses the store: one that may pass, or one that will not."""
+        if isinstance(error, sqlite3.Error):
+            return store_error(self.path, error)
+        return StoreUnavailable(f"{self.path}: {error.strerror}")
 
     def _connect(self) -> sqlite3.Connection:
         refuse_network(self.path, self._network)
@@ -301,30 +307,48 @@ class SQLiteStore:
         return opened_to_read(self.path, self._timeout)
 
 
-class _Faults:
-    """A context in which faults of SQLite and of the disk are those of a store: which may pass, and which will not.
+class _Puts:
+    """Puts rows for who asks, unless the store is full: ``None`` then."""
 
-    One for all, and no generator: every put comes by here.
+    __slots__ = ("_refuses",)
+
+    def __init__(self, refuses: Callable[[sqlite3.Connection], bool]) -> None:
+        self._refuses = refuses
+
+    def __call__(
+        self, connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]
+    ) -> Sequence[Sequence[Offer] | None]:
+        return [None] * len(puts) if self._refuses(connection) else rows.put_all(connection, puts)
+
+    def at_once(
+        self, connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]
+    ) -> Sequence[Sequence[Offer] | Later | None]:
+        return [None] * len(puts) if self._refuses(connection) else rows.put_at_once(connection, puts)
+
+
+class _LogKeeper:
+    """Puts the write-ahead log into the file, now and then, when a transaction has been told to those who waited.
+
+    SQLite would do it as a part of one, for which all who share it would wait several times as long.
     """
 
-    __slots__ = ("_path",)
+    __slots__ = ("_changed",)
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self) -> None:
+        self._changed = 0
 
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, sqlite3.Error):
-            raise store_error(self._path, error) from error
-        if isinstance(error, OSError):
-            raise StoreUnavailable(f"{self._path}: {error.strerror}") from error
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        # A page or two each. Counts from the connection's beginning, which may be a new one.
+        if abs(connection.total_changes - self._changed) >= CHECKPOINT:
+            self._changed = connection.total_changes
+            connection.execute(schema.PUT_LOG_IN_FILE).fetchall()
 
 
 def _flag(text: str) -> bool:
     return bool(int(text))
 
 
+_FAULTS = (sqlite3.Error, OSError)
 _SETTINGS: dict[str, Callable[[str], Any]] = {
     "lease": float,
     "poll": float,

@@ -8,10 +8,13 @@ import os
 import sqlite3
 import threading
 from contextlib import suppress
+from enum import Enum
 from itertools import groupby
 from operator import attrgetter
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from msgspec import Struct
 
 from ringback.exceptions import StoreUnavailable
 
@@ -22,12 +25,30 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 T = TypeVar("T")
+Argument = TypeVar("Argument", contravariant=True)
+Result = TypeVar("Result", covariant=True)
 
 MOST = 512
 """Operations of one transaction."""
 
-ENOUGH = 16
-"""Operations that do not wait for the end of the turn of the loop in which they are asked for."""
+
+class Later(Enum):
+    """Said of what could not be done at once."""
+
+    LATER = "later"
+
+
+class Shared(Protocol[Argument, Result]):
+    """An operation that does for many what each of them asks for."""
+
+    def __call__(self, connection: sqlite3.Connection, arguments: Sequence[Argument], /) -> Sequence[Result]:
+        """What each gets, within a transaction."""
+        ...
+
+    def at_once(self, connection: sqlite3.Connection, arguments: Sequence[Argument], /) -> Sequence[Result | Later]:
+        """The same in a single statement, which is a transaction by itself, for as many of them as it can be done."""
+        ...
+
 
 _process = os.getpid()
 
@@ -42,16 +63,14 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
     os.register_at_fork(after_in_child=_forked)
 
 
-class _Job:
-    __slots__ = ("argument", "error", "future", "loop", "operation", "result")
-
-    def __init__(self, operation: Callable[..., Any], argument: Any, loop: asyncio.AbstractEventLoop) -> None:
-        self.operation = operation
-        self.argument = argument
-        self.loop = loop
-        self.future: asyncio.Future[Any] = loop.create_future()
-        self.result: Any = None
-        self.error: BaseException | None = None
+# Part of no cycle, and as many as the operations that wait: as with items, the garbage collector need not look.
+class _Job(Struct, gc=False, eq=False):
+    operation: Any
+    argument: Any
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
 
 
 class _Line:
@@ -73,11 +92,18 @@ class Writer:
     An operation is a function of the connection, within a transaction. It may be run a second
     time, if another one of the same transaction failed: it must do nothing but use the connection.
     May be used by several event loops. ``begin`` begins a transaction: ``BEGIN`` for a connection that only reads.
+    ``rest`` is called after each, when those who waited for it have been told, for what nobody waits for.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], begin: str = "BEGIN IMMEDIATE") -> None:
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        begin: str = "BEGIN IMMEDIATE",
+        rest: Callable[[sqlite3.Connection], object] = lambda _: None,
+    ) -> None:
         self._connect = connect
         self._begin = begin
+        self._rest = rest
         self._line: _Line | None = None
         # By loop, what was asked for in its turn. It goes to the thread as one when the turn is over: the thread
         # would else begin with the first, and each of the others would wait for a transaction more.
@@ -97,40 +123,33 @@ class Writer:
 
     @property
     def is_open(self) -> bool:
-        line = self._ours()
-        return line is not None and line.ready
+        line = self._line
+        return line is not None and line.ready and line.process == _process
 
     async def do(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         """The operation's result, once it is committed."""
         result: T = await self._queued(_alone, operation)
         return result
 
-    async def together(
-        self, operation: Callable[[sqlite3.Connection, Sequence[A]], Sequence[T]], argument: A, patience: Patience
-    ) -> T:
+    def together(self, operation: Shared[A, T], argument: A, patience: Patience) -> asyncio.Future[T]:
         """What the operation returns for this argument, once it is committed; raises :class:`TimeoutError` when
         the ``patience`` ends. It is given the arguments of all who ask for it one after the other, at once.
         """
-        result: T = await self._queued(operation, argument, patience)
-        return result
+        future: asyncio.Future[T] = self._queued(operation, argument)
+        patience.limit(future)
+        return future
 
-    def _queued(
-        self, operation: Callable[..., Any], argument: object, patience: Patience | None = None
-    ) -> asyncio.Future[Any]:
+    def _queued(self, operation: object, argument: object) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
-        job = _Job(operation, argument, loop)
+        future: asyncio.Future[Any] = loop.create_future()
+        job = _Job(operation, argument, loop, future)
         asked = self._asked.get(loop)
         if asked is None:
             self._asked[loop] = [job]
             loop.call_soon(self._hand_in, loop)
         else:
             asked.append(job)
-            if len(asked) == ENOUGH:
-                # Worth a transaction, which is written while the rest of the turn goes on.
-                self._hand_in(loop)
-        if patience is not None:
-            patience.limit(job.future)
-        return job.future
+        return future
 
     def _hand_in(self, loop: asyncio.AbstractEventLoop) -> None:
         asked = self._asked.pop(loop, None)
@@ -175,7 +194,7 @@ class Writer:
         line.ready = True
         line.opened.set_result(None)
         try:
-            _work(connection, line.jobs, self._begin)
+            _work(connection, line.jobs, self._begin, self._rest)
         finally:
             with suppress(sqlite3.Error):
                 connection.close()
@@ -192,7 +211,12 @@ class Writer:
                 _resolve(jobs)
 
 
-def _work(connection: sqlite3.Connection, jobs: SimpleQueue[list[_Job] | None], begin: str) -> None:
+def _work(
+    connection: sqlite3.Connection,
+    jobs: SimpleQueue[list[_Job] | None],
+    begin: str,
+    rest: Callable[[sqlite3.Connection], object],
+) -> None:
     """Until there are no jobs but ``None``."""
     came = jobs.get()
     while came is not None:
@@ -207,12 +231,17 @@ def _work(connection: sqlite3.Connection, jobs: SimpleQueue[list[_Job] | None], 
             batch = waiting[start : start + MOST]
             _commit(connection, batch, begin)
             _resolve(batch)
+            with suppress(sqlite3.Error):
+                rest(connection)
         if came is not None:
             came = jobs.get()
 
 
 def _commit(connection: sqlite3.Connection, batch: list[_Job], begin: str) -> None:
     try:
+        batch = _left(connection, batch)
+        if not batch:
+            return
         connection.execute(begin)
         for operation, grouped in groupby(batch, attrgetter("operation")):
             jobs = list(grouped)
@@ -231,6 +260,21 @@ def _commit(connection: sqlite3.Connection, batch: list[_Job], begin: str) -> No
         else:
             for job in batch:
                 _commit(connection, [job], begin)
+
+
+def _left(connection: sqlite3.Connection, batch: list[_Job]) -> list[_Job]:
+    """Those for whom a transaction has to be begun. Mostly all ask for one and the same, and it is done at once."""
+    operation = batch[0].operation
+    if operation is _alone or any(job.operation is not operation for job in batch):
+        return batch
+    results = operation.at_once(connection, [job.argument for job in batch])
+    left: list[_Job] = []
+    for job, result in zip(batch, results, strict=True):
+        if result is Later.LATER:
+            left.append(job)
+        else:
+            job.result = result
+    return left
 
 
 def _alone(connection: sqlite3.Connection, operations: Sequence[Callable[[sqlite3.Connection], T]]) -> Sequence[T]:
