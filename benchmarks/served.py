@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -29,15 +30,26 @@ NAMES = {
 """What is compared over sockets."""
 
 
-def _kept(store: str | None) -> App:
+def _kept(store: str | None, route: apps.Endpoint = apps.bare) -> App:
     """A hook waits for every call, and is not called while the server is measured."""
-    return apps.ringback(hooks=True, store=store)
+    return apps.ringback(route, hooks=True, store=store)
+
+
+def _frozen(app: App) -> App:
+    """As an app is that keeps the garbage collector away from all that is there once it has started."""
+    gc.collect()
+    gc.freeze()
+    return app
 
 
 ACKNOWLEDGED = {
     apps.BARE: apps.Candidate(lambda: apps.starlette(apps.bare)),
     "without store": apps.Candidate(lambda: _kept(None), loglines.plain),
     "sqlite": apps.Candidate(lambda: _kept(os.environ["STORE"]), loglines.plain),
+    "sqlite, route uses the outcomes": apps.Candidate(
+        lambda: _kept(os.environ["STORE"], apps.reads_outcomes), loglines.plain
+    ),
+    "sqlite, gc.freeze()": apps.Candidate(lambda: _frozen(_kept(os.environ["STORE"])), loglines.plain),
     "sample style, as published": apps.CANDIDATES["sample style, as published"],
     "sample style, same work": apps.CANDIDATES["sample style, same work"],
 }

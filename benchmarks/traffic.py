@@ -38,7 +38,8 @@ _numbers = itertools.count(1)
 
 def event(number: int) -> str:
     """The end of one call; each number is another call."""
-    digits = f"{number:012x}"
+    # The last digit first: ids of calls come in no order, and so they find their place in an index.
+    digits = f"{number:012x}"[::-1]
     return TEMPLATE.replace("00000000000a", digits).replace("00000000000b", digits).replace("00000000000c", digits)
 
 
