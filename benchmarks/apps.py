@@ -98,6 +98,12 @@ def published() -> App:
     return starlette(samples.published)
 
 
+def one_line() -> App:
+    import samples
+
+    return starlette(samples.one_line)
+
+
 def same_work() -> App:
     import samples
 

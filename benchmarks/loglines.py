@@ -45,6 +45,33 @@ def own() -> None:
     _plain(logging.INFO, _service)
 
 
+def through_logging() -> None:
+    """As the documentation of structlog says for an app whose libraries log, too: all lines go through ``logging``."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
+    handler = logging.StreamHandler(SINK)
+    handler.setFormatter(formatter)
+    logger = logging.getLogger("app")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
 def _service(_: object, __: str, line: Any) -> Any:
     line["service"] = "reminders"
     return line

@@ -51,6 +51,7 @@ ACKNOWLEDGED = {
     ),
     "sqlite, gc.freeze()": apps.Candidate(lambda: _frozen(_kept(os.environ["STORE"])), loglines.plain),
     "sample style, as published": apps.CANDIDATES["sample style, as published"],
+    "sample style, through logging": apps.Candidate(apps.one_line, loglines.through_logging),
     "sample style, same work": apps.CANDIDATES["sample style, same work"],
 }
 """What is compared in durable.py."""

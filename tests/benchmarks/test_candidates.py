@@ -12,6 +12,7 @@ import apps
 import inprocess
 import loglines
 import pytest
+import served
 import soak
 import structlog
 import traffic
@@ -59,6 +60,25 @@ async def test_all_log_the_same_lines(name: str, sink: io.StringIO, tmp_path: Pa
         line | {"service": "reminders"} for line in reference
     ]
     assert len(reference) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("sample style, as published", [{}, {}]),
+        ("sample style, through logging", [{"event_type": "Microsoft.Communication.CallDisconnected"}]),
+    ],
+)
+async def test_the_samples_log_what_they_log(
+    name: str, lines: list[dict[str, str]], sink: io.StringIO, tmp_path: Path
+) -> None:
+    """Two lines of text for the end of a call, or one with its ids."""
+    content = traffic.body(1)
+    (event,) = ringback.parse_delivery(content).events
+    told = await logged(served.ACKNOWLEDGED[name], content, sink, tmp_path)
+    assert [{key: line[key] for key in wanted} for line, wanted in zip(told, lines, strict=True)] == lines
+    assert {line["level"] for line in told} == {"info"}
+    assert str(event.data.call_connection_id) in str(told[0])
 
 
 @pytest.mark.parametrize("name", ["no-op middleware", "ringback, log off"])
