@@ -251,7 +251,11 @@ PIECES = [
     *("1f0e5c1a-0000-4000-8000-000000000001", "12345678-1234-1234-1234-123456789012", "\u0661\u0662", "\ud800"),
 ]
 adversarial = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
-open_texts = st.from_regex(_OPEN.pattern.replace("++", "+"), fullmatch=True)
+guids_of_any_case = st.from_regex("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", fullmatch=True)
+named = st.sampled_from(["", "call:", "event:", "calling/callConnections/"])
+open_texts = st.from_regex(_OPEN.pattern.replace("++", "+"), fullmatch=True) | st.builds(
+    lambda before, guid: before + guid, named, guids_of_any_case
+)
 
 
 def stays(text):
@@ -295,7 +299,6 @@ def test_a_server_call_id_that_is_no_word_is_looked_at(server):
     assert not open_ids(*GUIDS, server)
 
 
-guids_of_any_case = st.from_regex("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", fullmatch=True)
 near_guids = st.sampled_from([*GUIDS, *GUIDS, *GUIDS, "+1555010-0199-4000-8000-000000000001", None]) | adversarial
 
 

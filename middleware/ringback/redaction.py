@@ -44,16 +44,11 @@ _PRIVATE = re.compile(
     re.VERBOSE,
 )
 
-# What no alternative above can match: a GUID, which is kept, perhaps with words before it; words with few digits,
-# where dashes and slashes do not join digits to digits.
-_OPEN = re.compile(
-    r"(?:(?:call|event):|calling/callConnections/)?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-    r"|(?:[0-9]{0,8}[-/]?[A-Za-z_][A-Za-z_/-]*+)++[0-9]{0,8}={0,2}"
-)
+# What no alternative above can match: words with few digits, where dashes and slashes do not join digits to digits.
+_OPEN = re.compile(r"(?:[0-9]{0,8}[-/]?[A-Za-z_][A-Za-z_/-]*+)++[0-9]{0,8}={0,2}")
 _KEPT = frozenset({"guid", "fraction"})
 _HIDDEN = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 
-_PLACE = "calling/callConnections/"
 _SHORT = 512
 _MANY = 2048
 
@@ -64,7 +59,11 @@ _HASH_DIGITS = 10
 
 def is_open(text: str) -> bool:
     """Whether nothing in a text is private, for most texts of which that is so; they are ASCII without quotes."""
-    rest = text.encode("ascii", "replace").translate(None, _IN_WORDS)
+    letters = text.encode("ascii", "replace")
+    # As in open_ids. What stands before a GUID is nothing to redact, and nothing that changes what is behind it.
+    if letters[-36:].translate(_SHAPES) == _GUID and letters[:-36] in _BEFORE_A_GUID:
+        return True
+    rest = letters.translate(None, _IN_WORDS)
     # With no other signs, and fewer digits than the shortest number has, nothing can be private.
     if not rest or (len(rest) <= _FEW and rest.isdigit()):
         return True
@@ -94,6 +93,7 @@ def open_ids(event: str | None, leg: str | None, call: str | None, server: str |
 
 _SHAPES = bytes(ord("x") if chr(each) in hexdigits else each if chr(each) in "-\n" else 0 for each in range(256))
 _GUID = b"xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
+_BEFORE_A_GUID = frozenset({b"", b"call:", b"event:", b"calling/callConnections/"})
 _THREE_GUIDS = b"\n".join(3 * [_GUID])
 _LETTERS = f"{ascii_letters}{digits}_".encode()
 _IN_WORDS = f"{ascii_letters}_/-".encode()
@@ -115,11 +115,6 @@ def redact_to_json(text: str) -> str:
 
 def redact_place(text: str) -> str:
     """The redacted source or subject of an event, also without what its URL may hide: user, query and fragment."""
-    if text.startswith(_PLACE):
-        # Nearly every one. As in open_ids.
-        leg = text[len(_PLACE) :].encode("ascii", "replace")
-        if leg.translate(_SHAPES) == _GUID:
-            return text
     return text if is_open(text) else redact(_HIDDEN.sub("", text))
 
 
