@@ -69,7 +69,7 @@ async def inserts(folder: Path, seconds: float = 3.0) -> float:
     return count / seconds
 
 
-def _spread(loads: Sequence[Load], base: Sequence[Load]) -> str:
+def _extremes(loads: Sequence[Load], base: Sequence[Load]) -> str:
     each = sorted(one.rate / other.rate for one, other in zip(loads, base, strict=True))
     return f"{statistics.median(each):.2f} ({each[0]:.2f}-{each[-1]:.2f})".ljust(19)
 
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"requests/s as a ratio to others of the same round, median of {arguments.rounds} rounds (least-most)\n")
     print(f"{'':34}{'without store':20}{'samples, published':20}{'samples, logging':20}")
     for name, loads in taken.items():
-        ratios = " ".join(_spread(loads, taken[base]) for base in BASES)
+        ratios = " ".join(_extremes(loads, taken[base]) for base in BASES)
         figures = ("rate", "cpu_us", "p99_us")
         rate, cpu, p99 = (statistics.median(getattr(load, figure) for load in loads) for figure in figures)
         print(f"{name:34}{ratios} {rate:6.0f}/s {cpu:5.0f} us of CPU a request, p99 {p99 / 1000:.0f} ms")

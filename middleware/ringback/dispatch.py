@@ -83,8 +83,6 @@ class Dispatcher:
         self.store = MemoryStore(clock=clock) if store is None else open_store(store)
         if not worker and not self.store.durable:
             raise ConfigurationError("worker=False needs a store that another process can work on; pass store=")
-        # Who has a store of another kind may have other processes to read it.
-        self._in_memory = type(self.store) is MemoryStore
         self._router = router
         self._gauge = None if telemetry is None else telemetry.over(self.store)
         # The fallback's own counts for itself.
@@ -149,7 +147,7 @@ class Dispatcher:
 
         Raises :class:`StoreError` if they could not be: then none was.
         """
-        if self._in_memory and self.heard(outcomes):
+        if self.heard(outcomes):
             return
         now = self._clock()
         items: list[Item] = []
@@ -210,6 +208,7 @@ class Dispatcher:
         False if somebody may: then they are to be accepted. Needs a running loop.
         """
         store = self.store
+        # Who has a store of another kind may have other processes to read it.
         if type(store) is not MemoryStore or store.watched or not self._router.roster.calls_nobody:
             return False
         for outcome in self._echo.repeated(outcomes):
