@@ -586,7 +586,7 @@ def kept_by(earlier: Puts, puts: Puts, way: Way) -> tuple[list[list[Offer]], lis
     """What a file that has the earlier ones says to these puts, and has in the end."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.row_factory = sqlite3.Row
-    for statement in (*chain.from_iterable(schema.MIGRATIONS), schema.YIELDING):
+    for statement in chain.from_iterable(schema.MIGRATIONS):
         connection.execute(statement)
 
     def put(several: Puts) -> list[list[Offer]]:
@@ -666,21 +666,38 @@ def test_of_many_rows_each_is_told_what_it_is(way: Way) -> None:
 
 
 async def test_legs_are_found_by_their_call_once_whole_calls_are_told(make: Make, path: Path) -> None:
-    """Who hears of legs alone has no index of calls, with a page to change for each; the first CallEnded makes it."""
-    indexes = "SELECT name FROM sqlite_master WHERE name = 'items_call'"
+    """Who hears of legs alone has no index of calls and no trigger, which each leg would pay for; the first CallEnded
+    makes them.
+    """
+    made = "SELECT name FROM sqlite_master WHERE name IN ('items_call', 'yields_to_leg') ORDER BY name"
     store = make()
     await store.put([item("leg-1", correlation_id="call-1"), item("leg-2", correlation_id="call-2")])
-    assert query(path, indexes) == []
+    assert query(path, made) == []
     data = EventData(correlation_id="call-2")
     ended = classify_event(Event(type="Microsoft.Communication.CallEnded", id="e", data=data))
     assert ended is not None
     whole = Item(ended.outcome_id, Kind.OUTCOME, 0.0, ended)
     assert list(await store.put([whole])) == [Offer.DUPLICATE]
-    assert query(path, indexes) == [("items_call",)]
+    assert query(path, made) == [("items_call",), ("yields_to_leg",)]
     (plan,) = query(
         path, f"EXPLAIN QUERY PLAN {schema.TOLD_BY_A_LEG.replace(':call', '?').replace(':key', '?')}", "", ""
     )
     assert "INDEX items_call" in plan[-1]
+
+
+async def test_a_whole_call_yields_to_a_leg_of_another_process(make: Make, path: Path) -> None:
+    """Also if that has opened the file, and has put legs, before the first whole call came."""
+    one, other = make(), make()
+    await other.put([item("leg-1", correlation_id="call-1")])
+    ended = classify_event(Event(type="CallEnded", id="e", data=EventData(correlation_id="call-2")))
+    assert ended is not None
+    assert list(await one.put([Item(ended.outcome_id, Kind.OUTCOME, 0.0, ended)])) == [Offer.OPENED]
+    assert list(await other.put([item("leg-2", correlation_id="call-2")])) == [Offer.OPENED]
+    assert query(path, "SELECT key, state FROM items ORDER BY id") == [
+        ("call:leg-1", "ready"),
+        ("call:call-2", "canceled"),
+        ("call:leg-2", "ready"),
+    ]
 
 
 async def test_the_log_is_put_into_the_file_after_some_hundred_rows(make: Make, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Stores of schema version 1 are brought to version 2: nothing is lost, and what was not counted stays so."""
+"""Stores of schema version 1 are brought to the newest: nothing is lost, and what was not counted stays so."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.latch import Offer
 from ringback.outcome import classify_event
 from ringback.stores.port import Claim, DeliveryStore, Item, Kind, Settlement, State
-from ringback.stores.record import row
+from ringback.stores.record import row as stored_row
 from ringback.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def item(leg: str, name: str = "CallDisconnected", subcode: int = 560486) -> Ite
 
 
 def old_row(leg: str) -> dict[str, Any]:
-    columns = asdict(row(item(leg), None, 0.0))
+    columns = asdict(stored_row(item(leg), None, 0.0))
     return {"state": "ready", "created_at": time.time(), **{name: columns[name] for name in OLD}}
 
 
@@ -177,6 +177,29 @@ async def test_a_file_of_version_1_is_upgraded(tmp_path: Path) -> None:
     await check(stores[0])
     for store in stores:
         await store.close()
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_whole_call_of_a_file_of_version_1_yields_to_its_leg(tmp_path: Path, told: bool) -> None:
+    """It was put before, the leg after the upgrade, which makes what that takes, but not for who has no whole call."""
+    path = tmp_path / "ringback.db"
+    old = sqlite3.connect(path, isolation_level=None)
+    old.executescript(SQLITE_1)
+    row = old_row("a")
+    if told:
+        ended = classify_event(Event(type="CallEnded", id="e", data=EventData(correlation_id="c-b")))
+        assert ended is not None
+        columns = asdict(stored_row(Item(ended.outcome_id, Kind.OUTCOME, 0.0, ended), None, 0.0))
+        row = {**row, **{name: columns[name] for name in OLD}}
+    old.execute(f"INSERT INTO items ({', '.join(row)}) VALUES (:{', :'.join(row)})", row)
+    store = SQLiteStore(path, min_free=0)
+    assert list(await store.put([item("b")])) == [Offer.OPENED]
+    await store.close()
+    states = old.execute("SELECT key, state FROM items ORDER BY id").fetchall()
+    assert states == [(row["key"], "canceled" if told else "ready"), ("call:b", "ready")]
+    made = old.execute("SELECT name FROM sqlite_master WHERE name IN ('items_call', 'yields_to_leg')").fetchall()
+    assert len(made) == (2 if told else 0)
+    old.close()
 
 
 async def made_1(url: str) -> Any:

@@ -91,7 +91,7 @@ def _put(connection: sqlite3.Connection, row: Row) -> Offer:
     columns = asdict(row)
     if row.ends_call and row.call is not None:
         if row.event == "CallEnded":
-            connection.execute(schema.INDEX_CALLS)
+            schema.know_calls(connection)
             if connection.execute(schema.TOLD_BY_A_LEG, columns).fetchone():
                 return Offer.DUPLICATE
         else:

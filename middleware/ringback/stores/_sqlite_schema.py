@@ -78,7 +78,7 @@ MIGRATIONS = (
         "CREATE INDEX items_canceled ON items (finished_at) WHERE state = 'canceled'",
     ),
     (
-        # See INDEX_CALLS.
+        # See KNOW_CALLS.
         "DROP INDEX items_call",
     ),
 )
@@ -111,13 +111,11 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     # The writer does it before, when nobody waits for an answer.
     connection.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG}")
-    connection.execute("PRAGMA temp_store = MEMORY")
     if version < VERSION:
         _migrate(connection, path)
     (verdict, *_) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise StoreError(f"{path} is damaged ({verdict}); restore it, or move it away and start with a new one")
-    connection.execute(YIELDING)
 
 
 def _with_log(connection: sqlite3.Connection) -> str:
@@ -140,6 +138,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         for statements in MIGRATIONS[version:]:
             for statement in statements:
                 connection.execute(statement)
+        if connection.execute(ANY_WHOLE_CALL).fetchone():
+            know_calls(connection)
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
@@ -148,6 +148,12 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def know_calls(connection: sqlite3.Connection) -> None:
+    """Prepare the file for ends of whole calls, within a transaction."""
+    for statement in KNOW_CALLS:
+        connection.execute(statement)
 
 
 def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> int:
@@ -167,10 +173,7 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> int:
 
 # Event Grid's CallEnded of a whole call says nothing that a leg's own end has not said: hooks are told of it no
 # more, and where they have been already, the history counts the leg alone.
-#
-# Legs are found by their call. What is asked for only when Event Grid tells of whole calls has no place in the file
-# before: ids come in no order, so that each new row would change one page more.
-INDEX_CALLS = "CREATE INDEX IF NOT EXISTS items_call ON items (call) WHERE call IS NOT NULL"
+ANY_WHOLE_CALL = "SELECT 1 FROM items WHERE event = 'CallEnded' LIMIT 1"
 TOLD_BY_A_LEG = """
     SELECT 1 FROM items WHERE call = :call AND key <> :key AND event <> 'CallEnded' AND ends_call LIMIT 1
 """
@@ -183,13 +186,19 @@ _YIELD = """
       AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
 """
 YIELD_TO_LEG = _YIELD.format(ended=":ended", key=":key", now=":now")
-
-# The same for a leg that is new, by SQLite itself, so that many legs take one statement. It is a connection's own, and
-# nothing in the file. Where the key of a call is a hash, it does not find it.
-YIELDING = f"""
-    CREATE TEMP TRIGGER yields_to_leg AFTER INSERT ON main.items
+KNOW_CALLS = (
+    # Legs are found by their call.
+    "CREATE INDEX IF NOT EXISTS items_call ON items (call) WHERE call IS NOT NULL",
+    # YIELD_TO_LEG for a leg that is new, by SQLite itself, so that many legs take one statement. Where the key of a
+    # call is a hash, it does not find it.
+    f"""
+    CREATE TRIGGER IF NOT EXISTS yields_to_leg AFTER INSERT ON items
     WHEN new.ends_call AND new.event <> 'CallEnded' AND new.call IS NOT NULL
     BEGIN {_YIELD.format(ended="'call:' || new.call", key="new.key", now="new.created_at")}; END
+    """,
+)
+"""What has no place in a file before the first whole call, for each leg pays for it: ids come in no order, so that the
+index has one page more to change, and the trigger takes half as long as all else to look for what is not there.
 """
 
 INSERTED = (
