@@ -253,6 +253,39 @@ async def test_an_earlier_time_wakes_and_a_later_does_not() -> None:
     await task
 
 
+@pytest.mark.parametrize("seconds", [60.0, 0.0])
+async def test_what_is_put_during_a_look_is_looked_for_when_it_is_due(seconds: float) -> None:
+    """Not before: under load something is put with every look, and each would be followed by another in vain."""
+    store = Fake()
+    asked = 0
+    looking, seen = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: int) -> tuple[Sequence[Claim], float | None]:
+        nonlocal asked
+        asked += 1
+        given, store.waiting = store.waiting, []
+        if asked == 1:
+            looking.set()
+            await seen.wait()
+        return given, None
+
+    store.claim = slow  # type: ignore[method-assign]
+    loop = ClaimLoop(store, poll=None)
+    task = asyncio.create_task(loop.run(finishes, 4))
+    await looking.wait()
+    for key in "ab":
+        store.waiting.append(claim(key))
+        loop.wake(time.time() + seconds)
+    seen.set()
+    if seconds:
+        await asyncio.sleep(0.02)
+        assert asked == 1
+        loop.wake()
+    await until(lambda: len(store.log) == 2)
+    await loop.stop(5.0)
+    await task
+
+
 async def test_nobody_hears_of_faults_unless_he_asks() -> None:
     """Without on_fault a fault is survived all the same."""
     store = Fake("a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
@@ -117,16 +118,27 @@ class _Run:
         self._woken = asyncio.Event()
         self._working: set[asyncio.Task[None]] = set()
         self._wakes_at: float | None = None
+        """When it looks again by itself, ``None`` while it looks, or cannot take more."""
+        self._told = math.inf
+        """The earliest time it was told of since it began to look, which may have passed that by."""
         self._late = False
 
     def wake(self, due_at: float | None = None) -> None:
-        if due_at is None or self._wakes_at is None or due_at < self._wakes_at:
-            if asyncio.get_running_loop() is self.loop:
-                self._woken.set()
-                return
-            # Another thread's, or gone.
-            with suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(self._woken.set)
+        if due_at is not None and self._wakes_at is not None and due_at >= self._wakes_at:
+            return
+        if asyncio.get_running_loop() is self.loop:
+            self._wake(due_at)
+            return
+        # Another thread's, or gone.
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._wake, due_at)
+
+    def _wake(self, due_at: float | None) -> None:
+        if due_at is not None and self._wakes_at is None:
+            # Under load something is put with nearly every look: each would else be followed by one in vain.
+            self._told = min(self._told, due_at)
+        else:
+            self._woken.set()
 
     async def stop(self, timeout: float) -> int:
         self.ending = True
@@ -153,37 +165,38 @@ class _Run:
     async def turn(self) -> bool:
         """One look at the store; false when there is nothing left to do."""
         self._woken.clear()
-        self._wakes_at = None
+        self._wakes_at, self._told = None, math.inf
         room = self._concurrency - len(self._working)
         claims: Sequence[Claim] = ()
-        pause = self._owner.poll
+        next_at: float | None = None
         if room > 0 and (not self.ending or (self._owner.flush and not self._late)):
             try:
-                claims, due_at = await self._store.claim(room)
+                claims, next_at = await self._store.claim(room)
             except StoreError as error:
                 self._owner.on_fault(error)
-                due_at = self._owner.clock() + FAULT_PAUSE
+                next_at = self._owner.clock() + FAULT_PAUSE
             if self._late:
                 # Claimed while we were told that it is too late.
                 await asyncio.gather(*(self._write(self._store.give_back, claim) for claim in claims))
                 claims = ()
             for claim in claims:
                 self._start(claim)
-            if due_at is not None:
-                soon = max(0.0, due_at - self._owner.clock())
-                pause = soon if pause is None else min(pause, soon)
         if self.ending and not claims and not self._working:
             return False
-        if len(claims) < room or room <= 0 or self.ending:
-            await self._pause(pause if room > 0 else None)
+        if room <= 0:
+            # Until one of those that are worked on is done.
+            await self._woken.wait()
+        elif len(claims) < room or self.ending:
+            await self._pause(math.inf if next_at is None else next_at)
         return True
 
-    async def _pause(self, seconds: float | None) -> None:
-        if seconds is None:
+    async def _pause(self, until: float) -> None:
+        now, poll = self._owner.clock(), self._owner.poll
+        self._wakes_at = min(until, self._told, math.inf if poll is None else now + poll)
+        if self._wakes_at == math.inf:
             await self._woken.wait()
             return
-        self._wakes_at = self._owner.clock() + seconds
-        timer = self.loop.call_later(seconds, self._woken.set)
+        timer = self.loop.call_later(max(0.0, self._wakes_at - now), self._woken.set)
         try:
             await self._woken.wait()
         finally:
