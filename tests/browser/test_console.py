@@ -37,11 +37,14 @@ SIGNS = {"none": "✓ as intended", "now": "↻ now", "later": "↻ later", "aft
 CALLS = """
     SELECT key, state, duplicates, created_at, event,
         json_extract(text, '$.result.code') AS code, json_extract(text, '$.result.subcode') AS subcode,
-        json_extract(text, '$.verdict.cause') AS cause, json_extract(text, '$.verdict.retry') AS retry,
-        json_extract(text, '$.verdict.match') AS "match", json_extract(text, '$.verdict.owner') AS owner,
-        json_extract(text, '$.verdict.summary') AS summary,
+        json_extract(judged, '$.cause') AS cause, json_extract(judged, '$.retry') AS retry,
+        json_extract(judged, '$.match') AS "match", json_extract(judged, '$.owner') AS owner,
+        json_extract(judged, '$.summary') AS summary,
         json_extract(text, '$.call_connection_id') AS leg, json_extract(text, '$.correlation_id') AS call
-    FROM (SELECT *, CAST(payload AS TEXT) AS text FROM items WHERE kind = 'outcome' AND ends_call)
+    FROM (
+        SELECT items.*, CAST(payload AS TEXT) AS text, CAST(verdicts.text AS TEXT) AS judged
+        FROM items JOIN verdicts ON verdicts.id = items.verdict WHERE kind = 'outcome' AND ends_call
+    )
     WHERE created_at >= ? ORDER BY created_at DESC, id DESC
 """
 

@@ -28,7 +28,17 @@ from ringback.events import EventData
 from ringback.exceptions import StoreError
 from ringback.redaction import redact
 from ringback.stores.port import Item, Kind, Progress
-from ringback.stores.record import counted_by, dump, dump_progress, dump_sibling, load, load_progress, row, short
+from ringback.stores.record import (
+    Row,
+    counted_by,
+    dump,
+    dump_progress,
+    dump_sibling,
+    load,
+    load_progress,
+    row,
+    short,
+)
 from ringback_catalog import Match, Verdict
 
 if TYPE_CHECKING:
@@ -347,22 +357,52 @@ UNREADABLE = {
     "not JSON": b"\x80\x04]",
     "not UTF-8": b'{"type":"\xff"}',
     "an array": b"[]",
-    "no verdict": b'{"type":"x"}',
     "wrong type": b'{"type":5}',
     "too deep": b'{"x":' + b"[" * 100_000,
+}
+UNJUDGED = {
+    "no verdict": b'{"type":"x"}',
     "a cause of a newer release": changed(cause="of_a_newer_release"),
     "an impossible row": changed(cause="declined", retry="later"),
 }
+REMEDY = r"^a stored outcome cannot be read \(.*upgrade this worker, or discard the item$"
 
 
 @pytest.mark.parametrize("stored", UNREADABLE.values(), ids=UNREADABLE)
 def test_what_no_release_wrote_is_refused(stored: bytes) -> None:
     """By one error, for the outcome as for its sibling, and with the remedy."""
-    remedy = r"^a stored outcome cannot be read \(.*upgrade this worker, or discard the item$"
-    with pytest.raises(StoreError, match=remedy):
+    with pytest.raises(StoreError, match=REMEDY):
         load(stored)
-    with pytest.raises(StoreError, match=remedy):
+    with pytest.raises(StoreError, match=REMEDY):
         load(dump(outcome()), stored)
+
+
+@pytest.mark.parametrize("stored", UNJUDGED.values(), ids=UNJUDGED)
+def test_of_a_sibling_the_event_is_enough(stored: bytes) -> None:
+    """An outcome without a verdict is refused; what its sibling's was is of no use."""
+    with pytest.raises(StoreError, match=REMEDY):
+        load(stored)
+    assert load(dump(outcome()), stored).sibling is not None
+
+
+def apart(told: Outcome) -> Row:
+    return row(Item(told.outcome_id, Kind.OUTCOME, 0.0, told), None, 0.0, apart=True)
+
+
+def test_a_verdict_may_be_kept_apart() -> None:
+    """The record has all else, and the two make the same outcome; equal verdicts have one number, others another."""
+    whole, busy, declined = outcome(), apart(outcome()), apart(classify("CallDisconnected", 603, 0))
+    assert busy.verdict is not None
+    assert declined.verdict is not None
+    assert load(busy.payload, None, busy.verdict.text) == load(dump(whole))
+    assert "verdict" not in json.loads(busy.payload)
+    assert json.loads(dump(whole)) == {**json.loads(busy.payload), "verdict": json.loads(busy.verdict.text)}
+    assert apart(outcome(id="another")).verdict == busy.verdict
+    assert declined.verdict.id != busy.verdict.id
+    assert all(0 <= each.id < 2**63 for each in (busy.verdict, declined.verdict))
+    for damaged in (b"", b"\x80", b"{}"):
+        with pytest.raises(StoreError, match=REMEDY):
+            load(busy.payload, None, damaged)
 
 
 @property_of

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from ringback.events import Event, EventData, Result
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
 from ringback.latch import Offer
-from ringback.outcome import classify_event
+from ringback.outcome import classify, classify_event
 from ringback.stores import _sqlite_rows as rows
 from ringback.stores import _sqlite_schema as schema
 from ringback.stores._sqlite_file import refuse_network, store_error
@@ -195,7 +195,7 @@ def overwritten(path: Path) -> None:
         (foreign, "is the database of another application"),
         (empty_database, "is the database of another application"),
         (marked_by_another, "is the database of another application"),
-        (newer, "made by a newer release .schema 4, this one knows 3.; upgrade ringback"),
+        (newer, "made by a newer release .schema 5, this one knows 4.; upgrade ringback"),
         (truncated, "restore it, or move it away"),
         (overwritten, "restore it, or move it away"),
         (Path.mkdir, "see that its folder exists and is writable"),
@@ -589,15 +589,16 @@ def kept_by(earlier: Puts, puts: Puts, way: Way) -> tuple[list[list[Offer]], lis
     for statement in chain.from_iterable(schema.MIGRATIONS):
         connection.execute(statement)
 
+    kept = set[int]()
+
     def put(several: Puts) -> list[list[Offer]]:
         stored = [[rows.row_of(each, 9.0) for each in put] for put in several]
         if way != "at once":
-            return rows.put_all(connection, stored)
+            return rows.put_all(connection, stored, ())
         # As the writer does it.
-        told = rows.put_at_once(connection, stored)
-        rest = iter(
-            rows.put_all(connection, [put for put, each in zip(stored, told, strict=True) if isinstance(each, Later)])
-        )
+        told = rows.put_at_once(connection, stored, kept)
+        later = [put for put, each in zip(stored, told, strict=True) if isinstance(each, Later)]
+        rest = iter(rows.put_all(connection, later, kept))
         return [next(rest) if isinstance(each, Later) else each for each in told]
 
     for each in earlier:
@@ -650,7 +651,7 @@ def test_many_rows_take_few_statements(count: int) -> None:
     assert offers == [[Offer.OPENED]] * count
     assert len(kept) == count
     assert kept_by([], many, "at once") == kept_by([], many, "one by one") == (offers, kept)
-    assert max(statement.count("?") for statement in schema.INSERTS.values()) == 64 * 14 <= 999
+    assert max(statement.count("?") for statement in schema.INSERTS.values()) == 64 * 15 <= 999
 
 
 @pytest.mark.parametrize("way", ["one by one", "together", "at once"])
@@ -700,12 +701,42 @@ async def test_a_whole_call_yields_to_a_leg_of_another_process(make: Make, path:
     ]
 
 
+async def test_a_verdict_is_in_the_file_once(make: Make, path: Path) -> None:
+    """For all outcomes it answers for; also where it came in a transaction that failed, or in another file before."""
+    store = make()
+    many = [[item(f"leg-{number}")] for number in range(3)]
+    await asyncio.gather(*(store.put(each) for each in many))
+    await store.put([item("leg-2"), item("leg-3")])
+    assert query(path, "SELECT count(*) FROM verdicts") == [(1,)]
+
+    def fails(_: sqlite3.Connection) -> None:
+        raise ZeroDivisionError
+
+    other = classify("CallDisconnected", 603, 0)
+    puts = (store._do(fails), store.put([Item(other.outcome_id, Kind.OUTCOME, 0.0, other)]))
+    assert [type(each) for each in await asyncio.gather(*puts, return_exceptions=True)] == [ZeroDivisionError, list]
+    assert query(path, "SELECT count(*) FROM verdicts") == [(2,)]
+    assert query(path, "SELECT DISTINCT typeof(verdict), instr(payload, 'verdict') FROM items") == [("integer", 0)]
+    assert [each.outcome for each in await store.history.latest(1)] == [other]
+    await store.close()
+    for each in path.parent.glob(f"{path.name}*"):
+        each.unlink()
+    await store.put([item("leg-4")])
+    assert [each.outcome for each in await store.history.latest(10)] == [item("leg-4").outcome]
+    query(path, "DELETE FROM verdicts")
+    await drained(store)
+    (letter,) = await store.dead()
+    assert (letter.key, letter.outcome) == ("call:leg-4", None)
+    assert "it has no verdict" in letter.reason
+
+
 async def test_the_log_is_put_into_the_file_after_some_hundred_rows(make: Make, path: Path) -> None:
     """Not with each transaction, and by the writer itself; SQLite would only begin at a longer log."""
     store = make()
     await store.open()
     sizes = list[int]()
-    for count in (0, CHECKPOINT - 1, 1, 1):
+    # With the verdict they share.
+    for count in (0, CHECKPOINT - 2, 1, 1):
         await store.put([item(f"{len(sizes)}-{number}") for number in range(count)])
         # Behind what follows the transaction.
         await store._do(lambda _: sizes.append(path.stat().st_size))

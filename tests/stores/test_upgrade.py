@@ -170,9 +170,9 @@ async def test_a_file_of_version_1_is_upgraded(tmp_path: Path) -> None:
     await asyncio.gather(*(store.open() for store in stores))
     old.execute(insert, old_row("late"))
     after = [dict(row) for row in old.execute(everything)]
-    new = dict.fromkeys(("cause", "category", "retry", "match", "code", "subcode"))
+    new = dict.fromkeys(("cause", "category", "retry", "match", "code", "subcode", "verdict"))
     assert after[:2] == [{**row, **new} for row in before]
-    assert old.execute("PRAGMA user_version").fetchone()[0] == 3
+    assert old.execute("PRAGMA user_version").fetchone()[0] == 4
     old.close()
     await check(stores[0])
     for store in stores:

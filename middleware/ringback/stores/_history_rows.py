@@ -63,6 +63,7 @@ def ended_of(
     duplicates: int,
     payload: bytes | None,
     sibling: bytes | None,
+    verdict: bytes | None = None,
 ) -> Ended:
     return Ended(
         key=key,
@@ -76,7 +77,7 @@ def ended_of(
         category=_category(category),
         retry=_retry(retry),
         duplicates=duplicates,
-        outcome=_outcome(payload, sibling),
+        outcome=_outcome(payload, sibling, verdict),
     )
 
 
@@ -91,16 +92,17 @@ def waiting_of(
     contact: str | None,
     target: str | None,
     number: int,
+    verdict: bytes | None = None,
 ) -> Waiting:
-    outcome = _outcome(payload, sibling)
+    outcome = _outcome(payload, sibling, verdict)
     return Waiting(key, Kind(kind), State(state), due_at, attempts, outcome, contact, target, number)
 
 
-def _outcome(payload: bytes | None, sibling: bytes | None) -> Outcome | None:
+def _outcome(payload: bytes | None, sibling: bytes | None, verdict: bytes | None) -> Outcome | None:
     if payload is None:
         return None
     try:
-        return load(payload, sibling)
+        return load(payload, sibling, verdict)
     except StoreError:
         return None
 

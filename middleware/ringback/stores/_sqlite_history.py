@@ -35,17 +35,20 @@ _PAIRS = """
     GROUP BY event, code, subcode, match, cause
     ORDER BY often DESC, last_at DESC, event, code, subcode, match, cause LIMIT :limit
 """
-_LATEST = """
-    SELECT key, created_at, state, event, code, subcode, match, cause, category, retry, duplicates, payload, sibling
-    FROM items WHERE cause IS NOT NULL ORDER BY created_at DESC, id DESC LIMIT :limit
+# With the verdict's text, where it is not in the payload.
+_WHOLE = "items LEFT JOIN verdicts ON verdicts.id = items.verdict"
+_LATEST = f"""
+    SELECT key, created_at, state, event, code, subcode, match, cause, category, retry, duplicates, payload, sibling,
+           text
+    FROM {_WHOLE} WHERE cause IS NOT NULL ORDER BY created_at DESC, items.id DESC LIMIT :limit
 """
-_WAITING = "id, key, kind, state, due_at, attempts, payload, sibling, contact, target, number"
+_WAITING = "items.id, key, kind, state, due_at, attempts, payload, sibling, contact, target, number, text"
 # Each of the two states has an index, the two together have none.
 _WAITS = f"""
     SELECT * FROM (
-        SELECT {_WAITING} FROM items WHERE state = 'ready' AND kind = :kind ORDER BY due_at, id LIMIT :limit
+        SELECT {_WAITING} FROM {_WHOLE} WHERE state = 'ready' AND kind = :kind ORDER BY due_at, items.id LIMIT :limit
     ) UNION ALL SELECT * FROM (
-        SELECT {_WAITING} FROM items WHERE state = 'running' AND kind = :kind ORDER BY due_at, id LIMIT :limit
+        SELECT {_WAITING} FROM {_WHOLE} WHERE state = 'running' AND kind = :kind ORDER BY due_at, items.id LIMIT :limit
     ) ORDER BY due_at, id LIMIT :limit
 """
 

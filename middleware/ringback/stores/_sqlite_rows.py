@@ -18,8 +18,9 @@ from ringback.stores.writer import Later
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
+    from ringback.outcome import Outcome
     from ringback.redial import Plan
     from ringback.stores.port import Decide, Redial, Settlement
     from ringback.stores.record import Row
@@ -28,14 +29,20 @@ S = TypeVar("S", str, "str | None")
 
 
 def row_of(item: Item, now: float) -> Row:
-    return record.row(item, _storable(item.contact), now)
+    return record.row(item, _storable(item.contact), now, apart=True)
 
 
-def put_at_once(connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]) -> list[list[Offer] | Later]:
-    """Put one row of each in a single statement, which is a transaction by itself; later what it cannot do."""
+def put_at_once(
+    connection: sqlite3.Connection, puts: Sequence[Sequence[Row]], kept: set[int]
+) -> list[list[Offer] | Later]:
+    """Put one row of each in a single statement, which is a transaction by itself; later what it cannot do.
+
+    ``kept`` are the verdicts that are known to be in the file for good.
+    """
     rows = [put[0] for put in puts if len(put) == 1]
     if not len(rows) == len(puts) <= schema.MOST or not all(map(_plain, rows)):
         return [Later.LATER] * len(puts)
+    kept.update(_keep_verdicts(connection, rows, kept))
     last, count = _inserted(connection, rows)
     if count == len(rows):
         return [[Offer.OPENED]] * len(rows)
@@ -43,9 +50,10 @@ def put_at_once(connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]) -
     return [[Offer.OPENED] if _is_new(row, new) else Later.LATER for row in rows]
 
 
-def put_all(connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]) -> list[list[Offer]]:
+def put_all(connection: sqlite3.Connection, puts: Sequence[Sequence[Row]], kept: Collection[int]) -> list[list[Offer]]:
     """Put each row of each. Many rows take one statement, for between two each thread of Python waits for the other."""
     together = [row for put in puts for row in put]
+    _keep_verdicts(connection, together, kept)
     if not all(map(_plain, together)):
         return [[_put(connection, row) for row in put] for put in puts]
     starts = range(0, len(together), schema.MOST)
@@ -54,6 +62,14 @@ def put_all(connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]) -> li
         return [[Offer.OPENED] * len(put) for put in puts]
     new = _new(connection, spans)
     return [[Offer.OPENED if _is_new(row, new) else _joined(connection, row) for row in put] for put in puts]
+
+
+def _keep_verdicts(connection: sqlite3.Connection, rows: Sequence[Row], kept: Collection[int]) -> set[int]:
+    """Put the verdicts of these rows that may not be there. Which ones; they are there to stay if this is committed."""
+    new = {row.verdict.id: row.verdict for row in rows if row.verdict is not None and row.verdict.id not in kept}
+    for each in new.values():
+        connection.execute(schema.KEEP_VERDICT, (each.id, each.text))
+    return set(new)
 
 
 def _inserted(connection: sqlite3.Connection, rows: Sequence[Row]) -> tuple[int, int]:
@@ -79,16 +95,21 @@ def _is_new(row: Row, new: set[str]) -> bool:
     return True
 
 
+def _columns(row: Row) -> dict[str, Any]:
+    """By name, as the statements have them."""
+    return asdict(row) | {"verdict": None if row.verdict is None else row.verdict.id}
+
+
 def _joined(connection: sqlite3.Connection, row: Row) -> Offer:
     """What a plain row is whose key is taken."""
-    columns = asdict(row)
+    columns = _columns(row)
     if row.ends_call and row.call is not None:
         connection.execute(schema.YIELD_TO_LEG, columns)
     return _met(connection, columns)
 
 
 def _put(connection: sqlite3.Connection, row: Row) -> Offer:
-    columns = asdict(row)
+    columns = _columns(row)
     if row.ends_call and row.call is not None:
         if row.event == "CallEnded":
             schema.know_calls(connection)
@@ -137,6 +158,7 @@ def _values(row: Row) -> tuple[Any, ...]:
         row.match,
         row.code,
         row.subcode,
+        row.verdict and row.verdict.id,
     )
 
 
@@ -166,7 +188,7 @@ def _claim_of(row: sqlite3.Row) -> Claim:
             key=row["key"],
             kind=Kind(row["kind"]),
             due_at=row["due_at"],
-            outcome=load(row["payload"] or b"", row["sibling"]),
+            outcome=_outcome_of(row),
             contact=row["contact"],
             target=row["target"],
             number=row["number"],
@@ -176,6 +198,10 @@ def _claim_of(row: sqlite3.Row) -> Claim:
         crashed=crashed,
         progress=load_progress(row["progress"]),
     )
+
+
+def _outcome_of(row: sqlite3.Row) -> Outcome:
+    return load(row["payload"] or b"", row["sibling"], row["verdict_text"])
 
 
 def settle(connection: sqlite3.Connection, claim: Claim, settlement: Settlement, now: float, owner: str) -> None:
@@ -226,7 +252,8 @@ def plan(connection: sqlite3.Connection, redial: Redial, decide: Decide, now: fl
     decided = decide([CallRecord(key, at) for key, at in connection.execute(schema.CALLS, (contact,))])
     if isinstance(decided, Planned):
         planned = replace(row, due_at=decided.at, number=decided.number, contact=contact)
-        connection.execute(schema.INSERT, asdict(planned))
+        _keep_verdicts(connection, [planned], ())
+        connection.execute(schema.INSERT, _columns(planned))
         call = {"key": row.key, "contact": contact, "at": decided.at, "leg": None}
         connection.execute(schema.NOTE_CALL, call)
     return decided
@@ -266,7 +293,7 @@ def stats(connection: sqlite3.Connection, now: float) -> Stats:
 
 def letter(row: sqlite3.Row) -> DeadLetter:
     try:
-        outcome, progress = load(row["payload"] or b"", row["sibling"]), load_progress(row["progress"])
+        outcome, progress = _outcome_of(row), load_progress(row["progress"])
     except StoreError:
         outcome, progress = None, Progress()
     return DeadLetter(

@@ -81,6 +81,11 @@ MIGRATIONS = (
         # See KNOW_CALLS.
         "DROP INDEX items_call",
     ),
+    (
+        # There are few, and each is as long as all else in a record. NULL where it is in the payload, as before.
+        "CREATE TABLE verdicts (id INTEGER PRIMARY KEY, text BLOB NOT NULL)",
+        "ALTER TABLE items ADD COLUMN verdict INTEGER",
+    ),
 )
 """What brings a file from version n to n + 1. A release only ever adds to it."""
 
@@ -203,26 +208,27 @@ index has one page more to change, and the trigger takes half as long as all els
 
 INSERTED = (
     "key kind due_at ends_call event call contact target number rank payload sibling now "
-    "cause category retry match code subcode"
+    "cause category retry match code subcode verdict"
 ).split()
 _INTO = """
     INSERT INTO items (key, kind, due_at, ends_call, event, call, contact, target, number, rank, payload, sibling,
-                       created_at, cause, category, retry, match, code, subcode, state)
+                       created_at, cause, category, retry, match, code, subcode, verdict, state)
 """
 INSERT = f"{_INTO} VALUES ({', '.join([f':{name}' for name in INSERTED])}, 'ready') ON CONFLICT (key) DO NOTHING"
 
 # Of an outcome as it comes there is nothing else to be kept: neither contact nor target, and no sibling.
 _PLAIN = """
     INSERT INTO items (key, due_at, ends_call, event, call, rank, payload, created_at, cause, category, retry, match,
-                       code, subcode, kind, state)
+                       code, subcode, verdict, kind, state)
 """
-_ROW = f"({', '.join('?' * 14)}, 'outcome', 'ready')"
+_ROW = f"({', '.join('?' * 15)}, 'outcome', 'ready')"
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 INSERTS = {many: f"{_PLAIN} VALUES {', '.join([_ROW] * many)} ON CONFLICT (key) DO NOTHING" for many in _SIZES}
 """By how many rows at once: few statements, each of which SQLite has to prepare once. Before version 3.32 it takes
 999 parameters at most.
 """
 MOST = max(INSERTS)
+KEEP_VERDICT = "INSERT INTO verdicts (id, text) VALUES (?, ?) ON CONFLICT (id) DO NOTHING"
 KEYS_BETWEEN = "SELECT key FROM items WHERE id > ? AND id <= ?"
 MERGE = """
     UPDATE items SET
@@ -235,6 +241,7 @@ MERGE = """
         match = CASE WHEN :rank > rank THEN :match ELSE match END,
         code = CASE WHEN :rank > rank THEN :code ELSE code END,
         subcode = CASE WHEN :rank > rank THEN :subcode ELSE subcode END,
+        verdict = CASE WHEN :rank > rank THEN :verdict ELSE verdict END,
         call = coalesce(call, :call),
         rank = max(rank, :rank)
     WHERE key = :key AND ends_call AND :ends_call AND state = 'ready' AND attempts = 0 AND sibling IS NULL
@@ -242,10 +249,12 @@ MERGE = """
 """
 DUPLICATE = "UPDATE items SET duplicates = duplicates + 1 WHERE key = :key"
 
-DUE = "SELECT * FROM items WHERE state = 'ready' AND due_at <= ? ORDER BY due_at LIMIT ?"
-EXPIRED = (
-    "SELECT * FROM items WHERE state = 'running' AND leased_until <= ? AND owner <> ? ORDER BY leased_until LIMIT ?"
-)
+# With the verdict's text as it is, where it is not in the payload.
+_WHOLE = """
+    SELECT items.*, verdicts.text AS verdict_text FROM items LEFT JOIN verdicts ON verdicts.id = items.verdict
+"""
+DUE = f"{_WHOLE} WHERE state = 'ready' AND due_at <= ? ORDER BY due_at LIMIT ?"
+EXPIRED = f"{_WHOLE} WHERE state = 'running' AND leased_until <= ? AND owner <> ? ORDER BY leased_until LIMIT ?"
 CLAIM = """
     UPDATE items SET state = 'running', owner = :owner, leased_until = :until, attempts = attempts + 1, interrupted = 0
     WHERE id = :id
@@ -299,7 +308,7 @@ COUNT_STATES = """
         (SELECT count(*) FROM items WHERE state = 'ready' AND kind = 'redial') AS redials,
         (SELECT min(due_at) FROM items WHERE state = 'ready') AS oldest
 """
-DEAD = "SELECT * FROM items WHERE state = 'dead' ORDER BY finished_at DESC, id DESC LIMIT ?"
+DEAD = f"{_WHOLE} WHERE state = 'dead' ORDER BY finished_at DESC, items.id DESC LIMIT ?"
 DEAD_PROGRESS = "SELECT progress FROM items WHERE key = ? AND state = 'dead'"
 REPLAY = """
     UPDATE items SET state = 'ready', attempts = 0, due_at = :now, reason = NULL, finished_at = NULL,

@@ -5,7 +5,8 @@ context, type, time and result as they came. Not the rest of its body, no header
 service and of carriers, source and subject are redacted first (see
 :func:`~ringback.redaction.use_redaction`), for they embed phone numbers; source and subject also lose
 what a URL may hide after ``?`` or ``#`` or before ``@``. The verdict is stored with its entry, so that a hook is
-told what was decided when the event came, whatever catalog its worker has.
+told what was decided when the event came, whatever catalog its worker has. A store may keep verdicts apart from the
+records, for there are few, and they are the longer half.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ringback.events import Diagnostic, Event, EventData, Result
 from ringback.exceptions import StoreError
@@ -97,7 +98,7 @@ class _Record(Struct, frozen=True, omit_defaults=True):
     """A field may be added with a default; none is renamed, and none changes its meaning."""
 
     type: str
-    verdict: Raw
+    verdict: Raw | UnsetType = UNSET
     id: str | None = None
     source: str | None = None
     subject: str | None = None
@@ -116,10 +117,10 @@ def dump(outcome: Outcome) -> bytes:
     Never raises. :func:`load` gives the outcome back but for its sibling, the event's raw bytes, what was
     private, numbers no event can carry (absent), and lone surrogates (their escapes).
     """
-    return _dumped(outcome, _stored(outcome.event.data.result_information))
+    return _dumped(outcome, _stored(outcome.event.data.result_information), _rendered(outcome.verdict))
 
 
-def _dumped(outcome: Outcome, result: _Result | None) -> bytes:
+def _dumped(outcome: Outcome, result: _Result | None, verdict: Raw | UnsetType) -> bytes:
     event, data = outcome.event, outcome.event.data
     source = None if event.source is None else redact_place(event.source)
     subject = event.subject
@@ -127,30 +128,39 @@ def _dumped(outcome: Outcome, result: _Result | None) -> bytes:
         # Mostly one and the same.
         subject = source if subject == event.source else redact_place(subject)
     return _encoded(
+        # In the order of its fields: names take as long as all else.
         _Record(
-            type=event.type,
-            verdict=_rendered(outcome.verdict),
-            id=event.id,
-            source=source,
-            subject=subject,
-            time=event.time,
-            call_connection_id=data.call_connection_id,
-            server_call_id=data.server_call_id,
-            correlation_id=data.correlation_id,
-            operation_context=data.operation_context,
-            version=data.version,
-            result=result,
+            event.type,
+            verdict,
+            event.id,
+            source,
+            subject,
+            event.time,
+            data.call_connection_id,
+            data.server_call_id,
+            data.correlation_id,
+            data.operation_context,
+            data.version,
+            result,
         )
     )
 
 
-def load(record: bytes, sibling: bytes | None = None) -> Outcome:
-    """The outcome of a record, with the event of another as its sibling.
+def load(record: bytes, sibling: bytes | None = None, verdict: bytes | None = None) -> Outcome:
+    """The outcome of a record, with the event of another as its sibling, and with the verdict if that is kept apart.
 
     Raises :class:`StoreError` for bytes that no release up to this one wrote.
     """
-    outcome = _outcome(record)
-    return outcome if sibling is None else Outcome(outcome.event, outcome.verdict, _outcome(sibling).event)
+    try:
+        stored = _decoder.decode(record)
+        told = stored.verdict if verdict is None else verdict
+        if isinstance(told, UnsetType):
+            raise StoreError(f"a stored outcome cannot be read (it has no verdict); {_REMEDY}")
+        return Outcome(
+            _event(stored), _verdict(bytes(told)), None if sibling is None else _event(_decoder.decode(sibling))
+        )
+    except _UNREADABLE as error:
+        raise StoreError(f"a stored outcome cannot be read ({error}); {_REMEDY}") from error
 
 
 def dump_sibling(outcome: Outcome) -> bytes | None:
@@ -163,7 +173,7 @@ def dump_sibling(outcome: Outcome) -> bytes | None:
 class Row(Struct, frozen=True, gc=False):
     """An item as an SQL store writes it. ``event`` is the event's short name, ``ended`` the key of Event Grid's
     CallEnded of the whole call. Only the end of a call has a ``cause`` and what follows it: what a history counts it
-    by, which outlives the payload and names nobody.
+    by, which outlives the payload and names nobody. If the ``verdict`` is kept apart, it is in no payload.
     """
 
     key: str
@@ -186,10 +196,18 @@ class Row(Struct, frozen=True, gc=False):
     code: int | None
     subcode: int | None
     ended: str | None
+    verdict: Apart | None
 
 
-def row(item: Item, contact: str | None, now: float) -> Row:
-    """The item as a row; ``contact`` as the store can keep it."""
+class Apart(Struct, frozen=True, gc=False):
+    """A verdict that is kept apart from the records it belongs to: its text, and a number that no other text has."""
+
+    id: int
+    text: bytes
+
+
+def row(item: Item, contact: str | None, now: float, *, apart: bool = False) -> Row:
+    """The item as a row; ``contact`` as the store can keep it, the verdict ``apart`` or in the payload."""
     outcome = item.outcome
     data, result = outcome.event.data, _stored(outcome.event.data.result_information)
     event, ends_call, failed_to_start = _facts(outcome.event.type)
@@ -219,7 +237,7 @@ def row(item: Item, contact: str | None, now: float) -> Row:
         item.number,
         # As Outcome.informs() orders siblings.
         (0 if result is None else 2) + failed_to_start,
-        _dumped(outcome, result),
+        _dumped(outcome, result, UNSET if apart else _rendered(outcome.verdict)),
         dump_sibling(outcome),
         now,
         cause,
@@ -229,6 +247,7 @@ def row(item: Item, contact: str | None, now: float) -> Row:
         code,
         subcode,
         ended,
+        _apart(outcome.verdict) if apart else None,
     )
 
 
@@ -281,12 +300,7 @@ def short(key: str) -> str:
     return f"{kind if kind.isprintable() else 'key'}:sha256:{digest}"
 
 
-def _outcome(record: bytes) -> Outcome:
-    try:
-        stored = _decoder.decode(record)
-        verdict = _verdict(bytes(stored.verdict))
-    except _UNREADABLE as error:
-        raise StoreError(f"a stored outcome cannot be read ({error}); {_REMEDY}") from error
+def _event(stored: _Record) -> Event:
     data = EventData(
         call_connection_id=stored.call_connection_id,
         server_call_id=stored.server_call_id,
@@ -295,10 +309,9 @@ def _outcome(record: bytes) -> Outcome:
         version=stored.version,
         result_information=_result(stored.result),
     )
-    event = Event(
+    return Event(
         type=stored.type, id=stored.id, source=stored.source, subject=stored.subject, time=stored.time, data=data
     )
-    return Outcome(event, verdict)
 
 
 def _rendered(verdict: Verdict) -> Raw:
@@ -314,6 +327,16 @@ def _rendered(verdict: Verdict) -> Raw:
         rendered = Raw(_encoded(_Verdict(match=verdict.match, refined_by=verdict.refined_by, **fields)))
         verdict.rendered["record"] = rendered
     return rendered
+
+
+def _apart(verdict: Verdict) -> Apart:
+    apart: Apart | None = verdict.rendered.get("apart")
+    if apart is None:
+        text = bytes(_rendered(verdict))
+        # Of 63 bits: SQL's whole numbers have a sign.
+        number = int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
+        apart = verdict.rendered["apart"] = Apart(number, text)
+    return apart
 
 
 def _counted(verdict: Verdict) -> tuple[str, str, str, str]:
@@ -396,7 +419,7 @@ def _encoded(value: Struct) -> bytes:
         return _encoder.encode(value)
     except UnicodeEncodeError:
         # JSON cannot bring a lone surrogate, but an app's own event or an exception's file name can.
-        fields = {name: each for name, each in msgspec.structs.asdict(value).items() if each is not None}
+        fields = {name: each for name, each in msgspec.structs.asdict(value).items() if each not in (None, UNSET)}
         return _encoder.encode(
             {
                 name: each if isinstance(each, Raw) else _escaped(msgspec.to_builtins(each))

@@ -310,20 +310,32 @@ class SQLiteStore:
 class _Puts:
     """Puts rows for who asks, unless the store is full: ``None`` then."""
 
-    __slots__ = ("_refuses",)
+    __slots__ = ("_connection", "_kept", "_refuses")
 
     def __init__(self, refuses: Callable[[sqlite3.Connection], bool]) -> None:
         self._refuses = refuses
+        self._connection: sqlite3.Connection | None = None
+        self._kept: set[int] = set()
 
     def __call__(
         self, connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]
     ) -> Sequence[Sequence[Offer] | None]:
-        return [None] * len(puts) if self._refuses(connection) else rows.put_all(connection, puts)
+        if self._refuses(connection):
+            return [None] * len(puts)
+        return rows.put_all(connection, puts, self._kept_by(connection))
 
     def at_once(
         self, connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]
     ) -> Sequence[Sequence[Offer] | Later | None]:
-        return [None] * len(puts) if self._refuses(connection) else rows.put_at_once(connection, puts)
+        if self._refuses(connection):
+            return [None] * len(puts)
+        return rows.put_at_once(connection, puts, self._kept_by(connection))
+
+    def _kept_by(self, connection: sqlite3.Connection) -> set[int]:
+        """The verdicts that are known to be in its file, which may be another one whenever it is opened anew."""
+        if connection is not self._connection:
+            self._connection, self._kept = connection, set()
+        return self._kept
 
 
 class _LogKeeper:
