@@ -73,6 +73,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
+        self.duplicates_bound: list[str | None] = []
 
     @contextmanager
     def bound(self, outcome: Outcome) -> Iterator[None]:
@@ -84,6 +85,7 @@ class Recorder:
 
     def outcome_duplicate(self, outcome: Outcome) -> None:
         self.told.append(("duplicate", outcome))
+        self.duplicates_bound.append(bound_to.get())
 
     def outcome_unhandled(self, outcome: Outcome) -> None:
         self.told.append(("unhandled", outcome))
@@ -512,6 +514,7 @@ async def test_a_redelivery_while_the_call_settles_is_a_duplicate() -> None:
     await bench.passes()
     assert bench.calls == [("again", RETRYABLE)]
     assert bench.observer.told == [("duplicate", RETRYABLE)]
+    assert bench.observer.duplicates_bound == [RETRYABLE.outcome_id]
 
 
 @pytest.mark.parametrize(("settings", "seconds"), [({"settle": 0.25}, 0.25), ({}, 1.0)], ids=["given", "standard"])

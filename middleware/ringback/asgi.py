@@ -173,13 +173,14 @@ class CallOutcomeMiddleware:
             await response(received)(scope, receive, send)
             return
         assert isinstance(body, bytes)
+        if not entrance.follows:
+            try:
+                await entrance.persist(received)
+            except StoreError as error:
+                await response(entrance.unpersisted(admission, error))(scope, receive, send)
+                return
         bound = logs.bound_ids(received.delivery.events)
         with bound:
-            if not entrance.follows:
-                refused = await entrance.persist(admission, received)
-                if refused is not None:
-                    await response(refused)(scope, receive, send)
-                    return
             entrance.tell(admission, received, body, bound)
             state = scope.get("state")
             if state is None:

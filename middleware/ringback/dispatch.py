@@ -180,7 +180,8 @@ class Dispatcher:
         if Offer.DUPLICATE in offers:
             for item, offer in zip(items, offers, strict=True):
                 if offer is Offer.DUPLICATE:
-                    self._observer.outcome_duplicate(item.outcome)
+                    with self._observer.bound(item.outcome):
+                        self._observer.outcome_duplicate(item.outcome)
 
     async def drain(self, timeout: float) -> None:
         """Give the handlers ``timeout`` seconds to return, and stop.

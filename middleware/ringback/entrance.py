@@ -13,7 +13,7 @@ from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.intake import Intake, Received, Reply, announces_more, consent, too_large, unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, MutableMapping
+    from collections.abc import AsyncGenerator, Awaitable, Mapping, MutableMapping
     from contextlib import AbstractContextManager
 
     from ringback.dispatch import Dispatcher
@@ -100,35 +100,36 @@ class Entrance:
             if isinstance(received, Reply):
                 return received
             assert isinstance(body, bytes)
+            if not self.follows:
+                try:
+                    await self.persist(received)
+                except StoreError as error:
+                    return self.unpersisted(admission, error)
             bound = self.bound(received)
             with bound:
-                refused = await self.persist(admission, received)
-                if refused is not None:
-                    return refused
                 self.tell(admission, received, body, bound)
-                return received
+            return received
 
     def decide(self, admission: Admission, body: bytes | Reply) -> Received | Reply:
         """The first step of :meth:`take`: what the body is."""
         received = self._intake.receive(admission.headers, body, admission.denied)
         return self._answered(received, admission.gauge) if isinstance(received, Reply) else received
 
-    async def persist(self, admission: Admission, received: Received) -> Reply | None:
-        """The second, in the context :meth:`bound`: with a store, persist it. A reply if that failed."""
-        if not self.follows:
-            try:
-                await self._dispatcher.accept(received.outcomes)
-            except StoreError as error:
-                # The dispatcher has reported it, not each time: many senders come while a store is down.
-                reply = unavailable(retry_after(error))
-                if admission.gauge is not None:
-                    admission.gauge.answered(reply)
-                    admission.gauge.end()
-                return reply
-        return None
+    def persist(self, received: Received) -> Awaitable[None]:
+        """The second, unless it :attr:`follows`: persist it. Raises :class:`StoreError` if that failed."""
+        return self._dispatcher.accept(received.outcomes)
+
+    def unpersisted(self, admission: Admission, error: StoreError) -> Reply:
+        """What the sender is told then: to come again."""
+        # The dispatcher has reported it, not each time: many senders come while a store is down.
+        reply = unavailable(retry_after(error))
+        if admission.gauge is not None:
+            admission.gauge.answered(reply)
+            admission.gauge.end()
+        return reply
 
     def tell(self, admission: Admission, received: Received, body: bytes, bound: logs.bound_ids) -> None:
-        """The third, in the same context: the log, the telemetry and the listeners hear of it."""
+        """The third, in the context :meth:`bound`: the log, the telemetry and the listeners hear of it."""
         logs.received(received, ids_are_open=bound.are_open)
         if admission.gauge is not None:
             admission.gauge.received(received, body)
