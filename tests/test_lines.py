@@ -170,7 +170,8 @@ def configure(processors: list[Any], level: int = 0, factory: Any = structlog.Pr
 def tell(outcomes: Sequence[Outcome], *, shortcut: bool = True) -> None:
     lines.use_shortcut(shortcut)
     are_open = logs.bound_ids([each.event for each in outcomes]).are_open
-    logs.received(Received(Delivery(()), tuple(outcomes)), ids_are_open=are_open)
+    received = Received(Delivery(()), tuple(outcomes))
+    logs.received(received, logs.rendered(received, ids_are_open=are_open))
     lines.use_shortcut(True)
 
 

@@ -228,7 +228,8 @@ def test_a_delivery_writes_its_faults_and_then_a_line_for_each_outcome() -> None
     """Elements that are no events are one line, however many; reasons are redacted."""
     delivery = Delivery((BUSY.event,), (Fault(1, "no type near +1 425 555 0100"), Fault(3, "a JSON number")))
     with capture_logs() as lines:
-        logs.received(Received(delivery, (BUSY, SERVER_ERROR)))
+        received = Received(delivery, (BUSY, SERVER_ERROR))
+        logs.received(received, logs.rendered(received))
     assert lines == [
         {
             "event": "delivery.elements_rejected",
@@ -245,7 +246,8 @@ def test_a_hostile_delivery_does_not_fill_the_log() -> None:
     """All faults are counted, the first 20 listed."""
     faults = tuple(Fault(index, "a JSON null") for index in range(500))
     with capture_logs() as lines:
-        logs.received(Received(Delivery((), faults), ()))
+        received = Received(Delivery((), faults), ())
+        logs.received(received, logs.rendered(received))
     listed = [{"index": index, "reason": "a JSON null"} for index in range(20)]
     assert lines == [{"event": "delivery.elements_rejected", "log_level": "warning", "count": 500, "faults": listed}]
 
@@ -253,7 +255,8 @@ def test_a_hostile_delivery_does_not_fill_the_log() -> None:
 def test_a_delivery_without_outcomes_and_faults_writes_nothing() -> None:
     """Events that report nothing are the route's business alone."""
     with capture_logs() as lines:
-        logs.received(Received(Delivery((Event(type="Microsoft.Communication.IncomingCall"),)), ()))
+        received = Received(Delivery((Event(type="Microsoft.Communication.IncomingCall"),)), ())
+        logs.received(received, logs.rendered(received))
     assert lines == []
 
 
@@ -1075,7 +1078,8 @@ def test_no_phone_number_is_ever_written(texts: list[str], error: str, encoding:
     if plain:
         attach(kept)
     with no_handlers(), contextlib.redirect_stdout(io.StringIO()) as printed, logs.bound_ids(delivery.events):
-        logs.received(Received(delivery, outcomes))
+        received = Received(delivery, outcomes)
+        logs.received(received, logs.rendered(received))
         for outcome in outcomes:
             with observer.bound(outcome):
                 observer.outcome_duplicate(outcome)
@@ -1107,7 +1111,8 @@ def every_line() -> dict[str, dict[str, Any]]:
     """A line of every event, by its name."""
     observer, fault = logs.LogObserver(), Fault(1, "a JSON null")
     with capture_logs() as lines:
-        logs.received(Received(Delivery((BUSY.event,), (fault,)), (BUSY,)))
+        received = Received(Delivery((BUSY.event,), (fault,)), (BUSY,))
+        logs.received(received, logs.rendered(received))
         observer.outcome_duplicate(BUSY)
         observer.outcome_unhandled(BUSY)
         observer.hook_failed(BUSY, "jobs.call_again", raised(ValueError("no line")), 1, 2.0)

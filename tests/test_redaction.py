@@ -547,7 +547,7 @@ def lines(body: bytes) -> tuple[str, str, list[dict[str, Any]]]:
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, structlog.processors.JSONRenderer()])
     try:
         with redirect_stdout(io.StringIO()) as shown, logs.bound_ids(received.delivery.events):
-            logs.received(received)
+            logs.received(received, logs.rendered(received))
     finally:
         structlog.reset_defaults()
     kept: list[logging.LogRecord] = []
@@ -559,7 +559,7 @@ def lines(body: bytes) -> tuple[str, str, list[dict[str, Any]]]:
     logger.setLevel(logging.INFO)
     try:
         with logs.bound_ids(received.delivery.events):
-            logs.received(received)
+            logs.received(received, logs.rendered(received))
     finally:
         logger.removeHandler(handler)
         logger.setLevel(logging.NOTSET)

@@ -556,7 +556,8 @@ def test_an_outcome_says_its_link_everywhere(capsys: pytest.CaptureFixture[str])
     for renderer, shortcut in product((JSONRenderer(), JSONRenderer(serializer=lines.to_json)), (True, False)):
         structlog.configure([renderer], logger_factory=structlog.PrintLoggerFactory(sink))
         lines.use_shortcut(shortcut)
-        logs.received(Received(Delivery(()), (outcome,)))
+        received = Received(Delivery(()), (outcome,))
+        logs.received(received, logs.rendered(received))
         lines.use_shortcut(True)
     structlog.reset_defaults()
     assert [json.loads(line)["documentation"] for line in sink.getvalue().splitlines()] == [page] * 4

@@ -173,15 +173,16 @@ class CallOutcomeMiddleware:
             await response(received)(scope, receive, send)
             return
         assert isinstance(body, bytes)
+        bound = logs.bound_ids(received.delivery.events)
+        written = logs.rendered(received, ids_are_open=bound.are_open)
         if not entrance.follows:
             try:
                 await entrance.persist(received)
             except StoreError as error:
                 await response(entrance.unpersisted(admission, error))(scope, receive, send)
                 return
-        bound = logs.bound_ids(received.delivery.events)
         with bound:
-            entrance.tell(admission, received, body, bound)
+            entrance.tell(admission, received, body, written)
             state = scope.get("state")
             if state is None:
                 # Azure Functions' middleware may give a scope whose state is None.

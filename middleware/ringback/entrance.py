@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ringback.dispatch import Dispatcher
     from ringback.gate import Gate
+    from ringback.lines import Written
     from ringback.observer import DeliveryGauge, Gauge
     from ringback.router import HandlerRouter
 
@@ -100,14 +101,15 @@ class Entrance:
             if isinstance(received, Reply):
                 return received
             assert isinstance(body, bytes)
+            bound = self.bound(received)
+            written = logs.rendered(received, ids_are_open=bound.are_open)
             if not self.follows:
                 try:
                     await self.persist(received)
                 except StoreError as error:
                     return self.unpersisted(admission, error)
-            bound = self.bound(received)
             with bound:
-                self.tell(admission, received, body, bound)
+                self.tell(admission, received, body, written)
             return received
 
     def decide(self, admission: Admission, body: bytes | Reply) -> Received | Reply:
@@ -128,9 +130,12 @@ class Entrance:
             admission.gauge.end()
         return reply
 
-    def tell(self, admission: Admission, received: Received, body: bytes, bound: logs.bound_ids) -> None:
-        """The third, in the context :meth:`bound`: the log, the telemetry and the listeners hear of it."""
-        logs.received(received, ids_are_open=bound.are_open)
+    def tell(self, admission: Admission, received: Received, body: bytes, written: Written | None) -> None:
+        """The third, in the context :meth:`bound`: the log, the telemetry and the listeners hear of it.
+
+        ``written`` is what :func:`ringback.logs.rendered` has made before the second.
+        """
+        logs.received(received, written)
         if admission.gauge is not None:
             admission.gauge.received(received, body)
         faults = self._router.heard(received)

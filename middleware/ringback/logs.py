@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from ringback.events import Event
     from ringback.intake import Received, Reply
+    from ringback.lines import Written
     from ringback.outcome import Outcome
 
 LOGGER = "ringback"
@@ -46,41 +47,40 @@ def call_outcome(outcome: Outcome) -> None:
         _emit(level, "call.outcome", outcome.to_dict())
 
 
-def _written_at_once(outcomes: Sequence[Outcome], ids_are_open: bool) -> bool:
-    """Whether the lines needed nothing of structlog but its logger: then all have been seen to."""
+def rendered(received: Received, *, ids_are_open: bool = False) -> Written | None:
+    """The lines of a delivery's outcomes, for :func:`received` to write; ``None`` if structlog is to render them then.
+
+    Made while all that they say is at hand: with a store, other deliveries come before they may be written. Their
+    time is that. ``ids_are_open`` is what :class:`bound_ids` has found.
+    """
+    if not received.outcomes or not structlog.is_configured():
+        return None
     try:
-        written = lines.written(outcomes, ids_are_open=ids_are_open)
+        return lines.written(received.outcomes, ids_are_open=ids_are_open)
     except Exception:
         # Whatever is odd, structlog is to say.
-        return False
+        return None
+
+
+def received(received: Received, written: Written | None) -> None:
+    """A delivery on its way to the route: its elements that are no events, and a line for each outcome."""
+    faults = received.delivery.faults
+    if faults:
+        listed = [{"index": fault.index, "reason": redact(fault.reason)} for fault in faults[:_MOST_FAULTS]]
+        _emit(logging.WARNING, "delivery.elements_rejected", {"count": len(faults), "faults": listed})
     if written is None:
-        return False
+        for outcome in received.outcomes:
+            call_outcome(outcome)
+        return
     try:
         for text in written.texts:
             written.logger.msg(text)
     except Exception:
         # How much of it arrived nobody knows: it is not written there again.
-        for outcome in outcomes:
+        for outcome in received.outcomes:
             level = level_of(outcome)
             if _heard(level):
                 _emit_at_last(level, lines.EVENT, outcome.to_dict())
-    return True
-
-
-def received(received: Received, *, ids_are_open: bool = False) -> None:
-    """A delivery on its way to the route: its elements that are no events, and a line for each outcome.
-
-    ``ids_are_open`` is what :class:`bound_ids` has found.
-    """
-    faults = received.delivery.faults
-    if faults:
-        listed = [{"index": fault.index, "reason": redact(fault.reason)} for fault in faults[:_MOST_FAULTS]]
-        _emit(logging.WARNING, "delivery.elements_rejected", {"count": len(faults), "faults": listed})
-    outcomes = received.outcomes
-    # A line for each, the way that costs least.
-    if outcomes and not (structlog.is_configured() and _written_at_once(outcomes, ids_are_open)):
-        for outcome in outcomes:
-            call_outcome(outcome)
 
 
 def listeners_failed(faults: Iterable[tuple[str, Exception]]) -> None:
