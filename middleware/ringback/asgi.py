@@ -191,7 +191,7 @@ class CallOutcomeMiddleware:
             try:
                 await self.app(scope, replayed(body, receive), send)
             finally:
-                if not entrance.heard(received):
+                if entrance.follows and not entrance.heard(received):
                     await entrance.follow(received)
 
     def _hiding(self, scope: Scope, send: Send) -> Send:

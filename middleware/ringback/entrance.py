@@ -166,8 +166,8 @@ class Entrance:
                 await self.follow(received)
 
     def heard(self, received: Received) -> bool:
-        """Whether nothing has to follow: what was received is persisted, or nobody asks for more than its line."""
-        return not self.follows or self._dispatcher.heard(received.outcomes)
+        """If something :attr:`follows`, whether nothing has to: nobody asks for more than the line."""
+        return self._dispatcher.heard(received.outcomes)
 
     async def follow(self, received: Received) -> None:
         """As :meth:`accept`, inside of :meth:`bound`."""
