@@ -174,7 +174,7 @@ class Entrance:
         if self.follows:
             await self._dispatcher.accept(received.outcomes)
 
-    def bound(self, received: Received) -> logs.bound_ids:
+    def bound(self, received: Received) -> logs.Bound:
         """A context in which log lines carry the ids of the call."""
         return logs.bound_ids(received.delivery.events)
 

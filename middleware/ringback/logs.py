@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
+from msgspec import Struct
 from structlog.contextvars import get_contextvars
 
 from ringback import lines
@@ -263,47 +264,53 @@ class LogObserver:
         _emit(logging.ERROR, "store.bypassed", {"count": count})
 
 
-class bound_ids:  # noqa: N801 - used as a function that makes a context
-    """Bind the call ids that these events share to structlog's contextvars, and unbind them whatever happens.
+# Part of no cycle, and as many as the deliveries that wait for a store: the garbage collector need not look.
+class Bound(Struct, gc=False, eq=False):
+    """A context in which log lines carry the ids of a call.
 
     ``are_open``: all ids are those of one event, and nothing in them had to be redacted.
     """
 
-    __slots__ = ("_call", "_leg", "_server", "are_open")
-
-    def __init__(self, events: Sequence[Event]) -> None:
-        self.are_open = False
-        if len(events) == 1:
-            # Nearly every request comes by here.
-            event = events[0]
-            data = event.data
-            leg, server, call = data.call_connection_id, data.server_call_id, data.correlation_id
-            self.are_open = open_ids(event.id, leg, call, server)
-        else:
-            leg, server, call = _shared(events)
-        if not self.are_open:
-            leg, server, call = (None if each is None else redact(each) for each in (leg, server, call))
-        # Each an id, and then what unbinds it.
-        self._leg: Any = leg
-        self._server: Any = server
-        self._call: Any = call
+    # Each an id, and within the context what unbinds it.
+    leg: Any
+    server: Any
+    call: Any
+    are_open: bool = False
 
     def __enter__(self) -> None:
         # What `bind_contextvars` does, but that it looks up each variable by its name.
-        if self._leg is not None:
-            self._leg = _LEG.set(self._leg)
-        if self._server is not None:
-            self._server = _SERVER.set(self._server)
-        if self._call is not None:
-            self._call = _CALL.set(self._call)
+        if self.leg is not None:
+            self.leg = _LEG.set(self.leg)
+        if self.server is not None:
+            self.server = _SERVER.set(self.server)
+        if self.call is not None:
+            self.call = _CALL.set(self.call)
 
     def __exit__(self, *_: object) -> None:
-        if self._leg is not None:
-            _LEG.reset(self._leg)
-        if self._server is not None:
-            _SERVER.reset(self._server)
-        if self._call is not None:
-            _CALL.reset(self._call)
+        if self.leg is not None:
+            _LEG.reset(self.leg)
+        if self.server is not None:
+            _SERVER.reset(self.server)
+        if self.call is not None:
+            _CALL.reset(self.call)
+
+
+def bound_ids(events: Sequence[Event]) -> Bound:
+    """Bind the call ids that these events share to structlog's contextvars, and unbind them whatever happens."""
+    if len(events) == 1:
+        # Nearly every request comes by here.
+        event = events[0]
+        data = event.data
+        leg, server, call = data.call_connection_id, data.server_call_id, data.correlation_id
+        if open_ids(event.id, leg, call, server):
+            return Bound(leg, server, call, True)
+    else:
+        leg, server, call = _shared(events)
+    return Bound(_clean(leg), _clean(server), _clean(call))
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else redact(text)
 
 
 _LEG, _SERVER, _CALL = lines.VARIABLES
