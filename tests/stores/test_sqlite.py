@@ -393,6 +393,9 @@ async def test_a_backlog_is_limited_until_somebody_works(make: Make) -> None:
     times[0] = 1.0
     with pytest.raises(StoreFull, match=r"2 items wait in .*; at most 2 may; see that workers run"):
         await store.put([item("c")])
+    # As well where it shares a transaction with something else.
+    with pytest.raises(StoreFull):
+        await asyncio.gather(store._do(lambda _: None), store.put([item("c")]))
     await drained(store)
     times[0] = 2.0
     assert list(await store.put([item("c")])) == [Offer.OPENED]

@@ -315,27 +315,31 @@ class _Puts:
     def __init__(self, refuses: Callable[[sqlite3.Connection], bool]) -> None:
         self._refuses = refuses
         self._connection: sqlite3.Connection | None = None
+        # The verdicts that are known to be in the file.
         self._kept: set[int] = set()
 
     def __call__(
         self, connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]
     ) -> Sequence[Sequence[Offer] | None]:
-        if self._refuses(connection):
-            return [None] * len(puts)
-        return rows.put_all(connection, puts, self._kept_by(connection))
+        return self._unless_full(rows.put_all, connection, puts)
 
     def at_once(
         self, connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]
     ) -> Sequence[Sequence[Offer] | Later | None]:
+        return self._unless_full(rows.put_at_once, connection, puts)
+
+    def _unless_full(
+        self,
+        put: Callable[[sqlite3.Connection, Sequence[Sequence[Row]], set[int]], Sequence[T]],
+        connection: sqlite3.Connection,
+        puts: Sequence[Sequence[Row]],
+    ) -> Sequence[T | None]:
         if self._refuses(connection):
             return [None] * len(puts)
-        return rows.put_at_once(connection, puts, self._kept_by(connection))
-
-    def _kept_by(self, connection: sqlite3.Connection) -> set[int]:
-        """The verdicts that are known to be in its file, which may be another one whenever it is opened anew."""
         if connection is not self._connection:
+            # The file, too, may be another one.
             self._connection, self._kept = connection, set()
-        return self._kept
+        return put(connection, puts, self._kept)
 
 
 class _LogKeeper:
