@@ -177,11 +177,10 @@ class Dispatcher:
             self._observer.store_bypassed(len(items))
             await self._fallback.accept([item.outcome for item in items])
             return
-        if Offer.DUPLICATE in offers:
-            for item, offer in zip(items, offers, strict=True):
-                if offer is Offer.DUPLICATE:
-                    with self._observer.bound(item.outcome):
-                        self._observer.outcome_duplicate(item.outcome)
+        for item, offer in zip(items, offers, strict=True):
+            if offer is Offer.DUPLICATE:
+                with self._observer.bound(item.outcome):
+                    self._observer.outcome_duplicate(item.outcome)
 
     async def drain(self, timeout: float) -> None:
         """Give the handlers ``timeout`` seconds to return, and stop.

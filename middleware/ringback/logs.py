@@ -25,7 +25,7 @@ from ringback import lines
 from ringback.exceptions import ConfigurationError, error_text
 from ringback.hooks import GiveUp, Retry
 from ringback.lines import IDS, level_of
-from ringback.redaction import open_ids, redact
+from ringback.redaction import open_ids, redact, redact_if_told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -52,7 +52,7 @@ def rendered(received: Received, *, ids_are_open: bool = False) -> Written | Non
     """The lines of a delivery's outcomes, for :func:`received` to write; ``None`` if structlog is to render them then.
 
     Made while all that they say is at hand: with a store, other deliveries come before they may be written. Their
-    time is that. ``ids_are_open`` is what :class:`bound_ids` has found.
+    time is that. ``ids_are_open`` is what :func:`bound_ids` has found.
     """
     if not received.outcomes or not structlog.is_configured():
         return None
@@ -132,7 +132,7 @@ def dead_letter_discarded(key: str, by: str | None) -> None:
 
 
 def _by_hand(key: str, by: str | None) -> dict[str, Any]:
-    return {"key": redact(key), "by": None if by is None else redact(by)}
+    return {"key": redact(key), "by": redact_if_told(by)}
 
 
 class Budget:
@@ -188,7 +188,7 @@ class LogObserver:
             "call.outcome_duplicate",
             _brief(outcome)
             | {
-                "event_id": None if outcome.event_id is None else redact(outcome.event_id),
+                "event_id": redact_if_told(outcome.event_id),
                 "event_type": redact(outcome.event_type),
             },
         )
@@ -248,7 +248,7 @@ class LogObserver:
         _emit(logging.INFO, "redial.canceled", _brief(outcome))
 
     def redial_placed(self, outcome: Outcome, number: int, leg: str | None) -> None:
-        placed = None if leg is None else redact(leg)
+        placed = redact_if_told(leg)
         _emit(logging.INFO, "redial.placed", _brief(outcome) | {"attempt": number, "placed_call_connection_id": placed})
 
     def redial_unknown(self, outcome: Outcome, number: int, reason: str) -> None:
@@ -306,11 +306,7 @@ def bound_ids(events: Sequence[Event]) -> Bound:
             return Bound(leg, server, call, True)
     else:
         leg, server, call = _shared(events)
-    return Bound(_clean(leg), _clean(server), _clean(call))
-
-
-def _clean(text: str | None) -> str | None:
-    return None if text is None else redact(text)
+    return Bound(redact_if_told(leg), redact_if_told(server), redact_if_told(call))
 
 
 _LEG, _SERVER, _CALL = lines.VARIABLES

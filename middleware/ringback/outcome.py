@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct
 
 from ringback.events import Diagnostic, Event, EventData, Result
-from ringback.redaction import redact
+from ringback.redaction import redact_if_told
 from ringback_catalog import (
     CALL_EVENTS,
     START_FAILURES,
@@ -225,9 +225,9 @@ class Outcome(Struct, frozen=True, gc=False):
         occurred = self.occurred_at
         facts = self.verdict.facts
         return {
-            "outcome_id": _clean(self.outcome_id),
-            "event_id": _clean(self.event_id),
-            "event_type": _clean(self.event_type),
+            "outcome_id": redact_if_told(self.outcome_id),
+            "event_id": redact_if_told(self.event_id),
+            "event_type": redact_if_told(self.event_type),
             "scope": self.scope.value,
             "code": self.code,
             "subcode": self.subcode,
@@ -236,20 +236,20 @@ class Outcome(Struct, frozen=True, gc=False):
             # Lists of one's own: what a reader appends to one outcome is not said of the next.
             "advice": facts["advice"].copy(),
             "sources": facts["sources"].copy(),
-            "call_connection_id": _clean(self.call_connection_id),
-            "server_call_id": _clean(self.server_call_id),
-            "correlation_id": _clean(self.correlation_id),
-            "operation_context": _clean(self.operation_context),
+            "call_connection_id": redact_if_told(self.call_connection_id),
+            "server_call_id": redact_if_told(self.server_call_id),
+            "correlation_id": redact_if_told(self.correlation_id),
+            "operation_context": redact_if_told(self.operation_context),
             "occurred_at": None if occurred is None else occurred.isoformat(),
-            "message": _clean(self.message),
+            "message": redact_if_told(self.message),
             "sip": _detail_dict(self.sip),
             "q850": _detail_dict(self.q850),
         }
 
     def __repr__(self) -> str:
-        call = f" {_clean(self.outcome_id)}" if self.event.id or self.call_connection_id else ""
+        call = f" {redact_if_told(self.outcome_id)}" if self.event.id or self.call_connection_id else ""
         return (
-            f"<Outcome {_clean(self.event_name)} {self.code}/{self.subcode} {self.cause.value}"
+            f"<Outcome {redact_if_told(self.event_name)} {self.code}/{self.subcode} {self.cause.value}"
             f" {self.disposition.value} ({self.retry_class.value}){call}>"
         )
 
@@ -317,8 +317,4 @@ def _detail(detail: Detail) -> Diagnostic | None:
 
 
 def _detail_dict(detail: Diagnostic | None) -> dict[str, Any] | None:
-    return None if detail is None else {"code": detail.code, "message": _clean(detail.message)}
-
-
-def _clean(text: str | None) -> str | None:
-    return None if text is None else redact(text)
+    return None if detail is None else {"code": detail.code, "message": redact_if_told(detail.message)}

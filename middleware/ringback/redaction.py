@@ -49,7 +49,8 @@ _OPEN = re.compile(r"(?:[0-9]{0,8}[-/]?[A-Za-z_][A-Za-z_/-]*+)++[0-9]{0,8}={0,2}
 _KEPT = frozenset({"guid", "fraction"})
 _HIDDEN = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 
-_SHORT = 512
+LONGEST_REMEMBERED = 512
+"""Characters of a text for which its redaction is remembered; what is remembered stays small by that."""
 _MANY = 2048
 
 SHORTEST_KEY = 16
@@ -105,12 +106,17 @@ def redact(text: str) -> str:
     if is_open(text):
         # Most of what is asked for: the ids to join on, and words.
         return text
-    return _current.remembered(text) if len(text) <= _SHORT else _current.redacted(text)
+    return _current.remembered(text) if len(text) <= LONGEST_REMEMBERED else _current.redacted(text)
+
+
+def redact_if_told(text: str | None) -> str | None:
+    """``None`` for what was not told, the redacted text else."""
+    return None if text is None else redact(text)
 
 
 def redact_to_json(text: str) -> str:
     """The redacted text as a JSON string in ASCII."""
-    return _current.rendered(text) if len(text) <= _SHORT else quoted(_current.redacted(text))
+    return _current.rendered(text) if len(text) <= LONGEST_REMEMBERED else quoted(_current.redacted(text))
 
 
 def redact_place(text: str) -> str:

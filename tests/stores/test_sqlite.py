@@ -774,8 +774,7 @@ async def test_a_failure_is_nobody_elses(make: Make) -> None:
 WORKER = """
 import asyncio, sys
 from ringback.stores.port import *
-from ringback.stores.sqlite import CHECKPOINT, SQLiteStore
-from ringback.stores.writer import Later
+from ringback.stores.sqlite import SQLiteStore
 
 async def main():
     store = SQLiteStore(sys.argv[1], poll=0.05, lease=float(sys.argv[2]), min_free=0)

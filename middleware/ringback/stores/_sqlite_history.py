@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringback.stores._history_rows import counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
+from ringback.stores._sqlite_schema import WHOLE
 
 if TYPE_CHECKING:
     import sqlite3
@@ -35,20 +36,18 @@ _PAIRS = """
     GROUP BY event, code, subcode, match, cause
     ORDER BY often DESC, last_at DESC, event, code, subcode, match, cause LIMIT :limit
 """
-# With the verdict's text, where it is not in the payload.
-_WHOLE = "items LEFT JOIN verdicts ON verdicts.id = items.verdict"
 _LATEST = f"""
     SELECT key, created_at, state, event, code, subcode, match, cause, category, retry, duplicates, payload, sibling,
            text
-    FROM {_WHOLE} WHERE cause IS NOT NULL ORDER BY created_at DESC, items.id DESC LIMIT :limit
+    FROM {WHOLE} WHERE cause IS NOT NULL ORDER BY created_at DESC, items.id DESC LIMIT :limit
 """
 _WAITING = "items.id, key, kind, state, due_at, attempts, payload, sibling, contact, target, number, text"
 # Each of the two states has an index, the two together have none.
 _WAITS = f"""
     SELECT * FROM (
-        SELECT {_WAITING} FROM {_WHOLE} WHERE state = 'ready' AND kind = :kind ORDER BY due_at, items.id LIMIT :limit
+        SELECT {_WAITING} FROM {WHOLE} WHERE state = 'ready' AND kind = :kind ORDER BY due_at, items.id LIMIT :limit
     ) UNION ALL SELECT * FROM (
-        SELECT {_WAITING} FROM {_WHOLE} WHERE state = 'running' AND kind = :kind ORDER BY due_at, items.id LIMIT :limit
+        SELECT {_WAITING} FROM {WHOLE} WHERE state = 'running' AND kind = :kind ORDER BY due_at, items.id LIMIT :limit
     ) ORDER BY due_at, id LIMIT :limit
 """
 

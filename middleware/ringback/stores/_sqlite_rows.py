@@ -61,7 +61,7 @@ def put_all(connection: sqlite3.Connection, puts: Sequence[Sequence[Row]], kept:
     if sum([count for _, count in spans]) == len(together):
         return [[Offer.OPENED] * len(put) for put in puts]
     new = _new(connection, spans)
-    return [[Offer.OPENED if _is_new(row, new) else _joined(connection, row) for row in put] for put in puts]
+    return [[Offer.OPENED if _is_new(row, new) else _put(connection, row) for row in put] for put in puts]
 
 
 def _keep_verdicts(connection: sqlite3.Connection, rows: Sequence[Row], kept: Collection[int]) -> set[int]:
@@ -100,14 +100,6 @@ def _columns(row: Row) -> dict[str, Any]:
     return asdict(row) | {"verdict": None if row.verdict is None else row.verdict.id}
 
 
-def _joined(connection: sqlite3.Connection, row: Row) -> Offer:
-    """What a plain row is whose key is taken."""
-    columns = _columns(row)
-    if row.ends_call and row.call is not None:
-        connection.execute(schema.YIELD_TO_LEG, columns)
-    return _met(connection, columns)
-
-
 def _put(connection: sqlite3.Connection, row: Row) -> Offer:
     columns = _columns(row)
     if row.ends_call and row.call is not None:
@@ -117,11 +109,8 @@ def _put(connection: sqlite3.Connection, row: Row) -> Offer:
                 return Offer.DUPLICATE
         else:
             connection.execute(schema.YIELD_TO_LEG, columns)
-    return Offer.OPENED if connection.execute(schema.INSERT, columns).rowcount else _met(connection, columns)
-
-
-def _met(connection: sqlite3.Connection, columns: dict[str, Any]) -> Offer:
-    """A row whose key is taken."""
+    if connection.execute(schema.INSERT, columns).rowcount:
+        return Offer.OPENED
     if connection.execute(schema.MERGE, columns).rowcount:
         return Offer.MERGED
     connection.execute(schema.DUPLICATE, columns)

@@ -249,10 +249,9 @@ MERGE = """
 """
 DUPLICATE = "UPDATE items SET duplicates = duplicates + 1 WHERE key = :key"
 
-# With the verdict's text as it is, where it is not in the payload.
-_WHOLE = """
-    SELECT items.*, verdicts.text AS verdict_text FROM items LEFT JOIN verdicts ON verdicts.id = items.verdict
-"""
+WHOLE = "items LEFT JOIN verdicts ON verdicts.id = items.verdict"
+"""Items with the verdict's text, where it is not in the payload."""
+_WHOLE = f"SELECT items.*, text AS verdict_text FROM {WHOLE}"
 DUE = f"{_WHOLE} WHERE state = 'ready' AND due_at <= ? ORDER BY due_at LIMIT ?"
 EXPIRED = f"{_WHOLE} WHERE state = 'running' AND leased_until <= ? AND owner <> ? ORDER BY leased_until LIMIT ?"
 CLAIM = """

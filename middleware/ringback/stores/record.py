@@ -23,10 +23,9 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from ringback.events import Diagnostic, Event, EventData, Result
 from ringback.exceptions import StoreError
 from ringback.outcome import Outcome
-from ringback.redaction import current, redact, redact_place
+from ringback.redaction import LONGEST_REMEMBERED, current, redact, redact_if_told, redact_place
 from ringback.stores.port import Item, Kind, Progress
 from ringback_catalog import (
-    START_FAILURES,
     Catalog,
     CatalogError,
     CategoryBasis,
@@ -42,8 +41,6 @@ from ringback_catalog import (
     Scope,
     Source,
     Verdict,
-    event_name,
-    scope_of,
 )
 
 if TYPE_CHECKING:
@@ -155,7 +152,7 @@ def load(record: bytes, sibling: bytes | None = None, verdict: bytes | None = No
         stored = _decoder.decode(record)
         told = stored.verdict if verdict is None else verdict
         if isinstance(told, UnsetType):
-            raise StoreError(f"a stored outcome cannot be read (it has no verdict); {_REMEDY}")
+            raise msgspec.ValidationError("it has no verdict")
         return Outcome(
             _event(stored), _verdict(bytes(told)), None if sibling is None else _event(_decoder.decode(sibling))
         )
@@ -210,7 +207,8 @@ def row(item: Item, contact: str | None, now: float, *, apart: bool = False) -> 
     """The item as a row; ``contact`` as the store can keep it, the verdict ``apart`` or in the payload."""
     outcome = item.outcome
     data, result = outcome.event.data, _stored(outcome.event.data.result_information)
-    event, ends_call, failed_to_start = _facts(outcome.event.type)
+    reported, failed_to_start = outcome.informs()
+    ends_call = item.kind is Kind.OUTCOME and outcome.scope is Scope.CALL
     call, ended = data.correlation_id, None
     if call is not None:
         whole = f"call:{call}"
@@ -219,24 +217,21 @@ def row(item: Item, contact: str | None, now: float, *, apart: bool = False) -> 
             call = short(call)
     code = subcode = None
     cause, category, retry, match = _NOT_COUNTED
-    if item.kind is not Kind.OUTCOME:
-        ends_call = False
-    elif ends_call:
+    if ends_call:
         cause, category, retry, match = _counted(outcome.verdict)
         if result is not None:
             code, subcode = result.code, result.subcode
     return Row(
         short(item.key),
-        "outcome" if item.kind is Kind.OUTCOME else item.kind.value,
+        item.kind.value,
         item.due_at,
         ends_call,
-        event,
+        short(outcome.event_name),
         call,
         contact,
         item.target,
         item.number,
-        # As Outcome.informs() orders siblings.
-        (0 if result is None else 2) + failed_to_start,
+        2 * reported + failed_to_start,
         _dumped(outcome, result, UNSET if apart else _rendered(outcome.verdict)),
         dump_sibling(outcome),
         now,
@@ -350,13 +345,6 @@ def _counted(verdict: Verdict) -> tuple[str, str, str, str]:
 
 
 @lru_cache(maxsize=1024)
-def _facts(event_type: str) -> tuple[str, bool, bool]:
-    """The short name of an event, whether it ends a call, and whether the call has failed to start."""
-    name = event_name(event_type)
-    return short(name), scope_of(name or None) is Scope.CALL, name in START_FAILURES
-
-
-@lru_cache(maxsize=1024)
 def _verdict(text: bytes) -> Verdict:
     """There are few, and each is worth remembering: outcomes share them as they did before they were stored."""
     stored = _verdicts.decode(text)
@@ -379,7 +367,7 @@ def _packaged() -> dict[str, Source]:
 def _stored(result: Result | None) -> _Result | None:
     if result is None:
         return None
-    if result.message is not None and len(result.message) > _LONG:
+    if result.message is not None and len(result.message) > LONGEST_REMEMBERED:
         return _kept(result)
     # There are few but for their messages, and those repeat.
     return _remembered(result, current())
@@ -387,9 +375,10 @@ def _stored(result: Result | None) -> _Result | None:
 
 def _kept(result: Result) -> _Result:
     sip, q850 = (
-        None if told is None else _Told(_number(told.code), _clean(told.message)) for told in (result.sip, result.q850)
+        None if told is None else _Told(_number(told.code), redact_if_told(told.message))
+        for told in (result.sip, result.q850)
     )
-    return _Result(_number(result.code), _number(result.subcode), _clean(result.message), sip, q850)
+    return _Result(_number(result.code), _number(result.subcode), redact_if_told(result.message), sip, q850)
 
 
 @lru_cache(maxsize=2048)
@@ -408,10 +397,6 @@ def _result(stored: _Result | None) -> Result | None:
 def _number(number: int | None) -> int | None:
     """What :data:`ringback.events.Number` allows; ``classify`` takes any number."""
     return None if number is None or abs(number) > _BIGGEST else int(number)
-
-
-def _clean(text: str | None) -> str | None:
-    return None if text is None else redact(text)
 
 
 def _encoded(value: Struct) -> bytes:
@@ -440,7 +425,6 @@ def _escaped(value: Any) -> Any:
 
 _NONE = Progress()
 _NOT_COUNTED: tuple[str | None, str | None, str | None, str | None] = (None, None, None, None)
-_LONG = 512
 _BIGGEST = 2**31 - 1
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, CatalogError)
 _REMEDY = "it is damaged, or of a newer release: upgrade this worker, or discard the item"

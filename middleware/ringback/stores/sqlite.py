@@ -152,7 +152,7 @@ class SQLiteStore:
         if offers is None:
             raise StoreFull(self._full)
         if Offer.OPENED in offers:
-            self._loop.wake(items[0].due_at if len(items) == 1 else min(item.due_at for item in items))
+            self._loop.wake(min([item.due_at for item in items]))
         return offers
 
     def _refuses(self, connection: sqlite3.Connection) -> bool:

@@ -123,8 +123,8 @@ class Writer:
 
     @property
     def is_open(self) -> bool:
-        line = self._line
-        return line is not None and line.ready and line.process == _process
+        line = self._ours()
+        return line is not None and line.ready
 
     async def do(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         """The operation's result, once it is committed."""
