@@ -768,7 +768,7 @@ def test_without_any_key_valid_requests_are_to_come_again(fresh: Site, caplog: p
 
 def test_a_key_server_that_hangs_holds_nobody_up() -> None:
     """Those with a known key do not wait, the others for the time-out at most."""
-    with Site(timeout=0.5) as site:
+    with Site(timeout=2.0) as site:
         assert site.ask(bearer(token())).status == 200
         site.keys.answering.clear()
         assert site.ask(bearer(token(key=B, kid="b"))).problem() == NOT_NOW

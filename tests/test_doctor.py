@@ -389,7 +389,7 @@ def test_an_answer_before_the_body_is_read_counts(capsys: pytest.CaptureFixture[
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=serve, args=(server,))
         thread.start()
-        report = examined(f"http://127.0.0.1:{server.getsockname()[1]}{PATH}", capsys, timeout=0.3)
+        report = examined(f"http://127.0.0.1:{server.getsockname()[1]}{PATH}", capsys, timeout=20.0)
         server.shutdown(socket.SHUT_RDWR)
         thread.join()
     assert what(report, "too_large") == f"a body of {LARGE} bytes is refused with 413"

@@ -930,7 +930,7 @@ class Faulty(SQLiteStore):
     """A store that raises ``fault``, while it has one."""
 
     def __init__(self, path: Path, fault: StoreError | None = None) -> None:
-        super().__init__(path, poll=0.02, timeout=0.05)
+        super().__init__(path, poll=0.02, timeout=0.5)
         self.fault = fault
 
     async def open(self) -> None:

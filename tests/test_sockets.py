@@ -505,7 +505,7 @@ def test_a_client_may_go_on_after_it_was_refused(path: str, caplog: pytest.LogCa
 def test_a_client_that_never_ends_its_body_is_refused(caplog: pytest.LogCaptureFixture) -> None:
     """It gets its 408 while it still holds the connection."""
     caplog.set_level(logging.INFO)
-    with Running(body_timeout=0.05) as server:
+    with Running(body_timeout=0.5) as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
             client.sendall(b"POST /api/callbacks/1 HTTP/1.1\r\nHost: app\r\nContent-Length: 500\r\n\r\n[{")
             assert client.recv(20) == b"HTTP/1.1 408 Request"
@@ -517,7 +517,7 @@ def test_a_client_that_never_ends_its_body_is_refused(caplog: pytest.LogCaptureF
     assert lines(caplog)[0] == {
         "event": "delivery.rejected",
         "status": 408,
-        "reason": "the body did not arrive within 0.05 seconds",
+        "reason": "the body did not arrive within 0.5 seconds",
     }
 
 

@@ -566,7 +566,7 @@ async def test_work_of_a_killed_process_is_taken_over(make: Make, postgres_url: 
 
 async def test_a_live_worker_keeps_its_work(make: Make, postgres_url: str) -> None:
     """A hook longer than the lease runs once, also if the worker's entry was removed meanwhile."""
-    one, other = make(sweep=1.0), make()
+    one, other = make(lease=2.0, sweep=1.0), make(lease=2.0)
     await one.put([item("a")])
     begun, go, runs = asyncio.Event(), asyncio.Event(), []
 
@@ -583,7 +583,7 @@ async def test_a_live_worker_keeps_its_work(make: Make, postgres_url: str) -> No
             beats = "SELECT count(*) FROM procrastinate_workers w JOIN ringback_items i ON i.worker = w.id"
             await until(lambda: _counts(postgres_url, beats, 1))
             # Longer than a lease, in which the other would have taken it.
-            for _ in range(6):
+            for _ in range(10):
                 await asyncio.sleep(0.25)
             go.set()
             await until(lambda: _is(one, done=1))

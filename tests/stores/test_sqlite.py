@@ -10,6 +10,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from itertools import chain
@@ -412,7 +413,7 @@ async def test_a_folder_that_is_gone_is_a_fault(make: Make, path: Path) -> None:
 
 async def test_a_locked_file_answers_unavailable_and_recovers(make: Make, path: Path) -> None:
     """Somebody else's lock is waited for, then refused; nothing is lost, and nothing is written twice."""
-    store = make(timeout=0.1)
+    store = make(timeout=0.5)
     await store.put([item("before")])
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
@@ -420,7 +421,7 @@ async def test_a_locked_file_answers_unavailable_and_recovers(make: Make, path: 
     store.on_fault = faults.append
     with pytest.raises(StoreUnavailable, match=r"database is locked|was not written within"):
         await store.put([item("a")])
-    fresh = make(timeout=0.1)
+    fresh = make()
     task = asyncio.create_task(store.run(finishes, 1))
     await until(lambda: bool(faults))
     holder.execute("ROLLBACK")
@@ -441,12 +442,14 @@ async def test_a_put_is_given_up_in_time(make: Make) -> None:
     """It does not wait for ever in a line that stands; what is written after all is a duplicate when it comes again."""
     store = make(timeout=0.05)
     await store.open()
-    blocking = asyncio.create_task(store._do(lambda _: time.sleep(0.3)))
-    await asyncio.sleep(0.02)
+    release = threading.Event()
+    blocking = asyncio.create_task(store._do(lambda _: release.wait(20)))
+    await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable, match=r"was not written within 0\.1 seconds"):
         await store.put([item("a")])
-    await blocking
-    assert list(await store.put([item("a")])) == [Offer.DUPLICATE]
+    release.set()
+    assert await blocking
+    assert list(await make().put([item("a")])) == [Offer.DUPLICATE]
 
 
 async def test_a_closed_store_is_opened_by_whoever_uses_it(make: Make) -> None:
@@ -883,7 +886,7 @@ async def test_the_housekeeping_survives_faults_and_purges(make: Make, path: Pat
     """A lease that cannot be renewed now is renewed a third of it later; what is old goes by itself."""
     now = [time.time()]
     store = make(lease=0.3, timeout=0.05, clock=lambda: now[0])
-    await store.put([item("a")])
+    await make().put([item("a")])
     await drained(store)
     now[0] += 8 * DAY
     faults: list[Exception] = []
