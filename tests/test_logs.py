@@ -80,6 +80,11 @@ def judged(event: Event) -> Outcome:
     return outcome
 
 
+def tell(received: Received) -> None:
+    """As it is done on the way in: rendered when it has come, written when it is kept."""
+    logs.received(received, logs.rendered(received))
+
+
 BUSY = judged(told())
 SERVER_ERROR = classify("CallDisconnected", 599, 123)
 BRIEF = {"outcome_id": f"call:{LEG}", "cause": "busy", "disposition": "retryable", "retry_class": "later"}
@@ -228,8 +233,7 @@ def test_a_delivery_writes_its_faults_and_then_a_line_for_each_outcome() -> None
     """Elements that are no events are one line, however many; reasons are redacted."""
     delivery = Delivery((BUSY.event,), (Fault(1, "no type near +1 425 555 0100"), Fault(3, "a JSON number")))
     with capture_logs() as lines:
-        received = Received(delivery, (BUSY, SERVER_ERROR))
-        logs.received(received, logs.rendered(received))
+        tell(Received(delivery, (BUSY, SERVER_ERROR)))
     assert lines == [
         {
             "event": "delivery.elements_rejected",
@@ -246,8 +250,7 @@ def test_a_hostile_delivery_does_not_fill_the_log() -> None:
     """All faults are counted, the first 20 listed."""
     faults = tuple(Fault(index, "a JSON null") for index in range(500))
     with capture_logs() as lines:
-        received = Received(Delivery((), faults), ())
-        logs.received(received, logs.rendered(received))
+        tell(Received(Delivery((), faults), ()))
     listed = [{"index": index, "reason": "a JSON null"} for index in range(20)]
     assert lines == [{"event": "delivery.elements_rejected", "log_level": "warning", "count": 500, "faults": listed}]
 
@@ -255,8 +258,7 @@ def test_a_hostile_delivery_does_not_fill_the_log() -> None:
 def test_a_delivery_without_outcomes_and_faults_writes_nothing() -> None:
     """Events that report nothing are the route's business alone."""
     with capture_logs() as lines:
-        received = Received(Delivery((Event(type="Microsoft.Communication.IncomingCall"),)), ())
-        logs.received(received, logs.rendered(received))
+        tell(Received(Delivery((Event(type="Microsoft.Communication.IncomingCall"),)), ()))
     assert lines == []
 
 
@@ -1078,8 +1080,7 @@ def test_no_phone_number_is_ever_written(texts: list[str], error: str, encoding:
     if plain:
         attach(kept)
     with no_handlers(), contextlib.redirect_stdout(io.StringIO()) as printed, logs.bound_ids(delivery.events):
-        received = Received(delivery, outcomes)
-        logs.received(received, logs.rendered(received))
+        tell(Received(delivery, outcomes))
         for outcome in outcomes:
             with observer.bound(outcome):
                 observer.outcome_duplicate(outcome)
@@ -1111,8 +1112,7 @@ def every_line() -> dict[str, dict[str, Any]]:
     """A line of every event, by its name."""
     observer, fault = logs.LogObserver(), Fault(1, "a JSON null")
     with capture_logs() as lines:
-        received = Received(Delivery((BUSY.event,), (fault,)), (BUSY,))
-        logs.received(received, logs.rendered(received))
+        tell(Received(Delivery((BUSY.event,), (fault,)), (BUSY,)))
         observer.outcome_duplicate(BUSY)
         observer.outcome_unhandled(BUSY)
         observer.hook_failed(BUSY, "jobs.call_again", raised(ValueError("no line")), 1, 2.0)

@@ -173,8 +173,7 @@ class CallOutcomeMiddleware:
             await response(received)(scope, receive, send)
             return
         assert isinstance(body, bytes)
-        bound = logs.bound_ids(received.delivery.events)
-        written = logs.rendered(received, ids_are_open=bound.are_open)
+        bound, written = entrance.prepared(received)
         if not entrance.follows:
             try:
                 await entrance.persist(received)

@@ -101,8 +101,7 @@ class Entrance:
             if isinstance(received, Reply):
                 return received
             assert isinstance(body, bytes)
-            bound = self.bound(received)
-            written = logs.rendered(received, ids_are_open=bound.are_open)
+            bound, written = self.prepared(received)
             if not self.follows:
                 try:
                     await self.persist(received)
@@ -117,8 +116,13 @@ class Entrance:
         received = self._intake.receive(admission.headers, body, admission.denied)
         return self._answered(received, admission.gauge) if isinstance(received, Reply) else received
 
+    def prepared(self, received: Received) -> tuple[logs.Bound, Written | None]:
+        """The second: the context :meth:`bound`, and the lines for :meth:`tell`, while all that they say is at hand."""
+        bound = self.bound(received)
+        return bound, logs.rendered(received, ids_are_open=bound.are_open)
+
     def persist(self, received: Received) -> Awaitable[None]:
-        """The second, unless it :attr:`follows`: persist it. Raises :class:`StoreError` if that failed."""
+        """The third, unless it :attr:`follows`: persist it. Raises :class:`StoreError` if that failed."""
         return self._dispatcher.accept(received.outcomes)
 
     def unpersisted(self, admission: Admission, error: StoreError) -> Reply:
@@ -131,10 +135,7 @@ class Entrance:
         return reply
 
     def tell(self, admission: Admission, received: Received, body: bytes, written: Written | None) -> None:
-        """The third, in the context :meth:`bound`: the log, the telemetry and the listeners hear of it.
-
-        ``written`` is what :func:`ringback.logs.rendered` has made before the second.
-        """
+        """The fourth, in that context: the log, the telemetry and the listeners hear of it."""
         logs.received(received, written)
         if admission.gauge is not None:
             admission.gauge.received(received, body)
