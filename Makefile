@@ -5,30 +5,43 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || command -v pyth
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Bytecode is kept even where it is not by default: many tests start Python, which would compile everything each time.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test fuzz crash check check-catalog bench bench-durable gate performance soak screenshots wheel clean
+.PHONY: demo test test-pythons test-floors fuzz crash check lint types pyright check-catalog bench bench-durable gate performance soak screenshots tools wheel clean
 
 demo: $(VENV)/.demo  ## a dozen deliveries over HTTP, each with its log line and its hook
 	@$(BIN)/ringback demo $(ARGS)
 
-test: $(VENV)/.dev  ## the tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev  ## the tests, as many at once as there are cores; one in this process: ARGS="-n0 -k name"
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
-fuzz: $(VENV)/.dev  ## 200,000 hostile inputs in some minutes; RINGBACK_FUZZ_EXAMPLES= of each of the five kinds
-	RINGBACK_FUZZ_EXAMPLES=$${RINGBACK_FUZZ_EXAMPLES:-40000} $(BIN)/python -m pytest -q tests/test_fuzz.py $(ARGS)
+test-pythons: .venv-tools/bin/uv  ## the tests on every Python of this machine; SUITE=core runs a part, ENDS=1 oldest and newest
+	UV=$(CURDIR)/$< ARGS="$(ARGS)" SUITE=$(or $(SUITE),all) ENDS=$(ENDS) .ci/pythons
+
+test-floors: .venv-tools/bin/uv  ## the tests with the lowest versions, and a call with those of Microsoft's samples; SUITE=short
+	UV=$(CURDIR)/$< PYTHON=$(PYTHON) ARGS="$(ARGS)" SUITE=$(or $(SUITE),all) .ci/floors
+
+fuzz: $(VENV)/.dev  ## 200,000 hostile inputs, RINGBACK_FUZZ_EXAMPLES= of each of the five kinds; all properties over 1,000
+	RINGBACK_FUZZ_EXAMPLES=$${RINGBACK_FUZZ_EXAMPLES:-40000} $(BIN)/python -m pytest -q tests/test_fuzz.py tests/work/test_redial.py $(ARGS)
+	$(BIN)/python -m pytest -q --numprocesses auto --hypothesis-profile fuzz -m hypothesis tests --ignore=tests/test_fuzz.py $(ARGS)
 
 crash: $(VENV)/.dev  ## 10,000 events on each store while processes are killed; the tests run a tenth of it
 	RINGBACK_CRASH_SCALE=$${RINGBACK_CRASH_SCALE:-1} $(BIN)/python -m pytest -q tests/stores/crash $(ARGS)
 
-check: $(VENV)/.dev  ## lint, format, types, import rules, catalog
+check: lint types pyright  ## lint, format, types, import rules, catalog; -j2 for two cores
+
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/mypy --strict tests/typing examples
-	MYPYPATH=benchmarks $(BIN)/mypy --strict benchmarks
-	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python -m ringback_catalog check
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+pyright: $(VENV)/.dev
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 check-catalog: $(VENV)/.demo  ## the rules of the catalog's rows
 	$(BIN)/python -m ringback_catalog check
@@ -46,7 +59,7 @@ gate: $(VENV)/.dev  ## instructions against benchmarks/limits.toml; ARGS=--write
 	$(BIN)/python benchmarks/gate.py $(ARGS)
 
 performance: $(VENV)/.dev  ## measure everything, and write docs/performance.md. Needs wrk
-	$(BIN)/python benchmarks/performance.py $(ARGS)
+	$(BIN)/python benchmarks/run.py --page $(ARGS)
 
 screenshots: $(VENV)/.dev  ## the pictures of the documentation, in docs/images/; needs Chromium
 	RINGBACK_REQUIRE_BROWSER=1 RINGBACK_SCREENSHOTS=docs/images $(BIN)/python -m pytest -q tests/browser -k screenshots $(ARGS)
@@ -56,7 +69,7 @@ wheel: $(VENV)/.dev  ## sdist and wheel into dist/
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) dist build .coverage .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-tools .venv-pythons .venv-floors dist build .coverage .hypothesis .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.demo: pyproject.toml | $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
@@ -69,4 +82,12 @@ $(VENV)/.dev: pyproject.toml | $(VENV)
 $(VENV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Ringback needs Python 3.11 or newer; found $$($(PYTHON) --version 2>&1). Set PYTHON=..."; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "$(PYTHON) has no venv. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+
+tools: .venv-tools/bin/uv  ## what `make test-pythons` and `make test-floors` need
+
+.venv-tools/bin/uv:
+	$(PYTHON) -m venv .venv-tools || \
+	  { rm -rf .venv-tools; echo "$(PYTHON) has no venv. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check uv

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import loglines
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from traffic import PATH
 
 from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter
+from ringback.settings import ENGINE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from starlette.requests import Request
     from traffic import App
 
     Endpoint = Callable[[Request], Awaitable[Response]]
@@ -46,16 +47,6 @@ async def reads_outcomes(request: Request) -> Response:
     return Response()
 
 
-class NoOp:
-    """A middleware that only passes on: what being in the way costs."""
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self.app(scope, receive, send)
-
-
 def starlette(route: Endpoint) -> Starlette:
     """An app with this one route."""
     return Starlette(routes=[Route(PATH, route, methods=["POST"])])
@@ -64,7 +55,8 @@ def starlette(route: Endpoint) -> Starlette:
 def ringback(route: Endpoint = bare, *, hooks: bool = False, settle: float = 3600.0, **options: Any) -> Starlette:
     """The app with Ringback in front. A call settles long after the measuring, so that no hook is measured."""
     app = starlette(route)
-    router = OutcomeRouter()
+    engine = {"settle": settle, "drain": 0.0} | {name: options.pop(name) for name in ENGINE if name in options}
+    router = OutcomeRouter(**engine)
     if hooks:
 
         @router.on(cause="throttled")
@@ -75,15 +67,20 @@ def ringback(route: Endpoint = bare, *, hooks: bool = False, settle: float = 360
         async def call_again(_: Outcome) -> None:
             """What a hook costs beyond being called is the app's."""
 
-    settings = {"auth": None, "max_body": LARGEST, "drain": 0.0} | options
-    app.add_middleware(CallOutcomeMiddleware, router=router, path=PATH, settle=settle, **settings)
+    settings = {"auth": None, "max_body": LARGEST} | options
+    app.add_middleware(CallOutcomeMiddleware, router=router, path=PATH, **settings)
     return app
 
 
-def no_op() -> App:
-    app = starlette(bare)
-    app.add_middleware(NoOp)
-    return app
+def measured() -> App:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from ringback.telemetry import Telemetry
+
+    meters = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
+    return ringback(telemetry=Telemetry(meters, TracerProvider(shutdown_on_exit=False)))
 
 
 def verified() -> App:
@@ -92,36 +89,15 @@ def verified() -> App:
     return ringback(auth=signing.verifier())
 
 
-def published() -> App:
-    import samples
+def sample(name: str) -> Callable[[], App]:
+    """The app of that name in samples.py."""
 
-    return starlette(samples.published)
+    def make() -> App:
+        import samples
 
+        return starlette(getattr(samples, name))
 
-def one_line() -> App:
-    import samples
-
-    return starlette(samples.one_line)
-
-
-def same_work() -> App:
-    import samples
-
-    return starlette(samples.same_work)
-
-
-def fastapi() -> App:
-    import samples
-    from fastapi import FastAPI
-
-    async def route(request: Request) -> Response:
-        return await samples.same_work(request)
-
-    app = FastAPI()
-    # By its value, for the text of an annotation would be looked for among the names of the module.
-    route.__annotations__ = {"request": Request, "return": Response}
-    app.post(PATH)(route)
-    return app
+    return make
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,22 +117,22 @@ class Candidate:
 
 
 CANDIDATES = {
-    "no-op middleware": Candidate(no_op),
     "ringback, log off": Candidate(ringback),
     "ringback": Candidate(ringback, loglines.configured),
     "ringback, plain structlog": Candidate(ringback, loglines.plain),
-    "ringback, structlog with a processor of the app's": Candidate(ringback, loglines.own),
+    "ringback, structlog with orjson": Candidate(ringback, loglines.fast),
+    "ringback, structlog through logging": Candidate(ringback, loglines.through_logging),
+    "ringback, plain logging": Candidate(ringback, loglines.plain_logging),
     "ringback, route uses the outcomes": Candidate(lambda: ringback(reads_outcomes), loglines.configured),
-    "ringback, hooks waiting": Candidate(lambda: ringback(hooks=True), loglines.configured),
     "ringback, hooks called": Candidate(
         lambda: ringback(hooks=True, drain=600.0), loglines.configured, to_the_end=True
     ),
+    "ringback, metrics and spans": Candidate(measured, loglines.configured),
     "ringback, verified": Candidate(verified, loglines.configured, signed=True),
     "ringback, durable hooks (SQLite)": Candidate(
         lambda store: ringback(hooks=True, store=store), loglines.configured, time.process_time, durable=True
     ),
-    "sample style, as published": Candidate(published, loglines.plain),
-    "sample style, same work": Candidate(same_work, loglines.plain),
-    "FastAPI, same work": Candidate(fastapi, loglines.plain),
+    "sample style, as published": Candidate(sample("published"), loglines.plain),
+    "sample style, same work": Candidate(sample("same_work"), loglines.plain),
 }
 """What is compared with the bare route, in the order of the table."""

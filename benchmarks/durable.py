@@ -16,20 +16,13 @@ text with structlog's fastest logger; "through logging" it is one, in JSON, the 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import statistics
 import tempfile
-import time
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import served
 import sockets
-from traffic import body
-
-from ringback import classify_event, open_store, parse_delivery
-from ringback.stores.port import Item, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,25 +43,6 @@ def measure(name: str, folder: Path, file: Path) -> Load:
             return sockets.loaded(process.pid, port, SECONDS, file, CONNECTIONS)
 
 
-async def inserts(folder: Path, seconds: float = 3.0) -> float:
-    """Group-committed inserts a second of the SQLite store by itself, at concurrency 64."""
-    store = open_store(f"sqlite:///{folder / uuid.uuid4().hex}.db?max_backlog=100000000")
-    outcome = classify_event(parse_delivery(body(1)).events[0])
-    assert outcome is not None
-    end, count = time.perf_counter() + seconds, 0
-
-    async def put() -> None:
-        nonlocal count
-        while time.perf_counter() < end:
-            await store.put([Item(f"call:{uuid.uuid4()}", Kind.OUTCOME, time.time() + 3600, outcome)])
-            count += 1
-
-    await store.open()
-    await asyncio.gather(*(put() for _ in range(CONNECTIONS)))
-    await store.close()
-    return count / seconds
-
-
 def _extremes(loads: Sequence[Load], base: Sequence[Load]) -> str:
     each = sorted(one.rate / other.rate for one, other in zip(loads, base, strict=True))
     return f"{statistics.median(each):.2f} ({each[0]:.2f}-{each[-1]:.2f})".ljust(19)
@@ -82,8 +56,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     taken: dict[str, list[Load]] = {name: [] for name in served.ACKNOWLEDGED}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        # First: what the others leave to be written keeps the disk busy.
-        inserted = asyncio.run(inserts(folder))
         file = sockets.request(folder)
         for _ in range(arguments.rounds):
             for name in served.ACKNOWLEDGED:
@@ -95,7 +67,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         figures = ("rate", "cpu_us", "p99_us")
         rate, cpu, p99 = (statistics.median(getattr(load, figure) for load in loads) for figure in figures)
         print(f"{name:34}{ratios} {rate:6.0f}/s {cpu:5.0f} us of CPU a request, p99 {p99 / 1000:.0f} ms")
-    print(f"\ngroup-committed inserts by themselves, for orientation: {inserted:.0f}/s")
 
 
 if __name__ == "__main__":

@@ -116,7 +116,10 @@ def text(limits: Mapping[str, Mapping[str, float]], margin: float) -> str:
     lines = [HEAD + f"margin = {margin}"]
     for version in sorted(limits):
         lines.append(f'\n["{version}"]')
-        lines += [f'"{name}" = {value:.3f}' for name, value in limits[version].items()]
+        for name, value in limits[version].items():
+            purpose = counted.CANDIDATES.get(name.rpartition(", ")[0])
+            lines += [] if purpose is None else [f"# {purpose}"]
+            lines.append(f'"{name}" = {value:.3f}')
     return "\n".join(lines) + "\n"
 
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apps
 import loglines
 import signing
 from life import Life, stopped
-from pairs import Round, summary
-from traffic import body, decode, handle
+from pairs import compared
+from traffic import body, handle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
@@ -30,6 +31,13 @@ SIZES = (1, 10, 100, 1000, 5000)
 QUICK_SIZES = (1, 100)
 _CHUNK = 200
 """Events of one turn, or one request if that has more: some milliseconds of the bare route."""
+
+
+class Round(NamedTuple):
+    """CPU seconds a request, of the bare route and of the candidate."""
+
+    bare: float
+    candidate: float
 
 
 @contextlib.asynccontextmanager
@@ -68,29 +76,23 @@ async def turn(
 
 
 async def one_round(candidate: apps.Candidate, events: int, folder: Path, *, bare_first: bool) -> Round:
-    count = max(1, _CHUNK // events) + 1
     # Of one event the first, whose hook may be called among those that are counted.
-    sizes = [1, *[events] * (count - 1)]
+    sizes = [1, *[events] * max(1, _CHUNK // events)]
     requests = [(body(size), signing.authorization() if candidate.signed else None) for size in sizes]
-    spent: dict[str, float] = {}
 
-    async def reference() -> None:
+    async def bare() -> float:
         with loglines.configuration(loglines.off):
-            spent["bare"] = await turn(apps.starlette(apps.bare), candidate.clock, requests)
+            return await turn(apps.starlette(apps.bare), candidate.clock, requests)
 
-    async def compared() -> None:
+    async def other() -> float:
         with loglines.configuration(candidate.log):
             async with running(candidate, folder) as (app, life):
-                counted = life if candidate.to_the_end else None
-                spent["candidate"] = await turn(app, candidate.clock, requests, counted)
+                return await turn(app, candidate.clock, requests, life if candidate.to_the_end else None)
 
-    for each in (reference, compared) if bare_first else (compared, reference):
-        await each()
-    gc.collect()
-    start = time.thread_time()
-    for content, _ in requests[1:]:
-        decode(content)
-    return Round(spent["bare"], spent["candidate"], (time.thread_time() - start) / (count - 1))
+    if bare_first:
+        return Round(await bare(), await other())
+    taken = await other()
+    return Round(await bare(), taken)
 
 
 async def measured(candidate: apps.Candidate, events: int, seconds: float, least: int, most: int) -> list[Round]:
@@ -104,13 +106,21 @@ async def measured(candidate: apps.Candidate, events: int, seconds: float, least
     return rounds
 
 
+def summary(rounds: Sequence[Round]) -> dict[str, Any]:
+    """The ratio, and microseconds a request of both."""
+    bare, candidate = ([each[number] for each in rounds] for number in (0, 1))
+    us = [round(statistics.median(figures) * 1e6, 1) for figures in (candidate, bare)]
+    return {"ratio": compared(candidate, bare), "us": us[0], "bare_us": us[1]}
+
+
 def section(names: Iterable[str], sizes: Iterable[int], *, quick: bool, say: Callable[[str], object]) -> dict[str, Any]:
-    """By candidate and number of events, what :func:`pairs.summary` makes of the rounds."""
+    """By candidate and number of events, what :func:`summary` makes of the rounds."""
     seconds, least, most = (0.1, 2, 3) if quick else (2.5, 5, 101)
     table: dict[str, Any] = {name: {} for name in names}
     for events in sizes:
         for name in table:
             say(f"in process: {name}, {events} events")
-            rounds = asyncio.run(measured(apps.CANDIDATES[name], events, seconds, least, most))
-            table[name][str(events)] = summary(rounds, events)
+            table[name][str(events)] = summary(
+                asyncio.run(measured(apps.CANDIDATES[name], events, seconds, least, most))
+            )
     return table

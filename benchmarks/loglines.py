@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import structlog
 
 from ringback import logs
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 SINK = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process
 atexit.register(SINK.close)
+BYTES = Path(os.devnull).open("wb")  # noqa: SIM115 - likewise
+atexit.register(BYTES.close)
 
 
 def off() -> None:
@@ -40,9 +43,19 @@ def plain() -> None:
     _plain(logging.INFO)
 
 
-def own() -> None:
-    """With a processor of the app's own, of which nobody else can know what it does to a line."""
-    _plain(logging.INFO, _service)
+def fast() -> None:
+    """As structlog's page on performance says: orjson, and bytes straight to the file."""
+    renderer = structlog.processors.JSONRenderer(serializer=orjson.dumps)
+    _plain(logging.INFO, renderer, structlog.BytesLoggerFactory(BYTES), structlog.processors.format_exc_info)
+
+
+def plain_logging() -> None:
+    """An app that knows nothing of structlog: the text of ``basicConfig``."""
+    handler = logging.StreamHandler(SINK)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logger = logging.getLogger("ringback")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
 
 
 def through_logging() -> None:
@@ -61,9 +74,10 @@ def through_logging() -> None:
     )
     handler = logging.StreamHandler(SINK)
     handler.setFormatter(formatter)
-    logger = logging.getLogger("app")
-    logger.handlers, logger.propagate = [handler], False
-    logger.setLevel(logging.INFO)
+    for name in ("app", "ringback"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.INFO)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -72,22 +86,17 @@ def through_logging() -> None:
     )
 
 
-def _service(_: object, __: str, line: Any) -> Any:
-    line["service"] = "reminders"
-    return line
-
-
-def _plain(level: int, *further: Any) -> None:
+def _plain(level: int, renderer: Any = None, file: Any = None, *further: Any) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
             *further,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer or structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(SINK),
+        logger_factory=file or structlog.PrintLoggerFactory(SINK),
         cache_logger_on_first_use=True,
     )
 
@@ -102,3 +111,5 @@ def configuration(configure: Configure) -> Generator[None]:
             yield
         finally:
             structlog.reset_defaults()
+            for name in ("app", "ringback"):
+                logging.getLogger(name).handlers.clear()

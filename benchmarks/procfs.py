@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -32,17 +31,3 @@ def cpu_seconds(pid: int) -> float:
 def resident_mib(pid: int | None = None) -> float:
     """What is in memory now."""
     return int(Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1]) * _PAGE / 2**20
-
-
-def peak_mib(pid: int | None = None) -> float:
-    """The most that was in memory at any time, of the one process that has most.
-
-    Not the figure of getrusage, which begins with the peak of whoever started the process.
-    """
-    return max(_peak(each) for each in ([os.getpid()] if pid is None else family(pid)))
-
-
-def _peak(pid: int) -> float:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    assert found is not None
-    return int(found[1]) / 1024

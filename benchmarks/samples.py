@@ -17,7 +17,8 @@ from azure.core.messaging import CloudEvent
 from starlette.responses import Response
 
 from ringback import classify
-from ringback.lines import level_of
+from ringback.core.fields import Line
+from ringback.logs import level_of
 from ringback_catalog import Catalog
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ async def one_line(request: Request) -> Response:
 
 
 _OF_THE_VERDICT = (
-    "category category_basis cause disposition retry_class owner confidence match refined_by "
-    "summary advice documentation sources"
+    "cause disposition retry_class retry_action retry_after_seconds category owner confidence match summary advice "
+    "documentation"
 ).split()
 
 
@@ -59,12 +60,13 @@ def _facts() -> dict[tuple[int, int], tuple[str, dict[str, Any]]]:
         code, subcode = entry.key.code, entry.key.subcode
         if isinstance(code, int) and subcode is not None:
             outcome = classify("CallDisconnected", code, subcode)
-            line = outcome.to_dict()
+            line = as_line(outcome)
             level = logging.getLevelName(level_of(outcome)).lower()
-            table[code, subcode] = level, {name: line[name] for name in _OF_THE_VERDICT}
+            table[code, subcode] = level, {name: line[name] for name in _OF_THE_VERDICT if name in line}
     return table
 
 
+as_line = Line()
 _TABLE = _facts()
 
 
@@ -76,23 +78,19 @@ async def same_work(request: Request) -> Response:
         ended = CallDisconnected.deserialize(event.data)
         result: Any = ended.result_information
         level, facts = _TABLE[result.code, result.sub_code]
-        leg = ended.call_connection_id
         line: dict[str, Any] = {
-            "outcome_id": f"call:{leg}",
+            "schema": 2,
             "event_id": event.id,
             "event_type": event.type,
             "scope": "call",
             "code": result.code,
             "subcode": result.sub_code,
             **facts,
-            "call_connection_id": leg,
-            "server_call_id": ended.server_call_id,
+            "call_connection_id": ended.call_connection_id,
             "correlation_id": ended.correlation_id,
             "operation_context": ended.operation_context,
             "occurred_at": event.time.isoformat(),
-            "message": result.message,
-            "sip": None,
-            "q850": None,
+            "result_message": result.message,
         }
         getattr(log, level)("call.outcome", **line)
     return Response()

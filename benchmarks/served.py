@@ -17,7 +17,6 @@ SETTLE = 1.0
 
 NAMES = {
     apps.BARE: apps.Candidate(lambda: apps.starlette(apps.bare)),
-    "no-op middleware": apps.CANDIDATES["no-op middleware"],
     "ringback": apps.Candidate(lambda: apps.ringback(settle=SETTLE), loglines.configured),
     "ringback, hooks called": apps.Candidate(lambda: apps.ringback(hooks=True, settle=SETTLE), loglines.configured),
     "ringback, route uses the outcomes": apps.Candidate(
@@ -25,7 +24,6 @@ NAMES = {
     ),
     "sample style, as published": apps.CANDIDATES["sample style, as published"],
     "sample style, same work": apps.CANDIDATES["sample style, same work"],
-    "FastAPI, same work": apps.CANDIDATES["FastAPI, same work"],
 }
 """What is compared over sockets."""
 
@@ -51,7 +49,7 @@ ACKNOWLEDGED = {
     ),
     "sqlite, gc.freeze()": apps.Candidate(lambda: _frozen(_kept(os.environ["STORE"])), loglines.plain),
     "sample style, as published": apps.CANDIDATES["sample style, as published"],
-    "sample style, through logging": apps.Candidate(apps.one_line, loglines.through_logging),
+    "sample style, through logging": apps.Candidate(apps.sample("one_line"), loglines.through_logging),
     "sample style, same work": apps.CANDIDATES["sample style, same work"],
 }
 """What is compared in durable.py."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import uuid
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ringback.testing import Issuer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ringback import CallbackTokenVerifier
 
 _POOL = 200
@@ -40,17 +37,3 @@ def _tokens() -> itertools.cycle[bytes]:
 def authorization() -> bytes:
     """The header of the next request. Microsoft sends a new token with every event."""
     return b"Bearer " + next(_tokens())
-
-
-def floor(token: str) -> Callable[[], None]:
-    """OpenSSL's own verification of a token's signature, called through cryptography: none can be cheaper."""
-    import jwt
-    from cryptography.hazmat.primitives.asymmetric import padding, rsa
-    from cryptography.hazmat.primitives.hashes import SHA256
-
-    public: Any = jwt.algorithms.RSAAlgorithm.from_jwk(_issuer().key_set["keys"][0])
-    assert isinstance(public, rsa.RSAPublicKey)
-    signed, _, signature = token.rpartition(".")
-    message, proof = signed.encode(), base64.urlsafe_b64decode(signature + "==")
-    scheme, digest = padding.PKCS1v15(), SHA256()
-    return lambda: public.verify(proof, message, scheme, digest)

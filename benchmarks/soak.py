@@ -54,7 +54,7 @@ def growth(samples: Sequence[Sample]) -> float:
 
 async def soak(events: int, sampled: Callable[[Sample], object]) -> int:
     """Handle at least so many events; how many hooks were called for them, which is one for each."""
-    router, caught_up = OutcomeRouter(), asyncio.Event()
+    router, caught_up = OutcomeRouter(settle=0.0), asyncio.Event()
     called = done = last = 0
 
     @router.on_retryable
@@ -65,7 +65,7 @@ async def soak(events: int, sampled: Callable[[Sample], object]) -> int:
             caught_up.set()
 
     app = apps.starlette(apps.bare)
-    app.add_middleware(CallOutcomeMiddleware, router=router, path=PATH, auth=None, settle=0.0)
+    app.add_middleware(CallOutcomeMiddleware, router=router, path=PATH, auth=None)
     life = Life(app)
     await life.begin()
     start = time.monotonic()

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import procfs
 import served
 import traffic
-from pairs import spread
+from pairs import compared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -132,7 +132,7 @@ def loaded(pid: int, port: int, seconds: int, file: Path, connections: int = CON
 def measured(
     server: str, names: Iterable[str], rounds: int, seconds: int, say: Callable[[str], object]
 ) -> dict[str, Any]:
-    """By candidate: ratios to the bare route of the same round, medians of the rest, peak memory of the server."""
+    """By candidate: ratios to the bare route of the same round, and medians of the rest."""
     taken: dict[str, list[Load]] = {name: [] for name in names}
     with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as place:
         file = request(Path(place))
@@ -146,17 +146,13 @@ def measured(
             for name in order:
                 process, port = running[name]
                 taken[name].append(loaded(process.pid, port, seconds, file))
-        peaks = {name: procfs.peak_mib(process.pid) for name, (process, _) in running.items()}
-    return {name: _summary(loads, taken["bare route"], peaks[name]) for name, loads in taken.items()}
+    return {name: _summary(loads, taken["bare route"]) for name, loads in taken.items()}
 
 
-def _summary(loads: list[Load], reference: list[Load], peak: float) -> dict[str, Any]:
-    pairs = list(zip(loads, reference, strict=True))
+def _summary(loads: list[Load], reference: list[Load]) -> dict[str, Any]:
     return {
-        "cpu_ratio": spread([one.cpu_us / base.cpu_us for one, base in pairs])._asdict(),
-        "rate_ratio": spread([one.rate / base.rate for one, base in pairs])._asdict(),
-        **{name: statistics.median(getattr(each, name) for each in loads) for name in Load._fields},
-        "peak_mib": peak,
+        "cpu_ratio": compared([each.cpu_us for each in loads], [each.cpu_us for each in reference]),
+        **{name: round(statistics.median(getattr(each, name) for each in loads), 1) for name in Load._fields},
     }
 
 

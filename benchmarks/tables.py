@@ -1,39 +1,53 @@
-"""Results as tables, for a terminal and for a page of the documentation. Pure."""
+"""Results as tables in Markdown, for a terminal and for a page of the documentation; the goals among them. Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from goals import verdicts
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     Results = Mapping[str, Any]
 
-
-class Table(NamedTuple):
-    """``name`` is its mark in a page; the first column of ``rows`` is text, the others are figures."""
-
-    name: str
-    title: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-
-def as_text(table: Table) -> str:
-    widths = [max(map(len, column)) for column in zip(table.head, *table.rows, strict=True)]
-    lines = [table.title, ""]
-    for row in (table.head, *table.rows):
-        first, *rest = (cell.ljust(w) if not i else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))  # noqa: B905 - both come of one table
-        lines.append("  ".join((first, *rest)).rstrip())
-    return "\n".join(lines)
+OURS = "ringback"
+# What is said of a figure; the candidate, its events, and the candidate whose figure it is a multiple of; the limit.
+GOALS = (
+    ("1 event with its log line, as a ratio to the bare route", OURS, "1", None, 1.45),
+    ("1 event where the route uses the outcomes, likewise", "ringback, route uses the outcomes", "1", None, 0.85),
+    ("1 event, as a ratio to the samples' style doing the same work", OURS, "1", "sample style, same work", 0.3),
+    ("1000 events, likewise", OURS, "1000", "sample style, same work", 0.14),
+    ("1 event, as a ratio to the samples as published, which do less", OURS, "1", "sample style, as published", 0.3),
+    ("1000 events, likewise", OURS, "1000", "sample style, as published", 0.14),
+)
+SERVED = 1.2
+LINEAR = 1.25
 
 
-def as_markdown(table: Table) -> str:
-    head = f"| {' | '.join(table.head)} |"
-    rule = f"|---|{'--:|' * (len(table.head) - 1)}"
-    return "\n".join([f"{table.title}:", "", head, rule, *(f"| {' | '.join(row)} |" for row in table.rows)])
+def goals(results: Results) -> list[tuple[str, str, str, str]]:
+    """Each goal that the run has a figure for: its limit, the figure, and whether the figure reaches the goal."""
+    found: list[tuple[str, float, float]] = []
+    rows = results.get("inprocess", {})
+    for says, name, events, base, limit in GOALS:
+        medians = [rows.get(each, {}).get(events, {}).get("ratio", {}).get("median") for each in (name, base or name)]
+        if None not in medians:
+            found.append((says, medians[0] / (medians[1] if base else 1), limit))
+    for server, served in results.get("sockets", {}).items():
+        says = f"CPU of {server} a request, as a ratio to the bare route"
+        found.append((says, served[OURS]["cpu_ratio"]["median"], SERVED))
+    cells = rows.get(OURS, {})
+    if {"100", "5000"} <= cells.keys():
+        many, some = ((cells[size]["us"] - cells[size]["bare_us"]) / int(size) for size in ("5000", "100"))
+        found.append(("linear: cost of an event among 5000 by that of one among 100", many / some, LINEAR))
+    return [
+        (says, f"at most {limit:.2f}", f"{value:.2f}", "yes" if value <= limit else "no")
+        for says, value, limit in found
+    ]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown: the first column is text, the others are figures."""
+    rule = f"|---|{'--:|' * (len(head) - 1)}"
+    return "\n".join([f"| {' | '.join(head)} |", rule, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def spread(figures: Mapping[str, float]) -> str:
@@ -41,106 +55,18 @@ def spread(figures: Mapping[str, float]) -> str:
     return f"{figures['median']:.2f} ({figures['low']:.2f}-{figures['high']:.2f})"
 
 
-def tables(results: Results) -> list[Table]:
-    """Of all sections that the run has, with the goals last."""
-    made: list[Table] = []
+def parts(results: Results) -> dict[str, str]:
+    """By its mark in the page: on what the run was made, and a table of each section that it has."""
+    made = {"environment": ", ".join(results["environment"].values()) + "."}
     if "inprocess" in results:
-        made += _inprocess(results["inprocess"])
-    if "tokens" in results:
-        found = results["tokens"]
-        cells = (spread(found["ratio"]), f"{found['ringback_us']:.0f}", f"{found['openssl_us']:.0f}")
-        head = ("", "ratio to OpenSSL alone", "us", "us, OpenSSL alone")
-        made.append(Table("tokens", "Verifying one RS256 token", head, [("CallbackTokenVerifier", *cells)]))
+        found = results["inprocess"]
+        sizes = list(next(iter(found.values())))
+        rows = [(name, *(spread(row[size]["ratio"]) for size in sizes)) for name, row in found.items()]
+        us = ("bare route, microseconds", *(f"{next(iter(found.values()))[size]['bare_us']:.0f}" for size in sizes))
+        made["ratios"] = table(("", *(f"{size} event{'s' * (size != '1')}" for size in sizes)), [*rows, us])
     for server, found in results.get("sockets", {}).items():
-        made.append(_sockets(server, found))
-    if "start" in results:
-        made += _start(results["start"])
-    made.append(_goals(results))
+        said = {"cpu_us": "CPU us", "rate": "requests/s", "p50_us": "p50 us", "p99_us": "p99 us"}
+        rows = [(name, spread(row["cpu_ratio"]), *(f"{row[each]:.0f}" for each in said)) for name, row in found.items()]
+        made[server] = table(("", "CPU, ratio to bare", *said.values()), rows)
+    made["goals"] = table(("", "goal", "measured", "reached"), goals(results))
     return made
-
-
-def _inprocess(found: Mapping[str, Any]) -> list[Table]:
-    sizes = list(next(iter(found.values())))
-    head = ("", *(f"{size} event{'s' if size != '1' else ''}" for size in sizes))
-    any_row = next(iter(found.values()))
-    return [
-        Table(
-            "ratios",
-            "CPU time in process, as a ratio to the bare route: median (quartiles)",
-            head,
-            [(name, *(spread(row[size]["ratio"]) for size in sizes)) for name, row in found.items()],
-        ),
-        Table(
-            "beyond",
-            "Microseconds an event beyond the bare route, and the same in typed decodes",
-            head,
-            [
-                (
-                    name,
-                    *(
-                        f"{row[size]['beyond_us_per_event']['median']:.2f} "
-                        f"({row[size]['beyond_in_decodes']['median']:.2f})"
-                        for size in sizes
-                    ),
-                )
-                for name, row in found.items()
-            ],
-        ),
-        Table(
-            "orientation",
-            "For orientation, microseconds a request",
-            head,
-            [
-                ("bare route", *(f"{any_row[size]['bare_us_per_request']:.1f}" for size in sizes)),
-                ("one typed decode", *(f"{any_row[size]['decode_us_per_request']:.2f}" for size in sizes)),
-            ],
-        ),
-    ]
-
-
-def _sockets(server: str, found: Mapping[str, Any]) -> Table:
-    return Table(
-        server,
-        f"Over sockets, {server}, 1 event a request, 32 connections",
-        ("", "CPU, ratio to bare", "CPU us", "requests/s", "p50 ms", "p99 ms", "peak MiB"),
-        [
-            (
-                name,
-                spread(row["cpu_ratio"]),
-                f"{row['cpu_us']:.0f}",
-                f"{row['rate']:.0f}",
-                f"{row['p50_us'] / 1000:.1f}",
-                f"{row['p99_us'] / 1000:.1f}",
-                f"{row['peak_mib']:.0f}",
-            )
-            for name, row in found.items()
-        ],
-    )
-
-
-def _start(found: Mapping[str, Any]) -> list[Table]:
-    imports, memory = found["import"], found["memory"]
-    shapes = list(next(iter(memory.values())))
-    return [
-        Table(
-            "imports",
-            "Import, in a fresh interpreter beyond its own start",
-            ("", "CPU ms", "modules"),
-            [(name, spread(row["cpu_ms"]), str(row["modules"])) for name, row in imports.items()],
-        ),
-        Table(
-            "memory",
-            "Peak memory of a process that answered 20,000 events, MiB",
-            ("", *(f"{shape} a request" for shape in shapes)),
-            [(name, *(f"{row[shape]:.1f}" for shape in shapes)) for name, row in memory.items()],
-        ),
-    ]
-
-
-def _goals(results: Results) -> Table:
-    says = {True: "yes", False: "no", None: "not measured"}
-    rows = [
-        (each.says, each.limit, "" if each.value is None else f"{each.value:.2f}", says[each.met])
-        for each in verdicts(results)
-    ]
-    return Table("goals", "Goals", ("", "goal", "measured", "reached"), rows)

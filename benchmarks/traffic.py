@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -46,31 +44,6 @@ def event(number: int) -> str:
 def body(events: int) -> bytes:
     """A fresh delivery: no two in a process have a call in common."""
     return f"[{','.join(event(next(_numbers)) for _ in range(events))}]".encode()
-
-
-class _Result(msgspec.Struct, gc=False):
-    code: int
-    sub_code: int = msgspec.field(name="subCode")
-    message: str = ""
-
-
-class _Data(msgspec.Struct, gc=False, rename="camel"):
-    call_connection_id: str
-    server_call_id: str
-    correlation_id: str
-    operation_context: str
-    result_information: _Result
-
-
-class _Event(msgspec.Struct, gc=False):
-    id: str
-    type: str
-    time: str
-    data: _Data
-
-
-decode: Callable[[bytes], object] = msgspec.json.Decoder(list[_Event]).decode
-"""The unit of the tables: one typed decode of a body into the fields that an outcome needs."""
 
 
 async def handle(app: App, content: bytes, authorization: bytes | None = None) -> int:

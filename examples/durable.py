@@ -12,8 +12,7 @@ from starlette.routing import Route
 
 from ringback import CallOutcomeMiddleware, HookContext, Outcome, OutcomeRouter, RedialPolicy
 
-STORE = "sqlite:///ringback.db"
-router = OutcomeRouter()
+router = OutcomeRouter(store="sqlite:///ringback.db")
 
 
 @router.on_terminal
@@ -38,9 +37,7 @@ async def callbacks(_: Request) -> Response:
     return Response(status_code=204)
 
 
-def create_app(settle: float = 1.0) -> Starlette:
+def create_app() -> Starlette:
     app = Starlette(routes=[Route("/api/callbacks", callbacks, methods=["POST"])])
-    app.add_middleware(
-        CallOutcomeMiddleware, router=router, auth=None, path="/api/callbacks", settle=settle, store=STORE
-    )
+    app.add_middleware(CallOutcomeMiddleware, router=router, auth=None, path="/api/callbacks")
     return app

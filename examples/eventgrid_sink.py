@@ -19,16 +19,9 @@ async def callbacks(_: Request) -> Response:
     return Response(status_code=204)
 
 
-def create_app(settle: float = 1.0) -> Starlette:
-    router = OutcomeRouter()
+def create_app() -> Starlette:
+    router = OutcomeRouter(store="sqlite:///ringback.db")  # what is not published yet survives a crash
     router.add_sink(EventGridSink(os.environ["EVENT_GRID_ENDPOINT"], os.environ["EVENT_GRID_KEY"]))
     app = Starlette(routes=[Route("/api/callbacks", callbacks, methods=["POST"])])
-    app.add_middleware(
-        CallOutcomeMiddleware,
-        router=router,
-        auth=None,
-        path="/api/callbacks",
-        settle=settle,
-        store="sqlite:///ringback.db",  # what is not published yet survives a crash
-    )
+    app.add_middleware(CallOutcomeMiddleware, router=router, auth=None, path="/api/callbacks")
     return app

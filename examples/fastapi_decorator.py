@@ -1,11 +1,8 @@
 """One endpoint of FastAPI, decorated. Run with: uvicorn --factory examples.fastapi_decorator:create_app"""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-
 from fastapi import FastAPI, Request
 
-from ringback import Outcome, OutcomeRouter
+from ringback import Outcome, OutcomeRouter, call_outcomes
 
 
 def create_app(settle: float = 1.0) -> FastAPI:
@@ -23,16 +20,12 @@ def create_app(settle: float = 1.0) -> FastAPI:
     async def tell_us(outcome: Outcome) -> None:
         print(f"not in the catalog: {outcome.code}/{outcome.subcode}")
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        yield
-        await router.drain()  # a decorator hears of no shutdown, the middleware does
-
-    app = FastAPI(lifespan=lifespan)
+    # A decorator hears of no start and no shutdown; the middleware does.
+    app = FastAPI(lifespan=router.lifespan)
 
     @app.post("/api/callbacks/{order}")
     @router.callback
     async def callbacks(order: str, request: Request) -> dict[str, object]:
-        return {"order": order, "causes": [outcome.cause for outcome in request.state.call_outcomes]}
+        return {"order": order, "causes": [outcome.cause for outcome in call_outcomes(request)]}
 
     return app

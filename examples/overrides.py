@@ -14,19 +14,17 @@ from starlette.routing import Route
 from ringback import CallOutcomeMiddleware, Catalog, OutcomeRouter, classify
 
 ours = Catalog.default().with_overrides(Path(__file__).with_name("overrides.toml"))
-router = OutcomeRouter()
+router = OutcomeRouter(catalog=ours)
 
 
 async def callbacks(request: Request) -> Response:
     return JSONResponse({"received": len(request.state.call_outcomes)})
 
 
-def create_app(settle: float = 1.0) -> Starlette:
+def create_app() -> Starlette:
     """An app whose callbacks are judged by our catalog."""
     app = Starlette(routes=[Route("/api/callbacks", callbacks, methods=["POST"])])
-    app.add_middleware(
-        CallOutcomeMiddleware, router=router, auth=None, path="/api/callbacks", catalog=ours, settle=settle
-    )
+    app.add_middleware(CallOutcomeMiddleware, router=router, auth=None, path="/api/callbacks")
     return app
 
 

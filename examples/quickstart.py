@@ -26,9 +26,7 @@ async def callbacks(request: Request) -> Response:
     return JSONResponse({"received": len(events)})
 
 
-def create_app(settle: float = 1.0) -> Starlette:
+def create_app() -> Starlette:
     app = Starlette(routes=[Route("/api/callbacks/{context_id}", callbacks, methods=["POST"])])
-    app.add_middleware(
-        CallOutcomeMiddleware, router=router, auth=None, path="/api/callbacks/{context_id}", settle=settle
-    )
+    app.add_middleware(CallOutcomeMiddleware, router=router, auth=None, path="/api/callbacks/{context_id}")
     return app

@@ -39,7 +39,7 @@ async def callbacks(request: Request) -> Response:
     return JSONResponse([outcome.cause for outcome in outcomes])
 
 
-def create_app(settle: float = 1.0) -> Starlette:
+def create_app() -> Starlette:
     app = Starlette(routes=[Route("/api/callbacks/{order}", callbacks, methods=["POST"])])
-    app.add_middleware(CallOutcomeMiddleware, router=router, auth=None, path="/api/callbacks/{order}", settle=settle)
+    app.add_middleware(CallOutcomeMiddleware, router=router, auth=None, path="/api/callbacks/{order}")
     return app

@@ -3,7 +3,7 @@
 Run with: uvicorn --factory examples.stdlib_logging:create_app
 
 Ringback's lines go to the logger `ringback`; the filter gives your own lines of the same request
-the ids of the call. The whole outcome is in the record as `record.ringback`, for JSON formatters.
+the ids of the call. Every key of the outcome is in the record (`record.cause`), for JSON formatters.
 """
 
 import logging
@@ -32,8 +32,8 @@ def configure_logging() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-def create_app(settle: float = 1.0) -> Starlette:
+def create_app() -> Starlette:
     configure_logging()
     app = Starlette(routes=[Route("/api/callbacks/{order}", callbacks, methods=["POST"])])
-    app.add_middleware(CallOutcomeMiddleware, router=router, auth=None, path="/api/callbacks/{order}", settle=settle)
+    app.add_middleware(CallOutcomeMiddleware, router=router, auth=None, path="/api/callbacks/{order}")
     return app

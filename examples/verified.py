@@ -34,13 +34,11 @@ async def callbacks(request: Request) -> Response:
     return JSONResponse({"received": len(request.state.call_outcomes)})
 
 
-def create_app(settle: float = 1.0) -> Starlette:
+def create_app() -> Starlette:
     app = Starlette(routes=[Route("/api/callbacks", callbacks, methods=["POST"])])
     callback = CallbackTokenVerifier(audience=os.environ["ACS_RESOURCE_ID"])
     event_grid = EventGridTokenVerifier(
         tenant=os.environ["ENTRA_TENANT_ID"], audience=os.environ["ENTRA_APP_ID"], subscriptions=["incoming-calls"]
     )
-    app.add_middleware(
-        CallOutcomeMiddleware, router=router, auth=[callback, event_grid], path="/api/callbacks", settle=settle
-    )
+    app.add_middleware(CallOutcomeMiddleware, router=router, auth=[callback, event_grid], path="/api/callbacks")
     return app

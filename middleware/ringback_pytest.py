@@ -1,7 +1,7 @@
-"""Fixtures for tests of an app that Ringback stands in front of.
+"""Pytest fixtures for tests of an app behind Ringback.
 
-Every run of pytest loads this module, so it imports no more than that, and is one of its own:
-``ringback.testing`` would bring all of Ringback into runs that have no use for it.
+Every run of pytest loads this module, so it imports pytest alone. The fixtures are no part of ``ringback.testing``,
+which would import all of Ringback into every run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def call_events(request: pytest.FixtureRequest) -> CallEvents:
-    """Builders for the events of one call, with ids and times that are the same in every run of this test."""
+    """Builders for the events of one call. The ids and times are the same in every run of this test."""
     from ringback.testing import Call, CallEvents
 
     return CallEvents(Call.seeded(request.node.nodeid))
@@ -26,7 +26,7 @@ def call_events(request: pytest.FixtureRequest) -> CallEvents:
 
 @pytest.fixture
 def ringback_client() -> Callable[..., CallbackClient]:
-    """``ringback_client(app, path=...)`` gives a client of an ASGI app, for tests that are coroutines."""
+    """``ringback_client(app, path=...)`` returns a client of an ASGI app, for async tests."""
     from ringback.testing import CallbackClient
 
     return CallbackClient
@@ -34,7 +34,7 @@ def ringback_client() -> Callable[..., CallbackClient]:
 
 @pytest.fixture
 def ringback_client_sync() -> Iterator[Callable[..., SyncCallbackClient]]:
-    """``ringback_client_sync(app, path=...)`` gives the same for tests that are not; closed when the test ends."""
+    """``ringback_client_sync(app, path=...)`` returns a client for sync tests, closed when the test ends."""
     from contextlib import ExitStack
 
     from ringback.testing import SyncCallbackClient

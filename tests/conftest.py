@@ -1,18 +1,68 @@
 """What every test starts with."""
 
-from collections.abc import Iterator
+import importlib.util
+import logging
+import os
+import random
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
+from hypothesis import settings
 
-from ringback import logs
+from ringback.logs import _sinks
+
+HERE = Path(__file__).parent
+
+# What a property draws: a few inputs, the same in each run; in `make fuzz` a thousand, and others each time.
+settings.register_profile("tests", deadline=None, max_examples=100, derandomize=True, database=None)
+settings.register_profile("fuzz", deadline=None, max_examples=int(os.environ.get("RINGBACK_PROPERTY_EXAMPLES", "1000")))
+settings.load_profile("tests")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """More than there are cores: many tests wait for a timer, a server or a browser."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """``free_port()`` gives a port of 127.0.0.1 for a server that insists on a number, and never gives it again.
+
+    The system gives such a port to nobody who asks it for any port, or who connects: it stays free until the server
+    starts, and while a server is killed and started again. Each worker of pytest-xdist has ports of its own.
+    """
+    worker, workers = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+    ports = list(range(10_000 + int(worker.removeprefix("gw")), 32_000, int(workers)))
+    # Another run of the tests on this machine shall not try the same ones in the same order.
+    random.SystemRandom().shuffle(ports)
+
+    def free_port() -> int:
+        while True:
+            port = ports.pop()
+            with socket.socket() as tried:
+                try:
+                    tried.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+            return port
+
+    return free_port
+
+
+class _Everything(set[str]):
+    def __contains__(self, _: object) -> bool:
+        return True
 
 
 @pytest.fixture(autouse=True)
-def _fresh_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refusals and faults of other tests count against the same budget of log lines."""
-    monkeypatch.setattr(logs, "_refusals", logs.Budget(lines=1000, seconds=10.0))
-    monkeypatch.setattr(logs, "_store_faults", logs.Budget(lines=1000, seconds=10.0))
+def _nothing_unheard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether logs.unheard has been said in a process must not depend on the tests before; those about it say it."""
+    monkeypatch.setattr(_sinks, "_advised", _Everything())
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +70,24 @@ def _fresh_structlog() -> Iterator[None]:
     """What one test configures or captures is no other's business."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def azure_monitor() -> Iterator[Any]:
+    """A running :class:`AzureMonitor` of tests/azure_monitor.py."""
+    found = importlib.util.spec_from_file_location("ringback_test_azure_monitor", HERE / "azure_monitor.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    with module.serving() as monitor:
+        yield monitor
+
+
+@pytest.fixture(autouse=True)
+def _fresh_logger() -> Iterator[None]:
+    """A configuration of logging that one test makes may disable the logger ``ringback`` for all that follow."""
+    yield
+    logger = logging.getLogger("ringback")
+    logger.disabled, logger.propagate = False, True
+    logger.setLevel(logging.NOTSET)

@@ -22,6 +22,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from records import lines_in
 from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter, SharedSecret
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from ringback.auth import Check
+    from ringback.senders.auth import Check
 
 PATH = "/api/callbacks/1"
 PATHS = ("/api/callbacks/{id}", "/api/callbacks/{id}/{secret}")
@@ -95,7 +96,6 @@ class Running:
             CallOutcomeMiddleware,
             router=router,
             path=PATHS,
-            settle=0,
             max_body=MAX_BODY,
             auth=auth,
             body_timeout=body_timeout,
@@ -154,7 +154,7 @@ def until(condition: Any) -> bool:
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     """All but the one of the start: these servers have no store."""
-    ours = (record.__dict__["ringback"] for record in caplog.records if record.name == "ringback")
+    ours = lines_in(caplog.records)
     return [line for line in ours if line["event"] != "hooks.volatile"]
 
 
@@ -532,7 +532,7 @@ from starlette.routing import Route
 
 from ringback import CallOutcomeMiddleware, OutcomeRouter
 
-router = OutcomeRouter()
+router = OutcomeRouter(settle=0, store="sqlite:///ringback.db?lease=0.5&poll=0.1")
 
 
 @router.on_retryable
@@ -547,9 +547,7 @@ async def callbacks(request):
 
 
 app = Starlette(routes=[Route("/api/callbacks/{id}", callbacks, methods=["POST"])])
-app = CallOutcomeMiddleware(
-    app, router=router, path="/api/callbacks/{id}", auth=None, settle=0, store="sqlite:///ringback.db?lease=0.5&poll=0.1"
-)
+app = CallOutcomeMiddleware(app, router=router, path="/api/callbacks/{id}", auth=None)
 """
 
 
@@ -664,5 +662,5 @@ def test_a_server_without_a_store_warns_once_for_each_start(caplog: pytest.LogCa
         for leg in ("one", "two"):
             assert ask(connection, delivery(leg))[0] == 200
         connection.close()
-    ours = [record.__dict__["ringback"]["event"] for record in caplog.records if record.name == "ringback"]
+    ours = [line["event"] for line in lines_in(caplog.records)]
     assert ours.count("hooks.volatile") == 1

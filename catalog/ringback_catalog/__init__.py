@@ -1,9 +1,21 @@
 """Why Azure Communication Services calls end: the reviewed catalog and its look-up. Standard library only."""
 
+from ringback_catalog._again import RetryAction, RetryAfter, action_after
 from ringback_catalog._catalog import Catalog
 from ringback_catalog._errors import CatalogError, RingbackError
-from ringback_catalog._events import CALL_EVENTS, OPERATION_EVENTS, PREFIX, START_FAILURES, event_name, scope_of
-from ringback_catalog._ladder import Verdict
+from ringback_catalog._events import (
+    CALL_EVENTS,
+    EVENTS,
+    INSTEAD_OF,
+    OPERATION_EVENTS,
+    PREFIX,
+    START_FAILURES,
+    EventKind,
+    EventRow,
+    event_name,
+    scope_of,
+)
+from ringback_catalog._ladder import EMPTY_SUBCODES, Verdict
 from ringback_catalog._model import (
     INTENDED,
     CategoryBasis,
@@ -18,13 +30,16 @@ from ringback_catalog._model import (
     ResultCategory,
     RetryClass,
     Scope,
-    Source,
 )
 from ringback_catalog._overrides import Overrides
 from ringback_catalog._pages import page_paths
+from ringback_catalog._sources import Source, source_lines
 
 __all__ = [
     "CALL_EVENTS",
+    "EMPTY_SUBCODES",
+    "EVENTS",
+    "INSTEAD_OF",
     "INTENDED",
     "OPERATION_EVENTS",
     "PREFIX",
@@ -37,17 +52,23 @@ __all__ = [
     "Confidence",
     "Disposition",
     "Entry",
+    "EventKind",
+    "EventRow",
     "Key",
     "Match",
     "Overrides",
     "Owner",
     "ResultCategory",
+    "RetryAction",
+    "RetryAfter",
     "RetryClass",
     "RingbackError",
     "Scope",
     "Source",
     "Verdict",
+    "action_after",
     "event_name",
     "page_paths",
     "scope_of",
+    "source_lines",
 ]

@@ -10,6 +10,7 @@ from ringback_catalog import _load
 from ringback_catalog._catalog import Catalog
 from ringback_catalog._check import check
 from ringback_catalog._errors import CatalogError
+from ringback_catalog._sources import source_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,11 +18,8 @@ if TYPE_CHECKING:
     from ringback_catalog._model import Entry
 
 
-_ABOUT = "Check the rows of the catalog, or show those of one code."
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 is good, 1 means findings. Bad input exits with 2, as argparse does."""
+    """Run one command and return its exit code: 0, or 1 for findings. Raises :class:`SystemExit` (2) for bad input."""
     arguments = _parser().parse_args(argv)
     if arguments.command == "check":
         return _check()
@@ -29,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m ringback_catalog", description=_ABOUT)
+    parser = argparse.ArgumentParser(
+        prog="python -m ringback_catalog", description="Check the rows of the catalog, or show those of one code."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser(
         "check",
@@ -81,10 +81,14 @@ def _show(code: int, subcode: int | None) -> int:
 def _lines(entry: Entry) -> Iterator[str]:
     yield str(entry.key)
     yield f"  {entry.summary}"
-    yield f"  cause {entry.cause}, {entry.disposition}, retry {entry.retry}, owner {entry.owner}"
+    action = "" if entry.retry_action is None else f", again {entry.retry_action}"
+    wait = "" if entry.retry_after is None else f", wait {entry.retry_after}"
+    yield f"  cause {entry.cause}, {entry.disposition}, retry {entry.retry}{action}{wait}, owner {entry.owner}"
     yield f"  category {entry.category} ({entry.basis}), confidence {entry.confidence}"
     yield from (f"  {number}. {step}" for number, step in enumerate(entry.advice, start=1))
-    yield from (f"  source: {source}" for source in entry.sources)
+    if entry.mixture:
+        yield f"  mixture of {', '.join(entry.mixture)}"
+    yield from (f"  source: {line}" for line in source_lines(entry.sources))
     if entry.note is not None:
         yield f"  note: {entry.note}"
 

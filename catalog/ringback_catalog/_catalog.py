@@ -1,4 +1,4 @@
-"""The catalog: a set of entries, the look-up over them, and the answers it remembers."""
+"""The catalog: a set of entries, the look-up over the entries, and a cache of verdicts."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     from ringback_catalog._model import Entry
 
 MEMO_SIZE = 4096
-"""How many answers one catalog remembers. Codes are few; a sender of nonsense must not fill memory."""
+"""Verdicts in the cache of one catalog. Codes are few, but a sender of made-up codes must not fill memory."""
 
 
 class Catalog:
-    """A set of entries and the ladder over them. Immutable; :meth:`with_overrides` gives a new one.
+    """A set of entries and the ladder over them. Immutable; :meth:`with_overrides` gives a new catalog.
 
-    Raises :class:`CatalogError` if two entries have the same key, or if one lacks that the
-    ladder's last resort needs: the look-up itself never raises.
+    Raises :class:`CatalogError` if two entries have the same key, or if an entry is missing that the last rung needs.
     """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
@@ -37,7 +36,7 @@ class Catalog:
     @staticmethod
     @lru_cache(maxsize=1)
     def default() -> Catalog:
-        """The catalog that comes with the package, loaded once."""
+        """The catalog that comes with the package. The first call loads it."""
         return Catalog(_load.load_entries())
 
     @property
@@ -54,17 +53,22 @@ class Catalog:
         sip: int | None = None,
         sip_message: str | None = None,
         q850: int | None = None,
+        status: str | None = None,
     ) -> Verdict:
-        """The verdict for a result. Never raises, whatever the numbers; unknown is a verdict too.
+        """The verdict for a result. Never raises, whatever the numbers: unknown is a verdict, too.
 
-        ``event`` is a type as received or a name; ``None`` means the end of some call. ``code``
-        and ``subcode`` both ``None`` mean that the event carried no result.
+        ``event`` is a type as received or a name; ``None`` means the end of some call. ``code`` and ``subcode`` are
+        both ``None`` for an event without a result. ``status`` is the event's status details of media streaming or
+        transcription, such as ``authenticationFailure``.
         """
-        phrase = None if sip is None else self._index.phrase(sip, sip_message)
-        remembered = (event, code, subcode, sip, phrase, q850)
+        phrase = None
+        if sip_message:
+            sip, phrase = self._ladder.status_of(code, subcode, sip, sip_message)
+        word = self._ladder.status(status)
+        remembered = (event, code, subcode, sip, phrase, q850, word)
         verdict = self._memo.get(remembered)
         if verdict is None:
-            verdict = self._ladder.judge(event, code, subcode, sip, phrase, q850)
+            verdict = self._ladder.judge(event, code, subcode, sip, phrase, q850, word)
             if len(self._memo) >= MEMO_SIZE:
                 self._memo.clear()
             self._memo[remembered] = verdict
@@ -73,23 +77,22 @@ class Catalog:
     def with_overrides(self, overrides: Overrides) -> Catalog:
         """A catalog with these rows changed or added; everything else answers as before.
 
-        A row names its key and any fields to change. Without ``events`` it changes the answer
-        for every event; with them only for those, and over a row without, whichever comes
-        first. A row by ``scope`` is a key of its own. A row whose key the catalog lacks adds an
-        entry and needs ``cause``, ``retry`` and ``summary``. The names that an outcome's JSON uses
-        (``retry_class``, ``event_type``) are read as well. Each changed entry lists the
-        override among its ``sources``. Raises :class:`CatalogError` naming the file, the key
-        and the remedy.
+        A row names its key and any fields to change. A row without ``events`` changes the answer for every event. A
+        row with ``events`` changes the answer for these events, and outranks a row without, whichever comes first. A
+        row with ``scope`` has a key of its own. A row whose key the catalog lacks adds an entry and needs ``cause``,
+        ``retry`` and ``summary``. The field names of an outcome's JSON (``retry_class``, ``event_type``) work, too. A
+        changed entry lists the override among its ``sources``. Raises :class:`CatalogError` that names the file, the
+        key and the remedy.
         """
         return Catalog._over(lay_over(self._index, overrides), self._site)
 
     def with_pages(self, base: str, *, suffix: str = ".html") -> Catalog:
-        """A catalog whose ``documentation`` is each entry's page in your own copy of the catalog's pages.
+        """A catalog whose entries link in ``documentation`` to your own copy of the catalog's pages.
 
         ``base`` is the address of the folder that ``ringback catalog --out`` wrote: pages are at
-        ``<base>entries/486-560486.html``. ``suffix`` is what their addresses end in where you publish
-        them: ``.html``, ``.md``, ``/`` or nothing. With overrides in any order; write the pages with the
-        same ones. Raises :class:`CatalogError` for an address that cannot lead there.
+        ``<base>entries/486-560486.html``. ``suffix`` is the end of the published addresses: ``.html``, ``.md``, ``/``
+        or nothing. Call this before or after :meth:`with_overrides`, and write the pages with the same overrides.
+        Raises :class:`CatalogError` for an address that cannot lead to a page.
         """
         return Catalog._over(self._index, site(base, suffix))
 

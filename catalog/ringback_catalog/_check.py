@@ -1,4 +1,4 @@
-"""The rules that no single row can break: order, uniqueness, one answer for a pair, full use of the words."""
+"""The rules over all rows together: order, unique keys, one answer for a pair, no unused cause and no unused source."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from ringback_catalog._model import Entry, Key
 
 Files: TypeAlias = "Mapping[str, Sequence[Entry]]"
-"""The entries of each file, as they stand in it."""
+"""The entries of every file by its name, in the order of the file."""
 
 SUMMARY_LENGTH = 100
-"""A summary is one line of a log or a terminal."""
+"""Characters of the longest summary, which must fit one line of a log or a terminal."""
 
 
 class Finding(NamedTuple):
-    """A broken rule: in which file, which row, what to do."""
+    """A broken rule: the file, the key of the row, and what to do."""
 
     file: str
     key: str
@@ -33,7 +33,7 @@ class Finding(NamedTuple):
 
 
 def check(files: Files, sources: Iterable[str]) -> list[Finding]:
-    """Every finding in these files, rule by rule; ``sources`` are the tables that entries may cite."""
+    """Every finding in these files, rule by rule; ``sources`` are the ids of the tables that entries may cite."""
     return [
         *_out_of_order(files),
         *_repeated(files),
@@ -48,7 +48,7 @@ def check(files: Files, sources: Iterable[str]) -> list[Finding]:
 def _out_of_order(files: Files) -> Iterator[Finding]:
     for file, entries in files.items():
         for before, entry in pairwise(entries):
-            if sorted((before.key, entry.key), key=_order)[0] != before.key:
+            if entry.key.order < before.key.order:
                 yield Finding(file, str(entry.key), f"stands after {before.key}; move it up")
 
 
@@ -62,7 +62,7 @@ def _repeated(files: Files) -> Iterator[Finding]:
 
 
 def _ambiguous(files: Files) -> Iterator[Finding]:
-    """Without a row for any event, the only row of an event answers; of two, neither is the better answer."""
+    """Without a row for any event, the only row of an event answers; of two such rows neither is the better answer."""
     rivals: dict[tuple[int | None, int | None], list[tuple[str, Key]]] = defaultdict(list)
     for file, entry in _rows(files):
         if entry.key.kind == "pair" and entry.key.scope is None:
@@ -107,7 +107,3 @@ def _uncited(files: Files, sources: Iterable[str]) -> Iterator[Finding]:
 
 def _rows(files: Files) -> Iterator[tuple[str, Entry]]:
     return ((file, entry) for file, entries in files.items() for entry in entries)
-
-
-def _order(key: Key) -> tuple[object, ...]:
-    return key.order

@@ -1,9 +1,9 @@
-"""The root of the family of errors; it stands here because the catalog is usable alone."""
+"""The root of all errors of Ringback, which stands here because an app may use the catalog alone."""
 
 
 class RingbackError(Exception):
-    """Anything Ringback raises on purpose."""
+    """The base class of every error that Ringback raises on purpose."""
 
 
 class CatalogError(RingbackError, ValueError):
-    """A catalog or override row that cannot be: names the place, the value, the rule, the remedy."""
+    """A row of the catalog or of overrides is wrong. The message names the place, the value, the rule, the remedy."""

@@ -1,4 +1,4 @@
-"""The entries by key: a table for each kind of key, and the other spellings of a key. Plain data."""
+"""The entries by key: a table for every kind of key, and the aliases of keys. Plain data."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from ringback_catalog import _load
 from ringback_catalog._errors import CatalogError
 from ringback_catalog._events import event_name
-from ringback_catalog._model import Codes, Entry, Key, Scope
+from ringback_catalog._model import SPECIAL, Codes, Entry, Key, Scope
+from ringback_catalog._toml import package_files, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-SUCCEEDED = (Scope.OPERATION, 200, 0)
-"""The key of the entry that answers for an operation that went well."""
+_SUCCEEDED = (Scope.OPERATION, 200, 0)
 
 
 class Index:
-    """Where each entry stands. Built once; only a copy of it is ever changed, by overrides."""
+    """The tables of entries. Nothing changes an index after it is built; overrides change a copy."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.exact: dict[tuple[str, int, int | None], Entry] = {}
@@ -31,34 +30,38 @@ class Index:
         self.ranges: dict[Codes, Entry] = {}
         self.sip: dict[tuple[int, str | None], Entry] = {}
         self.q850: dict[int, Entry] = {}
-        self.special: dict[str, Entry] = {}
+        self.special: dict[tuple[str, str | None], Entry] = {}
+        self.borrowed: dict[tuple[int, int], Entry] = {}
         self.same_pair: dict[tuple[int, int], tuple[int, int]] = {}
         self.same_subcode: dict[int, int] = {}
-        for alias in _load.read_toml(_load.package_files() / "aliases.toml")["subcode"]:
+        for alias in read_toml(package_files() / "aliases.toml")["subcode"]:
             if "code" in alias:
                 self.same_pair[alias["code"], alias["subcode"]] = tuple(alias["read_as"])
             else:
                 self.same_subcode[alias["subcode"]] = alias["read_as"]
-        only_with_events: list[Entry] = []
         for entry in entries:
             for table, key in self.places(entry.key):
                 if key in table:
                     raise CatalogError(f"{entry.key}: this key stands twice; keep one entry")
                 table[key] = entry
             if entry.key.events and entry.key.kind == "pair":
-                only_with_events.append(entry)
-        # A pair that only an event's table lists still says most about the same pair elsewhere.
-        for entry in only_with_events:
-            self.pairs.setdefault(_pair(entry.key), entry)
+                # A pair in an event's table alone also answers for other events, where no general row does.
+                pair = cast("tuple[int, int]", (entry.key.code, entry.key.subcode))
+                self.borrowed.setdefault(pair, entry)
 
     def refuse_gaps(self) -> None:
-        missing = [f"special {name}" for name in _load.SPECIAL if name not in self.special]
-        if SUCCEEDED not in self.scoped:
+        missing = [f"special {name}" for name in SPECIAL if (name, None) not in self.special]
+        if _SUCCEEDED not in self.scoped:
             missing.append("scope operation, code 200, subcode 0")
         if missing:
             raise CatalogError(
                 f"a catalog needs an entry for {missing[0]}; start from Catalog.default() and use with_overrides"
             )
+
+    @property
+    def succeeded(self) -> Entry:
+        """The entry of an operation that succeeded."""
+        return self.scoped[_SUCCEEDED]
 
     def copy(self) -> Index:
         twin = copy(self)
@@ -67,7 +70,7 @@ class Index:
         return twin
 
     def replaced(self, entries: Mapping[Entry, Entry]) -> Index:
-        """A copy with each entry in the place of the one it stands for."""
+        """A copy of the index in which every entry gives way to the entry that ``entries`` maps it to."""
         twin = self.copy()
         for table in twin._tables():
             for place, entry in table.items():
@@ -91,20 +94,24 @@ class Index:
             self.sip,
             self.q850,
             self.special,
+            self.borrowed,
         )
 
-    def phrase(self, sip: int | None, message: str | None) -> str | None:
-        """The phrase of a SIP row that this status text contains, in lower case."""
-        if sip is None or not message:
-            return None
-        text = message.lower()
-        for number, phrase in self.sip:
-            if number == sip and phrase is not None and phrase in text:
-                return phrase
-        return None
+    def special_of(self, special: str, event: str | None) -> Entry:
+        """The entry of a special answer: the event's own entry, or else the entry of any event."""
+        return self.special.get((special, event)) or self.special[special, None]
+
+    def sole(self) -> dict[int, tuple[int, Entry]]:
+        """For every subcode that the catalog has with one code alone, that code and the entry."""
+        found: dict[int, dict[int, Entry]] = {}
+        # The general rows last, so that they replace the rows of one event.
+        for table in (self.borrowed, self.pairs):
+            for (code, subcode), entry in table.items():
+                found.setdefault(subcode, {})[code] = entry
+        return {subcode: next(iter(rows.items())) for subcode, rows in found.items() if len(rows) == 1}
 
     def normal(self, code: int | None, subcode: int | None) -> tuple[int | None, int | None]:
-        """Rung 0: the tables' 0 is the wire's 200, and aliases read as the key they mean."""
+        """Rung 0: code 0 becomes 200, and an alias becomes the key that it means."""
         if code == 0:
             code = 200
         if subcode is not None:
@@ -114,12 +121,14 @@ class Index:
         return code, subcode
 
     def canonical(self, key: Key) -> Key:
-        """An override's key after the same normalisation as a look-up's."""
+        """The key of an override after the normalisation that a look-up does."""
         code, subcode = self.normal(key.code, key.subcode)
-        return replace(key, code=code, subcode=subcode, events=tuple(event_name(each) for each in key.events))
+        return replace(key, code=code, subcode=subcode, events=tuple(event_name(event) for event in key.events))
 
     def places(self, key: Key) -> list[tuple[dict[Any, Entry], Any]]:
-        """The table and the position in it for each key an entry answers to."""
+        """The table and the place in the table for every single key within ``key``."""
+        if key.special is not None:
+            return [(self.special, (key.special, event)) for event in key.events or (None,)]
         if key.events:
             return [(self.exact, (event, key.code, key.subcode)) for event in key.events]
         if key.scope is not None:
@@ -132,10 +141,5 @@ class Index:
             "subcode": (self.subcodes, key.subcode),
             "sip": (self.sip, (key.sip, key.phrase)),
             "q850": (self.q850, key.q850),
-            "special": (self.special, key.special),
         }
         return [by_kind[key.kind]]
-
-
-def _pair(key: Key) -> tuple[int, int]:
-    return cast("int", key.code), cast("int", key.subcode)

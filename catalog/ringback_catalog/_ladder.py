@@ -1,73 +1,86 @@
-"""The ladder: from a result to one verdict, most specific first; what carriers add; what the event's name overrules."""
+"""The ladder: from a result to one verdict, the most specific rung first; then carriers' details, the event's name."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
-from ringback_catalog._events import event_name, scope_of
-from ringback_catalog._index import SUCCEEDED
+from ringback_catalog._again import RetryAction, RetryAfter, action_after
+from ringback_catalog._events import event_name, is_failure, is_success, scope_of
+from ringback_catalog._evidence import counts, deciding_detail, is_final_word, phrase_in, phrases
 from ringback_catalog._model import (
-    INTENDED,
-    CategoryBasis,
+    STATUS,
     Cause,
     Confidence,
+    Disposition,
     Entry,
     Match,
-    ResultCategory,
     RetryClass,
     Scope,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from ringback_catalog._index import Index
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The entry that answers, the rung it was found on, and what changed the first answer.
+    """The entry that answers, the rung on which the look-up found the entry, and what changed the first answer.
 
-    ``refined_by`` is ``sip`` or ``q850`` where a carrier's detail said more than the code,
-    ``event`` where the event's name contradicts the code and outranks it, else ``None``.
+    ``refined_by`` is ``sip`` or ``q850`` where a carrier's detail says more than the code, ``status`` where the
+    service's word for the failure of media streaming or transcription does, ``event`` where the event's name
+    contradicts the code and outranks it, else ``None``. ``retry_action`` is what the app is to make again: the entry's
+    action, or else the event's; ``none`` if terminal.
     """
 
     entry: Entry
     match: Match
     refined_by: str | None = None
-    facts: Mapping[str, Any] = field(init=False, repr=False, compare=False)
-    """The verdict's share of an outcome as JSON-ready values, made once for all outcomes it answers for."""
-    rendered: dict[Any, Any] = field(init=False, repr=False, compare=False)
-    """What others derive from the verdict and need often. Theirs to fill, and to keep small."""
+    retry_action: RetryAction = RetryAction.NONE
 
-    def __post_init__(self) -> None:
-        entry = self.entry
-        facts: dict[str, Any] = {
-            "category": entry.category.value,
-            "category_basis": entry.basis.value,
-            "cause": entry.cause.value,
-            "disposition": entry.disposition.value,
-            "retry_class": entry.retry.value,
-            "owner": entry.owner.value,
-            "confidence": entry.confidence.value,
-            "match": self.match.value,
-            "refined_by": self.refined_by,
-            "summary": entry.summary,
-            "advice": list(entry.advice),
-            "documentation": entry.documentation,
-            "sources": [str(source) for source in entry.sources],
-        }
-        object.__setattr__(self, "facts", facts)
-        object.__setattr__(self, "rendered", {})
+    @property
+    def retry_after(self) -> RetryAfter | None:
+        """How long to wait at least, where the entry's sources say so; ``None`` for a terminal entry."""
+        return self.entry.retry_after if self.entry.disposition is Disposition.RETRYABLE else None
+
+
+class _Found(NamedTuple):
+    """What a step of the judgement passes to the next step."""
+
+    entry: Entry
+    match: Match
+    refined_by: str | None = None
 
 
 class Ladder:
-    """The rungs over one index. Pure: the same question has the same answer."""
+    """The rungs over one index. Pure: the same result has the same verdict."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
+        self._phrases = phrases(index.sip)
+        self._sole = index.sole()
+        self._statuses = {word.lower(): word for word, _ in index.special if word in STATUS}
+
+    def status_of(
+        self, code: int | None, subcode: int | None, sip: int | None, message: str
+    ) -> tuple[int | None, str | None]:
+        """The SIP status, and the phrase of a row of this status that ``message`` contains.
+
+        Without a status, the code or the status within the subcode counts, if one has a row with such a phrase.
+        """
+        for status in (sip,) if sip else (code, _status_within(subcode)):
+            known = None if status is None else self._phrases.get(status)
+            phrase = None if known is None else phrase_in(message, known)
+            if phrase is not None:
+                return status, phrase
+        return sip, None
+
+    def status(self, details: str | None) -> str | None:
+        """The row's spelling of the status details of media streaming or transcription; ``None`` without a row."""
+        return None if details is None else self._statuses.get(details.strip().lower())
 
     def judge(
         self,
@@ -77,44 +90,77 @@ class Ladder:
         sip: int | None,
         phrase: str | None,
         q850: int | None,
+        status: str | None = None,
     ) -> Verdict:
-        name = None if event is None else event_name(event)
+        name = (event_name(event) or None) if event is not None else None
         code, subcode = self._index.normal(code, subcode)
-        found = self._climb(name, code, subcode)
-        refined = self._refine(found, name, code, subcode, sip, phrase, q850)
-        return self._outrank(refined, name, code)
+        found = self._outrank(self._climb(name, code, subcode), name, code)
+        refined = self._outrank(self._refine(found, code, subcode, sip, phrase, q850), name, code)
+        if status is not None and name in _HAS_STATUS:
+            # The service's word for the failure of this event says more than any code.
+            refined = _Found(self._index.special_of(status, name), refined.match, "status")
+        entry = refined.entry
+        if refined.match in _UNSURE and subcode is not None and subcode not in EMPTY_SUBCODES:
+            entry = replace(entry, confidence=Confidence.LOW)
+        return Verdict(entry, refined.match, refined.refined_by, _action(entry, name, subcode))
 
-    def _climb(self, name: str | None, code: int | None, subcode: int | None) -> Verdict:
-        """Rungs 1 to 7 of the ladder: the first that knows the key answers."""
-        if code is None and subcode is None:
-            return Verdict(self._index.special["unreported"], Match.NONE)
+    def _climb(self, name: str | None, code: int | None, subcode: int | None) -> _Found:
+        """The entry on the first rung that knows the key."""
+        if code is None and (subcode is None or subcode == 0 or name is not None):
+            return _Found(self._index.special_of("unreported", name), Match.NONE)
         for match, entry in self._rungs(name, scope_of(name), code, subcode):
             if entry is not None:
-                return Verdict(entry, match)
-        return Verdict(self._index.special["unknown"], Match.NONE)
+                return _Found(entry, match)
+        return _Found(self._index.special_of("unknown", name), Match.NONE)
 
     def _rungs(
         self, name: str | None, scope: Scope, code: int | None, subcode: int | None
     ) -> Iterable[tuple[Match, Entry | None]]:
-        event = name or ""
-        if subcode is not None:
-            if code is not None:
-                yield Match.EXACT, self._index.exact.get((event, code, subcode))
-                yield (
-                    Match.PAIR,
-                    self._index.scoped.get((scope, code, subcode)) or self._index.pairs.get((code, subcode)),
-                )
+        index, event = self._index, name or ""
+        if subcode is not None and code is not None:
+            yield Match.EXACT, index.exact.get((event, code, subcode))
+            yield Match.PAIR, index.scoped.get((scope, code, subcode)) or index.pairs.get((code, subcode))
+            general = None if subcode in EMPTY_SUBCODES else self._generic(code, subcode)
+            if general is None:
+                yield Match.PAIR, index.borrowed.get((code, subcode))
+            if subcode not in EMPTY_SUBCODES:
+                decided = self._of_code(event, scope, code)
+                yield Match.SIP_SUBCODE, self._suffix(decided, code, subcode)
+                yield Match.GENERIC_SUBCODE, _allowed(general, decided, final=_ends_all(scope, code))
+                yield Match.SUBCODE, _allowed(self._elsewhere(code, subcode), decided, final=True)
+        elif subcode is not None:
             yield Match.SIP_SUBCODE, self._decoded(subcode)
-            yield Match.GENERIC_SUBCODE, self._generic(code, subcode)
+            yield Match.GENERIC_SUBCODE, self._generic(None, subcode)
         if code is not None:
-            yield Match.CODE, self._index.exact.get((event, code, None))
-            yield Match.CODE, self._index.scoped.get((scope, code, None)) or self._index.codes.get(code)
+            yield Match.CODE, index.exact.get((event, code, None))
+            yield Match.CODE, index.scoped.get((scope, code, None)) or index.codes.get(code) or self._final(code)
             yield Match.RANGE, self._range(code)
+
+    def _of_code(self, event: str, scope: Scope, code: int) -> Entry | None:
+        """The entry of the code alone."""
+        index = self._index
+        own = index.exact.get((event, code, None)) or index.scoped.get((scope, code, None))
+        return own or index.codes.get(code) or self._final(code) or self._range(code)
+
+    def _final(self, status: int | None) -> Entry | None:
+        """The row of a SIP status that is a final word without a mixture."""
+        row = None if status is None else self._index.sip.get((status, None))
+        return row if row is not None and is_final_word(row) and not row.mixture else None
 
     def _range(self, code: int) -> Entry | None:
         """The narrowest range with this code."""
         found = [codes for codes in self._index.ranges if code in codes]
         return self._index.ranges[min(found, key=lambda codes: codes.high - codes.low)] if found else None
+
+    def _suffix(self, decided: Entry | None, code: int, subcode: int) -> Entry | None:
+        """The entry of the decoded subcode; of low confidence if the subcode does not repeat its code."""
+        entry = self._decoded(subcode)
+        if entry is None or subcode % 1000 == code:
+            return entry
+        allowed = _allowed(entry, decided, final=True)
+        if allowed is None or subcode // 1000 not in _LEGS:
+            return allowed
+        return replace(allowed, confidence=Confidence.LOW)
 
     def _decoded(self, subcode: int) -> Entry | None:
         """Microsoft's own families first; then 560ZZZ (outbound) and 540ZZZ (inbound), ZZZ a SIP status."""
@@ -125,13 +171,20 @@ class Ladder:
         if found:
             return self._index.patterns[min(found, key=lambda pattern: pattern.count("x"))]
         leg, status = divmod(subcode, 1000)
-        if leg not in (540, 560) or not 400 <= status < 700:
+        if leg not in _LEGS or not 400 <= status < 700:
             return None
         answer = self._index.sip.get((status, None))
         if answer is None or leg == 560:
             return answer
-        # Microsoft's own proxy also answers on the inbound leg: the far side is not surely to blame.
+        # Microsoft's proxy answers on the inbound leg, too, so the answer may not be the far side's.
         return replace(answer, confidence=Confidence.LOW)
+
+    def _elsewhere(self, code: int, subcode: int) -> Entry | None:
+        """The entry of the subcode with the only other code that it is known with; no success for a failure."""
+        own, entry = self._sole.get(subcode, (code, None))
+        if entry is None or (200 <= own < 300 and not 200 <= code < 300):
+            return None
+        return replace(entry, confidence=Confidence.LOW)
 
     def _generic(self, code: int | None, subcode: int) -> Entry | None:
         entry = self._index.subcodes.get(subcode)
@@ -141,64 +194,97 @@ class Ladder:
 
     def _refine(
         self,
-        found: Verdict,
-        name: str | None,
+        found: _Found,
         code: int | None,
         subcode: int | None,
         sip: int | None,
         phrase: str | None,
         q850: int | None,
-    ) -> Verdict:
-        """A carrier's details sharpen a verdict that is unknown, generic or a mixture, and no other.
-
-        A specific Q.850 cause outranks the SIP status, which outranks the subcode's suffix. A
-        success, a cancel or an answer elsewhere stands, unless the event says that it failed.
-        """
-        vague = (
-            found.match not in (Match.EXACT, Match.PAIR)
-            or found.entry.mixture
-            or (code is not None and 500 <= code < 600)
-        )
-        contradicted = failed(name) and found.entry.retry is RetryClass.NONE
-        if not vague or (found.entry.cause in INTENDED and not contradicted):
+    ) -> _Found:
+        """The verdict after the carrier's details."""
+        status = self._index.sip.get((sip, phrase)) if sip is not None and sip >= 300 else None
+        cause = None if q850 is None else self._index.q850.get(q850)
+        if status is None and cause is None:
             return found
-        if q850 is not None:
-            entry = self._index.q850.get(q850)
-            if entry is not None and entry.specific:
-                return Verdict(entry, found.match, "q850")
-        if sip is not None and sip >= 300:
-            entry = self._index.sip.get((sip, phrase))
-            repeated = phrase is None and subcode is not None and subcode % 1000 == sip
-            if entry is not None and not repeated:
-                return Verdict(entry, found.match, "sip")
-        return found
+        # A subcode of the phone network has six digits, the last three of which are a SIP status.
+        suffix = subcode % 1000 if subcode is not None and 500_000 <= subcode < 600_000 else None
+        decoded = _status_within(subcode) is not None
+        # Where the subcode does not decode to a SIP status, a final word repeats nothing, whatever the last digits.
+        repeated = phrase is None and suffix == sip and (decoded or status is None or not is_final_word(status))
+        alone = status is None and suffix is None
+        detail = deciding_detail(status, cause, repeated=repeated, alone=alone)
+        if detail is None:
+            return found
+        entry, by = detail
+        declared = found.match in (Match.EXACT, Match.PAIR) and found.entry.mixture
+        final = self._final(code) or self._final(_status_within(subcode))
+        stands = final is not None and found.entry.disposition is Disposition.TERMINAL and not declared
+        if stands and (by == "q850" or entry.disposition is Disposition.RETRYABLE):
+            # No detail relaxes a final word, and no cause that gateways fill in says more than a final word.
+            return found
+        decides = counts(
+            entry,
+            by,
+            found.entry,
+            found.match,
+            server_error=code is not None and 500 <= code < 600,
+            contradicted=found.refined_by == "event",
+        )
+        return _Found(entry, found.match, by) if decides else found
 
-    def _outrank(self, found: Verdict, name: str | None, code: int | None) -> Verdict:
-        """The event's name outranks the code: what failed did not end as intended, and the reverse."""
+    def _outrank(self, found: _Found, name: str | None, code: int | None) -> _Found:
+        """The verdict after the event's name, which outranks the code: no failed event ended as intended."""
         entry = found.entry
-        if failed(name) and entry.retry is RetryClass.NONE:
-            if entry.cause in _SAYS_NOTHING_OF_FAILURE:
-                return Verdict(self._index.special["contradicted"], found.match, "event")
-            if entry.category is ResultCategory.SUCCESS and code == 200:
-                entry = replace(
-                    entry,
-                    category=ResultCategory.EXPECTED_ERROR,
-                    basis=CategoryBasis.INFERRED,
-                    confidence=Confidence.LOW,
-                )
-            return Verdict(replace(entry, retry=RetryClass.NEVER), found.match, "event")
-        if _succeeded(name) and found.match is not Match.EXACT and entry.cause is not Cause.SUCCEEDED:
-            succeeded = self._index.scoped[SUCCEEDED]
-            return Verdict(replace(succeeded, confidence=Confidence.LOW), found.match, "event")
+        if is_failure(name) and entry.retry is RetryClass.NONE:
+            if _says_the_opposite(entry, code):
+                return _Found(self._index.special_of("contradicted", name), found.match, "event")
+            return _Found(replace(entry, retry=RetryClass.NEVER), found.match, found.refined_by or "event")
+        if is_success(name) and found.match is not Match.EXACT and entry.cause is not Cause.SUCCEEDED:
+            succeeded = self._index.succeeded
+            return _Found(replace(succeeded, confidence=Confidence.LOW), found.match, "event")
         return found
 
 
-_SAYS_NOTHING_OF_FAILURE = frozenset({Cause.ENDED, Cause.SUCCEEDED, Cause.TRANSFERRED})
+def _status_within(subcode: int | None) -> int | None:
+    """The SIP status that a phone call's subcode ends in: 560ZZZ outbound, 540ZZZ inbound."""
+    return subcode % 1000 if subcode is not None and subcode // 1000 in _LEGS else None
 
 
-def failed(name: str | None) -> bool:
-    return name is not None and name.endswith("Failed")
+EMPTY_SUBCODES = frozenset({0, 9001, 9002, 9998, 9999})
+"""The subcodes that say nothing: the code beside such a subcode decides."""
+
+_LEGS = frozenset({540, 560})
+"""The digits before the SIP status in the subcode of a phone call: inbound, outbound."""
+
+_HAS_STATUS = frozenset({"MediaStreamingFailed", "TranscriptionFailed"})
+"""The failures that carry status details. None is the end of a call, so no word relaxes such an end."""
+
+_UNSURE = frozenset({Match.SUBCODE, Match.CODE, Match.RANGE, Match.NONE})
+"""The rungs for a subcode that the catalog does not know, or not with this code."""
 
 
-def _succeeded(name: str | None) -> bool:
-    return name is not None and name.endswith("Succeeded")
+def _ends_all(scope: Scope, code: int) -> bool:
+    """Whether a code is final for the call: a refusal for all devices, or a success of the call's end."""
+    return 600 <= code < 700 or (200 <= code < 300 and scope is Scope.CALL)
+
+
+def _allowed(entry: Entry | None, decided: Entry | None, *, final: bool) -> Entry | None:
+    """The entry of a subcode; ``None`` where the entry is retryable and the code's entry rules that out."""
+    rules_out = (
+        final
+        and decided is not None
+        and (decided.retry in (RetryClass.NONE, RetryClass.NEVER) or is_final_word(decided))
+    )
+    return None if rules_out and entry is not None and entry.disposition is Disposition.RETRYABLE else entry
+
+
+def _says_the_opposite(entry: Entry, code: int | None) -> bool:
+    """Whether the entry's words deny that anything failed; the words of a cancel do not."""
+    succeeded = code is not None and 200 <= code < 300
+    return succeeded or entry.cause not in (Cause.CANCELED, Cause.ANSWERED_ELSEWHERE)
+
+
+def _action(entry: Entry, name: str | None, subcode: int | None) -> RetryAction:
+    if entry.disposition is Disposition.TERMINAL:
+        return RetryAction.NONE
+    return entry.retry_action or action_after(name, subcode)

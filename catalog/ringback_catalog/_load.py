@@ -1,32 +1,34 @@
-"""TOML to entries: the only place that reads files, and the one that explains a bad row."""
+"""From TOML to entries, with an error message that explains a bad row."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 from difflib import get_close_matches
 from enum import StrEnum
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from ringback_catalog._again import RetryAction, RetryAfter
 from ringback_catalog._errors import CatalogError
 from ringback_catalog._model import (
+    SPECIAL,
+    STATUS,
     CategoryBasis,
     Cause,
     Codes,
     Confidence,
+    Disposition,
     Entry,
     Key,
     Owner,
     ResultCategory,
     RetryClass,
     Scope,
-    Source,
 )
+from ringback_catalog._sources import Source
+from ringback_catalog._toml import package_files, read_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from importlib.resources.abc import Traversable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 E_ = TypeVar("E_", bound=StrEnum)
 
@@ -35,25 +37,12 @@ _CODES = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
 
 KEY_FIELDS = frozenset({"events", "scope", "code", "subcode", "sip", "phrase", "q850", "special"})
 REQUIRED = ("cause", "category", "basis", "retry", "owner", "confidence", "summary", "advice", "sources")
-SPECIAL = ("contradicted", "unknown", "unreported")
-
 Row = dict[str, Any]
 """One ``[[entry]]`` block as TOML gives it."""
 
 
-def package_files() -> Traversable:
-    return files("ringback_catalog")
-
-
-def read_toml(place: Traversable) -> dict[str, Any]:
-    try:
-        return tomllib.loads(place.read_text("utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise CatalogError(f"{place.name}: is not TOML: {error}") from error
-
-
 def load_sources() -> dict[str, Source]:
-    """Every ``document#table`` an entry may cite."""
+    """Every table that an entry may cite, by its id ``document#table``."""
     documents = read_toml(package_files() / "sources.toml")
     return {
         f"{name}#{table}": Source(
@@ -61,37 +50,42 @@ def load_sources() -> dict[str, Source]:
             document=document["document"],
             table=title,
             date=document["date"],
-            url=document["url"],
+            url=f"{document['url']}{_place_of(document, table)}",
+            page=document.get("page", document["document"]),
         )
         for name, document in documents.items()
         for table, title in document["tables"].items()
     }
 
 
-def entry_files() -> Iterator[tuple[str, list[Row]]]:
-    """Each file of entries with its blocks, in the order of its name."""
-    folder = package_files() / "entries"
-    for place in sorted(folder.iterdir(), key=lambda place: place.name):
-        if place.name.endswith(".toml"):
-            yield place.name, read_toml(place).get("entry", [])
+def _place_of(document: Mapping[str, Any], table: str) -> str:
+    """The end of a table's address behind the document's address: a pivot of the page, a path, or a section."""
+    if table in document.get("pivots", {}):
+        return f"?pivots={document['pivots'][table]}"
+    return str(document.get("paths", {}).get(table) or document.get("anchor", "").format(table))
 
 
 def load_entries() -> tuple[Entry, ...]:
-    """All entries of the package, in file and block order. Raises :class:`CatalogError`."""
+    """All entries of the package, in the order of files and blocks. Raises :class:`CatalogError`."""
     return tuple(entry for entries in load_files().values() for entry in entries)
 
 
 def load_files() -> dict[str, tuple[Entry, ...]]:
-    """The entries of each file of the package, as they stand in it. Raises :class:`CatalogError`."""
+    """The entries of every file of the package by the file's name, in order. Raises :class:`CatalogError`."""
     sources = load_sources()
+    places = sorted((package_files() / "entries").iterdir(), key=lambda place: place.name)
     return {
-        name: tuple(entry_of(row, sources, f"{name}: entry {number}") for number, row in enumerate(rows, start=1))
-        for name, rows in entry_files()
+        place.name: tuple(
+            entry_of(row, sources, f"{place.name}: entry {number}")
+            for number, row in enumerate(read_toml(place).get("entry", []), start=1)
+        )
+        for place in places
+        if place.name.endswith(".toml")
     }
 
 
 def entry_of(row: Row, sources: Mapping[str, Source], place: str) -> Entry:
-    """A whole block as an :class:`Entry`; ``place`` leads every error message."""
+    """The entry of a whole block. Raises :class:`CatalogError`, whose message begins with ``place``."""
     key = key_of(row, place)
     where = f"{place} ({key})"
     refuse_unknown(row, where)
@@ -100,9 +94,19 @@ def entry_of(row: Row, sources: Mapping[str, Source], place: str) -> Entry:
         raise CatalogError(f"{where}: {', '.join(missing)} missing; a new entry needs {', '.join(REQUIRED)}")
     fields = verdict_of(row, sources, where)
     try:
-        return Entry(key=key, **fields)
+        entry = Entry(key=key, **fields)
     except CatalogError as error:
         raise CatalogError(f"{where}: {str(error).partition(': ')[2]}") from None
+    refuse_idle(entry, fields, where)
+    return entry
+
+
+def refuse_idle(entry: Entry, given: Mapping[str, Any], where: str) -> None:
+    """Refuse a terminal row that says what to make again, or how long to wait."""
+    if entry.disposition is Disposition.TERMINAL:
+        for name in ("retry_action", "retry_after"):
+            if given.get(name) not in (None, RetryAction.NONE):
+                raise CatalogError(f"{where}: {name} goes only with retry now or later; leave it out")
 
 
 def verdict_of(row: Row, sources: Mapping[str, Source], where: str) -> dict[str, Any]:
@@ -117,7 +121,7 @@ def refuse_unknown(row: Row, where: str) -> None:
 
 
 def spelled(row: Mapping[str, Any], place: str) -> Row:
-    """The block with the names that an outcome's JSON uses for a field read as the block's own."""
+    """The block with the names of an outcome's JSON replaced by the field names of a block."""
     renamed: Row = {}
     for name, value in row.items():
         own = _OTHER_NAMES.get(name, name)
@@ -136,7 +140,7 @@ _OTHER_NAMES = {
 
 
 def key_of(row: Row, place: str) -> Key:
-    """The key fields of a block; exactly one kind of key."""
+    """The key of a block. Raises :class:`CatalogError` for a block without exactly one kind of key."""
     code, codes = _code(row.get("code"), place)
     subcode, pattern = _subcode(row.get("subcode"), place)
     key = Key(
@@ -151,8 +155,10 @@ def key_of(row: Row, place: str) -> Key:
         q850=_integer(row.get("q850"), f"{place}: q850"),
         special=row.get("special"),
     )
-    if key.special is not None and key.special not in SPECIAL:
-        raise CatalogError(f"{place}: special {key.special!r} is not one of {', '.join(SPECIAL)}")
+    if key.special is not None and key.special not in SPECIAL + STATUS:
+        close = get_close_matches(str(key.special), STATUS, n=1)
+        hint = f", nor a word of status details; did you mean {close[0]!r}?" if close else ""
+        raise CatalogError(f"{place}: special {key.special!r} is not one of {', '.join(SPECIAL)}{hint}")
     kinds = [
         key.code is not None or key.codes is not None or key.subcode is not None or key.pattern is not None,
         key.sip is not None,
@@ -181,7 +187,7 @@ def _integer(value: object, where: str) -> int | None:
 
 
 def _code(value: object, place: str) -> tuple[int | None, Codes | None]:
-    """A code as a number, or a range as ``"400-499"``. 0 reads as 200."""
+    """A code from a number, or a range from ``"400-499"``. 0 becomes 200."""
     if isinstance(value, str):
         codes = _range(value, {}, f"{place}: code")
         if codes.low < codes.high:
@@ -192,7 +198,7 @@ def _code(value: object, place: str) -> tuple[int | None, Codes | None]:
 
 
 def _subcode(value: object, place: str) -> tuple[int | None, str | None]:
-    """A subcode as a number, or a family as ``"549xxx"``."""
+    """A subcode from a number, or a pattern from ``"549xxx"``."""
     if not isinstance(value, str):
         return _integer(value, f"{place}: subcode"), None
     if _PATTERN.fullmatch(value) and "x" in value:
@@ -224,7 +230,7 @@ def _enum(kind: type[E_]) -> Any:
         try:
             return kind(value)
         except ValueError:
-            known = did_you_mean(value, [each.value for each in kind])
+            known = did_you_mean(value, [member.value for member in kind])
             raise CatalogError(f"{where} {value!r} is unknown{known}") from None
 
     return convert
@@ -237,7 +243,7 @@ def _text(value: object, _: object, where: str) -> str:
 
 
 def _phrase(value: object, where: str) -> str:
-    """Part of a SIP status text, in lower case as the look-up compares it."""
+    """A part of a SIP status text, in lower case."""
     phrase = _text(value, None, where).strip().lower()
     if phrase:
         return phrase
@@ -245,7 +251,7 @@ def _phrase(value: object, where: str) -> str:
 
 
 def _texts(value: object, _: object, where: str) -> tuple[str, ...]:
-    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in cast("Sequence[object]", value)):
+    if isinstance(value, list | tuple) and all(isinstance(text, str) for text in cast("Sequence[object]", value)):
         return tuple(cast("Sequence[str]", value))
     raise CatalogError(f"{where}: {value!r} is not a list of texts such as ['one', 'two']")
 
@@ -254,6 +260,27 @@ def _flag(value: object, _: object, where: str) -> bool:
     if isinstance(value, bool):
         return value
     raise CatalogError(f"{where}: {value!r} is neither true nor false; write one of them, without quotes")
+
+
+def _causes(value: object, _: object, where: str) -> tuple[Cause, ...]:
+    if isinstance(value, bool):
+        raise CatalogError(f"{where}: {value!r} names no cause; list the causes that arrive under this key")
+    return tuple(_enum(Cause)(cause, _, where) for cause in _texts(value, _, where))
+
+
+def _wait(value: object, _: object, where: str) -> RetryAfter:
+    """A wait from a number of seconds, or from ``{ seconds = 600, factor = 2.0 }``."""
+    given: Any = {"seconds": value} if isinstance(value, int) else value
+    parts = dict(cast("Mapping[str, Any]", given)) if isinstance(given, dict) else {}
+    seconds, factor = parts.pop("seconds", None), parts.pop("factor", 1.0)
+    if parts or type(seconds) is not int or type(factor) not in (int, float):
+        raise CatalogError(
+            f"{where}: {value!r} is no wait; write {{ seconds = 600 }} or {{ seconds = 600, factor = 2 }}"
+        )
+    try:
+        return RetryAfter(seconds, float(factor))
+    except ValueError as error:
+        raise CatalogError(f"{where}: {error}") from None
 
 
 def _sources(value: object, sources: Mapping[str, Source], where: str) -> tuple[Source, ...]:
@@ -265,12 +292,14 @@ def _sources(value: object, sources: Mapping[str, Source], where: str) -> tuple[
 
 
 def _ranges(value: object, _: object, where: str) -> tuple[Codes, ...]:
-    return tuple(_range(each, _, where) for each in _texts(value, _, where))
+    return tuple(_range(codes, _, where) for codes in _texts(value, _, where))
 
 
-# What no look-up could ever reach, or would read as less than it says, and what to write instead.
+# The keys that no look-up reaches, or of which a look-up reads a part alone, with the remedy.
 _IMPOSSIBLE_KEYS: dict[Callable[[Key], bool], str] = {
-    lambda key: bool(key.events) and key.kind not in ("pair", "code"): "events go only with code, or code and subcode",
+    lambda key: (
+        bool(key.events) and key.kind not in ("pair", "code", "special")
+    ): "events go only with code, or code and subcode, or special",
     lambda key: (
         key.scope is not None and key.kind not in ("pair", "code")
     ): "scope goes only with code, or code and subcode",
@@ -282,19 +311,21 @@ _IMPOSSIBLE_KEYS: dict[Callable[[Key], bool], str] = {
     lambda key: key.pattern is not None and key.code is not None: "a pattern goes with any code; leave the code out",
 }
 
-# How each field of a block is read. The order is the reading order of a block.
+# The converter of every field, in the order of a block.
 _CONVERT: dict[str, Any] = {
     "cause": _enum(Cause),
     "category": _enum(ResultCategory),
     "basis": _enum(CategoryBasis),
     "retry": _enum(RetryClass),
+    "retry_action": _enum(RetryAction),
+    "retry_after": _wait,
     "owner": _enum(Owner),
     "confidence": _enum(Confidence),
     "summary": _text,
     "advice": _texts,
     "sources": _sources,
     "note": _text,
-    "mixture": _flag,
+    "mixture": _causes,
     "specific": _flag,
     "with_codes": _ranges,
 }

@@ -1,8 +1,7 @@
-"""What one row of the catalog is, and which rows cannot be.
+"""One row of the catalog, and the rules that a row must keep.
 
-The words are the project's vocabulary: a *cause* says why a call ended, a *category* repeats
-Microsoft's own judgement, a *retry class* says whether calling again can help, an *owner* who
-must act. They are independent: busy is category ``Success`` and worth another call.
+A *cause* says why a call ended, a *category* repeats Microsoft's judgement, a *retry class* says whether calling again
+can help, an *owner* is who must act. The four are independent: busy has category ``Success`` and is worth another call.
 """
 
 from __future__ import annotations
@@ -11,7 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ringback_catalog._again import RetryAction, RetryAfter
 from ringback_catalog._errors import CatalogError
+from ringback_catalog._sources import Source, source_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,7 +53,7 @@ class Cause(StrEnum):
 
 
 class ResultCategory(StrEnum):
-    """Microsoft's four result categories, and ``Unknown`` where nothing supports one."""
+    """Microsoft's four result categories, and ``Unknown`` where no source supports a category."""
 
     SUCCESS = "Success"
     EXPECTED_ERROR = "ExpectedError"
@@ -62,14 +63,14 @@ class ResultCategory(StrEnum):
 
 
 class CategoryBasis(StrEnum):
-    """Whether Microsoft states the category for this key, or the catalog infers it."""
+    """Whether Microsoft states the category for a key, or the catalog infers the category."""
 
     DOCUMENTED = "documented"
     INFERRED = "inferred"
 
 
 class Disposition(StrEnum):
-    """What every outcome comes down to: another call can help, or it cannot."""
+    """Whether another call can help."""
 
     RETRYABLE = "retryable"
     TERMINAL = "terminal"
@@ -89,12 +90,9 @@ class RetryClass(StrEnum):
         return _DISPOSITIONS[self]
 
 
-_DISPOSITIONS = {
-    RetryClass.NONE: Disposition.TERMINAL,
+_DISPOSITIONS = dict.fromkeys(RetryClass, Disposition.TERMINAL) | {
     RetryClass.NOW: Disposition.RETRYABLE,
     RetryClass.LATER: Disposition.RETRYABLE,
-    RetryClass.AFTER_FIX: Disposition.TERMINAL,
-    RetryClass.NEVER: Disposition.TERMINAL,
 }
 
 
@@ -125,29 +123,16 @@ class Scope(StrEnum):
 
 
 class Match(StrEnum):
-    """The rung of the look-up ladder on which an entry was found, most specific first."""
+    """The rung of the ladder on which the look-up found an entry."""
 
     EXACT = "exact"
     PAIR = "pair"
+    SUBCODE = "subcode"
     SIP_SUBCODE = "sip_subcode"
     GENERIC_SUBCODE = "generic_subcode"
     CODE = "code"
     RANGE = "range"
     NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One table of one document, and the date of the copy that was read."""
-
-    id: str
-    document: str
-    table: str
-    date: str
-    url: str
-
-    def __str__(self) -> str:
-        return f"{self.document} ({self.date}), {self.table}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +149,31 @@ class Codes:
         return str(self.low) if self.low == self.high else f"{self.low}-{self.high}"
 
 
+SPECIAL = ("contradicted", "unknown", "unreported")
+"""The special answers, which need no code; every catalog has an entry for each of them."""
+STATUS = (
+    "authenticationFailure",
+    "badRequest",
+    "forbidden",
+    "initialWebSocketConnectionFailed",
+    "serviceShutdown",
+    "serviceTimeout",
+    "speechServicesConnectionError",
+    "streamConnectionInterrupted",
+    "streamConnectionUnsuccessful",
+    "streamUrlMissing",
+    "tooManyRequests",
+)
+"""The service's words for the failures of media streaming and transcription, in the REST specification's spelling."""
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What an entry answers to. Exactly one kind of key, see :meth:`kind`.
+    """The key of an entry, of exactly one :attr:`kind`.
 
-    ``code`` 200 stands for the tables' 0 as well. ``events`` are event names without the
-    ``Microsoft.Communication.`` prefix; empty means any event. ``pattern`` is a subcode with
-    ``x`` for any digit. ``phrase`` narrows a SIP code to those whose text contains it.
+    ``code`` 200 stands for 0 as well. ``events`` are event names without the ``Microsoft.Communication.`` prefix;
+    empty means any event. ``pattern`` is a subcode with ``x`` for any digit. ``phrase`` limits a SIP status to
+    messages that contain the phrase.
     """
 
     events: tuple[str, ...] = ()
@@ -203,7 +206,7 @@ class Key:
 
     @property
     def order(self) -> tuple[object, ...]:
-        """The order in which entries stand in a file."""
+        """The sort key of the entries in a file."""
         low = self.codes.low if self.codes is not None else self.code
         high = self.codes.high if self.codes is not None else -1
         return (
@@ -244,17 +247,17 @@ INTENDED = frozenset(
         Cause.SUCCEEDED,
     }
 )
-"""The causes an ending that was meant to happen can have."""
+"""The causes of endings that somebody intended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One reviewed row: what happened, whose turn it is, what to do. Impossible rows raise.
+    """One reviewed row: what happened, who must act, what to do. Raises :class:`CatalogError` for an impossible row.
 
-    ``mixture`` marks a key that carriers use for several causes, so that SIP and Q.850 details
-    may refine it. ``with_codes`` limits a generic subcode to the codes it does not contradict.
-    ``specific`` is false for the Q.850 causes that say nothing. ``page`` is the address of the
-    entry's own page, once :meth:`Catalog.with_pages` has said where the pages are.
+    ``mixture`` names the causes that carriers report under one key, of which SIP and Q.850 details may name the true
+    one. ``with_codes`` limits a generic subcode to the codes that it does not contradict. ``specific`` is false for a
+    Q.850 cause that says nothing. ``retry_action`` overrules the event's rule of what to make again, ``retry_after``
+    is the wait that a source names. ``page`` is the address of the entry's page, see :meth:`Catalog.with_pages`.
     """
 
     key: Key
@@ -268,9 +271,11 @@ class Entry:
     advice: tuple[str, ...]
     sources: tuple[Source, ...]
     note: str | None = None
-    mixture: bool = False
+    mixture: tuple[Cause, ...] = ()
     specific: bool = True
     with_codes: tuple[Codes, ...] = ()
+    retry_action: RetryAction | None = None
+    retry_after: RetryAfter | None = None
     page: str | None = None
 
     def __post_init__(self) -> None:
@@ -304,17 +309,20 @@ class Entry:
             "category_basis": self.basis,
             "disposition": self.disposition,
             "retry_class": self.retry,
+            "retry_action": self.retry_action,
+            "retry_after": None if self.retry_after is None else self.retry_after.to_dict(),
             "owner": self.owner,
             "confidence": self.confidence,
+            "mixture": list(self.mixture),
             "summary": self.summary,
             "advice": list(self.advice),
-            "sources": [str(source) for source in self.sources],
+            "sources": list(source_lines(self.sources)),
             "documentation": self.documentation,
             "note": self.note,
         }
 
 
-# A rule that lists cases is a table: what makes a row impossible, and what to write instead.
+# The tests that make a row impossible, with the remedy.
 _IMPOSSIBLE: dict[Callable[[Entry], bool], str] = {
     lambda e: (
         e.retry is RetryClass.NONE and e.cause not in INTENDED
@@ -331,6 +339,9 @@ _IMPOSSIBLE: dict[Callable[[Entry], bool], str] = {
     lambda e: (
         e.key.special is not None and (e.retry is RetryClass.NONE or e.category is ResultCategory.SUCCESS)
     ): "knowing nothing never means success; write another retry class and category",
+    lambda e: (
+        e.retry_action is RetryAction.NONE and e.disposition is Disposition.RETRYABLE
+    ): "retry now or later asks for something again; write what, or leave retry_action out for the event's",
     lambda e: bool(e.with_codes) and e.key.kind != "subcode": "with_codes goes only with a subcode alone",
     lambda e: not e.specific and e.key.kind != "q850": "specific goes only with q850",
     lambda e: not e.summary.strip() or "\n" in e.summary: "summary must be one line of text",

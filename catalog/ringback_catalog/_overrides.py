@@ -1,4 +1,4 @@
-"""A user's own verdicts laid over the catalog: read, checked at start-up, and nothing else changed."""
+"""The verdicts of an app laid over the catalog: Ringback reads and checks the overrides at start-up."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ringback_catalog import _load
 from ringback_catalog._errors import CatalogError
-from ringback_catalog._events import scope_of
-from ringback_catalog._ladder import failed
-from ringback_catalog._model import CategoryBasis, Confidence, Entry, Key, Owner, ResultCategory, RetryClass, Source
+from ringback_catalog._events import is_failure, scope_of
+from ringback_catalog._model import CategoryBasis, Confidence, Entry, Key, Owner, ResultCategory, RetryClass
+from ringback_catalog._sources import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from ringback_catalog._index import Index
 
 Overrides = str | PathLike[str] | Mapping[str, Any] | Sequence[Mapping[str, Any]]
-"""A TOML file of ``[[entry]]`` blocks, or the same as ``{"entry": [...]}``, a list of blocks or one block."""
+"""The path of a TOML file of ``[[entry]]`` blocks; or its content, a list of blocks, or one block."""
 
 
 def lay_over(index: Index, overrides: Overrides) -> Index:
-    """A copy of the index with the rows of the overrides changed or added."""
+    """A copy of the index with the rows of the overrides changed or added. Raises :class:`CatalogError`."""
     changed = index.copy()
     place, rows = _override_rows(overrides)
     blocks: list[tuple[Key, dict[str, Any], str]] = []
@@ -39,19 +39,19 @@ def lay_over(index: Index, overrides: Overrides) -> Index:
                 raise CatalogError(f"{where} ({single}): this key stands twice; keep one block")
             seen.add(single)
         blocks.append((key, row, f"{where} ({key})"))
-    # Rows for certain events last: they stand over a row for every event, whichever comes first.
+    # Rows with events last, because they outrank rows for every event, whichever comes first in the file.
     for key, row, where in sorted(blocks, key=lambda block: bool(block[0].events)):
         _override(changed, key, row, where)
     return changed
 
 
 def _override(index: Index, key: Key, row: dict[str, Any], where: str) -> None:
-    """Change or add what one row of overrides says, and nothing else."""
+    """Change or add the entries of one row in the index."""
     _load.refuse_unknown(row, where)
     if "sources" in row:
         raise CatalogError(f"{where}: sources cannot be overridden; the override itself becomes a source")
     changes = _load.verdict_of(row, {}, where)
-    if changes.get("retry") is RetryClass.NONE and any(failed(event) for event in key.events):
+    if changes.get("retry") is RetryClass.NONE and any(is_failure(event) for event in key.events):
         raise CatalogError(f"{where}: what failed did not end as intended; write now, later, after_fix or never")
     source = Source(id="override", document="override", table=where, date="local", url=_OVERRIDE_URL)
     for table, place in _addressed(index, key):
@@ -60,30 +60,45 @@ def _override(index: Index, key: Key, row: dict[str, Any], where: str) -> None:
             table[place] = _overridden(base, key, changes, source)
         except CatalogError as error:
             raise CatalogError(f"{where}: {str(error).partition(': ')[2]}") from None
+        _load.refuse_idle(table[place], changes, where)
 
 
 def _addressed(index: Index, key: Key) -> Iterable[tuple[dict[Any, Entry], Any]]:
-    """Where a row's key points: itself, and without events the same key of every event too."""
+    """The places of the entries that a row changes: its key, and without events the same key of every event."""
     places = index.places(key)
     if key.kind in ("pair", "code") and not key.events and key.scope is None:
         for exact in list(index.exact):
             if exact[1:] == (key.code, key.subcode):
                 places.append((index.exact, exact))
+    if key.special is not None and not key.events:
+        places += [
+            (index.special, place) for place in index.special if place[0] == key.special and place[1] is not None
+        ]
     return places
 
 
 def _base(index: Index, key: Key, place: Any) -> Entry | None:
-    """What an event's key, not in the catalog by itself, rests on: the same key of any event."""
+    """The entry that a new key starts from: that of the same key for any event, or for the one event that has it."""
+    if key.special is not None:
+        return index.special_of(key.special, None)
     if not key.events:
-        return None
+        borrowed = index.borrowed.get(place) if key.kind == "pair" and key.scope is None else None
+        return None if borrowed is None else replace(borrowed, key=key)
     event, code, subcode = place
-    general = index.codes.get(code) if subcode is None else index.pairs.get((code, subcode))
+    general = (
+        index.codes.get(code)
+        if subcode is None
+        else index.pairs.get((code, subcode), index.borrowed.get((code, subcode)))
+    )
     return index.scoped.get((scope_of(event), code, subcode)) or general
 
 
 def _overridden(base: Entry | None, key: Key, changes: dict[str, Any], source: Source) -> Entry:
     if base is not None:
         named = replace(base.key, events=key.events) if key.events else base.key
+        if "retry" in changes and changes["retry"].disposition is not base.disposition:
+            # What the base says of making again belongs to the base's verdict.
+            changes = {"retry_action": None, "retry_after": None} | changes
         return replace(base, key=named, sources=(*base.sources, source), **changes)
     missing = [name for name in ("cause", "retry", "summary") if name not in changes]
     if missing:
@@ -105,7 +120,7 @@ _NEW: dict[str, Any] = {
 
 
 def _override_rows(overrides: Overrides) -> tuple[str, Sequence[Mapping[str, Any]]]:
-    """The name that leads messages, and the blocks."""
+    """The name that begins error messages, and the blocks."""
     if isinstance(overrides, str | PathLike):
         path = Path(overrides)
         place = str(path)

@@ -1,4 +1,4 @@
-"""Where each entry's page is: one function for who writes the pages and for who links to them."""
+"""The paths of the entries' pages, for the command that writes pages and the catalog that links to pages."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ if TYPE_CHECKING:
     from ringback_catalog._model import Entry, Key
 
 SUFFIXES = (".html", ".md", "/", "")
-"""What a page's address may end in: as the pages are written, or as servers of such pages shorten them."""
-
+"""The ends of a page's address: as the command writes the pages, or as servers of pages shorten them."""
 
 _PLAIN = re.compile(r"[!#-;=?-~]+")
-"""What may stand in an address: ASCII, no space, nothing that ends it where it is printed between signs."""
+"""The signs of an address: ASCII without spaces, quotes and angle brackets, which end an address in a text."""
 
 
 class Site(NamedTuple):
-    """A published copy of the catalog's pages: the address of its folder, and what each page's address ends in."""
+    """A published copy of the catalog's pages: the address of its folder, and the end of a page's address."""
 
     base: str
     suffix: str
 
     def linked(self, entries: Sequence[Entry]) -> Mapping[Entry, Entry]:
-        """Each entry as one that links to its page; which page an entry has depends on all of them."""
+        """Every entry with its copy that links to a page. All entries together, because equal paths get numbers."""
         paths = page_paths(entry.key for entry in entries)
         return {
             entry: replace(entry, page=f"{self.base}{path}{self.suffix}")
@@ -39,7 +38,7 @@ class Site(NamedTuple):
 
 
 def site(base: str, suffix: str) -> Site:
-    """The site at an address. Raises :class:`CatalogError` for what cannot lead to a page, or should not be logged."""
+    """The site at an address. Raises :class:`CatalogError` for an address that is no link or holds a secret."""
     if suffix not in SUFFIXES:
         raise CatalogError(f"suffix {suffix!r} is none of {SUFFIXES}; write what the addresses of your pages end in")
     try:
@@ -47,7 +46,7 @@ def site(base: str, suffix: str) -> Site:
         named = parts.scheme in ("http", "https") and bool(parts.hostname) and _PLAIN.fullmatch(base) is not None
     except ValueError:
         parts, named = urlsplit(""), False
-    # What a login or a query holds back would stand in every log line.
+    # A login or a query holds secrets, and every log line has the address.
     if not named or "@" in parts.netloc or "?" in base or "#" in base:
         shown = re.sub(r"(?<=//)[^/?#]*@|[?#].*", "...", base, flags=re.DOTALL)[:100]
         raise CatalogError(
@@ -58,9 +57,9 @@ def site(base: str, suffix: str) -> Site:
 
 
 def page_paths(keys: Iterable[Key]) -> list[str]:
-    """The path of each key's page, as docs/catalog.md promises it: no entry's text, only its key, decides.
+    """The paths of the keys' pages, in the order of the keys. docs/catalog.md promises that the key alone decides.
 
-    Keys that differ in signs alone, as two phrases of somebody's overrides may, are numbered.
+    Keys that differ in signs alone, such as two phrases of overrides, get numbers.
     """
     taken: Counter[str] = Counter()
     found: list[str] = []
@@ -84,5 +83,5 @@ def _slug(key: Key) -> str:
         "special": str(key.special),
     }[key.kind]
     words = "-".join([*key.events, key.scope or "", slug])
-    # The letters of any file system and any address; 100 leave room for a suffix in each of them.
+    # Letters that every file system and address takes; 100 leave room for a suffix.
     return re.sub("[^a-z0-9]+", "-", words.lower()).strip("-")[:100]

@@ -3,11 +3,17 @@
 import threading
 from dataclasses import replace
 
-import uvicorn
-
+from ringback.exceptions import needs_extra
 from ringback.simulator import ACCESS_KEY, SCENARIOS, Simulator
 
-from .app import Settings, create_app
+try:
+    with needs_extra("this example", "demo"):
+        import aiohttp  # noqa: F401 - the async client of the SDK needs it
+        import uvicorn
+
+        from .app import Settings, create_app
+except ImportError as error:
+    raise SystemExit(str(error)) from None
 
 with Simulator(say=print) as acs:
     settings = Settings(

@@ -17,16 +17,16 @@ from azure.core.exceptions import AzureError
 from fastapi import FastAPI, Request
 
 from ringback import (
-    Call,
     CallbackTokenVerifier,
     CallEnded,
     CallOutcomeMiddleware,
     Calls,
     EventGridTokenVerifier,
     OutcomeRouter,
-    WaitError,
     parse_delivery,
 )
+from ringback.exceptions import WaitError
+from ringback.waits.calls import Call
 
 log = logging.getLogger(__name__)
 MENU = "For opening hours press one, for the address press two."

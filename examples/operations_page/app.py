@@ -17,19 +17,15 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-router = OutcomeRouter()
 told: list[str] = []
 """The outcomes that the team was told of, by their idempotency keys."""
 
 
-@router.on_retryable
-@router.on_terminal
 async def tell_the_team(outcome: Outcome, ctx: HookContext) -> None:
     print(f"{outcome.cause}: {outcome.summary}")
     told.append(ctx.idempotency_key)
 
 
-@router.redial(contact=lambda outcome: outcome.operation_context, policy=RedialPolicy(delays={"busy": 600}))
 async def call_again(contact: str, headers: Mapping[str, str]) -> None:
     """Here the app would call ``create_call`` with these headers."""
 
@@ -39,16 +35,14 @@ async def callbacks(_: Request) -> Response:
 
 
 def create_app(store: Path, *, password: str, allow_changes: bool = True, settle: float = 1.0) -> Starlette:
+    router = OutcomeRouter(store=f"sqlite:///{store}", settle=settle)
+    router.on_retryable(tell_the_team)
+    router.on_terminal(tell_the_team)
+    policy = RedialPolicy(delays={"busy": 600})
+    router.redial(contact=lambda outcome: outcome.operation_context, policy=policy)(call_again)
     page = Console(router=router, auth=BasicAuth("on-call", password), allow_changes=allow_changes)
     app = Starlette(
         routes=[Route("/api/callbacks", callbacks, methods=["POST"]), Mount("/ringback", page)],
     )
-    app.add_middleware(
-        CallOutcomeMiddleware,
-        router=router,
-        auth=None,
-        path="/api/callbacks",
-        settle=settle,
-        store=f"sqlite:///{store}",
-    )
+    app.add_middleware(CallOutcomeMiddleware, router=router, auth=None, path="/api/callbacks")
     return app

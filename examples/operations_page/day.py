@@ -14,10 +14,10 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from ringback import Outcome, classify_event, parse_delivery
-from ringback.redial import Planned
-from ringback.stores.port import Item, Kind, Progress, Redial, Settlement, State
 from ringback.stores.sqlite import SQLiteStore
 from ringback.testing import Call, call_event
+from ringback.work.items import Item, Kind, Progress, Redial, Settlement, State
+from ringback.work.redial import Planned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,31 +64,31 @@ class Hands:
         return self.at
 
 
-async def fill(path: Path, now: float) -> None:
-    """Put a day that ends ``now``, in seconds since the epoch, into a new store at ``path``."""
+async def fill(path: Path, now: float, calls: int = CALLS) -> None:
+    """Put a day of ``calls`` that ends ``now``, in seconds since the epoch, into a new store at ``path``."""
     hands, random = Hands(now - SPAN), Random(5_400)
     store = SQLiteStore(path, clock=hands)
     await store.open()
     number = 0
-    for at, count in _batches(now):
+    for at, count in _batches(now, calls):
         hands.at = at
-        calls = [_ending(random, number + each, at, now) for each in range(count)]
+        ended = [_ending(random, number + each, at, now) for each in range(count)]
         number += count
-        outcomes = [outcome for told in calls for outcome in told]
+        outcomes = [outcome for told in ended for outcome in told]
         await store.put([Item(each.outcome_id, Kind.OUTCOME, at, each) for each in outcomes])
-        await _work(store, random, [told[-1] for told in calls], at, now)
+        await _work(store, random, [told[-1] for told in ended], at, now)
     hands.at = now
     await store.close()
 
 
-def _batches(now: float) -> Iterator[tuple[float, int]]:
-    """The times of the day from the first on, and how many of its calls end there."""
+def _batches(now: float, calls: int) -> Iterator[tuple[float, int]]:
+    """The times of the day from the first on, and how many of the ``calls`` end there."""
     times = [now - SPAN + step * STEP for step in range(int(SPAN // STEP))]
     weights = [HOURS[step * STEP // 3600] for step in range(len(times))]
     done, so_far = 0, 0
     for at, weight in zip(times, weights, strict=True):
         so_far += weight
-        upto = CALLS * so_far // sum(weights)
+        upto = calls * so_far // sum(weights)
         yield at, upto - done
         done = upto
 

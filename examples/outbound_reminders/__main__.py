@@ -3,12 +3,18 @@
 import tempfile
 from pathlib import Path
 
-import uvicorn
-
 from ringback import RedialPolicy
+from ringback.exceptions import needs_extra
 from ringback.simulator import ACCESS_KEY, Simulator
 
-from .app import Settings, create_app
+try:
+    with needs_extra("this example", "demo"):
+        import aiohttp  # noqa: F401 - the async client of the SDK needs it
+        import uvicorn
+
+        from .app import Settings, create_app
+except ImportError as error:
+    raise SystemExit(str(error)) from None
 
 with Simulator() as acs, tempfile.TemporaryDirectory() as folder:
     settings = Settings(

@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     chosen = settings or Settings()
     reminders, caller = Reminders(chosen.database), PhoneNumberIdentifier(chosen.caller)
     client = CallAutomationClient(chosen.endpoint, AzureKeyCredential(chosen.access_key))
-    router = OutcomeRouter()
+    router = OutcomeRouter(store=chosen.store, settle=chosen.settle)
 
     async def place(key: str, **options: Any) -> CallConnectionProperties:
         [(number,)] = await asyncio.to_thread(reminders.run, "SELECT number FROM reminders WHERE id = ?", key)
@@ -114,6 +114,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def callbacks() -> None: ...
 
     verifier = CallbackTokenVerifier(audience=chosen.resource_id, jwks_uri=chosen.jwks_uri)
-    options: dict[str, Any] = {"auth": verifier, "store": chosen.store, "settle": chosen.settle}
-    app.add_middleware(CallOutcomeMiddleware, router=router, path="/api/callbacks", **options)
+    app.add_middleware(CallOutcomeMiddleware, router=router, path="/api/callbacks", auth=verifier)
     return app

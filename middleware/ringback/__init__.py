@@ -1,83 +1,61 @@
 """Why did the call end, and should we call again? Middleware for Azure Communication Services callbacks."""
 
-from ringback.asgi import CallOutcomeMiddleware
-from ringback.auth import Head, Refusal, SharedSecret
-from ringback.dispatch import Dispatcher
-from ringback.endpoint import OutcomeRouter
+from importlib import import_module
+from typing import Any
+
+from ringback.core.events import Event, parse_delivery
+from ringback.core.outcome import Outcome, classify, classify_event
 from ringback.eventgrid import EventGridSink
-from ringback.events import Delivery, Diagnostic, Event, Fault, Result, parse_delivery
 from ringback.exceptions import (
     CallEnded,
-    CatalogError,
     ConfigurationError,
     DeliveryError,
-    DeliveryTooLarge,
-    MalformedDelivery,
     OperationFailed,
     RegistrationError,
     RingbackError,
     StoreError,
-    StoreFull,
     StoreUnavailable,
-    UnsupportedEncoding,
-    WaitError,
     WaitTimeout,
 )
-from ringback.handler import CallbackHandler
-from ringback.hooks import GiveUp, HookContext, HookPolicy, Retry
-from ringback.observer import Observer
-from ringback.outcome import Outcome, classify, classify_event
-from ringback.redaction import use_redaction
-from ringback.redial import RedialPolicy
-from ringback.stores import DeadLetter, DeliveryStore, MemoryStore, Stats, open_store
-from ringback.tokens import CallbackTokenVerifier, EventGridTokenVerifier
-from ringback.waits import Call, Calls
+from ringback.privacy.redaction import use_redaction
+from ringback.senders.auth import Head, Refusal, SharedSecret
+from ringback.senders.tokens import CallbackTokenVerifier, EventGridTokenVerifier
+from ringback.waits.calls import Calls
+from ringback.web.endpoint import OutcomeRouter
+from ringback.web.handler import CallbackHandler
+from ringback.web.middleware import CallOutcomeMiddleware
+from ringback.web.state import call_outcomes
+from ringback.work.policy import GiveUp, HookContext, HookPolicy, Retry
+from ringback.work.redial import RedialPolicy
 from ringback_catalog import (
     Catalog,
-    CategoryBasis,
     Cause,
-    Confidence,
     Disposition,
-    Match,
     Owner,
     ResultCategory,
+    RetryAction,
     RetryClass,
     Scope,
 )
 
 __all__ = [
-    "Call",
     "CallEnded",
     "CallOutcomeMiddleware",
     "CallbackHandler",
     "CallbackTokenVerifier",
     "Calls",
     "Catalog",
-    "CatalogError",
-    "CategoryBasis",
     "Cause",
-    "Confidence",
     "ConfigurationError",
-    "DeadLetter",
-    "Delivery",
     "DeliveryError",
-    "DeliveryStore",
-    "DeliveryTooLarge",
-    "Diagnostic",
-    "Dispatcher",
     "Disposition",
     "Event",
     "EventGridSink",
     "EventGridTokenVerifier",
-    "Fault",
     "GiveUp",
     "Head",
     "HookContext",
     "HookPolicy",
-    "MalformedDelivery",
-    "Match",
-    "MemoryStore",
-    "Observer",
     "OperationFailed",
     "Outcome",
     "OutcomeRouter",
@@ -85,23 +63,43 @@ __all__ = [
     "RedialPolicy",
     "Refusal",
     "RegistrationError",
-    "Result",
     "ResultCategory",
     "Retry",
+    "RetryAction",
     "RetryClass",
     "RingbackError",
     "Scope",
     "SharedSecret",
-    "Stats",
     "StoreError",
-    "StoreFull",
     "StoreUnavailable",
-    "UnsupportedEncoding",
-    "WaitError",
     "WaitTimeout",
+    "call_outcomes",
     "classify",
     "classify_event",
-    "open_store",
     "parse_delivery",
     "use_redaction",
 ]
+
+
+# Public names that few apps use, by their modules. `from ringback import StoreFull` finds these names as well.
+_ELSEWHERE = {
+    "ringback.core.events": "Delivery Diagnostic Fault Result",
+    "ringback.exceptions": "CatalogError DeliveryTooLarge MalformedDelivery StoreFull UnsupportedEncoding WaitError",
+    "ringback.stores": "DeadLetter DeliveryStore MemoryStore Stats open_store",
+    "ringback.waits.calls": "Call",
+    "ringback.hooks.dispatcher": "Dispatcher",
+    "ringback.hooks.observer": "Observer",
+    "ringback_catalog": "CategoryBasis Confidence Match RetryAfter",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        # Imported here, because reading the distribution's metadata costs time and few programs ask for the version.
+        from importlib.metadata import version
+
+        return version("ringback")
+    for module, names in _ELSEWHERE.items():
+        if name in names.split():
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'ringback' has no attribute {name!r}")

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ringback_catalog import CatalogError, RingbackError
+from ringback_catalog import CatalogError as CatalogError
+from ringback_catalog import RingbackError as RingbackError
 
 if TYPE_CHECKING:
-    from ringback.events import Event, Fault
-    from ringback.outcome import Outcome
+    from collections.abc import Generator
 
-__all__ = [
-    "CallEnded",
-    "CatalogError",
-    "ConfigurationError",
-    "DeliveryError",
-    "DeliveryTooLarge",
-    "DeliveryTooSlow",
-    "MalformedDelivery",
-    "OperationFailed",
-    "RegistrationError",
-    "RingbackError",
-    "StoreError",
-    "StoreFull",
-    "StoreUnavailable",
-    "TooManyHeaders",
-    "UnsupportedEncoding",
-    "WaitError",
-    "WaitTimeout",
-]
+    from ringback.core.events import Event, Fault
+    from ringback.core.outcome import Outcome
 
 
 class DeliveryError(RingbackError):
-    """A request that is not acceptable as a delivery, whatever its bytes were.
+    """A request is not acceptable as a delivery, whatever its bytes are.
 
-    ``status`` is the HTTP status to answer with, ``faults`` what was wrong with single elements.
+    ``status`` is the HTTP status of the answer; ``faults`` has one fault for each element that is no event.
     """
 
     status = 400
@@ -49,13 +33,13 @@ class MalformedDelivery(DeliveryError):
 
 
 class DeliveryTooLarge(DeliveryError):
-    """More bytes or more events than the limits allow."""
+    """The body has more bytes or more events than the limits allow."""
 
     status = 413
 
 
 class TooManyHeaders(DeliveryError):
-    """More header fields than the limit allows."""
+    """The request has more header fields than the limit allows."""
 
     status = 431
 
@@ -73,19 +57,23 @@ class UnsupportedEncoding(DeliveryError):
 
 
 class ConfigurationError(RingbackError, ValueError):
-    """A setting that cannot work, found at start-up."""
+    """A setting cannot work; raised at start-up."""
+
+
+class MissingExtra(ConfigurationError, ImportError):
+    """The packages of an optional part are not installed. The message has the command that installs the packages."""
 
 
 class RegistrationError(ConfigurationError):
-    """A handler that could never be called, found when it is registered."""
+    """A handler could never be called; raised when the app registers the handler."""
 
 
 class StoreError(RingbackError):
-    """A store that cannot work as it is: a wrong URL, a file that is no store, a schema of a newer release."""
+    """A store cannot work as it is: a wrong URL, a file that is no store, a schema of a newer release."""
 
 
 class StoreUnavailable(StoreError):
-    """A store that cannot be used now, but may be later. ``retry_after`` is in seconds."""
+    """A store cannot be used now, but may be usable later. ``retry_after`` is in seconds."""
 
     retry_after = 5
 
@@ -97,7 +85,7 @@ class StoreFull(StoreUnavailable):
 
 
 class WaitError(RingbackError):
-    """What was waited for has not come. ``event`` is what came instead, ``outcome`` how that is classified."""
+    """The awaited event has not come. ``event`` is the event that came instead, ``outcome`` the event's outcome."""
 
     def __init__(self, message: str, event: Event | None = None, outcome: Outcome | None = None) -> None:
         super().__init__(message)
@@ -106,19 +94,30 @@ class WaitError(RingbackError):
 
 
 class CallEnded(WaitError):
-    """The call ended first. ``outcome`` says why, and whether to call again."""
+    """The call ended before the awaited event. ``outcome`` says why, and whether to call again."""
 
 
 class OperationFailed(WaitError):
-    """The operation failed or was canceled. ``outcome`` is ``None`` if the event carries no result."""
+    """The operation failed or the app canceled it. ``outcome`` is ``None`` if the event carries no result."""
 
 
 class WaitTimeout(WaitError, TimeoutError):
-    """Nothing came in time."""
+    """Neither the awaited event nor one instead of it came in time."""
+
+
+@contextmanager
+def needs_extra(part: str, extra: str) -> Generator[None]:
+    """Wrap the imports of an optional part: raises :class:`MissingExtra` where one of the imports fails."""
+    try:
+        yield
+    except MissingExtra:
+        raise
+    except ImportError as error:
+        raise MissingExtra(f"{part} needs the extra {extra} ({error}); pip install 'ringback[{extra}]'") from error
 
 
 def error_text(error: Exception) -> str:
-    """The exception's type and text, whatever its text is made of. Not redacted."""
+    """The exception's type and text, not redacted. Works also where the exception's ``__str__`` raises."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import http.client
 import importlib
 import json
@@ -81,18 +82,11 @@ def _until_open(port: int) -> None:
     raise AssertionError("the server does not listen")
 
 
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
-def _uvicorn(app: Any, port: int) -> Iterator[None]:
+def _uvicorn(app: Any, port: int, http: str = "h11") -> Iterator[None]:
     import uvicorn
 
-    config = uvicorn.Config(app, port=port, log_config=None, ws="none", timeout_graceful_shutdown=5)
+    config = uvicorn.Config(app, port=port, http=http, log_config=None, ws="none", timeout_graceful_shutdown=5)  # type: ignore[arg-type]
     server = uvicorn.Server(config)
     with _in_thread(server.run, lambda: setattr(server, "should_exit", True), port):
         yield
@@ -163,8 +157,8 @@ def _plain(app: Any, port: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _gunicorn(module: str, way: str, record: Path, port: int) -> Iterator[None]:
-    app = f"wsgi_main:build('{module}', '{way}', '{record}')"
+def _gunicorn(app: str, record: Path, port: int) -> Iterator[None]:
+    app = f"wsgi_main:{app}"
     options = ["--workers=1", "--threads=4", "--no-control-socket", f"--bind=127.0.0.1:{port}", f"--chdir={APPS}"]
     environment = os.environ | {"PYTHONWARNINGS": "default"}
     log = record.with_suffix(".log")
@@ -182,6 +176,7 @@ def _gunicorn(module: str, way: str, record: Path, port: int) -> Iterator[None]:
 
 SERVERS = {
     "uvicorn": _uvicorn,
+    "uvicorn, httptools": functools.partial(_uvicorn, http="httptools"),
     "hypercorn": _hypercorn,
     "granian": _granian,
     "werkzeug": _werkzeug,
@@ -219,13 +214,12 @@ def named(case: tuple[str, str, str]) -> str:
 
 
 @contextlib.contextmanager
-def serving(case: tuple[str, str, str], record: Path) -> Iterator[Running]:
+def serving(case: tuple[str, str, str], record: Path, port: int) -> Iterator[Running]:
     """The app of a row behind its server, until the context ends as a server ends."""
     module, way = CASES[case]
-    port = _free_port()
     record.touch()
     if case[2] == "gunicorn":
-        with _gunicorn(module, way, record, port):
+        with _gunicorn(f"build('{module}', '{way}', '{record}')", record, port):
             yield Running(record, port)
         return
     rig = importlib.import_module("rig").Rig(str(record))
@@ -249,17 +243,37 @@ def case(request: pytest.FixtureRequest) -> tuple[str, str, str]:
 
 
 @pytest.fixture(scope="module")
-def running(case: tuple[str, str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with serving(case, tmp_path_factory.mktemp("adapter") / "record.jsonl") as server:
+def running(
+    case: tuple[str, str, str], tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Running]:
+    with serving(case, tmp_path_factory.mktemp("adapter") / "record.jsonl", free_port()) as server:
         yield server
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Callable[[tuple[str, str, str]], Any]:
+def serve(tmp_path: Path, free_port: Callable[[], int]) -> Callable[[tuple[str, str, str]], Any]:
     """A server of the test's own, to see it end."""
-    return lambda case: serving(case, tmp_path / "record.jsonl")
+    return lambda case: serving(case, tmp_path / "record.jsonl", free_port())
 
 
 @pytest.fixture
 def cases() -> set[tuple[str, str, str]]:
     return set(CASES)
+
+
+@contextlib.contextmanager
+def _guarding(app: str, server: str, record: Path, port: int) -> Iterator[tuple[int, Any]]:
+    guarded = importlib.import_module("guarded")
+    reached = guarded.Reached(str(record))
+    if server == "gunicorn":
+        serving = _gunicorn(f"build_guarded('{app}', '{record}')", record, port)
+    else:
+        serving = SERVERS[server](guarded.APPS[app](reached), port)
+    with serving:
+        yield port, reached
+
+
+@pytest.fixture(scope="session")
+def guarding(free_port: Callable[[], int]) -> Callable[[str, str, Path], Any]:
+    """A guarded app by name, behind a server by name: its port, and what reaches its routes."""
+    return lambda app, server, record: _guarding(app, server, record, free_port())

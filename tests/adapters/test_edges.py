@@ -22,8 +22,9 @@ from flask import Flask, g
 from quart import Quart
 
 import ringback
-from ringback import CallbackHandler, DeliveryError, MemoryStore, OutcomeRouter, SharedSecret, StoreUnavailable
+from ringback import CallbackHandler, DeliveryError, OutcomeRouter, SharedSecret, StoreUnavailable
 from ringback.adapters import azure_functions, django, flask, quart
+from ringback.stores import MemoryStore
 
 LEG = "1f0e5c1a-0000-4000-8000-000000000001"
 SECRET = "a-shared-secret-of-this-app"
@@ -34,8 +35,8 @@ EVENT = {
 DELIVERY = json.dumps([EVENT]).encode()
 
 
-def handler(**settings: Any) -> CallbackHandler:
-    return CallbackHandler(OutcomeRouter(), **{"auth": None, "max_body": 1000} | settings)
+def handler(store: MemoryStore | None = None, **settings: Any) -> CallbackHandler:
+    return CallbackHandler(OutcomeRouter(store=store), **{"auth": None, "max_body": 1000} | settings)
 
 
 def flask_app(made: CallbackHandler) -> Flask:
@@ -106,6 +107,47 @@ async def test_quarts_own_limits_are_answered_alike() -> None:
         assert connection.status_code == 408
 
 
+async def test_quart_does_not_let_a_long_body_of_another_method_by() -> None:
+    """Quart's limit says that there is a body; who sends it is not verified."""
+    app = Quart(__name__)
+    app.route("/cb", methods=["PUT"])(quart.callback(handler(auth=SharedSecret(SECRET)))(lambda: "the route"))
+    app.config |= {"MAX_CONTENT_LENGTH": 10}
+    assert (await app.test_client().put("/cb", data=DELIVERY)).status_code == 401
+    assert (await app.test_client().put(f"/cb?secret={SECRET}", data=b"[]")).status_code == 200
+
+
+async def test_quart_does_not_let_a_long_body_by_that_nobody_announced() -> None:
+    """Over HTTP/2 a GET need not say that it has a body; one that is longer than Quart reads is one."""
+    app = Quart(__name__)
+    app.get("/cb")(quart.callback(handler(auth=SharedSecret(SECRET)))(lambda: "the route"))
+    app.config |= {"MAX_CONTENT_LENGTH": 10}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "2",
+        "method": "GET",
+        "scheme": "https",
+        "path": "/cb",
+        "raw_path": b"/cb",
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+        "client": None,
+        "server": None,
+    }
+    messages = [{"type": "http.request", "body": DELIVERY, "more_body": False}]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> Any:
+        return messages.pop() if messages else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    assert sent[0]["status"] == 401
+
+
 @pytest.fixture
 def _django() -> None:
     """Its settings, which a process has once."""
@@ -120,6 +162,17 @@ def test_djangos_own_limit_is_answered_alike() -> None:
     with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=10):
         answer = view(RequestFactory().post("/cb", DELIVERY, content_type="application/json"))
     assert (answer.status_code, answer["content-type"]) == (413, "application/problem+json")
+    made.sync.drain()
+
+
+@pytest.mark.usefixtures("_django")
+def test_django_does_not_let_a_long_body_of_another_method_by() -> None:
+    """Django's limit says that there is a body; who sends it is not verified."""
+    made = handler(auth=SharedSecret(SECRET))
+    view = django.callback(made)(lambda request: HttpResponse())
+    with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=10):
+        assert view(RequestFactory().put("/cb", DELIVERY, content_type="application/json")).status_code == 401
+        assert view(RequestFactory().put(f"/cb?secret={SECRET}", b"[]")).status_code == 200
     made.sync.drain()
 
 
@@ -197,7 +250,7 @@ async def test_a_trigger_raises_what_the_platform_is_to_try_again() -> None:
 def test_no_adapter_loads_the_framework_of_another() -> None:
     """Nor does the handler load any."""
     program = """
-import sys, ringback.handler, ringback.adapters
+import sys, ringback.web.handler, ringback.adapters
 print(sorted({"azure", "django", "flask", "quart", "litestar"} & set(sys.modules)))
 import ringback.adapters.flask
 print(sorted({"azure", "django", "flask", "quart", "litestar"} & set(sys.modules)))

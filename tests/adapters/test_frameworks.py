@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 Case = tuple[str, str, str]
 SECRET = "a-shared-secret-of-this-app"
+SETTLE = 0.05
+"""Seconds that an app of the suite waits for the second report of a call, see apps/rig.py."""
 PAGE = Path(__file__).parents[2] / "docs" / "frameworks.md"
 _numbers = itertools.count(1)
 
@@ -92,9 +95,17 @@ def test_the_route_gets_the_same_bytes_with_the_outcomes_and_its_answer_is_uncha
 
 def test_the_hook_is_called_once_for_the_pair_and_not_again_for_a_redelivery(running: Any, leg: str) -> None:
     """A call that could not be created is reported twice, and anything may come again."""
-    pair = [delivery(event(leg)), delivery(event(leg, "CreateCallFailed"))]
-    for body in [*pair, *pair]:
-        assert running.ask(f"/open/{leg}", body)[0] == 202
+    # The second comes while the first waits for it; where the machine was too slow for that, another call's pair.
+    for _ in range(1000):
+        leg += "a"
+        pair = [delivery(event(leg)), delivery(event(leg, "CreateCallFailed"))]
+        began = time.monotonic()
+        assert [running.ask(f"/open/{leg}", body)[0] for body in pair] == [202, 202]
+        if time.monotonic() - began < SETTLE:
+            break
+    else:
+        pytest.fail("no pair was sent in time")
+    assert [running.ask(f"/open/{leg}", body)[0] for body in pair] == [202, 202]
     running.wait_for(hook="open", leg=leg)
     assert running.ask(f"/open/{leg}", pair[0])[0] == 202
     # One that is due later: when its hook has been called, ours would have been, too.
@@ -206,10 +217,11 @@ def test_while_the_store_is_down_the_sender_is_asked_to_come_again(running: Any,
 def test_what_waits_is_drained_at_shutdown_where_somebody_tells(
     case: Case, row: dict[str, str], serve: Callable[..., Iterator[Any]], leg: str
 ) -> None:
-    """The row says whether; in memory, what is not drained is lost."""
+    """The row says whether. Where nobody tells, what waits in memory is called if Python exits as ever, else lost."""
     with serve(case) as running:  # type: ignore[attr-defined]
         assert running.ask(f"/late/{leg}", delivery(event(leg)))[0] == 202
         assert running.ask(f"/late/{leg}", delivery(event(f"{leg}-2", subcode=560603)))[0] == 202
         assert running.entries(hook="late") == []
     called = {each["leg"] for each in running.entries(hook="late")}
-    assert called == ({leg, f"{leg}-2"} if row["drained"].startswith("yes") else set())
+    both = {leg, f"{leg}-2"}
+    assert called == both if row["drained"].startswith("yes") else called in (both, set())

@@ -16,7 +16,6 @@ import served
 import soak
 import structlog
 import traffic
-from pairs import Round
 
 import ringback
 
@@ -29,7 +28,19 @@ def sink(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What is logged, instead of the null device."""
     written = io.StringIO()
     monkeypatch.setattr(loglines, "SINK", written)
+    monkeypatch.setattr(loglines, "BYTES", _Bytes(written))
     return written
+
+
+class _Bytes(io.BytesIO):
+    """Writes as text what it is given as bytes."""
+
+    def __init__(self, written: io.StringIO) -> None:
+        super().__init__()
+        self._written = written
+
+    def write(self, given: Any) -> int:
+        return self._written.write(bytes(given).decode())
 
 
 async def logged(candidate: apps.Candidate, content: bytes, sink: io.StringIO, folder: Path) -> list[dict[str, Any]]:
@@ -48,43 +59,36 @@ async def logged(candidate: apps.Candidate, content: bytes, sink: io.StringIO, f
 
 @pytest.mark.parametrize(
     "name",
-    [name for name, each in apps.CANDIDATES.items() if each.log is not loglines.off and "published" not in name],
+    [
+        name
+        for name, each in apps.CANDIDATES.items()
+        if each.log not in (loglines.off, loglines.plain_logging) and "published" not in name
+    ],
 )
 async def test_all_log_the_same_lines(name: str, sink: io.StringIO, tmp_path: Path) -> None:
     """The samples' style "with the same work" has every key and every value that Ringback's line has."""
     content = traffic.body(2)
     reference = await logged(apps.CANDIDATES["ringback"], content, sink, tmp_path)
     lines = await logged(apps.CANDIDATES[name], content, sink, tmp_path)
-    # What is bound for a whole request is Ringback's; and one has a processor that adds to its line.
-    assert [line | {"service": "reminders"} for line in lines] == [
-        line | {"service": "reminders"} for line in reference
-    ]
+    # Nobody announces the start of an app whose hooks are never called: that is said once, and counted nowhere.
+    lines = [line for line in lines if line["event"] != "lifespan.missing"]
+    assert lines == reference
     assert len(reference) == 2
 
 
-@pytest.mark.parametrize(
-    ("name", "lines"),
-    [
-        ("sample style, as published", [{}, {}]),
-        ("sample style, through logging", [{"event_type": "Microsoft.Communication.CallDisconnected"}]),
-    ],
-)
-async def test_the_samples_log_what_they_log(
-    name: str, lines: list[dict[str, str]], sink: io.StringIO, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("name", "count"), [("sample style, as published", 2), ("sample style, through logging", 1)])
+async def test_the_samples_log_what_they_log(name: str, count: int, sink: io.StringIO, tmp_path: Path) -> None:
     """Two lines of text for the end of a call, or one with its ids."""
     content = traffic.body(1)
     (event,) = ringback.parse_delivery(content).events
     told = await logged(served.ACKNOWLEDGED[name], content, sink, tmp_path)
-    assert [{key: line[key] for key in wanted} for line, wanted in zip(told, lines, strict=True)] == lines
-    assert {line["level"] for line in told} == {"info"}
+    assert [line["level"] for line in told] == ["info"] * count
     assert str(event.data.call_connection_id) in str(told[0])
 
 
-@pytest.mark.parametrize("name", ["no-op middleware", "ringback, log off"])
-async def test_what_logs_nothing_writes_nothing(name: str, sink: io.StringIO, tmp_path: Path) -> None:
+async def test_what_logs_nothing_writes_nothing(sink: io.StringIO, tmp_path: Path) -> None:
     """Not even at start-up, which comes before."""
-    assert await logged(apps.CANDIDATES[name], traffic.body(2), sink, tmp_path) == []
+    assert await logged(apps.CANDIDATES["ringback, log off"], traffic.body(2), sink, tmp_path) == []
 
 
 def test_an_event_is_as_long_as_recorded_ones() -> None:
@@ -104,22 +108,14 @@ def test_no_two_events_are_of_one_call() -> None:
         assert len(set(ids)) == len(events)
 
 
-def test_the_typed_decode_reads_the_fields_that_an_outcome_needs() -> None:
-    """Else the unit would be too small."""
-    (event,) = traffic.decode(traffic.body(1))  # type: ignore[misc]
-    assert event.data.result_information.sub_code == 560486
-    assert event.data.server_call_id == traffic.SERVER_CALL
-
-
 def left_in(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
-@pytest.mark.parametrize("name", ["no-op middleware", "ringback, hooks called", "ringback, durable hooks (SQLite)"])
-async def test_a_round_has_three_figures(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["ringback, hooks called", "ringback, durable hooks (SQLite)"])
+async def test_a_round_has_two_figures(name: str, tmp_path: Path) -> None:
     """Whatever they are; and structlog is left as it was found."""
     taken = await inprocess.one_round(apps.CANDIDATES[name], 100, tmp_path, bare_first=True)
-    assert isinstance(taken, Round)
     assert min(taken) > 0
     assert not structlog.is_configured()
     assert left_in(tmp_path) == []
@@ -129,12 +125,10 @@ async def test_a_round_has_three_figures(name: str, tmp_path: Path) -> None:
 async def test_hooks_called_are_called_before_the_end(tmp_path: Path) -> None:
     """The row measures what its name says: each call's hook."""
     called: list[str] = []
-    router = ringback.OutcomeRouter()
+    router = ringback.OutcomeRouter(settle=3600.0, drain=60.0)
     router.on_retryable(lambda outcome: called.append(outcome.outcome_id))
     app = apps.starlette(apps.bare)
-    app.add_middleware(
-        ringback.CallOutcomeMiddleware, router=router, path=traffic.PATH, auth=None, settle=3600.0, drain=60.0
-    )
+    app.add_middleware(ringback.CallOutcomeMiddleware, router=router, path=traffic.PATH, auth=None)
     async with inprocess.running(apps.Candidate(lambda: app, to_the_end=True), tmp_path) as (running, life):
         assert life is not None
         await traffic.handle(running, traffic.body(3))

@@ -18,12 +18,8 @@ DUMP = "# callgrind format\nevents: Ir\nfn=(1) main\n1 200\n\nsummary: 999\ntota
 
 
 def test_a_dump_says_its_total() -> None:
-    """The line that callgrind writes at its end."""
+    """The line that callgrind writes at its end; a valgrind that writes another format is no zero."""
     assert gate.total(DUMP) == 12345
-
-
-def test_a_dump_without_a_total_says_what_may_be_wrong() -> None:
-    """A valgrind that writes another format is no zero."""
     with pytest.raises(gate.Uncounted, match="totals"):
         gate.total("events: Ir\n")
 

@@ -6,7 +6,7 @@ Skipped without Chromium or Playwright, unless RINGBACK_REQUIRE_BROWSER is set.
 from __future__ import annotations
 
 import asyncio
-import importlib
+import importlib.util
 import os
 import shutil
 import socket
@@ -53,7 +53,7 @@ def without(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """Chromium of the machine; Playwright downloads none."""
     try:
@@ -70,7 +70,7 @@ async def browser() -> AsyncIterator[Browser]:
         await launched.close()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def opened(browser: Browser) -> AsyncIterator[Callable[..., Any]]:
     """Opens an address in a fresh profile: ``await opened(url, "phone")``. Further settings are Playwright's.
 
@@ -121,19 +121,23 @@ def faults() -> Callable[[Page], Any]:
 
 @pytest.fixture(scope="module")
 def example() -> Iterator[Callable[[str], ModuleType]]:
-    """An example's module, afresh, as it is found from the root of a checkout."""
+    """A module of an example, afresh for each file of tests, by its name in ``examples``."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.syspath_prepend(ROOT)
 
         def load(name: str) -> ModuleType:
-            for known in [each for each in sys.modules if each == "examples" or each.startswith("examples.")]:
-                patched.delitem(sys.modules, known)
-            return importlib.import_module(name)
+            file = ROOT / "examples" / f"{name.replace('.', '/')}.py"
+            spec = importlib.util.spec_from_file_location(f"example_{name.replace('.', '_')}", file)
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            patched.setitem(sys.modules, spec.name, module)
+            spec.loader.exec_module(module)
+            return module
 
         yield load
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def serving() -> Callable[[Any], AbstractAsyncContextManager[str]]:
     """Serve an app on a free port of 127.0.0.1, in this loop; its address."""
 
@@ -154,7 +158,9 @@ def serving() -> Callable[[Any], AbstractAsyncContextManager[str]]:
     return serve
 
 
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    """Where screenshots go: ``make screenshots`` keeps them."""
-    return Path(os.environ.get("RINGBACK_SCREENSHOTS") or tmp_path)
+@pytest.fixture(scope="session")
+def images() -> Path:
+    """Where ``make screenshots`` keeps its pictures; nobody else takes any."""
+    if "RINGBACK_SCREENSHOTS" not in os.environ:
+        pytest.skip("`make screenshots` takes the pictures of the documentation")
+    return Path(os.environ["RINGBACK_SCREENSHOTS"])

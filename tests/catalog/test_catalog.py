@@ -71,10 +71,17 @@ CATALOG = Catalog(
         entry("q850 17", q850=17),
         entry("q850 31", q850=31, specific=False),
         entry("q850 16", q850=16, **INTENDED),
-        entry("mixture", code=403, subcode=560403, mixture=True),
+        entry("mixture", code=403, subcode=560403, mixture=["forbidden", "busy"]),
         entry("plain", code=403, subcode=560404),
         entry("server pair", code=503, subcode=560503),
-        entry("canceled mixture", code=487, subcode=560487, mixture=True, cause="canceled", retry="none"),
+        entry(
+            "canceled mixture",
+            code=487,
+            subcode=560487,
+            mixture=["canceled", "no_answer"],
+            cause="canceled",
+            retry="none",
+        ),
         entry("intended server pair", code=500, subcode=7015, **INTENDED),
         entry("withdrawn", code=487, subcode=0, cause="canceled", retry="none"),
         entry("hung up", code=200, subcode=560000, cause="hung_up", retry="none"),
@@ -258,7 +265,7 @@ def test_the_most_specific_rung_answers(
 def test_an_inbound_leg_is_less_sure() -> None:
     """540ZZZ may come from Microsoft's own proxy: the status is believed with low confidence."""
     catalog = Catalog([*FOUNDATION, entry("sip 486", sip=486)])
-    outbound, inbound = (catalog.look_up(None, 480, subcode).entry for subcode in (560486, 540486))
+    outbound, inbound = (catalog.look_up(None, 486, subcode).entry for subcode in (560486, 540486))
     assert (outbound.confidence, inbound.confidence) == ("high", "low")
     assert (outbound.summary, inbound.summary) == ("sip 486", "sip 486")
 
@@ -295,7 +302,7 @@ def test_an_inbound_leg_is_less_sure() -> None:
         pytest.param(None, 503, 560503, 486, None, None, ("sip 486", "pair", "sip"), id="any-5xx"),
         pytest.param(None, 480, 8522, None, None, 17, ("q850 17", "generic_subcode", "q850"), id="generic"),
         pytest.param(None, 480, None, None, None, 17, ("q850 17", "code", "q850"), id="code"),
-        pytest.param(None, 700, 1, 486, None, None, ("sip 486", "none", "sip"), id="unknown"),
+        pytest.param(None, 700, 9, 486, None, None, ("sip 486", "none", "sip"), id="unknown"),
         pytest.param(None, 299, 1, 486, None, 17, ("success range", "range", None), id="a-success-stands"),
         pytest.param(None, 487, 560487, 486, None, 17, ("canceled mixture", "pair", None), id="a-cancel-stands"),
         pytest.param(
@@ -336,7 +343,7 @@ def test_a_carrier_refines_only_what_is_vague(
             "PlayFailed", 200, 0, None, ("contradicted", "Unknown", "never", "event"), id="operation-failed-but-ended"
         ),
         pytest.param(
-            "AnswerFailed", 200, 560000, None, ("hung up", "ExpectedError", "never", "event"), id="failed-by-hanging-up"
+            "AnswerFailed", 200, 560000, None, ("contradicted", "Unknown", "never", "event"), id="failed-by-hanging-up"
         ),
         pytest.param(
             "CreateCallFailed", 487, 0, None, ("withdrawn", "Success", "never", "event"), id="failed-by-canceling"
@@ -379,10 +386,17 @@ def test_the_event_outranks_the_code(
     assert (row.summary, row.category, row.retry, verdict.refined_by) == answer
 
 
-def test_a_contradicted_success_is_less_sure() -> None:
-    """A success that failed keeps its cause, with low confidence and no documented category."""
-    row = CATALOG.look_up("AnswerFailed", 200, 560000).entry
-    assert (row.cause, row.category, row.basis, row.confidence) == ("hung_up", "ExpectedError", "inferred", "low")
+@pytest.mark.parametrize("event", sorted(name for name in CALL_EVENTS | OPERATION_EVENTS if name.endswith("Failed")))
+def test_an_overruled_success_has_the_words_of_its_event(event: str) -> None:
+    """Nothing that a success says is left: not its cause, not its category, and no sentence of it."""
+    known = Catalog.default()
+    for subcode in (0, 5000, 5300, 7000, 7015, 8514, 18503, 540000, 560000):
+        row = known.look_up(event, 200, subcode).entry
+        ended = known.look_up("CallDisconnected", 200, subcode).entry
+        verdict = (row.key.special, row.cause, row.retry, row.confidence)
+        assert verdict == ("contradicted", "unknown", "never", "low"), subcode
+        assert row.key.events == ((event,) if event in CALL_EVENTS else ()), subcode
+        assert not {row.summary, *row.advice} & {ended.summary, *ended.advice}, subcode
 
 
 NUMBERS = st.none() | st.integers() | st.sampled_from([0, 200, 486, 487, 500, 8522, 560403, 560486, 540480])
@@ -465,3 +479,57 @@ def test_a_catalog_without_its_last_resort_is_refused(left_out: int, named: str)
     assert str(refused.value) == (
         f"a catalog needs an entry for {named}; start from Catalog.default() and use with_overrides"
     )
+
+
+# Status details of media streaming and transcription
+
+
+@pytest.mark.parametrize(
+    ("word", "cause", "retry", "action"),
+    [
+        ("authenticationFailure", "unauthenticated", "after_fix", "none"),
+        ("AUTHENTICATIONFAILURE", "unauthenticated", "after_fix", "none"),
+        ("badRequest", "bad_request", "after_fix", "none"),
+        ("forbidden", "forbidden", "after_fix", "none"),
+        ("initialWebSocketConnectionFailed", "misconfigured", "after_fix", "none"),
+        ("serviceShutdown", "service_error", "later", "repeat_operation"),
+        ("serviceTimeout", "timeout", "later", "repeat_operation"),
+        ("speechServicesConnectionError", "service_error", "later", "repeat_operation"),
+        ("streamConnectionInterrupted", "client_network", "later", "repeat_operation"),
+        ("streamConnectionUnsuccessful", "misconfigured", "after_fix", "none"),
+        ("streamUrlMissing", "bad_request", "after_fix", "none"),
+        ("tooManyRequests", "throttled", "later", "repeat_operation"),
+    ],
+)
+def test_the_services_own_word_says_why_a_stream_failed(word: str, cause: str, retry: str, action: str) -> None:
+    """Whatever code comes with it, and without any."""
+    catalog = Catalog.default()
+    for event in ("MediaStreamingFailed", "Microsoft.Communication.transcriptionfailed"):
+        for code in ((None, None), (500, 8581), (400, 8500), (200, 0)):
+            verdict = catalog.look_up(event, *code, status=word)
+            found = (verdict.entry.cause, verdict.entry.retry, verdict.retry_action, verdict.refined_by)
+            assert found == (cause, retry, action, "status"), (event, code)
+
+
+@pytest.mark.parametrize("word", ["unspecifiedError", "subscriptionStopped", "", "somethingNew", None])
+def test_a_word_that_says_nothing_changes_nothing(word: str | None) -> None:
+    """Code and subcode decide."""
+    for code in ((None, None), (500, 8581), (999, 123)):
+        catalog = Catalog.default()
+        told = catalog.look_up("MediaStreamingFailed", *code, status=word)
+        assert told == catalog.look_up("MediaStreamingFailed", *code)
+
+
+def test_only_those_two_events_have_such_a_word() -> None:
+    """A stream that stopped, and a call that ended, are judged without it: no refusal is relaxed by one."""
+    catalog = Catalog.default()
+    for event in (CALL_EVENTS | OPERATION_EVENTS) - {"MediaStreamingFailed", "TranscriptionFailed"}:
+        for code in ((None, None), (200, 0), (603, 0), (500, 8581)):
+            assert catalog.look_up(event, *code, status="serviceShutdown") == catalog.look_up(event, *code), event
+
+
+def test_a_user_may_judge_such_a_word_otherwise() -> None:
+    """By the word itself."""
+    row = {"special": "serviceShutdown", "retry": "after_fix", "owner": "admin"}
+    verdict = Catalog.default().with_overrides(row).look_up("TranscriptionFailed", None, None, status="serviceShutdown")
+    assert (verdict.entry.cause, verdict.entry.retry, verdict.entry.owner) == ("service_error", "after_fix", "admin")

@@ -3,7 +3,8 @@
 import pytest
 
 from ringback_catalog import CatalogError, Codes, Entry, Key, Scope, Source
-from ringback_catalog._load import Row, entry_files, entry_of, key_of, load_entries, load_files, load_sources
+from ringback_catalog._load import Row, entry_of, key_of, load_entries, load_files, load_sources
+from ringback_catalog._toml import package_files
 
 SOURCE = Source("doc#table", "A document", "a table", "2024", "https://example.com/")
 ROW: Row = {
@@ -22,7 +23,7 @@ ROW: Row = {
 WHERE = "my.toml: entry 1 (code 486, subcode 560486)"
 FIELDS = (
     "advice, basis, category, cause, code, confidence, events, mixture, note, owner, phrase, q850, retry, "
-    "scope, sip, sources, special, specific, subcode, summary, with_codes"
+    "retry_action, retry_after, scope, sip, sources, special, specific, subcode, summary, with_codes"
 )
 
 
@@ -44,7 +45,7 @@ def test_a_block_becomes_an_entry() -> None:
         advice=("Call again in about ten minutes.",),
         sources=(SOURCE,),
         note=None,
-        mixture=False,
+        mixture=(),
         specific=True,
         with_codes=(),
     )
@@ -53,10 +54,10 @@ def test_a_block_becomes_an_entry() -> None:
 def test_the_rare_fields_are_read() -> None:
     """A mixture, a note, the codes of a generic subcode, a Q.850 cause that says nothing."""
     no_key = {name: value for name, value in ROW.items() if name not in ("code", "subcode")}
-    noted = load(ROW | {"note": "They disagree.", "mixture": True})
+    noted = load(ROW | {"note": "They disagree.", "mixture": ["busy", "declined"]})
     generic = load(no_key | {"subcode": 8522, "with_codes": ["404", "500-599"]})
     vague = load(no_key | {"q850": 31, "specific": False})
-    assert (noted.note, noted.mixture) == ("They disagree.", True)
+    assert (noted.note, noted.mixture) == ("They disagree.", ("busy", "declined"))
     assert generic.with_codes == (Codes(404, 404), Codes(500, 599))
     assert vague.specific is False
 
@@ -111,6 +112,11 @@ def test_a_key_is_read_in_every_spelling(row: Row, key: Key) -> None:
         ({"sip": "486"}, "sip: '486' is not a whole number; write it without quotes, such as 486"),
         ({"q850": "17"}, "q850: '17' is not a whole number; write it without quotes, such as 486"),
         ({"special": "unknwon"}, "special 'unknwon' is not one of contradicted, unknown, unreported"),
+        (
+            {"special": "serviceShutdwn"},
+            "special 'serviceShutdwn' is not one of contradicted, unknown, unreported, nor a word of status details; "
+            "did you mean 'serviceShutdown'?",
+        ),
         ({"special": ["unknown"]}, "special ['unknown'] is not one of contradicted, unknown, unreported"),
         ({"code": 200, "scope": "calls"}, "scope 'calls' is unknown; did you mean 'call'?"),
         ({"code": 200, "events": [1]}, "events: [1] is not a list of texts such as ['one', 'two']"),
@@ -135,8 +141,14 @@ def test_a_value_that_is_no_key_is_refused(row: Row, message: str) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"sip": 486, "events": ["A"]}, "(event A, sip 486): events go only with code, or code and subcode"),
-        ({"subcode": 1, "events": ["A"]}, "(event A, subcode 1): events go only with code, or code and subcode"),
+        (
+            {"sip": 486, "events": ["A"]},
+            "(event A, sip 486): events go only with code, or code and subcode, or special",
+        ),
+        (
+            {"subcode": 1, "events": ["A"]},
+            "(event A, subcode 1): events go only with code, or code and subcode, or special",
+        ),
         ({"q850": 17, "scope": "call"}, "(scope call, q850 17): scope goes only with code, or code and subcode"),
         (
             {"code": 486, "scope": "call", "events": ["A"]},
@@ -187,7 +199,9 @@ def test_a_key_that_no_look_up_could_read_is_refused(row: Row, message: str) -> 
             ": sources 'doc#tabel' is not in sources.toml; did you mean 'doc#table'?",
         ),
         ({"note": 1}, ": note: 1 is not text; write it in quotes"),
-        ({"mixture": "yes"}, ": mixture: 'yes' is neither true nor false; write one of them, without quotes"),
+        ({"mixture": "yes"}, ": mixture: 'yes' is not a list of texts such as ['one', 'two']"),
+        ({"mixture": True}, ": mixture: True names no cause; list the causes that arrive under this key"),
+        ({"mixture": ["bussy"]}, ": mixture 'bussy' is unknown; did you mean 'busy'?"),
         ({"specific": 0}, ": specific: 0 is neither true nor false; write one of them, without quotes"),
         ({"with_codes": [404]}, ": with_codes: [404] is not a list of texts such as ['one', 'two']"),
         ({"with_codes": ["4xx"]}, ": with_codes: '4xx' is not a code or a range such as '400-499'"),
@@ -223,7 +237,9 @@ def test_the_package_loads_in_the_order_of_its_files() -> None:
     """The entries are those of the files, file by file and block by block."""
     files = load_files()
     assert list(files) == sorted(files)
-    assert {name: len(rows) for name, rows in entry_files()} == {name: len(each) for name, each in files.items()}
+    folder = package_files() / "entries"
+    blocks = {name: (folder / name).read_text("utf-8").splitlines().count("[[entry]]") for name in files}
+    assert {name: len(entries) for name, entries in files.items()} == blocks
     assert load_entries() == tuple(entry for entries in files.values() for entry in entries)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ringback_catalog import Catalog, _load
+from ringback_catalog import Catalog, _load, source_lines
 from ringback_catalog.__main__ import main
 
 ROW = """
@@ -103,9 +103,19 @@ def test_show_prints_a_whole_entry(capsys: pytest.CaptureFixture[str]) -> None:
         "  cause canceled, terminal, retry none, owner nobody",
         "  category Success (documented), confidence medium",
         *[f"  {number}. {step}" for number, step in enumerate(entry.advice, start=1)],
-        *[f"  source: {source}" for source in entry.sources],
+        "  mixture of canceled, no_answer",
+        *[f"  source: {line}" for line in source_lines(entry.sources)],
         f"  note: {entry.note}",
     ]
+
+
+def test_show_says_what_to_make_again_and_when(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the row knows it."""
+    main(["show", "429", "8565"])
+    assert capsys.readouterr().out.splitlines()[2] == (
+        "  cause throttled, retryable, retry later, again repeat_operation, "
+        "wait 1 second, then 2 times as long each time, owner app"
+    )
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_a_verdict_leads_to_the_entry_that_answered(question: dict[str, Any], pa
     verdict = DEFAULT.with_pages(BASE).look_up(**question)
     pages = {entry.page for entry in DEFAULT.with_pages(BASE).entries}
     assert verdict.entry.page in pages
-    assert verdict.facts["documentation"] == verdict.entry.page
+    assert verdict.entry.documentation == verdict.entry.page
     if page is not None:
         assert verdict.entry.page == f"{BASE}entries/{page}.html"
 

@@ -12,18 +12,18 @@ import httpx
 import pytest
 
 from ringback.console import Console
-from ringback.events import Event, EventData, Result
-from ringback.outcome import Outcome, classify_event
+from ringback.core.events import Event, EventData, Result
+from ringback.core.outcome import Outcome, classify_event
 from ringback.stores import MemoryStore
-from ringback.stores.port import Item, Kind, Progress, Settlement, State
 from ringback.stores.sqlite import SQLiteStore
+from ringback.work.items import Item, Kind, Progress, Settlement, State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from ringback.stores import DeliveryStore
-    from ringback.stores.port import Claim
+    from ringback.work.items import Claim
 
 NOON = 1_767_268_800.0
 """2026-01-01 12:00 UTC."""
@@ -114,8 +114,8 @@ class Calls:
 
     async def plan(self, outcome: Outcome, contact: str, due_at: float, target: str = "call_again") -> None:
         """A redial to come."""
-        from ringback.redial import Planned
-        from ringback.stores.port import Redial
+        from ringback.work.items import Redial
+        from ringback.work.redial import Planned
 
         item = Item(f"redial:{outcome.outcome_id}", Kind.REDIAL, due_at, outcome, contact, target, 2)
         await self.store.plan(Redial(contact, item, outcome.call_connection_id), lambda _: Planned(due_at, 2))

@@ -20,12 +20,12 @@ from ringback import CallOutcomeMiddleware, OutcomeRouter
 from ringback.console import Console
 from ringback.console.pages import _percent, _span
 from ringback.console.snapshot import DEFAULT
-from ringback.dispatch import Dispatcher
 from ringback.exceptions import ConfigurationError, StoreUnavailable
-from ringback.hooks import GiveUp
+from ringback.hooks.dispatcher import Dispatcher
 from ringback.logs import LogObserver
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore
+from ringback.work.policy import GiveUp
 
 STATIC = Path(ringback.console.__file__).parent / "static"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from ringback import Cause, Match, ResultCategory, RetryClass
+from ringback import Cause, ResultCategory, RetryClass
 from ringback.console.headline import Failure, headline
 from ringback.console.snapshot import RANGES, Snapshot
 from ringback.console.verdicts import Verdicts
-from ringback.stores.history import Count, Pair
-from ringback.stores.port import Stats
-from ringback_catalog import Catalog
+from ringback.work.history import Count, Pair
+from ringback.work.items import Stats
+from ringback_catalog import Catalog, Match
 
 DAY = RANGES["24h"]
 NOON = 1_768_478_400.0

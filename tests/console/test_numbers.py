@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ringback.stores.port import Kind, Progress
+from ringback.work.items import Kind, Progress
 from ringback_catalog import Catalog, Match
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ async def test_the_live_part_is_the_page_without_its_frame(memory, outcome, brow
 async def test_two_stores_are_shown_as_their_sum(memory, outcome, browser, parsed, clock):
     """A router may be served by several middlewares, each with a store of its own."""
     from ringback import OutcomeRouter
-    from ringback.dispatch import Dispatcher
+    from ringback.hooks.dispatcher import Dispatcher
     from ringback.logs import LogObserver
 
     router = OutcomeRouter()
@@ -326,7 +326,7 @@ async def test_two_stores_are_shown_as_their_sum(memory, outcome, browser, parse
 
 async def test_an_unreadable_letter_is_still_a_row(memory, outcome, browser, parsed):
     """Damaged, or of a newer release: its key and reason are there, and it can be discarded."""
-    from ringback.stores.port import DeadLetter
+    from ringback.work.items import DeadLetter
 
     class Damaged(type(memory.store)):
         async def dead(self, limit: int = 100) -> list[DeadLetter]:  # noqa: ARG002
@@ -340,7 +340,7 @@ async def test_an_unreadable_letter_is_still_a_row(memory, outcome, browser, par
 
 async def test_a_refined_verdict_is_not_explained_as_the_plain_one(memory, outcome, browser, parsed):
     """Of a pair whose cause the catalog does not have, only a call of it knows more."""
-    from ringback.stores.history import Pair
+    from ringback.work.history import Pair
     from ringback_catalog import Cause
 
     class Refined(type(memory.store)):

@@ -13,11 +13,11 @@ from ringback.console import Console
 from ringback.console.pages import Pages
 from ringback.console.snapshot import DEFAULT, Snapshot
 from ringback.console.view import shown
-from ringback.events import Event, EventData, Result
-from ringback.outcome import Outcome
+from ringback.core.events import Event, EventData, Result
+from ringback.core.outcome import Outcome
 from ringback.stores import MemoryStore
-from ringback.stores.history import Count, Ended, Pair, Waiting
-from ringback.stores.port import DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.work.history import Count, Ended, Pair, Waiting
+from ringback.work.items import DeadLetter, Item, Kind, Progress, State, Stats
 from ringback_catalog import Catalog, Cause, Match, ResultCategory, RetryClass
 
 NOON = 1_767_268_800.0

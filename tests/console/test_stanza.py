@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.console.stanza import stanza
@@ -14,7 +14,6 @@ from ringback_catalog import Catalog, Cause, Owner, RetryClass
 NUMBER = st.none() | st.integers(-(2**31), 2**31 - 1) | st.integers(0, 999)
 
 
-@settings(deadline=None, max_examples=200)
 @given(
     NUMBER, NUMBER, st.sampled_from(Cause), st.none() | st.sampled_from(RetryClass), st.none() | st.sampled_from(Owner)
 )

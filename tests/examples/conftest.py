@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
+import importlib.util
 import socket
 import sys
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Iterator
     from contextlib import AbstractAsyncContextManager
     from types import ModuleType
 
@@ -23,22 +23,28 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def example(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """An example's module, as ``uvicorn --factory`` finds it from the root of a checkout."""
-    monkeypatch.syspath_prepend(ROOT)
+    """A module of an example, afresh for each test, by its name in ``examples``: ``example("inbound_ivr.app")``."""
 
     def load(name: str) -> ModuleType:
-        sys.modules.pop("examples", None)
-        return importlib.import_module(name)
+        file = ROOT / "examples" / f"{name.replace('.', '/')}.py"
+        spec = importlib.util.spec_from_file_location(f"example_{name.replace('.', '_')}", file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        # Where FastAPI and dataclasses look for the names in annotations.
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        return module
 
     return load
 
 
 @pytest.fixture
-def listening() -> socket.socket:
-    """A socket of its own: the callback address must be known before the app is made. The server closes it."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    sock.bind(("127.0.0.1", 0))
-    return sock
+def listening() -> Iterator[socket.socket]:
+    """A socket of its own: the callback address must be known before the app is made."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def made(example: Callable[[str], Any], listening: socket.socket) -> Callable[[S
     """The app, as a team would set it up."""
 
     def make(acs: Simulator) -> Any:
-        module = example("examples.inbound_ivr.app")
+        module = example("inbound_ivr.app")
         settings = module.Settings(
             endpoint=acs.url,
             access_key=ACCESS_KEY,

@@ -24,7 +24,7 @@ def settings(example: Callable[[str], Any], listening: socket.socket, tmp_path: 
     """As a team would set it up, but that nobody waits for minutes."""
 
     def of(acs: Simulator, access_key: str = ACCESS_KEY) -> Any:
-        return example("examples.outbound_reminders.app").Settings(
+        return example("outbound_reminders.app").Settings(
             endpoint=acs.url,
             access_key=access_key,
             resource_id=acs.issuer.audience,
@@ -57,7 +57,7 @@ async def test_the_list_is_called_and_whoever_is_busy_again(
     """Who picks up is reminded, who declines is left alone, who is busy is called three times; a list counts once."""
     people = [{"id": "ann", "number": ANN}, {"id": "ben", "number": BEN}, {"id": "cleo", "number": CLEO}]
     async with Simulator(numbers={ANN: "connected"}, seed=1) as acs:
-        app = example("examples.outbound_reminders.app").create_app(settings(acs))
+        app = example("outbound_reminders.app").create_app(settings(acs))
         async with serving(app) as url, httpx.AsyncClient(base_url=url) as client:
             for _ in range(2):
                 assert (await client.post("/reminders", json=people)).status_code == 202
@@ -74,7 +74,7 @@ async def test_who_could_not_be_called_may_be_posted_again(
 ) -> None:
     """A refused request leaves no event; nobody but Microsoft may post one."""
     async with Simulator() as acs:
-        app = example("examples.outbound_reminders.app").create_app(settings(acs, access_key="d3Jvbmc="))
+        app = example("outbound_reminders.app").create_app(settings(acs, access_key="d3Jvbmc="))
         async with serving(app) as url, httpx.AsyncClient(base_url=url) as client:
             failed = await client.post("/reminders", json=[{"id": "ann", "number": ANN}])
             found = (await client.get("/reminders")).json()

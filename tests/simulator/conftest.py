@@ -55,7 +55,7 @@ class App:
             self.seen += [each["eventType"].rpartition(".")[2] for each in await request.json()]
             return Response()
 
-        middleware = Middleware(CallOutcomeMiddleware, router=router, path="/cb", settle=SETTLE, auth=auth)
+        middleware = Middleware(CallOutcomeMiddleware, router=router, path="/cb", auth=auth)
         routes = [Route("/cb", callbacks, methods=["POST"]), Route("/grid", incoming, methods=["POST"])]
         config = uvicorn.Config(Starlette(routes=routes, middleware=[middleware]), log_config=None, ws="none")
         self._server = uvicorn.Server(config)

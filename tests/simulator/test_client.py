@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,6 +84,12 @@ SLOW = replace(SCENARIOS["connected"], name="slow", media=60.0, tones="1#x")
 QUICK = replace(SCENARIOS["connected"], name="quick", media=0.0)
 
 
+newer = pytest.mark.skipif(
+    tuple(map(int, version("azure-communication-callautomation").split(".")[:2])) < (1, 4),
+    reason="azure-communication-callautomation before 1.4 has no method for it",
+)
+
+
 @pytest.fixture
 async def line() -> AsyncIterator[Line]:
     async for each in lines(QUICK):
@@ -119,6 +126,7 @@ async def test_a_call_has_its_properties(line: Line) -> None:
     assert "+1555" not in repr(call)
 
 
+@newer
 async def test_a_group_call_has_all_its_targets(line: Line) -> None:
     """People on the phone, of the app and of Teams."""
     targets = [CALLEE, USER, TEAMS, UnknownIdentifier("29:somebody"), UnknownIdentifier("4:+15550100009")]
@@ -159,11 +167,14 @@ async def test_hanging_up_leaves_other_calls_alone() -> None:
         placed = [await line.client.create_call(CALLEE, URL, source_caller_id_number=CALLER) for _ in range(2)]
         await line.client.get_call_connection(placed[0].call_connection_id or "").hang_up(True)
         await line.acs.idle()
-        ended = [each["data"] for each in line.endpoint.events if each["type"].endswith("CallDisconnected")]
-        told = {each["callConnectionId"]: each["resultInformation"]["subCode"] for each in ended}
-        assert told == {placed[0].call_connection_id: 0, placed[1].call_connection_id: 560000}
+        ended = [event["data"] for event in line.endpoint.events if event["type"].endswith("CallDisconnected")]
+        subcodes = {data["callConnectionId"]: data["resultInformation"]["subCode"] for data in ended}
+        # The app hangs up while the call rings, or, on a slow machine, just after somebody has picked up.
+        assert subcodes.pop(placed[0].call_connection_id) in (0, 7000)
+        assert subcodes == {placed[1].call_connection_id: 560000}
 
 
+@newer
 async def test_connecting_to_a_call_that_is_there(line: Line) -> None:
     """By its server call id; the leg is one of its own."""
     await line.call()
@@ -173,6 +184,7 @@ async def test_connecting_to_a_call_that_is_there(line: Line) -> None:
     assert (await line.client.connect_call(URL, room_id="room-1")).server_call_id != joined.server_call_id
 
 
+@newer
 async def test_connecting_may_fail() -> None:
     """With an event of its own."""
     async for line in lines("busy"):
@@ -180,6 +192,7 @@ async def test_connecting_may_fail() -> None:
         assert await line.told() == [("CallDisconnected", 540486, None), ("ConnectFailed", 540486, None)]
 
 
+@newer
 async def test_participants_come_and_go(line: Line) -> None:
     """Added, muted, put on hold and taken off it, removed."""
     connection = await line.call()
@@ -218,6 +231,7 @@ async def test_an_invitation_can_be_canceled(line: Line) -> None:
         await connection.cancel_add_participant_operation(added.invitation_id)
 
 
+@newer
 async def test_participants_move_from_call_to_call(line: Line) -> None:
     """Out of the one, into the other."""
     from_call = (await line.call(OTHER))._call_connection_id
@@ -249,6 +263,7 @@ async def test_a_transfer_may_fail(line: Line) -> None:
     assert (await connection.get_call_properties()).call_connection_state == "connected"
 
 
+@newer
 async def test_media_is_played_and_keys_are_recognized(line: Line) -> None:
     """Played to one and to all; who presses nothing has let the time run out."""
     connection = await line.call()
@@ -292,6 +307,7 @@ async def test_tones_are_sent(line: Line) -> None:
     assert await line.told() == [("SendDtmfTonesCompleted", 0, "tones")]
 
 
+@newer
 async def test_streams_and_transcriptions_are_told_of(line: Line) -> None:
     """Nothing is streamed; the events come."""
     connection = await line.call()
@@ -384,7 +400,7 @@ async def op(line: Line, name: str, *arguments: Any) -> Any:
         pytest.param(lambda line: line.client.answer_call("unheard-of", URL), 400, "8523", id="no such context"),
         pytest.param(lambda line: line.client.get_call_connection("x").hang_up(True), 404, "8522", id="no such call"),
         pytest.param(lambda line: op(line, "remove_participant", OTHER), 404, "8522", id="no such participant"),
-        pytest.param(lambda line: op(line, "play_media", []), 400, "8523", id="nothing to play"),
+        pytest.param(lambda line: op(line, "play_media", []), 400, "8523", id="nothing to play", marks=newer),
         pytest.param(lambda line: op(line, "send_dtmf_tones", [], CALLEE), 400, "8523", id="no tones"),
         pytest.param(lambda line: line.client.stop_recording("recording"), 404, "NotFound", id="not simulated"),
     ],

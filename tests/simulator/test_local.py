@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import logging
 import socket
 import ssl
 import sys
@@ -54,6 +55,17 @@ async def test_over_tls_a_connection_string_works() -> None:
         assert connection.getresponse().status == 200
         connection.close()
     assert not acs.ca_file.exists()
+
+
+async def test_the_access_log_of_an_app_in_the_same_process_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    """The simulator writes no line to the access log, and leaves the logger as it was."""
+    access = logging.getLogger("uvicorn.access")
+    caplog.set_level(logging.INFO)
+    before = (access.handlers[:], access.propagate, access.disabled)
+    async with Simulator("busy", post=accept) as acs, httpx.AsyncClient() as client:
+        assert (await client.get(f"{acs.url}/calling/keys")).status_code == 200
+    assert (access.handlers, access.propagate, access.disabled) == before
+    assert [record for record in caplog.records if record.name == access.name] == []
 
 
 async def test_callbacks_may_go_to_an_endpoint_with_tls() -> None:
@@ -258,6 +270,9 @@ def test_it_runs_once_and_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
             acs.ring("http://[x/")
         with pytest.raises(ConfigurationError, match="no error"):
             acs.fail_next(200)
+    monkeypatch.setitem(sys.modules, "trustme", None)
+    with pytest.raises(ConfigurationError, match=r"^tls needs the extra simulator .*'ringback\[simulator\]'$"):
+        Simulator(tls=True).__enter__()
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(ConfigurationError, match=r"ringback\[simulator\]"):
         idle.__enter__()

@@ -48,6 +48,15 @@ def test_a_signed_scenario_is_accepted_and_an_unsigned_one_is_not(
     assert [line.rpartition(" ")[2] for line in capsys.readouterr().out.splitlines()] == ["200", "200", *["401"] * 6]
 
 
+def test_a_result_is_posted(app: Any, capsys: Capture[str]) -> None:
+    """One event with it, in place of a scenario; what the carrier said with its words."""
+    command = ["trigger", "603#0", "--event", "createcallfailed", "--sip", "603 Network Blocked", "--q850", "21"]
+    assert main([*command, "--to", app.url]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"-> CreateCallFailed to {app.url.partition('?')[0]}?[...]: 200"]
+    [(disposition, cause, _)] = app.ended()
+    assert (disposition, cause) == ("terminal", "blocked")
+
+
 def test_what_is_delivered_in_the_end_counts(app: Any) -> None:
     """A flaky endpoint that takes it the second time."""
     app.refusals = 1
@@ -81,6 +90,13 @@ def test_scenarios_are_listed(capsys: Capture[str]) -> None:
         (["trigger", "busy", "--to", "http://127.0.0.1", "--unsigned", "--issuer", "x"], "say the opposite"),
         (["trigger", "busy", "--to", "http://127.0.0.1", "--issuer", "/nowhere/key"], "cannot be used"),
         (["simulate", "--scenario", "bsy"], "did you mean 'busy'"),
+        (["trigger", "busy", "--to", "http://127.0.0.1", "--sip", "486"], "go with a result"),
+        (
+            ["trigger", "486/0", "--to", "http://127.0.0.1", "--event", "CreatCallFailed"],
+            "did you mean 'CreateCallFailed'",
+        ),
+        (["trigger", "486/0", "--to", "http://127.0.0.1", "--event", "X"], "write for example CreateCallFailed"),
+        (["trigger", "486/0", "--to", "http://127.0.0.1", "--sip", "x y"], "sip 'x' is not a whole number"),
     ],
 )
 def test_bad_input_is_told_in_a_line(arguments: list[str], said: str, capsys: Capture[str]) -> None:

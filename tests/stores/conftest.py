@@ -7,7 +7,6 @@ import itertools
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -15,8 +14,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from ringback.stores import MemoryStore
+from ringback.stores.sqlite import SQLiteStore
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from ringback.stores import DeliveryStore
 
 USER = "ringback"
 PASSWORD = "of-the-tests"
@@ -25,13 +29,11 @@ PASSWORD = "of-the-tests"
 class Server:
     """A PostgreSQL server in a temporary folder, on a port of 127.0.0.1, which keeps nothing on a power cut."""
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, port: int) -> None:
         self._binaries = binaries
         self._folder = Path(tempfile.mkdtemp(prefix="ringback-postgres-"))
         self._counter = itertools.count(1)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = port
         self._account = None if os.geteuid() else _account()
         if self._account is not None:
             os.chown(self._folder, self._account.pw_uid, self._account.pw_gid)
@@ -113,13 +115,13 @@ def _missing(what: str) -> NoReturn:
     pytest.skip(what)
 
 
-def _server() -> Iterator[Server]:
+def _server(port: int) -> Iterator[Server]:
     if importlib.util.find_spec("procrastinate") is None:
         _missing("the extra postgres is not installed")
     binaries = _binaries()
     if binaries is None:
         _missing("no PostgreSQL is installed (no initdb in PATH nor in /usr/lib/postgresql/*/bin)")
-    server = Server(binaries)
+    server = Server(binaries, port)
     server.start()
     try:
         yield server
@@ -128,9 +130,9 @@ def _server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
-    """A server for all tests; none may stop it."""
-    yield from _server()
+def postgres(free_port: Callable[[], int]) -> Iterator[Server]:
+    """A server for all tests of a worker; none may stop it."""
+    yield from _server(free_port())
 
 
 @pytest.fixture
@@ -140,6 +142,39 @@ def postgres_url(postgres: Server) -> str:
 
 
 @pytest.fixture(scope="module")
-def mortal_postgres() -> Iterator[Server]:
+def mortal_postgres(free_port: Callable[[], int]) -> Iterator[Server]:
     """A server that tests may stop, and must have started again."""
-    yield from _server()
+    yield from _server(free_port())
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+async def make(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Callable[[], float]
+) -> AsyncIterator[Callable[[], DeliveryStore]]:
+    """Stores, on one file or database if they are durable. A module has its own ``clock``."""
+    stores: list[DeliveryStore] = []
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
+
+    def made() -> DeliveryStore:
+        store: DeliveryStore
+        if request.param == "memory":
+            store = MemoryStore(clock=clock)
+        elif request.param == "sqlite":
+            store = SQLiteStore(tmp_path / "ringback.db", poll=0.05, lease=5.0, timeout=10.0, min_free=0, clock=clock)
+        else:
+            from ringback.stores.postgres import PostgresStore
+
+            store = PostgresStore(url, poll=0.05, lease=5.0, timeout=10.0, clock=clock)
+        stores.append(store)
+        return store
+
+    yield made
+    for store in stores:
+        await store.close()
+
+
+@pytest.fixture
+async def store(make: Callable[[], DeliveryStore]) -> DeliveryStore:
+    store = make()
+    await store.open()
+    return store

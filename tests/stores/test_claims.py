@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ringback.core.outcome import classify
 from ringback.exceptions import StoreUnavailable
-from ringback.outcome import classify
 from ringback.stores import claims as module
 from ringback.stores.claims import ClaimLoop
-from ringback.stores.port import Claim, Item, Kind, Settlement, State
+from ringback.work.items import Claim, Item, Kind, Settlement, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ringback.events import Event, EventData, Result
-from ringback.latch import Offer
-from ringback.outcome import classify_event
-from ringback.redial import Planned
+from ringback.core.events import Event, EventData, Result
+from ringback.core.outcome import classify_event
 from ringback.stores import MemoryStore
-from ringback.stores.memory import REMEMBER_CALLS
-from ringback.stores.port import CallRecord, Claim, Item, Kind, Redial, Settlement, State, Stats
+from ringback.stores.memory.store import REMEMBER_CALLS
+from ringback.work.items import CallRecord, Claim, Item, Kind, Redial, Settlement, State, Stats
+from ringback.work.latch import Offer
+from ringback.work.redial import Planned
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -13,33 +13,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ringback import (
-    Catalog,
-    Diagnostic,
-    Event,
-    Outcome,
-    Result,
-    classify,
-    classify_event,
-    parse_delivery,
-    use_redaction,
-)
-from ringback.events import EventData
+from ringback import Catalog, Event, Outcome, classify, classify_event, parse_delivery, use_redaction
+from ringback.core.events import Diagnostic, EventData, Result
 from ringback.exceptions import StoreError
-from ringback.redaction import redact
-from ringback.stores.port import Item, Kind, Progress
-from ringback.stores.record import (
-    Row,
-    counted_by,
-    dump,
-    dump_progress,
-    dump_sibling,
-    load,
-    load_progress,
-    row,
-    short,
-)
-from ringback_catalog import Match, Verdict
+from ringback.privacy.redaction import redact
+from ringback.stores.record import dump, dump_progress, dump_sibling, load, load_progress, short
+from ringback.stores.rows import Row, counted_by, stored_row
+from ringback.work.items import Item, Kind, Progress
+from ringback_catalog import Match, RetryAction, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +32,9 @@ OVERRIDES = [
     {"code": 487, "subcode": 560487, "retry": "later"},
     {"code": 699, "subcode": 12345, "cause": "busy", "retry": "later", "summary": "Our own carrier's busy tone."},
 ]
+STUBBORN = Catalog.default().with_overrides(
+    [{"code": 603, "subcode": 0, "cause": "blocked", "retry": "later", "owner": "carrier"}]
+)
 OWN = Catalog.default().with_overrides(OVERRIDES)
 LEG = "1f0e5c1a-0000-4000-8000-000000000001"
 CALL = "1f0e5c1a-0000-4000-8000-000000000002"
@@ -101,7 +85,14 @@ def kept(whole: Outcome) -> Outcome:
             told.q850 and Diagnostic(told.q850.code, told.q850.message and redact(told.q850.message)),
         )
     data = EventData(
-        data.call_connection_id, data.server_call_id, data.correlation_id, data.operation_context, data.version, told
+        data.call_connection_id,
+        data.server_call_id,
+        data.correlation_id,
+        data.operation_context,
+        data.version,
+        told,
+        data.media_streaming_update,
+        data.transcription_update,
     )
     source, subject = event.source and redact(event.source), event.subject and redact(event.subject)
     return Outcome(Event(event.type, event.id, source, subject, event.time, data), whole.verdict)
@@ -144,6 +135,30 @@ def test_every_entry_comes_back(catalog: Catalog) -> None:
             whole = Outcome(event, Verdict(entry, match, by))
             assert load(dump(whole)) == whole
             assert load(dump(whole)).to_dict() == whole.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "subcode", "action"),
+    [
+        ("CallDisconnected", 486, 560486, RetryAction.PLACE_CALL),
+        ("AnswerFailed", 486, 560486, RetryAction.CALL_BACK),
+        ("ConnectFailed", 486, 560486, RetryAction.CONNECT_CALL),
+        ("PlayFailed", 486, 560486, RetryAction.REPEAT_OPERATION),
+        ("CallDisconnected", 603, 0, RetryAction.NONE),
+    ],
+)
+def test_a_record_of_an_earlier_release_says_what_is_to_be_made_again(
+    event: str, code: int, subcode: int, action: RetryAction
+) -> None:
+    """It lacks the action: that is today's catalog's, and where that is terminal by now, the event's."""
+    for whole in (classify(event, code, subcode), classify(event, code, subcode, catalog=STUBBORN)):
+        stored = json.loads(dump(whole))
+        assert stored["verdict"].pop("action") == whole.retry_action
+        stored["verdict"].pop("retry_after", None)
+        old = load(json.dumps(stored).encode())
+        assert (old.cause, old.disposition) == (whole.cause, whole.disposition)
+        assert old.retry_action == whole.retry_action
+    assert classify(event, code, subcode).retry_action is action
 
 
 def test_the_verdict_is_of_the_time_when_the_event_came() -> None:
@@ -284,7 +299,7 @@ def test_what_is_stored_is_a_list_of_fields() -> None:
     verdict = stored.pop("verdict")
     assert (verdict["match"], verdict["refined_by"]) == (whole.match.value, whole.refined_by)
     known = "match key cause category basis retry owner confidence summary advice sources note mixture specific"
-    assert set(verdict) <= {*known.split(), "with_codes", "refined_by"}
+    assert set(verdict) <= {*known.split(), "with_codes", "refined_by", "retry_action", "retry_after", "action"}
     assert stored == {
         "type": "Microsoft.Communication.CallDisconnected",
         "id": "1",
@@ -386,7 +401,7 @@ def test_of_a_sibling_the_event_is_enough(stored: bytes) -> None:
 
 
 def apart(told: Outcome) -> Row:
-    return row(Item(told.outcome_id, Kind.OUTCOME, 0.0, told), None, 0.0, apart=True)
+    return stored_row(Item(told.outcome_id, Kind.OUTCOME, 0.0, told), None, 0.0, apart=True)
 
 
 def test_a_verdict_may_be_kept_apart() -> None:
@@ -512,7 +527,7 @@ COUNTED = {
 )
 def test_only_the_end_of_a_call_is_counted(kind: Kind, event: str, counted: dict[str, Any]) -> None:
     """What else is put has the same columns, empty."""
-    stored = row(Item("key", kind, 0.0, classify(event, 486, 560486)), None, 0.0)
+    stored = stored_row(Item("key", kind, 0.0, classify(event, 486, 560486)), None, 0.0)
     assert {name: getattr(stored, name) for name in COUNTED} == counted
     assert stored.ends_call is (counted is COUNTED)
 
@@ -524,15 +539,15 @@ def test_a_call_and_the_key_of_its_end_are_stored_as_far_as_they_fit(length: int
     event = Event(type="CallDisconnected", data=EventData(call_connection_id=LEG, correlation_id=call))
     told = classify_event(event)
     assert told is not None
-    stored = row(Item(told.outcome_id, Kind.OUTCOME, 1.0, told), "contact", 2.0)
+    stored = stored_row(Item(told.outcome_id, Kind.OUTCOME, 1.0, told), "contact", 2.0)
     assert (stored.key, stored.call, stored.ended) == (f"call:{LEG}", short(call), short(f"call:{call}"))
-    assert (stored.contact, stored.due_at, stored.now, stored.rank) == ("contact", 1.0, 2.0, 0)
+    assert (stored.contact, stored.due_at, stored.created_at, stored.rank) == ("contact", 1.0, 2.0, 0)
 
 
 def test_an_event_without_a_call_has_no_end_of_one() -> None:
     """Nor the rank of one that says less than nothing."""
-    stored = row(Item("key", Kind.OUTCOME, 0.0, classify("CreateCallFailed", 486, 560486)), None, 0.0)
-    assert (stored.call, stored.ended, stored.rank, type(stored.rank)) == (None, None, 3, int)
+    stored = stored_row(Item("key", Kind.OUTCOME, 0.0, classify("CreateCallFailed", 486, 560486)), None, 0.0)
+    assert (stored.call, stored.ended, stored.rank, type(stored.rank)) == (None, None, 5, int)
 
 
 def test_a_result_is_redacted_as_it_is_asked_for_now() -> None:

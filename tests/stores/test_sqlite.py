@@ -12,36 +12,37 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from itertools import chain
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from ringback.events import Event, EventData, Result
+from ringback.core.events import Event, EventData, Result
+from ringback.core.outcome import classify, classify_event
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
-from ringback.latch import Offer
-from ringback.outcome import classify, classify_event
-from ringback.stores import _sqlite_rows as rows
-from ringback.stores import _sqlite_schema as schema
-from ringback.stores._sqlite_file import refuse_network, store_error
-from ringback.stores.port import DAY, Claim, Item, Kind, Progress, Settlement, State, Stats
-from ringback.stores.sqlite import CHECKPOINT, SQLiteStore
-from ringback.stores.writer import Later
+from ringback.stores.sqlite import schema
+from ringback.stores.sqlite.store import CHECKPOINT, SQLiteStore
+from ringback.work.items import DAY, Claim, Item, Kind, Progress, Settlement, State, Stats
+from ringback.work.latch import Offer
 
 DONE = Settlement(State.DONE)
 
 Make = Callable[..., SQLiteStore]
 
 
-def item(leg: str, **told: Any) -> Item:
+def item(leg: str | None, **told: Any) -> Item:
     data = EventData(call_connection_id=leg, result_information=Result(486, 560486), **told)
     outcome = classify_event(Event(type="Microsoft.Communication.CallDisconnected", id=f"event-{leg}", data=data))
     assert outcome is not None
     return Item(outcome.outcome_id, Kind.OUTCOME, 0.0, outcome)
+
+
+def whole(call: str) -> Item:
+    """Event Grid's end of a whole call."""
+    ended = classify_event(Event(type="CallEnded", id="e", data=EventData(correlation_id=call)))
+    assert ended is not None
+    return Item(ended.outcome_id, Kind.OUTCOME, 0.0, ended)
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ def overwritten(path: Path) -> None:
         (foreign, "is the database of another application"),
         (empty_database, "is the database of another application"),
         (marked_by_another, "is the database of another application"),
-        (newer, "made by a newer release .schema 5, this one knows 4.; upgrade ringback"),
+        (newer, "made by a newer release .schema 6, this one knows 5.; upgrade ringback"),
         (truncated, "restore it, or move it away"),
         (overwritten, "restore it, or move it away"),
         (Path.mkdir, "see that its folder exists and is writable"),
@@ -249,37 +250,6 @@ async def test_a_file_that_cannot_be_made(
     assert type(caught.value) is kind
 
 
-def fault(code: int) -> sqlite3.Error:
-    error = sqlite3.OperationalError("it failed")
-    error.sqlite_errorcode = code  # type: ignore[misc]
-    return error
-
-
-@pytest.mark.parametrize(
-    ("code", "kind"),
-    [
-        (sqlite3.SQLITE_BUSY, StoreUnavailable),
-        (sqlite3.SQLITE_LOCKED, StoreUnavailable),
-        (sqlite3.SQLITE_FULL, StoreUnavailable),
-        (sqlite3.SQLITE_IOERR_FSYNC, StoreUnavailable),
-        (sqlite3.SQLITE_NOMEM, StoreUnavailable),
-        (sqlite3.SQLITE_PERM, StoreError),
-        (sqlite3.SQLITE_READONLY, StoreError),
-        (sqlite3.SQLITE_READONLY_DIRECTORY, StoreError),
-        (sqlite3.SQLITE_CORRUPT, StoreError),
-        (sqlite3.SQLITE_CANTOPEN, StoreError),
-        (sqlite3.SQLITE_AUTH, StoreError),
-        (sqlite3.SQLITE_NOTADB, StoreError),
-    ],
-)
-def test_faults_that_may_pass_are_told_from_those_that_will_not(path: Path, code: int, kind: type[StoreError]) -> None:
-    """By SQLite's primary result code."""
-    error = store_error(path, fault(code))
-    assert type(error) is kind
-    assert str(error).startswith(f"{path}: it failed")
-    assert type(store_error(path, sqlite3.ProgrammingError("no code"))) is StoreUnavailable
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
@@ -288,31 +258,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("only root may mount a disk")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
-
-
-class Contested:
-    """A connection to a file that another process is switching to the write-ahead log."""
-
-    def __init__(self, refusals: int) -> None:
-        self.refusals = refusals
-
-    def execute(self, statement: str) -> Any:
-        assert statement == "PRAGMA journal_mode = WAL"
-        if self.refusals:
-            self.refusals -= 1
-            raise sqlite3.OperationalError("database is locked")
-        return self
-
-    def fetchone(self) -> tuple[str]:
-        return ("wal",)
-
-
-def test_processes_that_start_together_wait_for_the_log_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite refuses at once there, whatever time-out it was given; who is refused too often is told so."""
-    monkeypatch.setattr(schema, "_PAUSE", 0.0)
-    assert schema._with_log(Contested(3)) == "wal"  # type: ignore[arg-type]
-    with pytest.raises(sqlite3.OperationalError, match="locked"):
-        schema._with_log(Contested(1000))  # type: ignore[arg-type]
 
 
 def remount(disk: Path, how: str) -> None:
@@ -394,9 +339,6 @@ async def test_a_backlog_is_limited_until_somebody_works(make: Make) -> None:
     times[0] = 1.0
     with pytest.raises(StoreFull, match=r"2 items wait in .*; at most 2 may; see that workers run"):
         await store.put([item("c")])
-    # As well where it shares a transaction with something else.
-    with pytest.raises(StoreFull):
-        await asyncio.gather(store._do(lambda _: None), store.put([item("c")]))
     await drained(store)
     times[0] = 2.0
     assert list(await store.put([item("c")])) == [Offer.OPENED]
@@ -469,52 +411,6 @@ async def test_the_file_is_nobody_elses_to_read(make: Make, path: Path) -> None:
     assert modes == {"ringback.db": 0o600, "ringback.db-wal": 0o600, "ringback.db-shm": 0o600}
 
 
-# Network file systems
-
-
-MOUNTS = """\
-/dev/sda1 / ext4 rw 0 0
-nas:/export /data nfs4 rw,vers=4.2 0 0
-/dev/sdb1 /data/local ext4 rw 0 0
-//nas/share /mnt/my\\040share cifs rw 0 0
-blobfuse2 /mnt/blobs fuse.blobfuse2 rw 0 0
-broken
-"""
-
-
-@pytest.mark.parametrize(
-    ("file", "kind"),
-    [
-        ("/x.db", None),
-        ("/data/x.db", "nfs4"),
-        ("/data/deeper/x.db", "nfs4"),
-        ("/data/local/x.db", None),
-        ("/database/x.db", None),
-        ("/mnt/my share/x.db", "cifs"),
-        ("/mnt/blobs/x.db", "fuse.blobfuse2"),
-    ],
-)
-def test_network_file_systems_are_refused(file: str, kind: str | None) -> None:
-    """SQLite loses data there; whoever knows better may say so. The server is not named."""
-    if kind is None:
-        refuse_network(Path(file), False, MOUNTS)
-        return
-    with pytest.raises(StoreError, match=rf"lies on a network file system .{kind}.*use a local disk") as caught:
-        refuse_network(Path(file), False, MOUNTS)
-    assert "nas" not in str(caught.value)
-    refuse_network(Path(file), True, MOUNTS)
-
-
-def test_without_a_list_of_mounts_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
-    """Not Linux: nothing to go by."""
-
-    def absent(*_: Any) -> str:
-        raise FileNotFoundError
-
-    monkeypatch.setattr(Path, "read_text", absent)
-    refuse_network(path, False)
-
-
 # Reading what cannot be read
 
 
@@ -562,133 +458,15 @@ async def test_puts_at_the_same_time_share_transactions(make: Make) -> None:
     assert commits <= 10
 
 
-legs = st.sampled_from(["a", "b", "c", None])
-reports = st.builds(
-    lambda name, leg, call, code, context: Event(
-        type=f"Microsoft.Communication.{name}",
-        id=f"event-{name}-{leg}-{call}",
-        data=EventData(
-            call_connection_id=leg,
-            correlation_id=call,
-            operation_context=context,
-            result_information=None if code is None else Result(code, 0),
-        ),
-    ),
-    st.sampled_from(["CallDisconnected", "CallDisconnected", "CreateCallFailed", "CallEnded", "PlayFailed"]),
-    legs,
-    st.sampled_from(["x", "y", None]),
-    st.sampled_from([None, 200, 486]),
-    st.sampled_from([None, "order"]),
-)
-
-
-Puts = Sequence[Sequence[Item]]
-
-
-Way = Literal["one by one", "together", "at once"]
-
-
-def kept_by(earlier: Puts, puts: Puts, way: Way) -> tuple[list[list[Offer]], list[tuple[Any, ...]]]:
-    """What a file that has the earlier ones says to these puts, and has in the end."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.row_factory = sqlite3.Row
-    for statement in chain.from_iterable(schema.MIGRATIONS):
-        connection.execute(statement)
-
-    kept = set[int]()
-
-    def put(several: Puts) -> list[list[Offer]]:
-        stored = [[rows.row_of(each, 9.0) for each in put] for put in several]
-        if way != "at once":
-            return rows.put_all(connection, stored, ())
-        # As the writer does it.
-        told = rows.put_at_once(connection, stored, kept)
-        later = [put for put, each in zip(stored, told, strict=True) if isinstance(each, Later)]
-        rest = iter(rows.put_all(connection, later, kept))
-        return [next(rest) if isinstance(each, Later) else each for each in told]
-
-    for each in earlier:
-        put([each])
-    offers = [[put([[each]])[0][0] for each in several] for several in puts] if way == "one by one" else put(puts)
-    found = connection.execute("SELECT * FROM items ORDER BY key").fetchall()
-    connection.close()
-    return offers, [tuple(row)[1:] for row in found]
-
-
-@settings(deadline=None, max_examples=300, derandomize=True, database=None)
-@given(
-    st.lists(reports, max_size=3),
-    st.lists(st.lists(reports, min_size=1, max_size=4), min_size=1, max_size=8)
-    | st.lists(reports.map(lambda one: [one]), min_size=1),
-)
-def test_puts_that_share_a_transaction_are_what_they_are_one_after_the_other(
-    before: list[Event], events: list[list[Event]]
-) -> None:
-    """New, merged, repeated, yielding: the same answers and the same rows, whoever else puts at the same time."""
-    earlier, *puts = [
-        [Item(each.outcome_id, Kind.OUTCOME, 1.0, each) for each in map(classify_event, put) if each is not None]
-        for put in (before, *events)
-    ]
-    singly = [[each] for each in earlier]
-    one_by_one = kept_by(singly, puts, "one by one")
-    assert kept_by(singly, puts, "together") == one_by_one
-    assert kept_by(singly, puts, "at once") == one_by_one
-
-
-def test_a_call_whose_key_is_a_hash_yields_as_any_other() -> None:
-    """The key of a whole call's end is a hash where the id is long, which SQLite cannot make."""
-    call = "c" * 300
-    whole = Event(type="CallEnded", id="e", data=EventData(correlation_id=call))
-    ended = classify_event(whole)
-    assert ended is not None
-    earlier = [[Item(ended.outcome_id, Kind.OUTCOME, 1.0, ended)]]
-    legs = [[item(f"leg-{number}", correlation_id=call)] for number in range(3)]
-    one_by_one = kept_by(earlier, legs, "one by one")
-    assert kept_by(earlier, legs, "together") == kept_by(earlier, legs, "at once") == one_by_one
-    states = [row[2] for row in one_by_one[1]]
-    assert sorted(states) == ["canceled", "ready", "ready", "ready"]
-
-
-@pytest.mark.parametrize("count", [2, 3, 64, 65, 130])
-def test_many_rows_take_few_statements(count: int) -> None:
-    """One for each 64, with whatever number of rows; none has more parameters than an old SQLite takes."""
-    many = [[item(f"leg-{number}")] for number in range(count)]
-    offers, kept = kept_by([], many, "together")
-    assert offers == [[Offer.OPENED]] * count
-    assert len(kept) == count
-    assert kept_by([], many, "at once") == kept_by([], many, "one by one") == (offers, kept)
-    assert max(statement.count("?") for statement in schema.INSERTS.values()) == 64 * 15 <= 999
-
-
-@pytest.mark.parametrize("way", ["one by one", "together", "at once"])
-def test_of_many_rows_each_is_told_what_it_is(way: Way) -> None:
-    """Also where some were there before, in the first 64 and in those that follow."""
-    many = [[item(f"leg-{number}")] for number in range(100)]
-    offers, kept = kept_by([many[number] for number in (0, 63, 64, 99)], many, way)
-    assert [number for number, (offer,) in enumerate(offers) if offer is Offer.DUPLICATE] == [0, 63, 64, 99]
-    assert [number for number, (offer,) in enumerate(offers) if offer is Offer.OPENED] == [
-        number for number in range(100) if number not in (0, 63, 64, 99)
-    ]
-    assert len(kept) == 100
-
-
-async def test_legs_are_found_by_their_call_once_whole_calls_are_told(make: Make, path: Path) -> None:
-    """Who hears of legs alone has no index of calls and no trigger, which each leg would pay for; the first CallEnded
-    makes them.
-    """
-    made = "SELECT name FROM sqlite_master WHERE name IN ('items_call', 'yields_to_leg') ORDER BY name"
+async def test_no_put_makes_schema(make: Make, path: Path) -> None:
+    """Legs are found by their call before a whole call comes, and a put changes no more than rows."""
     store = make()
+    await store.open()
+    before = query(path, "SELECT * FROM sqlite_master ORDER BY name")
     await store.put([item("leg-1", correlation_id="call-1"), item("leg-2", correlation_id="call-2")])
-    assert query(path, made) == []
-    data = EventData(correlation_id="call-2")
-    ended = classify_event(Event(type="Microsoft.Communication.CallEnded", id="e", data=data))
-    assert ended is not None
-    whole = Item(ended.outcome_id, Kind.OUTCOME, 0.0, ended)
-    assert list(await store.put([whole])) == [Offer.DUPLICATE]
-    assert query(path, made) == [("items_call",), ("yields_to_leg",)]
-    (plan,) = query(
-        path, f"EXPLAIN QUERY PLAN {schema.TOLD_BY_A_LEG.replace(':call', '?').replace(':key', '?')}", "", ""
-    )
+    assert list(await store.put([whole("call-2")])) == [Offer.DUPLICATE]
+    assert query(path, "SELECT * FROM sqlite_master ORDER BY name") == before
+    (plan,) = query(path, f"EXPLAIN QUERY PLAN {schema.LEG_HAS_ENDED}", "", "")
     assert "INDEX items_call" in plan[-1]
 
 
@@ -696,9 +474,7 @@ async def test_a_whole_call_yields_to_a_leg_of_another_process(make: Make, path:
     """Also if that has opened the file, and has put legs, before the first whole call came."""
     one, other = make(), make()
     await other.put([item("leg-1", correlation_id="call-1")])
-    ended = classify_event(Event(type="CallEnded", id="e", data=EventData(correlation_id="call-2")))
-    assert ended is not None
-    assert list(await one.put([Item(ended.outcome_id, Kind.OUTCOME, 0.0, ended)])) == [Offer.OPENED]
+    assert list(await one.put([whole("call-2")])) == [Offer.OPENED]
     assert list(await other.put([item("leg-2", correlation_id="call-2")])) == [Offer.OPENED]
     assert query(path, "SELECT key, state FROM items ORDER BY id") == [
         ("call:leg-1", "ready"),
@@ -776,7 +552,7 @@ async def test_a_failure_is_nobody_elses(make: Make) -> None:
 
 WORKER = """
 import asyncio, sys
-from ringback.stores.port import *
+from ringback.work.items import *
 from ringback.stores.sqlite import SQLiteStore
 
 async def main():
@@ -832,9 +608,9 @@ async def test_a_lease_is_renewed_while_work_takes_longer(
     make: Make, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
     """Nobody takes over from who is only slow."""
-    store = make(lease=0.6)
+    store = make(lease=1.5)
     await store.put([item("a")])
-    process = start(0.6, 1.5)
+    process = start(1.5, 2.5)
     assert process.stdout is not None
     assert await asyncio.to_thread(process.stdout.readline) == "call:a\n"
     seen: list[Claim] = []
@@ -916,47 +692,3 @@ async def test_two_loops_may_work_on_one_store(make: Make) -> None:
     await until(lambda: is_done(store, 3))
     assert await store.stop(5.0) == 0
     await asyncio.gather(*tasks)
-
-
-class Refusing(sqlite3.Connection):
-    """Does not want what it is told to refuse."""
-
-    refused = ""
-
-    def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:  # type: ignore[override]
-        if statement.startswith("PRAGMA journal_mode") and self.refused == "wal":
-            return super().execute("SELECT 'delete'")
-        if statement.startswith("PRAGMA user_version =") and self.refused.startswith("version"):
-            if self.refused == "version, and all is rolled back":
-                super().execute("ROLLBACK")
-            raise sqlite3.OperationalError("database or disk is full")
-        return super().execute(statement, *parameters)
-
-
-@pytest.mark.parametrize(
-    ("refused", "kind", "says"),
-    [
-        ("wal", StoreError, "cannot have a write-ahead log .journal mode 'delete'.; use a file on a local disk"),
-        ("version", sqlite3.OperationalError, "disk is full"),
-        ("version, and all is rolled back", sqlite3.OperationalError, "disk is full"),
-    ],
-)
-def test_a_file_that_cannot_be_made_a_store_is_left_as_it_was(
-    path: Path, refused: str, kind: type[Exception], says: str
-) -> None:
-    """All of a schema or nothing."""
-    connection = sqlite3.connect(path, isolation_level=None, factory=Refusing)
-    connection.refused = refused
-    with pytest.raises(kind, match=says):
-        schema.prepare(connection, path)
-    assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-    connection.close()
-
-
-def test_a_new_file_that_was_made_by_somebody_else_meanwhile_is_kept(path: Path) -> None:
-    """Two processes that start together both find nothing, and one makes the tables."""
-    made(path)
-    connection = sqlite3.connect(path, isolation_level=None)
-    schema._migrate(connection, path)
-    assert connection.execute("SELECT count(*) FROM items").fetchone() == (200,)
-    connection.close()

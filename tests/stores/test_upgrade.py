@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import asdict
 
-from ringback.events import Event, EventData, Result
+from ringback.core.events import Event, EventData, Result
+from ringback.core.outcome import classify_event
 from ringback.exceptions import StoreError, StoreUnavailable
-from ringback.latch import Offer
-from ringback.outcome import classify_event
-from ringback.stores.port import Claim, DeliveryStore, Item, Kind, Settlement, State
-from ringback.stores.record import row as stored_row
-from ringback.stores.sqlite import SQLiteStore
+from ringback.stores.rows import stored_row
+from ringback.stores.sqlite import SQLiteStore, schema
+from ringback.work.items import Claim, DeliveryStore, Item, Kind, Settlement, State
+from ringback.work.latch import Offer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,7 +174,7 @@ async def test_a_file_of_version_1_is_upgraded(tmp_path: Path) -> None:
     after = [dict(row) for row in old.execute(everything)]
     new = dict.fromkeys(("cause", "category", "retry", "match", "code", "subcode", "verdict"))
     assert after[:2] == [{**row, **new} for row in before]
-    assert old.execute("PRAGMA user_version").fetchone()[0] == 4
+    assert old.execute("PRAGMA user_version").fetchone()[0] == 5
     old.close()
     await check(stores[0])
     for store in stores:
@@ -181,7 +183,7 @@ async def test_a_file_of_version_1_is_upgraded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("told", [True, False])
 async def test_a_whole_call_of_a_file_of_version_1_yields_to_its_leg(tmp_path: Path, told: bool) -> None:
-    """It was put before, the leg after the upgrade, which makes what that takes, but not for who has no whole call."""
+    """It was put before the upgrade, the leg after it; the schema is the same whether a whole call came or not."""
     path = tmp_path / "ringback.db"
     old = sqlite3.connect(path, isolation_level=None)
     old.executescript(SQLITE_1)
@@ -198,7 +200,29 @@ async def test_a_whole_call_of_a_file_of_version_1_yields_to_its_leg(tmp_path: P
     states = old.execute("SELECT key, state FROM items ORDER BY id").fetchall()
     assert states == [(row["key"], "canceled" if told else "ready"), ("call:b", "ready")]
     made = old.execute("SELECT name FROM sqlite_master WHERE name IN ('items_call', 'yields_to_leg')").fetchall()
-    assert len(made) == (2 if told else 0)
+    assert made == [("items_call",)]
+    old.close()
+
+
+async def test_a_file_of_version_4_loses_what_a_put_made_in_it(tmp_path: Path) -> None:
+    """The trigger goes, the index stays: the file has the schema of a new one."""
+    path, new = tmp_path / "ringback.db", tmp_path / "new.db"
+    old = sqlite3.connect(path, isolation_level=None)
+    for statement in chain.from_iterable(schema.MIGRATIONS[:4]):
+        old.execute(statement)
+    old.execute("CREATE INDEX items_call ON items (call) WHERE call IS NOT NULL")
+    old.execute("CREATE TRIGGER yields_to_leg AFTER INSERT ON items BEGIN UPDATE items SET state = 'canceled'; END")
+    old.execute(f"PRAGMA application_id = {schema.APPLICATION}")
+    old.execute("PRAGMA user_version = 4")
+    store = SQLiteStore(path, min_free=0)
+    assert list(await store.put([item("a"), item("b")])) == [Offer.OPENED] * 2
+    assert (await store.stats()).ready == 2
+    await store.close()
+    await (fresh := SQLiteStore(new, min_free=0)).open()
+    await fresh.close()
+    names = "SELECT type, name FROM sqlite_master ORDER BY name"
+    with closing(sqlite3.connect(new)) as made:
+        assert old.execute(names).fetchall() == made.execute(names).fetchall()
     old.close()
 
 
@@ -222,11 +246,11 @@ async def put_1(old: Any, leg: str) -> None:
 
 
 async def test_a_database_of_version_1_is_upgraded(postgres_url: str) -> None:
-    """Once, by whoever comes first of several; old rows have no jobs here, which the sweep makes up for."""
+    """Once, by whoever comes first of several; old rows have no jobs here, which the repair makes up for."""
     old = await made_1(postgres_url)
     from ringback.stores.postgres import PostgresStore
 
-    stores = [PostgresStore(postgres_url, poll=0.05, timeout=10.0, sweep=0.1) for _ in range(4)]
+    stores = [PostgresStore(postgres_url, poll=0.05, timeout=10.0, lease=0.6) for _ in range(4)]
     await asyncio.gather(*(store.open() for store in stores))
     await put_1(old, "late")
     assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("2",)]

@@ -9,39 +9,20 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ringback.exceptions import StoreUnavailable
-from ringback.stores import writer as module
-from ringback.stores.patience import Patience
-from ringback.stores.writer import Later, Writer
+from ringback.stores.sqlite import writer as module
+from ringback.stores.sqlite.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 
 def connect() -> sqlite3.Connection:
     return sqlite3.connect(":memory:", isolation_level=None)
-
-
-class Sharing:
-    """An operation for many, made of a function of what they ask for; which of them are done at once is asked, too."""
-
-    def __init__(
-        self, each: Callable[[Sequence[int]], Sequence[Any]], at_once: Callable[[int], bool] = lambda _: False
-    ) -> None:
-        self._each = each
-        self._at_once = at_once
-
-    def __call__(self, connection: sqlite3.Connection, arguments: Sequence[int], /) -> Sequence[Any]:
-        assert connection.in_transaction
-        return self._each(arguments)
-
-    def at_once(self, connection: sqlite3.Connection, arguments: Sequence[int], /) -> Sequence[Any]:
-        assert not connection.in_transaction
-        return [self._each([each])[0] if self._at_once(each) else Later.LATER for each in arguments]
 
 
 def threads() -> int:
@@ -227,101 +208,87 @@ async def test_what_is_asked_for_in_the_turn_of_the_end_is_done_or_refused() -> 
 
 async def test_what_is_asked_for_together_is_done_together() -> None:
     """One after the other in the line, whoever asked; each has its own result, in order with all the rest."""
-    writer, patience = Writer(connect), Patience(5.0)
+    writer = Writer(connect)
     await writer.open()
     asked: list[list[int]] = []
 
-    def each(numbers: Sequence[int]) -> list[int]:
+    def doubled(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[int]:
+        assert connection.in_transaction
         asked.append(list(numbers))
         return [2 * number for number in numbers]
 
-    doubled = Sharing(each)
     blocked = asyncio.create_task(writer.do(lambda _: time.sleep(0.05)))
     await asyncio.sleep(0.01)
-    first = [writer.together(doubled, number, patience) for number in range(3)]
+    first = [writer.together(doubled, number) for number in range(3)]
     between = asyncio.create_task(writer.do(lambda _: asked.append([])))
     await asyncio.sleep(0)
-    last = writer.together(doubled, 3, patience)
+    last = writer.together(doubled, 3)
     assert await asyncio.gather(blocked, *first, between, last) == [None, 0, 2, 4, None, 6]
     assert asked == [[0, 1, 2], [], [3]]
     await writer.close()
 
 
+async def test_who_asks_together_waits_no_longer_than_the_limit() -> None:
+    """The limit counts from the turn of the loop, the connecting included; what was asked for is done after all."""
+    release = threading.Event()
+    noted: list[int] = []
+
+    def connects() -> sqlite3.Connection:
+        release.wait(20)
+        return connect()
+
+    def note(_: sqlite3.Connection, numbers: Sequence[int]) -> Sequence[int]:
+        noted.extend(numbers)
+        return numbers
+
+    writer = Writer(connects, limit=0.01)
+    cancelled, *others = (writer.together(note, number) for number in range(3))
+    cancelled.cancel()
+    results = await asyncio.gather(*others, return_exceptions=True)
+    assert [type(result) for result in results] == [TimeoutError, TimeoutError]
+    release.set()
+    await writer.open()
+    assert await writer.do(lambda _: list(noted)) == [0, 1, 2]
+    await writer.close()
+
+
+async def test_a_connection_that_fails_before_the_turn_is_over_gives_the_reason() -> None:
+    """The next connection is tried for what was asked meanwhile; nobody is told that the store is closed."""
+
+    def connects() -> sqlite3.Connection:
+        raise StoreUnavailable("no luck")
+
+    writer = Writer(connects)
+    before = threads()
+    opening = asyncio.create_task(writer.open())
+    await asyncio.sleep(0)
+    asked = writer.together(lambda _, numbers: numbers, 1)
+    while threads() > before:
+        # The event loop's turn lasts longer than the thread lives.
+        time.sleep(0.001)  # noqa: ASYNC251
+    with pytest.raises(StoreUnavailable, match="no luck"):
+        await asked
+    with pytest.raises(StoreUnavailable, match="no luck"):
+        await opening
+    await writer.close()
+
+
 async def test_who_asks_together_fails_alone() -> None:
     """What cannot be done for one is done for the others."""
-    writer, patience = Writer(connect), Patience(5.0)
+    writer = Writer(connect)
     await writer.open()
     asked: list[list[int]] = []
 
-    def each(numbers: Sequence[int]) -> list[float]:
+    def inverted(_: sqlite3.Connection, numbers: Sequence[int]) -> list[float]:
         asked.append(list(numbers))
         return [1 / number for number in numbers]
 
-    inverted = Sharing(each)
     blocked = asyncio.create_task(writer.do(lambda _: time.sleep(0.05)))
     await asyncio.sleep(0.01)
-    results = await asyncio.gather(
-        *(writer.together(inverted, number, patience) for number in (1, 0, 2)), return_exceptions=True
-    )
+    results = await asyncio.gather(*(writer.together(inverted, number) for number in (1, 0, 2)), return_exceptions=True)
     await blocked
     assert [each if isinstance(each, float) else type(each) for each in results] == [1.0, ZeroDivisionError, 0.5]
     assert asked == [[1, 0, 2], [1], [0], [2]]
-    await writer.close()
-
-
-@pytest.mark.parametrize("done", [{0, 1, 2, 3}, {0, 2}, set[int]()], ids=["all", "some", "none"])
-async def test_what_can_be_done_at_once_begins_no_transaction(done: set[int]) -> None:
-    """It is for those alone who are left; each has its own result, whichever way it came about."""
-    writer, patience = Writer(connect), Patience(5.0)
-    await writer.open()
-    statements: list[str] = []
-    await writer.do(lambda connection: connection.set_trace_callback(statements.append))
-    statements.clear()
-    doubled = Sharing(lambda numbers: [2 * number for number in numbers], done.__contains__)
-    assert await asyncio.gather(*(writer.together(doubled, number, patience) for number in range(4))) == [0, 2, 4, 6]
-    assert statements == ([] if len(done) == 4 else ["BEGIN IMMEDIATE", "COMMIT"])
-    await writer.close()
-
-
-async def test_what_fails_at_once_fails_for_whom_it_fails() -> None:
-    """As within a transaction: what no other can help is everybody's, else each is tried by itself."""
-
-    def fails(number: int) -> bool:
-        if number == 1:
-            raise ZeroDivisionError
-        if number == 9:
-            raise sqlite3.OperationalError("disk I/O error")
-        return True
-
-    writer, patience = Writer(connect), Patience(5.0)
-    await writer.open()
-    doubled = Sharing(lambda numbers: [2 * number for number in numbers], fails)
-
-    async def told(*numbers: int) -> list[object]:
-        asked = (writer.together(doubled, number, patience) for number in numbers)
-        results = await asyncio.gather(*asked, return_exceptions=True)
-        return [each if isinstance(each, int) else type(each) for each in results]
-
-    assert await told(0, 1, 2) == [0, ZeroDivisionError, 4]
-    assert await told(0, 9, 2) == [sqlite3.OperationalError] * 3
-    await writer.close()
-
-
-async def test_who_waits_too_long_for_the_line_is_told_so() -> None:
-    """What was asked for is done all the same."""
-    writer, done, gate = Writer(connect), list[int](), threading.Event()
-    await writer.open()
-    blocked = asyncio.create_task(writer.do(lambda _: gate.wait(10)))
-
-    def note(numbers: Sequence[int]) -> Sequence[None]:
-        done.extend(numbers)
-        return [None] * len(numbers)
-
-    with pytest.raises(TimeoutError):
-        await writer.together(Sharing(note), 1, Patience(0.01))
-    gate.set()
-    assert await blocked
-    assert await writer.do(lambda _: list(done)) == [1]
     await writer.close()
 
 
@@ -341,22 +308,18 @@ async def test_a_forked_process_has_no_thread_of_its_parents() -> None:
     line.jobs.put(None)
 
 
-def test_a_fork_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the writer of the parent, in the child; in another process, for a fork has no threads to go on with."""
+def test_a_fork_is_noticed() -> None:
+    """In the child the line is nobody's; in another process, for a fork has no threads to go on with."""
     code = (
         "import asyncio, os, sqlite3, sys\n"
-        "from ringback.stores.writer import Writer\n"
+        "from ringback.stores.sqlite.writer import Writer\n"
         "writer = Writer(lambda: sqlite3.connect(':memory:', isolation_level=None))\n"
         "asyncio.run(writer.open())\n"
         "if os.fork():\n"
-        "    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]) or not writer.is_open)\n"
-        "os._exit(writer.is_open)\n"
+        "    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]) or writer._ours() is None)\n"
+        "os._exit(writer._ours() is not None)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    monkeypatch.setattr(module, "_process", module._process)
-    monkeypatch.setattr(os, "getpid", lambda: -1)
-    module._forked()
-    assert module._process == -1
 
 
 async def test_closed_while_it_cannot_connect() -> None:

@@ -10,7 +10,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ringback import CallOutcomeMiddleware, OutcomeRouter
-from ringback.router import TAPS
 from ringback.testing import CallbackClient, batch, call_connected, call_disconnected, capture_outcomes, redelivered
 
 if TYPE_CHECKING:
@@ -21,9 +20,9 @@ async def route(request: Request) -> Response:
     return Response()
 
 
-def wrapped() -> Starlette:
+def wrapped(router: OutcomeRouter | None = None) -> Starlette:
     app = Starlette(routes=[Route("/cb", route, methods=["POST"])])
-    app.add_middleware(CallOutcomeMiddleware, router=OutcomeRouter(), path="/cb", auth=None)
+    app.add_middleware(CallOutcomeMiddleware, router=router or OutcomeRouter(), path="/cb", auth=None)
     return app
 
 
@@ -46,20 +45,20 @@ async def test_every_outcome_is_captured_in_order(make) -> None:
 
 async def test_blocks_nest_and_end() -> None:
     """Each has its own list, also if it is left by an exception; nothing stays behind."""
-    client = CallbackClient(wrapped(), path="/cb")
-    before = list(TAPS)
+    router = OutcomeRouter()
+    client = CallbackClient(wrapped(router), path="/cb")
     with capture_outcomes() as outer:
         try:
             with capture_outcomes() as inner:
                 await client.deliver(call_disconnected(486, 560486))
                 raise LookupError
         except LookupError:
-            assert len(TAPS) == len(before) + 1
+            assert router.roster.listeners != ()
         await client.deliver(call_disconnected(603))
     await client.deliver(call_disconnected(480, 560480))
     assert [each.cause for each in inner] == ["busy"]
     assert [each.cause for each in outer] == ["busy", "declined"]
-    assert before == TAPS
+    assert router.roster.listeners == ()
 
 
 async def test_refused_deliveries_have_no_outcome() -> None:
@@ -67,3 +66,13 @@ async def test_refused_deliveries_have_no_outcome() -> None:
     with capture_outcomes() as outcomes:
         assert (await CallbackClient(wrapped(), path="/cb").deliver(b"{")).status == 400
     assert outcomes == []
+
+
+async def test_the_routers_may_be_named() -> None:
+    """Then the others' outcomes are left out; of a router and of one that it includes an outcome comes once."""
+    router, inner = OutcomeRouter(), OutcomeRouter()
+    router.include(inner)
+    with capture_outcomes(router, inner) as outcomes:
+        await CallbackClient(wrapped(router), path="/cb").deliver(call_disconnected(486, 560486))
+        await CallbackClient(wrapped(), path="/cb").deliver(call_disconnected(603))
+    assert [each.cause for each in outcomes] == ["busy"]

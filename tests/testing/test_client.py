@@ -12,10 +12,8 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ringback import CallOutcomeMiddleware, Dispatcher, Outcome, OutcomeRouter, Retry, RingbackError, classify
-from ringback.dispatch import WATCHERS
-from ringback.logs import LogObserver
-from ringback.router import TAPS
+from ringback import CallbackHandler, CallOutcomeMiddleware, Outcome, OutcomeRouter, Retry, RingbackError
+from ringback.settings import ENGINE
 from ringback.testing import (
     AppNotStarted,
     CallbackClient,
@@ -45,11 +43,11 @@ class Shop:
     def __init__(self, **settings: Any) -> None:
         self.hooked: list[str] = []
         self.requests: list[Request] = []
-        self.router = OutcomeRouter()
+        settings = {"auth": None, "path": "/cb/{order}"} | settings
+        self.router = OutcomeRouter(**{name: settings.pop(name) for name in ENGINE if name in settings})
         self.router.on_retryable(self.hook)
         self.router.on_terminal(self.hook)
         self.app = Starlette(routes=[Route("/cb/{order}", self.route, methods=["POST", "OPTIONS"])])
-        settings = {"auth": None, "path": "/cb/{order}"} | settings
         self.app.add_middleware(CallOutcomeMiddleware, router=self.router, **settings)
 
     async def hook(self, outcome: Outcome) -> None:
@@ -110,13 +108,13 @@ async def test_hooks_of_another_loop_are_waited_for_as_well() -> None:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    router, hooked = OutcomeRouter(), []
+    router, hooked = OutcomeRouter(settle=3600), []
     router.on_retryable(lambda outcome: hooked.append(outcome.cause))
-    dispatcher = Dispatcher(router, LogObserver(), settle=3600)
+    handler = CallbackHandler(router, auth=None)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        accepted = dispatcher.accept([classify("CallDisconnected", 486, 560486)])
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(accepted, loop))
+        handled = handler.handle(delivery(call_disconnected(486, 560486)), {})
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(handled, loop))
         await Response()(scope, receive, send)
 
     client = CallbackClient(app)
@@ -226,9 +224,10 @@ async def test_what_the_app_raises_reaches_the_test_and_nothing_stays_behind() -
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise LookupError("no such order")
 
+    router = OutcomeRouter()
     with pytest.raises(LookupError, match="no such order"):
-        await CallbackClient(app).deliver(call_connected())
-    assert (TAPS, WATCHERS) == ([], [])
+        await CallbackClient(app, router=router).deliver(call_connected())
+    assert router.roster.listeners == ()
 
 
 async def test_deliveries_within_a_delivery_are_told_apart() -> None:

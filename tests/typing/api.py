@@ -12,44 +12,37 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ringback import (
+    CallbackHandler,
     CallbackTokenVerifier,
     CallOutcomeMiddleware,
     Catalog,
-    CategoryBasis,
     Cause,
-    Confidence,
-    DeadLetter,
-    Delivery,
     DeliveryError,
-    DeliveryStore,
-    Diagnostic,
     Disposition,
     Event,
     EventGridTokenVerifier,
-    Fault,
     GiveUp,
     Head,
     HookContext,
     HookPolicy,
-    Match,
-    MemoryStore,
     Outcome,
     OutcomeRouter,
     Owner,
     RedialPolicy,
     Refusal,
-    Result,
     ResultCategory,
     Retry,
     RetryClass,
     Scope,
     SharedSecret,
-    Stats,
+    call_outcomes,
     classify,
     classify_event,
-    open_store,
     parse_delivery,
 )
+from ringback.core.events import Delivery, Diagnostic, Fault, Result
+from ringback.stores import DeadLetter, DeliveryStore, MemoryStore, Stats, open_store
+from ringback_catalog import CategoryBasis, Confidence, Match
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -181,7 +174,7 @@ async def called(request: Request) -> JSONResponse:
     return JSONResponse([])
 
 
-@router.callback(catalog=Catalog.default(), max_body=1000, max_events=10)
+@router.callback(max_body=1000, max_events=10)
 def sync(request: Request, verbose: bool = False) -> dict[str, int]:
     return {}
 
@@ -213,9 +206,6 @@ app.add_middleware(
     CallOutcomeMiddleware,
     router=router,
     path=["/a", "/b/{id}"],
-    catalog=Catalog.default(),
-    settle=0.5,
-    drain=10,
     max_body=1000,
     max_events=10,
     max_headers=50,
@@ -229,8 +219,17 @@ wrapped = CallOutcomeMiddleware(app, router=router, path=("/a",))
 
 hooks = HookPolicy(attempts=5, backoff=2, max_backoff=600, jitter=0.25, timeout=None, concurrency=8, retry_errors=False)
 durable = OutcomeRouter(store="sqlite:///ringback.db", hooks=hooks, on_store_failure="inline")
-CallOutcomeMiddleware(app, router=router, path="/g", store=MemoryStore(), hooks=hooks, on_store_failure="refuse")
-CallOutcomeMiddleware(app, router=router, path="/h", store="sqlite:///ringback.db", worker=False)
+OutcomeRouter(store=MemoryStore(), hooks=hooks, on_store_failure="refuse")
+OutcomeRouter(store="sqlite:///ringback.db", worker=False, catalog=Catalog.default(), settle=0.5, drain=10)
+OutcomeRouter(store="memory", telemetry=None)
+
+# Settings of the engine are no door's, and the other way round.
+CallOutcomeMiddleware(app, router=router, path="/g", store="memory")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+CallbackHandler(router, settle=0.5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+router.callback(drain=10)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+OutcomeRouter(auth=None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+OutcomeRouter(settle="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+assert_type(router.engine.store, DeliveryStore)
 assert_type(open_store("sqlite:///ringback.db"), DeliveryStore)
 
 
@@ -352,3 +351,34 @@ def read(body: bytes, headers: dict[str, str]) -> Delivery | tuple[Fault, ...]:
     parse_delivery(body, [(b"content-type", b"application/json")])
     parse_delivery(body.decode())
     return delivery
+
+
+def hooks_are_checked(checked: OutcomeRouter) -> None:
+    """What a hook takes is an outcome, and a context if it asks for one; what ``on()`` asks for are known words."""
+
+    @checked.on_retryable
+    def returns_what_it_likes(outcome: Outcome) -> int:
+        return outcome.code or 0
+
+    @checked.on_terminal
+    async def takes_a_context(outcome: Outcome, *, ctx: HookContext) -> None: ...
+
+    @checked.on_terminal  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    async def takes_a_number(outcome: int) -> None: ...
+
+    @checked.on_error  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    async def takes_no_error(outcome: Outcome) -> None: ...
+
+    @checked.on(cause="busy", category=ResultCategory.SUCCESS, code=range(400, 500), owner=["callee", Owner.NOBODY])
+    async def knows_the_words(outcome: Outcome) -> None: ...
+
+    checked.on(cause="bsuy")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    checked.on(code="486")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(classify(None, "486", "560486"), Outcome)
+
+
+def outcomes_of(request: Request) -> None:
+    """Of a request, and of its scope."""
+    assert_type(call_outcomes(request), tuple[Outcome, ...])
+    assert_type(call_outcomes(request.scope), tuple[Outcome, ...])
+    call_outcomes(486)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -1,4 +1,4 @@
-"""Decorators for the routes of single frameworks, each in the module named after it; docs/frameworks.md compares them.
+"""How does another framework bring a request? One module has the decorator of one framework, see docs/frameworks.md.
 
-Nothing is imported here. ASGI frameworks do without: the middleware stands before any of them.
+This package imports none of the modules. ASGI frameworks need no adapter, because the middleware wraps any ASGI app.
 """

@@ -1,4 +1,4 @@
-"""Azure Functions without a web framework: HTTP triggers, and triggers that bring events by queue or Event Grid."""
+"""Azure Functions without a web framework: HTTP triggers, and triggers for events from a queue or Event Grid."""
 
 from __future__ import annotations
 
@@ -7,43 +7,47 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
-from azure.functions import EventGridEvent, HttpRequest, HttpResponse
 
-from ringback.entrance import Admission
-from ringback.exceptions import DeliveryError, StoreUnavailable
-from ringback.intake import Reply
+from ringback.exceptions import DeliveryError, StoreUnavailable, needs_extra
+from ringback.receiving.exchange import Admitted, Found
+from ringback.receiving.replies import Reply
+
+with needs_extra("the decorator for Azure Functions", "azure-functions"):
+    from azure.functions import EventGridEvent, HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from azure.functions import QueueMessage, ServiceBusMessage
 
-    from ringback.handler import CallbackHandler, Found
-    from ringback.outcome import Outcome
+    from ringback.core.outcome import Outcome
+    from ringback.web.handler import CallbackHandler
 
     Function = Callable[..., Awaitable[HttpResponse]]
 
 
 def callback(handler: CallbackHandler) -> Callable[[Function], Function]:
-    """Decorate the async function of an HTTP trigger, below ``@app.route(...)``: only deliveries reach it.
+    """Decorate the async function of an HTTP trigger, below ``@app.route(...)``. Only deliveries reach the function.
 
-    The function's request is called ``req``; outcomes are in ``req.call_outcomes``. Nobody tells a function that its
-    worker ends: give the handler a store.
+    The function's request parameter is ``req``, and the outcomes are in ``req.call_outcomes``. The handler's router
+    needs a store, because Azure Functions does not tell a function that its worker process ends.
     """
 
     def decorate(function: Function) -> Function:
         @functools.wraps(function)
         async def callback(req: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             url = urlsplit(req.url)
-            found: Found = await handler.admit(req.headers, method=req.method, path=url.path, query=url.query)
-            if isinstance(found, Admission):
-                found = await handler.take(found, req.get_body())
+            exchange = handler.exchange(req.headers, method=req.method, path=url.path, query=url.query)
+            # The host has read the body, and may have dropped the headers that announce a body.
+            found: Found = await exchange.admit(bool(req.get_body()))
+            if found is Admitted.READ_BODY:
+                found = await exchange.take(req.get_body())
             if isinstance(found, Reply):
                 return response(found)
-            if found is None:
+            if found is Admitted.PASS_ON:
                 return await function(req, *args, **kwargs)
-            req.call_outcomes = found.outcomes  # type: ignore[attr-defined]
-            async with handler.route(found):
+            req.call_outcomes = found  # type: ignore[attr-defined]
+            async with exchange:
                 return await function(req, *args, **kwargs)
 
         return callback
@@ -52,7 +56,7 @@ def callback(handler: CallbackHandler) -> Callable[[Function], Function]:
 
 
 async def respond(handler: CallbackHandler, req: HttpRequest) -> HttpResponse:
-    """All there is to do for an HTTP trigger that has nothing else to do."""
+    """The whole response of an HTTP trigger that does nothing but receive deliveries."""
     url = urlsplit(req.url)
     path, query = url.path, url.query
     return response(await handler.handle(req.get_body(), req.headers, method=req.method, path=path, query=query))
@@ -61,10 +65,10 @@ async def respond(handler: CallbackHandler, req: HttpRequest) -> HttpResponse:
 async def consume(
     handler: CallbackHandler, message: QueueMessage | ServiceBusMessage | EventGridEvent
 ) -> tuple[Outcome, ...]:
-    """Handle what a trigger brings, and give its outcomes. The platform has verified the sender: use ``auth=None``.
+    """Handle the message of a trigger, and give its outcomes. The platform has verified the sender: use ``auth=None``.
 
-    Raises :class:`DeliveryError` for what is no event, and :class:`StoreUnavailable`; the platform then tries
-    again, and puts aside what stays bad.
+    Raises :class:`DeliveryError` for a message that is no event, and :class:`StoreUnavailable`. The platform then
+    retries the message, and moves a message that always fails to its dead letters.
     """
     body = _event(message) if isinstance(message, EventGridEvent) else message.get_body()
     reply = await handler.handle(body, {})
@@ -78,12 +82,12 @@ async def consume(
 def response(reply: Reply) -> HttpResponse:
     """A reply as the response of an HTTP trigger."""
     headers = dict(reply.headers)
-    kind = headers.pop("content-type", None)
-    return HttpResponse(reply.body, status_code=reply.status, headers=headers, mimetype=kind)
+    content_type = headers.pop("content-type", None)
+    return HttpResponse(reply.body, status_code=reply.status, headers=headers, mimetype=content_type)
 
 
 def _event(message: EventGridEvent) -> bytes:
-    # The trigger has taken the event apart; its schema puts it together again.
+    # The SDK gives the event's members one by one, so they are put together again in Event Grid's schema.
     event = {
         "id": message.id,
         "topic": message.topic,

@@ -1,71 +1,76 @@
-"""A decorator for callback views of Django, sync and async. Outcomes are in ``request.call_outcomes``."""
+"""A decorator for callback views of Django, sync and async. The outcomes are in ``request.call_outcomes``."""
 
 from __future__ import annotations
 
 import functools
 from typing import TYPE_CHECKING, Any
 
-from asgiref.sync import iscoroutinefunction  # pyright: ignore[reportDeprecated] - Python's own says no before 3.12
-from django.core.exceptions import RequestDataTooBig  # pyright: ignore[reportMissingTypeStubs]
-from django.http import HttpResponse  # pyright: ignore[reportMissingTypeStubs]
+from ringback.exceptions import needs_extra
+from ringback.receiving.exchange import Admitted, Found
+from ringback.receiving.replies import Reply, too_large
 
-from ringback.entrance import Admission
-from ringback.intake import Reply, too_large
+with needs_extra("the decorator for Django", "django"):
+    from asgiref.sync import iscoroutinefunction  # pyright: ignore[reportDeprecated] - Python's own says no before 3.12
+    from django.core.exceptions import RequestDataTooBig  # pyright: ignore[reportMissingTypeStubs]
+    from django.http import HttpResponse  # pyright: ignore[reportMissingTypeStubs]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ringback.handler import CallbackHandler, Found
+    from ringback.web.handler import CallbackHandler
 
-    # Django has no types of its own.
+    # Django ships no types.
     HttpRequest = Any
 
 _LOGGED = frozenset({"PATH_INFO", "QUERY_STRING", "RAW_URI", "REQUEST_URI"})
 
 
 def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a view, or what ``as_view()`` returns: only deliveries reach it, and their hooks follow.
+    """Decorate a view, or what ``as_view()`` returns. Only deliveries reach the view, and the hooks follow the view.
 
-    An async view's hooks run in the server's loop, which is told of no end: give the handler a store. Those of a
-    sync view run in ``handler.sync``'s. One handler is for views of one kind. No CSRF token is asked for.
+    The hooks of an async view run in the server's loop. Django does not tell an app that this loop ends, so the
+    handler's router needs a store. The hooks of a sync view run in the loop of ``handler.sync``. One handler is for
+    async views or for sync views, not for both. The decorated view needs no CSRF token.
     """
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
-        async def answering(request: HttpRequest, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            found: Found = await handler.admit(request.headers, **_head(request))
-            if isinstance(found, Admission):
-                found = await handler.take(found, _body(request, found))
+        async def answer_async(request: HttpRequest, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            exchange = handler.exchange(request.headers, **_head(request))
+            found: Found = await exchange.admit(_has_body(request))
+            if found is Admitted.READ_BODY:
+                found = await exchange.take(_body(request, exchange.max_body))
             if isinstance(found, Reply):
                 return _response(found)
-            if found is None:
+            if found is Admitted.PASS_ON:
                 return await view(request, *args, **kwargs)
-            request.call_outcomes = found.outcomes
-            async with handler.route(found):
+            request.call_outcomes = found
+            async with exchange:
                 return await view(request, *args, **kwargs)
 
-        def answer(request: HttpRequest, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            found: Found = handler.sync.admit(request.headers, **_head(request))
-            if isinstance(found, Admission):
-                found = handler.sync.take(found, _body(request, found))
+        def answer_sync(request: HttpRequest, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            exchange = handler.sync.exchange(request.headers, **_head(request))
+            found: Found = exchange.admit(_has_body(request))
+            if found is Admitted.READ_BODY:
+                found = exchange.take(_body(request, exchange.max_body))
             if isinstance(found, Reply):
                 return _response(found)
-            if found is None:
+            if found is Admitted.PASS_ON:
                 return view(request, *args, **kwargs)
-            request.call_outcomes = found.outcomes
-            with handler.sync.route(found):
+            request.call_outcomes = found
+            with exchange:
                 return view(request, *args, **kwargs)
 
         @functools.wraps(view)
         async def async_callback(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             try:
-                return await answering(request, args, kwargs)
+                return await answer_async(request, args, kwargs)
             finally:
                 _hide(handler, request)
 
         @functools.wraps(view)
         def sync_callback(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             try:
-                return answer(request, args, kwargs)
+                return answer_sync(request, args, kwargs)
             finally:
                 _hide(handler, request)
 
@@ -77,15 +82,26 @@ def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callabl
     return decorate
 
 
-def _head(request: HttpRequest) -> dict[str, str]:
-    return {"method": request.method, "path": request.path, "query": request.META.get("QUERY_STRING", "")}
+def _head(request: HttpRequest) -> dict[str, Any]:
+    query = request.META.get("QUERY_STRING", "")
+    return {"method": request.method, "path": request.path, "query": query}
 
 
-def _body(request: HttpRequest, admission: Admission) -> bytes | Reply:
+def _has_body(request: HttpRequest) -> bool | None:
+    if request.method == "POST":
+        # Django reads no byte of a POST's body before the exchange has verified the sender.
+        return None
+    try:
+        return bool(request.body)
+    except RequestDataTooBig:
+        return True
+
+
+def _body(request: HttpRequest, limit: int) -> bytes | Reply:
     try:
         body: bytes = request.body
     except RequestDataTooBig:
-        return too_large(admission.max_body)
+        return too_large(limit)
     return body
 
 

@@ -1,4 +1,4 @@
-"""A decorator for callback routes of Flask. Outcomes are in ``flask.g.call_outcomes``."""
+"""A decorator for callback routes of Flask. The outcomes are in ``flask.g.call_outcomes``."""
 
 from __future__ import annotations
 
@@ -6,51 +6,56 @@ import functools
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from flask import Response, current_app, g, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from ringback.exceptions import needs_extra
+from ringback.receiving.exchange import Admitted, Found
+from ringback.receiving.replies import Reply, too_large
 
-from ringback.entrance import Admission
-from ringback.intake import Reply, too_large
+with needs_extra("the decorator for Flask", "flask"):
+    from flask import Response, current_app, g, request
+    from werkzeug.exceptions import RequestEntityTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ringback.handler import CallbackHandler, Found
+    from ringback.web.handler import CallbackHandler
 
 _LOGGED = frozenset({"PATH_INFO", "QUERY_STRING", "RAW_URI", "REQUEST_URI"})
 
 
 def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a route, below ``@app.post(...)``: only deliveries reach it, and their hooks follow.
+    """Decorate a route, below ``@app.post(...)``. Only deliveries reach the route, and the hooks follow the route.
 
-    Hooks run in ``handler.sync``'s loop, which starts with the first delivery and drains when the process
-    ends. The route also gets ``OPTIONS``, for the handshake of CloudEvents; Flask answers any other.
+    The hooks run in the loop of ``handler.sync``, which starts with the first delivery and drains when the process
+    ends. The decorator also takes ``OPTIONS`` requests, for the handshake of CloudEvents; Flask answers the others.
     """
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(view)
         def callback(*args: Any, **kwargs: Any) -> Any:
             try:
-                return handled(args, kwargs)
+                return answer(args, kwargs)
             finally:
                 for name in _LOGGED.intersection(request.environ):
                     request.environ[name] = handler.hide(request.environ[name])
 
-        def handled(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        def answer(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             query = request.query_string.decode("latin-1")
             pairs = request.headers.items()
-            found: Found = handler.sync.admit(pairs, method=request.method, path=request.path, query=query)
-            if isinstance(found, Admission):
-                found = handler.sync.take(found, _body(found))
+            exchange = handler.sync.exchange(pairs, method=request.method, path=request.path, query=query)
+            found: Found = exchange.admit()
+            if found is Admitted.READ_BODY:
+                found = exchange.take(_body(exchange.max_body))
             if isinstance(found, Reply):
                 return Response(found.body, found.status, list(found.headers))
-            if found is None and request.method == "OPTIONS":
-                return current_app.make_default_options_response()
             route = current_app.ensure_sync(view)
-            if found is None:
-                return route(*args, **kwargs)
-            g.call_outcomes = found.outcomes
-            with handler.sync.route(found):
+            if found is Admitted.PASS_ON:
+                return (
+                    current_app.make_default_options_response()
+                    if request.method == "OPTIONS"
+                    else route(*args, **kwargs)
+                )
+            g.call_outcomes = found
+            with exchange:
                 return route(*args, **kwargs)
 
         callback.required_methods = {"OPTIONS"}  # type: ignore[attr-defined]
@@ -60,9 +65,9 @@ def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callabl
     return decorate
 
 
-def _body(admission: Admission) -> bytes | Reply:
-    limit = min(admission.max_body, request.max_content_length or admission.max_body)
-    # One more: a body without a length is cut off there, and nobody says so.
+def _body(max_body: int) -> bytes | Reply:
+    limit = min(max_body, request.max_content_length or max_body)
+    # One byte more, because Werkzeug cuts a body without a content length off at the limit, without an error.
     request.max_content_length = limit + 1
     try:
         body = request.get_data()

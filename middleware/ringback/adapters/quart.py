@@ -1,52 +1,57 @@
-"""A decorator for callback routes of Quart. Outcomes are in ``quart.g.call_outcomes``."""
+"""A decorator for callback routes of Quart. The outcomes are in ``quart.g.call_outcomes``."""
 
 from __future__ import annotations
 
 import functools
 from typing import TYPE_CHECKING, Any
 
-from quart import Response, current_app, g, request
-from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
+from ringback.exceptions import needs_extra
+from ringback.receiving.exchange import Admitted, Found
+from ringback.receiving.replies import Reply, too_large, too_slow
 
-from ringback.entrance import Admission
-from ringback.intake import Reply, too_large, too_slow
+with needs_extra("the decorator for Quart", "quart"):
+    from quart import Response, current_app, g, request
+    from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ringback.handler import CallbackHandler, Found
+    from ringback.web.handler import CallbackHandler
 
 
 def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callable[..., Awaitable[Any]]]:
-    """Decorate a route, below ``@app.post(...)``: only deliveries reach it, and their hooks follow.
+    """Decorate a route, below ``@app.post(...)``. Only deliveries reach the route, and the hooks follow the route.
 
-    The route also gets ``OPTIONS``, for the handshake of CloudEvents; Quart answers any other. Start and drain
-    the handler in ``@app.before_serving`` and ``@app.after_serving``.
+    The decorator also takes ``OPTIONS`` requests, for the handshake of CloudEvents; Quart answers the others. The app
+    starts and drains the handler in ``@app.before_serving`` and ``@app.after_serving``.
     """
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
         @functools.wraps(view)
         async def callback(*args: Any, **kwargs: Any) -> Any:
             try:
-                return await handled(args, kwargs)
+                return await answer(args, kwargs)
             finally:
                 handler.hide_in(request.scope)
 
-        async def handled(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        async def answer(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             query = request.query_string.decode("latin-1")
             pairs = request.headers.items()
-            found: Found = await handler.admit(pairs, method=request.method, path=request.path, query=query)
-            if isinstance(found, Admission):
-                found = await handler.take(found, await _body(found))
+            exchange = handler.exchange(pairs, method=request.method, path=request.path, query=query)
+            # The exchange calls the function only for other methods than POST, so no unverified body of a POST is read.
+            found: Found = await exchange.admit(_has_body)
+            if found is Admitted.READ_BODY:
+                found = await exchange.take(await _body(exchange.max_body))
             if isinstance(found, Reply):
                 return Response(found.body, found.status, dict(found.headers))
-            if found is None and request.method == "OPTIONS":
-                return await current_app.make_default_options_response()
             route = current_app.ensure_async(view)
-            if found is None:
-                return await route(*args, **kwargs)
-            g.call_outcomes = found.outcomes
-            async with handler.route(found):
+            if found is Admitted.PASS_ON:
+                asks_for_options = request.method == "OPTIONS"
+                return await (
+                    current_app.make_default_options_response() if asks_for_options else route(*args, **kwargs)
+                )
+            g.call_outcomes = found
+            async with exchange:
                 return await route(*args, **kwargs)
 
         callback.required_methods = {"OPTIONS"}  # type: ignore[attr-defined]
@@ -56,10 +61,17 @@ def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callabl
     return decorate
 
 
-async def _body(admission: Admission) -> bytes | Reply:
+async def _has_body() -> bool:
+    try:
+        return bool(await request.get_data(cache=True, as_text=False, parse_form_data=False))
+    except (RequestEntityTooLarge, RequestTimeout):
+        return True
+
+
+async def _body(limit: int) -> bytes | Reply:
     try:
         return await request.get_data(cache=True, as_text=False, parse_form_data=False)
     except RequestEntityTooLarge:
-        return too_large(min(admission.max_body, request.max_content_length or admission.max_body))
+        return too_large(min(limit, request.max_content_length or limit))
     except RequestTimeout:
         return too_slow(request.body_timeout or 0)

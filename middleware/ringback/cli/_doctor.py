@@ -1,13 +1,11 @@
-"""``ringback doctor``: asks a deployment what a first caller would ask, and prints what to fix."""
+"""``ringback doctor``: sends a deployment what a first caller would send, and prints what to fix."""
 
 from __future__ import annotations
 
 import http.client
 import json
-import shutil
 import socket
 import ssl
-import textwrap
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -15,31 +13,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringback.doctor import (
-    SLOWEST,
-    Answer,
-    Connected,
-    Failure,
-    Lost,
-    Severity,
-    blocks,
-    count,
-    further,
-    judge,
-    strangers_event,
-    target,
-)
+from ringback.cli._screen import width, wrapped
+from ringback.cli.doctor.faults import Severity
+from ringback.cli.doctor.judgement import SLOWEST, blocks, judge
+from ringback.cli.doctor.probes import Answer, Connected, Failure, Lost, further, respelled, strangers_event, target
 from ringback.exceptions import ConfigurationError
+from ringback.receiving.target import SPELLINGS
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
 
-    from ringback.doctor import Finding, Probe, Seen, Target
+    from ringback.cli.doctor.faults import Finding
+    from ringback.cli.doctor.probes import Probe, Seen, Target
     from ringback.testing.signing import Issuer
 
 _MOST = 64 * 1024
-"""Bytes that are read of an answer."""
+"""Bytes of an answer's body that the doctor reads."""
 
 
 def add(command: argparse.ArgumentParser, seconds: Callable[[str], float]) -> None:
@@ -58,7 +48,10 @@ def doctor(
     stopwatch: Callable[[], float] = time.monotonic,
     trust: Callable[[], ssl.SSLContext] = ssl.create_default_context,
 ) -> int:
-    """Ask, judge, print. 1 if there is a problem. ``clock`` gives seconds since 1970, ``stopwatch`` any seconds."""
+    """Send the probes, judge the answers, print the findings. 1 if there is a problem.
+
+    ``clock`` gives seconds since 1970, ``stopwatch`` seconds since any moment.
+    """
     where = target(arguments.url)
     if arguments.timeout <= 0:
         raise ConfigurationError("timeout 0 leaves no time for an answer; give seconds, such as 30")
@@ -68,16 +61,20 @@ def doctor(
     seen = {} if isinstance(link, Failure) else _asked(caller, where, issuer)
     complete = len(seen) > 1
     findings = judge(where, link, seen, timeout=arguments.timeout)
+    problems, warnings = (
+        sum(finding.severity is kind for finding in findings) for kind in (Severity.PROBLEM, Severity.WARNING)
+    )
     if arguments.json:
-        print(json.dumps(_report(where, findings, complete=complete), indent=2))
+        report = {"url": str(where), "complete": complete, "problems": problems, "warnings": warnings}
+        print(json.dumps(report | {"findings": [finding.to_dict() for finding in findings]}, indent=2))
     else:
-        width = max(60, min(100, shutil.get_terminal_size().columns))
-        print("\n".join(_page(where, findings, width)))
+        print(where, *(line for finding in findings for line in _lines(finding, width(60))), sep="\n")
+        print(f"{problems} problem{'' if problems == 1 else 's'}, {warnings} warning{'' if warnings == 1 else 's'}")
         if not complete:
             print("The other checks were not made: fix this first.")
         elif issuer is None:
             print("Whether a signed event is accepted was not tested; --issuer-key does that.")
-    return 1 if count(findings, Severity.PROBLEM) else 0
+    return 1 if problems else 0
 
 
 def _issuer(key: Path | None, audience: str | None, clock: Callable[[], float]) -> Issuer | None:
@@ -85,17 +82,14 @@ def _issuer(key: Path | None, audience: str | None, clock: Callable[[], float]) 
         if audience is not None:
             raise ConfigurationError("--audience says nothing without a key to sign with; add --issuer-key FILE")
         return None
-    # Where the simulator would make a key: one that the app has never heard of is of no use here.
+    # The simulator would make a missing key. Here a new key is of no use: the app does not know it.
     if not key.is_file():
         raise ConfigurationError(f"issuer key '{key}' is no file; name the key of the issuer that the app trusts")
-    try:
-        from ringback.simulator.trigger import issuer_of
-        from ringback.testing.signing import Issuer
+    from ringback.simulator.trigger import issuer_of
+    from ringback.testing.signing import Issuer
 
-        known = issuer_of(key, audience)
-        return Issuer(key=key.read_bytes(), audience=known.audience, clock=clock)
-    except ImportError as error:
-        raise ConfigurationError("signing needs PyJWT; pip install 'ringback[testing]'") from error
+    known = issuer_of(key, audience)
+    return Issuer(key=key.read_bytes(), audience=known.audience, clock=clock)
 
 
 def _asked(caller: _Caller, where: Target, issuer: Issuer | None) -> dict[str, Seen]:
@@ -103,14 +97,15 @@ def _asked(caller: _Caller, where: Target, issuer: Issuer | None) -> dict[str, S
     seen: dict[str, Seen] = {first.name: caller.ask(first)}
     if blocks(where, seen[first.name]):
         return seen
-    for probe in further(signed=issuer is not None):
+    refused = isinstance(answer := seen[first.name], Answer) and answer.status == 401
+    for probe in (*(respelled() if refused else ()), *further(signed=issuer is not None)):
         token = {"authorization": f"Bearer {issuer.token()}"} if issuer is not None and probe.signed else {}
         seen[probe.name] = caller.ask(replace(probe, headers={**probe.headers, **token}))
     return seen
 
 
 class _Caller:
-    """Requests to one target, each over a connection of its own, as those of different callers are."""
+    """Sends requests to one target, every request over its own connection, as different callers do."""
 
     def __init__(
         self,
@@ -124,10 +119,11 @@ class _Caller:
         self._timeout = timeout
         self._clock = clock
         self._stopwatch = stopwatch
-        self._open = _opener(where, timeout, trust)
+        secured = partial(http.client.HTTPSConnection, context=trust()) if where.scheme == "https" else None
+        self._open = partial(secured or http.client.HTTPConnection, where.host, where.port, timeout=timeout)
 
     def connect(self) -> Connected | Failure:
-        """Resolve the name, and open one connection to see whom it leads to."""
+        """Resolve the name, and open one connection to see its certificate."""
         begun = self._stopwatch()
         connection = self._open()
         try:
@@ -138,7 +134,7 @@ class _Caller:
             return _failure(error, self._stopwatch() - begun)
         finally:
             connection.close()
-        return Connected(tuple(str(each[4][0]) for each in found), self._clock(), expires)
+        return Connected(tuple(str(address[4][0]) for address in found), self._clock(), expires)
 
     def ask(self, probe: Probe) -> Seen:
         begun = self._stopwatch()
@@ -150,15 +146,18 @@ class _Caller:
             return _failure(error, self._stopwatch() - begun)
         finally:
             connection.close()
-        return Answer(response.status, _headers(response), body, self._stopwatch() - begun, self._clock())
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, headers, body, self._stopwatch() - begun, self._clock())
 
     def _response(self, connection: http.client.HTTPConnection, probe: Probe) -> http.client.HTTPResponse:
-        asked = self._where.asked(bare=probe.bare)
+        method, asked = probe.method, self._where.asked(bare=probe.bare)
+        if probe.spelling:
+            method, asked = SPELLINGS[probe.spelling](asked)
         connection.connect()
         headers = {"connection": "close", "user-agent": "ringback-doctor", **probe.headers}
-        # Who refuses a large body may stop reading before all of it is sent, with the answer already on its way.
+        # A server that refuses a large body may stop reading it, with its answer already on the way.
         with suppress(OSError):
-            connection.request(probe.method, asked, probe.body or None, headers)
+            connection.request(method, asked, probe.body or None, headers)
         return connection.getresponse()
 
     def _read(self, response: http.client.HTTPResponse, begun: float) -> bytes:
@@ -166,25 +165,13 @@ class _Caller:
         while len(body) < _MOST and (part := response.read1(_MOST)):
             body += part
             if self._stopwatch() - begun > self._timeout:
-                # What drips for ever never times out by itself.
+                # A body that drips for ever never times out by itself.
                 break
         return body
 
 
-def _opener(
-    where: Target, timeout: float, trust: Callable[[], ssl.SSLContext]
-) -> Callable[[], http.client.HTTPConnection]:
-    if where.scheme == "http":
-        return partial(http.client.HTTPConnection, where.host, where.port, timeout=timeout)
-    return partial(http.client.HTTPSConnection, where.host, where.port, timeout=timeout, context=trust())
-
-
-def _headers(response: http.client.HTTPResponse) -> Mapping[str, str]:
-    return {name.lower(): value for name, value in response.getheaders()}
-
-
 def _expiry(connected: object) -> float | None:
-    """Seconds since 1970 at which the server's certificate ends."""
+    """The end of the server's certificate in seconds since 1970; ``None`` for a connection without TLS."""
     if not isinstance(connected, ssl.SSLSocket):
         return None
     certificate = connected.getpeercert()
@@ -193,7 +180,7 @@ def _expiry(connected: object) -> float | None:
 
 
 def _failure(error: Exception, seconds: float) -> Failure:
-    # From the particular to the general: each is also one of those that follow it.
+    # From the particular to the general: some of these classes derive from classes below.
     if isinstance(error, ssl.SSLCertVerificationError):
         return Failure(Lost.CERTIFICATE, f"the certificate is refused: {error.verify_message}", seconds)
     if isinstance(error, ssl.SSLError):
@@ -207,29 +194,7 @@ def _failure(error: Exception, seconds: float) -> Failure:
     return Failure(Lost.UNREACHABLE, f"no connection ({getattr(error, 'strerror', None) or 'it failed'})", seconds)
 
 
-def _report(where: Target, findings: Sequence[Finding], *, complete: bool) -> dict[str, object]:
-    return {
-        "url": str(where),
-        "complete": complete,
-        "problems": count(findings, Severity.PROBLEM),
-        "warnings": count(findings, Severity.WARNING),
-        "findings": [each.to_dict() for each in findings],
-    }
-
-
-def _page(where: Target, findings: Sequence[Finding], width: int) -> Iterator[str]:
-    yield str(where)
-    for each in findings:
-        first = f"  {each.severity.value:<9}{each.check:<13}"
-        yield from _wrapped(each.what, width, first)
-        for name, text in (("why", each.why), ("do", each.remedy)):
-            if text:
-                yield from _wrapped(text, width, f"{'':<11}{name:<13}")
-    problems, warnings = count(findings, Severity.PROBLEM), count(findings, Severity.WARNING)
-    yield f"{problems} problem{'' if problems == 1 else 's'}, {warnings} warning{'' if warnings == 1 else 's'}"
-
-
-def _wrapped(text: str, width: int, first: str) -> list[str]:
-    return textwrap.wrap(
-        text, width, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False, tabsize=1
-    )
+def _lines(finding: Finding, columns: int) -> Iterator[str]:
+    rows = ((finding.severity, finding.check, finding.what), ("", "why", finding.why), ("", "do", finding.remedy))
+    for severity, name, text in rows:
+        yield from wrapped(text, columns, f"  {severity:<9}{name:<13}", " " * 24)

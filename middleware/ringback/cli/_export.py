@@ -28,14 +28,16 @@ def _as_csv(entries: Iterable[Entry]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """One line of text: lists joined by bars, nothing for what is absent."""
-    joined = " | ".join(_texts(value))
-    return " ".join(joined.split())
+    """One line of text: a list is joined by bars, ``None`` is empty."""
+    return " ".join(" | ".join(_texts(value)).split())
 
 
 def _texts(value: object) -> list[str]:
     if isinstance(value, list):
-        return [str(each) for each in cast("list[object]", value)]
+        return list(map(str, cast("list[object]", value)))
+    if isinstance(value, dict):
+        # retry_after: seconds, and the factor of every further wait.
+        return [" x ".join(f"{number:g}" for number in cast("dict[str, float]", value).values())]
     return [] if value is None else [str(value)]
 
 
@@ -50,7 +52,18 @@ _KINDS = {
     "special": "When no key answers",
 }
 _KEYS = ("code", "subcode", "events", "scope", "sip", "phrase", "q850", "special")
-_COLUMNS = ("cause", "disposition", "retry_class", "category", "owner", "confidence", "summary", "advice")
+_COLUMNS = (
+    "cause",
+    "disposition",
+    "retry_class",
+    "retry_action",
+    "retry_after",
+    "category",
+    "owner",
+    "confidence",
+    "summary",
+    "advice",
+)
 
 
 def _as_markdown(entries: Iterable[Entry]) -> str:
@@ -70,7 +83,7 @@ def _table(columns: Sequence[str], rows: Iterable[Any]) -> Iterator[str]:
 
 
 def _markdown(value: Any) -> str:
-    # A cell is one line; steps stand below each other.
+    # A cell of Markdown is one line of source; the items of a list stand below each other.
     lines = map(_cell, _texts(value))
     return "<br>".join(line.replace("<", "&lt;").replace("|", "\\|") for line in lines)
 

@@ -1,4 +1,4 @@
-"""A bar on standard error while a long file is read; nothing where nobody looks at it."""
+"""A bar on standard error while a command reads a long file; no bar where standard error is no terminal."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 _CELLS = 24
 _EVERY = 0.1
 _FIRST = 0.5
-"""Seconds: what is done sooner needs no bar."""
+"""Seconds before the bar appears."""
 
 
 class Progress:
-    """``total`` is in bytes, 0 if nobody knows it. ``clock`` counts seconds."""
+    """``total`` is the size of all files in bytes, 0 for an unknown size. ``clock`` counts seconds."""
 
     def __init__(self, total: int, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._total = total
@@ -42,7 +42,7 @@ class Progress:
         self._write(text)
 
     def end(self) -> None:
-        """Leave the line as if nothing had been there."""
+        """Blank the bar's line."""
         if self._drawn:
             self._write("")
             self._stream.write("\r")

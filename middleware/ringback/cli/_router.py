@@ -1,4 +1,4 @@
-"""The router that ``module:attribute`` names, as servers name an app."""
+"""Loads the router that ``module:attribute`` names; servers name an app in the same way."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import traceback
 from typing import Any
 
 from ringback.exceptions import ConfigurationError
-from ringback.router import HandlerRouter
+from ringback.hooks.router import HandlerRouter
+from ringback.privacy.redaction import redact
 
 _REMEDY = "write module:attribute as for a server, such as 'app:router'"
 
 
 def loaded(target: str) -> HandlerRouter:
-    """Import the module, with the working directory on the path, and return its router.
+    """Import the module, with the working directory on the path, and return the module's router.
 
     The attribute may be dotted, and may be a function without arguments that returns the router. Raises
-    :class:`ConfigurationError` for anything else, with the value, the rule and the remedy.
+    :class:`ConfigurationError` for any other attribute.
     """
     name, _, path = target.partition(":")
-    if not path or not all(each.isidentifier() for each in [*name.split("."), *path.split(".")]):
+    if not path or not all(part.isidentifier() for part in f"{name}.{path}".split(".")):
         raise ConfigurationError(f"router {target!r} is no name of one; {_REMEDY}")
     found: Any = _imported(target, name)
     for part in path.split("."):
@@ -62,7 +63,7 @@ def _made(target: str, make: Any) -> HandlerRouter:
         ) from error
     if not isinstance(made, HandlerRouter):
         if inspect.iscoroutine(made):
-            # Nobody awaits it, and it would complain.
+            # Python warns of a coroutine that nobody awaits.
             made.close()
         raise ConfigurationError(
             f"router {target!r} returned {_described(made)}, no router; let it return an OutcomeRouter"
@@ -77,8 +78,9 @@ def _described(found: Any) -> str:
 
 
 def _fault(error: Exception) -> str:
-    """The exception in one line, and where in the app it was raised."""
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith("<frozen")]
-    last = frames[-1]
+    """The exception in one line, with the place in the app that raised the exception."""
+    frames = traceback.extract_tb(error.__traceback__)
+    last = [frame for frame in frames if not frame.filename.startswith("<frozen")][-1]
     where = "" if last.filename in (__file__, importlib.__file__) else f", {last.filename}, line {last.lineno}"
-    return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
+    # The message of an app that cannot start may quote the app's settings.
+    return f"{type(error).__name__}: {redact(' '.join(str(error).split()))}{where}"

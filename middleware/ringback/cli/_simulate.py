@@ -9,12 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ringback.cli._result_forms import close_to, pair_in, status, whole
 from ringback.exceptions import ConfigurationError
+from ringback_catalog import event_name
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Generator
 
+    from ringback.simulator.scenarios import Scenario
     from ringback.testing.signing import Issuer
 
 
@@ -24,19 +27,22 @@ def add_simulate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--scenario", metavar="NAME", help="what happens to every call; default: answered")
     command.add_argument("--tls", action="store_true", help="speak TLS, as from_connection_string wants")
     _add_common(command)
-    command.add_argument("--list", action="store_true", help="list the scenarios and their numbers")
 
 
 def add_trigger(command: argparse.ArgumentParser) -> None:
     """The options of ``ringback trigger``."""
-    command.add_argument("scenario", metavar="SCENARIO", nargs="?", help="its name; see --list")
+    command.add_argument(
+        "scenario", metavar="SCENARIO", nargs="?", help="its name, see --list; or a result to post, such as 486/560486"
+    )
+    command.add_argument("--event", metavar="E", help="the event that reports a result; default: CallDisconnected")
+    command.add_argument("--sip", metavar="N", help="its SIP status, also with words: '603 Network Blocked'")
+    command.add_argument("--q850", metavar="N", help="its Q.850 cause")
     command.add_argument("--to", metavar="URL", help="the callback endpoint")
     command.add_argument(
         "--delay", metavar="SECONDS", type=float, help="before each event; default: the scenario's own"
     )
     command.add_argument("--unsigned", action="store_true", help="send no token: the default without --issuer")
     _add_common(command)
-    command.add_argument("--list", action="store_true", help="list the scenarios and their numbers")
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
@@ -44,10 +50,11 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--issuer", metavar="FILE", type=Path, help="sign with this private key; made if missing")
     command.add_argument("--audience", metavar="GUID", help="the audience of the tokens, as your verifier expects it")
     command.add_argument("--seed", metavar="N", type=int, help="the same ids in every run")
+    command.add_argument("--list", action="store_true", help="list the scenarios and their numbers")
 
 
 def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = None) -> int:
-    """Serve until Ctrl-C or SIGTERM, or until ``wait`` returns; a line for each step."""
+    """Serve until Ctrl-C or SIGTERM, or until ``wait`` returns. Print a line for every step."""
     from ringback.simulator import ACCESS_KEY, Simulator
 
     if arguments.list:
@@ -63,7 +70,7 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
     )
     with simulator as acs:
         _say(f"Call Automation, simulated, at {acs.url}; Ctrl-C ends it")
-        # Without TLS it would be of no use: from_connection_string takes any endpoint for https.
+        # Without TLS a connection string is of no use: from_connection_string reads every endpoint as https.
         _say(f"connection string  {acs.connection_string}" if arguments.tls else f"access key         {ACCESS_KEY}")
         _say(f"key set            {acs.jwks_uri}  audience {acs.issuer.audience}")
         if acs.ca_file is not None:
@@ -77,7 +84,7 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
 
 
 def trigger(arguments: argparse.Namespace) -> int:
-    """Post one scenario. 1 if any of its events was not accepted in the end."""
+    """Post one scenario. 1 if the app refused an event at the last attempt."""
     from ringback.simulator.trigger import trigger as post
 
     if arguments.list:
@@ -90,7 +97,7 @@ def trigger(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(f"delay {arguments.delay!r} is out of range; give 0 to 3600 seconds")
     callbacks = asyncio.run(
         post(
-            arguments.scenario,
+            _scenario(arguments),
             arguments.to,
             scenarios=arguments.scenarios,
             issuer=_issuer(arguments),
@@ -99,9 +106,36 @@ def trigger(arguments: argparse.Namespace) -> int:
             say=_say,
         )
     )
-    # Of an event that was posted again, the last answer counts.
+    # The last answer counts for an event that was posted again.
     last = {callback.body: callback.accepted for callback in callbacks}
     return 0 if all(last.values()) else 1
+
+
+def _scenario(arguments: argparse.Namespace) -> str | Scenario:
+    """The name of a scenario, or for a result in the name's place a scenario whose only event reports the result."""
+    from ringback.simulator.scenarios import Scenario, Step
+    from ringback.testing.events import BUILDERS
+
+    name: str = arguments.scenario
+    pair = pair_in(name)
+    if pair is None:
+        if (arguments.event, arguments.sip, arguments.q850) != (None, None, None):
+            raise ConfigurationError(
+                "--event, --sip and --q850 go with a result; write for example: ringback trigger 486/560486 --to URL"
+            )
+        return name
+    event = event_name(arguments.event or "CallDisconnected")
+    if event not in BUILDERS:
+        hint = close_to(event, BUILDERS) or "; write for example CreateCallFailed"
+        raise ConfigurationError(f"event {arguments.event!r} is none that Call Automation sends{hint}")
+    step = Step(
+        event=event,
+        code=whole("code", pair[0]),
+        subcode=whole("subcode", pair[1]),
+        sip=status(arguments.sip),
+        q850=whole("q850", arguments.q850),
+    )
+    return Scenario(name=f"{pair[0]}/{pair[1]}", steps=(step,))
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -129,7 +163,7 @@ def _say(line: str) -> None:
 
 @contextmanager
 def _terminable() -> Generator[None]:
-    """SIGTERM ends the block as Ctrl-C does."""
+    """Within the block SIGTERM raises :class:`KeyboardInterrupt`, as Ctrl-C does."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

@@ -1,18 +1,20 @@
-"""What the pages of the catalog say: entries to pages as values, for any format to write."""
+"""The pages of the catalog as values, which the template of any format can render."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ringback.cli._page import OWNERS
-from ringback_catalog import Cause, Disposition, RetryClass, page_paths
+from ringback.cli._explain_text import ACTIONS, OWNERS
+from ringback.cli._site_sample import sample_of
+from ringback_catalog import Catalog, Cause, Disposition, RetryClass, page_paths, source_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ringback_catalog import Entry, Key
+    from ringback.cli._site_sample import Sample
+    from ringback_catalog import Entry, Key, Source
 
 CAUSES = {
     Cause.ENDED: "The call ended as calls do.",
@@ -23,7 +25,7 @@ CAUSES = {
     Cause.ANSWERED_ELSEWHERE: "Another device or endpoint took the call.",
     Cause.SUCCEEDED: "An operation within a call did what it should.",
     Cause.BUSY: "The callee was on another call.",
-    Cause.NO_ANSWER: "It rang, and nobody answered.",
+    Cause.NO_ANSWER: "Nobody took the call: it rang in vain, or the phone gave no sign of life.",
     Cause.DECLINED: "A person refused the call.",
     Cause.UNREACHABLE: "The callee, or a device of theirs, could not be reached.",
     Cause.INVALID_NUMBER: "The number cannot be dialed as it is.",
@@ -38,14 +40,14 @@ CAUSES = {
     Cause.THROTTLED: "There were too many requests at once.",
     Cause.LIMIT_REACHED: "A limit on calls, participants or time was reached.",
     Cause.CLIENT_NETWORK: "The participant's own network failed.",
-    Cause.MEDIA: "Sound or picture could not be set up, kept up or played.",
+    Cause.MEDIA: "Sound could not be set up, kept up or played, or what was said or keyed could not be used.",
     Cause.TIMEOUT: "Something took longer than it may.",
     Cause.SERVICE_ERROR: "The service failed on its own side.",
     Cause.CARRIER_ERROR: "The telephone network failed.",
     Cause.UNREPORTED: "The event carried no result at all.",
     Cause.UNKNOWN: "No source says what this means.",
 }
-"""Each cause in a sentence."""
+"""Every cause in a sentence."""
 
 RETRIES = {
     RetryClass.NONE: "no: it ended as intended",
@@ -58,11 +60,16 @@ RETRIES = {
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A text that leads to a page of ours, by its path without a suffix, or to an address on the web."""
+    """A text that leads to a page of the catalog (its path without a suffix), or to an address on the web."""
 
     text: str
     page: str | None = None
     url: str | None = None
+
+    @property
+    def web(self) -> str | None:
+        """The address, if its scheme is http or https. A link of another scheme (``javascript``) leads nowhere."""
+        return self.url if self.url is not None and re.fullmatch(r"https?://[^\s<>]+", self.url) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading with what stands below it. ``ordered`` items are steps. ``key`` is the heading's anchor."""
+    """A heading with a text, lines, or ``code`` to copy. ``ordered`` lines are steps. ``key`` is the anchor."""
 
     key: str
     title: str
@@ -83,6 +90,7 @@ class Section:
     text: str = ""
     ordered: bool = False
     link: Link | None = None
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +110,20 @@ class Page:
 
 
 TITLE = "The Ringback catalog"
+MOST_RELATED = 8
 HOME = Link(TITLE, "index")
 
 
 def pages(entries: Sequence[Entry]) -> list[Page]:
-    """The first page, one for each cause that has an entry, one for each entry; in this order."""
+    """The first page, then a page for every cause that has an entry, then a page for every entry."""
     paths = dict(zip(entries, page_paths(entry.key for entry in entries), strict=True))
+    catalog = Catalog(entries)
     by_cause = {cause: [entry for entry in entries if entry.cause is cause] for cause in Cause}
     found = {cause: same for cause, same in by_cause.items() if same}
     return [
         _first(found, paths),
         *(_of_cause(cause, same, paths) for cause, same in found.items()),
-        *(_of_entry(entry, paths) for entry in entries),
+        *(_of_entry(entry, paths, catalog) for entry in entries),
     ]
 
 
@@ -157,6 +167,7 @@ def _first(causes: Mapping[Cause, Sequence[Entry]], paths: Mapping[Entry, str]) 
 def _of_cause(cause: Cause, same: Sequence[Entry], paths: Mapping[Entry, str]) -> Page:
     retryable = sum(entry.disposition is Disposition.RETRYABLE for entry in same)
     owners = [owner for owner in OWNERS if any(entry.owner is owner for entry in same)]
+    by_retry = {retry: [entry for entry in same if entry.retry is retry] for retry in RetryClass}
     return Page(
         f"causes/{cause}",
         cause,
@@ -169,34 +180,26 @@ def _of_cause(cause: Cause, same: Sequence[Entry], paths: Mapping[Entry, str]) -
         ),
         tuple(
             Section(retry, f"Call again? {RETRIES[retry].capitalize()}", _lines(group, paths))
-            for retry, group in _grouped(same)
+            for retry, group in by_retry.items()
+            if group
         ),
     )
 
 
-def _grouped(same: Sequence[Entry]) -> list[tuple[RetryClass, list[Entry]]]:
-    order = list(RetryClass)
-    ordered = sorted(same, key=lambda entry: order.index(entry.retry))
-    return [(retry, list(group)) for retry, group in groupby(ordered, lambda entry: entry.retry)]
-
-
-def _of_entry(entry: Entry, paths: Mapping[Entry, str]) -> Page:
-    related = [other for other in paths if other is not entry and _related(entry.key, other.key)]
-    sections = [
-        Section("what-to-do", "What to do", tuple(Line(None, step) for step in entry.advice), ordered=True),
-        Section(
-            "sources",
-            "Sources",
-            tuple(
-                Line(Link(source.document, url=source.url), f"{source.date}, {source.table}")
-                for source in entry.sources
-            ),
-        ),
-    ]
+def _of_entry(entry: Entry, paths: Mapping[Entry, str], catalog: Catalog) -> Page:
+    related = sorted(
+        (other for other in paths if other is not entry and _related(entry.key, other.key)),
+        key=lambda other: _distance(entry, other),
+    )
+    sections = [Section("what-to-do", "What to do", tuple(Line(None, step) for step in entry.advice), ordered=True)]
     if entry.note is not None:
-        sections.insert(1, Section("disagreement", "Where the documents disagree", text=entry.note))
+        sections.append(Section("disagreement", "Where the documents disagree", text=entry.note))
+    sections.append(Section("sources", "Sources", tuple(_sources(entry))))
+    sample = sample_of(entry, catalog)
+    if sample is not None:
+        sections += _to_try(sample)
     if related:
-        sections.append(Section("related", "Related codes", _lines(related, paths)))
+        sections.append(Section("related", "Related codes", _lines(related[:MOST_RELATED], paths)))
     return Page(
         paths[entry],
         name_of(entry.key),
@@ -205,6 +208,7 @@ def _of_entry(entry: Entry, paths: Mapping[Entry, str]) -> Page:
         (
             ("Cause", Line(Link(entry.cause, f"causes/{entry.cause}"), CAUSES[entry.cause])),
             ("Call again?", Line(None, f"{RETRIES[entry.retry]} ({entry.disposition}, {entry.retry})")),
+            *_again(entry, sample, catalog),
             ("Who acts", Line(None, f"{entry.owner}: {OWNERS[entry.owner]}")),
             ("Category", Line(None, f"{entry.category} ({entry.basis})")),
             ("Confidence", Line(None, entry.confidence)),
@@ -213,11 +217,54 @@ def _of_entry(entry: Entry, paths: Mapping[Entry, str]) -> Page:
     )
 
 
+def _again(entry: Entry, sample: Sample | None, catalog: Catalog) -> Iterator[tuple[str, Line]]:
+    """The facts about the retry action, which the row or its sample's event decides, and about the least wait."""
+    if entry.disposition is not Disposition.RETRYABLE:
+        return
+    if sample is not None:
+        by = "" if entry.retry_action is not None else f" (after {sample.event})"
+        action = sample.verdict(catalog).retry_action
+        yield "What again", Line(None, f"{action}: {ACTIONS[action]}{by}")
+    if entry.retry_after is not None:
+        yield "Wait at least", Line(None, str(entry.retry_after))
+
+
+def _sources(entry: Entry) -> Iterator[Line]:
+    """A line for every page of Microsoft that the entry rests on, with the page's tables."""
+    by_page: dict[str, list[Source]] = {}
+    for source in entry.sources:
+        by_page.setdefault(source.page or source.document, []).append(source)
+    for page, same in by_page.items():
+        if len(same) == 1:
+            yield Line(Link(same[0].document, url=same[0].url), f"{same[0].date}, {same[0].table}")
+        else:
+            (line,) = source_lines(same)
+            yield Line(Link(page, url=same[0].url), line.removeprefix(f"{page}: "))
+
+
+def _to_try(sample: Sample) -> Iterator[Section]:
+    yield Section(
+        "sample", "A sample event", text="The body of a delivery that gets this answer.", code=sample.delivery()
+    )
+    command = sample.command()
+    if command is not None:
+        text = "Post such an event to your app; put the address of your own callback route in."
+        yield Section("reproduce", "Reproduce it", text=text, code=command)
+
+
+def _distance(entry: Entry, other: Entry) -> tuple[bool, bool, bool]:
+    """The order of related entries: the same cause comes first, then the same event, then the same pair."""
+    key, far = entry.key, other.key
+    same_event = key.events == far.events or not key.events or bool(set(key.events) & set(far.events))
+    same_pair = (key.code, key.subcode) == (far.code, far.subcode)
+    return entry.cause is not other.cause, not same_event, not same_pair
+
+
 def _related(key: Key, other: Key) -> bool:
-    """Whether a reader of one wants the other: the same subcode, the same code, or the SIP status in the subcode."""
+    """Whether two keys have the same subcode or code, or one key's subcode has the other key's SIP status."""
     if key.subcode is not None and key.subcode == other.subcode:
         return True
-    # 200 is the code of everything that ended well.
+    # Everything that ended well has the code 200.
     if key.code is not None and key.code == other.code and key.code != 200:
         return True
     return _within(key, other) or _within(other, key)

@@ -1,67 +1,101 @@
-"""``ringback stats``: what a JSON log adds up to, read once from files or standard input."""
+"""``ringback stats``: counts the lines of log files or of standard input, and prints the counts."""
 
 from __future__ import annotations
 
 import argparse
 import gzip
 import json
-import shutil
 import sys
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 import msgspec
 
-from ringback.cli._page import wants_style
 from ringback.cli._progress import Progress
-from ringback.cli._stats_page import columns_in, page
+from ringback.cli._screen import wants_style, width
+from ringback.cli._stats_text import columns_in, page
+from ringback.cli.reading import Counted, Line, TooLong, found_in
+from ringback.cli.stats.tally import Tally, second_of
 from ringback.exceptions import RingbackError
-from ringback.tally import Tally, second_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-WIDEST = 100
+    from ringback.cli.reading import Found
+
 TOP = 10
-_CHUNK = 256 * 1024
-_LONGEST = 1024 * 1024
-"""Bytes of a line that are kept. A longer one loses its middle, or a file without line ends would fill the memory."""
+_CHUNK = 64 * 1024
 
 
 class LogUnreadable(RingbackError):
-    """A file that cannot be opened or read to its end."""
+    """A log file cannot be opened, or cannot be read to its end."""
 
 
 def stats(arguments: argparse.Namespace) -> int:
-    """Print what the files add up to: a page, or one JSON object."""
+    """Print the counts of the files: a page, or one JSON object. 1 if a file holds no outcome."""
     tally = Tally(since=arguments.since, until=arguments.until)
-    files: Sequence[str] = arguments.files
-    progress = Progress(_size(files))
-    try:
-        read(files, tally, progress)
-    finally:
-        progress.end()
+    empty = read(arguments.files, tally, "stats", Counted)
     if arguments.json:
         print(json.dumps(msgspec.to_builtins(tally.summary(top=arguments.top)), indent=2))
-        return 0
-    width = max(40, min(WIDEST, shutil.get_terminal_size().columns))
-    summary = tally.summary(columns_in(width), arguments.top)
-    print("\n".join(page(summary, width, styled=wants_style(), encoding=sys.stdout.encoding)))
-    return 0
+    else:
+        columns = width()
+        summary = tally.summary(columns_in(columns), arguments.top)
+        print("\n".join(page(summary, columns, styled=wants_style(), encoding=sys.stdout.encoding)))
+    return 1 if empty else 0
 
 
-def read(files: Sequence[str], tally: Tally, progress: Progress) -> None:
-    """Count the lines of the files, one after another; ``-`` is standard input."""
+class Counting(Protocol):
+    """Counts the lines of files: the tally of ``stats``, or the changes of ``whatif``."""
+
+    held: int
+
+    def count(self, found: Iterable[Found], name: str) -> None: ...
+
+
+def read(files: Sequence[str], counting: Counting, command: str, kind: type[Counted] = Line) -> list[str]:
+    """Count the files, one after another, with a bar; ``-`` is standard input.
+
+    Returns the names of the files without an outcome, and says that ``ringback command`` found no outcome in these.
+    """
+    progress = Progress(_size(files))
+    try:
+        empty = _count(files, counting, progress, kind)
+    finally:
+        progress.end()
+    for name in empty:
+        # The file may be the wrong one, or the app's logging may hide its outcomes.
+        print(
+            f"ringback {command}: {_called(name)} holds no outcome; give it a log with call.outcome lines (see "
+            "docs/stats.md for what is read), and see that your logging lets level info through",
+            file=sys.stderr,
+        )
+    return empty
+
+
+def _count(files: Sequence[str], counting: Counting, progress: Progress, kind: type[Counted]) -> list[str]:
     before = lines = 0
+    empty: list[str] = []
+
+    def chunks(stream: BinaryIO, position: Callable[[], int]) -> Iterator[bytes]:
+        nonlocal lines
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+            lines += chunk.count(b"\n")
+            progress.at(before + position(), lines)
+
     for name in files:
+        held = counting.held
         with _opened(name) as (stream, position):
-            for batch in _batches(stream.read):
-                tally.count(batch)
-                lines += len(batch)
-                progress.at(before + position(), lines)
+            try:
+                counting.count(found_in(chunks(stream, position), kind), _called(name, quoted=False))
+            except TooLong as error:
+                raise LogUnreadable(f"{_called(name)}: {error}") from error
             before += position()
+        if counting.held == held:
+            empty.append(name)
+    return empty
 
 
 def moment(text: str) -> float:
@@ -74,7 +108,7 @@ def moment(text: str) -> float:
 
 @contextmanager
 def _opened(name: str) -> Generator[tuple[BinaryIO, Callable[[], int]]]:
-    """A file to read, and how far it has been read in bytes on the disk."""
+    """Open a file, with a function that says how many bytes on the disk have been read."""
     try:
         if name == "-":
             if sys.stdin is None:
@@ -83,7 +117,7 @@ def _opened(name: str) -> Generator[tuple[BinaryIO, Callable[[], int]]]:
             return
         with Path(name).open("rb") as file:
             if name.endswith(".gz"):
-                # It reads whole blocks of the file, and says itself where it is in what they unpack to.
+                # The unpacked stream counts unpacked bytes; the file beneath counts bytes on the disk.
                 with gzip.open(file) as unpacked:
                     yield cast("BinaryIO", unpacked), file.tell
             else:
@@ -93,23 +127,13 @@ def _opened(name: str) -> Generator[tuple[BinaryIO, Callable[[], int]]]:
         raise LogUnreadable(f"{_called(name)} cannot be read to its end ({why})") from error
 
 
-def _called(name: str) -> str:
-    return "standard input" if name == "-" else f"file {name!r}"
-
-
-def _batches(read: Callable[[int], bytes]) -> Iterator[list[bytes]]:
-    """The lines, many at a time: a step for each would cost as much as to look at it."""
-    rest = b""
-    while chunk := read(_CHUNK):
-        lines = (rest + chunk).split(b"\n")
-        rest = lines.pop()[:_LONGEST]
-        yield lines
-    yield [rest]
+def _called(name: str, *, quoted: bool = True) -> str:
+    if name == "-":
+        return "standard input"
+    return f"file {name!r}" if quoted else name
 
 
 def _size(files: Sequence[str]) -> int:
-    """Bytes of all files; 0 if one is no file whose size is known."""
+    """Bytes of all files; 0 if one of the names is no regular file."""
     paths = [Path(name) for name in files]
-    if not all(path.is_file() for path in paths):
-        return 0
-    return sum(path.stat().st_size for path in paths)
+    return sum(path.stat().st_size for path in paths) if all(path.is_file() for path in paths) else 0

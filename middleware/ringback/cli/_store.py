@@ -1,11 +1,10 @@
-"""Which store a command works on; what is in it; and the redials that wait there."""
+"""The store that a command works on, and the commands that count, purge and cancel the items of a store."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -14,13 +13,15 @@ import msgspec
 
 from ringback.cli._router import loaded
 from ringback.exceptions import ConfigurationError
+from ringback.receiving.engine import Settings
 from ringback.stores import open_store
+from ringback.web.endpoint import OutcomeRouter
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
-    from ringback.router import HandlerRouter
+    from ringback.hooks.router import HandlerRouter
     from ringback.stores import DeliveryStore
 
 T = TypeVar("T")
@@ -32,12 +33,11 @@ _REMEDY = f"pass --store 'sqlite:///ringback.db' or 'postgresql://...', or set {
 
 
 def chosen(given: str | None, router: HandlerRouter | None = None) -> DeliveryStore:
-    """The store of ``--store``, of the environment, or of the router, in this order; nothing is opened yet.
+    """The store of ``--store``, of the environment, or of the router, in this order. The store is not open yet.
 
-    Raises :class:`ConfigurationError` if there is none, or one that dies with its process.
+    Raises :class:`ConfigurationError` if there is no store, or if the store dies with its process.
     """
-    of_router: str | DeliveryStore | None = getattr(router, "store", None)
-    store = given or os.environ.get(VARIABLE) or of_router
+    store = given or os.environ.get(VARIABLE) or settings_of(router).store
     if store is None:
         raise ConfigurationError(f"no store is named; {_REMEDY}")
     opened = open_store(store)
@@ -48,8 +48,13 @@ def chosen(given: str | None, router: HandlerRouter | None = None) -> DeliverySt
     return opened
 
 
-def named(store: DeliveryStore, url: str | None) -> str:
-    """The store in words, without a password."""
+def settings_of(router: HandlerRouter | None) -> Settings:
+    """The settings of a router's engine; the defaults for a router without an engine."""
+    return router.settings if isinstance(router, OutcomeRouter) else Settings()
+
+
+def store_name(store: DeliveryStore, url: str | None) -> str:
+    """The store's file, or its URL without a password, or the name of its class."""
     path = file_of(store)
     if path is not None:
         return str(path.resolve())
@@ -60,15 +65,15 @@ def named(store: DeliveryStore, url: str | None) -> str:
 
 
 def file_of(store: DeliveryStore) -> Path | None:
-    """The file of a store that has one."""
+    """The file of an SQLite store; ``None`` for other stores."""
     path = getattr(store, "path", None)
     return path if isinstance(path, Path) else None
 
 
-def looked_at(
+def answer_of_store(
     arguments: argparse.Namespace, ask: Callable[[DeliveryStore], Awaitable[T]], router: HandlerRouter | None = None
 ) -> T:
-    """What the store answers. A look at a file that is not there does not make one."""
+    """Open the store, ask it, close it, and return its answer. A missing file raises and is not made."""
     store = chosen(arguments.store, router)
     path = file_of(store)
     if path is not None and (not path.exists() or path.stat().st_size == 0):
@@ -77,31 +82,22 @@ def looked_at(
             "relative to the working directory, 'sqlite:////folder/name.db' is absolute"
         )
 
-    async def asked() -> T:
-        async with _open(store):
+    async def answer() -> T:
+        try:
+            await store.open()
             return await ask(store)
+        finally:
+            await store.close()
 
-    return asyncio.run(asked())
-
-
-@asynccontextmanager
-async def _open(store: DeliveryStore) -> AsyncGenerator[None]:
-    try:
-        await store.open()
-        yield
-    finally:
-        await store.close()
+    return asyncio.run(answer())
 
 
 def stats(arguments: argparse.Namespace) -> int:
     """Print how many items there are in each state."""
-    found = msgspec.structs.asdict(looked_at(arguments, lambda store: store.stats()))
-    found["oldest_due"] = round(found["oldest_due"], 3)
-    if arguments.json:
-        print(json.dumps(found))
-        return 0
-    for name, value in found.items():
-        print(f"{name:<11} {_MEANINGS[name].format(value)}")
+    counts = msgspec.structs.asdict(answer_of_store(arguments, lambda store: store.stats()))
+    counts["oldest_due"] = round(counts["oldest_due"], 3)
+    lines = (f"{name:<11} {_MEANINGS[name].format(value)}" for name, value in counts.items())
+    print(json.dumps(counts) if arguments.json else "\n".join(lines))
     return 0
 
 
@@ -117,9 +113,10 @@ _MEANINGS = {
 
 
 def purge(arguments: argparse.Namespace) -> int:
-    """Forget what is older than the store's retention, now."""
-    changed = looked_at(arguments, lambda store: store.purge())
-    print(json.dumps({"changed": changed}) if arguments.json else f"{_rows(changed)} forgotten, in whole or in part")
+    """Forget now what is older than the store's retention."""
+    changed = answer_of_store(arguments, lambda store: store.purge())
+    text = f"{changed} row{'' if changed == 1 else 's'} forgotten, in whole or in part"
+    print(json.dumps({"changed": changed}) if arguments.json else text)
     return 0
 
 
@@ -128,15 +125,11 @@ def cancel(arguments: argparse.Namespace) -> int:
     contact: str = arguments.contact
     router = None if arguments.router is None else loaded(arguments.router)
     # A router may keep only a hash of its contacts.
-    keys = {contact} if router is None else {each.stored(contact) for each in router.redials} or {contact}
+    keys = {contact} if router is None else {redial.stored(contact) for redial in router.redials} or {contact}
 
     async def canceled(store: DeliveryStore) -> int:
         return sum([await store.cancel(key) for key in sorted(keys)])
 
-    count = looked_at(arguments, canceled, router)
+    count = answer_of_store(arguments, canceled, router)
     print(json.dumps({"canceled": count}) if arguments.json else f"{count} redial{'' if count == 1 else 's'} cancelled")
     return 0 if count else 1
-
-
-def _rows(count: int) -> str:
-    return f"{count} row" if count == 1 else f"{count} rows"

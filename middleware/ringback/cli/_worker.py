@@ -1,4 +1,4 @@
-"""``ringback worker``: the hooks of an app in a process of their own, until a signal ends it."""
+"""``ringback worker``: a process that calls the hooks of an app until a signal ends the process."""
 
 from __future__ import annotations
 
@@ -14,29 +14,28 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ringback.cli._router import loaded
-from ringback.cli._store import VARIABLE, chosen, file_of, named
-from ringback.dispatch import Dispatcher
+from ringback.cli._store import VARIABLE, chosen, file_of, settings_of, store_name
 from ringback.exceptions import ConfigurationError
-from ringback.hooks import HookPolicy
+from ringback.hooks.dispatcher import Dispatcher
 from ringback.logs import LogObserver
+from ringback.work.policy import HookPolicy
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Generator
     from types import FrameType
 
-    from ringback.router import HandlerRouter
 
 DRAIN = 20.0
-"""Seconds that hooks get to finish after the first signal."""
+"""Seconds that running hooks have to finish after the first signal."""
 
 _THREADS = "ringback-hook"
 _GRACE = 1.0
-"""Seconds in which threads that do nothing end."""
+"""Seconds in which idle threads end."""
 
 
 def work(arguments: argparse.Namespace, leave: Callable[[int], object] = os._exit) -> int:
-    """Work on what is in the store until SIGTERM or SIGINT. ``leave`` ends the process without a word."""
+    """Work on the items of the store until SIGTERM or SIGINT. ``leave`` ends the process at once, with a status."""
     router = loaded(arguments.router)
     if router.roster.calls_nobody:
         raise ConfigurationError(
@@ -44,28 +43,23 @@ def work(arguments: argparse.Namespace, leave: Callable[[int], object] = os._exi
             "router that the app registers them on, in a module that imports those that do"
         )
     store = chosen(arguments.store, router)
-    policy = _policy(router, arguments.concurrency)
+    settings = settings_of(router)
+    policy = settings.hooks or HookPolicy()
+    if arguments.concurrency is not None:
+        policy = replace(policy, concurrency=arguments.concurrency)
     path = file_of(store)
     new = "" if path is None or path.exists() else ", which is new"
-    of_router: object = getattr(router, "store", None)
-    url = arguments.store or os.environ.get(VARIABLE) or (of_router if isinstance(of_router, str) else None)
-    works = f"works on {named(store, url)}{new}, {policy.concurrency} hooks at a time; Ctrl-C or SIGTERM ends it"
-    telemetry = getattr(router, "telemetry", None)
-    dispatcher = Dispatcher(router, LogObserver(), store=store, hooks=policy, telemetry=telemetry)
+    url = arguments.store or os.environ.get(VARIABLE) or (settings.store if isinstance(settings.store, str) else None)
+    works = f"works on {store_name(store, url)}{new}, {policy.concurrency} hooks at a time; Ctrl-C or SIGTERM ends it"
+    dispatcher = Dispatcher(router, LogObserver(), store=store, hooks=policy, telemetry=settings.telemetry)
     return asyncio.run(_serve(dispatcher, policy, works, arguments.drain, leave))
-
-
-def _policy(router: HandlerRouter, concurrency: int | None) -> HookPolicy:
-    of_router = getattr(router, "hooks", None)
-    policy = of_router if isinstance(of_router, HookPolicy) else HookPolicy()
-    return policy if concurrency is None else replace(policy, concurrency=concurrency)
 
 
 async def _serve(
     dispatcher: Dispatcher, policy: HookPolicy, works: str, drain: float, leave: Callable[[int], object]
 ) -> int:
     loop = asyncio.get_running_loop()
-    # The loop's own has few threads on a small machine: sync hooks would wait for each other, and the store for them.
+    # The loop's own executor has few threads on a small machine: sync hooks and the store would wait for each other.
     threads = ThreadPoolExecutor(policy.concurrency + 4, _THREADS)
     loop.set_default_executor(threads)
     stopping = asyncio.Event()
@@ -83,7 +77,7 @@ async def _serve(
                 starting.cancel()
                 await asyncio.wait({starting})
             else:
-                # Raises what makes the store of no use.
+                # Raises the error of a store that does not work.
                 starting.result()
                 _say(works)
                 await stopped
@@ -96,7 +90,7 @@ async def _serve(
 
 @contextmanager
 def _signals(stop: Callable[[str], object], leave: Callable[[int], object]) -> Generator[None]:
-    """The first SIGTERM or SIGINT stops, a second one leaves at once, also while a hook blocks the loop."""
+    """The first SIGTERM or SIGINT calls ``stop``; the second calls ``leave``, also while a hook blocks the loop."""
     came = False
 
     def handle(number: int, _: FrameType | None) -> None:
@@ -108,22 +102,22 @@ def _signals(stop: Callable[[str], object], leave: Callable[[int], object]) -> G
             came = True
             stop(signal.Signals(number).name)
 
-    before = {each: signal.signal(each, handle) for each in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end_threads(threads: ThreadPoolExecutor, leave: Callable[[int], object]) -> None:
-    """Python would wait for a sync hook that never returns; who stops a worker would have to kill it."""
+    """End idle threads. If a sync hook does not return, end the process: Python would wait for that hook for ever."""
     threads.shutdown(wait=False, cancel_futures=True)
     end = time.monotonic() + _GRACE
-    alive = [each for each in threading.enumerate() if each.name.startswith(_THREADS)]
-    for each in alive:
-        each.join(max(0.0, end - time.monotonic()))
-    stuck = sum(each.is_alive() for each in alive)
+    alive = [thread for thread in threading.enumerate() if thread.name.startswith(_THREADS)]
+    for thread in alive:
+        thread.join(max(0.0, end - time.monotonic()))
+    stuck = sum(thread.is_alive() for thread in alive)
     if stuck:
         _say(f"sync hooks that did not return: {stuck}; they end with the process, and the next worker has them")
         _flush()

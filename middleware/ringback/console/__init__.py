@@ -1,6 +1,6 @@
-"""The operations page: what fails, since when, who must act; and the dead letters, to be acted on.
+"""What does a person see in a browser? What fails, since when and who must act; and dead letters to act on.
 
-An ASGI app to mount into any other, off unless mounted, closed unless its ``auth`` lets someone in.
+The page is an ASGI app. It exists only where an app mounts it, and only ``auth`` lets a user in.
 """
 
 from ringback.console.access import BasicAuth

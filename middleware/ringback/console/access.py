@@ -1,4 +1,4 @@
-"""Who may see the page, who may change something, and whether a form is the page's own."""
+"""Who may see the page, who may change dead letters, and whether a form comes from the page."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
-from ringback.callables import is_async
 from ringback.exceptions import ConfigurationError
+from ringback.hooks.signatures import is_async
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 Auth = Callable[["Request"], Any] | Callable[["Request"], Awaitable[Any]]
-"""Gets the request and returns the user, or something falsy for 401, or a response to send in place of the page,
-such as a redirect to a login. A sync one runs in a worker thread."""
+"""Takes the request and returns the user, a falsy value for 401, or a response instead of the page, such as a
+redirect to a login. A sync function runs in a worker thread."""
 
 AllowChanges = bool | Callable[["Request"], bool] | Callable[["Request"], Awaitable[bool]]
 
@@ -34,14 +34,14 @@ COOKIE = "ringback_console"
 
 
 class BasicAuth:
-    """HTTP Basic authentication with one user, for a page that is reached over https.
+    """HTTP Basic authentication (RFC 7617) with one user, for a page behind https.
 
     Raises :class:`ConfigurationError` for a user name that is empty or holds a colon, and for a password of
     fewer than 12 characters.
     """
 
     challenge = 'Basic realm="Ringback", charset="UTF-8"'
-    """Sent as ``WWW-Authenticate`` with a 401, as of any ``auth`` that has this attribute."""
+    """The ``WWW-Authenticate`` of a 401. The console reads this attribute of any ``auth``."""
 
     def __init__(self, username: str, password: str) -> None:
         if not username or ":" in username:
@@ -62,15 +62,15 @@ class BasicAuth:
             credentials = base64.b64decode(given.strip(), validate=True)
         except (binascii.Error, ValueError):
             return None
-        # Of the digests: their length says nothing about the password's.
+        # The digests have one length, so the comparison's time does not depend on the password's length.
         return self._username if hmac.compare_digest(_digest(credentials), self._expected) else None
 
 
 class Access:
-    """The decisions of one console. ``token`` makes a text that cannot be guessed, 43 characters safe in a URL."""
+    """The decisions of one console. ``token`` returns an unguessable text of 43 characters that are safe in a URL."""
 
     def __init__(self, auth: Auth, allow_changes: AllowChanges, token: Callable[[], str]) -> None:
-        # Whoever has no type checker and no documentation at hand writes None, True or a password here.
+        # Without a type checker, users write None, True or a password here.
         if not callable(auth):
             raise ConfigurationError(
                 f"auth of a Console is {type(auth).__name__}, not callable; pass a function of the request that "
@@ -85,11 +85,11 @@ class Access:
         self._token = token
 
     async def refusal(self, request: Request) -> Response | None:
-        """The response to send in place of the page; ``None`` if the user may see it, who is noted in the request."""
+        """The response instead of the page; ``None``, with the user in the request's state, if the user may see it."""
         try:
-            user = await _asked(self._auth, request)
+            user = await _answer(self._auth, request)
         except HTTPException as error:
-            # As an app's own dependencies say no. Not its text: who is told is a stranger.
+            # The app's own dependencies refuse so. The response leaves the exception's text out: a stranger reads it.
             return PlainTextResponse(f"{error.status_code}\n", error.status_code, error.headers)
         if isinstance(user, Response):
             return user
@@ -106,10 +106,10 @@ class Access:
     async def may_change(self, request: Request) -> bool:
         if isinstance(self._allow_changes, bool):
             return self._allow_changes
-        return bool(await _asked(self._allow_changes, request))
+        return bool(await _answer(self._allow_changes, request))
 
     def token(self, request: Request) -> str | None:
-        """What the browser has been given for its forms. Any process knows it again: it is in the browser's cookie."""
+        """The token of the browser's cookie, for its forms. Every process accepts it; ``None`` without a token."""
         given = request.cookies.get(COOKIE, "")
         return given if _TOKEN.fullmatch(given) else None
 
@@ -118,12 +118,12 @@ class Access:
 
 
 def give_token(response: Response, token: str, *, secure: bool) -> None:
-    """Let the browser keep the token for as long as it runs. For every path: a proxy may have taken off a prefix."""
+    """Set the token as a session cookie. The cookie holds for every path: a proxy may have removed a prefix."""
     response.set_cookie(COOKIE, token, path="/", secure=secure, httponly=True, samesite="strict")
 
 
 def fault(request: Request, token: str | None, given: str) -> str | None:
-    """What is wrong with a form that changes something; ``None`` if this page has sent it."""
+    """Why the console must refuse a form that changes something; ``None`` if the form comes from this page."""
     if not _same_origin(request):
         return "the form does not come from this page; open the page over https and send it from there"
     if token is None or not hmac.compare_digest(token.encode(), given.encode("utf-8", "surrogatepass")):
@@ -132,12 +132,15 @@ def fault(request: Request, token: str | None, given: str) -> str | None:
 
 
 def handle(key: str, token: str) -> str:
-    """Stands for a key that must not be on the page. Only who has the token can tell which."""
+    """A stand-in for a private key, which must not be on the page. Only the token's owner can match the key."""
     return "~" + hmac.digest(token.encode(), key.encode("utf-8", "surrogatepass"), "sha256").hex()
 
 
 def _same_origin(request: Request) -> bool:
-    """As the browser says, which no page can make it say. One that says nothing is no browser to trust."""
+    """Whether the browser says so, in headers that no page can set. Without these headers, it is not.
+
+    https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header
+    """
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
@@ -148,11 +151,11 @@ def _same_origin(request: Request) -> bool:
     return bool(origin) and origin == request.headers.get("host")
 
 
-async def _asked(question: Callable[[Request], Any], request: Request) -> Any:
+async def _answer(question: Callable[[Request], Any], request: Request) -> Any:
     if is_async(question):
         return await question(request)
     answer = await run_in_threadpool(question, request)
-    # A lambda or a partial around an async function.
+    # The answer of a lambda or a partial around an async function is awaitable.
     return await answer if inspect.isawaitable(answer) else answer
 
 

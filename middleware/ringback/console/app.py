@@ -1,4 +1,4 @@
-"""The ASGI app: what is answered to whom, and the headers that keep the page to itself."""
+"""The ASGI app: routes, answers, and the headers that keep other sites from using the page."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from ringback.console.pages import TOLD, Pages
 from ringback.console.reading import Reader
 from ringback.console.snapshot import DEFAULT, RANGES, Range, Snapshot
 from ringback.console.view import shown
-from ringback.dispatch import Dispatcher
 from ringback.exceptions import ConfigurationError, StoreError
-from ringback.redaction import redact
+from ringback.hooks.dispatcher import Dispatcher
+from ringback.privacy.redaction import redact
 from ringback.stores import open_store
 from ringback_catalog import Catalog
 
@@ -32,11 +32,12 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from ringback.console.access import AllowChanges, Auth
-    from ringback.router import HandlerRouter, Planner
+    from ringback.hooks.registration import Planner
+    from ringback.hooks.router import HandlerRouter
     from ringback.stores import DeliveryStore
 
 LONGEST_FORM = 8192
-"""Bytes. A form of the page is a tenth of it."""
+"""Bytes. A form of the page has a tenth of them."""
 
 HEADERS = {
     "content-security-policy": (
@@ -54,10 +55,11 @@ HEADERS = {
 class Console:
     """The operations page: an ASGI app to mount, ``app.mount("/ringback", Console(router=router, auth=...))``.
 
-    It shows the stores of those who serve ``router`` in this process, or the one of ``store``. ``auth`` decides who
-    sees it, ``allow_changes`` who may replay and discard dead letters; see :data:`~ringback.console.access.Auth`.
-    ``catalog`` explains the pairs: pass the one with your overrides. Raises :class:`ConfigurationError` for no or a
-    useless ``auth``, and unless there is either a router or a store.
+    The page shows the stores of the middlewares that serve ``router`` in this process, or ``store``. ``auth`` decides
+    who sees the page, and ``allow_changes`` who may replay and discard dead letters: see
+    :data:`~ringback.console.access.Auth`. ``catalog`` explains the pairs; pass the catalog with your overrides.
+    ``clock`` gives seconds since 1970, ``monotonic`` seconds; ``token`` returns 43 characters that are safe in a URL.
+    Raises :class:`ConfigurationError` for an ``auth`` that is not callable, and for no or both of router and store.
     """
 
     def __init__(
@@ -94,14 +96,14 @@ class Console:
             redirect_slashes=False,
             default=_not_found,
         )
-        for each in self._stores():
-            # In memory it begins when it is first asked for.
-            _ = each.history
+        for opened in self._stores():
+            # The history of a store in memory begins when somebody first reads the attribute.
+            _ = opened.history
         if router is not None:
             router.watch_planners(self._attached)
 
     async def close(self) -> None:
-        """Close the store that was opened for this page; those of a router belong to their app."""
+        """Close the console's own store. The app closes the stores of its router."""
         if self._store is not None:
             await self._store.close()
 
@@ -118,10 +120,10 @@ class Console:
         if refusal is not None:
             await refusal(scope, receive, guarded)
         elif scope["path"] == scope.get("root_path", ""):
-            # Links are relative to the page's folder, so that they hold behind any proxy.
-            await _redirect(f"{scope['path'].rpartition('/')[2] or '.'}/")(scope, receive, guarded)
+            # The page's links are relative to its folder, so that they work behind any proxy.
+            await RedirectResponse(f"{scope['path'].rpartition('/')[2] or '.'}/")(scope, receive, guarded)
         else:
-            # Without the app it is mounted in, whose error pages would leave out the headers.
+            # The scope names no outer app, because the outer app's error pages would leave the headers out.
             inner = {name: value for name, value in scope.items() if name not in ("app", "router")}
             await self._router(inner, receive, guarded)
 
@@ -131,11 +133,10 @@ class Console:
             _ = planner.store.history
 
     def _stores(self) -> Sequence[DeliveryStore]:
-        """Each once: two middlewares may share a store, or have opened the same file."""
+        """The stores without duplicates: two middlewares may share a store or open the same file."""
         if self._store is not None:
             return [self._store]
-        found = {_identity(each.store): each.store for each in list(self._dispatchers)}
-        return list(found.values())
+        return list({_identity(planner.store): planner.store for planner in list(self._dispatchers)}.values())
 
     async def _page(self, request: Request) -> Response:
         return await self._shown(request, self._pages.page)
@@ -154,7 +155,7 @@ class Console:
             return HTMLResponse(self._pages.down(chosen.name, redact(str(error))), 503, {"retry-after": "5"})
         text = render(
             view,
-            handles=[] if token is None else [_handle(each.key, token) for each in snapshot.dead],
+            handles=[] if token is None else [_handle(letter.key, token) for letter in snapshot.dead],
             changes=changes,
             token=token,
             stores=len(self._stores()),
@@ -166,7 +167,7 @@ class Console:
         return response
 
     async def _view(self, chosen: Range) -> tuple[Snapshot, Mapping[str, Any]]:
-        """Made once for each snapshot, however many look."""
+        """The snapshot and its view. All requests for a snapshot share one view."""
         snapshot = await self._reader.snapshot(chosen)
         known = self._viewed.get(chosen.name)
         if known is None or known[0] is not snapshot:
@@ -192,14 +193,14 @@ class Console:
         change, done, tell = changes[form["action"]]
         try:
             key = await self._key(form.get("letter", ""), token)
-            told = "gone"
+            outcome = "gone"
             if key is not None and await change(key):
-                told = done
+                outcome = done
                 tell(key, request.state.ringback_user)
         except StoreError as error:
             return _refused(503, f"nothing is known to have changed: {redact(str(error))}")
         chosen = RANGES.get(form.get("range", ""), DEFAULT)
-        return _redirect(f"./?range={chosen.name}&told={told}#dead-letters", 303)
+        return RedirectResponse(f"./?range={chosen.name}&told={outcome}#dead-letters", 303)
 
     async def _key(self, given: str, token: str) -> str | None:
         if not given.startswith("~"):
@@ -207,7 +208,7 @@ class Console:
         return await self._reader.letter(lambda key: handle(key, token) == given)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
-        """Of a process that serves the page alone; an app that mounts it keeps these events to itself."""
+        """Close the store when a process ends that serves the page alone. A mounted app gets no lifespan events."""
         while (await receive())["type"] != "lifespan.shutdown":
             await send({"type": "lifespan.startup.complete"})
         await self.close()
@@ -215,7 +216,7 @@ class Console:
 
 
 def _handle(key: str, token: str) -> str:
-    """What a form sends for a dead letter: its key, unless that is private."""
+    """The form's name for a dead letter: the letter's key, or a stand-in for a private key."""
     return key if redact(key) == key and not key.startswith("~") else handle(key, token)
 
 
@@ -225,7 +226,7 @@ def _identity(store: DeliveryStore) -> object:
 
 
 async def _form(request: Request) -> Mapping[str, str] | None:
-    """The fields of a small form, the first of each name; ``None`` for a long one."""
+    """The fields of a form, the first of each name; ``None`` for more than :data:`LONGEST_FORM` bytes."""
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -253,7 +254,3 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
 
 def _refused(status: int, why: str) -> Response:
     return PlainTextResponse(f"{status}: {why}\n", status)
-
-
-def _redirect(relative: str, status: int = 307) -> Response:
-    return RedirectResponse(relative, status)

@@ -1,4 +1,4 @@
-"""The page's own files, and Chart.js as its makers ship it: read once, named by their content."""
+"""The page's own files and the unchanged Chart.js. The process reads the files once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TYPES = {
 
 
 class Asset(Struct, frozen=True):
-    """``version`` is a hash of the content; ``packed`` is the content with gzip."""
+    """A file: ``version`` is a hash of the content, ``packed`` the content with gzip."""
 
     content: bytes
     packed: bytes
@@ -32,13 +32,13 @@ class Asset(Struct, frozen=True):
 
 @lru_cache(maxsize=1)
 def assets() -> dict[str, Asset]:
-    """By name."""
+    """The files by name."""
     folder = files("ringback.console") / "static"
     return {name: _asset((folder / name).read_bytes()) for name in TYPES}
 
 
 def address(name: str) -> str:
-    """Where the page finds the file, relative to its own address: another content is another address."""
+    """The file's URL relative to the page. The URL changes with the content, so browsers may cache it for ever."""
     return f"static/{name}?v={assets()[name].version}"
 
 

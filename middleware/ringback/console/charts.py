@@ -1,4 +1,4 @@
-"""Calls over time, as bars and as a line. Pure."""
+"""The values of the charts: calls over time as bars, and the success rate as a line. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ringback.console.snapshot import Range
-    from ringback.stores.history import Count
+    from ringback.work.history import Count
 
 MOST_CAUSES = 7
-"""Causes with a colour of their own; the others share one."""
+"""Causes with their own colour; the other causes share one colour."""
 
 INTENDED, RETRYABLE, FAILED = "terminal, as intended", "retryable", "terminal, failed"
 
@@ -29,7 +29,7 @@ class Series(Struct, frozen=True):
 
 
 class Chart(Struct, frozen=True):
-    """Stacked bars: a label and a value of each series for each bar."""
+    """Stacked bars: for every bar a label, and a value in every series."""
 
     labels: tuple[str, ...]
     series: tuple[Series, ...]
@@ -45,7 +45,7 @@ class Rate(Struct, frozen=True):
 
 
 def ending(count: Count) -> str:
-    """Terminal in two: what ended as it was meant to is no concern of anybody."""
+    """The series of a count: retryable, or terminal as intended, or terminal and failed."""
     if count.retry is RetryClass.NONE:
         return INTENDED
     return RETRYABLE if count.retry.disposition is Disposition.RETRYABLE else FAILED
@@ -54,7 +54,7 @@ def ending(count: Count) -> str:
 def chart(
     counts: Iterable[Count], since: float, chosen: Range, named: Callable[[Count], str], order: tuple[str, ...] = ()
 ) -> Chart:
-    """Series by their names; in the order given, or the greatest first and the small ones as one."""
+    """The chart of ``counts``: series in ``order``, or the greatest first and the smallest together as "other"."""
     bars = _bars(chosen, chosen.bar)
     sums: Counter[tuple[str, int]] = Counter()
     for count in counts:
@@ -80,18 +80,13 @@ def rates(counts: Iterable[Count], since: float, chosen: Range) -> tuple[Rate, .
         ended[point] += count.count
         intended[point] += count.count if count.retry is RetryClass.NONE else 0
     return tuple(
-        Rate(
-            _label(since + point * chosen.point, chosen),
-            share(intended[point], ended[point]),
-            intended[point],
-            ended[point],
-        )
-        for point in range(_bars(chosen, chosen.point))
+        Rate(_label(since + at * chosen.point, chosen), share(intended[at], ended[at]), intended[at], ended[at])
+        for at in range(_bars(chosen, chosen.point))
     )
 
 
 def _bars(chosen: Range, step: int) -> int:
-    """How many there are: as many as the range has, and those of the last bar, which is not yet full."""
+    """How many steps the range has, with those of the last bar, which is not yet full. In seconds."""
     return (chosen.seconds + chosen.bar) // step
 
 

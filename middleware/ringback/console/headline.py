@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     from ringback.console.verdicts import Verdicts
 
 IDLE = frozenset({Owner.NOBODY, Owner.CALLEE})
-"""Owners who are not waiting for anybody's call at 3 a.m."""
+"""Owners whom nobody on call can reach or help."""
 
 
 class Failure(Struct, frozen=True):
     """A cause of calls that did not end as intended.
 
-    ``since`` and ``until`` bound its latest run, in UTC: points of time, the bars of the success rate, in which calls
-    ended, and of them with it at least a quarter of the share in the point that had most; ``lately`` is how many in
-    that run. ``whole``: no call of the range ended before the run. ``now``: none after it, but perhaps in the point
-    that is not over. ``acts`` says who must act.
+    ``since`` and ``until``, in UTC, bound the latest run of the failure. A run is a row of points in which calls ended,
+    without regard to points without calls. In every point of a run, the share of calls with this cause is at least a
+    quarter of the share in the point that had most of them. ``lately`` counts the failure's calls in the run.
+    ``whole``: no call of the range ended before the run. ``now``: no call ended after the run, except in the point that
+    is not over. ``acts`` says who must act.
     """
 
     cause: str
@@ -41,14 +42,14 @@ class Failure(Struct, frozen=True):
 
 
 class Headline(Struct, frozen=True):
-    """What fails most; and, if nobody of ours can act on that, what fails most of the rest."""
+    """``worst`` fails most. If its owner is idle, ``ours`` is the worst failure with another owner."""
 
     worst: Failure
     ours: Failure | None
 
 
 def headline(snapshot: Snapshot, verdicts: Verdicts) -> Headline | None:
-    """``None`` if every call ended as intended."""
+    """The headline of a snapshot; ``None`` if every call ended as intended."""
     failed = [count for count in snapshot.counts if count.retry is not RetryClass.NONE]
     sums: Counter[Cause] = Counter()
     for count in failed:
@@ -59,34 +60,34 @@ def headline(snapshot: Snapshot, verdicts: Verdicts) -> Headline | None:
     ended = sum(count.count for count in snapshot.counts)
     failures = [_failure(cause, ended, snapshot, verdicts) for cause in ranked]
     (owner, worst), rest = failures[0], failures[1:]
-    ours = next((each for who, each in rest if who not in IDLE), None) if owner in IDLE else None
+    ours = next((failure for acting, failure in rest if acting not in IDLE), None) if owner in IDLE else None
     return Headline(worst, ours)
 
 
 def _failure(cause: Cause, ended: int, snapshot: Snapshot, verdicts: Verdicts) -> tuple[Owner | None, Failure]:
-    # The most frequent pair speaks for its cause.
+    # The verdict on the most frequent pair stands for the cause.
     outcome = next(
         (
-            told
+            found
             for pair in snapshot.pairs
             if pair.cause is cause
-            and (told := verdicts.of(pair)) is not None
-            and told.retry_class is not RetryClass.NONE
+            and (found := verdicts.of(pair)) is not None
+            and found.retry_class is not RetryClass.NONE
         ),
         None,
     )
     owner = None if outcome is None else outcome.owner
     point = snapshot.range.point
     sums, all_sums = Counter[int](), Counter[int]()
-    for each in snapshot.counts:
-        at = int((each.at - snapshot.since) // point)
-        all_sums[at] += each.count
-        if each.cause is cause and each.retry is not RetryClass.NONE:
-            sums[at] += each.count
+    for count in snapshot.counts:
+        at = int((count.at - snapshot.since) // point)
+        all_sums[at] += count.count
+        if count.cause is cause and count.retry is not RetryClass.NONE:
+            sums[at] += count.count
     peak = max(sums, key=lambda at: (sums[at], at))
     enough = sums[peak] / all_sums[peak] / 4
     high = {at for at in sums if sums[at] / all_sums[at] >= enough}
-    # A night without calls is no end of a failure.
+    # Points without calls do not end a run.
     points = sorted(all_sums)
     last = first = points.index(max(high))
     while first > 0 and points[first - 1] in high:
@@ -94,7 +95,7 @@ def _failure(cause: Cause, ended: int, snapshot: Snapshot, verdicts: Verdicts) -
     return owner, Failure(
         cause=cause.value,
         count=sums.total(),
-        lately=sum(sums[each] for each in points[first : last + 1]),
+        lately=sum(sums[at] for at in points[first : last + 1]),
         share=sums.total() / ended,
         since=_clock(snapshot.since + points[first] * point),
         until=_clock(snapshot.since + (points[last] + 1) * point),

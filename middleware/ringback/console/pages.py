@@ -1,4 +1,4 @@
-"""The page as HTML. The one place that knows Jinja2."""
+"""Renders the operations page as HTML, from templates of Jinja2."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ringback.console.assets import address
 from ringback.console.snapshot import RANGES
 from ringback.console.stanza import stanza
-from ringback.exceptions import ConfigurationError
+from ringback.exceptions import needs_extra
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,19 +20,16 @@ TOLD = {
     "discarded": "Discarded: it will not be worked on again.",
     "gone": "Nothing changed: that dead letter is gone. Somebody else may have replayed or discarded it.",
 }
-"""What the page says after a form, by the name in its address."""
+"""The page's sentence after a form, by ``told`` in the page's URL."""
 
 
 class Pages:
-    """Renders. Raises :class:`ConfigurationError` if Jinja2 is not installed."""
+    """The templates. Raises :class:`MissingExtra` if Jinja2 is not installed."""
 
     def __init__(self) -> None:
-        try:
+        with needs_extra("the operations page", "console"):
             from jinja2 import Environment, PackageLoader, StrictUndefined
-        except ImportError as error:
-            raise ConfigurationError(
-                f"the operations page needs the extra console ({error}); pip install 'ringback[console]'"
-            ) from error
+
         self._environment: Environment = Environment(
             loader=PackageLoader("ringback.console"),
             autoescape=True,
@@ -42,7 +39,7 @@ class Pages:
             auto_reload=False,
         )
         filters: dict[str, Any] = {
-            "count": _count,
+            "count": "{:,}".format,
             "pair": _pair,
             "percent": _percent,
             "plain": _plain,
@@ -67,19 +64,15 @@ class Pages:
         return self._environment.get_template("live.html").render(view=view, **extra)
 
     def down(self, chosen: str, reason: str) -> str:
-        """The document that says that nothing is known now."""
+        """The whole document if a store fails; ``reason`` says why, redacted."""
         return self._environment.get_template("down.html").render(chosen=chosen, reason=reason)
-
-
-def _count(number: float) -> str:
-    return f"{number:,}"
 
 
 def _percent(share: float | None) -> str:
     if share is None:
         return "–"  # noqa: RUF001 - a dash for a reader
     percent = f"{share * 100:.1f}"
-    # Not all and not none, however little is missing.
+    # Rounding must not claim all or none.
     if percent == "100.0" and share < 1:
         return "> 99.9 %"
     if percent == "0.0" and share > 0:
@@ -88,7 +81,7 @@ def _percent(share: float | None) -> str:
 
 
 def _span(seconds: float) -> str:
-    """The two greatest units: ``3 h 12 min``."""
+    """Seconds in their two greatest units: ``3 h 12 min``."""
     left = int(abs(seconds))
     parts: list[str] = []
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
@@ -110,9 +103,9 @@ def _words(slug: str) -> str:
 
 
 def _plain(chart: Mapping[str, Any]) -> dict[str, Any]:
-    """A chart as the script reads it."""
+    """A chart in the format of console.js."""
     series: Sequence[Mapping[str, Any]] = chart["series"]
     return {
         "labels": chart["labels"],
-        "series": [{"name": _words(each["name"]), "values": each["values"]} for each in series],
+        "series": [{"name": _words(one["name"]), "values": one["values"]} for one in series],
     }

@@ -1,4 +1,4 @@
-"""What the stores say, asked for once however many look; and what is done to a dead letter."""
+"""Reads the stores once for all who look at the page, and changes dead letters."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from ringback.console.snapshot import (
     total,
     unrecognized,
 )
-from ringback.stores.port import Kind
+from ringback.work.items import Kind
 from ringback_catalog import Match
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ringback.stores.history import Pair, Waiting
-    from ringback.stores.port import DeadLetter, DeliveryStore
+    from ringback.work.history import Pair, Waiting
+    from ringback.work.items import DeadLetter, DeliveryStore
 
 T = TypeVar("T")
 
 KEPT = 2.0
-"""Seconds for which a snapshot answers for the stores, at least."""
+"""Seconds. The reader reuses a snapshot for at least so long."""
 REST = 4.0
-"""Times as long as reading took, for which it answers, too: stores with many calls have something else to do."""
+"""The reader also reuses a snapshot for this many times the reading time, to spare stores with many calls."""
 
 _UNKNOWN = (Match.CODE, Match.RANGE, Match.NONE)
 _ALL = 2**31 - 1
 
 
 class Reader:
-    """Reads ``stores()``, whichever they are by then. Raises :class:`~ringback.exceptions.StoreError` as they do.
+    """Calls ``stores`` for every read, and reads those stores. Raises their :class:`~ringback.exceptions.StoreError`.
 
-    ``clock`` gives seconds since the epoch; ``monotonic`` says how old a snapshot is.
+    ``clock`` gives seconds since 1970; ``monotonic`` gives seconds, for the age of a snapshot.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class Reader:
         self._stores = stores
         self._clock = clock
         self._monotonic = monotonic
-        # Each with the time until which it answers.
+        # A snapshot with the time until which the reader reuses it, by range.
         self._known: dict[str, tuple[float, Snapshot]] = {}
         self._reading: dict[str, asyncio.Task[Snapshot]] = {}
         self._changes = 0
 
     async def snapshot(self, chosen: Range) -> Snapshot:
-        """What is known of the range, as fresh as :data:`KEPT` and :data:`REST` allow."""
+        """The snapshot of a range, as fresh as :data:`KEPT` and :data:`REST` allow."""
         known = self._known.get(chosen.name)
         if known is not None and self._monotonic() < known[0]:
             return known[1]
@@ -66,24 +66,24 @@ class Reader:
             reading = asyncio.create_task(self._read(chosen))
             reading.add_done_callback(_looked_at)
             self._reading[chosen.name] = reading
-        # Others wait for it as well: it goes on if the one who asked first has gone.
+        # Other requests wait for the same task, so the task goes on if the first request is cancelled.
         return await asyncio.shield(reading)
 
     async def replay(self, key: str) -> bool:
-        """Make the dead letter ready again, in whichever store it is."""
+        """Make the dead letter of this key ready again. Whether a store had the letter."""
         return self._changed([await store.replay(key) for store in await self._opened()])
 
     async def discard(self, key: str) -> bool:
-        """Give the dead letter up for good."""
+        """Give up the dead letter of this key for good. Whether a store had the letter."""
         return self._changed([await store.discard(key) for store in await self._opened()])
 
     async def letter(self, wanted: Callable[[str], bool]) -> str | None:
-        """The key of the dead letter whose key is wanted. Looks at all of them."""
+        """The first key among all dead letters for which ``wanted`` is true, or ``None``."""
         letters = [letter for store in await self._opened() for letter in await store.dead(_ALL)]
         return next((letter.key for letter in letters if wanted(letter.key)), None)
 
     def _changed(self, changes: Sequence[bool]) -> bool:
-        # Who acted wants to see it, also if somebody began to read before.
+        # The user must see the change, even if another request began a read before the change.
         self._changes += 1
         self._known.clear()
         self._reading.clear()
@@ -100,27 +100,26 @@ class Reader:
         stores = await self._opened()
         now = self._clock()
         since = chosen.since(now)
-        # Whole bars, so that a clock that is a little ahead of ours hides nothing.
+        # Whole bars include the calls of another machine whose clock is a little ahead.
         until = since + chosen.seconds + chosen.bar
         histories = [store.history for store in stores]
-        pairs = [await each.pairs(since, MOST_PAIRS) for each in histories]
+        pairs = [await history.pairs(since, MOST_PAIRS) for history in histories]
         unknown = pairs
         if any(map(_full, pairs)):
-            # What is rare and unknown may be behind the frequent.
-            unknown = [await each.pairs(since, MOST_PAIRS, match) for each in histories for match in _UNKNOWN]
+            # The bound may cut off rare pairs that the catalog does not know.
+            unknown = [await history.pairs(since, MOST_PAIRS, match) for history in histories for match in _UNKNOWN]
+        latest = [await history.latest(LATEST) for history in histories]
         snapshot = Snapshot(
             range=chosen,
             at=now,
             since=since,
-            counts=_flat([await each.counts(since, until, chosen.point) for each in histories]),
+            counts=_flat([await history.counts(since, until, chosen.point) for history in histories]),
             pairs=merged(_flat(pairs)),
             unrecognized=merged(filter(unrecognized, _flat(unknown))),
             unrecognized_cut=any(_full(pairs) for pairs in unknown),
-            latest=tuple(
-                sorted(_flat([await each.latest(LATEST) for each in histories]), key=lambda ended: -ended.at)[:LATEST]
-            ),
-            hooks=_soonest([await each.waiting(Kind.OUTCOME, WAITING) for each in histories]),
-            redials=_soonest([await each.waiting(Kind.REDIAL, WAITING) for each in histories]),
+            latest=tuple(sorted(_flat(latest), key=lambda ended: -ended.at)[:LATEST]),
+            hooks=_soonest([await history.waiting(Kind.OUTCOME, WAITING) for history in histories]),
+            redials=_soonest([await history.waiting(Kind.REDIAL, WAITING) for history in histories]),
             dead=_newest(_flat([await store.dead(DEAD) for store in stores])),
             stats=total([await store.stats() for store in stores]),
         )
@@ -131,13 +130,13 @@ class Reader:
 
 
 def _looked_at(reading: asyncio.Task[Snapshot]) -> None:
-    """Whoever waited has the exception; if nobody waits any more, there is nobody to tell."""
+    """Mark the exception as seen. Waiting requests have it; without any, asyncio would log it."""
     if not reading.cancelled():
         reading.exception()
 
 
 def _flat(parts: Iterable[Iterable[T]]) -> tuple[T, ...]:
-    return tuple(each for part in parts for each in part)
+    return tuple(value for part in parts for value in part)
 
 
 def _full(pairs: Sequence[Pair]) -> bool:

@@ -1,4 +1,4 @@
-"""What was read from the stores for one page, and the range of time it is of. Values, no I/O."""
+"""The values that the reader reads from the stores for one page, and the page's range of time. No I/O."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import math
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from ringback.stores.history import Count, Ended, Pair, Waiting
-from ringback.stores.port import DeadLetter, Stats
+from ringback.work.items import Stats
 from ringback_catalog import Match
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ringback.work.history import Count, Ended, Pair, Waiting
+    from ringback.work.items import DeadLetter
+
 
 class Range(Struct, frozen=True):
-    """A choice of time: its name in addresses, its title, and the seconds of it all, of a point and of a bar.
+    """A range of time: the name in URLs, the title, and the seconds of the range, of a point and of a bar.
 
-    A point is one of the success rate, and what stores count by; a bar is one of the charts of outcomes.
+    Stores count by points, and the success rate has a value for every point. Charts of outcomes have bars.
     """
 
     name: str
@@ -28,13 +31,13 @@ class Range(Struct, frozen=True):
     bar: int
 
     def since(self, now: float) -> float:
-        """Where the first bar begins. Bars begin on the clock, in UTC, so the range is a bar longer at most."""
+        """The beginning of the first bar, in seconds since 1970. Bars begin at full bar lengths, in UTC."""
         return math.floor(now / self.bar) * self.bar - float(self.seconds)
 
 
 RANGES: Mapping[str, Range] = {
-    each.name: each
-    for each in (
+    choice.name: choice
+    for choice in (
         Range("1h", "1 hour", 3600, 300, 300),
         Range("24h", "24 hours", 86_400, 3600, 3600),
         Range("7d", "7 days", 604_800, 3600, 21_600),
@@ -43,19 +46,19 @@ RANGES: Mapping[str, Range] = {
 DEFAULT = RANGES["24h"]
 
 MOST_PAIRS = 200
-"""Pairs that are asked for in one question; so many different ones are an exception."""
+"""Pairs that the reader asks a store for at once; more different pairs are rare."""
 PAIRS = 25
 UNRECOGNIZED = 25
 LATEST = 25
 WAITING = 25
 DEAD = 50
-"""Rows of a table at most. The figures above the tables count all."""
+"""Rows of a table, at most. The figures above the tables count all rows."""
 
 
 class Snapshot(Struct, frozen=True):
-    """Everything a page shows, as the stores have it: private texts included.
+    """The values of a page as the stores have them, with private texts.
 
-    ``unrecognized_cut``: there were more pairs of that kind than were asked for.
+    ``unrecognized_cut``: the stores may have more unrecognized pairs than the reader asked for.
     """
 
     range: Range
@@ -73,7 +76,7 @@ class Snapshot(Struct, frozen=True):
 
 
 def unrecognized(pair: Pair) -> bool:
-    """As :attr:`ringback.outcome.Outcome.recognized` has it, the other way round."""
+    """The opposite of :attr:`ringback.core.outcome.Outcome.recognized`, for a pair."""
     if pair.code is None and pair.subcode is None:
         return False
     if pair.match is Match.CODE:
@@ -82,41 +85,32 @@ def unrecognized(pair: Pair) -> bool:
 
 
 def merged(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
-    """The pairs of several stores as of one, the most frequent first."""
+    """The pairs of several stores as those of one store, the most frequent first."""
     found: dict[tuple[object, ...], Pair] = {}
     for pair in pairs:
         key = (pair.event, pair.code, pair.subcode, pair.match, pair.cause)
         known = found.get(key)
-        found[key] = pair if known is None else _sum(known, pair)
+        found[key] = pair
+        if known is not None:
+            last_at = max(known.last_at, pair.last_at)
+            found[key] = replace(pair, count=known.count + pair.count, last_at=last_at)
     return tuple(sorted(found.values(), key=_most_frequent_first))
 
 
 def total(stats: Iterable[Stats]) -> Stats:
-    """The figures of several stores as of one."""
-    every = tuple(stats)
+    """The figures of several stores as those of one store."""
+    stats = tuple(stats)
     return Stats(
-        ready=sum(each.ready for each in every),
-        running=sum(each.running for each in every),
-        done=sum(each.done for each in every),
-        dead=sum(each.dead for each in every),
-        canceled=sum(each.canceled for each in every),
-        redials=sum(each.redials for each in every),
-        oldest_due=max((each.oldest_due for each in every), default=0.0),
+        ready=sum(one.ready for one in stats),
+        running=sum(one.running for one in stats),
+        done=sum(one.done for one in stats),
+        dead=sum(one.dead for one in stats),
+        canceled=sum(one.canceled for one in stats),
+        redials=sum(one.redials for one in stats),
+        oldest_due=max((one.oldest_due for one in stats), default=0.0),
     )
 
 
 def _most_frequent_first(pair: Pair) -> tuple[object, ...]:
-    # The rest only so that equal ones do not change places from one look to the next.
+    # The further keys keep equal pairs in one order from page to page.
     return -pair.count, -pair.last_at, pair.event, str(pair.code), str(pair.subcode), pair.match, pair.cause
-
-
-def _sum(one: Pair, other: Pair) -> Pair:
-    return Pair(
-        one.event,
-        one.code,
-        one.subcode,
-        one.match,
-        one.cause,
-        one.count + other.count,
-        max(one.last_at, other.last_at),
-    )

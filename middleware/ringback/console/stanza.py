@@ -16,10 +16,9 @@ def stanza(
     retry: str | None = None,
     owner: str | None = None,
 ) -> str | None:
-    """TOML as :meth:`~ringback_catalog.Catalog.with_overrides` takes it; ``None`` if no row can have these numbers.
+    """TOML for :meth:`~ringback_catalog.Catalog.with_overrides`; ``None`` if no row can have these numbers.
 
-    Made of numbers and words of the catalog, so nothing in it is private. It says what the catalog assumes
-    already: the verdict stays as it is until somebody edits the block.
+    The block holds numbers and words of the catalog, so nothing private. Unedited, the block changes no verdict.
     """
     for verdict in ((cause, retry or RetryClass.AFTER_FIX, owner or Owner.APP), _NEUTRAL):
         block = _block(code, subcode, *verdict)

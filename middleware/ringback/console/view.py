@@ -1,6 +1,6 @@
-"""What the page shows of a snapshot. Pure.
+"""The values of a snapshot that the page shows. Pure.
 
-Only :func:`shown` leaves this module: every text of it has passed redaction, so a template cannot show another.
+Other modules use :func:`shown` alone, which redacts every text, so that no template can show a private text.
 """
 
 from __future__ import annotations
@@ -17,26 +17,27 @@ from ringback.console.charts import FAILED, INTENDED, RETRYABLE, Chart, Rate, ch
 from ringback.console.headline import Headline, headline
 from ringback.console.snapshot import PAIRS, UNRECOGNIZED, Snapshot
 from ringback.console.verdicts import Verdicts
-from ringback.redaction import redact
+from ringback.privacy.redaction import redact
+from ringback_catalog import RetryAction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ringback.outcome import Outcome
-    from ringback.stores.history import Ended, Pair, Waiting
-    from ringback.stores.port import DeadLetter
+    from ringback.core.outcome import Outcome
+    from ringback.work.history import Ended, Pair, Waiting
+    from ringback.work.items import DeadLetter
     from ringback_catalog import Catalog
 
 
 class Moment(Struct, frozen=True):
-    """A time in UTC, for machines and for people."""
+    """A time in UTC, as HTML's ``datetime`` and as text."""
 
     machine: str
     text: str
 
 
 class Figures(Struct, frozen=True):
-    """``failed``: terminal, and not as intended. ``rate`` is ``None`` where no call ended."""
+    """``failed``: terminal, but not as intended. ``rate`` is 0 to 1, or ``None`` if no call ended."""
 
     ended: int
     intended: int
@@ -62,6 +63,7 @@ class PairRow(Struct, frozen=True):
     share: float | None
     last: Moment
     retry: str | None
+    action: str | None
     owner: str | None
     summary: str
     advice: tuple[str, ...]
@@ -75,6 +77,7 @@ class EndedRow(Struct, frozen=True):
     subcode: int | None
     cause: str
     retry: str
+    action: str | None
     disposition: str
     state: str
     duplicates: int
@@ -84,7 +87,7 @@ class EndedRow(Struct, frozen=True):
 
 
 class WaitingRow(Struct, frozen=True):
-    """``late`` is how many seconds ago it was due, negative if it is to come."""
+    """``late`` is the seconds since the due time, negative before it."""
 
     key: str
     state: str
@@ -132,7 +135,7 @@ class View(Struct, frozen=True):
 
 
 def shown(snapshot: Snapshot, catalog: Catalog) -> dict[str, Any]:
-    """The :class:`View` of a snapshot as a template takes it, without what is private."""
+    """The redacted :class:`View` of a snapshot, as a dictionary for the templates."""
     return cast("dict[str, Any]", _redacted(msgspec.to_builtins(_view(snapshot, catalog))))
 
 
@@ -140,9 +143,9 @@ def _redacted(value: Any) -> Any:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
-        return {name: _redacted(each) for name, each in cast("dict[str, Any]", value).items()}
+        return {name: _redacted(field) for name, field in cast("dict[str, Any]", value).items()}
     if isinstance(value, list | tuple):
-        return [_redacted(each) for each in cast("Iterable[Any]", value)]
+        return [_redacted(item) for item in cast("Iterable[Any]", value)]
     return value
 
 
@@ -167,8 +170,8 @@ def _view(snapshot: Snapshot, catalog: Catalog) -> View:
         pairs=tuple(map(row, snapshot.pairs[:PAIRS])),
         unrecognized=tuple(map(row, snapshot.unrecognized[:UNRECOGNIZED])),
         latest=tuple(map(_ended, snapshot.latest)),
-        hooks=tuple(_waiting(each, snapshot.at) for each in snapshot.hooks),
-        redials=tuple(_waiting(each, snapshot.at) for each in snapshot.redials),
+        hooks=tuple(_waiting(item, snapshot.at) for item in snapshot.hooks),
+        redials=tuple(_waiting(item, snapshot.at) for item in snapshot.redials),
         dead=tuple(map(_dead, snapshot.dead)),
     )
 
@@ -206,10 +209,11 @@ def _pair(pair: Pair, verdicts: Verdicts, ended: int) -> PairRow:
         share=share(pair.count, ended),
         last=_moment(pair.last_at),
         retry=None if outcome is None else outcome.retry_class.value,
+        action=_action(outcome),
         owner=None if outcome is None else outcome.owner.value,
         summary=_ELSEWHERE if outcome is None else outcome.summary,
         advice=() if outcome is None else outcome.advice,
-        # An override's page may be the team's own, whose address may hold anything.
+        # An override may name any text as its documentation; the page links to web addresses only.
         documentation=None if outcome is None or not outcome.documentation.startswith(_WEB) else outcome.documentation,
     )
 
@@ -223,6 +227,7 @@ def _ended(ended: Ended) -> EndedRow:
         subcode=ended.subcode,
         cause=ended.cause.value,
         retry=ended.retry.value,
+        action=_action(outcome),
         disposition=ended.retry.disposition.value,
         state=ended.state.value,
         duplicates=ended.duplicates,
@@ -230,6 +235,13 @@ def _ended(ended: Ended) -> EndedRow:
         correlation=None if outcome is None else outcome.correlation_id,
         summary=None if outcome is None else outcome.summary,
     )
+
+
+def _action(outcome: Outcome | None) -> str | None:
+    """The operation to retry; ``None`` for a call that the app places, and for no retry."""
+    if outcome is None or outcome.retry_action in (RetryAction.PLACE_CALL, RetryAction.NONE):
+        return None
+    return outcome.retry_action.value
 
 
 def _waiting(item: Waiting, now: float) -> WaitingRow:
@@ -271,7 +283,7 @@ def _result(outcome: Outcome | None) -> tuple[int | None, int | None, str | None
 
 
 def _contact(contact: str | None) -> str | None:
-    """A name or an address has no pattern that redaction could know, so only a keyed hash is shown, and its head."""
+    """The head of a keyed hash. Redaction cannot recognize a name or an address, so the page shows neither."""
     if contact is None:
         return None
     return f"hash {contact[:12]}" if _HASHED.fullmatch(contact) else "[contact]"
@@ -281,7 +293,7 @@ def _moment(at: float) -> Moment:
     try:
         time = datetime.fromtimestamp(at, UTC)
     except (OverflowError, ValueError, OSError):
-        # A policy may put a call off for as long as it likes.
+        # A policy may schedule a redial at any time, however late.
         return Moment("", "never")
     return Moment(f"{time:%Y-%m-%dT%H:%M:%SZ}", f"{time:%Y-%m-%d %H:%M:%S}")
 

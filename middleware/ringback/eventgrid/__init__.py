@@ -1,4 +1,4 @@
-"""Outcomes as CloudEvents 1.0 on an Azure Event Grid topic.
+"""How do outcomes reach Event Grid? As CloudEvents 1.0 on a topic.
 
 The SDK is imported when the first event is sent, in a worker thread, not with this package.
 """
@@ -20,9 +20,9 @@ from ringback.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from ringback.core.outcome import Outcome
     from ringback.eventgrid._topic import Credential
-    from ringback.hooks import HookContext
-    from ringback.outcome import Outcome
+    from ringback.work.policy import HookContext
 
 __all__ = [
     "CALLS",
@@ -35,20 +35,19 @@ __all__ = [
 ]
 
 
-# Defined here: a store keeps the name of the class, with its module, beside what waits for a sink.
+# This module defines the class: a store keeps the class's module and name beside the work that waits for a sink.
 class EventGridSink:
     """A hook that publishes outcomes to a topic, or a domain, of Azure Event Grid.
 
-    ``endpoint`` is the topic's whole URL. ``types`` are the :class:`PublishedType` names to
-    publish, by default the two of calls; ``source`` is the CloudEvents' source. Calls that come
-    within ``linger`` seconds, or while a request is under way, go out together: at most
-    ``max_batch`` events and :data:`MAX_BYTES` in a request, one request at a time.
+    ``endpoint`` is the topic's whole URL. ``types`` are the :class:`PublishedType` names to publish, by default
+    :data:`CALLS`. ``source`` is the ``source`` of the CloudEvents. The sink sends one request at a time. A request
+    holds the events of ``linger`` seconds, or those that came during the request before: at most ``max_batch``
+    events and :data:`MAX_BYTES`. The constructor raises :class:`ConfigurationError` for settings that cannot work.
 
-    The sink keeps nothing: a call returns when Event Grid has taken the event, and raises if it
-    has not, so that the store behind the hooks tries again. :class:`~ringback.hooks.Retry` for 429
-    and 503, after Retry-After if that was sent; :class:`~ringback.hooks.GiveUp` for 400, 401, 403,
-    404 and 413; the SDK's own exception for anything else. A request refused with 400 or 413 is
-    sent again event by event. Raises :class:`ConfigurationError` for settings that cannot work.
+    The sink stores nothing. A call of the sink returns when Event Grid has accepted the event; otherwise the call
+    raises, and the store behind the hooks retries: :class:`~ringback.work.policy.Retry` for 429 and 503, with the
+    seconds of Retry-After; :class:`~ringback.work.policy.GiveUp` for 400, 401, 403, 404 and 413; the SDK's own
+    exception for anything else. When Event Grid answers 400 or 413, the sink sends that request's events one by one.
     """
 
     def __init__(
@@ -63,7 +62,7 @@ class EventGridSink:
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if not source or any(each.isspace() for each in source):
+        if not source or any(letter.isspace() for letter in source):
             raise ConfigurationError(f"event grid: source {source!r} is no URI; write one such as '/ringback'")
         if max_batch < 1:
             raise ConfigurationError(f"event grid: max_batch {max_batch!r} lets no event out; give 1 or more")
@@ -79,18 +78,18 @@ class EventGridSink:
         self._group: _Group | None = None
 
     def wants(self, outcome: Outcome) -> bool:
-        """Whether outcomes of this type are published."""
+        """Whether the sink publishes outcomes of this type."""
         return published_type(outcome) in self._types
 
     async def __call__(self, outcome: Outcome, ctx: HookContext) -> None:  # noqa: ARG002 (a hook's signature)
-        """Publish the outcome; one that is not wanted is passed over."""
+        """Publish the outcome if :meth:`wants` says so."""
         if not self.wants(outcome):
             return
         event = cloud_event(outcome, self._source)
         loop = asyncio.get_running_loop()
         waiting = Waiting(event, bytes_of(event), loop.create_future())
         group = self._group
-        # A group whose loop was closed in its midst will never send.
+        # The task of a closed loop never sends.
         if group is None or group.task.get_loop() is not loop:
             pending: deque[Waiting] = deque()
             self._group = group = _Group(pending, loop.create_task(self._send_all(pending)))
@@ -98,7 +97,7 @@ class EventGridSink:
         await waiting.taken
 
     def close(self) -> None:
-        """Close the connections. A later call opens them again."""
+        """Close the SDK's client. A later call of the sink opens a new one."""
         self._topic.close()
 
     async def _send_all(self, pending: deque[Waiting]) -> None:
@@ -110,37 +109,37 @@ class EventGridSink:
                 if batch:
                     await self._deliver(batch)
         finally:
-            # Another loop may have begun a group of its own meanwhile.
+            # Another loop may have begun another group meanwhile.
             if self._group is not None and self._group.pending is pending:
                 self._group = None
-            # Left over only if this task was cancelled, with its loop: nobody may wait for ever.
-            for each in (*batch, *pending):
-                each.taken.cancel()
+            # Callers are left only if the loop cancelled this task; no caller may wait for ever.
+            for waiting in (*batch, *pending):
+                waiting.taken.cancel()
 
     async def _deliver(self, batch: Sequence[Waiting]) -> None:
         failure = await asyncio.to_thread(self._send, batch)
         if failure is None or len(batch) == 1 or not failure.of_an_event:
             settle(batch, failure)
             return
-        # One bad event must not hold back the others. A topic that no longer answers holds up all that follow.
-        for index, each in enumerate(batch):
-            failure = await asyncio.to_thread(self._send, [each])
+        # One bad event must not stop the others. A failure of the topic itself is a failure of all events that follow.
+        for index, waiting in enumerate(batch):
+            failure = await asyncio.to_thread(self._send, [waiting])
             if failure is not None and not failure.of_an_event:
                 settle(batch[index:], failure)
                 return
-            settle([each], failure)
+            settle([waiting], failure)
 
     def _send(self, batch: Sequence[Waiting]) -> Failure | None:
-        """One request. Blocks, for up to the client's time-outs: for worker threads."""
+        """Send one request. It blocks for up to the client's time-outs, so a worker thread calls it."""
         try:
-            self._topic.send([each.event for each in batch])
+            self._topic.send([waiting.event for waiting in batch])
         except Exception as error:
             return judged(error, self._topic.endpoint, self._clock)
         return None
 
 
 class _Group(NamedTuple):
-    """What waits in one loop, and the task that sends it."""
+    """The events that wait in one loop, and the task that sends them."""
 
     pending: deque[Waiting]
     task: asyncio.Task[None]

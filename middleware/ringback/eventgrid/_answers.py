@@ -1,4 +1,4 @@
-"""What the topic's answer means for an event: never, later, or an error of the SDK as it is."""
+"""What the topic's answer means for an event: give up, retry later, or raise the SDK's error."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from ringback.hooks import GiveUp, Retry
+from ringback.work.policy import GiveUp, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 LONGEST_WAIT = 3600.0
-"""Seconds that a Retry-After may ask for; more is cut down to this."""
+"""Seconds. The sink shortens a longer Retry-After to this."""
 
 
 class Failure(NamedTuple):
-    """What to tell who waits. ``of_an_event``: an event in the request was refused, the others may be fine."""
+    """The error that the callers get. ``of_an_event``: Event Grid refused one event; the others may be accepted."""
 
     error: Exception
     of_an_event: bool = False
@@ -50,7 +50,7 @@ class _Request(Protocol):
 
 
 class _Answer(Protocol):
-    """What is used of ``azure.core.rest.HttpResponse``."""
+    """The part of ``azure.core.rest.HttpResponse`` that this module uses."""
 
     status_code: int
     headers: Mapping[str, str]
@@ -58,9 +58,10 @@ class _Answer(Protocol):
 
 
 def _answer(error: BaseException | None, endpoint: str) -> _Answer | None:
-    """The topic's response behind an exception of the SDK, which wraps that of a 404 in another without one.
+    """The topic's response behind an exception of the SDK; ``None`` if there is none.
 
-    The response of a token's issuer is not the topic's: its 400 says nothing of the events.
+    The SDK wraps the exception of a 404 in an exception that has no response. A response of the token's issuer is
+    not the topic's: a 400 of the issuer says nothing about the events.
     """
     while error is not None:
         response: _Answer | None = getattr(error, "response", None)
@@ -71,7 +72,7 @@ def _answer(error: BaseException | None, endpoint: str) -> _Answer | None:
 
 
 def _retry_after(value: str | None, clock: Callable[[], float]) -> float | None:
-    """Seconds of a Retry-After, which is a number or a date; ``None`` if it is absent or neither."""
+    """Seconds of a Retry-After; ``None`` without a valid one. RFC 9110, section 10.2.3: a number or a date."""
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What waits for a request, how much goes into one, and telling who waits what became of it."""
+"""The events that wait for a request, the events of one request, and the result for their callers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ringback.eventgrid._answers import Failure
 
 MAX_BYTES = 1_000_000
-"""Of one request. Event Grid takes 1 MB, and does not say which; a tracing policy may add some bytes to each event.
+"""Bytes of one request. Event Grid accepts 1 MB and does not say whether that is 10^6; a tracing policy adds bytes.
 
 Source: https://learn.microsoft.com/en-us/azure/event-grid/quotas-limits
 """
@@ -22,7 +22,7 @@ Source: https://learn.microsoft.com/en-us/azure/event-grid/quotas-limits
 
 @dataclass(slots=True)
 class Waiting:
-    """An event, its size in a request, and who waits for Event Grid to take it."""
+    """An event, its size in bytes, and the future of the caller, which is done when Event Grid has the event."""
 
     event: dict[str, Any]
     size: int
@@ -30,17 +30,17 @@ class Waiting:
 
 
 def bytes_of(event: dict[str, Any]) -> int:
-    # As the SDK writes it, all of it ASCII; and the comma and the space before the next.
+    # The SDK writes the same ASCII text; 2 is for the comma and the space before the next event.
     return len(json.dumps(event)) + 2
 
 
 def next_batch(pending: deque[Waiting], most: int) -> list[Waiting]:
-    """The first events of those whose callers still wait, as many as a request may hold; one at least, if any."""
+    """Take the first events whose callers still wait: ``most`` and :data:`MAX_BYTES` at most, but at least one."""
     batch: list[Waiting] = []
     size = 0
     while pending and len(batch) < most:
         if pending[0].taken.done():
-            # Its caller was cancelled, and will come again.
+            # The event's caller was cancelled; the store retries the event.
             pending.popleft()
             continue
         size += pending[0].size
@@ -51,10 +51,10 @@ def next_batch(pending: deque[Waiting], most: int) -> list[Waiting]:
 
 
 def settle(batch: Iterable[Waiting], failure: Failure | None) -> None:
-    for each in batch:
-        if each.taken.done():
+    for waiting in batch:
+        if waiting.taken.done():
             continue
         if failure is None:
-            each.taken.set_result(None)
+            waiting.taken.set_result(None)
         else:
-            each.taken.set_exception(failure.error)
+            waiting.taken.set_exception(failure.error)

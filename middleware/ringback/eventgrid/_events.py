@@ -1,4 +1,4 @@
-"""An outcome as a CloudEvent, and the closed set of types that one may have."""
+"""An outcome as a CloudEvent, and the closed set of types that the CloudEvent may have."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ringback.exceptions import ConfigurationError
-from ringback.redaction import redact
+from ringback.privacy.redaction import redact
 from ringback_catalog import RetryClass, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ringback.outcome import Outcome
+    from ringback.core.outcome import Outcome
 
 
 class PublishedType(StrEnum):
-    """The ``type`` of a CloudEvent: closed, and no name is ever changed. Set by scope and retry class alone."""
+    """The ``type`` of a CloudEvent, a closed set of stable names. Scope and retry class alone decide it."""
 
     CALL_RETRYABLE = "Ringback.CallRetryable"
     CALL_TERMINAL = "Ringback.CallTerminal"
@@ -29,7 +29,7 @@ CALLS = (PublishedType.CALL_RETRYABLE, PublishedType.CALL_TERMINAL)
 
 
 def published_type(outcome: Outcome) -> PublishedType:
-    """The one type an outcome is published as. An operation that is not known to have succeeded has failed."""
+    """The type that the sink publishes an outcome as. An operation without a known success has failed."""
     if outcome.scope is Scope.CALL:
         return PublishedType.CALL_RETRYABLE if outcome.retryable else PublishedType.CALL_TERMINAL
     if outcome.retry_class is RetryClass.NONE:
@@ -38,7 +38,10 @@ def published_type(outcome: Outcome) -> PublishedType:
 
 
 def cloud_event(outcome: Outcome, source: str) -> dict[str, Any]:
-    """The outcome as a CloudEvent in JSON's structured form, redacted. The same outcome gives the same event."""
+    """The redacted outcome as a structured CloudEvent 1.0 in JSON. The same outcome gives the same event.
+
+    https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
+    """
     event: dict[str, Any] = {
         "specversion": "1.0",
         "id": _event_id(outcome),
@@ -55,7 +58,7 @@ def cloud_event(outcome: Outcome, source: str) -> dict[str, Any]:
 
 
 def _event_id(outcome: Outcome) -> str:
-    """The outcome's id. Two ids with something private in them may read the same redacted: time and event tell."""
+    """The outcome's id. Redaction may make two private ids equal; the event's time and id tell them apart."""
     cleaned = redact(outcome.outcome_id)
     if cleaned == outcome.outcome_id:
         return cleaned
@@ -63,9 +66,9 @@ def _event_id(outcome: Outcome) -> str:
 
 
 def chosen(types: Iterable[str]) -> frozenset[str]:
-    """The types that a sink is asked to publish. Raises :class:`ConfigurationError` for a name that is none."""
+    """The names in ``types`` as a set. Raises :class:`ConfigurationError` for none and for an unknown name."""
     names = frozenset([types] if isinstance(types, str) else types)
-    known = [each.value for each in PublishedType]
+    known = [published.value for published in PublishedType]
     if not names:
         raise ConfigurationError(
             f"event grid: types is empty: nothing would be published; name some of {', '.join(known)}"

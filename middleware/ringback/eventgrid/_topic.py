@@ -1,4 +1,4 @@
-"""The topic behind the SDK's client, and what it can be reached with. The only file that names Event Grid's SDK."""
+"""The topic behind the SDK's client, and its endpoint and credential. No other file names Event Grid's SDK."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from ringback.exceptions import ConfigurationError
-from ringback.keys import is_trustworthy
+from ringback.senders.keys import is_trustworthy
 
 if TYPE_CHECKING:
     from azure.core.credentials import AzureKeyCredential, AzureSasCredential, TokenCredential
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Client(Protocol):
-    """What is used of ``azure.eventgrid.EventGridPublisherClient``, whose own types are partly unknown."""
+    """The used part of ``azure.eventgrid.EventGridPublisherClient``; the SDK leaves some of its types out."""
 
     def send(self, events: list[dict[str, Any]], **options: Any) -> None: ...
 
@@ -27,7 +27,7 @@ class _Client(Protocol):
 
 
 class Topic:
-    """A topic behind the SDK's client, which is opened by the first send. Blocks: for worker threads."""
+    """A topic behind the SDK's client. The first send opens the client. Methods block: call them in a worker thread."""
 
     def __init__(self, endpoint: str, credential: Credential) -> None:
         self.endpoint = endpoint
@@ -51,7 +51,7 @@ class Topic:
             return self._client
 
 
-# The store tries again, and knows for how long: the SDK would sleep in the thread. Seconds.
+# No retry by the SDK, which would sleep in the thread: the store retries. The time-outs are seconds.
 _OPTIONS: dict[str, Any] = {"retry_total": 0, "connection_timeout": 10, "read_timeout": 30}
 
 
@@ -64,8 +64,8 @@ def _open(endpoint: str, credential: Credential) -> _Client:
     return cast("_Client", EventGridPublisherClient(endpoint, key))
 
 
-# 4.22 drops the options given to the client, and hands those given to send() to its model of an event,
-# too, which warns that it does not know them: three lines for each event.
+# azure-eventgrid 4.22 drops the client's options, and passes the options of send() to the model of each event.
+# The model logs a warning for each unknown option.
 _MODELS = "azure.eventgrid._legacy._generated._serialization"
 
 
@@ -74,7 +74,7 @@ def _not_about_options(record: logging.LogRecord) -> bool:
 
 
 def checked_endpoint(endpoint: str) -> str:
-    """The endpoint, if it can be one; no message repeats more of it than scheme and host."""
+    """The endpoint. Raises :class:`ConfigurationError` for an unusable one; the message shows scheme and host only."""
     try:
         parts = urlsplit(endpoint)
         _ = parts.port
@@ -96,7 +96,7 @@ _ENDPOINT = "pass the topic's endpoint, such as https://NAME.REGION-1.eventgrid.
 
 
 def checked_credential(endpoint: str, credential: Credential) -> Credential:
-    """The credential, if the client takes it; known by its shape, so that the SDK need not be imported."""
+    """The credential. Raises :class:`ConfigurationError` for one that the client does not take; imports no SDK."""
     given: Any = credential
     if callable(get_token := getattr(given, "get_token", None)):
         if inspect.iscoroutinefunction(get_token):
@@ -110,7 +110,7 @@ def checked_credential(endpoint: str, credential: Credential) -> Credential:
             f"event grid: a credential cannot be a {type(given).__name__}; pass a key as text, an AzureKeyCredential, "
             "an AzureSasCredential or a TokenCredential"
         )
-    # An HTTP library refuses such a header, and repeats it in its message.
-    if not secret or not all("!" <= each <= "~" for each in secret):
+    # An HTTP library refuses such a header, and its message repeats the secret.
+    if not secret or not all("!" <= letter <= "~" for letter in secret):
         raise ConfigurationError("event grid: the credential is empty or has white space or letters no header can have")
     return credential

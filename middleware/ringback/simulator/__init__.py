@@ -1,4 +1,4 @@
-"""A local Call Automation service: the real client talks to it, and it calls your endpoint back."""
+"""What would Azure do? A local Call Automation service: the real client calls it, and it calls your endpoint back."""
 
 from ringback.simulator.calls import Call, Incoming
 from ringback.simulator.courier import Callback

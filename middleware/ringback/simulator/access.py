@@ -19,7 +19,7 @@ _SIGNED = re.compile(r"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha
 
 
 def fault_of(request: Request, key: str) -> str | None:
-    """Why the request cannot be trusted, or ``None``. The age of its date is not checked."""
+    """Why the request's signature is wrong, or ``None``. The simulator does not check the age of x-ms-date."""
     given = _SIGNED.fullmatch(request.header("authorization"))
     if given is None:
         return "the Authorization header is no HMAC-SHA256 signature of x-ms-date, host and x-ms-content-sha256"
@@ -37,7 +37,7 @@ def fault_of(request: Request, key: str) -> str | None:
 
 
 def _spellings(target: str) -> list[str]:
-    """The target as it came, and as the client signed it: aiohttp sends a raw id's %3A as the colon that it is."""
+    """The target as it came, and as the client signed it: aiohttp sends the %3A of a signed raw id as a colon."""
     path, mark, query = target.partition("?")
     head, slash, raw_id = path.partition("/participants/")
     return [target, f"{head}{slash}{quote(unquote(raw_id), safe='')}{mark}{query}"]

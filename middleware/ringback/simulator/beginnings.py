@@ -1,4 +1,4 @@
-"""How a call begins for the app: placed, answered or joined; or turned away, rejected or redirected."""
+"""The operations that begin a call (create, answer, connect) or turn one away (reject, redirect)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def create(switchboard: Switchboard, asked: Asked) -> Turn:
     given = asked.content.get("targets")
     if not isinstance(given, list) or not given:
         raise Refused(400, "8523", "targets is missing; name at least one.")
-    targets = [identifier(each, "targets") for each in cast("list[object]", given)]
-    number = next((found for each in targets if (found := number_of(each)) is not None), None)
+    targets = [identifier(target, "targets") for target in cast("list[object]", given)]
+    number = next((found for target in targets if (found := number_of(target)) is not None), None)
     if number is not None and not asked.content.get("sourceCallerIdNumber"):
         raise Refused(400, "8523", "sourceCallerIdNumber is required to call a phone number.")
     uri = switchboard.callback_uri(asked)

@@ -1,4 +1,4 @@
-"""The events of a script, as the service writes them."""
+"""The events of a script, in the service's format."""
 
 from __future__ import annotations
 
@@ -8,22 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from ringback.testing import events, grid
 from ringback.testing.calls import Call as Ids
+from ringback.testing.events import BUILDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ringback.simulator.calls import Incoming
     from ringback.simulator.scenarios import Step
     from ringback.simulator.turns import Script
 
-BUILDERS: Mapping[str, events.Builder] = {
-    each.name: each for each in vars(events).values() if isinstance(each, events.Builder)
-}
-"""The builder of each event, by the event's name."""
-
 
 def event_of(script: Script, step: Step, ids: Callable[[], str], clock: Callable[[], float]) -> events.CloudEvent:
-    """One event of a call, with the ids that the client was told."""
+    """One event of a call, with the ids that the service's reply gave the client."""
     call, builder = script.call, BUILDERS[step.event]
     known = Ids(
         call_connection_id=call.call_connection_id,
@@ -56,7 +52,7 @@ def event_of(script: Script, step: Step, ids: Callable[[], str], clock: Callable
 def incoming_event(
     incoming: Incoming, display_name: str, ids: Callable[[], str], clock: Callable[[], float]
 ) -> events.CloudEvent:
-    """What Event Grid says of a call that comes in, in its own schema."""
+    """The IncomingCall event of a call, in Event Grid's schema."""
     known = Ids(
         server_call_id=incoming.server_call_id,
         correlation_id=incoming.correlation_id,

@@ -1,4 +1,4 @@
-"""The calls of a simulator: what was placed, who is in it, what has become of it."""
+"""The calls of a simulator: each call's ids, participants and state."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from ringback.simulator.scenarios import Scenario
 
 Identifier = dict[str, Any]
-"""A participant as the service writes it: rawId, kind, and an object named after the kind."""
+"""A participant in the service's format: rawId, kind, and an object named after the kind."""
 
 
 class Direction(StrEnum):
-    """Who began the leg: the app called, was called, or joined a call that was there."""
+    """Who began the leg: the app called, the app was called, or the app joined an existing call."""
 
     OUTBOUND = "outbound"
     INBOUND = "inbound"
@@ -26,7 +26,7 @@ class Direction(StrEnum):
 
 
 class State(StrEnum):
-    """The states of a connection, as ``callConnectionState`` says them."""
+    """The values of ``callConnectionState``."""
 
     CONNECTING = "connecting"
     CONNECTED = "connected"
@@ -37,7 +37,7 @@ class State(StrEnum):
 
 @dataclass(slots=True)
 class Participant:
-    """Somebody in a call besides the app."""
+    """A participant of a call; the app is none."""
 
     identifier: Identifier
     muted: bool = False
@@ -49,7 +49,7 @@ class Participant:
 
 @dataclass(slots=True)
 class Call:
-    """One leg of a call. The ids are those that the client was told and that the events carry."""
+    """One leg of a call. Replies and events carry its ids."""
 
     call_connection_id: str
     server_call_id: str = field(repr=False)
@@ -69,13 +69,13 @@ class Call:
     sequence_number: int = field(default=0, repr=False)
 
     def present(self) -> list[dict[str, Any]]:
-        """Who is in the call, as the service lists them."""
-        return [each.to_wire() for each in self.participants.values()]
+        """The participants, in the service's format."""
+        return [participant.to_wire() for participant in self.participants.values()]
 
     @property
     def number(self) -> str | None:
-        """The first number that was called; ``None`` if nobody was called by telephone."""
-        return next((number for each in self.targets if (number := number_of(each)) is not None), None)
+        """The first phone number among the targets; ``None`` if there is none."""
+        return next((number for target in self.targets if (number := number_of(target)) is not None), None)
 
     @property
     def ended(self) -> bool:
@@ -103,8 +103,8 @@ class Call:
 class Incoming:
     """A call that rings for the app: ``state`` is ringing, answered, rejected or redirected.
 
-    ``status`` is the answer of the endpoint that the IncomingCall event was posted to, ``reason``
-    what the app rejected with, ``call`` the leg once it was answered.
+    ``status`` is the status with which the app's endpoint answered the IncomingCall event, ``reason`` the app's
+    reason for the rejection, ``call`` the leg after the app's answer.
     """
 
     context: str = field(repr=False)
@@ -121,7 +121,7 @@ class Incoming:
 
 
 def identifier(given: object, what: str) -> Identifier:
-    """An identifier of a request, completed as the service does. Raises :class:`Refused`."""
+    """An identifier of a request, with the rawId and kind that the service adds. Raises :class:`Refused`."""
     content = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
     for kind, (name, prefix) in _KINDS.items():
         part = content.get(kind)
@@ -135,7 +135,7 @@ def identifier(given: object, what: str) -> Identifier:
 
 
 def of_raw_id(raw_id: str) -> Identifier:
-    """The identifier that a raw id such as ``4:+15550100200`` or ``8:acs:...`` stands for; a bare number is one."""
+    """The identifier of a phone number or of a raw id such as ``4:+15550100200`` or ``8:acs:...``."""
     if raw_id.startswith("+"):
         raw_id = f"4:{raw_id}"
     for kind, (name, prefix) in _KINDS.items():
@@ -145,11 +145,11 @@ def of_raw_id(raw_id: str) -> Identifier:
 
 
 def number_of(given: Mapping[str, Any]) -> str | None:
-    """The telephone number of an identifier."""
+    """The phone number of an identifier; ``None`` for another kind."""
     return given["phoneNumber"]["value"] if given.get("kind") == "phoneNumber" else None
 
 
-# The kinds, the member that holds the id, and what a raw id begins with. A user's raw id is the id itself.
+# Kind: the member that holds the id, and the prefix of a raw id. A user's raw id is the id itself.
 _KINDS = {
     "phoneNumber": ("value", "4:"),
     "communicationUser": ("id", ""),

@@ -1,4 +1,4 @@
-"""One call as a whole: looked at, hung up, ended for all, transferred."""
+"""The operations on a whole call: get properties, hang up, terminate, transfer."""
 
 from __future__ import annotations
 
@@ -19,22 +19,16 @@ def properties(switchboard: Switchboard, asked: Asked) -> Turn:
     return Turn(Reply(200, switchboard.found(asked.call_id).to_wire()))
 
 
-def hang_up(switchboard: Switchboard, asked: Asked) -> Turn:
-    return _ended(switchboard, asked.call_id, 200, 5001)
-
-
-def terminate(switchboard: Switchboard, asked: Asked) -> Turn:
-    return _ended(switchboard, asked.call_id, 200, 7000)
-
-
-def _ended(switchboard: Switchboard, call_id: str, code: int, subcode: int) -> Turn:
-    call = switchboard.found(call_id)
+def end(switchboard: Switchboard, asked: Asked) -> Turn:
+    """Hang up, or terminate the call for all participants: only the subcodes differ."""
+    call = switchboard.found(asked.call_id)
+    code, subcode = 200, 7000 if asked.action == "terminate" else 5001
     if call.state is State.CONNECTING:
         code, subcode = 487, 0
     call.state = State.DISCONNECTING
     step = Step(event="CallDisconnected", code=code, subcode=subcode)
-    script = Script(f"{call_id}/end", call, (step,), call.callback_uri)
-    return Turn(Reply(204), (script,), stopped=call_id)
+    script = Script(f"{asked.call_id}/end", call, (step,), call.callback_uri)
+    return Turn(Reply(204), (script,), stopped=asked.call_id)
 
 
 def transfer(switchboard: Switchboard, asked: Asked) -> Turn:
@@ -43,7 +37,7 @@ def transfer(switchboard: Switchboard, asked: Asked) -> Turn:
     failure = switchboard.playbook.next_for(number_of(target)).failure
     if failure is not None:
         return switchboard.operation(call, asked, 202, replace(failure, event="CallTransferFailed", after=0.0))
-    transferee = next((each.identifier for each in call.participants.values()), None)
+    transferee = next((participant.identifier for participant in call.participants.values()), None)
     accepted = Step(event="CallTransferAccepted", fields={"transfer_target": target, "transferee": transferee})
     turn = switchboard.operation(call, asked, 202, accepted, *TRANSFERRED)
     return replace(turn, stopped=asked.call_id)

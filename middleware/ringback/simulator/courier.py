@@ -1,4 +1,4 @@
-"""Posts the events of scripts in their time: signed, in order, again where a scenario says so."""
+"""Posts the events of scripts on time, signed and in order, and retries where a scenario says so."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 Sleep = Callable[[float], Awaitable[object]]
 Say = Callable[[str], object]
-"""Is told each step in one line without anything private."""
+"""Takes one line of text for each step; the line holds nothing private."""
 
 TOKEN_LIFETIME = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """One POST: the events in it by name, the status it got, or in ``error`` why there was no answer.
+    """One POST: its events' names, and the endpoint's status or, in ``error``, why there was no answer.
 
-    ``attempt`` is 2 or more for one that is posted again.
+    ``attempt`` is 2 or more for a retry.
     """
 
     events: tuple[str, ...]
@@ -55,7 +55,7 @@ class _Run:
 
 
 class Courier:
-    """Runs scripts side by side, the steps of each one after the other. ``latency`` is drawn between two seconds."""
+    """Runs scripts at once and a script's steps in order. ``latency``: the seconds to draw a delay between."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Courier:
         self.callbacks: list[Callback] = []
 
     def begin(self, script: Script, after: asyncio.Event | None = None) -> asyncio.Task[None]:
-        """Start a script; ``after`` holds it back until its request was answered."""
+        """Start a script once ``after`` is set: when the service has answered the script's request."""
         run = _Run(script.key, asyncio.get_running_loop().create_future())
         task = asyncio.create_task(self._play(run, script, after))
         self._runs[task] = run
@@ -89,14 +89,14 @@ class Courier:
         return task
 
     def stop(self, prefix: str) -> None:
-        """Nothing more of the scripts whose keys begin so; what is on its way arrives."""
+        """Stop the scripts whose keys begin with ``prefix``. A POST that has begun goes on."""
         for run in self._runs.values():
             if run.key.startswith(prefix):
                 run.halted = True
                 run.nap.cancel()
 
     async def idle(self) -> None:
-        """Until no script has anything left to post."""
+        """Wait until no script has anything left to post."""
         while self._runs:
             await asyncio.wait(list(self._runs))
 
@@ -109,7 +109,7 @@ class Courier:
     async def deliver(
         self, names: tuple[str, ...], uri: str, body: bytes, headers: Mapping[str, str], attempt: int = 1
     ) -> Callback:
-        """Post one body once, and keep what became of it."""
+        """Post one body once, and keep the result in ``callbacks``."""
         status, error = None, None
         try:
             status = await self._post(uri, body, headers)
@@ -122,7 +122,7 @@ class Courier:
         return callback
 
     def headers(self) -> Mapping[str, str]:
-        """Those of a callback, with a new token unless callbacks are not signed."""
+        """The headers of a callback, with a new token if callbacks are signed."""
         if self._issuer is None:
             return {"content-type": "application/json"}
         now = int(self._clock())
@@ -145,13 +145,12 @@ class Courier:
             callback = await self.deliver((step.event,), script.uri, body, self.headers(), attempt)
             if callback.accepted or attempt == script.call.scenario.attempts:
                 return
-            # Stopped in between, this event has been sent for the last time.
             if not await self._nap(run, _BACKOFF * 2 ** (attempt - 1)):
                 return
             attempt += 1
 
     async def _nap(self, run: _Run, seconds: float) -> bool:
-        """Whether the script goes on afterwards."""
+        """Sleep, and return whether the script goes on."""
         if not run.halted:
             run.nap = asyncio.ensure_future(self._sleep(seconds))
             try:

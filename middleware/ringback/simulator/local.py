@@ -1,15 +1,16 @@
-"""The simulator: a local Call Automation service for the real client, its callbacks following a scenario."""
+"""The simulator: a local Call Automation service for the real client; a scenario decides the callbacks."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from ringback.exceptions import ConfigurationError, RingbackError
+from ringback.exceptions import ConfigurationError, RingbackError, needs_extra
 from ringback.simulator import certificate
 from ringback.simulator.bodies import incoming_event
 from ringback.simulator.courier import Courier
@@ -24,6 +25,7 @@ from ringback.testing.signing import default_issuer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
     from types import TracebackType
 
     from azure.core.credentials import AzureKeyCredential
@@ -35,25 +37,25 @@ if TYPE_CHECKING:
     from ringback.testing.signing import Issuer
 
 ACCESS_KEY = "cmluZ2JhY2stc2ltdWxhdG9yLWlzLW5vLXNlY3JldC4u"
-"""The access key of every simulator that is given none: no secret, as it opens nothing but this machine's own."""
+"""The default access key. It is no secret: it gives access to simulators of this machine only."""
 
 PATIENCE = 10.0
 
 
 class StillBusy(RingbackError, TimeoutError):
-    """Callbacks were still to be posted when the time to wait for them was over."""
+    """The simulator still had callbacks to post when the waiting time was over."""
 
 
 class Simulator:
-    """A Call Automation service on this machine, to be used as ``async with`` or, in blocking code, ``with``.
+    """A Call Automation service on this machine. Use it as ``async with`` or, in blocking code, ``with``.
 
-    ``scenario`` is what happens to every call, ``numbers`` what happens to calls to single numbers, and
-    ``scenarios`` a TOML file of both; a list of scenarios serves one call after the other. ``port`` 0 is any
-    that is free. ``seed`` makes ids, latency and drawn orders the same in every run; ``latency`` is
-    between two numbers of seconds, before each event. Callbacks to http are refused unless they stay on
-    this machine; ``allow_http`` allows or forbids all of them. They are signed by ``issuer``, one that is
-    made up unless given, or not at all if ``signed`` is false; a TLS endpoint's authority is ``callback_ca_file``.
-    ``clock`` gives seconds since 1970, ``sleep`` and ``post`` wait and post, ``say`` is told each step in a line.
+    ``scenario`` decides every call, ``numbers`` the calls to single numbers; the TOML file ``scenarios`` decides
+    both. Of a list of scenarios, each call takes the next. ``port`` 0 is any free port. The same ``seed`` gives the
+    same ids, latency and drawn orders in every run. ``latency`` is the shortest and the longest delay before an
+    event, in seconds. The simulator refuses a callback URL with http unless it is on this machine; ``allow_http``
+    allows or forbids all of them. ``issuer`` signs the callbacks, by default a new one; with ``signed=False`` none
+    does. ``callback_ca_file`` holds the authority of a TLS endpoint. ``clock`` gives seconds since 1970; ``sleep``
+    waits, ``post`` posts, and ``say`` takes one line of text for each step.
     Raises :class:`~ringback.exceptions.ConfigurationError` for settings that cannot work.
     """
 
@@ -104,8 +106,6 @@ class Simulator:
         self.ca_file: Path | None = None
         """The authority that clients are to trust; ``None`` without TLS."""
 
-    # Where it is
-
     @property
     def url(self) -> str:
         """The endpoint for ``CallAutomationClient(acs.url, acs.credential)``."""
@@ -119,12 +119,12 @@ class Simulator:
 
     @property
     def connection_string(self) -> str:
-        """For ``from_connection_string``, which always speaks TLS: make the simulator with ``tls=True``."""
+        """For ``from_connection_string``, which always uses TLS: make the simulator with ``tls=True``."""
         return f"endpoint={self.url}/;accesskey={self._key}"
 
     @property
     def jwks_uri(self) -> str:
-        """The key set of the callbacks' tokens, for ``CallbackTokenVerifier``."""
+        """The URL of the key set of the callbacks' tokens, for ``CallbackTokenVerifier``."""
         return f"{self.url}{KEYS}"
 
     @property
@@ -133,34 +133,36 @@ class Simulator:
 
     @property
     def issuer(self) -> Issuer:
-        """Who signs the callbacks; its ``audience`` and ``issuer`` are what a verifier is told."""
+        """The signer of the callbacks. Give a verifier the ``audience`` and ``issuer`` of the signer.
+
+        Raises :class:`ConfigurationError` with ``signed=False``.
+        """
         if self._issuer is None:
             raise ConfigurationError("this simulator signs nothing; leave out signed=False")
         return self._issuer
 
-    # What has happened
-
     @property
     def calls(self) -> list[Call]:
-        """Every call that was created, answered or connected, in order; also those that ended."""
+        """Every call that the client created, answered or connected, in order, ended calls included."""
         return self._switchboard.calls
 
     @property
     def callbacks(self) -> list[Callback]:
-        """Everything that was posted, in the order of the answers."""
+        """Every POST of the simulator, in the order of the endpoint's answers."""
         return self._courier.callbacks
 
     @property
     def scenarios(self) -> Mapping[str, Scenario]:
-        """Every scenario there is, by name."""
+        """The built-in scenarios and those of the file, by name."""
         return self._playbook.known
-
-    # What is to happen
 
     def fail_next(
         self, status: int, *, code: str = "", message: str = "", retry_after: int | None = None, times: int = 1
     ) -> None:
-        """Answer the next ``times`` requests with this error; ``retry_after`` is in seconds."""
+        """Answer the next ``times`` requests with this error; ``retry_after`` is in seconds.
+
+        Raises :class:`ConfigurationError` for a ``status`` outside 400 to 599.
+        """
         if not 400 <= status <= 599:
             raise ConfigurationError(f"status {status} is no error; give one from 400 to 599")
         self._service.fail_next(Answer(status=status, code=code, message=message, retry_after=retry_after), times)
@@ -174,10 +176,11 @@ class Simulator:
         display_name: str = "",
         scenario: str | Scenario | None = None,
     ) -> Incoming:
-        """Let a call come in: post Event Grid's IncomingCall to the address ``to``, and give the call.
+        """Let a call come in: post Event Grid's IncomingCall to the address ``to``, and return the call.
 
-        ``scenario`` is what happens once it is answered; without one that of the caller's number, else
-        ``connected``. The status of the endpoint's answer is ``status``, ``None`` if there was none.
+        ``scenario`` decides what follows the app's answer; the default is the scenario of the caller's number, else
+        ``connected``. The returned call's ``status`` is that of the endpoint's answer, ``None`` without an answer.
+        Raises :class:`ConfigurationError` for an unknown scenario and for an address that is no http(s) URL.
         """
         return await asyncio.wrap_future(self._begin_incoming(to, caller, callee, display_name, scenario))
 
@@ -191,11 +194,10 @@ class Simulator:
         scenario: str | Scenario | None = None,
     ) -> Incoming:
         """:meth:`incoming` for blocking code."""
-        found: Incoming = self._begin_incoming(to, caller, callee, display_name, scenario).result()
-        return found
+        return self._begin_incoming(to, caller, callee, display_name, scenario).result()
 
     async def idle(self, timeout: float = PATIENCE) -> None:
-        """Until every scripted callback was delivered. Raises :class:`StillBusy` after ``timeout`` seconds."""
+        """Wait until the simulator has posted every scripted callback; :class:`StillBusy` after ``timeout`` seconds."""
         await asyncio.wrap_future(self._running().submit(self._idle(timeout)))
 
     def wait_idle(self, timeout: float = PATIENCE) -> None:
@@ -210,7 +212,7 @@ class Simulator:
 
     def _begin_incoming(
         self, to: str, caller: str, callee: str, display_name: str, scenario: str | Scenario | None
-    ) -> Any:
+    ) -> Future[Incoming]:
         server, uri = self._running(), web_address(to)
         if isinstance(scenario, str):
             scenario = self._playbook.named(scenario)
@@ -227,8 +229,6 @@ class Simulator:
             return found
 
         return server.submit(ring())
-
-    # Its life
 
     def _running(self) -> Server:
         if self._server is None:
@@ -247,6 +247,9 @@ class Simulator:
             raise
 
     def _started(self) -> Simulator:
+        with needs_extra("the simulator", "simulator"):
+            for name in ("uvicorn", "jwt", "cryptography"):
+                import_module(name)
         files = None
         if self._folder is not None:
             files = certificate.make(Path(self._folder.name))
@@ -260,11 +263,7 @@ class Simulator:
                 CONFIGURATION: {"issuer": self._issuer.issuer, "jwks_uri": self.jwks_uri},
             }
         app = Application(self._service, self._courier, documents, self._say)
-        try:
-            server = Server(app, self._courier, sock, files)
-        except ConfigurationError:
-            sock.close()
-            raise
+        server = Server(app, self._courier, sock, files)
         server.start()
         self._server = server
         return self

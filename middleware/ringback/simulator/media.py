@@ -1,4 +1,4 @@
-"""What is heard and pressed in a call: playing, recognizing, tones, streams."""
+"""The media operations of a call: play, recognize, tones, streams."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STREAMS = {
     "stopTranscription": "TranscriptionStopped",
     "updateTranscription": "TranscriptionUpdated",
 }
-"""The event that follows each action on a stream."""
+"""The event that follows an action on a stream."""
 
 
 def play(switchboard: Switchboard, asked: Asked) -> Turn:
@@ -34,7 +34,7 @@ def recognize(switchboard: Switchboard, asked: Asked) -> Turn:
     call = switchboard.established(asked.call_id)
     step = Step(event="RecognizeFailed")
     if call.scenario.tones:
-        tones = [_TONES[each] for each in call.scenario.tones if each in _TONES]
+        tones = [_TONES[tone] for tone in call.scenario.tones if tone in _TONES]
         fields = {"recognition_type": "dtmf", "dtmf_result": {"tones": tones}}
         step = Step(event="RecognizeCompleted", fields=fields)
     return _medium(switchboard, call, asked, "Recognize", step)
@@ -43,8 +43,7 @@ def recognize(switchboard: Switchboard, asked: Asked) -> Turn:
 def _medium(switchboard: Switchboard, call: Call, asked: Asked, what: str, step: Step) -> Turn:
     key = f"media-{switchboard.new_id()}"
     call.media[f"{call.call_connection_id}/{key}"] = what
-    done = replace(step, after=call.scenario.media)
-    turn = switchboard.operation(call, asked, 202, done, key=key)
+    turn = switchboard.operation(call, asked, 202, replace(step, after=call.scenario.media), key=key)
     return replace(turn, reply=Reply(202))
 
 
@@ -66,10 +65,7 @@ def send_tones(switchboard: Switchboard, asked: Asked) -> Turn:
 def listen(switchboard: Switchboard, asked: Asked) -> Turn:
     call = switchboard.established(asked.call_id)
     steps = [
-        Step(
-            event="ContinuousDtmfRecognitionToneReceived",
-            fields={"tone": _TONES[tone], "sequence_id": index},
-        )
+        Step(event="ContinuousDtmfRecognitionToneReceived", fields={"tone": _TONES[tone], "sequence_id": index})
         for index, tone in enumerate(call.scenario.tones, 1)
         if tone in _TONES
     ]

@@ -1,4 +1,4 @@
-"""Who is in a call: listed, added, removed, muted, moved, put on hold."""
+"""The operations on participants: list, get, add, remove, mute, move, hold."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 
 def listed(switchboard: Switchboard, asked: Asked) -> Turn:
-    call = switchboard.found(asked.call_id)
-    return Turn(Reply(200, {"value": call.present()}))
+    return Turn(Reply(200, {"value": switchboard.found(asked.call_id).present()}))
 
 
 def one(switchboard: Switchboard, asked: Asked) -> Turn:
@@ -37,8 +36,8 @@ def add(switchboard: Switchboard, asked: Asked) -> Turn:
         event = "AddParticipantSucceeded" if scenario.failure is None else "AddParticipantFailed"
         steps = (replace(first, event=event, fields={"participant": added}, copies=1),)
     turn = switchboard.operation(call, asked, 202, *steps, key=invitation)
-    told = {"participant": Participant(added).to_wire(), "invitationId": invitation}
-    return replace(turn, reply=Reply(202, told | turn.reply.content))
+    content = {"participant": Participant(added).to_wire(), "invitationId": invitation}
+    return replace(turn, reply=Reply(202, content | turn.reply.content))
 
 
 def cancel_add(switchboard: Switchboard, asked: Asked) -> Turn:
@@ -48,8 +47,8 @@ def cancel_add(switchboard: Switchboard, asked: Asked) -> Turn:
         raise Refused(404, "8522", "Invitation not found.")
     step = Step(event="CancelAddParticipantSucceeded", fields={"invitation_id": invitation})
     turn = switchboard.operation(call, asked, 202, step)
-    told = {"invitationId": invitation} | turn.reply.content
-    return replace(turn, reply=Reply(202, told), stopped=f"{asked.call_id}/{invitation}")
+    content = {"invitationId": invitation} | turn.reply.content
+    return replace(turn, reply=Reply(202, content), stopped=f"{asked.call_id}/{invitation}")
 
 
 def remove(switchboard: Switchboard, asked: Asked) -> Turn:
@@ -61,8 +60,8 @@ def remove(switchboard: Switchboard, asked: Asked) -> Turn:
 
 def mute(switchboard: Switchboard, asked: Asked) -> Turn:
     call = switchboard.established(asked.call_id)
-    for each in asked.content.get("targetParticipants") or [None]:
-        _member(call, identifier(each, "targetParticipants")).muted = True
+    for target in asked.content.get("targetParticipants") or [None]:
+        _member(call, identifier(target, "targetParticipants")).muted = True
     return switchboard.operation(call, asked, 200)
 
 
@@ -70,8 +69,8 @@ def move(switchboard: Switchboard, asked: Asked) -> Turn:
     call = switchboard.established(asked.call_id)
     other = switchboard.established(str(asked.content.get("fromCall")))
     steps: list[Step] = []
-    for each in asked.content.get("targetParticipants") or [None]:
-        moved = _member(other, identifier(each, "targetParticipants"))
+    for target in asked.content.get("targetParticipants") or [None]:
+        moved = _member(other, identifier(target, "targetParticipants"))
         del other.participants[moved.identifier["rawId"]]
         fields = {"participant": moved.identifier, "from_call": other.call_connection_id}
         steps.append(Step(event="MoveParticipantSucceeded", fields=fields))

@@ -1,4 +1,4 @@
-"""One callback over HTTP, from a thread: the standard library has no asynchronous client."""
+"""Posts one callback over HTTP in a thread, because the standard library has no asynchronous client."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ringback.exceptions import ConfigurationError
-from ringback.redaction import redact
+from ringback.privacy.redaction import redact
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Post = Callable[[str, bytes, Mapping[str, str]], Awaitable[int]]
-"""Posts a body to an address and gives the status; raises :class:`OSError` where there is no answer."""
+"""Posts a body with headers to an address and returns the status; raises :class:`OSError` without an answer."""
 
 TIMEOUT = 30.0
 
 
 def http_post(ca_file: str | Path | None = None, timeout: float = TIMEOUT) -> Post:
-    """Post over a connection of its own. ``ca_file`` is trusted besides the machine's own authorities."""
+    """A function that posts, over a new connection for each POST. It trusts ``ca_file`` and the machine's authorities.
+
+    ``timeout`` is in seconds.
+    """
     context = None
 
     def send(uri: str, body: bytes, headers: Mapping[str, str]) -> int:
@@ -56,7 +59,7 @@ def http_post(ca_file: str | Path | None = None, timeout: float = TIMEOUT) -> Po
 
 
 def shown(uri: str) -> str:
-    """An address as it may be printed: its query, and whatever in its path looks like an id or a secret, left out."""
+    """An address without the query and the parts of the path that look like an id or a secret."""
     parts = urlsplit(uri)
     path = re.sub(r"(?<=/)[^/:]{16,}", "[...]", redact(parts.path))
     host = parts.netloc.rpartition("@")[2]
@@ -64,7 +67,7 @@ def shown(uri: str) -> str:
 
 
 def web_address(uri: str) -> str:
-    """The address, if a callback can be posted to it. Raises :class:`ConfigurationError`."""
+    """The address. Raises :class:`ConfigurationError` if the address is no http(s) URL."""
     try:
         parts = urlsplit(uri)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

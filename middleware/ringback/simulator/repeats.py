@@ -1,4 +1,4 @@
-"""The same request twice: one call, one answer.
+"""The service recognizes a repeated request and answers it as the first one.
 
 https://learn.microsoft.com/rest/api/communication/repeatable-requests
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ringback.simulator.wire import Request
 
 TRACKED = 300.0
-"""Seconds after Repeatability-First-Sent in which the service knows a request again."""
+"""Seconds after Repeatability-First-Sent in which the service recognizes a repeated request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class _Seen:
 
 
 class Repeats:
-    """The requests of the last five minutes that were accepted, by Repeatability-Request-ID."""
+    """The accepted requests of the last five minutes, by Repeatability-Request-ID."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
 
     def recall(self, request: Request) -> Reply | None:
-        """The answer this request has had before. Raises :class:`Refused`: 412 too late, 400 another request."""
+        """The reply to this request so far, or ``None``. Raises :class:`Refused`: 412 too late, 400 another request."""
         key, first_sent = _repeatability(request)
         if key is None:
             return None
@@ -50,24 +50,21 @@ class Repeats:
         return seen.reply
 
     def remember(self, request: Request, reply: Reply) -> Reply:
-        """The answer, marked as repeatable. An error is not kept: a request refused may be made again."""
+        """The reply, marked as repeatable. The service keeps no error: the client may repeat a refused request."""
         key, first_sent = _repeatability(request)
         if key is None or reply.status >= 400:
             return reply
-        self._forget()
+        oldest = self._clock() - TRACKED
+        self._seen = {known: seen for known, seen in self._seen.items() if seen.first_sent >= oldest}
         marked = replace(reply, headers=(*reply.headers, ("repeatability-result", "accepted")))
         self._seen[key] = _Seen(_fingerprint(request), first_sent, marked)
         return marked
-
-    def _forget(self) -> None:
-        oldest = self._clock() - TRACKED
-        self._seen = {key: each for key, each in self._seen.items() if each.first_sent >= oldest}
 
 
 def _repeatability(request: Request) -> tuple[str | None, float]:
     key, sent = request.header("repeatability-request-id"), request.header("repeatability-first-sent")
     if not key or not sent:
-        # The client sends the id alone with some requests; nothing is tracked without both.
+        # The client sends some requests with the id alone; the service tracks requests with both headers.
         return None, 0.0
     try:
         return key.lower(), parsedate_to_datetime(sent).timestamp()

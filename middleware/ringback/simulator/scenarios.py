@@ -1,4 +1,4 @@
-"""What happens to a call: the scenarios by name, by the number dialled, and out of a TOML file."""
+"""Scenarios, which decide what happens to a call: built in or from a TOML file; by name or by phone number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ringback.exceptions import ConfigurationError
-from ringback.simulator.bodies import BUILDERS
+from ringback.testing.events import BUILDERS
+from ringback.testing.wire import Detail  # noqa: TC001 - msgspec reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One event, ``after`` so many seconds; posted ``copies`` times over with the same id.
+    """One event, ``after`` so many seconds. The simulator posts ``copies`` of the event, with the same id.
 
-    Without a code it carries the result that is usual for its type. ``fields`` are further keys of
-    its data, in snake case.
+    Without a code the event carries its type's usual result. ``fields`` are further keys of the event's data, in
+    snake case. ``sip`` may hold the carrier's own words: ``(603, "Network Blocked")``.
     """
 
     event: str
@@ -31,7 +32,7 @@ class Step:
     code: int | None = None
     subcode: int | None = None
     message: str | None = None
-    sip: int | None = None
+    sip: Detail | None = None
     q850: int | None = None
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     copies: int = 1
@@ -39,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The error that a request is answered with; ``retry_after`` is in seconds."""
+    """The service's error reply to a request; ``retry_after`` is in seconds."""
 
     status: int
     code: str = ""
@@ -49,13 +50,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """What becomes of one call.
+    """What happens to one call.
 
-    ``answer`` refuses the request, and no event follows. ``attempts`` is how often a callback is
-    posted until it gets a 2xx; ``early`` posts every callback before the request is answered;
-    ``shuffled`` draws the order of the steps; ``tones`` are the keys that the callee presses;
-    ``media`` the seconds that playing and recognizing take; ``version`` the ``data.version`` of
-    the events instead of the request's own, ``bare`` leaves every result out, as old versions do.
+    ``answer`` refuses the request, and no event follows. ``attempts`` limits how often the simulator posts a
+    callback until the endpoint answers 2xx. With ``early`` the simulator posts every callback before it answers the
+    request. ``shuffled`` draws the order of the steps. ``tones`` are the keys that the callee presses. ``media`` is
+    the seconds that playing and recognizing take. ``version`` replaces the ``data.version`` of the events. ``bare``
+    leaves every result out, as old API versions do.
     """
 
     name: str
@@ -73,14 +74,14 @@ class Scenario:
 
     @property
     def failure(self) -> Step | None:
-        """The step that says why nobody was reached; ``None`` if somebody was, or may yet be."""
+        """The step that says why the call reached nobody; ``None`` if the call reaches somebody or still rings."""
         if any(step.event == "CallConnected" for step in self.steps):
             return None
         return self.steps[0] if self.steps else None
 
 
 Choice = str | Scenario | Sequence["str | Scenario"]
-"""A scenario or its name; of several each call takes the next, and the last serves all further ones."""
+"""A scenario or its name. Of a list, each call takes the next, and the last serves all further calls."""
 
 
 _Pair = tuple[Step, Step]
@@ -95,7 +96,7 @@ def _end(code: int, subcode: int, after: float = _TALK, *, sip: int | None = Non
 
 
 def _never(code: int, subcode: int, after: float = _RING, *, sip: int | None = None, q850: int | None = None) -> _Pair:
-    # In the order of both recordings, although the second has the earlier time.
+    # Both recordings have this order, although the second event has the earlier time.
     first = _end(code, subcode, after, sip=sip, q850=q850)
     return first, replace(first, event="CreateCallFailed", after=0.0)
 
@@ -125,23 +126,12 @@ _ALL = (
         steps=_never(404, 560404, sip=404, q850=1),
     ),
     Scenario(
-        name="blocked",
-        number="+15550100403",
-        about="the call is blocked before it leaves",
-        steps=_never(403, 510403),
+        name="blocked", number="+15550100403", about="the call is blocked before it leaves", steps=_never(403, 510403)
     ),
     Scenario(
-        name="throttled",
-        number="+15550100429",
-        about="the call fails for too many calls at once",
-        steps=_never(429, 0),
+        name="throttled", number="+15550100429", about="the call fails for too many calls at once", steps=_never(429, 0)
     ),
-    Scenario(
-        name="service_error",
-        number="+15550100500",
-        about="the service fails",
-        steps=_never(500, 0),
-    ),
+    Scenario(name="service_error", number="+15550100500", about="the service fails", steps=_never(500, 0)),
     Scenario(
         name="network_drop",
         number="+15550100410",
@@ -152,11 +142,7 @@ _ALL = (
         name="transfer",
         number="+15550100302",
         about="is transferred at once; the end is reported twice",
-        steps=(
-            *_CONNECTED,
-            Step(event="CallTransferAccepted", after=_TALK),
-            *TRANSFERRED,
-        ),
+        steps=(*_CONNECTED, Step(event="CallTransferAccepted", after=_TALK), *TRANSFERRED),
     ),
     Scenario(
         name="old_api",
@@ -212,14 +198,14 @@ _ALL = (
     ),
 )
 
-SCENARIOS: Mapping[str, Scenario] = {each.name: each for each in _ALL}
-"""Those that are built in, by name."""
+SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
+"""The built-in scenarios, by name."""
 
 
 class Playbook:
-    """Which scenario a call follows: that of the number dialled, else the default.
+    """The scenario of a call: that of the number called, else the default.
 
-    ``numbers`` come first, then those of the file, then the numbers of the built-in scenarios. Raises
+    ``numbers`` come first, then the file's numbers, then the numbers of the built-in scenarios. Raises
     :class:`ConfigurationError` for a name that no scenario has.
     """
 
@@ -229,21 +215,23 @@ class Playbook:
         numbers: Mapping[str, Choice] | None = None,
         file: str | Path | None = None,
     ) -> None:
-        of_file = _File() if file is None else _read(Path(file))
-        self.known: dict[str, Scenario] = {**SCENARIOS, **of_file.scenarios}
+        of_file, scenarios = (_Rows(), {}) if file is None else _read(Path(file))
+        self.known: dict[str, Scenario] = {**SCENARIOS, **scenarios}
         self._numbers: dict[str, list[Scenario]] = {
-            each.number: [each] for each in self.known.values() if each.number is not None
+            scenario.number: [scenario] for scenario in self.known.values() if scenario.number is not None
         }
         for number, choice in {**of_file.numbers, **(numbers or {})}.items():
             self._numbers[number] = self._chosen(choice)
-        self._default = self._chosen(next(each for each in (default, of_file.default, "answered") if each is not None))
+        if default is None:
+            default = "answered" if of_file.default is None else of_file.default
+        self._default = self._chosen(default)
 
     def next_for(self, number: str | None) -> Scenario:
         """The scenario of the next call to this number."""
         return _next(self._numbers.get(number or "", self._default))
 
     def next_from(self, number: str | None) -> Scenario:
-        """The scenario of a call that comes in from this number: connected, unless the number has one of its own."""
+        """The scenario of the next call from this number; ``connected`` unless the number has a scenario."""
         return _next(self._numbers.get(number or "", [self.known["connected"]]))
 
     def named(self, choice: str | Scenario) -> Scenario:
@@ -259,7 +247,7 @@ class Playbook:
         several = [choice] if isinstance(choice, str | Scenario) else list(choice)
         if not several:
             raise ConfigurationError("a list of scenarios is empty; name one at least")
-        return [self.named(each) for each in several]
+        return [self.named(choice) for choice in several]
 
 
 def _next(scenarios: list[Scenario]) -> Scenario:
@@ -305,14 +293,8 @@ class _Rows(msgspec.Struct, forbid_unknown_fields=True):
     scenarios: dict[str, _ScenarioRow] = {}
 
 
-class _File(msgspec.Struct):
-    default: str | list[str] | None = None
-    numbers: dict[str, str | list[str]] = {}
-    scenarios: dict[str, Scenario] = {}
-
-
-def _read(path: Path) -> _File:
-    """A file of scenarios. Raises :class:`ConfigurationError` that names the file and the key."""
+def _read(path: Path) -> tuple[_Rows, dict[str, Scenario]]:
+    """Read a file of scenarios. Raises :class:`ConfigurationError`, which names the file and the key."""
     try:
         rows = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _Rows)
         scenarios: dict[str, Scenario] = {}
@@ -322,20 +304,20 @@ def _read(path: Path) -> _File:
         raise ConfigurationError(f"scenarios '{path}' cannot be read ({error.strerror})") from error
     except (ValueError, msgspec.ValidationError) as error:
         raise ConfigurationError(f"scenarios '{path}': {error}") from error
-    return _File(rows.default, rows.numbers, scenarios)
+    return rows, scenarios
 
 
 def _scenario(name: str, row: _ScenarioRow, known: Mapping[str, Scenario]) -> Scenario:
     if row.like is not None and row.like not in known:
         raise ValueError(f"scenario {name!r} is like {row.like!r}, which does not stand before it")
-    # A scenario's number is its own: one that is like it has none of it.
+    # Two scenarios cannot share a number, so ``like`` copies none.
     start = replace(known[row.like], name=name, number=None) if row.like else Scenario(name=name)
-    told = {key: value for key, value in msgspec.structs.asdict(row).items() if value is not None and key != "like"}
+    changes = {key: value for key, value in msgspec.structs.asdict(row).items() if value is not None and key != "like"}
     if row.steps is not None:
-        told["steps"] = tuple(_step(name, each) for each in row.steps)
+        changes["steps"] = tuple(_step(name, step) for step in row.steps)
     if row.answer is not None:
-        told["answer"] = Answer(**msgspec.structs.asdict(row.answer))
-    found = replace(start, **told)
+        changes["answer"] = Answer(**msgspec.structs.asdict(row.answer))
+    found = replace(start, **changes)
     if found.attempts < 1 or found.media < 0:
         raise ValueError(f"scenario {name!r} needs attempts of 1 or more and media of 0 seconds or more")
     if found.answer is not None and not 400 <= found.answer.status <= 599:
@@ -354,7 +336,7 @@ def _step(name: str, row: _StepRow) -> Step:
 
 
 def listed(scenarios: Iterable[Scenario]) -> list[str]:
-    """A line for each: its name, its number, what happens."""
-    rows = [(each.name, each.number or "-", each.about) for each in scenarios]
+    """One line for a scenario: its name, its number, what happens."""
+    rows = [(scenario.name, scenario.number or "-", scenario.about) for scenario in scenarios]
     wide = max(len(name) for name, _, _ in rows)
     return [f"{name:<{wide}}  {number:<12}  {about}" for name, number, about in rows]

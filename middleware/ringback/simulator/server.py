@@ -1,4 +1,4 @@
-"""The simulator on a socket: uvicorn in a thread of its own, so that blocking clients may talk to it."""
+"""Serves the simulator: uvicorn runs in another thread, so that a blocking client may call the simulator."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import socket
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ringback.exceptions import ConfigurationError
 from ringback.simulator.posting import shown
@@ -14,10 +14,13 @@ from ringback.simulator.wire import Reply, Request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+    from concurrent.futures import Future
 
     from ringback.simulator.certificate import Certificate
     from ringback.simulator.courier import Courier, Say
     from ringback.simulator.service import Service
+
+T = TypeVar("T")
 
 MAX_BODY = 1024 * 1024
 KEYS = "/calling/keys"
@@ -25,7 +28,7 @@ CONFIGURATION = "/calling/.well-known/acsopenidconfiguration"
 
 
 class Application:
-    """The ASGI application: key documents for everybody, all else for the service."""
+    """The ASGI application. It answers requests for key documents; the service answers all others."""
 
     def __init__(self, service: Service, courier: Courier, documents: Mapping[str, Any], say: Say) -> None:
         self._service = service
@@ -39,14 +42,13 @@ class Application:
         receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
-        body = b""
-        more = True
+        body, more = b"", True
         while more and len(body) <= MAX_BODY:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
         query = scope["query_string"].decode("latin-1")
-        # As it came: the signature is over the escaped path.
+        # The client signs the escaped path, so the path stays escaped.
         target = scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         request = Request(scope["method"], target, headers, body)
@@ -68,7 +70,7 @@ class Application:
         if turn.stopped is not None:
             self._courier.stop(turn.stopped)
         for script in turn.scripts:
-            # Begun before the answer leaves, so that whoever has it can wait until all is delivered.
+            # The script begins before the answer leaves, so that a client with the answer can wait for all callbacks.
             if script.call.scenario.early:
                 await self._courier.begin(script)
             else:
@@ -87,7 +89,7 @@ async def _send(send: Callable[[MutableMapping[str, Any]], Awaitable[None]], rep
 
 def listening(port: int) -> socket.socket:
     """A socket on this machine only. Raises :class:`ConfigurationError` if the port is taken."""
-    # With its protocol named, asyncio switches Nagle's algorithm off; else each answer waits 40 ms.
+    # asyncio switches Nagle's algorithm off only for a named protocol; else every answer waits 40 ms.
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -99,23 +101,31 @@ def listening(port: int) -> socket.socket:
     return found
 
 
+def protocol_without_access_log(**settings: Any) -> asyncio.Protocol:
+    """uvicorn's HTTP/1.1 protocol for one connection; it writes no line to the access log.
+
+    uvicorn's own setting ``access_log=False`` ends the logger ``uvicorn.access`` for the whole process, and with it the
+    access log of an app that uvicorn serves in this process.
+    """
+    module: Any = importlib.import_module("uvicorn.protocols.http.h11_impl")
+    protocol: Any = module.H11Protocol(**settings)
+    protocol.access_log = False
+    return cast("asyncio.Protocol", protocol)
+
+
 class Server:
-    """A thread with a loop that serves an application until it is stopped."""
+    """A thread whose loop serves an application until :meth:`stop`."""
 
     def __init__(self, app: Application, courier: Courier, sock: socket.socket, tls: Certificate | None) -> None:
-        try:
-            uvicorn: Any = importlib.import_module("uvicorn")
-        except ImportError as error:
-            raise ConfigurationError("the simulator needs uvicorn; pip install 'ringback[simulator]'") from error
+        uvicorn: Any = importlib.import_module("uvicorn")
         files = {} if tls is None else {"ssl_certfile": str(tls.certificate), "ssl_keyfile": str(tls.key)}
         config = uvicorn.Config(
             app,
             log_config=None,
-            access_log=False,
             lifespan="off",
-            http="h11",
+            http=protocol_without_access_log,
             ws="none",
-            # A client that keeps its connection is not waited for.
+            # The server does not wait for a client that keeps its connection.
             timeout_graceful_shutdown=1,
             **files,
         )
@@ -124,7 +134,9 @@ class Server:
         self._socket = sock
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._run, name="ringback-simulator", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve()), name="ringback-simulator", daemon=True
+        )
 
     def start(self) -> None:
         self._thread.start()
@@ -135,13 +147,10 @@ class Server:
         self._thread.join()
         self._socket.close()
 
-    def submit(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """A future of the work, which is done in the simulator's own loop."""
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run the work in the simulator's loop; the future of its result."""
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    def _run(self) -> None:
-        asyncio.run(self._serve())
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -1,7 +1,4 @@
-"""The REST interface of Call Automation, as the real client speaks it: a request in, a turn out.
-
-No socket and no loop: a turn is the reply, the scripts of events that begin, and those that end.
-"""
+"""Call Automation's REST interface for the real client: takes a request, returns a turn. No I/O."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Service:
-    """Answers requests that are signed with ``key``, each of them once. ``clock`` gives seconds since 1970."""
+    """Answers requests that are signed with ``key``, a repeated one from memory. ``clock``: seconds since 1970."""
 
     def __init__(self, switchboard: Switchboard, *, key: str, clock: Callable[[], float]) -> None:
         self._switchboard = switchboard
@@ -39,7 +36,7 @@ class Service:
         self._faults += [scripted(answer)] * times
 
     def handle(self, request: Request) -> Turn:
-        """Answer one request; an error is a turn, too."""
+        """Answer one request. An error is a turn, too."""
         try:
             return self._turn(request)
         except Refused as refused:
@@ -64,8 +61,7 @@ class Service:
             found = pattern.fullmatch(request.path)
             if found is not None and method == request.method:
                 named = {name: unquote(value) for name, value in found.groupdict().items()}
-                asked = Asked(_content(request), request.version or "", **named)
-                return act(self._switchboard, asked)
+                return act(self._switchboard, Asked(_content(request), request.version or "", **named))
         raise Refused(404, "NotFound", "The simulator has no such operation.")
 
 
@@ -84,7 +80,7 @@ def _content(request: Request) -> Mapping[str, Any]:
 _CALLS = "/calling/callConnections"
 _ONE = rf"{_CALLS}/(?P<call_id>[^/:]+)"
 
-# What the client may ask for, in the order in which it is looked up.
+# The client's operations. The first route that fits a request decides.
 _ROUTES: tuple[tuple[str, re.Pattern[str], Callable[[Switchboard, Asked], Turn]], ...] = tuple(
     (method, re.compile(path), act)
     for method, path, act in (
@@ -94,8 +90,8 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Callable[[Switchboard, Asked], Turn]]
         ("POST", f"{_CALLS}:redirect", beginnings.redirect),
         ("POST", f"{_CALLS}:connect", beginnings.connect),
         ("GET", _ONE, connections.properties),
-        ("DELETE", _ONE, connections.hang_up),
-        ("POST", f"{_ONE}:terminate", connections.terminate),
+        ("DELETE", _ONE, connections.end),
+        ("POST", f"{_ONE}:(?P<action>terminate)", connections.end),
         ("POST", f"{_ONE}:transferToParticipant", connections.transfer),
         ("GET", f"{_ONE}/participants", participants.listed),
         ("GET", f"{_ONE}/participants/(?P<raw_id>[^/]+)", participants.one),

@@ -1,4 +1,4 @@
-"""The calls of one simulator: those that ring, those that begin, those under way, and the scripts they follow."""
+"""The calls of one simulator, from ringing to ended, and their scripts."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Switchboard:
-    """``calls`` and ``incoming`` are in the order in which they came.
+    """The calls of one simulator; ``calls`` and ``incoming`` are in the order in which they came.
 
-    ``random`` gives every id, and so the same ones for the same seed. ``allow_http`` is ``None`` for
-    callbacks to this machine only.
+    ``random`` gives every id, and so the same ids for the same seed. ``allow_http`` allows or forbids callback URLs
+    with http; ``None`` allows those of this machine.
     """
 
     def __init__(self, playbook: Playbook, *, random: Random, allow_http: bool | None = None) -> None:
@@ -33,7 +33,7 @@ class Switchboard:
         self.incoming: list[Incoming] = []
 
     def ring(self, caller: str, callee: str, scenario: str | Scenario | None) -> Incoming:
-        """A call that comes in; the app may answer, reject or redirect it."""
+        """Begin a call that the app may answer, reject or redirect."""
         calling, called = of_raw_id(caller), of_raw_id(callee)
         chosen = self.playbook.next_from(number_of(calling)) if scenario is None else self.playbook.named(scenario)
         found = Incoming(f"incoming-{self.new_id()}", self._server_call_id(), self.new_id(), calling, called, chosen)
@@ -41,12 +41,12 @@ class Switchboard:
         return found
 
     def place(self, scenario: Scenario, callee: str, uri: str) -> Script:
-        """A call that nobody asked for: its events, for an endpoint to be tried with."""
+        """Begin a call without a request of a client, and return the script of the scenario's events."""
         call = self.begin(Direction.OUTBOUND, scenario, uri, [of_raw_id(callee)], Asked({}, VERSION))
         return self.script_of(call)[0]
 
     def new_id(self) -> str:
-        """A GUID; the same ones in the same order for the same seed."""
+        """A GUID. The same seed gives the same GUIDs in the same order."""
         digits = f"{self._random.getrandbits(128):032x}"
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
@@ -56,7 +56,7 @@ class Switchboard:
     def begin(
         self, direction: Direction, scenario: Scenario, uri: str, targets: list[Identifier], asked: Asked
     ) -> Call:
-        """A call that the client has asked for, from now on one of those that it may speak of."""
+        """Begin a call for a client's request. The client may name the call in later requests."""
         call = Call(
             call_connection_id=self.new_id(),
             server_call_id=self._server_call_id(),
@@ -74,28 +74,28 @@ class Switchboard:
         return call
 
     def script_of(self, call: Call) -> tuple[Script, ...]:
-        """The events of the call's scenario; none if it has none."""
+        """The script of the call's scenario, or an empty tuple."""
         steps = [_turned(step, call.direction) for step in call.scenario.steps]
         if call.scenario.shuffled:
             self._random.shuffle(steps)
-        # One key a call: hanging up stops whatever else was to happen.
+        # The key of the call's other scripts begins with this key, so that hanging up stops all of them.
         return (Script(call.call_connection_id, call, tuple(steps), call.callback_uri),) if steps else ()
 
     def operation(self, call: Call, asked: Asked, status: int, *steps: Step, key: str | None = None) -> Turn:
-        """A turn on a call: what the client is told, and ``steps`` to the address that the operation names."""
+        """A turn on a call: the reply, and ``steps`` for the address that the operation names."""
         context = asked.content.get("operationContext")
         uri = call.callback_uri
         if asked.content.get("operationCallbackUri"):
             uri = self.callback_uri(asked, "operationCallbackUri")
-        told = {} if context is None else {"operationContext": context}
+        content = {} if context is None else {"operationContext": context}
         name = f"{call.call_connection_id}/{key or self.new_id()}"
         scripts = (Script(name, call, steps, uri, context),) if steps else ()
-        return Turn(Reply(status, told), scripts)
+        return Turn(Reply(status, content), scripts)
 
     def ringing(self, asked: Asked) -> Incoming:
         """The call that a request answers, rejects or redirects. Raises :class:`Refused`."""
         context = asked.content.get("incomingCallContext")
-        found = next((each for each in self.incoming if each.context == context), None)
+        found = next((incoming for incoming in self.incoming if incoming.context == context), None)
         if found is None:
             raise Refused(400, "8523", "incomingCallContext is not one of a call that came in.")
         if found.state != "ringing":
@@ -103,21 +103,21 @@ class Switchboard:
         return found
 
     def found(self, call_id: str) -> Call:
-        """The call of this id that has not ended. Raises :class:`Refused`."""
-        call = next((each for each in self.calls if each.call_connection_id == call_id), None)
+        """The call of this id. Raises :class:`Refused` if there is none or it has ended."""
+        call = next((call for call in self.calls if call.call_connection_id == call_id), None)
         if call is None or call.ended:
             raise Refused(404, "8522", "Call not found.")
         return call
 
     def established(self, call_id: str) -> Call:
-        """The call of this id, no longer connecting, not ended. Raises :class:`Refused`."""
+        """The call of this id. Raises :class:`Refused` if there is none, or it is connecting or has ended."""
         call = self.found(call_id)
         if call.state is State.CONNECTING:
             raise Refused(400, "8501", "Action is not supported: the call is not established.")
         return call
 
     def callback_uri(self, asked: Asked, name: str = "callbackUri") -> str:
-        """The address that a request names, if callbacks may go there. Raises :class:`Refused`."""
+        """The callback URL in a request. Raises :class:`Refused` if callbacks must not go there."""
         uri = asked.content.get(name)
         try:
             parts = urlsplit(uri if isinstance(uri, str) else "")
@@ -133,7 +133,7 @@ class Switchboard:
 
 
 def _turned(step: Step, direction: Direction) -> Step:
-    """The step of a scenario for an outbound call, as it is for a call that comes in or is joined."""
+    """The step of an outbound call's scenario, changed for an inbound or joined call."""
     if direction is Direction.OUTBOUND:
         return step
     event = step.event

@@ -1,4 +1,4 @@
-"""The events of one scenario posted to any endpoint: no client, no call, only callbacks."""
+"""Posts the events of one scenario to any endpoint, without a client."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from random import Random
 from typing import TYPE_CHECKING
 
-from ringback.exceptions import ConfigurationError
+from ringback.exceptions import ConfigurationError, needs_extra
 from ringback.simulator.courier import Courier
 from ringback.simulator.posting import http_post, web_address
 from ringback.simulator.scenarios import Playbook
@@ -36,11 +36,11 @@ async def trigger(
     post: Post | None = None,
     say: Say | None = None,
 ) -> list[Callback]:
-    """Post the events of a scenario to an address, and give every answer.
+    """Post the events of a scenario to the address ``to``, and return every POST with its result.
 
-    ``delay`` seconds before each event stand in for the scenario's own; ``scenarios`` is a TOML file with
-    more of them; without an ``issuer`` nothing is signed. Raises :class:`ConfigurationError` for an unknown
-    scenario, for one without events, and for an address that is none.
+    ``delay`` seconds before an event replace the scenario's own delays; ``scenarios`` is a TOML file of further
+    scenarios; ``issuer`` signs the callbacks, ``None`` leaves them unsigned. Raises :class:`ConfigurationError` for
+    an unknown scenario, for a scenario without events, and for an address that is no http(s) URL.
     """
     playbook = Playbook(file=scenarios)
     chosen, uri, random = playbook.named(scenario), web_address(to), Random(seed)
@@ -66,12 +66,13 @@ async def trigger(
 
 
 def issuer_of(path: Path, audience: str | None = None) -> Issuer:
-    """The issuer whose private key is in a PEM file; a new key, for its owner's eyes, if there is no file.
+    """The issuer with the private key of a PEM file. Without a file, writes a new key that only the owner may read.
 
     Raises :class:`ConfigurationError` for a file that holds no such key.
     """
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
+    with needs_extra("signing", "testing"):
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import rsa
 
     try:
         if not path.exists():

@@ -1,4 +1,4 @@
-"""What a request asks for and leads to: a reply, the scripts of events that begin, and those that end."""
+"""A parsed request, and the turn that it causes: a reply, scripts that begin, and scripts that stop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request once it was read: its JSON object, the API version, and what its path names."""
+    """A parsed request: the JSON object, the API version, and the names in the path."""
 
     content: Mapping[str, Any] = field(repr=False)
     version: str
@@ -28,7 +28,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Events that follow one request: ``key`` names it, so that it can be stopped; ``uri`` gets the callbacks."""
+    """The events that follow one request. The courier stops a script by ``key``, and posts the events to ``uri``."""
 
     key: str
     call: Call = field(repr=False)
@@ -39,7 +39,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one request leads to; ``stopped`` are the beginnings of keys."""
+    """The result of one request. The courier stops the scripts whose keys begin with ``stopped``."""
 
     reply: Reply
     scripts: tuple[Script, ...] = ()
@@ -47,12 +47,12 @@ class Turn:
 
 
 def happened(script: Script, step: Step) -> None:
-    """What an event that is about to be posted has changed in its call."""
+    """Change the script's call as the event says that the courier is about to post."""
     call, event = script.call, step.event
     if event == "CallConnected":
         call.state = State.CONNECTED
         present = call.targets if call.direction is Direction.OUTBOUND else [call.source]
-        call.participants = {each["rawId"]: Participant(each) for each in present if each is not None}
+        call.participants = {who["rawId"]: Participant(who) for who in present if who is not None}
     elif event in ("CallDisconnected", "CreateCallFailed", "AnswerFailed", "ConnectFailed"):
         call.state = State.DISCONNECTED
     elif event == "CallTransferAccepted":

@@ -1,4 +1,4 @@
-"""Requests and replies of the REST interface, and the one error that a request can end in."""
+"""Requests, replies and the one error of the REST interface."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: ``target`` is the path and query as they came, header names are in lower case."""
+    """One request: ``target`` is the raw path and query; header names are in lower case."""
 
     method: str
     target: str
@@ -30,7 +30,7 @@ class Request:
 
     @property
     def version(self) -> str | None:
-        """The API version that the client speaks."""
+        """The ``api-version`` of the query."""
         return parse_qs(self.target.partition("?")[2]).get("api-version", [None])[0]
 
     def header(self, name: str) -> str:
@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a request is answered with: a JSON body, or none."""
+    """The answer to a request: ``content`` is the JSON body; ``None`` is an empty body."""
 
     status: int
     content: Any = field(default=None, repr=False)
@@ -51,7 +51,7 @@ class Reply:
 
 
 class Refused(RingbackError):
-    """A request that the service turns down, with the status and the code that it says."""
+    """The service refuses a request with this status and code; ``retry_after`` is in seconds."""
 
     def __init__(self, status: int, code: str, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)
@@ -66,7 +66,7 @@ class Refused(RingbackError):
 
 
 def scripted(answer: Answer) -> Refused:
-    """The error of a scenario, with the service's own words where it has none."""
+    """The error of a scenario; the service's code and message replace missing ones."""
     code, message = _WORDS.get(answer.status, ("InternalServerError", "The service met an error."))
     return Refused(answer.status, answer.code or code, answer.message or message, retry_after=answer.retry_after)
 

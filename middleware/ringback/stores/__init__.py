@@ -1,13 +1,14 @@
-"""Where outcomes wait for their hooks: in memory, in an SQLite file, or in PostgreSQL."""
+"""Where does the work wait? In memory, in an SQLite file, or in PostgreSQL."""
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from ringback.exceptions import ConfigurationError
-from ringback.redaction import redact
+from ringback.exceptions import ConfigurationError, needs_extra
+from ringback.privacy.redaction import redact
 from ringback.stores.memory import MemoryStore
-from ringback.stores.port import DeadLetter, DeliveryStore, Stats
+from ringback.work.items import DeadLetter, DeliveryStore, Stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,25 +17,36 @@ __all__ = ["DeadLetter", "DeliveryStore", "MemoryStore", "Stats", "open_store"]
 
 
 def open_store(store: str | DeliveryStore | None) -> DeliveryStore:
-    """The store of a URL; a store itself is returned as it is, and ``None`` means in memory.
+    """The store of a URL; ``"memory"`` or ``None`` gives a store in memory, and a store gives itself.
 
-    ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``postgresql://user:password@host/database``.
-    Nothing is opened yet. The engine is imported here, and only if it is asked for. Raises
-    :class:`ConfigurationError` for any other URL, and for an engine that is not installed.
+    A URL is ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``postgresql://user:password@host/database``. The
+    function imports the module of that store alone, and opens nothing. Raises :class:`ConfigurationError` for any
+    other URL, and for a store whose packages are not installed.
     """
-    if store is None:
+    if store is None or store == "memory":
         return MemoryStore()
     if not isinstance(store, str):
+        _refuse_no_store(store)
         return store
     scheme, found, _ = store.partition("://")
     if not found or scheme not in _ENGINES:
-        # A URL may hold a password, so what follows its scheme is not repeated.
+        # A URL may hold a password, so the message repeats the scheme alone.
         shown = f"{scheme}://..." if found else redact(store.rpartition("@")[2])
         raise ConfigurationError(
             f"store {shown!r} is no URL of a store; write 'sqlite:///ringback.db', "
-            "'postgresql://user:password@host/database', or None to keep everything in memory"
+            "'postgresql://user:password@host/database', or 'memory'"
         )
     return _ENGINES[scheme](store)
+
+
+def _refuse_no_store(store: object) -> None:
+    if isinstance(store, PurePath):
+        raise ConfigurationError(f"store {str(store)!r} is a path; write its URL, 'sqlite:///{store}'")
+    if isinstance(store, type) or not all(hasattr(store, name) for name in ("put", "run", "stop", "close")):
+        raise ConfigurationError(
+            f"store of type {type(store).__name__} is no store; write a URL such as 'sqlite:///ringback.db', "
+            "or pass a store"
+        )
 
 
 def _sqlite(url: str) -> DeliveryStore:
@@ -44,12 +56,8 @@ def _sqlite(url: str) -> DeliveryStore:
 
 
 def _postgres(url: str) -> DeliveryStore:
-    try:
+    with needs_extra("store 'postgresql://...'", "postgres"):
         from ringback.stores.postgres import PostgresStore
-    except ImportError as error:
-        raise ConfigurationError(
-            f"store 'postgresql://...' needs the extra postgres ({error}); pip install 'ringback[postgres]'"
-        ) from error
     return PostgresStore(url)
 
 

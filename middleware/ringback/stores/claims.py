@@ -1,4 +1,4 @@
-"""The loop of a worker: claim what is due, work on it side by side, settle; for stores that can be asked."""
+"""The loop of a worker: claim items that are due, work on the claims side by side, settle every claim."""
 
 from __future__ import annotations
 
@@ -9,42 +9,45 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from ringback.exceptions import StoreError
-from ringback.stores.port import Settlement, State
+from ringback.work.items import Settlement, State
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from contextvars import Context
 
-    from ringback.stores.port import Claim, Work
+    from ringback.work.items import Claim, Work
 
 FAULT_PAUSE = 1.0
-"""Seconds between attempts while the store cannot be used."""
+"""Seconds that a worker waits after a fault of the store."""
 
 GRACE = 1.0
-"""Seconds in which a cancelled hook must end."""
+"""Seconds that a worker waits for a hook that it has cancelled."""
 
 
 class Claims(Protocol):
-    """What the loop asks of a store."""
+    """What the loop calls of a store."""
 
     async def claim(self, limit: int) -> tuple[Sequence[Claim], float | None]:
-        """Up to ``limit`` items that are due now, and when the next one will be."""
+        """Claim up to ``limit`` items that are due now. Also the time, in seconds since the epoch, of the next item."""
         ...
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None: ...
 
     async def give_back(self, claim: Claim) -> None:
-        """Make an interrupted claim ready again, marked as such."""
+        """Make the item of an interrupted claim ready again, and mark the item as redelivered."""
         ...
 
     def context(self, claim: Claim) -> Context:
-        """The context to work in."""
+        """The context in which the loop works on the claim."""
         ...
 
 
 class ClaimLoop:
-    """Runs until it is stopped. ``poll`` is the longest time in seconds without asking the store; ``None``
-    if nobody else puts items into it. With ``flush`` it ends only when nothing is due any more.
+    """Claims and works on items until somebody stops the loop.
+
+    ``poll``: the most seconds between two looks at the store; ``None`` if no other process puts items into the store.
+    ``flush``: a stopped loop first works on all items that are due. ``clock`` gives seconds since the epoch. The loop
+    calls ``on_fault`` with every error of the store or of the work, and goes on.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class ClaimLoop:
         self._runs: list[_Run] = []
 
     async def run(self, work: Work, concurrency: int) -> None:
-        # What ran in a loop that is gone will not be heard of again.
+        # A run whose event loop is closed never ends by itself.
         self._runs = [run for run in self._runs if not run.loop.is_closed()]
         run = _Run(self, work, concurrency)
         self._runs.append(run)
@@ -72,7 +75,7 @@ class ClaimLoop:
             while await run.turn():
                 pass
         except asyncio.CancelledError:
-            # Cancelled instead of stopped; what it worked on is given back all the same.
+            # A run that is cancelled instead of stopped gives its claims back all the same.
             await run.cancel()
             raise
         finally:
@@ -83,22 +86,22 @@ class ClaimLoop:
 
     @property
     def ending(self) -> bool:
-        """Whether the loop was told to end and has not yet."""
+        """Whether somebody has stopped the loop, and a run has not ended yet."""
         return any(run.ending for run in self._runs)
 
     @property
     def working(self) -> bool:
-        """Whether somebody runs it."""
+        """Whether the loop runs in an event loop that is open."""
         return any(not run.loop.is_closed() for run in self._runs)
 
     def wake(self, due_at: float | None = None) -> None:
-        """Look again, now or when an item put just now will be due. May be called in another loop than :meth:`run`."""
+        """Look at the store at ``due_at``, or now. Another event loop than that of :meth:`run` may call this."""
         for run in tuple(self._runs):
             run.wake(due_at)
 
     async def stop(self, timeout: float) -> int:
-        """End the loop; what is late is cancelled and given back. How many that were."""
-        # A task that was made to run the loop may not have had its first turn.
+        """End the loop; after ``timeout`` seconds cancel the hooks that still run. The number of cancelled hooks."""
+        # A task that is to run the loop may not have had its first turn.
         await asyncio.sleep(0)
         here = asyncio.get_running_loop()
         return sum(await asyncio.gather(*(run.stop(timeout) for run in self._runs if run.loop is here)))
@@ -118,10 +121,10 @@ class _Run:
         self._woken = asyncio.Event()
         self._working: set[asyncio.Task[None]] = set()
         self._wakes_at: float | None = None
-        """When it looks again by itself, ``None`` while it looks, or cannot take more."""
-        self._told = math.inf
-        """The earliest time it was told of since it began to look, which may have passed that by."""
-        self._late = False
+        """When the run looks at the store by itself; ``None`` while the run looks, or can claim no more."""
+        self._due_while_looking = math.inf
+        """The earliest time of the items that were put while the run looked: the look may have missed those items."""
+        self._cancelled = False
 
     def wake(self, due_at: float | None = None) -> None:
         if due_at is not None and self._wakes_at is not None and due_at >= self._wakes_at:
@@ -129,14 +132,14 @@ class _Run:
         if asyncio.get_running_loop() is self.loop:
             self._wake(due_at)
             return
-        # Another thread's, or gone.
+        # The run's event loop is another thread's. It may be closed, which raises RuntimeError.
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self._wake, due_at)
 
     def _wake(self, due_at: float | None) -> None:
         if due_at is not None and self._wakes_at is None:
-            # Under load something is put with nearly every look: each would else be followed by one in vain.
-            self._told = min(self._told, due_at)
+            # Under load, items are put during nearly every look: a second look after every look would find nothing.
+            self._due_while_looking = min(self._due_while_looking, due_at)
         else:
             self._woken.set()
 
@@ -150,33 +153,33 @@ class _Run:
         return late
 
     async def cancel(self) -> int:
-        """Cancel what still works, and wait until it is given back. How many that were."""
-        # What is given back now is for the next worker.
-        self._late = True
+        """Cancel the tasks that still work, wait until they have given their claims back, and give their number."""
+        # From now on the run claims nothing: the items that it gives back are for the next worker.
+        self._cancelled = True
         late = [task for task in self._working if not task.done()]
         for task in late:
             task.cancel()
         if late:
-            # A hook that will not be cancelled is left to its fate.
-            _, deaf = await asyncio.wait(late, timeout=GRACE)
-            self._working -= deaf
+            # The run waits no longer for a hook that ignores its cancellation.
+            _, ignoring = await asyncio.wait(late, timeout=GRACE)
+            self._working -= ignoring
         return len(late)
 
     async def turn(self) -> bool:
-        """One look at the store; false when there is nothing left to do."""
+        """Look at the store once, and wait until the next look. False when the run has ended."""
         self._woken.clear()
-        self._wakes_at, self._told = None, math.inf
+        self._wakes_at, self._due_while_looking = None, math.inf
         room = self._concurrency - len(self._working)
         claims: Sequence[Claim] = ()
         next_at: float | None = None
-        if room > 0 and (not self.ending or (self._owner.flush and not self._late)):
+        if room > 0 and (not self.ending or (self._owner.flush and not self._cancelled)):
             try:
                 claims, next_at = await self._store.claim(room)
             except StoreError as error:
                 self._owner.on_fault(error)
                 next_at = self._owner.clock() + FAULT_PAUSE
-            if self._late:
-                # Claimed while we were told that it is too late.
+            if self._cancelled:
+                # Somebody cancelled the run while the store claimed.
                 await asyncio.gather(*(self._write(self._store.give_back, claim) for claim in claims))
                 claims = ()
             for claim in claims:
@@ -184,7 +187,7 @@ class _Run:
         if self.ending and not claims and not self._working:
             return False
         if room <= 0:
-            # Until one of those that are worked on is done.
+            # Until one of the tasks has ended.
             await self._woken.wait()
         elif len(claims) < room or self.ending:
             await self._pause(math.inf if next_at is None else next_at)
@@ -192,7 +195,7 @@ class _Run:
 
     async def _pause(self, until: float) -> None:
         now, poll = self._owner.clock(), self._owner.poll
-        self._wakes_at = min(until, self._told, math.inf if poll is None else now + poll)
+        self._wakes_at = min(until, self._due_while_looking, math.inf if poll is None else now + poll)
         if self._wakes_at == math.inf:
             await self._woken.wait()
             return
@@ -218,20 +221,20 @@ class _Run:
             await self._write(self._store.give_back, claim)
             raise
         except Exception as error:
-            # Against the contract. Not at once again: it would fail as fast.
+            # The work broke its contract, see :data:`Work`. At once again, it would fail as fast.
             self._owner.on_fault(error)
             settlement = Settlement(State.READY, claim.progress, due_at=self._owner.clock() + FAULT_PAUSE)
         await self._write(self._store.settle, claim, settlement)
 
     async def _write(self, write: Callable[..., Awaitable[None]], *arguments: object) -> None:
-        """What has happened is written down as soon as the store can: forgotten, it would happen again."""
+        """Write to the store, again after every fault: what the store does not know, the next worker does again."""
         while True:
             try:
                 await write(*arguments)
             except StoreError as error:
                 self._owner.on_fault(error)
-                if self._late:
-                    # The lease ends by itself.
+                if self._cancelled:
+                    # The claim's lease ends by itself.
                     return
                 await asyncio.sleep(FAULT_PAUSE)
             else:

@@ -1,4 +1,4 @@
-"""What is counted and timed, and how much waits in the stores. No attribute has a word that a sender wrote."""
+"""Ringback's metrics: counts, durations and queue lengths. No attribute has a word that a sender wrote."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from weakref import WeakSet
 
 from opentelemetry.metrics import Observation
 
-from ringback.telemetry._attributes import CLASSIFIED_BY, words
+from ringback.telemetry._attributes import CLASSIFIED_BY, SETTLED_BY, settled_words, words
+from ringback.telemetry._calls import Endings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,38 +19,41 @@ if TYPE_CHECKING:
 
     from opentelemetry.metrics import CallbackOptions, Meter
 
-    from ringback.observer import Observer
-    from ringback.outcome import Outcome
-    from ringback.stores.port import DeliveryStore, Stats
+    from ringback.core.outcome import Outcome
+    from ringback.hooks.observer import Observer
+    from ringback.work.items import DeliveryStore, Stats
 
 RESULTS = ("accepted", "malformed", "refused", "unavailable", "handshake", "too_large", "interrupted")
-"""What may become of a delivery."""
+"""The results of a delivery."""
 
 MOST_ATTEMPTS = 10
-"""Redials after this one are counted with it."""
+"""The metrics count later redials with this one."""
 
 SHOWN_FOR = 300.0
-"""Seconds for which a queue's numbers are shown while its store does not answer again."""
+"""Seconds. Without a new answer of the store, the metrics show its last numbers for so long."""
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _STATES = ("ready", "running", "done", "dead", "canceled")
 
 
 class Metrics:
-    """The instruments. ``clock`` says how old an answer of a store is, in seconds."""
+    """The instruments. ``clock`` gives seconds, for the age of a store's answer."""
 
     def __init__(self, meter: Meter, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._outcomes = Counts(CLASSIFIED_BY)
-        # From zero: nobody sees the rate of a series that begins with its first refusal.
-        self._deliveries = Counts(("result",), [(each,) for each in RESULTS])
+        self._calls = Counts(SETTLED_BY)
+        self._endings = WeakSet[Endings]()
+        # Series begin at zero: a series that begins with its first refusal shows no rate.
+        self._deliveries = Counts(("result",), [(result,) for result in RESULTS])
         self._redials = Counts(("action", "attempt"))
-        for name, counts, unit, told in (
-            ("ringback.outcomes", self._outcomes, "{outcome}", "Events that were classified"),
-            ("ringback.deliveries", self._deliveries, "{delivery}", "Requests to the callback path"),
-            ("ringback.redials", self._redials, "{redial}", "What became of redials"),
+        for name, observed, unit, description in (
+            ("ringback.calls", self._settled, "{call}", "Calls that ended, once each, when the end has settled"),
+            ("ringback.outcomes", self._outcomes.observed, "{outcome}", "Events that were classified"),
+            ("ringback.deliveries", self._deliveries.observed, "{delivery}", "Requests to the callback path"),
+            ("ringback.redials", self._redials.observed, "{redial}", "What became of redials"),
         ):
-            meter.create_observable_counter(name, [counts.observed], unit, told)
+            meter.create_observable_counter(name, [observed], unit, description)
         self._durations = meter.create_histogram(
             "ringback.hook.duration", "s", "Attempts at hooks", explicit_bucket_boundaries_advisory=_BUCKETS
         )
@@ -59,10 +63,16 @@ class Metrics:
         meter.create_observable_gauge("ringback.queue.oldest_due", [self._oldest_due], "s", oldest)
 
     def queue(self, store: DeliveryStore) -> Queue:
-        """Show what waits in a store, for as long as what is returned lives."""
+        """Show what waits in a store, for as long as the caller keeps the returned queue."""
         queue = Queue(store, self._clock)
         self._queues.add(queue)
         return queue
+
+    def endings(self) -> Endings:
+        """Count the calls without a hook, for as long as the caller keeps the returned endings."""
+        endings = Endings(self.count_call, self._clock)
+        self._endings.add(endings)
+        return endings
 
     def count_delivery(self, result: str) -> None:
         self._deliveries.add((result,))
@@ -70,28 +80,35 @@ class Metrics:
     def count_outcome(self, outcome: Outcome) -> None:
         self._outcomes.add(words(outcome))
 
+    def count_call(self, outcome: Outcome) -> None:
+        self._calls.add(settled_words(outcome))
+
     def count_redial(self, action: str, number: int | None) -> None:
         self._redials.add((action, None if number is None else min(number, MOST_ATTEMPTS)))
 
     def record_hook(self, seconds: float, hook: str, result: str) -> None:
         self._durations.record(seconds, {"hook": hook, "result": result})
 
+    def _settled(self, options: CallbackOptions) -> Iterator[Observation]:
+        for endings in list(self._endings):
+            endings.count_due()
+        return self._calls.observed(options)
+
     def _items(self, _: CallbackOptions) -> Iterator[Observation]:
         if known := self._known():
             for state in _STATES:
-                yield Observation(sum(getattr(each, state) for each in known), {"state": state})
+                yield Observation(sum(getattr(stats, state) for stats in known), {"state": state})
 
     def _oldest_due(self, _: CallbackOptions) -> Iterator[Observation]:
         if known := self._known():
-            yield Observation(max(each.oldest_due for each in known))
+            yield Observation(max(stats.oldest_due for stats in known))
 
     def _known(self) -> list[Stats]:
-        found = [queue.stats() for queue in list(self._queues)]
-        return [each for each in found if each is not None]
+        return [stats for queue in list(self._queues) if (stats := queue.stats()) is not None]
 
 
 class Counts:
-    """Counts by attributes, added up here: an SDK's own counter costs each delivery more than its classification."""
+    """Counts by attributes. The SDK's own counter would cost a delivery more than the classification does."""
 
     def __init__(self, names: tuple[str, ...], known: Iterable[tuple[str, ...]] = ()) -> None:
         self._names = names
@@ -107,60 +124,58 @@ class Counts:
             counts = list(self._counts.items())
         for values, count in counts:
             named = zip(self._names, values, strict=True)
-            # The words are members of enumerations, which exporters need not know.
-            told = {name: value if isinstance(value, int) else str(value) for name, value in named if value is not None}
-            yield Observation(count, told)
+            # Exporters need not know the enumerations that the words are members of.
+            texts = (
+                (name, value if isinstance(value, int) else str(value)) for name, value in named if value is not None
+            )
+            yield Observation(count, dict(texts))
 
 
 class Queue:
-    """How much waits in one store, as it said last."""
+    """How much waits in one store, by the store's last answer."""
 
     def __init__(self, store: DeliveryStore, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked: Future[None] | None = None
-        self._told: tuple[float, Stats] | None = None
+        self._answer: tuple[float, Stats] | None = None
 
     def awake(self) -> None:
-        """The store may be asked in the loop that runs."""
+        """The running loop is from now on the loop in which the queue asks the store."""
         self._loop = asyncio.get_running_loop()
 
     def asleep(self) -> None:
-        """The store is about to be closed, and must not be asked."""
-        self._loop = self._told = None
+        """Stop asking the store: the dispatcher is about to close it."""
+        self._loop = self._answer = None
         if self._asked is not None:
             self._asked.cancel()
 
     def stats(self) -> Stats | None:
-        """What the store said last, unless that is long ago; asks it again, and does not wait. For any thread."""
-        loop, told = self._loop, self._told
+        """The store's last answer, ``None`` after :data:`SHOWN_FOR`. Asks again without waiting. For any thread."""
+        loop, answer = self._loop, self._answer
         if loop is not None and loop.is_running() and (self._asked is None or self._asked.done()):
             asking = self._ask()
             try:
                 self._asked = asyncio.run_coroutine_threadsafe(asking, loop)
             except RuntimeError:
-                # Closed in this very moment.
+                # The loop was closed in this moment.
                 asking.close()
-        if told is None or self._clock() - told[0] > SHOWN_FOR:
-            return None
-        return told[1]
+        return None if answer is None or self._clock() - answer[0] > SHOWN_FOR else answer[1]
 
     async def _ask(self) -> None:
-        # A store that cannot be used is reported by those who need it.
+        # The dispatcher reports a store that fails.
         with suppress(Exception):
-            told = await self._store.stats()
-            self._told = (self._clock(), told)
+            stats = await self._store.stats()
+            self._answer = (self._clock(), stats)
 
 
 def counting(observer: Observer, metrics: Metrics) -> Observer:
-    """The observer, with redials counted on the way."""
+    """An observer that counts redials and calls ``observer`` for everything."""
     return cast("Observer", _Counting(observer, metrics))
 
 
 class _Counting:
-    """An observer that counts redials and hands everything on."""
-
     def __init__(self, observer: Observer, metrics: Metrics) -> None:
         self._observer = observer
         self._metrics = metrics

@@ -1,18 +1,19 @@
-"""Where the entrance and the dispatcher report: a span for each delivery and each attempt at a hook, and metrics."""
+"""The spans of deliveries and of attempts at hooks, and the metrics, that the exchange and the dispatcher report."""
 
 from __future__ import annotations
 
 import time
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from opentelemetry import metrics, trace
 from opentelemetry.context import attach, detach
 from opentelemetry.trace import SpanKind
 
-from ringback.hooks import GiveUp, Retry
 from ringback.telemetry._attributes import clean, extras, of_event, of_outcome
 from ringback.telemetry._metrics import Metrics, counting
 from ringback.telemetry._traces import NOWHERE, Origins, below, blame, incoming, remote
+from ringback.work.policy import GiveUp, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,17 +25,21 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import SpanContext, TracerProvider
 
-    from ringback.intake import Received, Reply
-    from ringback.observer import Observer
-    from ringback.outcome import Outcome
-    from ringback.stores.port import DeliveryStore
+    from ringback.core.outcome import Outcome
+    from ringback.hooks.observer import Observer
+    from ringback.receiving.intake import Received
+    from ringback.receiving.replies import Reply
     from ringback.telemetry._attributes import Attributes
+    from ringback.work.items import DeliveryStore
 
 NAME = "ringback"
 """The instrumentation scope of every span and metric."""
 
+SCHEMA = "https://opentelemetry.io/schemas/1.44.0"
+"""The OpenTelemetry schema whose names ``error.type``, ``cloudevents.*`` and ``messaging.*`` are."""
+
 MOST_EVENTS = 32
-"""Events of one delivery that its span tells of."""
+"""Events of one delivery in the delivery's span, at most."""
 
 _RESULTS = {
     200: "handshake",
@@ -44,13 +49,21 @@ _RESULTS = {
     431: "too_large",
     503: "unavailable",
 }
+# The semantic conventions for messaging do not list Call Automation:
+# https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+_CALL_AUTOMATION: Attributes = {
+    "messaging.system": "azure_call_automation",
+    "messaging.operation.name": "process",
+    "messaging.operation.type": "process",
+}
+_EVENT_GRID: Attributes = {**_CALL_AUTOMATION, "messaging.system": "eventgrid"}
 _ENDS = ((Retry, "retry"), (GiveUp, "gave_up"), (TimeoutError, "timeout"))
 
 
 class Telemetry:
-    """Spans for deliveries and hooks, and metrics. Pass one to all that you switch on: ``telemetry=Telemetry()``.
+    """Spans for deliveries and hooks, and metrics. Pass the same one everywhere: ``telemetry=Telemetry()``.
 
-    Without providers it uses the global ones of OpenTelemetry. ``clock`` measures durations, in seconds.
+    ``None`` is OpenTelemetry's global provider. ``clock`` gives seconds, for durations.
     """
 
     def __init__(
@@ -61,23 +74,24 @@ class Telemetry:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
-        self.tracer = trace.get_tracer(NAME, tracer_provider=tracer_provider)
-        self.metrics = Metrics(metrics.get_meter(NAME, meter_provider=meter_provider), clock)
+        release = version(NAME)
+        self.tracer = trace.get_tracer(NAME, release, tracer_provider, SCHEMA)
+        self.metrics = Metrics(metrics.get_meter(NAME, release, meter_provider, SCHEMA), clock)
         self.origins = Origins()
 
     def delivery(self, headers: Iterable[tuple[bytes, bytes]]) -> DeliverySpan:
-        """A request to the callback path begins. ``headers`` as in ASGI, names in lower case."""
+        """Begin the span of a request to the callback path. ``headers`` are ASGI's, with names in lower case."""
         return DeliverySpan(self, headers)
 
     def over(self, store: DeliveryStore) -> QueueWatch:
-        """Watch what is worked on in a store."""
+        """The spans and metrics of the work in one store."""
         return QueueWatch(self, store)
 
 
 class DeliverySpan:
-    """The span of one request, from its head to its answer. It is counted when it ends, once.
+    """The span of one request, from the request's head to the answer. :meth:`end` counts the request, once.
 
-    It is its own context manager, as every delivery needs one: parts of the work follow each other, and are not nested.
+    The span is its own context manager, which saves an object for each delivery. Uses follow each other and never nest.
     """
 
     __slots__ = ("_context", "_ended", "_recording", "_result", "_span", "_telemetry", "_token")
@@ -87,12 +101,14 @@ class DeliverySpan:
         self._result = "interrupted"
         self._ended = False
         self._token: Token[Context] | None = None
-        self._span = telemetry.tracer.start_span("ringback delivery", incoming(headers), SpanKind.CONSUMER)
+        self._span = telemetry.tracer.start_span(
+            "ringback delivery", incoming(headers), SpanKind.CONSUMER, _sender(headers)
+        )
         self._context = self._span.get_span_context()
         self._recording = self._span.is_recording()
 
     def inside(self) -> DeliverySpan:
-        """What runs inside finds the span in its context; what it raises is named in it, and goes on."""
+        """A context manager: its body runs in the span. The span names an exception of the body and lets it pass."""
         return self
 
     def __enter__(self) -> None:
@@ -107,11 +123,11 @@ class DeliverySpan:
             blame(self._span, error)
 
     def answered(self, reply: Reply) -> None:
-        """Ringback has answered by itself."""
+        """The exchange has answered without the app."""
         self._result = _RESULTS.get(reply.status, "malformed")
 
     def received(self, received: Received, body: bytes) -> None:
-        """It was accepted, and is kept if there is a store."""
+        """The exchange has accepted the delivery; a store, if there is one, has it."""
         self._result = "accepted"
         for outcome in received.outcomes:
             self._telemetry.metrics.count_outcome(outcome)
@@ -125,51 +141,58 @@ class DeliverySpan:
             return
         self._ended = True
         if self._recording:
-            self._span.set_attribute("ringback.result", self._result)
+            self._span.set_attribute("result", self._result)
         self._span.end()
         self._telemetry.metrics.count_delivery(self._result)
 
     def _describe(self, received: Received, body: bytes) -> None:
         events = received.delivery.events
-        self._span.set_attribute("ringback.events", len(events))
-        judged = {id(each.event): each for each in received.outcomes}
+        self._span.set_attribute("messaging.batch.message_count", len(events))
+        outcomes = {id(outcome.event): outcome for outcome in received.outcomes}
         for event, extra in zip(events[:MOST_EVENTS], extras(body, len(events)), strict=False):
-            told = of_event(event, extra.version)
-            outcome = judged.get(id(event))
-            self._span.add_event("ringback event", told if outcome is None else told | of_outcome(outcome))
+            attributes = of_event(event, extra.version)
+            outcome = outcomes.get(id(event))
+            self._span.add_event("ringback event", attributes if outcome is None else attributes | of_outcome(outcome))
             if extra.traceparent is not None and (sender := remote(extra.traceparent)) is not None:
-                self._span.add_link(sender, told)
+                self._span.add_link(sender, attributes)
 
 
 class QueueWatch:
-    """What is worked on in one store: a span for each attempt at a hook, and how much waits."""
+    """The work in one store: a span for each attempt at a hook, and the metrics of the queue."""
 
     def __init__(self, telemetry: Telemetry, store: DeliveryStore) -> None:
         self._telemetry = telemetry
         self._store = store
         self.queue = telemetry.metrics.queue(store)
         self.awake = self.queue.awake
-        self.asleep = self.queue.asleep
+        self._endings = telemetry.metrics.endings()
+        self.calls_without_hooks = self._endings.add
+        self.call_settled = telemetry.metrics.count_call
+
+    def asleep(self) -> None:
+        """Stop asking the store, and count all calls that still wait: the dispatcher is about to close the store."""
+        self.queue.asleep()
+        self._endings.count_all()
 
     def observing(self, observer: Observer) -> Observer:
-        """The observer, with redials counted on the way."""
+        """An observer that counts redials and calls ``observer`` for everything."""
         return counting(observer, self._telemetry.metrics)
 
     def hook(self, outcome: Outcome, hook: str, attempt: int) -> AbstractContextManager[None]:
-        """One attempt at a hook. In memory it belongs to its delivery's trace."""
+        """The span of one attempt at a hook: with a store in memory in the delivery's trace, else linked to it."""
         origin = self._telemetry.origins.of(outcome)
         if origin is None or self._store.durable:
             return Attempt(self._telemetry, "ringback hook", outcome, hook, attempt, linked=origin)
         return Attempt(self._telemetry, "ringback hook", outcome, hook, attempt, context=below(origin))
 
     def redial(self, outcome: Outcome, hook: str, attempt: int) -> AbstractContextManager[None]:
-        """One attempt at placing a redial, perhaps days after the delivery."""
+        """The span of one attempt at placing a redial: linked to the delivery, which may be days old."""
         origin = self._telemetry.origins.of(outcome)
         return Attempt(self._telemetry, "ringback redial", outcome, hook, attempt, linked=origin)
 
 
 class Attempt:
-    """The span and the duration of one attempt, from when it is entered. Once."""
+    """A context manager that records the span and the duration of one attempt."""
 
     __slots__ = ("_began", "_hook", "_span", "_telemetry", "_token")
 
@@ -188,8 +211,8 @@ class Attempt:
         self._hook = clean(hook)
         self._span = telemetry.tracer.start_span(name, context, links=None if linked is None else [trace.Link(linked)])
         if self._span.is_recording():
-            told: Attributes = {"ringback.hook": self._hook, "ringback.attempt": attempt}
-            self._span.set_attributes(told | of_event(outcome.event, None) | of_outcome(outcome))
+            own: Attributes = {"hook": self._hook, "attempt": attempt}
+            self._span.set_attributes(own | of_event(outcome.event, None) | of_outcome(outcome))
 
     def __enter__(self) -> None:
         self._began = self._telemetry.clock()
@@ -200,15 +223,23 @@ class Attempt:
         result = _result(error)
         if error is not None and result in ("error", "timeout"):
             blame(self._span, error)
-        self._span.set_attribute("ringback.result", result)
+        self._span.set_attribute("result", result)
         self._span.end()
         self._telemetry.metrics.record_hook(self._telemetry.clock() - self._began, self._hook, result)
+
+
+def _sender(headers: Iterable[tuple[bytes, bytes]]) -> Attributes:
+    """The attributes of the sender. Only Event Grid sends headers such as aeg-event-type."""
+    for name, _ in headers:
+        if name[:4] == b"aeg-":
+            return _EVENT_GRID
+    return _CALL_AUTOMATION
 
 
 def _result(error: BaseException | None) -> str:
     if error is None:
         return "ok"
     if not isinstance(error, Exception):
-        # Cancelled, or thrown away with its loop.
+        # The attempt was cancelled, or its loop was closed.
         return "canceled"
     return next((word for kind, word in _ENDS if isinstance(error, kind)), "error")

@@ -1,4 +1,4 @@
-"""Which trace something belongs to: the sender's, the app's, its delivery's, or one of its own."""
+"""The trace of a span: the sender's, the app's, the delivery's, or a new one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import SpanContext, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from ringback.telemetry._attributes import clean
@@ -16,40 +16,40 @@ from ringback.telemetry._attributes import clean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from opentelemetry.trace import Span, SpanContext
+    from opentelemetry.trace import Span
 
-    from ringback.outcome import Outcome
+    from ringback.core.outcome import Outcome
 
 REMEMBERED = 10_000
-"""Outcomes whose delivery's span is remembered for the spans of their hooks."""
+"""Outcomes for whose hooks :class:`Origins` remembers the delivery's span."""
 
 NOWHERE = trace.set_span_in_context(trace.INVALID_SPAN, Context())
-"""A context for what begins a trace, whatever runs around it."""
+"""The context of a span that begins a trace, whatever span is current."""
 
 _propagator = TraceContextTextMapPropagator()
 
 
 def incoming(headers: Iterable[tuple[bytes, bytes]]) -> Context | None:
-    """The context that a request begins in: the app's own if it traces requests, else the sender's."""
+    """The context of a request's span: the app's own if the app traces requests, else the sender's."""
     for name, _ in headers:
         if name == b"traceparent":
-            return None if trace.get_current_span().get_span_context().is_valid else _told(headers)
-    # What is current is the app's own, or nothing.
+            return None if trace.get_current_span().get_span_context().is_valid else _senders(headers)
+    # None is the current context: the app's own, or empty.
     return None
 
 
-def _told(headers: Iterable[tuple[bytes, bytes]]) -> Context:
+def _senders(headers: Iterable[tuple[bytes, bytes]]) -> Context:
     carrier: dict[str, str] = {}
     for name, value in headers:
         if name in (b"traceparent", b"tracestate"):
             key, text = name.decode("latin-1"), value.decode("latin-1")
-            # Several are one with commas, which is none of a traceparent.
+            # RFC 9110, section 5.3, joins equal headers with commas, which makes two traceparents invalid.
             carrier[key] = f"{carrier[key]},{text}" if key in carrier else text
     return _propagator.extract(carrier, NOWHERE)
 
 
 def remote(traceparent: object) -> SpanContext | None:
-    """The span that an event names as its origin; ``None`` if it names none."""
+    """The span that an event's ``traceparent`` names; ``None`` if it names none."""
     if not isinstance(traceparent, str):
         return None
     context = _propagator.extract({"traceparent": traceparent}, NOWHERE)
@@ -58,18 +58,21 @@ def remote(traceparent: object) -> SpanContext | None:
 
 
 def below(origin: SpanContext) -> Context:
-    """A context for children of a span that is no longer at hand."""
+    """The context of children of a span that has ended."""
+    if origin.trace_flags.sampled:
+        # Microsoft's sampler drops the children of a local parent that does not record, so the parent becomes remote.
+        origin = SpanContext(origin.trace_id, origin.span_id, True, origin.trace_flags, origin.trace_state)
     return trace.set_span_in_context(trace.NonRecordingSpan(origin), NOWHERE)
 
 
 def blame(span: Span, error: BaseException) -> None:
-    """What an exception says may name a number: only its class is told."""
+    """Mark the span as failed. It names the exception's class only: a message may hold a phone number."""
     span.set_attribute("error.type", clean(type(error).__qualname__))
     span.set_status(Status(StatusCode.ERROR))
 
 
 class Origins:
-    """Which span an outcome was received in: of the latest ``most``, in this process."""
+    """The delivery's span context by outcome, for the latest ``most`` outcomes of this process."""
 
     def __init__(self, most: int = REMEMBERED) -> None:
         self._most = most
@@ -79,7 +82,7 @@ class Origins:
     def remember(self, outcomes: Sequence[Outcome], origin: SpanContext) -> None:
         with self._lock:
             for outcome in outcomes:
-                # Of several events of one ending the first is what the hooks follow.
+                # The hooks follow the first of several events of one ending.
                 self._spans.setdefault(outcome.outcome_id, origin)
             while len(self._spans) > self._most:
                 self._spans.popitem(last=False)

@@ -1,6 +1,6 @@
-"""Deliveries, tokens, outcomes and a client for tests of an app that Ringback stands in front of.
+"""How does an app test its hooks? With deliveries, tokens, outcomes and a client.
 
-Needs no test framework; with pytest its fixtures come by themselves. Signing needs ``ringback[testing]``.
+No test framework is needed; pytest has Ringback's fixtures without a further step. Signing needs ``ringback[testing]``.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ from ringback.testing.events import (
     delivery,
     failed_call,
     hold_failed,
-    identifier,
     media_streaming_failed,
     media_streaming_started,
     media_streaming_stopped,
@@ -90,6 +89,9 @@ from ringback.testing.signing import (
     Issuer,
     default_issuer,
     sign,
+)
+from ringback.testing.wire import (
+    identifier,
 )
 
 if TYPE_CHECKING:
@@ -171,7 +173,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # When it is used: the simulator is a server, and stands on the builders here.
+    # Imported at its first use, because the simulator is a server and imports the builders of this package.
     if name == "Simulator":
         from ringback.simulator import Simulator
 

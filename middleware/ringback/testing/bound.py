@@ -1,4 +1,4 @@
-"""The builders of one call: each makes an event of that call, whatever it is asked for."""
+"""The builders of events, bound to one call."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 class CallEvents:
     """Every builder of ``ringback.testing`` that takes a call, as a method: ``call_events.call_disconnected(486)``.
 
-    ``call`` is the call they speak of.
+    ``call`` is the call of all events; by default a new call.
     """
 
     def __init__(self, call: Call | None = None) -> None:
         self.call = call or Call()
 
     def leg(self) -> CallEvents:
-        """The same for another leg of the call."""
+        """The builders for another leg of the call."""
         return CallEvents(self.call.leg())
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -35,10 +35,10 @@ class CallEvents:
 
 
 BOUND: dict[str, Callable[..., Any]] = {
-    name: each for name, each in vars(events).items() if isinstance(each, events.Builder)
+    name: builder for name, builder in vars(events).items() if isinstance(builder, events.Builder)
 } | {
-    each.__name__: each
-    for each in (
+    builder.__name__: builder
+    for builder in (
         events.call_event,
         events.failed_call,
         events.rejected_call,
@@ -51,4 +51,4 @@ BOUND: dict[str, Callable[..., Any]] = {
         grid.recording_file_status_updated,
     )
 }
-"""Every builder by its name."""
+"""The builders that take a call, by name."""

@@ -1,4 +1,4 @@
-"""One call as its events know it: the ids they share, and where the ids and times of its events come from."""
+"""One call: the ids that its events share, and the sources of the ids and times of its events."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 VERSION = "2025-06-15"
-"""The newest API version whose deliveries have been recorded."""
+"""The newest API version with recorded deliveries."""
 
 CALLEE = "+15555550100"
 CALLER = "+15555550101"
-"""Telephone numbers reserved for fiction; they reach nobody."""
+"""Telephone numbers reserved for fiction, which reach nobody."""
 
 
 def _guid() -> str:
@@ -37,7 +37,7 @@ def _guid_of(random: Random) -> str:
 
 
 def _server_call_id(guid: str) -> str:
-    # The service's own is such an address, and opaque all the same.
+    # The service writes such an address, too. Apps must not parse the id.
     return _base64(f"https://calls.example.com/conv/{guid}?i=10-60-0-1&e=638000000000000000")
 
 
@@ -49,9 +49,9 @@ def _base64(text: str) -> str:
 class Call:
     """What the events of one leg of a call have in common.
 
-    ``callee`` and ``caller`` are telephone numbers or raw ids (``8:acs:...``). ``operation_context`` is
-    the one given to ``create_call`` or ``answer_call``. ``ids`` gives the id of the next event, ``clock``
-    its time in UTC: random and now, unless the call is :meth:`seeded`.
+    ``callee`` and ``caller`` are telephone numbers or raw ids (``8:acs:...``). ``operation_context`` is the argument of
+    ``create_call`` or ``answer_call``. ``ids`` gives the next event's id, by default a random one; ``clock`` gives the
+    next event's time in UTC, by default the present time.
     """
 
     call_connection_id: str = field(default_factory=_guid)
@@ -66,9 +66,9 @@ class Call:
 
     @classmethod
     def seeded(cls, seed: int | str, **fields: str | None) -> Call:
-        """A call whose ids, and whose events' ids and times, are the same in every run.
+        """A call whose ids, event ids and event times are the same in every run. The events are a second apart.
 
-        Its events are a second apart. ``fields`` are those of the class. Raises :class:`ConfigurationError`.
+        ``fields`` are texts of this class. Raises :class:`ConfigurationError` for a name that is none of them.
         """
         unknown = sorted(fields.keys() - _TEXTS)
         if unknown:
@@ -83,17 +83,17 @@ class Call:
         return cls(**{**made, **fields}, ids=ids, clock=_Ticking())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
     def leg(self) -> Call:
-        """Another leg of the same call: the same correlation and server call id, its own connection."""
+        """Another leg of the same call: with a call connection id of its own, and the other ids of this leg."""
         return replace(self, call_connection_id=self.ids())
 
     @property
     def recording_id(self) -> str:
-        """The id of this call's recording: base64 of a JSON object, as the service's own."""
+        """The id of this call's recording: base64 of a JSON object, as the service writes it."""
         return _base64(json.dumps({"PlatformEndpointId": self.call_connection_id}))
 
 
 class _Ticking:
-    """A clock that goes on by a second whenever it is read."""
+    """A clock that goes on by a second at every reading."""
 
     def __init__(self) -> None:
         self._next = datetime(2026, 3, 5, 9, 0, 0, 123456, UTC)

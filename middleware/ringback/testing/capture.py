@@ -1,33 +1,53 @@
-"""The outcomes that endpoints see, collected while a test runs; as structlog's ``capture_logs`` does for log lines."""
+"""Collects the outcomes that endpoints get while a test runs, as structlog's ``capture_logs`` collects log lines."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import gc
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from ringback.router import TAPS
+from ringback.web.endpoint import OutcomeRouter
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
-    from ringback.events import Event
-    from ringback.outcome import Outcome
+    from ringback.core.events import Event
+    from ringback.core.outcome import Outcome
+    from ringback.hooks.registration import Listener
 
 
 @contextmanager
-def capture_outcomes() -> Generator[list[Outcome]]:
-    """A list to which every outcome of every accepted delivery is added, in order, until the block ends.
+def capture_outcomes(*routers: OutcomeRouter) -> Generator[list[Outcome]]:
+    """Gives a list, and adds to the list every outcome of every accepted delivery, in order, until the block ends.
 
-    From the middleware, the decorator and the handler alike, of every router in this process. What is
-    delivered again is added again. Blocks may be nested; each has its own list.
+    The deliveries are those of these routers, by the middleware, the decorator and the handler. Without an argument
+    the routers are all that this process has when the block begins. A redelivery adds its outcomes again. A nested
+    block has a list of its own.
     """
     captured: list[Outcome] = []
 
-    def tap(_: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
+    def capture(_: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         captured.extend(outcomes)
 
-    TAPS.append(tap)
-    try:
+    # All routers have the same listener, because a router that includes another router calls one listener once.
+    with listening(routers or routers_of_this_process(), lambda _: capture):
         yield captured
-    finally:
-        TAPS.remove(tap)
+
+
+@contextmanager
+def listening(routers: Sequence[OutcomeRouter], listener_of: Callable[[OutcomeRouter], Listener]) -> Generator[None]:
+    """Register a listener with every router, until the block ends. ``listener_of`` makes a router's listener."""
+    with ExitStack() as registered:
+        for router in routers:
+            registered.callback(router.unlisten, router.listen(listener_of(router)))
+        yield
+
+
+def routers_of_this_process() -> tuple[OutcomeRouter, ...]:
+    """Every router that exists. Asks Python's garbage collector for the routers.
+
+    A walk over the app would be a plainer rule, but would miss routers: a view of Django or a route of Flask has its
+    handler in a closure, a WSGI bridge hides the app, and ``capture_outcomes()`` gets no app at all. A list that every
+    router joins would be state that the product keeps for tests alone.
+    """
+    return tuple(router for router in gc.get_objects() if issubclass(type(router), OutcomeRouter))

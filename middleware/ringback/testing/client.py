@@ -1,4 +1,4 @@
-"""A client that posts deliveries to an ASGI app as Microsoft would, without a server, and waits for the hooks."""
+"""A client that posts deliveries to an ASGI app as Microsoft does, without a server, and waits for the hooks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from ringback.dispatch import WATCHERS
 from ringback.exceptions import RingbackError
-from ringback.router import TAPS
+from ringback.testing.capture import listening, routers_of_this_process
 from ringback.testing.events import batch, delivery
 from ringback.testing.grid import grid_headers, is_grid_event
 
@@ -22,14 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping, Sequence
     from types import TracebackType
 
-    from ringback.dispatch import Dispatcher
-    from ringback.events import Event
-    from ringback.outcome import Outcome
+    from ringback.core.events import Event
+    from ringback.core.outcome import Outcome
+    from ringback.hooks.dispatcher import Dispatcher
+    from ringback.hooks.registration import Listener
+    from ringback.receiving.engine import Engine
     from ringback.testing.events import CloudEvent
     from ringback.testing.signing import Issuer
+    from ringback.web.endpoint import OutcomeRouter
 
-    Given = CloudEvent | Iterable[CloudEvent] | bytes
-    """An event, several for one delivery, or a body as it is."""
+    Content = CloudEvent | Iterable[CloudEvent] | bytes
+    """An event, several events for one delivery, or a whole body."""
 
     Message = dict[str, Any]
 
@@ -41,16 +43,16 @@ PATIENCE = 10.0
 
 
 class HooksLate(RingbackError, TimeoutError):
-    """Hooks that were due have not returned in time."""
+    """Due hooks have not returned in time."""
 
 
 class AppNotStarted(RingbackError):
-    """The app refused to start; the message is its own."""
+    """The app's lifespan failed; the message is the app's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the sender gets, and the outcomes that the endpoint saw; none if the delivery was refused."""
+    """The response to the sender, and the outcomes that the endpoint got: none for a refused delivery."""
 
     status: int
     headers: Mapping[str, str]
@@ -58,17 +60,17 @@ class Reply:
     outcomes: tuple[Outcome, ...]
 
     def json(self) -> Any:
-        """The body as JSON. Raises ``msgspec.DecodeError`` if it is none."""
+        """The body, decoded as JSON. Raises ``msgspec.DecodeError`` for a body that is no JSON."""
         return msgspec.json.decode(self.body)
 
 
 class CallbackClient:
     """Delivers events to ``path`` of an ASGI app, in the event loop of the test.
 
-    ``path`` is a path, not a template; it may have a query. With an ``issuer`` every delivery is signed as
-    Call Automation signs, or as Event Grid does for its own events. An exception that the app lets through
-    reaches the test. ``async with client:`` starts and stops the app around it; without, nothing of the
-    app's own start-up runs.
+    ``path`` is a path, perhaps with a query, and no template. An ``issuer`` signs every delivery as Call Automation
+    does, or as Event Grid does for its events. The test gets the exceptions that the app raises. ``async with client:``
+    runs the app's start-up and shutdown around the block; without the block the client runs neither. ``router`` is the
+    app's; without ``router`` the client listens to every router of this process that exists at the first request.
     """
 
     def __init__(
@@ -78,77 +80,77 @@ class CallbackClient:
         path: str = "/api/callbacks",
         issuer: Issuer | None = None,
         headers: Mapping[str, str] | None = None,
+        router: OutcomeRouter | None = None,
     ) -> None:
         self.app = app
         self.path = path
         self.issuer = issuer
         self.headers = dict(headers or {})
-        # With the loop that each works in: an adapter for WSGI has one of its own.
-        self._dispatchers: WeakKeyDictionary[Dispatcher, asyncio.AbstractEventLoop] = WeakKeyDictionary()
+        # The engines with the event loops that they work in: an adapter for WSGI has a loop of its own.
+        self._engines: WeakKeyDictionary[Engine, asyncio.AbstractEventLoop] = WeakKeyDictionary()
+        self._routers: tuple[OutcomeRouter, ...] = () if router is None else (router,)
         self._lifespan: _Lifespan | None = None
         self._delivered_at = 0.0
 
     async def deliver(
-        self, *events: Given, path: str | None = None, headers: Mapping[str, str | None] | None = None
+        self, *events: Content, path: str | None = None, headers: Mapping[str, str | None] | None = None
     ) -> Reply:
-        """POST one delivery. Several events make one request, which the service itself has never been seen to do.
+        """POST one delivery. Several events make one request, though no recording of the service has such a request.
 
-        ``headers`` are added to the client's own; ``None`` leaves one out, such as ``authorization``.
+        ``headers`` are added to the client's own. The value ``None`` removes a header, such as ``authorization``.
         """
-        content = [each for given in events if not isinstance(given, bytes) for each in batch(given)]
-        body = b"".join(each for each in events if isinstance(each, bytes)) or delivery(content)
+        content = [event for item in events if not isinstance(item, bytes) for event in batch(item)]
+        body = b"".join(item for item in events if isinstance(item, bytes)) or delivery(content)
         return await self.request("POST", path, body, self._headers(content) | dict(headers or {}))
 
     async def request(
         self, method: str, path: str | None = None, body: bytes = b"", headers: Mapping[str, str | None] | None = None
     ) -> Reply:
-        """Any request, such as the OPTIONS of a handshake, with no headers but those given, its host and its length."""
+        """Make any request, such as the OPTIONS of a handshake, with these headers, a host and a content length."""
         captured: list[Outcome] = []
-        mine = object()
+        deliveries: list[Sequence[Event]] = []
+        this_request = object()
 
-        def concerns_me() -> bool:
-            # Where a bridge to WSGI loses the context, there is nobody to tell apart.
-            return _request.get() in (None, mine)
+        def listener_of(router: OutcomeRouter) -> Listener:
+            def listener(events: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
+                # A bridge to WSGI may lose the context, and then the request is unknown. A router that includes another
+                # one and the included router notify their listeners of the same delivery.
+                if _request.get() in (None, this_request) and not any(events is known for known in deliveries):
+                    deliveries.append(events)
+                    captured.extend(outcomes)
+                    self._engines[router.engine] = asyncio.get_running_loop()
 
-        def tap(_: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
-            if concerns_me():
-                captured.extend(outcomes)
+            return listener
 
-        def watch(dispatcher: Dispatcher) -> None:
-            if concerns_me():
-                self._dispatchers[dispatcher] = asyncio.get_running_loop()
-
-        token = _request.set(mine)
-        TAPS.append(tap)
-        WATCHERS.append(watch)
+        self._routers = self._routers or routers_of_this_process()
+        token = _request.set(this_request)
         try:
             exchange = _Exchange(body)
-            # Without a length WSGI and Django read nothing.
+            # WSGI and Django read no body without a content length.
             length = {"content-length": str(len(body))} if body else {}
             scope = self._scope(method, path or self.path, {**length, **(headers or {})})
-            await self.app(scope, exchange.receive, exchange.send)
+            with listening(self._routers, listener_of):
+                await self.app(scope, exchange.receive, exchange.send)
         finally:
-            WATCHERS.remove(watch)
-            TAPS.remove(tap)
             _request.reset(token)
             self._delivered_at = time.monotonic()
         return Reply(exchange.status, exchange.headers, exchange.body, tuple(captured))
 
     async def hooks(self, timeout: float = PATIENCE) -> None:
-        """Return when every hook that is due for what was delivered has run, and all that came of it.
+        """Return when every due hook of the deliveries has run, and every due hook that follows from these hooks.
 
-        The ends of calls are due at once: nothing waits for a sibling any more. Retries and redials that
-        lie in the future are not due. With a store that others may share, the settle time passes as it is:
-        give the app ``settle=0`` in tests. Raises :class:`HooksLate` after ``timeout`` seconds.
+        The end of a call is due at once, without the settle time. A router with a ``store`` waits for the settle time,
+        because other processes may share the store: give such a router ``settle=0`` in tests. Retries and redials of
+        the future are not due. Raises :class:`HooksLate` after ``timeout`` seconds.
         """
         try:
             async with asyncio.timeout(timeout):
-                for dispatcher, loop in tuple(self._dispatchers.items()):
+                for engine, loop in tuple(self._engines.items()):
                     if loop is asyncio.get_running_loop():
-                        await self._done(dispatcher, timeout)
+                        await self._done(engine.dispatcher, timeout)
                     elif loop.is_running():
-                        there = asyncio.run_coroutine_threadsafe(self._done(dispatcher, timeout), loop)
-                        await asyncio.wrap_future(there)
+                        done = asyncio.run_coroutine_threadsafe(self._done(engine.dispatcher, timeout), loop)
+                        await asyncio.wrap_future(done)
         except TimeoutError:
             raise HooksLate(f"hooks have not returned within {timeout:g} seconds") from None
 
@@ -167,12 +169,13 @@ class CallbackClient:
     async def _done(self, dispatcher: Dispatcher, timeout: float) -> None:
         if dispatcher.durable:
             await self._idle(dispatcher)
-        else:
-            # Longer than we wait: what is late must fail the test, not be given up silently.
-            await dispatcher.drain(2 * timeout)
+        if dispatcher.in_memory is not None:
+            # The drain is longer than the client's wait, so that a late hook fails the test. A drain that ends first
+            # would give the hook up silently.
+            await dispatcher.in_memory.drain(2 * timeout)
 
     async def _idle(self, dispatcher: Dispatcher) -> None:
-        """Wait until a store has nothing that is due: it is not ours to hasten."""
+        """Wait until the store has no due item. The client cannot shorten the settle time of a store."""
         settled_at = self._delivered_at + dispatcher.settle + _STEP
         while True:
             stats = await dispatcher.store.stats()
@@ -181,10 +184,10 @@ class CallbackClient:
             await asyncio.sleep(_STEP)
 
     def _headers(self, content: Sequence[CloudEvent]) -> dict[str, str | None]:
-        of_grid = bool(content) and is_grid_event(content[0])
-        own = grid_headers(content[0]) if of_grid else {"content-type": "application/json"}
+        from_grid = bool(content) and is_grid_event(content[0])
+        own = grid_headers(content[0]) if from_grid else {"content-type": "application/json"}
         if self.issuer is not None:
-            token = self.issuer.grid_token() if of_grid else self.issuer.token()
+            token = self.issuer.grid_token() if from_grid else self.issuer.token()
             own["authorization"] = f"Bearer {token}"
         return {**own, **self.headers}
 
@@ -214,10 +217,10 @@ class CallbackClient:
 
 
 class SyncCallbackClient:
-    """:class:`CallbackClient` for tests that are no coroutines: the app runs in a loop of the client's own.
+    """:class:`CallbackClient` for tests that are no coroutines: the client runs the app in an event loop of its own.
 
-    Between two calls that loop stands still. ``with client:`` starts and stops the app; :meth:`close` ends the
-    loop, also where the app was never started.
+    The loop runs only during the client's methods. ``with client:`` runs the app's start-up and shutdown;
+    :meth:`close` ends the loop, also without such a block.
     """
 
     def __init__(
@@ -227,29 +230,30 @@ class SyncCallbackClient:
         path: str = "/api/callbacks",
         issuer: Issuer | None = None,
         headers: Mapping[str, str] | None = None,
+        router: OutcomeRouter | None = None,
     ) -> None:
-        self._client = CallbackClient(app, path=path, issuer=issuer, headers=headers)
-        # With a factory of its own the runner leaves the thread's event loop alone.
+        self._client = CallbackClient(app, path=path, issuer=issuer, headers=headers, router=router)
+        # A runner with a loop factory does not set the thread's event loop.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
 
     def deliver(
-        self, *events: Given, path: str | None = None, headers: Mapping[str, str | None] | None = None
+        self, *events: Content, path: str | None = None, headers: Mapping[str, str | None] | None = None
     ) -> Reply:
-        """:meth:`CallbackClient.deliver`."""
+        """See :meth:`CallbackClient.deliver`."""
         return self._runner.run(self._client.deliver(*events, path=path, headers=headers))
 
     def request(
         self, method: str, path: str | None = None, body: bytes = b"", headers: Mapping[str, str | None] | None = None
     ) -> Reply:
-        """:meth:`CallbackClient.request`."""
+        """See :meth:`CallbackClient.request`."""
         return self._runner.run(self._client.request(method, path, body, headers))
 
     def hooks(self, timeout: float = PATIENCE) -> None:
-        """:meth:`CallbackClient.hooks`."""
+        """See :meth:`CallbackClient.hooks`."""
         self._runner.run(self._client.hooks(timeout))
 
     def close(self) -> None:
-        """End the loop, and with it what still waits in it."""
+        """End the loop and the tasks that wait in the loop."""
         self._runner.close()
 
     def __enter__(self) -> Self:
@@ -292,37 +296,40 @@ class _Exchange:
 
 
 class _Lifespan:
-    """The start and the end of an app. One that knows nothing of them raises, and is left alone."""
+    """The client's side of the lifespan protocol. An app that does not know the protocol raises, and runs without it.
+
+    Source: https://asgi.readthedocs.io/en/latest/specs/lifespan.html
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.state: dict[str, Any] = {}
         self._app = app
-        self._told: asyncio.Queue[Message] = asyncio.Queue()
+        self._messages: asyncio.Queue[Message] = asyncio.Queue()
         self._answers: asyncio.Queue[Message] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run())
-        await self._tell("lifespan.startup")
+        await self._send("lifespan.startup")
 
     async def stop(self) -> None:
         assert self._task is not None
         if not self._task.done():
-            await self._tell("lifespan.shutdown")
+            await self._send("lifespan.shutdown")
         await self._task
 
-    async def _tell(self, what: str) -> None:
-        self._told.put_nowait({"type": what})
+    async def _send(self, message: str) -> None:
+        self._messages.put_nowait({"type": message})
         answer = await self._answers.get()
-        if answer["type"] == f"{what}.failed":
+        if answer["type"] == f"{message}.failed":
             raise AppNotStarted(str(answer.get("message", "")) or f"the app answered {answer['type']}")
 
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         try:
-            await self._app(scope, self._told.get, self._answers.put)
+            await self._app(scope, self._messages.get, self._answers.put)
         except Exception:
-            # That is how an app says that it has no lifespan (ASGI, "Lifespan Protocol").
+            # An app without lifespan raises ("Lifespan Protocol", "Scope").
             pass
         finally:
             self._answers.put_nowait({"type": "ended"})

@@ -1,14 +1,14 @@
-"""Voice events of Event Grid in both of its schemas, and the handshakes that come before them."""
+"""Voice events of Event Grid in both of its schemas, and the handshakes before the first delivery."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from ringback.exceptions import ConfigurationError
-from ringback.intake import VALIDATION_EVENT
+from ringback.receiving.handshakes import VALIDATION_EVENT
 from ringback.testing.calls import Call
-from ringback.testing.events import diagnosed, identifier, timestamp
+from ringback.testing.wire import diagnosed, identifier, timestamp
 from ringback_catalog import PREFIX
 
 if TYPE_CHECKING:
@@ -24,7 +24,18 @@ TOPIC = f"{SUBSCRIPTION}/resourcegroups/calls/providers/microsoft.communication/
 VALIDATION_CODE = "5ca1ab1e-0000-4000-8000-000000000001"
 
 USER = "8:acs:5ac0ffee-0000-4000-8000-000000000001_0e0e0e0e-0000-4000-8000-000000000001"
-"""Who takes part where the call's own parties use telephones: Event Grid tells of none of those."""
+"""The participant where the call's own parties use telephones, which Event Grid's events do not name."""
+
+
+class GridOptions(TypedDict, total=False):
+    """What every builder here takes by name; :func:`grid_event` has the defaults."""
+
+    call: Call | None
+    """The call of the event, which also gives the event's id and time; by default a new call."""
+    schema: Schema
+    event_id: str | None
+    time: datetime | str | None
+    """The time in UTC."""
 
 
 def grid_event(
@@ -39,11 +50,12 @@ def grid_event(
 ) -> CloudEvent:
     """An Event Grid event of any type: in Event Grid's own schema, or as a CloudEvent.
 
-    ``call`` gives the id and the time, unless they are given.
+    ``call`` gives the event's id and time where the caller gives none. Raises :class:`ConfigurationError` for an
+    unknown ``schema``.
     """
     call = call or Call()
     event_id = event_id or call.ids()
-    at = _zulu(time or call.clock())
+    at = _grid_time(time or call.clock())
     full_name = name if name.startswith("Microsoft.") else PREFIX + name
     if schema == "cloudevents":
         content = {"source": TOPIC, "subject": subject, "data": dict(data), "type": full_name}
@@ -56,16 +68,13 @@ def grid_event(
 
 def incoming_call(
     *,
-    call: Call | None = None,
     caller_display_name: str = "",
     incoming_call_context: str = "opaque",
     custom_context: Mapping[str, Any] | None = None,
-    schema: Schema = "eventgrid",
-    event_id: str | None = None,
-    time: datetime | str | None = None,
+    **options: Unpack[GridOptions],
 ) -> CloudEvent:
     """``call.caller`` calls ``call.callee``. ``custom_context`` holds ``sipHeaders`` and ``voipHeaders``."""
-    call = call or Call()
+    call = options["call"] = options.get("call") or Call()
     to, by = identifier(call.callee), identifier(call.caller)
     content: dict[str, Any] = {
         "to": to,
@@ -78,22 +87,14 @@ def incoming_call(
     if custom_context is not None:
         content["customContext"] = dict(custom_context)
     subject = f"/caller/{by['rawId']}/recipient/{to['rawId']}"
-    return grid_event("IncomingCall", content, subject=subject, schema=schema, call=call, event_id=event_id, time=time)
+    return grid_event("IncomingCall", content, subject=subject, **options)
 
 
-def call_started(
-    *,
-    call: Call | None = None,
-    schema: Schema = "eventgrid",
-    event_id: str | None = None,
-    time: datetime | str | None = None,
-) -> CloudEvent:
+def call_started(**options: Unpack[GridOptions]) -> CloudEvent:
     """A call has begun."""
-    call = call or Call()
+    call = options["call"] = options.get("call") or Call()
     subject = f"call/{call.server_call_id}/startedBy/{_user(call.caller)}"
-    return grid_event(
-        "CallStarted", _whole(call), subject=subject, schema=schema, call=call, event_id=event_id, time=time
-    )
+    return grid_event("CallStarted", _call_data(call), subject=subject, **options)
 
 
 def call_ended(
@@ -102,17 +103,15 @@ def call_ended(
     *,
     message: str | None = None,
     duration: float = 42.5,
-    call: Call | None = None,
-    schema: Schema = "eventgrid",
-    event_id: str | None = None,
-    time: datetime | str | None = None,
+    **options: Unpack[GridOptions],
 ) -> CloudEvent:
     """A whole call has ended. ``duration`` is in seconds.
 
-    Without a code as the documentation prints it, which gives no reason; with one as the REST
-    specification has it.
+    Without a code the event has no reason, as in the documentation. With a code the event is that of the REST
+    specification. Sources: https://learn.microsoft.com/azure/event-grid/communication-services-voice-video-events and
+    https://github.com/Azure/azure-rest-api-specs
     """
-    call = call or Call()
+    call = options["call"] = options.get("call") or Call()
     content: dict[str, Any] = {"durationOfCall": duration}
     if code is not None:
         content = {
@@ -125,42 +124,22 @@ def call_ended(
             "callDurationInSeconds": int(duration),
         }
     subject = f"call/{call.server_call_id}"
-    return grid_event(
-        "CallEnded", content | _whole(call), subject=subject, schema=schema, call=call, event_id=event_id, time=time
-    )
+    return grid_event("CallEnded", content | _call_data(call), subject=subject, **options)
 
 
-def call_participant_added(
-    *,
-    call: Call | None = None,
-    schema: Schema = "eventgrid",
-    event_id: str | None = None,
-    time: datetime | str | None = None,
-) -> CloudEvent:
+def call_participant_added(**options: Unpack[GridOptions]) -> CloudEvent:
     """The callee has joined."""
-    return _participant("CallParticipantAdded", call or Call(), schema, event_id, time)
+    return _participant("CallParticipantAdded", options)
 
 
-def call_participant_removed(
-    *,
-    call: Call | None = None,
-    schema: Schema = "eventgrid",
-    event_id: str | None = None,
-    time: datetime | str | None = None,
-) -> CloudEvent:
+def call_participant_removed(**options: Unpack[GridOptions]) -> CloudEvent:
     """The callee has left."""
-    return _participant("CallParticipantRemoved", call or Call(), schema, event_id, time)
+    return _participant("CallParticipantRemoved", options)
 
 
-def recording_file_status_updated(
-    *,
-    call: Call | None = None,
-    schema: Schema = "eventgrid",
-    event_id: str | None = None,
-    time: datetime | str | None = None,
-) -> CloudEvent:
-    """A recording can be downloaded."""
-    call = call or Call()
+def recording_file_status_updated(**options: Unpack[GridOptions]) -> CloudEvent:
+    """An app can download a recording."""
+    call = options["call"] = options.get("call") or Call()
     document = f"0-eus-d1-{call.correlation_id.replace('-', '')}"
     place = f"https://storage.example.com/v1/objects/{document}"
     chunk = {
@@ -173,7 +152,7 @@ def recording_file_status_updated(
     }
     content = {
         "recordingStorageInfo": {"recordingChunks": [chunk]},
-        "recordingStartTime": _zulu(call.clock()),
+        "recordingStartTime": _grid_time(call.clock()),
         "recordingDurationMs": 6620,
         "sessionEndReason": "CallEnded",
     }
@@ -184,17 +163,17 @@ def recording_file_status_updated(
         "RecordingFileStatusUpdated",
         content,
         subject=subject,
-        schema=schema,
-        call=call,
-        event_id=event_id,
-        time=time,
+        **options,
     )
 
 
 def subscription_validation(code: str = VALIDATION_CODE) -> CloudEvent:
-    """What Event Grid posts before it delivers in its own schema; the answer echoes ``code``."""
+    """The event that Event Grid POSTs before deliveries in its own schema; the app's answer has the same ``code``.
+
+    Source: https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema
+    """
     url = f"https://eventgrid.example.com:553/eventsubscriptions/ringback/validate?id={code}&token=elided"
-    at = _zulu(datetime(2026, 3, 5, 9, tzinfo=UTC))
+    at = _grid_time(datetime(2026, 3, 5, 9, tzinfo=UTC))
     return {
         "id": "5ca1ab1e-0000-4000-8000-000000000002",
         "topic": SUBSCRIPTION,
@@ -208,49 +187,51 @@ def subscription_validation(code: str = VALIDATION_CODE) -> CloudEvent:
 
 
 def webhook_validation(origin: str = "eventgrid.azure.net") -> dict[str, str]:
-    """The headers of the OPTIONS request that Event Grid sends before it delivers CloudEvents."""
+    """The headers of the OPTIONS request that Event Grid sends before deliveries of CloudEvents.
+
+    Source: https://learn.microsoft.com/azure/event-grid/end-point-validation-cloud-events-schema
+    """
     return {"webhook-request-origin": origin, "webhook-request-rate": "120"}
 
 
 def grid_headers(event: CloudEvent, *, subscription: str = "RINGBACK-TESTS", deliveries: int = 0) -> dict[str, str]:
-    """The headers of a delivery of Event Grid; ``deliveries`` is how often it was tried before."""
-    validation = event.get("eventType") == VALIDATION_EVENT
-    cloud = "specversion" in event
+    """The headers of a delivery of Event Grid; ``deliveries`` is the number of earlier attempts."""
+    is_validation = event.get("eventType") == VALIDATION_EVENT
+    is_cloud_event = "specversion" in event
     return {
-        "content-type": f"application/{'cloudevents+json' if cloud else 'json'}; charset=utf-8",
-        "aeg-event-type": "SubscriptionValidation" if validation else "Notification",
+        "content-type": f"application/{'cloudevents+json' if is_cloud_event else 'json'}; charset=utf-8",
+        "aeg-event-type": "SubscriptionValidation" if is_validation else "Notification",
         "aeg-subscription-name": subscription,
         "aeg-delivery-count": str(deliveries),
     }
 
 
 def is_grid_event(event: CloudEvent) -> bool:
-    """Whether Event Grid sends this, not Call Automation."""
+    """Whether the event is one of Event Grid and not of Call Automation."""
     return "eventType" in event or str(event.get("source", "")).startswith("/subscriptions/")
 
 
-def _zulu(time: datetime | str) -> str:
+def _grid_time(time: datetime | str) -> str:
     """A time as Event Grid writes it."""
     return timestamp(time).replace("+00:00", "Z")
 
 
-def _participant(
-    name: str, call: Call, schema: Schema, event_id: str | None, time: datetime | str | None
-) -> CloudEvent:
+def _participant(name: str, options: GridOptions) -> CloudEvent:
+    call = options["call"] = options.get("call") or Call()
     user = _user(call.callee)
     content = {
         "user": _person(call.callee, "callee"),
         "displayName": "Guest One",
         "participantId": call.ids(),
         "endpointType": "acs-web-test-client-ACSWeb(1000/1.0.0.0/os=windows; browser=chrome; deviceType=Desktop)",
-        **_whole(call),
+        **_call_data(call),
     }
     subject = f"call/{call.server_call_id}/participant/{user}"
-    return grid_event(name, content, subject=subject, schema=schema, call=call, event_id=event_id, time=time)
+    return grid_event(name, content, subject=subject, **options)
 
 
-def _whole(call: Call) -> dict[str, Any]:
-    """What every event of a whole call says of it."""
+def _call_data(call: Call) -> dict[str, Any]:
+    """The data that every event of a whole call has."""
     return {
         "startedBy": _person(call.caller, "caller"),
         "serverCallId": call.server_call_id,

@@ -1,4 +1,4 @@
-"""A token issuer of one's own: signs as Microsoft does, and is verified without any network.
+"""A token issuer for tests: it signs as Microsoft does, and its verifier needs no network.
 
 PyJWT, cryptography and httpx come with ``ringback[testing]`` and are imported when a key is made.
 """
@@ -13,8 +13,9 @@ from functools import cached_property, lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from ringback.keys import KeySet
-from ringback.tokens import CALL_AUTOMATION, EVENT_GRID_APPS, CallbackTokenVerifier, EventGridTokenVerifier
+from ringback.exceptions import needs_extra
+from ringback.senders.keys import KeySet
+from ringback.senders.tokens import CALL_AUTOMATION, EVENT_GRID_APPS, CallbackTokenVerifier, EventGridTokenVerifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -32,10 +33,11 @@ LIFETIME = 300.0
 
 
 class Issuer:
-    """One RSA key, the key set that publishes it, and tokens as those of Call Automation and of Event Grid.
+    """One RSA key, the key set that publishes the key, and tokens like those of Call Automation and Event Grid.
 
-    ``clock`` gives seconds since 1970. Making the key takes some tenths of a second: one issuer serves a whole
-    test run. ``key`` is a private key in PEM, to sign with the same key in every run.
+    ``clock`` gives seconds since 1970. Making a key takes some tenths of a second, so a test run should share one
+    issuer. ``key`` is a private key in PEM, for the same key in every run.
+    Source: https://learn.microsoft.com/azure/communication-services/how-tos/call-automation/secure-webhook-endpoint
     """
 
     def __init__(
@@ -59,8 +61,9 @@ class Issuer:
 
     @cached_property
     def _key(self) -> Any:
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import rsa
+        with needs_extra("signing", "testing"):
+            from cryptography.hazmat.primitives import serialization
+            from cryptography.hazmat.primitives.asymmetric import rsa
 
         if self._pem is not None:
             return serialization.load_pem_private_key(self._pem, password=None)
@@ -69,35 +72,36 @@ class Issuer:
     @cached_property
     def key_set(self) -> dict[str, Any]:
         """The public key as a JSON Web Key Set (RFC 7517)."""
-        from jwt.algorithms import RSAAlgorithm
+        with needs_extra("signing", "testing"):
+            from jwt.algorithms import RSAAlgorithm
 
         public: dict[str, Any] = RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
         entry = {"kty": public["kty"], "n": public["n"], "e": public["e"]}
         return {"keys": [{**entry, "kid": self.kid, "use": "sig", "alg": "RS256"}]}
 
     def token(self, **claims: Any) -> str:
-        """A callback token that is valid for five minutes. Claims replace its own; ``None`` leaves one out."""
+        """A callback token that is valid for five minutes. ``claims`` replace the token's; ``None`` removes a claim."""
         now = int(self._clock())
         own = {"iss": self.issuer, "aud": self.audience, "iat": now, "nbf": now, "exp": now + int(LIFETIME)}
         return self._signed(own | claims)
 
     def expired(self, **claims: Any) -> str:
-        """A token that was valid until an hour ago: long past any leeway."""
+        """A token that was valid until an hour ago, which no leeway accepts."""
         then = int(self._clock()) - 3600
         return self.token(**{"iat": then - int(LIFETIME), "nbf": then - int(LIFETIME), "exp": then} | claims)
 
     def wrong_audience(self, **claims: Any) -> str:
-        """A token that Microsoft would send to somebody else's resource."""
+        """A token for another Communication Services resource."""
         return self.token(**{"aud": "0ddba115-0000-4000-8000-000000000000"} | claims)
 
     def wrong_issuer(self, **claims: Any) -> str:
-        """A token of somebody else who signs with this very key."""
+        """A token of another issuer, signed with this issuer's key."""
         return self.token(**{"iss": "https://issuer.example.com"} | claims)
 
     def forged(self, **claims: Any) -> str:
-        """A token that says it is signed with this issuer's key, and is not."""
+        """A token with this issuer's key id and a wrong signature."""
         head, payload, signature = self.token(**claims).split(".")
-        # One character in the middle: the last one holds bits that no decoder looks at.
+        # One character in the middle changes, because the last character has bits that decoders ignore.
         at = len(signature) // 2
         other = "B" if signature[at] == "A" else "A"
         return f"{head}.{payload}.{signature[:at]}{other}{signature[at + 1 :]}"
@@ -119,25 +123,25 @@ class Issuer:
         return self._signed(own | claims)
 
     def headers(self, **claims: Any) -> dict[str, str]:
-        """What Microsoft sends beside a callback's body: its content type, and a new token in ``authorization``."""
+        """The headers of Microsoft's callback: the content type, and a new token in ``authorization``."""
         return {"content-type": "application/json", "authorization": f"Bearer {self.token(**claims)}"}
 
     def verifier(self, **settings: Any) -> CallbackTokenVerifier:
-        """A verifier of this issuer's callback tokens that has its keys already: no request is ever made.
+        """A verifier of this issuer's callback tokens. The verifier has the keys already and makes no request.
 
         ``settings`` are those of :class:`CallbackTokenVerifier`.
         """
         return _CallbackVerifier(self, **{"audience": self.audience, "issuer": self.issuer} | settings)
 
     def grid_verifier(self, **settings: Any) -> EventGridTokenVerifier:
-        """The same for Event Grid's tokens; ``settings`` are those of :class:`EventGridTokenVerifier`."""
+        """See :meth:`verifier`, for Event Grid's tokens; ``settings`` are those of :class:`EventGridTokenVerifier`."""
         return _GridVerifier(self, **{"tenant": self.tenant, "audience": self.grid_audience} | settings)
 
     @contextmanager
     def serve(self, port: int = 0) -> Generator[str]:
-        """Serve the key set over HTTP on this machine, from a thread; gives its address, for ``jwks_uri``.
+        """Serve the key set over HTTP on this machine, in a thread. Gives the key set's URL, for ``jwks_uri``.
 
-        Beside it stands the OpenID configuration that names it, in ``/calling/.well-known/acsopenidconfiguration``.
+        The server has the OpenID configuration as well, in ``/calling/.well-known/acsopenidconfiguration``.
         """
         server = _KeyServer(("127.0.0.1", port), _KeyHandler)
         url = f"http://127.0.0.1:{server.server_port}"
@@ -159,7 +163,8 @@ class Issuer:
             server.server_close()
 
     def _signed(self, claims: Mapping[str, Any]) -> str:
-        import jwt
+        with needs_extra("signing", "testing"):
+            import jwt
 
         kept = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode(kept, self._key, algorithm="RS256", headers={"kid": self.kid})
@@ -178,7 +183,7 @@ class _GridVerifier(EventGridTokenVerifier):
 
 
 class _Unobserved:
-    """Where the keys come from is no news to a test."""
+    """Logs nothing, because the keys of a test come from no network."""
 
     def keys_fetched(self, url: str, count: int) -> None: ...
 
@@ -209,19 +214,19 @@ class _KeyHandler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
-        """Nothing: a test's output is its own."""
+        """Write nothing: the server's lines would stand in the test's output."""
 
 
 @lru_cache(maxsize=1)
 def default_issuer() -> Issuer:
-    """The issuer of :func:`sign`: one for the process, made at its first use."""
+    """The issuer of :func:`sign`. The first call makes the issuer, and every call gives the same one."""
     return Issuer()
 
 
 def sign(_body: bytes | None = None, /, *, audience: str = AUDIENCE, issuer: Issuer | None = None) -> dict[str, str]:
-    """The headers of a signed delivery, ready to be posted with it; :func:`default_issuer` verifies them.
+    """The headers of a signed delivery. The verifier of :func:`default_issuer` accepts these headers.
 
-    The body is taken so that a delivery reads as one, and changes nothing: Microsoft's token says who sends,
-    not what.
+    The body changes nothing, because Microsoft's token names the sender and does not sign the body. The argument makes
+    a test read like a delivery.
     """
     return (issuer or default_issuer()).headers(aud=audience)

@@ -26,7 +26,7 @@ if not settings.configured:
     django.setup()
 
 
-def _exempt(view: Any) -> Any:
+def exempt(view: Any) -> Any:
     view.csrf_exempt = True
     return view
 
@@ -57,11 +57,11 @@ def _urls(rig: Any, view: Any, decorated: bool) -> ModuleType:
     urls = ModuleType("urls")
     handlers = rig.handlers() if decorated else {}
     patterns = [path(f"{name}/<leg>", callback(each)(view)) for name, each in handlers.items()]
-    urls.urlpatterns = [*patterns, path("<path:path>", _exempt(view))]  # type: ignore[attr-defined]
+    urls.urlpatterns = [*patterns, path("<path:path>", exempt(view))]  # type: ignore[attr-defined]
     return urls
 
 
-def _asgi(urls: ModuleType) -> Any:
+def asgi_of(urls: ModuleType) -> Any:
     class Request(ASGIRequest):
         urlconf = urls
 
@@ -72,16 +72,14 @@ def _asgi(urls: ModuleType) -> Any:
 
 
 def middleware(rig: Any) -> Any:
-    return rig.wrapped(_asgi(_urls(rig, _async_view(rig), decorated=False)))
+    return rig.wrapped(asgi_of(_urls(rig, _async_view(rig), decorated=False)))
 
 
 def async_decorator(rig: Any) -> Any:
-    return _asgi(_urls(rig, _async_view(rig), decorated=True))
+    return asgi_of(_urls(rig, _async_view(rig), decorated=True))
 
 
-def decorator(rig: Any) -> Any:
-    urls = _urls(rig, _view(rig), decorated=True)
-
+def wsgi_of(urls: ModuleType) -> Any:
     class Request(WSGIRequest):
         urlconf = urls
 
@@ -89,3 +87,7 @@ def decorator(rig: Any) -> Any:
         request_class = Request
 
     return Handler()
+
+
+def decorator(rig: Any) -> Any:
+    return wsgi_of(_urls(rig, _view(rig), decorated=True))

@@ -40,7 +40,12 @@ class _App(func.AsgiFunctionApp):
 
 
 def middleware(rig: Any) -> Any:
-    functions = _App(rig.wrapped(raw.app_of(rig)), http_auth_level=func.AuthLevel.ANONYMOUS)
+    return hosted(rig.wrapped(raw.app_of(rig)))
+
+
+def hosted(app: Any) -> Any:
+    """An ASGI app as a function."""
+    functions = _App(app, http_auth_level=func.AuthLevel.ANONYMOUS)
     user_function = functions.get_functions()[0].get_user_function()
 
     async def function(request: Any) -> Any:

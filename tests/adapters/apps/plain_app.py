@@ -5,7 +5,7 @@ from __future__ import annotations
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from ringback.intake import Reply
+from ringback.receiving.replies import Reply
 
 
 def handler(rig: Any) -> type[BaseHTTPRequestHandler]:

@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ringback import CallOutcomeMiddleware, MemoryStore, Outcome, OutcomeRouter, SharedSecret, StoreUnavailable
-from ringback.handler import CallbackHandler
+from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter, SharedSecret, StoreUnavailable
+from ringback.stores import MemoryStore
+from ringback.web.handler import CallbackHandler
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -40,11 +41,11 @@ class Rig:
 
     max_body = 20_000
     settings: ClassVar[dict[str, dict[str, Any]]] = {
-        "open": {"settle": 0.05, "auth": None},
-        "signed": {"settle": 0.05, "auth": SharedSecret(SECRET)},
-        "late": {"settle": 600.0, "auth": None},
+        "open": {"settle": 0.05},
+        "signed": {"settle": 0.05},
+        "late": {"settle": 600.0},
         # The outermost: with a store, a middleware answers the server for an app that knows no lifespan.
-        "down": {"settle": 0.05, "auth": None},
+        "down": {"settle": 0.05},
     }
 
     def __init__(self, record: str) -> None:
@@ -54,7 +55,7 @@ class Rig:
         self.routers = {name: self._router(name) for name in self.settings}
 
     def _router(self, name: str) -> OutcomeRouter:
-        router = OutcomeRouter(settle=self.settings[name]["settle"], store=self._store(name))
+        router = OutcomeRouter(store=self._store(name), **self.settings[name])
 
         @router.on_retryable
         async def again(outcome: Outcome) -> None:
@@ -69,31 +70,27 @@ class Rig:
     def _store(self, name: str) -> DownStore | None:
         return DownStore() if name == "down" else None
 
+    def door(self, name: str) -> dict[str, Any]:
+        """The settings of the door to one route."""
+        return {"auth": SharedSecret(SECRET) if name == "signed" else None, "max_body": self.max_body}
+
     def wrapped(self, app: Any) -> Any:
         """The app behind one middleware for each route."""
-        for name, settings in self.settings.items():
+        for name in self.settings:
             app = CallOutcomeMiddleware(
                 app,
                 router=self.routers[name],
                 path=f"/{name}/{{leg}}",
-                store=self._store(name),
-                max_body=self.max_body,
-                **settings,
+                **self.door(name),
             )
         return app
 
     def callbacks(self) -> dict[str, Callable[..., Any]]:
         """The decorators of the router, for Starlette and FastAPI."""
-        return {
-            name: router.callback(auth=self.settings[name]["auth"], max_body=self.max_body)
-            for name, router in self.routers.items()
-        }
+        return {name: router.callback(**self.door(name)) for name, router in self.routers.items()}
 
     def handlers(self) -> dict[str, CallbackHandler]:
-        made = {
-            name: CallbackHandler(router, store=self._store(name), max_body=self.max_body, **self.settings[name])
-            for name, router in self.routers.items()
-        }
+        made = {name: CallbackHandler(router, **self.door(name)) for name, router in self.routers.items()}
         self._handlers += made.values()
         return made
 

@@ -10,3 +10,8 @@ from rig import Rig
 
 def build(module: str, way: str, record: str) -> Any:
     return getattr(importlib.import_module(module), way)(Rig(record))
+
+
+def build_guarded(app: str, record: str) -> Any:
+    guarded = importlib.import_module("guarded")
+    return guarded.APPS[app](guarded.Reached(record))

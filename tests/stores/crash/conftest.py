@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -35,13 +34,6 @@ RESULTS = {
     "throttled": (429, 0),
     "hung_up": (200, 560000),
 }
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
 
 
 def event(leg: str, name: str = "CallDisconnected", result: str = "busy", context: str | None = None) -> bytes:
@@ -125,8 +117,9 @@ class Rig:
 
     event = staticmethod(event)
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, free_port: Callable[[], int]) -> None:
         self.url = url
+        self.free_port = free_port
         self.journal = folder / "journal"
         self.journal.touch()
         self.environment = {"STORE": url, "JOURNAL": str(self.journal)}
@@ -134,7 +127,7 @@ class Rig:
         self.acknowledged = 0
 
     def server(self, port: int | None = None, **environment: str) -> Process:
-        port = port or free_port()
+        port = port or self.free_port()
         command = [sys.executable, "-m", "uvicorn", "--factory", "service:create_app", "--port", str(port)]
         return self._process([*command, "--log-level", "error"], environment, port)
 
@@ -233,12 +226,12 @@ class Rig:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Rig]:
+def rig(request: pytest.FixtureRequest, tmp_path: Path, free_port: Callable[[], int]) -> Generator[Rig]:
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'ringback.db'}"
     else:
         url = request.getfixturevalue("postgres_url")
-    made = Rig(tmp_path, url)
+    made = Rig(tmp_path, url, free_port)
     try:
         yield made
     finally:
@@ -246,11 +239,11 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Rig]:
 
 
 @pytest.fixture
-def make_rig(tmp_path: Path) -> Generator[Callable[[str], Rig]]:
+def make_rig(tmp_path: Path, free_port: Callable[[], int]) -> Generator[Callable[[str], Rig]]:
     made: list[Rig] = []
 
     def make(url: str) -> Rig:
-        made.append(Rig(tmp_path, url))
+        made.append(Rig(tmp_path, url, free_port))
         return made[-1]
 
     try:
@@ -318,9 +311,8 @@ async def acs() -> AsyncGenerator[Service]:
     app.router.add_post("/calling/callConnections", service.create)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port := free_port())
-    await site.start()
-    service.url = f"http://127.0.0.1:{port}"
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    service.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
         yield service
     finally:

@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from azure.communication.callautomation import PhoneNumberIdentifier
 from azure.communication.callautomation.aio import CallAutomationClient
@@ -19,22 +20,17 @@ from starlette.requests import Request  # noqa: TC002 - as an app has it
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ringback import (
-    CallOutcomeMiddleware,
-    DeliveryStore,
-    Dispatcher,
-    HookContext,
-    HookPolicy,
-    Outcome,
-    OutcomeRouter,
-    RedialPolicy,
-)
+from ringback import CallOutcomeMiddleware, HookContext, HookPolicy, Outcome, OutcomeRouter, RedialPolicy
+from ringback.hooks.dispatcher import Dispatcher
 from ringback.logs import LogObserver
+
+if TYPE_CHECKING:
+    from ringback.stores import DeliveryStore
 
 LEASE = 2.0
 KEY = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 CAPS = RedialPolicy(
-    delays=dict.fromkeys(("busy", "no_answer", "unreachable", "client_network"), 0.05),
+    delays=dict.fromkeys(("busy", "no_answer", "unreachable", "client_network", "service_error", "throttled"), 0.05),
     backoff=0.05,
     jitter=0.0,
     max_attempts=int(os.environ.get("MAX_ATTEMPTS", "100")),
@@ -94,17 +90,15 @@ async def callbacks(_: Request) -> Response:
 
 def create_app() -> Starlette:
     app = Starlette(routes=[Route("/callbacks", callbacks, methods=["POST"])])
-    app.add_middleware(
-        CallOutcomeMiddleware,
-        router=router,
-        path="/callbacks",
-        auth=None,
+    outer = OutcomeRouter(
         store=store(),
         settle=float(os.environ.get("SETTLE", "0.5")),
         worker=os.environ.get("WORKER", "1") == "1",
         hooks=HOOKS,
         drain=5.0,
     )
+    outer.include(router)
+    app.add_middleware(CallOutcomeMiddleware, router=outer, path="/callbacks", auth=None)
     return app
 
 

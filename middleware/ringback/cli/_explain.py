@@ -1,0 +1,152 @@
+"""``ringback explain``: prints the catalog's answer for one result, or for every outcome in standard input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from ringback.cli import _outcomes
+from ringback.cli._explain_text import page
+from ringback.cli._result_forms import FORMS, close_to, event_of, pair_in, result_in, status, whole
+from ringback.cli._screen import say, width
+from ringback.cli.reading import Reasons, Why, found_in
+from ringback.core.outcome import Outcome, classify, classify_event
+from ringback.exceptions import ConfigurationError
+from ringback.privacy.redaction import redact
+from ringback_catalog import EVENTS, Catalog, event_name
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """The options of ``ringback explain``."""
+    command.epilog = (
+        "examples: ringback explain 487 10004 --event AnswerFailed; ringback explain --sip 486 --q850 17 500 560503; "
+        "ringback explain 'DiagCode: 486#560486.@'"
+    )
+    command.add_argument(
+        "code",
+        metavar="CODE",
+        # A person at a terminal must give a code. From a pipe or a file the command reads outcomes.
+        nargs="?" if _outcomes.is_offered() else None,
+        help="the code of resultInformation, such as 486; 0 reads as 200. Also 486/560486, 486#560486, a message with "
+        "its DiagCode, or JSON. Without it, every outcome in a delivery or in log lines from standard input is "
+        "explained",
+    )
+    command.add_argument("subcode", metavar="SUBCODE", nargs="?", help="its subCode, such as 560486")
+    command.add_argument("--event", metavar="E", help="the event's type or name; default: the end of some call")
+    command.add_argument(
+        "--sip", metavar="N", help="sipDetails: a carrier's SIP status, also with words: '603 Network Blocked'"
+    )
+    command.add_argument("--q850", metavar="N", help="the code of q850Details: a carrier's Q.850 cause")
+    command.add_argument("--sources", action="store_true", help="all sources, and where they disagree")
+    command.add_argument("--json", action="store_true", help="print the outcome as JSON, with the log line's keys")
+    command.add_argument("--pages", metavar="URL", help="link to your copy of the pages that catalog --out writes")
+    command.add_argument("--overrides", metavar="FILE", help="apply a TOML file of your own verdicts first")
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    """Print a page, or JSON, for every outcome, and one line for every reason why input could not be read."""
+    if arguments.code is None:
+        return _from_input(arguments)
+    catalog = _catalog(arguments)
+    outcomes = _of_words(arguments, catalog)
+    _warn_of_unknown_event(arguments.event)
+    if arguments.json:
+        # One object is laid out for a person; several objects are lines for a program.
+        indent = 2 if len(outcomes) == 1 else None
+        say("\n".join(json.dumps(outcome.to_dict(), indent=indent) for outcome in outcomes))
+        return 0
+    columns = width()
+    rule = f"\n\n{'-' * columns}\n\n"
+    say(rule.join("\n".join(page(outcome, catalog, columns, whole=arguments.sources)) for outcome in outcomes))
+    return 0
+
+
+def _of_words(arguments: argparse.Namespace, catalog: Catalog) -> list[Outcome]:
+    """The outcomes of the command's words: one for a code and a subcode, for JSON as many as the JSON has."""
+    code, subcode = arguments.code, arguments.subcode
+    sip, q850 = status(arguments.sip), whole("q850", arguments.q850)
+    words = code if subcode is None else f"{code} {subcode}"
+    if words.lstrip()[:1] in ("{", "["):
+        return _of_json(words, arguments, catalog)
+    pair = pair_in(words) or (code, subcode)
+    numbers = whole("code", pair[0]), whole("subcode", pair[1])
+    return [classify(arguments.event, *numbers, sip=sip, q850=q850, catalog=catalog)]
+
+
+def _of_json(words: str, arguments: argparse.Namespace, catalog: Catalog) -> list[Outcome]:
+    try:
+        content = json.loads(words)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"argument {words[:60]!r} is no JSON ({error}); give {FORMS}") from error
+    if arguments.sip is not None or arguments.q850 is not None:
+        raise ConfigurationError("--sip and --q850 go with a code; write sipDetails and q850Details into the JSON")
+    result = result_in(content)
+    if result is not None:
+        outcome = classify_event(event_of(result, arguments.event), catalog)
+        return [] if outcome is None else [outcome]
+    if arguments.event is not None:
+        raise ConfigurationError("--event goes with a result; an event names its own type, so leave --event out")
+    outcomes = [outcome for outcome, _ in _outcomes.outcomes(found_in([words.encode("utf-8", "replace")]), catalog)]
+    if not outcomes:
+        raise ConfigurationError(f"argument {words[:60]!r} holds no result; give {FORMS}")
+    return outcomes
+
+
+def _from_input(arguments: argparse.Namespace) -> int:
+    if (arguments.event, arguments.sip, arguments.q850) != (None, None, None):
+        raise ConfigurationError(
+            "--event, --sip and --q850 need a code; write for example: ringback explain --sip 486 500"
+        )
+    catalog, columns = _catalog(arguments), width()
+    reasons = Reasons()
+    any_printed = False
+    for outcome, line in _outcomes.outcomes(_outcomes.piped(sys.stdin.buffer), catalog, reasons):
+        if arguments.json:
+            say(json.dumps(outcome.to_dict()))
+        else:
+            rule = ["", "-" * columns, ""] if any_printed else []
+            lines = page(outcome, catalog, columns, whole=arguments.sources)
+            say("\n".join([*rule, *_ids(outcome), *lines]))
+        # A person may be following a log that goes on.
+        sys.stdout.flush()
+        any_printed = True
+        if line is not None and line.schema == 0 and line.cause != outcome.cause:
+            verdict = redact(f"{line.cause} ({line.retry_class})"[:60])
+            _say(f"a line of text leaves out what the carrier said: its verdict was {verdict!a}")
+    for reason in reasons.ranked:
+        if not any_printed or reason.why != Why.NO_LINE:
+            _say(reason.text)
+    if not any_printed:
+        _say(
+            "standard input holds no outcome; give it a delivery's body (a JSON array of CloudEvents, or one) or "
+            "a log with call.outcome lines, or name a code: ringback explain 486 560486"
+        )
+    return 0 if any_printed else 1
+
+
+def _say(text: str) -> None:
+    print(f"ringback explain: {text}", file=sys.stderr)
+
+
+def _ids(outcome: Outcome) -> list[str]:
+    """A line with the outcome's id and time; no line for a result that came without an event."""
+    if not outcome.event.type:
+        return []
+    fields = outcome.to_dict()
+    return ["  ".join(str(fields[name]) for name in ("outcome_id", "occurred_at") if fields[name] is not None)]
+
+
+def _catalog(arguments: argparse.Namespace) -> Catalog:
+    catalog = _outcomes.catalog_of(arguments.overrides)
+    return catalog if arguments.pages is None else catalog.with_pages(arguments.pages)
+
+
+def _warn_of_unknown_event(event: str | None) -> None:
+    # A warning and no error: Microsoft adds events faster than Ringback is released.
+    if event is not None and event_name(event) not in EVENTS:
+        hint = close_to(event_name(event), EVENTS)
+        _say(f"event {redact(event)!r} is not known, so it is read as an operation{hint}")

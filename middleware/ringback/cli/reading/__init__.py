@@ -1,0 +1,23 @@
+"""What does a log say, whatever tool keeps the log: JSON lines, lines of text, exports of Azure Monitor? Pure.
+
+One reader serves every command. The reader turns bytes into flat lines, and says why it cannot read the others.
+"""
+
+from ringback.cli.reading._frames import MOST, Found, TooLong, found_in
+from ringback.cli.reading._line import FAULTS, OUTCOME, Counted, Line, Reason, Reasons, Unread, Why, printable
+
+__all__ = [
+    "FAULTS",
+    "MOST",
+    "OUTCOME",
+    "Counted",
+    "Found",
+    "Line",
+    "Reason",
+    "Reasons",
+    "TooLong",
+    "Unread",
+    "Why",
+    "found_in",
+    "printable",
+]

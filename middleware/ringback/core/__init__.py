@@ -1,0 +1,1 @@
+"""What did the sender write, and what does it mean? Values, frozen; no input or output."""

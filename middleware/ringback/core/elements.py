@@ -1,0 +1,380 @@
+"""The values of a delivery, and one element read key by key: an event, or the reason why the element is none. Pure.
+
+:func:`read_element` reads what senders may write otherwise than Microsoft does in the recorded deliveries: keys in
+another case or of the previews, ``data`` as JSON text or in base64, numbers as text. A wrong type in an event of Call
+Automation is a :class:`Fault`, never an absent value. Other events may hold whatever they like.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from msgspec import DecodeError, Meta, Raw, Struct, ValidationError
+from msgspec.json import Decoder
+
+from ringback_catalog import EVENTS, event_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Complain = Callable[[str], None]
+    """The reader calls this with a reason for each part of a wrong type: it raises, or does nothing."""
+
+BIGGEST = 2**31 - 1
+Number = Annotated[int, Meta(ge=-BIGGEST, le=BIGGEST)]
+"""A code, subcode, SIP status or Q.850 cause. No such number is larger; a larger one is out of range."""
+
+
+class Diagnostic(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """What a carrier or Session Border Controller reported: a SIP status or a Q.850 cause."""
+
+    code: Number | None = None
+    message: str | None = None
+
+
+class Result(
+    Struct,
+    frozen=True,
+    gc=False,
+    # Where the fast decoder meets an unknown key, `read_element` reads the element, in any case of the keys.
+    forbid_unknown_fields=True,
+    rename={"subcode": "subCode", "sip": "sipDetails", "q850": "q850Details"},
+):
+    """``resultInformation`` as received. Microsoft rewords the message, which may embed phone numbers."""
+
+    code: Number | None = None
+    subcode: Number | None = None
+    message: str | None = None
+    sip: Diagnostic | None = None
+    q850: Diagnostic | None = None
+
+
+class Update(Struct, frozen=True, gc=False, rename="camel"):
+    """The part of ``mediaStreamingUpdate`` or ``transcriptionUpdate`` that says why the event came."""
+
+    media_streaming_status_details: str | None = None
+    transcription_status_details: str | None = None
+
+
+class EventData(Struct, frozen=True, gc=False, rename="camel"):
+    """The parts of an event's ``data`` that Ringback reads, whatever the event."""
+
+    call_connection_id: str | None = None
+    server_call_id: str | None = None
+    correlation_id: str | None = None
+    operation_context: str | None = None
+    version: str | None = None
+    result_information: Result | None = None
+    media_streaming_update: Update | None = None
+    transcription_update: Update | None = None
+
+    @property
+    def status_details(self) -> str | None:
+        """The service's word for why media streaming or transcription started, stopped or failed.
+
+        For example ``authenticationFailure``; ``None`` for every other event.
+        """
+        update = self.media_streaming_update or self.transcription_update
+        if update is None:
+            return None
+        return update.media_streaming_status_details or update.transcription_status_details
+
+
+class Event(Struct, frozen=True, gc=False, rename={"_origin": "ringback:origin"}):
+    """One CloudEvent or Event Grid event as received; ``raw`` holds the event's own bytes.
+
+    ``type`` is the full type as received (Event Grid's ``eventType``), ``name`` the short name in the service's
+    spelling, ``time`` the text as received.
+    """
+
+    type: str
+    id: str | None = None
+    source: str | None = None
+    subject: str | None = None
+    time: str | None = None
+    data: EventData = EventData()
+    _origin: Origin | None = None
+
+    @property
+    def name(self) -> str:
+        return event_name(self.type)
+
+    @property
+    def result(self) -> Result | None:
+        return self.data.result_information
+
+    @property
+    def occurred_at(self) -> datetime | None:
+        """The event's time in UTC, to the microsecond; ``None`` if the event has no time or an invalid one."""
+        if self.time is None:
+            return None
+        try:
+            # RFC 3339 allows t and z in lower case.
+            time = datetime.fromisoformat(self.time.upper())
+            if time.tzinfo is UTC:
+                return time
+            return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
+
+    @property
+    def raw(self) -> bytes:
+        """The event's bytes in the body; empty for an event that was not parsed from a body."""
+        return b"" if self._origin is None else self._origin.element()
+
+    def __repr__(self) -> str:
+        # A repr ends up in logs, and the message and the data may hold phone numbers.
+        return f"<Event {self.type} id={self.id}>"
+
+
+class Origin(Struct, frozen=True, gc=False, eq=False):
+    """The body that an event stood in, and the event's index there. Only :meth:`element` splits the body."""
+
+    body: bytes
+    index: int
+
+    def element(self) -> bytes:
+        if self.body[:1] != b"[":
+            return self.body
+        return bytes(split(self.body)[self.index])
+
+
+class Fault(Struct, frozen=True):
+    """One element of a delivery that is no event: the element's index in the array, and the reason."""
+
+    index: int
+    reason: str
+
+
+class Delivery(Struct, frozen=True, gc=False):
+    """The events of one request in order, and a fault for each element that is no event."""
+
+    events: tuple[Event, ...]
+    faults: tuple[Fault, ...] = ()
+
+
+def read_element(element: bytes, index: int, origin: Origin) -> Event | Fault:
+    """The event in these bytes; a :class:`Fault` with ``index`` where the bytes are no event."""
+    try:
+        content: Any = _decode(element)
+    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Fault(index, f"not JSON: {why(error)}")
+    if not isinstance(content, dict):
+        return Fault(index, f"{_kind(content)}, not an object; send a CloudEvent")
+    keys = _folded(cast("object", content))
+    if not keys.keys() & {"type", "eventtype", "data", "data_base64"} and isinstance(keys.get("publiceventtype"), str):
+        # Some relays forward an event's data alone, which names the event's type.
+        keys = dict[str, Any](type=keys["publiceventtype"], data=content)
+    event_type = keys.get("type") if isinstance(keys.get("type"), str) else keys.get("eventtype")
+    if not isinstance(event_type, str) or not event_type.strip():
+        return Fault(index, "no type (CloudEvents) and no eventType (Event Grid); send one of the two schemas")
+    try:
+        data = _data(keys, event_name(event_type))
+    except _WrongType as error:
+        return Fault(index, str(error))
+    time = keys.get("time") if "time" in keys else keys.get("eventtime")
+    return Event(
+        type=event_type,
+        id=_string(keys.get("id")),
+        source=_string(keys.get("source") if "source" in keys else keys.get("topic")),
+        subject=_string(keys.get("subject")),
+        time=_string(time),
+        data=data,
+        _origin=origin,
+    )
+
+
+def content_of(element: bytes) -> dict[str, Any]:
+    """The ``data`` of an event's bytes, with keys in lower case; empty where ``data`` is no object."""
+    return _folded(_content(_folded(_decode(element)), _ignore))
+
+
+def why(error: Exception) -> str:
+    """What the decoder found wrong with the bytes; the text repeats none of the bytes."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    reason = str(error).removeprefix("JSON is malformed: ")
+    return "a number is out of range" if isinstance(error, ValidationError) else reason
+
+
+class _WrongType(Exception):
+    """A part of an event has the wrong type. The text names the part and repeats nothing of its value."""
+
+
+def _refuse(reason: str) -> None:
+    raise _WrongType(reason)
+
+
+def _ignore(_: str) -> None:
+    """Accept whatever stands there: only the events of Call Automation have expected types."""
+
+
+def _data(keys: dict[str, Any], name: str) -> EventData:
+    wrong = _refuse if name in EVENTS else _ignore
+    data = _folded(_content(keys, wrong))
+    return EventData(
+        call_connection_id=_string(data.get("callconnectionid")),
+        server_call_id=_string(data.get("servercallid")),
+        correlation_id=_string(data.get("correlationid")),
+        operation_context=_string(data.get("operationcontext")),
+        version=_string(data.get("version")),
+        result_information=_result(_reported(data, name, wrong), wrong),
+        media_streaming_update=_update("mediaStreamingUpdate", data, wrong),
+        transcription_update=_update("transcriptionUpdate", data, wrong),
+    )
+
+
+def _content(keys: dict[str, Any], wrong: Complain) -> object:
+    """``data``: an object, the JSON text of an object (Event Grid), or base64 (CloudEvents 1.0, JSON format 3.1)."""
+    value = keys.get("data")
+    if value is not None:
+        return _object("data", value, wrong)
+    encoded = keys.get("data_base64")
+    if encoded is None:
+        return None
+    try:
+        text = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        wrong("data_base64 is not base64")
+        return None
+    return _object("data_base64", text, wrong)
+
+
+def _object(name: str, value: object, wrong: Complain) -> object:
+    """The value if it is an object, or the object whose JSON text it is."""
+    if isinstance(value, dict):
+        return cast("object", value)
+    if isinstance(value, str | bytes):
+        try:
+            parsed: object = _decode(value)
+        except (DecodeError, UnicodeError, RecursionError):
+            parsed = None
+        if isinstance(parsed, dict):
+            return cast("object", parsed)
+        wrong(f"{name} is text that is not the JSON of an object")
+    elif value is not None:
+        wrong(f"{name} is {_kind(value)}, not an object")
+    return None
+
+
+def _reported(data: dict[str, Any], name: str, wrong: Complain) -> object:
+    """The result of an event, under today's key, the key of the previews of 2022, or that of Event Grid's CallEnded."""
+    for key, spelled in (("resultinformation", "resultInformation"), ("resultinfo", "resultInfo")):
+        found = _object(spelled, data.get(key), wrong)
+        if found is not None:
+            return found
+    # Events other than CallEnded may hold a word under "reason".
+    return _object("reason", data.get("reason"), wrong if name == "CallEnded" else _ignore)
+
+
+def _result(value: object, wrong: Complain) -> Result | None:
+    if value is None:
+        return None
+    keys = _folded(value)
+    return Result(
+        code=_number("code", keys.get("code"), wrong),
+        subcode=_number("subCode", keys.get("subcode"), wrong),
+        message=_string(keys.get("message") if "message" in keys else keys.get("phrase")),
+        sip=_diagnostic("sipDetails", _first(keys, _SIP), wrong),
+        q850=_diagnostic("q850Details", _first(keys, _Q850), wrong),
+    )
+
+
+# Keys of a carrier's detail: an object with a code; the keys of Microsoft's drafts hold the code itself.
+_SIP = ("sipdetails", "sipcode")
+_Q850 = ("q850details", "q850cause", "q850code")
+
+
+def _diagnostic(name: str, value: object, wrong: Complain) -> Diagnostic | None:
+    if not isinstance(value, dict):
+        code = _number(name, value, wrong)
+        return None if code is None else Diagnostic(code)
+    keys = _folded(cast("object", value))
+    code = _number(f"{name}.code", _first(keys, ("code", *_SIP, *_Q850)), wrong)
+    return Diagnostic(code=code, message=_string(_first(keys, ("message", "sipmessage", "q850message"))))
+
+
+def _first(keys: dict[str, Any], names: Iterable[str]) -> object:
+    return next((keys[name] for name in names if keys.get(name) is not None), None)
+
+
+def _update(name: str, data: dict[str, Any], wrong: Complain) -> Update | None:
+    value = _object(name, data.get(name.lower()), wrong)
+    if value is None:
+        return None
+    keys = _folded(value)
+    return Update(
+        media_streaming_status_details=_string(keys.get("mediastreamingstatusdetails")),
+        transcription_status_details=_string(keys.get("transcriptionstatusdetails")),
+    )
+
+
+def _folded(value: object) -> dict[str, Any]:
+    """The object with its keys in lower case. Of two spellings the service's (camel case) wins, else the last."""
+    if not isinstance(value, dict):
+        return {}
+    folded: dict[str, Any] = {}
+    own: set[str] = set()
+    for key, member in cast("dict[str, Any]", value).items():
+        low = key.lower()
+        if low not in own or key in _OWN_SPELLING:
+            folded[low] = member
+        if key in _OWN_SPELLING:
+            own.add(low)
+    return folded
+
+
+_OWN_SPELLING = frozenset(
+    "type eventType id source topic subject time eventTime data data_base64 callConnectionId serverCallId "
+    "correlationId operationContext version resultInformation resultInfo reason code subCode message phrase "
+    "sipDetails sipCode sipMessage q850Details q850Cause q850Code q850Message publicEventType mediaStreamingUpdate "
+    "transcriptionUpdate mediaStreamingStatusDetails transcriptionStatusDetails validationCode".split()
+)
+
+
+def _number(name: str, value: object, wrong: Complain) -> int | None:
+    """A whole number, also one that the sender wrote as text or with a zero fraction."""
+    number: object = value
+    if isinstance(value, str):
+        digits = value.strip()
+        if digits.removeprefix("-").isdecimal():
+            # Python refuses to read a text of thousands of digits.
+            number = int(digits) if len(digits) <= len(str(BIGGEST)) + 1 else BIGGEST + 1
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if isinstance(number, int) and not isinstance(number, bool):
+        if abs(number) <= BIGGEST:
+            return number
+        wrong(f"{name} is a number out of range")
+    elif number is not None:
+        wrong(f"{name} is {_kind(number)}, not a whole number")
+    return None
+
+
+def _string(value: object) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else None
+
+
+def _kind(value: object) -> str:
+    return _KINDS.get(type(value), "a JSON number")
+
+
+_KINDS: dict[type, str] = {
+    list: "a JSON array",
+    dict: "a JSON object",
+    str: "a JSON string",
+    bool: "a JSON boolean",
+    type(None): "a JSON null",
+}
+
+_decode = Decoder().decode
+
+split = Decoder(list[Raw]).decode
+"""The elements of a JSON array, each element as its own bytes."""

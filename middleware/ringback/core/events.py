@@ -1,0 +1,234 @@
+"""Bytes to frozen events: every acceptable delivery is a value, every other one is one error type.
+
+Accepted are a JSON array of CloudEvents (Call Automation), a bare CloudEvent and an array of Event Grid events. An
+element that is no event becomes a fault with its index and reason; the other elements are parsed all the same. Keys
+may have any case. Events of unknown types stay as received.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+from msgspec import DecodeError
+from msgspec.json import Decoder
+from msgspec.structs import force_setattr
+
+from ringback.core.elements import (
+    Delivery,
+    Diagnostic,
+    Event,
+    EventData,
+    Fault,
+    Number,
+    Origin,
+    Result,
+    Update,
+    read_element,
+    split,
+    why,
+)
+from ringback.exceptions import DeliveryTooLarge, MalformedDelivery, UnsupportedEncoding
+from ringback_catalog import EVENTS, PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Headers = Mapping[str, str] | Iterable[tuple[bytes, bytes]] | Iterable[tuple[str, str]]
+    """HTTP headers as a mapping, or as pairs of text or bytes. Names in any case."""
+
+__all__ = [
+    "MAX_BODY",
+    "MAX_EVENTS",
+    "Delivery",
+    "Diagnostic",
+    "Event",
+    "EventData",
+    "Fault",
+    "Number",
+    "Result",
+    "Update",
+    "parse_content",
+    "parse_delivery",
+    "refuse_encoded",
+]
+
+MAX_BODY = 1024 * 1024
+"""Bytes of one delivery. Event Grid sends at most 1 MB; Call Automation about 1 kB."""
+
+MAX_EVENTS = 5000
+"""Events of one delivery: the most Event Grid puts into one batch."""
+
+
+def parse_delivery(
+    body: bytes | str,
+    headers: Headers = (),
+    *,
+    max_body: int = MAX_BODY,
+    max_events: int = MAX_EVENTS,
+    max_depth: int | None = None,
+) -> Delivery:
+    """The events in a request body of at most ``max_body`` bytes and ``max_events`` events.
+
+    Raises :class:`MalformedDelivery` if the body is not JSON or has elements and none is an event,
+    :class:`DeliveryTooLarge` above the limits, :class:`UnsupportedEncoding` if ``headers`` name a compression of the
+    body. All are :class:`~ringback.exceptions.DeliveryError` with a ``status``. An empty array is a delivery without
+    events. ``max_depth`` limits the nesting of the body; by default the decoder's limit holds, some hundred levels.
+    """
+    if headers:
+        refuse_encoded(headers)
+    content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
+    return parse_content(content, max_body, max_events, max_depth)
+
+
+def parse_content(content: bytes, max_body: int, max_events: int, max_depth: int | None) -> Delivery:
+    """As :func:`parse_delivery`, for bytes that are not compressed."""
+    if len(content) > max_body:
+        raise DeliveryTooLarge(f"the body has {len(content)} bytes; at most {max_body} are accepted")
+    if content[:1] != b"[":
+        # Only what is rare is stripped: nearly every body begins with its array, and the decoder checks what follows.
+        content = content.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n")
+    if max_depth is not None:
+        _refuse_nested(content, max_depth)
+    if content[:1] == b"[":
+        return _parse_array(content, max_events)
+    if content[:1] == b"{":
+        event = read_element(content, 0, Origin(content, 0))
+        if isinstance(event, Fault):
+            raise MalformedDelivery(event.reason, (event,))
+        return Delivery((event,))
+    if not content:
+        raise MalformedDelivery("the body is empty; send a JSON array of CloudEvents")
+    raise MalformedDelivery("the body is neither a JSON array nor an object; send a JSON array of CloudEvents")
+
+
+def _refuse_nested(content: bytes, limit: int) -> None:
+    if content.count(b"[") + content.count(b"{") <= limit:
+        return
+    depth = 0
+    for token in _TOKENS.finditer(content):
+        if token[0] in (b"[", b"{"):
+            depth += 1
+            if depth > limit:
+                raise MalformedDelivery(f"the body is nested more than {limit} levels deep")
+        elif token[0] in (b"]", b"}"):
+            depth -= 1
+
+
+# Brackets and whole strings: a bracket within a string nests nothing.
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{}\]]', re.DOTALL)
+
+
+def refuse_encoded(headers: Headers) -> None:
+    """Raise :class:`UnsupportedEncoding` if the headers name a content encoding."""
+    pairs = cast("Iterable[tuple[str, str]]", headers.items() if isinstance(headers, Mapping) else headers)
+    for name, value in pairs:
+        if _text(name).lower() != "content-encoding":
+            continue
+        # A server may join a repeated header with commas (RFC 9110, section 5.3).
+        if any(encoding.strip().lower() not in ("", "identity") for encoding in _text(value).split(",")):
+            raise UnsupportedEncoding(f"content-encoding {_text(value)[:40]!r} is not accepted; send plain JSON")
+
+
+def _text(header: str | bytes) -> str:
+    return header if isinstance(header, str) else header.decode("latin-1")
+
+
+def _parse_array(content: bytes, max_events: int) -> Delivery:
+    try:
+        events = _decode_array(content)
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        # Some element is no CloudEvent in the service's spelling.
+        return _parse_singly(content, max_events)
+    if len(events) > max_events:
+        raise DeliveryTooLarge(f"the body holds {len(events)} events; at most {max_events} are accepted")
+    absent: set[str] | None = None
+    for index, event in enumerate(events):
+        force_setattr(event, "_origin", Origin(content, index))
+        data = event.data
+        if not event.type.strip():
+            return _parse_singly(content, max_events)
+        if (
+            data.result_information is None
+            or data.operation_context is None
+            or data.call_connection_id is None
+            or data.correlation_id is None
+            or data.server_call_id is None
+            or event.id is None
+            or event.time is None
+            or event.source is None
+            or event.subject is None
+            or data.version is None
+            or event.type not in _PLAIN_TYPES
+        ):
+            absent = absent or set()
+            absent.update(key for key, value in _wanted(event) if value is None)
+    if absent and _spelled_otherwise(content, absent):
+        return _parse_singly(content, max_events)
+    return Delivery(tuple(events))
+
+
+def _wanted(event: Event) -> Iterable[tuple[str, object]]:
+    """Each key that the event may hold its values under, with the value that the fast decoder read."""
+    data = event.data
+    yield "id", event.id
+    yield "subject", event.subject
+    yield "version", data.version
+    if event.source is None:
+        yield from (("source", None), ("topic", None))
+    if event.time is None:
+        yield from (("time", None), ("eventTime", None))
+    yield "callConnectionId", data.call_connection_id
+    yield "correlationId", data.correlation_id
+    yield "operationContext", data.operation_context
+    yield "serverCallId", data.server_call_id
+    if data.result_information is None:
+        yield from ((key, None) for key in ("resultInformation", "resultInfo", "reason", "data", "data_base64"))
+    if data.status_details is None:
+        yield from ((key, None) for key in _WITH_UPDATE.get(event.name, ()))
+
+
+def _spelled_otherwise(content: bytes, keys: Iterable[str]) -> bool:
+    """Whether a key that some event lacks stands in the body in another case, or under its old name."""
+    lowered = content.lower()
+    return _ESCAPED_LETTER.search(lowered) is not None or any(
+        lowered.count(b'"%s"' % key.lower().encode()) > (0 if key in _OLD else content.count(b'"%s"' % key.encode()))
+        for key in keys
+    )
+
+
+# Keys that the fast decoder does not read: those of the previews of 2022, of Event Grid and of binary data.
+_OLD = frozenset({"resultInfo", "reason", "topic", "eventTime", "data_base64"})
+
+# The keys of an event's data that say why media streaming or transcription started, stopped or failed.
+_WITH_UPDATE = {
+    name: (f"{kind}Update", f"{kind}StatusDetails")
+    for name in EVENTS
+    for kind in ("mediaStreaming", "transcription")
+    if name.lower().startswith(kind.lower())
+}
+
+# The types, in the service's spelling, of the events that have neither key.
+_PLAIN_TYPES = frozenset(f"{PREFIX}{name}" for name in EVENTS if name not in _WITH_UPDATE)
+
+# JSON allows escapes in keys, and a sender that escapes a key's letters hides the key from a search of the body.
+_ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
+
+
+def _parse_singly(content: bytes, max_events: int) -> Delivery:
+    try:
+        elements = split(content)
+    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedDelivery(f"the body is not JSON: {why(error)}") from error
+    if len(elements) > max_events:
+        raise DeliveryTooLarge(f"the body holds {len(elements)} events; at most {max_events} are accepted")
+    parsed = [read_element(bytes(element), index, Origin(content, index)) for index, element in enumerate(elements)]
+    events = tuple(element for element in parsed if isinstance(element, Event))
+    faults = tuple(element for element in parsed if isinstance(element, Fault))
+    if faults and not events:
+        raise MalformedDelivery(f"no element is an event; element 0: {faults[0].reason}", faults)
+    return Delivery(events, faults)
+
+
+_decode_array = Decoder(list[Event]).decode

@@ -1,0 +1,378 @@
+"""An event and the catalog's verdict on it: what happened, whether to call again, who acts. Pure."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ringback.core.events import Diagnostic, Event, EventData, Result
+from ringback.core.fields import as_dict
+from ringback.privacy.redaction import redact
+from ringback_catalog import (
+    CALL_EVENTS,
+    EMPTY_SUBCODES,
+    EVENTS,
+    START_FAILURES,
+    Catalog,
+    CategoryBasis,
+    Cause,
+    Confidence,
+    Disposition,
+    Match,
+    Owner,
+    ResultCategory,
+    RetryAction,
+    RetryAfter,
+    RetryClass,
+    Scope,
+    Verdict,
+    event_name,
+    scope_of,
+    source_lines,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+Detail: TypeAlias = "Diagnostic | int | tuple[int | None, str | None] | None"
+"""A SIP status or Q.850 cause: the bare code, ``(code, message)``, or a :class:`Diagnostic`."""
+
+LEVEL = 4
+"""One level of :meth:`Outcome.informs`; stores keep that number, and divide by this to get :attr:`Outcome.level`."""
+
+
+class Outcome(Struct, frozen=True, gc=False):
+    """One classified event. Frozen; holds the event and the verdict, and every property reads one of the two.
+
+    ``sibling`` is the other event of the same call that :meth:`merged_with` joined with this one, if any.
+    ``attempts_exhausted`` makes a retryable outcome terminal: the redial policy allows no further call. The
+    outcome keeps the event's original texts; :meth:`to_dict` and ``repr`` redact the texts.
+    """
+
+    event: Event
+    verdict: Verdict
+    sibling: Event | None = None
+    attempts_exhausted: bool = False
+
+    @property
+    def outcome_id(self) -> str:
+        """The key of deduplication and idempotency: every event that reports the same ending has the same id.
+
+        ``call:<callConnectionId>`` for the end of a call leg, ``event:<id>`` for an operation.
+        """
+        data = self.event.data
+        if _scope(self.event.type) is Scope.CALL:
+            leg = data.call_connection_id
+            if leg is not None:
+                return f"call:{leg}"
+            whole = data.correlation_id or data.server_call_id
+            if whole is not None:
+                return f"call:{whole}"
+        if self.event.id is not None:
+            return f"event:{self.event.id}"
+        return f"{self.event_name}:{data.call_connection_id}:{self.code}:{self.subcode}:{self.event.time}"
+
+    @property
+    def event_id(self) -> str | None:
+        return self.event.id
+
+    @property
+    def event_type(self) -> str:
+        """The type as received, with its prefix."""
+        return self.event.type
+
+    @property
+    def event_name(self) -> str:
+        """The short name in the service's spelling: ``CallDisconnected``."""
+        return event_name(self.event.type)
+
+    @property
+    def scope(self) -> Scope:
+        return _scope(self.event.type)
+
+    @property
+    def result(self) -> Result | None:
+        return self.event.data.result_information
+
+    @property
+    def code(self) -> int | None:
+        """The code as received: a 0 stays 0 and a 200 stays 200, though both name one row of the catalog."""
+        result = self.event.data.result_information
+        return None if result is None else result.code
+
+    @property
+    def subcode(self) -> int | None:
+        result = self.event.data.result_information
+        return None if result is None else result.subcode
+
+    @property
+    def message(self) -> str | None:
+        """Microsoft's text as received. Unstable, and may hold phone numbers: do not compare or log the text."""
+        result = self.event.data.result_information
+        return None if result is None else result.message
+
+    @property
+    def sip(self) -> Diagnostic | None:
+        result = self.event.data.result_information
+        return None if result is None else result.sip
+
+    @property
+    def q850(self) -> Diagnostic | None:
+        result = self.event.data.result_information
+        return None if result is None else result.q850
+
+    @property
+    def status_details(self) -> str | None:
+        """The service's word for why media streaming or transcription started, stopped or failed, or ``None``."""
+        return self.event.data.status_details
+
+    @property
+    def category(self) -> ResultCategory:
+        return self.verdict.entry.category
+
+    @property
+    def category_basis(self) -> CategoryBasis:
+        return self.verdict.entry.basis
+
+    @property
+    def cause(self) -> Cause:
+        return self.verdict.entry.cause
+
+    @property
+    def retry_class(self) -> RetryClass:
+        return self.verdict.entry.retry
+
+    @property
+    def disposition(self) -> Disposition:
+        if self.attempts_exhausted:
+            return Disposition.TERMINAL
+        return self.verdict.entry.retry.disposition
+
+    @property
+    def retry_action(self) -> RetryAction:
+        """What the app is to make again: a call for ``place_call`` alone; ``none`` for a terminal outcome."""
+        return RetryAction.NONE if self.attempts_exhausted else self.verdict.retry_action
+
+    @property
+    def retry_after(self) -> RetryAfter | None:
+        """How long to wait at least before :attr:`retry_action`, where a source says so; ``None`` if terminal."""
+        return None if self.attempts_exhausted else self.verdict.retry_after
+
+    @property
+    def retryable(self) -> bool:
+        return self.disposition is Disposition.RETRYABLE
+
+    @property
+    def owner(self) -> Owner:
+        return self.verdict.entry.owner
+
+    @property
+    def confidence(self) -> Confidence:
+        return self.verdict.entry.confidence
+
+    @property
+    def match(self) -> Match:
+        return self.verdict.match
+
+    @property
+    def refined_by(self) -> str | None:
+        return self.verdict.refined_by
+
+    @property
+    def summary(self) -> str:
+        return self.verdict.entry.summary
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        return self.verdict.entry.advice
+
+    @property
+    def documentation(self) -> str:
+        return self.verdict.entry.documentation
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return source_lines(self.verdict.entry.sources)
+
+    @property
+    def recognized(self) -> bool:
+        """Whether the catalog knows this result: false where it knows only the result's code, range or nothing."""
+        if self.code is None and (self.subcode is None or self.event.type):
+            # The event reports no result. A subcode without an event is a question to `classify`.
+            return True
+        if self.match is Match.CODE:
+            return self.subcode is None or self.subcode in EMPTY_SUBCODES
+        return self.match not in (Match.RANGE, Match.NONE)
+
+    @property
+    def call_connection_id(self) -> str | None:
+        """The id of the call leg, which all events of one connection carry."""
+        return self.event.data.call_connection_id
+
+    @property
+    def server_call_id(self) -> str | None:
+        return self.event.data.server_call_id
+
+    @property
+    def correlation_id(self) -> str | None:
+        """The id of the whole call, which the events of all legs carry."""
+        return self.event.data.correlation_id
+
+    @property
+    def operation_context(self) -> str | None:
+        """The text that the app gave to the operation. CreateCallFailed lacks it, so the sibling's text counts."""
+        own = self.event.data.operation_context
+        if own is None and self.sibling is not None:
+            return self.sibling.data.operation_context
+        return own
+
+    @property
+    def occurred_at(self) -> datetime | None:
+        return self.event.occurred_at
+
+    @property
+    def unexplained(self) -> bool:
+        """Whether this is Event Grid's end of a whole call without a reason: there is nothing to act on.
+
+        The service reports the end of each leg in an event of its own, sooner or later.
+        """
+        return not self.reported and self.event_name == "CallEnded"
+
+    @property
+    def reported(self) -> bool:
+        """Whether the event carries a code or a carrier's detail."""
+        result = self.event.data.result_information
+        if result is None:
+            return False
+        return result.code is not None or result.sip is not None or result.q850 is not None
+
+    @property
+    def level(self) -> int:
+        """How far this event explains the call's end: 1 with a result, 0 without, -1 for the bare end of a whole call.
+
+        Hooks that had the end get a later event of the same end only if the later event has a higher level.
+        """
+        if self.reported:
+            return 1
+        return -1 if self.event_name == "CallEnded" else 0
+
+    def informs(self) -> int:
+        """How much this event says of the call's end: of two siblings the one with the greater number wins.
+
+        The sum of :data:`LEVEL` for each level, 2 for a carrier's detail, which may say that the person refused, and 1
+        for an event that says that the call never started.
+        """
+        detailed = self.sip is not None or self.q850 is not None
+        return LEVEL * self.level + 2 * detailed + (self.event_name in START_FAILURES)
+
+    def merged_with(self, other: Outcome) -> Outcome:
+        """The more informative of two outcomes of one call, with the other's event as its sibling."""
+        best, rest = (other, self) if other.informs() > self.informs() else (self, other)
+        return replace(best, sibling=best.sibling or rest.event)
+
+    def exhausted(self) -> Outcome:
+        """The same outcome, terminal because the redial policy allows no further call to the contact."""
+        return replace(self, attempts_exhausted=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome as JSON-ready values, redacted: the same keys as in the log line and ``explain --json``."""
+        return as_dict(self)
+
+    def __repr__(self) -> str:
+        call = f" {redact(self.outcome_id)}" if self.event.id or self.call_connection_id else ""
+        return (
+            f"<Outcome {redact(self.event_name)} {self.code}/{self.subcode} {self.cause.value}"
+            f" {self.disposition.value} ({self.retry_class.value}){call}>"
+        )
+
+
+def classify(
+    event: str | None,
+    code: int | str | None,
+    subcode: int | str | None,
+    *,
+    sip: Detail = None,
+    q850: Detail = None,
+    catalog: Catalog | None = None,
+) -> Outcome:
+    """The outcome of a result, without HTTP and without a loop. Every number has an outcome.
+
+    ``event`` is a type or name, ``None`` for any end of a call. ``code`` and ``subcode`` are both ``None`` for an
+    event without a result; each may be text of digits, as on the wire. Raises :class:`TypeError` for a code or
+    subcode that is no number.
+    """
+    code, subcode = _whole(code, "code"), _whole(subcode, "subcode")
+    details = _detail(sip), _detail(q850)
+    result = Result(code, subcode, None, *details)
+    reported = any(value is not None for value in (code, subcode, *details))
+    data = EventData(result_information=result if reported else None)
+    return _judged(Event(type=event or "", data=data), catalog or Catalog.default())
+
+
+def classify_event(event: Event, catalog: Catalog | None = None) -> Outcome | None:
+    """The outcome of a received event; ``None`` if the event neither ends a call nor reports a result or failure."""
+    data = event.data
+    result = data.result_information
+    if result is None:
+        name = event_name(event.type)
+        if name not in CALL_EVENTS and not _failed(name, data.call_connection_id):
+            return None
+    elif (
+        result.sip is None
+        and result.q850 is None
+        and data.media_streaming_update is None
+        and data.transcription_update is None
+    ):
+        # What `_judged` does, without the steps that nearly no event needs.
+        return Outcome(event, (catalog or Catalog.default()).look_up(event.type or None, result.code, result.subcode))
+    return _judged(event, catalog or Catalog.default())
+
+
+@lru_cache(maxsize=1024)
+def _scope(event_type: str) -> Scope:
+    return scope_of(event_name(event_type) or None)
+
+
+def _failed(name: str, leg: str | None) -> bool:
+    """Whether an operation of a call failed. An unknown event counts if it names a leg: other services fail, too."""
+    return name.endswith("Failed") and (name in EVENTS or leg is not None)
+
+
+def _judged(event: Event, catalog: Catalog) -> Outcome:
+    result = event.data.result_information
+    if result is None:
+        return Outcome(event, catalog.look_up(event.type or None, None, None, status=event.data.status_details))
+    sip, q850 = result.sip, result.q850
+    return Outcome(
+        event,
+        catalog.look_up(
+            event.type or None,
+            result.code,
+            result.subcode,
+            sip=None if sip is None else sip.code,
+            sip_message=None if sip is None else sip.message,
+            q850=None if q850 is None else q850.code,
+            status=event.data.status_details,
+        ),
+    )
+
+
+def _whole(value: int | str | None, name: str) -> int | None:
+    if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
+        return int(value)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise TypeError(f"{name} {value!r} is not a whole number; write for example 486, '486' or None")
+
+
+_DIGITS = re.compile(r"-?[0-9]{1,19}")
+
+
+def _detail(detail: Detail) -> Diagnostic | None:
+    if detail is None or isinstance(detail, Diagnostic):
+        return detail
+    return Diagnostic(detail) if isinstance(detail, int) else Diagnostic(*detail)

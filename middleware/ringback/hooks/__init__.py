@@ -1,0 +1,1 @@
+"""Which hooks does an outcome concern, and who calls them?"""

@@ -1,0 +1,131 @@
+"""The criteria of ``on()``: the reader of their values, and the fields of an outcome that the values are compared with.
+
+Every fault is a :class:`RegistrationError` that names the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from ringback.exceptions import RegistrationError
+from ringback_catalog import (
+    EVENTS,
+    PREFIX,
+    Cause,
+    Disposition,
+    Match,
+    Owner,
+    ResultCategory,
+    RetryAction,
+    RetryClass,
+    Scope,
+    event_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from enum import StrEnum
+
+    from ringback.core.outcome import Outcome
+
+Values = Collection[Any] | str | int | None
+"""One value, a collection of values, or a ``range`` of codes."""
+
+Criteria = tuple[tuple[str, Collection[Any]], ...]
+"""Pairs of a field of an outcome and the allowed values. Equal criteria show a double registration."""
+
+
+def read_criteria(given: Mapping[str, Values]) -> Criteria:
+    """The criteria without those whose value is ``None``. Raises :class:`RegistrationError` for an impossible value."""
+    return tuple((name, _ALLOWED[name](name, value)) for name, value in given.items() if value is not None)
+
+
+def met(criteria: Criteria, outcome: Outcome) -> bool:
+    """Whether the outcome meets every criterion."""
+    return all(any(value in allowed for value in _values(field, outcome)) for field, allowed in criteria)
+
+
+def _values(field: str, outcome: Outcome) -> tuple[Any, ...]:
+    """The values of an outcome that a criterion is compared with; one of them must be allowed."""
+    if field == "event" and outcome.sibling is not None:
+        # A merged outcome stands for two events.
+        return outcome.event_name, outcome.sibling.name
+    if field == "code" and outcome.code in _SAME:
+        return _SAME
+    return (getattr(outcome, "event_name" if field == "event" else field),)
+
+
+def _many(value: Values) -> Iterable[Any]:
+    return value if isinstance(value, Collection) and not isinstance(value, str) else (value,)
+
+
+def _numbers(name: str, value: Values) -> Collection[int]:
+    if isinstance(value, range):
+        return _not_empty(name, value)
+    numbers = _many(value)
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise RegistrationError(
+                f"{name} {number!r} is not a whole number; write {name}=486 or {name}=range(400, 500)"
+            )
+    return _not_empty(name, frozenset(numbers))
+
+
+def _slugs(kind: type[StrEnum]) -> Callable[[str, Values], Collection[StrEnum]]:
+    def convert(name: str, value: Values) -> Collection[StrEnum]:
+        known = [member.value for member in kind]
+        for slug in (slugs := list(_many(value))):
+            if slug not in known:
+                raise RegistrationError(f"{name} {slug!r} is not one of {', '.join(known)}{_nearest(slug, known)}")
+        return _not_empty(name, frozenset(kind(slug) for slug in slugs))
+
+    return convert
+
+
+def _event_names(name: str, value: Values) -> Collection[str]:
+    names: set[str] = set()
+    for event in _many(value):
+        short = event_name(event) if isinstance(event, str) else ""
+        # A full type is accepted: the service adds events faster than Ringback makes releases.
+        if short not in _WITH_RESULT and not (short and event.startswith(PREFIX)):
+            raise RegistrationError(
+                f"event {event!r} is not an event of Call Automation that carries a result"
+                f"{_nearest(event, _WITH_RESULT)}; for a newer one write its full type, {PREFIX}{event}"
+            )
+        names.add(short)
+    return _not_empty(name, frozenset(names))
+
+
+def _not_empty(name: str, allowed: Collection[Any]) -> Collection[Any]:
+    if not allowed:
+        raise RegistrationError(f"{name} allows no value, so the handler could never be called; name at least one")
+    return allowed
+
+
+def _nearest(value: object, known: Iterable[str]) -> str:
+    close = get_close_matches(str(value), known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+# The reader of a criterion's values, by the criterion.
+_ALLOWED: dict[str, Callable[[str, Values], Collection[Any]]] = {
+    "event": _event_names,
+    "code": _numbers,
+    "subcode": _numbers,
+    "category": _slugs(ResultCategory),
+    "cause": _slugs(Cause),
+    "retry_class": _slugs(RetryClass),
+    "retry_action": _slugs(RetryAction),
+    "owner": _slugs(Owner),
+    "disposition": _slugs(Disposition),
+    "match": _slugs(Match),
+    "scope": _slugs(Scope),
+}
+
+# The wire has code 200 where Microsoft's tables have 0.
+_SAME = (0, 200)
+
+# IncomingCall announces a call, and so has no result.
+_WITH_RESULT = EVENTS.keys() - {"IncomingCall"}

@@ -1,0 +1,323 @@
+"""Takes outcomes from a door, keeps them in a store, and calls their hooks: once a call, in all that share the store.
+
+A store on a disk has the outcomes before the sender gets an answer. Without one, outcomes wait in the memory of one
+process, and "once" holds in that process alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from contextlib import suppress
+from contextvars import Context
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
+from ringback.hooks.attempt import CONNECTED, STORE_PAUSE, HookCaller, LeaseLost, described
+from ringback.hooks.redial_attempt import RedialCaller
+from ringback.settings import refuse_negative, refuse_no_flag
+from ringback.stores import MemoryStore, open_store
+from ringback.work.items import Item, Kind, Settlement, State
+from ringback.work.latch import Offer, RecentEnds
+from ringback.work.policy import HookPolicy
+from ringback_catalog import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ringback.core.outcome import Outcome
+    from ringback.hooks.observer import Gauge, Observer
+    from ringback.hooks.router import HandlerRouter
+    from ringback.settings import OnStoreFailure
+    from ringback.work.items import Claim, DeliveryStore
+
+SETTLE = 1.0
+"""Seconds that the end of a call waits for its sibling event before its hooks are called."""
+
+IN_MEMORY = HookPolicy(retry_errors=False, concurrency=256)
+"""How hooks are called without a store: an exception is reported, and the hook is not called again."""
+
+
+def checked_store(
+    store: str | DeliveryStore | None,
+    settle: float,
+    hooks: HookPolicy | None,
+    on_store_failure: OnStoreFailure,
+    worker: bool,
+    telemetry: Gauge | None,
+) -> DeliveryStore | None:
+    """The store that ``store`` names, not opened; ``None`` stands for a new store in memory.
+
+    Raises :class:`ConfigurationError` for engine settings that cannot work.
+    """
+    refuse_negative("settle", settle)
+    refuse_no_flag("worker", worker)
+    if on_store_failure not in ("refuse", "inline"):
+        raise ConfigurationError(f"on_store_failure {on_store_failure!r} is unknown; use 'refuse' or 'inline'")
+    if not isinstance(hooks, HookPolicy | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"hooks {hooks!r} is no HookPolicy; pass HookPolicy(...), or leave it out")
+    if telemetry is not None and (isinstance(telemetry, type) or not hasattr(telemetry, "over")):
+        raise ConfigurationError(f"telemetry {telemetry!r} is no Telemetry; pass Telemetry(), or leave it out")
+    found = None if store is None else open_store(store)
+    if not worker and not (found is not None and found.durable):
+        raise ConfigurationError("worker=False needs a store that another process can work on; pass store=")
+    return found
+
+
+@dataclass(eq=False, slots=True)
+class _Runner:
+    """A worker in one event loop. ``stopping`` is set when the worker has to stop."""
+
+    task: asyncio.Task[None]
+    stopping: asyncio.Event
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def gone(self) -> bool:
+        return self.task.done() or self.loop.is_closed()
+
+
+class Dispatcher:
+    """Takes outcomes, keeps them in a store, and calls the router's hooks for every outcome.
+
+    The end of a call waits ``settle`` seconds for its sibling event, then its hooks run in the order of registration.
+    A hook that raises stops no other hook; ``hooks`` says whether the hook is called again. ``store`` is a URL or a
+    store; with ``None`` outcomes wait in memory, and are lost when the process dies. With ``worker`` false this process
+    only persists outcomes, and another process calls the hooks.
+
+    If the store cannot be used, :meth:`accept` raises, so that the door can ask the sender to try again;
+    with ``on_store_failure="inline"`` the dispatcher keeps the outcomes in memory instead.
+    """
+
+    def __init__(
+        self,
+        router: HandlerRouter,
+        observer: Observer,
+        *,
+        store: str | DeliveryStore | None = None,
+        settle: float = SETTLE,
+        hooks: HookPolicy | None = None,
+        on_store_failure: OnStoreFailure = "refuse",
+        worker: bool = True,
+        telemetry: Gauge | None = None,
+        clock: Callable[[], float] = time.time,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        given = checked_store(store, settle, hooks, on_store_failure, worker, telemetry)
+        self.store = MemoryStore(clock=clock) if given is None else given
+        self._memory_is_chosen = store is not None
+        self._router = router
+        self._gauge = None if telemetry is None else telemetry.over(self.store)
+        # The fallback makes a gauge of its own, so it gets the observer that does not measure.
+        plain, observer = observer, observer if self._gauge is None else self._gauge.observing(observer)
+        self._observer = observer
+        self.settle = settle
+        """Seconds that the end of a call waits for its sibling event."""
+        self._clock = clock
+        self._policy = hooks or (HookPolicy() if self.store.durable else IN_MEMORY)
+        self._worker = worker
+        self._hooks = HookCaller(router, observer, self.store, self._policy, clock, random, self._gauge)
+        self._redials = RedialCaller(router, observer, self.store, self._policy, clock, random, self._gauge)
+        self._recent = RecentEnds()
+        self._warns = False
+        self._runners: set[_Runner] = set()
+        self._last: _Runner | None = None
+        self._fallback: Dispatcher | None = None
+        if on_store_failure == "inline" and self.store.durable:
+            self._fallback = Dispatcher(
+                router,
+                plain,
+                settle=settle,
+                hooks=hooks or IN_MEMORY,
+                telemetry=telemetry,
+                clock=clock,
+                random=random,
+            )
+        self.store.on_fault = observer.store_unavailable
+        router.attach(self)
+
+    @property
+    def durable(self) -> bool:
+        """Whether the store survives the process, so that a door must not answer before :meth:`accept` returns."""
+        return self.store.durable
+
+    @property
+    def in_memory(self) -> Dispatcher | None:
+        """The dispatcher whose outcomes wait in memory: this one, or its fallback; ``None`` if there is none."""
+        return self._fallback if self.store.durable else self
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop of the worker that ran last. This loop may be closed by now."""
+        return None if self._last is None else self._last.loop
+
+    async def start(self) -> None:
+        """Opens the store and starts a worker, before the first delivery.
+
+        Raises :class:`StoreError` for a store that cannot work. A store that is only down now is reported, and the
+        worker tries again.
+        """
+        if not self.store.durable:
+            if not self._memory_is_chosen and not self._router.roster.calls_nobody:
+                self._observer.hooks_volatile()
+            return
+        if self._gauge is not None:
+            self._gauge.awake()
+        try:
+            await self.store.open()
+        except StoreUnavailable as error:
+            self._observer.store_unavailable(error)
+        self._work_here()
+
+    async def accept(self, outcomes: Sequence[Outcome]) -> None:
+        """Takes outcomes in the order of their events, and returns when the store has them. Needs a running loop.
+
+        Raises :class:`StoreError` if the store could not persist the outcomes. Then no outcome is persisted.
+        """
+        if self._router.roster.calls_nobody and self._only_logged(outcomes):
+            return
+        now = self._clock()
+        items: list[Item] = []
+        for outcome in outcomes:
+            if outcome.scope is Scope.CALL:
+                items.append(Item(outcome.outcome_id, Kind.OUTCOME, now + self.settle, outcome))
+            elif self._wants(outcome):
+                # An operation has no sibling, so its hooks do not wait.
+                items.append(Item(outcome.outcome_id, Kind.OUTCOME, now, outcome))
+        if not items:
+            return
+        if self._gauge is not None:
+            self._gauge.awake()
+        self._work_here()
+        try:
+            offers = await self.store.put(items)
+        except StoreError as error:
+            self._observer.store_unavailable(error)
+            if self._fallback is None:
+                raise
+            self._observer.store_bypassed(len(items))
+            await self._fallback.accept([item.outcome for item in items])
+            return
+        for item, offer in zip(items, offers, strict=True):
+            if offer is Offer.DUPLICATE:
+                with self._observer.bound(item.outcome):
+                    self._observer.outcome_duplicate(item.outcome)
+
+    async def drain(self, timeout: float) -> None:
+        """Gives running hooks ``timeout`` seconds to return, then stops the worker and closes a durable store.
+
+        In memory the worker first calls every hook that waits, without waiting for siblings, and hooks that are late
+        are lost. A durable store keeps the items that wait, and gets back the items whose hooks are late.
+        """
+        if self._fallback is None:
+            await self._stop_working(timeout)
+        else:
+            await asyncio.gather(self._stop_working(timeout), self._fallback.drain(timeout))
+        if self._gauge is not None:
+            self._gauge.asleep()
+        if self.store.durable:
+            await self.store.close()
+
+    async def cancel_redials(self, contact: str) -> int:
+        """Cancels the contact's redials that have not begun. Returns their number."""
+        keys = {redial.stored(contact) for redial in self._router.redials} or {contact}
+        return sum([await self.store.cancel(key) for key in sorted(keys)])
+
+    def _only_logged(self, outcomes: Sequence[Outcome]) -> bool:
+        """Whether neither a hook nor a reader of the store needs these outcomes. If so, reports redeliveries alone."""
+        store = self.store
+        # Other processes may read a store of another kind, and a console that reads this one sets `watched`.
+        if type(store) is not MemoryStore or store.watched:
+            return False
+        if self._gauge is not None:
+            self._gauge.calls_without_hooks(outcomes, self.settle)
+        for outcome in self._recent.repeated(outcomes):
+            self._observer.outcome_duplicate(outcome)
+        if not self._warns:
+            first = next((outcome for outcome in outcomes if outcome.scope is Scope.CALL and outcome.retryable), None)
+            if first is not None:
+                self._warns = True
+                # At the time when a hook would have been called.
+                asyncio.get_running_loop().call_later(self.settle, self._hooks.warn_unhandled, first)
+        return True
+
+    def _wants(self, operation: Outcome) -> bool:
+        """Whether a hook or a redial may want the outcome of an operation."""
+        if operation.event_name == CONNECTED and self._router.redials:
+            return True
+        return any(registration.may_concern(operation) for registration in self._router.registrations)
+
+    def _runner_here(self) -> _Runner | None:
+        """The worker of the running loop. A worker of another loop cannot be awaited here."""
+        loop = asyncio.get_running_loop()
+        return next((runner for runner in tuple(self._runners) if not runner.gone and runner.loop is loop), None)
+
+    def _work_here(self) -> None:
+        """Starts a worker in the running loop if there is none."""
+        loop = asyncio.get_running_loop()
+        last = self._last
+        # Most processes have one loop, and every delivery comes through here, so the last worker is looked at first.
+        if not self._worker or (last is not None and last.loop is loop and not last.task.done()):
+            return
+        self._last = self._runner_here()
+        if self._last is None:
+            self._forget_gone()
+            stopping = asyncio.Event()
+            # A new context, because the task outlives the request that starts it.
+            task = loop.create_task(self._run(stopping), context=Context())
+            self._last = _Runner(task, stopping, loop)
+            self._runners.add(self._last)
+
+    def _forget_gone(self) -> None:
+        self._runners -= {runner for runner in tuple(self._runners) if runner.gone}
+
+    async def _run(self, stopping: asyncio.Event) -> None:
+        while True:
+            try:
+                await self.store.run(self._work, self._policy.concurrency)
+            except Exception as error:
+                self._observer.store_unavailable(error)
+            else:
+                return
+            # The store is tried again from here, because a process without a door gets no delivery that would start it.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), STORE_PAUSE)
+            if stopping.is_set():
+                return
+
+    async def _stop_working(self, timeout: float) -> None:
+        if not self.store.durable and any(runner.gone for runner in tuple(self._runners)):
+            # A loop that is gone has left items in memory, and only a worker of this loop can take them.
+            self._work_here()
+        loop, late = asyncio.get_running_loop(), 0
+        end = loop.time() + timeout
+        # A worker stays in the list until it has ended, so that a delivery meanwhile starts no second worker.
+        while (runner := self._runner_here()) is not None:
+            runner.stopping.set()
+            late += await self.store.stop(max(0.0, end - loop.time()))
+            await asyncio.wait({runner.task})
+        self._forget_gone()
+        if late and self.store.durable:
+            self._observer.hooks_given_back(late, timeout)
+        elif late:
+            self._observer.hooks_abandoned(late, timeout)
+
+    async def _work(self, claim: Claim) -> Settlement:
+        outcome = claim.item.outcome
+        with self._observer.bound(outcome):
+            try:
+                if claim.item.kind is Kind.REDIAL:
+                    return await self._redials.attempt(claim)
+                return await self._hooks.attempt(claim)
+            except LeaseLost:
+                self._observer.lease_lost(outcome)
+            except StoreError as error:
+                self._observer.store_unavailable(error)
+            except Exception as error:
+                # The fault is Ringback's own, not a hook's. A dead letter is visible and can be replayed.
+                self._observer.hook_failed(outcome, "ringback", error, claim.attempt, None)
+                return Settlement(State.DEAD, claim.progress, reason=described(error))
+        # The item is neither done nor dead, so it is due again, unless another worker has the lease.
+        return Settlement(State.READY, claim.progress, due_at=self._clock() + STORE_PAUSE)

@@ -1,0 +1,122 @@
+"""The methods by which the dispatcher reports to the log and the telemetry what happens to outcomes and hooks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from ringback.core.outcome import Outcome
+    from ringback.receiving.intake import Received
+    from ringback.receiving.replies import Reply
+    from ringback.work.items import DeliveryStore
+
+
+class Observer(Protocol):
+    """The dispatcher calls one method for each fact, when the fact happens. No method may raise. Times in seconds."""
+
+    def bound(self, outcome: Outcome) -> AbstractContextManager[None]:
+        """A context that binds the outcome's ids to every log line."""
+        ...
+
+    def outcome_duplicate(self, outcome: Outcome) -> None: ...
+
+    def outcome_unhandled(self, outcome: Outcome) -> None: ...
+
+    def hook_failed(self, outcome: Outcome, hook: str, error: Exception, attempt: int, retry_in: float | None) -> None:
+        """An attempt ended with an exception. ``retry_in`` is ``None`` after the last attempt."""
+        ...
+
+    def hooks_abandoned(self, count: int, seconds: float) -> None:
+        """The shutdown cancelled ``count`` hooks after ``seconds``, and their outcomes are lost."""
+        ...
+
+    def hooks_given_back(self, count: int, seconds: float) -> None:
+        """The shutdown cancelled ``count`` hooks after ``seconds``. Another worker or the next start calls them."""
+        ...
+
+    def hooks_volatile(self) -> None:
+        """The app has hooks and no store, so a crash loses the outcomes that wait."""
+        ...
+
+    def lifespan_missing(self) -> None:
+        """A delivery for a hook came, and no lifespan has started the engine."""
+        ...
+
+    def lease_lost(self, outcome: Outcome) -> None:
+        """Another worker took the claim over, because this worker did not renew the lease in time."""
+        ...
+
+    def redial_scheduled(self, outcome: Outcome, at: float, number: int) -> None: ...
+
+    def redial_exhausted(self, outcome: Outcome, limit: str) -> None: ...
+
+    def redial_skipped(self, outcome: Outcome, reason: str) -> None: ...
+
+    def redial_canceled(self, outcome: Outcome) -> None: ...
+
+    def redial_placed(self, outcome: Outcome, number: int, leg: str | None) -> None: ...
+
+    def redial_unknown(self, outcome: Outcome, number: int, reason: str) -> None:
+        """The call may have been placed, so no further attempt is made."""
+        ...
+
+    def store_unavailable(self, error: Exception) -> None: ...
+
+    def store_bypassed(self, count: int) -> None:
+        """The store cannot be used, so ``count`` outcomes are kept in memory instead."""
+        ...
+
+
+class DeliveryGauge(Protocol):
+    """Measures one delivery, from its head to its answer. No method raises, and :meth:`end` may be called again."""
+
+    def inside(self) -> AbstractContextManager[None]:
+        """A context for a part of the work, such as the route. The context lets every exception through."""
+        ...
+
+    def answered(self, reply: Reply) -> None: ...
+
+    def received(self, received: Received, body: bytes) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class StoreGauge(Protocol):
+    """Measures the work on the items of one store."""
+
+    def observing(self, observer: Observer) -> Observer:
+        """An observer that measures, and calls ``observer`` for everything."""
+        ...
+
+    def calls_without_hooks(self, outcomes: Sequence[Outcome], settle: float) -> None:
+        """No hook gets these outcomes. The gauge lets the ends of calls among them settle for ``settle`` seconds."""
+        ...
+
+    def call_settled(self, outcome: Outcome) -> None:
+        """The settle time of a call's end is over. The worker calls this once for a call, before the first hook."""
+        ...
+
+    def awake(self) -> None:
+        """From now on the gauge may read the store's statistics, in the running loop."""
+        ...
+
+    def asleep(self) -> None:
+        """From now on the gauge must not read the store."""
+        ...
+
+    def hook(self, outcome: Outcome, hook: str, attempt: int) -> AbstractContextManager[None]:
+        """A context for one attempt at a hook. The context lets every exception through."""
+        ...
+
+    def redial(self, outcome: Outcome, hook: str, attempt: int) -> AbstractContextManager[None]: ...
+
+
+class Gauge(Protocol):
+    """Measures deliveries and hooks: :class:`ringback.telemetry.Telemetry`."""
+
+    def delivery(self, headers: Iterable[tuple[bytes, bytes]]) -> DeliveryGauge: ...
+
+    def over(self, store: DeliveryStore) -> StoreGauge: ...

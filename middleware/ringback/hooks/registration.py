@@ -1,0 +1,214 @@
+"""The registrations of a router as frozen values: one hook, one redial, and the roster of all. Pure.
+
+:mod:`ringback.hooks.signatures` says which functions can be registered, and :mod:`ringback.hooks.criteria` what
+``on()`` can ask for.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+from ringback.core.outcome import Outcome
+from ringback.exceptions import RegistrationError
+from ringback.hooks.criteria import Criteria, met
+from ringback.hooks.signatures import ContextBy, handler_name
+from ringback.work.policy import HookContext
+from ringback.work.redial import RedialPolicy, TimeZone, time_zone
+from ringback_catalog import Disposition, Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import tzinfo
+
+    from ringback.core.events import Event
+
+T = TypeVar("T")
+
+
+class HookWithContext(Protocol):
+    """A hook whose parameter ``ctx`` takes the context by name."""
+
+    def __call__(self, outcome: Outcome, /, *, ctx: HookContext) -> object: ...
+
+
+Handler = Callable[[Outcome], object] | Callable[[Outcome, HookContext], object] | HookWithContext
+"""A hook: a sync or async function that takes an outcome, and a :class:`HookContext` if there is a parameter ``ctx``.
+A sync hook runs in a worker thread. The dispatcher ignores what a hook returns."""
+
+ErrorHandler = Callable[[Outcome, Exception], object]
+"""The dispatcher calls this when a hook has raised, with the outcome and the exception."""
+
+Listener = Callable[[Sequence["Event"], Sequence[Outcome]], object]
+"""A door calls this for every accepted delivery with its events, and with the outcomes of those that have one."""
+
+Predicate = Callable[[Outcome], bool]
+
+
+class Sink(Protocol):
+    """A hook with its own rule, ``wants``, for the outcomes that it gets."""
+
+    def wants(self, outcome: Outcome) -> bool: ...
+
+    async def __call__(self, outcome: Outcome, ctx: HookContext) -> None: ...
+
+
+class Planner(Protocol):
+    """Plans redials and can cancel them: the dispatcher."""
+
+    async def cancel_redials(self, contact: str) -> int: ...
+
+
+class Concern(StrEnum):
+    """Which method of the router made a registration."""
+
+    RETRYABLE = "on_retryable"
+    TERMINAL = "on_terminal"
+    CHOSEN = "on"
+    UNRECOGNIZED = "on_unrecognized"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One handler, and the outcomes that the handler is registered for."""
+
+    handler: Handler
+    concern: Concern
+    criteria: Criteria = ()
+    when: Predicate | None = None
+    context: ContextBy = ContextBy.NONE
+
+    @property
+    def name(self) -> str:
+        return handler_name(self.handler)
+
+    def arguments(self, outcome: Outcome, ctx: HookContext) -> tuple[tuple[object, ...], Mapping[str, object]]:
+        """The positional and the named arguments of the handler."""
+        if self.context is ContextBy.NAMED:
+            return (outcome,), {"ctx": ctx}
+        return ((outcome, ctx) if self.context is ContextBy.SECOND else (outcome,)), {}
+
+    def may_concern(self, outcome: Outcome) -> bool:
+        """Whether the registration may want the outcome. Calls no predicate, so never raises."""
+        if self.concern is Concern.UNRECOGNIZED:
+            return not outcome.recognized
+        if outcome.scope is not Scope.CALL:
+            # Most operations succeed, so a hook gets them only if its criteria name an event or the scope.
+            return any(name in ("event", "scope") for name, _ in self.criteria)
+        # The legs of a call report their own ends, and hooks get those. Only a hook that names the event gets the bare
+        # end of the whole call.
+        return not outcome.unexplained or any(name == "event" for name, _ in self.criteria)
+
+    def concerns(self, outcome: Outcome) -> bool:
+        """Whether the handler is registered for this outcome. Raises what the predicate raises."""
+        if not self.may_concern(outcome):
+            return False
+        if self.concern is Concern.UNRECOGNIZED:
+            return True
+        if self.concern is not Concern.CHOSEN:
+            wanted = Disposition.RETRYABLE if self.concern is Concern.RETRYABLE else Disposition.TERMINAL
+            return outcome.disposition is wanted
+        return met(self.criteria, outcome) and (self.when is None or bool(self.when(outcome)))
+
+
+@dataclass(frozen=True, slots=True)
+class RedialRegistration:
+    """A redial function, and the policy that says when the function is called."""
+
+    function: Callable[..., Any]
+    policy: RedialPolicy
+    contact: Callable[[Outcome], str | None]
+    time_zone: Callable[[Outcome], TimeZone] | tzinfo
+    parameters: frozenset[str]
+    hash_key: bytes | None = None
+    number: int = 1
+    """The place among redials whose functions have the same name, as functions made by one factory have."""
+
+    @property
+    def name(self) -> str:
+        name = handler_name(self.function)
+        return name if self.number == 1 else f"{name}#{self.number}"
+
+    def contact_of(self, outcome: Outcome) -> str | None:
+        """The contact, hashed if the redial hashes contacts; ``None`` if the redial does not handle the outcome.
+
+        Raises what the app's function raises, and :class:`RegistrationError` if the function returns no text.
+        """
+        contact = self.contact(outcome)
+        if contact is None or contact == "":
+            return None
+        if not isinstance(contact, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise RegistrationError(f"contact of {self.name} returned a {type(contact).__name__}; return text or None")
+        return self.stored(contact)
+
+    def stored(self, contact: str) -> str:
+        """The contact as a store keeps it: a keyed SHA-256 in hexadecimal digits if the redial hashes contacts."""
+        if self.hash_key is None:
+            return contact
+        return hmac.digest(self.hash_key, contact.encode("utf-8", "surrogatepass"), "sha256").hex()
+
+    def zone_of(self, outcome: Outcome) -> tzinfo:
+        """The contact's time zone. Raises what the app's function raises."""
+        return time_zone(self.time_zone(outcome)) if callable(self.time_zone) else self.time_zone
+
+
+class Roster(NamedTuple):
+    """The registrations of a router and of the routers that it includes. ``changes`` counts the changes so far."""
+
+    changes: int
+    hooks: tuple[tuple[str, Registration], ...]
+    """Every registration in order, with a name that only its handler has."""
+    redials: tuple[RedialRegistration, ...]
+    error_handlers: tuple[ErrorHandler, ...]
+    listeners: tuple[Listener, ...]
+    calls_nobody: bool
+    """Whether there is neither a hook nor a redial."""
+
+    @classmethod
+    def of(
+        cls,
+        changes: int,
+        registrations: Iterable[Registration],
+        redials: Iterable[RedialRegistration],
+        error_handlers: Iterable[ErrorHandler],
+        listeners: Iterable[Listener],
+    ) -> Roster:
+        """Makes a roster. A redial, an error handler or a listener stands there once, even if two ways lead there."""
+        hooks = tuple(_named(registrations))
+        # Told apart by identity, because two routers may register one function with different policies.
+        distinct = _numbered({id(redial): redial for redial in redials}.values())
+        calls_nobody = not hooks and not distinct
+        return cls(changes, hooks, distinct, _once(error_handlers), _once(listeners), calls_nobody)
+
+
+def _once(many: Iterable[T]) -> tuple[T, ...]:
+    """The functions in order, without doubles: a router may be included by two ways."""
+    known: list[T] = []
+    # A handler may be any callable object, so it may have no hash.
+    for function in many:
+        if function not in known:
+            known.append(function)
+    return tuple(known)
+
+
+def _numbered(redials: Collection[RedialRegistration]) -> tuple[RedialRegistration, ...]:
+    names = [redial.name for redial in redials]
+    return tuple(
+        replace(redial, number=number) if (number := names[: index + 1].count(redial.name)) > 1 else redial
+        for index, redial in enumerate(redials)
+    )
+
+
+def _named(registrations: Iterable[Registration]) -> Iterator[tuple[str, Registration]]:
+    """Every registration with a name of its handler. A number tells two handlers of one name apart, such as lambdas."""
+    given: list[tuple[object, str]] = []
+    for registration in registrations:
+        name = next((name for handler, name in given if handler == registration.handler), None)
+        if name is None:
+            earlier = sum(known.partition("#")[0] == registration.name for _, known in given)
+            name = f"{registration.name}#{earlier + 1}" if earlier else registration.name
+            given.append((registration.handler, name))
+        yield name, registration

@@ -1,0 +1,340 @@
+"""The router, with which an app registers its hooks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
+
+from ringback.exceptions import ConfigurationError, RegistrationError
+from ringback.hooks.criteria import Criteria, Values, read_criteria
+from ringback.hooks.registration import (
+    Concern,
+    ErrorHandler,
+    Handler,
+    Listener,
+    RedialRegistration,
+    Registration,
+    Roster,
+)
+from ringback.hooks.signatures import context_by, handler_name, is_async, redial_parameters, refuse_uncallable
+from ringback.privacy.redaction import SHORTEST_KEY
+from ringback.work.redial import RedialPolicy, TimeZone, time_zone
+from ringback_catalog import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import tzinfo
+
+    from ringback.core.literals import (
+        CategoryName,
+        CauseName,
+        DispositionName,
+        MatchName,
+        OwnerName,
+        RetryActionName,
+        RetryClassName,
+        ScopeName,
+        Some,
+    )
+    from ringback.core.outcome import Outcome
+    from ringback.hooks.registration import Planner, Predicate, Sink
+    from ringback.receiving.intake import Received
+    from ringback_catalog import Cause, Disposition, Match, Owner, ResultCategory, RetryAction, RetryClass
+
+
+H = TypeVar("H", bound=Handler)
+F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R", bound=ErrorHandler)
+L = TypeVar("L", bound=Listener)
+
+
+class HandlerRouter:
+    """The hooks of an app in the order of their registration.
+
+    A registration that cannot work raises :class:`RegistrationError` at once; the message names the remedy.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[Registration | HandlerRouter] = []
+        self._includers: list[HandlerRouter] = []
+        self._changes = 0
+        self._error_handlers: list[ErrorHandler] = []
+        self._redials: list[RedialRegistration] = []
+        self._planners: WeakSet[Planner] = WeakSet()
+        self._listeners: list[Listener] = []
+        self._roster: Roster | None = None
+        self._watchers: list[Callable[[Planner], object]] = []
+
+    def on_retryable(self, handler: H) -> H:
+        """Registers a hook for every call that ended and is worth another try: retry class ``now`` or ``later``.
+
+        ``outcome.retry_action`` says what to try: another call only for ``place_call``. ``outcome.retry_after`` says
+        how long to wait at least, where Microsoft's documents say so.
+        """
+        return self._register(handler, Concern.RETRYABLE)
+
+    def on_terminal(self, handler: H) -> H:
+        """Registers a hook for every call that ended and must not be tried again as it was."""
+        return self._register(handler, Concern.TERMINAL)
+
+    def on_unrecognized(self, handler: H) -> H:
+        """Registers a hook for every result that the catalog does not know. Other hooks get the outcome as well."""
+        return self._register(handler, Concern.UNRECOGNIZED)
+
+    def on_error(self, handler: R) -> R:
+        """Registers ``handler(outcome, error)`` for a hook, redial or predicate that raised and was given up.
+
+        What the handler raises is only logged.
+        """
+        refuse_uncallable(handler, 2, "(outcome, error)")
+        if handler in self._error_handlers:
+            raise RegistrationError(
+                f"handler {handler_name(handler)} is already registered with on_error; "
+                "remove one of the two registrations"
+            )
+        self._error_handlers.append(handler)
+        self._changed()
+        return handler
+
+    def on(
+        self,
+        *misused: object,
+        event: Some[str] | None = None,
+        code: Some[int] | None = None,
+        subcode: Some[int] | None = None,
+        category: Some[ResultCategory | CategoryName] | None = None,
+        cause: Some[Cause | CauseName] | None = None,
+        retry_class: Some[RetryClass | RetryClassName] | None = None,
+        retry_action: Some[RetryAction | RetryActionName] | None = None,
+        owner: Some[Owner | OwnerName] | None = None,
+        disposition: Some[Disposition | DispositionName] | None = None,
+        match: Some[Match | MatchName] | None = None,
+        scope: Some[Scope | ScopeName] | None = None,
+        when: Predicate | None = None,
+    ) -> Callable[[H], H]:
+        """Registers the decorated function as a hook for outcomes that meet every criterion given.
+
+        A criterion is a value, a collection of values or a ``range``. The hook gets outcomes of operations only if
+        ``event`` or ``scope`` asks for them. ``when``, a predicate of the outcome, is called last. Stacked decorators
+        mean *or*, and the function still runs once for an outcome.
+        """
+        if misused:
+            raise RegistrationError("on() takes criteria by name; write @router.on(cause='busy'), not @router.on")
+        given: dict[str, Values] = {
+            "event": event,
+            "code": code,
+            "subcode": subcode,
+            "category": category,
+            "cause": cause,
+            "retry_class": retry_class,
+            "retry_action": retry_action,
+            "owner": owner,
+            "disposition": disposition,
+            "match": match,
+            "scope": scope,
+        }
+        criteria = read_criteria(given)
+        if not criteria and when is None:
+            raise RegistrationError(
+                "on() needs at least one criterion, such as cause='busy'; for all calls that ended use "
+                "on_retryable and on_terminal"
+            )
+        if when is not None:
+            refuse_uncallable(when, 1, "(outcome)", "when")
+            if is_async(when):
+                # An async predicate returns a coroutine, which would count as true for every outcome.
+                raise RegistrationError(f"when {handler_name(when)} is async; write a predicate that returns a bool")
+
+        def register(handler: H) -> H:
+            return self._register(handler, Concern.CHOSEN, criteria, when)
+
+        return register
+
+    def listen(self, listener: L) -> L:
+        """Registers ``listener(events, outcomes)`` for every accepted delivery.
+
+        A door calls the listener after the store has the outcomes and before the route: in the server's event loop, or
+        in the request's thread where there is no loop. So a listener must be quick. A listener is no hook: a listener
+        gets redeliveries as well, in the process of the door alone, and has one attempt at a delivery. What a listener
+        raises is only logged.
+        """
+        refuse_uncallable(listener, 2, "(events, outcomes)", "listener")
+        if is_async(listener):
+            # An async listener returns a coroutine, which no door would await.
+            raise RegistrationError(f"listener {handler_name(listener)} is async; register a function that returns")
+        if listener in self._listeners:
+            raise RegistrationError(f"listener {handler_name(listener)} is already registered; remove one of the two")
+        self._listeners.append(listener)
+        self._changed()
+        return listener
+
+    def unlisten(self, listener: Listener) -> None:
+        """Removes a listener. Raises :class:`RegistrationError` for a listener that is not registered here."""
+        if listener not in self._listeners:
+            raise RegistrationError(f"listener {handler_name(listener)} is not registered; pass it to listen() first")
+        self._listeners.remove(listener)
+        self._changed()
+
+    def notify(self, received: Received) -> tuple[tuple[str, Exception], ...]:
+        """Calls every listener for a delivery. Returns the name and the exception of every listener that raised."""
+        faults: list[tuple[str, Exception]] = []
+        for listener in self.roster.listeners:
+            try:
+                listener(received.delivery.events, received.outcomes)
+            except Exception as error:
+                faults.append((handler_name(listener), error))
+        return tuple(faults)
+
+    def add_sink(self, sink: Sink) -> None:
+        """Registers a sink as a hook for every outcome that the sink wants, of calls and of operations."""
+        if not callable(getattr(sink, "wants", None)):
+            raise RegistrationError(f"sink {sink!r} has no wants(outcome); pass an EventGridSink, or register a hook")
+        self._register(sink, Concern.CHOSEN, (("scope", frozenset(Scope)),), sink.wants)
+
+    def redial(
+        self,
+        *misused: object,
+        contact: Callable[[Outcome], str | None],
+        policy: RedialPolicy | None = None,
+        time_zone: Callable[[Outcome], TimeZone] | TimeZone = "UTC",
+        hash_contacts: bytes | str | None = None,
+    ) -> Callable[[F], F]:
+        """Registers the decorated function, which calls a contact again when the policy says so.
+
+        ``contact`` is a function of the outcome. ``contact`` returns the app's key for the person whom the call was to
+        reach, the same key for every call, or ``None`` for a call that gets no redial. The limits of the policy hold
+        for a contact, however the calls ended. ``time_zone``, a zone or a function of the outcome, is the contact's,
+        for quiet hours and days. With ``hash_contacts``, a secret of 16 bytes or more, stores keep only a keyed hash of
+        a contact.
+
+        The function may take any of these by name: ``outcome``; ``attempt``, the number of this call to the contact,
+        from 2; ``headers``, for ``create_call``, so that repeated requests place one call; ``contact``; and ``ctx``, a
+        :class:`HookContext`. The function should return what ``create_call`` returned. If several redials are
+        registered, the first whose ``contact`` returns a key handles the outcome.
+        """
+        if misused:
+            raise RegistrationError("redial() takes settings by name; write @router.redial(contact=...)")
+        refuse_uncallable(contact, 1, "(outcome)", "contact")
+        if is_async(contact):
+            raise RegistrationError(f"contact {handler_name(contact)} is async; write a function that returns text")
+        if policy is not None and not isinstance(policy, RedialPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise RegistrationError(f"policy {policy!r} is no RedialPolicy")
+        if callable(time_zone):
+            refuse_uncallable(time_zone, 1, "(outcome)", "time_zone")
+        zone = time_zone if callable(time_zone) else _zone(time_zone)
+        key = hash_contacts.encode() if isinstance(hash_contacts, str) else hash_contacts
+        if key is not None and len(key) < SHORTEST_KEY:
+            raise RegistrationError(f"hash_contacts of {len(key)} bytes can be guessed; use at least {SHORTEST_KEY}")
+
+        def register(function: F) -> F:
+            parameters = redial_parameters(function)
+            if any(redial.function is function for redial in self._redials):
+                raise RegistrationError(f"redial {handler_name(function)} is already registered; remove one of the two")
+            self._redials.append(RedialRegistration(function, policy or RedialPolicy(), contact, zone, parameters, key))
+            self._changed()
+            return function
+
+        return register
+
+    def include(self, other: HandlerRouter) -> None:
+        """Includes all handlers of another router here, also those that are registered later."""
+        if not isinstance(other, HandlerRouter):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise RegistrationError(f"include() takes an OutcomeRouter, not {other!r}")
+        if self in other.routers():
+            raise RegistrationError("include() would make the router include itself; include it in one direction only")
+        self._parts.append(other)
+        other._includers.append(self)
+        self._changed()
+        for planner in list(self._planners):
+            other.attach(planner)
+
+    def attach(self, planner: Planner) -> None:
+        """Makes :meth:`cancel_redials` call this planner, and calls the watchers with the planner."""
+        for router in self.routers():
+            if planner not in router._planners:
+                router._planners.add(planner)
+                for watcher in tuple(router._watchers):
+                    watcher(planner)
+
+    def watch_planners(self, watcher: Callable[[Planner], object]) -> None:
+        """Calls ``watcher`` at once with every planner of this router, and later with every new one.
+
+        The console finds its stores in this way: the planner of an app is a dispatcher.
+        """
+        self._watchers.append(watcher)
+        for planner in list(self._planners):
+            watcher(planner)
+
+    async def cancel_redials(self, contact: str) -> int:
+        """Cancels the redials to a contact that have not begun, in every store of this router. Returns their number.
+
+        Raises :class:`~ringback.exceptions.StoreError` for a fault of a store.
+        """
+        return sum([await planner.cancel_redials(contact) for planner in list(self._planners)])
+
+    def routers(self) -> Iterator[HandlerRouter]:
+        """This router and every included router, in order."""
+        yield self
+        for part in self._parts:
+            if isinstance(part, HandlerRouter):
+                yield from part.routers()
+
+    @property
+    def registrations(self) -> Iterator[Registration]:
+        """Every registration in order. The registrations of an included router stand where the router was included."""
+        for part in self._parts:
+            if isinstance(part, HandlerRouter):
+                yield from part.registrations
+            else:
+                yield part
+
+    @property
+    def roster(self) -> Roster:
+        """All registrations. The roster is made anew only after a change, because every delivery reads the roster."""
+        roster = self._roster
+        if roster is None or roster.changes != self._changes:
+            routers = list(self.routers())
+            self._roster = roster = Roster.of(
+                self._changes,
+                self.registrations,
+                (redial for router in routers for redial in router._redials),
+                (handler for router in routers for handler in router._error_handlers),
+                (listener for router in routers for listener in router._listeners),
+            )
+        return roster
+
+    def _changed(self) -> None:
+        """Counts a change here and in every router that includes this one, so that each makes its roster anew."""
+        self._changes += 1
+        for router in self._includers:
+            router._changed()
+
+    @property
+    def redials(self) -> tuple[RedialRegistration, ...]:
+        """Every redial in order. The redials of included routers come last."""
+        return self.roster.redials
+
+    def _register(
+        self,
+        handler: H,
+        concern: Concern,
+        criteria: Criteria = (),
+        when: Predicate | None = None,
+    ) -> H:
+        registration = Registration(handler, concern, criteria, when, context_by(handler))
+        if registration in self._parts:
+            raise RegistrationError(
+                f"handler {registration.name} is already registered with {concern} for the same criteria; "
+                "remove one of the two registrations"
+            )
+        self._parts.append(registration)
+        self._changed()
+        return handler
+
+
+def _zone(zone: TimeZone) -> tzinfo:
+    try:
+        return time_zone(zone)
+    except ConfigurationError as error:
+        raise RegistrationError(str(error)) from error

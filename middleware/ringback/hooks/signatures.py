@@ -1,0 +1,104 @@
+"""The check of a function at registration: its name, its parameters, and whether the function is async."""
+
+from __future__ import annotations
+
+import inspect
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from ringback.exceptions import RegistrationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_OFFERED = frozenset({"outcome", "attempt", "headers", "contact", "ctx"})
+"""The arguments that a redial function may take, by name."""
+
+
+class ContextBy(StrEnum):
+    """How a handler takes its :class:`HookContext`: not at all, by name, or as the second argument."""
+
+    NONE = "none"
+    NAMED = "named"
+    SECOND = "second"
+
+
+def handler_name(handler: Callable[..., Any]) -> str:
+    """``module.qualname`` of a function, or of the class of any other callable."""
+    named: Any = handler if hasattr(handler, "__qualname__") else type(handler)
+    module = getattr(named, "__module__", None)  # methods of builtins have none
+    return named.__qualname__ if module is None else f"{module}.{named.__qualname__}"
+
+
+def refuse_uncallable(
+    handler: object, arguments: int, shape: str, role: str = "handler", named: tuple[str, ...] = ()
+) -> None:
+    """Raises :class:`RegistrationError` if ``handler`` is no callable, yields, or does not take the arguments.
+
+    ``arguments`` counts the positional ones, ``named`` has the names of the others. ``shape``, such as ``(outcome)``,
+    and ``role`` are for the message.
+    """
+    if not callable(handler):
+        raise RegistrationError(f"{role} {handler!r} is not callable; register a function {shape}")
+    name = handler_name(handler)
+    called = (handler, type(handler).__call__)
+    if any(inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function) for function in called):
+        raise RegistrationError(f"{role} {name} yields; register a function that returns")
+    try:
+        signature = inspect.signature(handler)
+    except ValueError:
+        # Some builtins have no signature. They are accepted.
+        return
+    try:
+        signature.bind(*[None] * arguments, **dict.fromkeys(named))
+    except TypeError:
+        raise RegistrationError(
+            f"{role} {name}{signature} cannot be called as {shape}; change its parameters"
+        ) from None
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether a call returns a coroutine: of an async function, or of an object whose ``__call__`` is async."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def context_by(handler: Callable[..., Any]) -> ContextBy:
+    """How the handler takes its context: by a parameter ``ctx``. Raises :class:`RegistrationError` for a misfit."""
+    try:
+        parameters = list(inspect.signature(handler).parameters.values())
+    except (TypeError, ValueError):
+        # The handler is a builtin without a signature, or no callable, which is refused below.
+        parameters = []
+    kind = next((parameter.kind for parameter in parameters if parameter.name == "ctx"), None)
+    if kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY):
+        refuse_uncallable(handler, 1, "(outcome, ctx)", named=("ctx",))
+        return ContextBy.NAMED
+    if kind is inspect.Parameter.POSITIONAL_ONLY and parameters[1:] and parameters[1].name == "ctx":
+        refuse_uncallable(handler, 2, "(outcome, ctx)")
+        return ContextBy.SECOND
+    refuse_uncallable(handler, 1, "(outcome)")
+    return ContextBy.NONE
+
+
+def redial_parameters(function: Callable[..., Any]) -> frozenset[str]:
+    """The arguments of a redial that the function takes, by name. Raises :class:`RegistrationError` for a misfit."""
+    if not callable(function):
+        raise RegistrationError(f"redial {function!r} is not callable; decorate a function")
+    name = handler_name(function)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise RegistrationError(f"redial {name} yields; register a function that returns")
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:
+        raise RegistrationError(f"redial {name} does not tell its parameters; decorate a function") from None
+    taken: set[str] = set()
+    for parameter in parameters.values():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            taken |= _OFFERED
+        elif parameter.name in _OFFERED and parameter.kind is not inspect.Parameter.POSITIONAL_ONLY:
+            taken.add(parameter.name)
+        elif parameter.default is parameter.empty and parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
+            raise RegistrationError(
+                f"redial {name} has a parameter {parameter.name!r}; it may have {', '.join(sorted(_OFFERED))}"
+            )
+    return frozenset(taken)

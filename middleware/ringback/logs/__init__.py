@@ -1,0 +1,242 @@
+"""What is written to the log? The names, the keys and the levels of the lines; structlog is imported nowhere else.
+
+The key table is in docs/logs.md. A line goes to the app's structlog if that is configured, else to the standard
+library's logger ``ringback`` if logging has a handler, else to standard output as JSON.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections import deque
+from datetime import UTC, datetime
+from logging import ERROR, INFO, WARNING
+from typing import TYPE_CHECKING, Any
+
+from ringback.exceptions import error_text
+from ringback.logs import _sinks
+from ringback.logs._context import IDS, Bound, ContextFilter, bound_ids
+from ringback.logs._sinks import LOGGER, configure, sink, write
+from ringback.privacy.redaction import redact
+from ringback.work.policy import GiveUp, Retry
+from ringback_catalog import Cause, Owner, ResultCategory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from ringback.core.outcome import Outcome
+    from ringback.receiving.intake import Received
+    from ringback.receiving.replies import Reply
+
+__all__ = ["IDS", "LOGGER", "Bound", "ContextFilter", "bound_ids", "configure"]
+
+_MOST_FAULTS = 20  # Faults in the line of one delivery: a hostile batch must not fill the log.
+
+
+def emit(level: int, event: str, about: Outcome | None = None, /, **fields: Any) -> None:
+    """Write one line with its texts redacted, if the sink takes the level. ``about`` is the outcome of the line."""
+    to = sink()
+    if to.takes(level):
+        if about is not None:
+            words = {name: getattr(about, name).value for name in ("cause", "disposition", "retry_class")}
+            fields = {"outcome_id": about.outcome_id, **words, **fields}
+        redacted = {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
+        write(to, level, event, redacted)
+
+
+def received(received: Received, *, ids_are_open: bool = False) -> None:
+    """Write what a delivery brought: one line for all elements that are no events, and one line for each outcome.
+
+    ``ids_are_open`` is :attr:`Bound.are_open`, which :func:`bound_ids` sets.
+    """
+    faults = received.delivery.faults
+    if faults:
+        listed = [{"index": fault.index, "reason": redact(fault.reason)} for fault in faults[:_MOST_FAULTS]]
+        emit(WARNING, "delivery.elements_rejected", count=len(faults), faults=listed)
+    if received.outcomes and (to := sink()).takes(ERROR):
+        # An outcome's level is at most ERROR.
+        line = _sinks.line
+        for outcome in received.outcomes:
+            level = level_of(outcome)
+            if to.takes(level):
+                write(to, level, "call.outcome", line(outcome, ids_are_open=ids_are_open))
+
+
+def level_of(outcome: Outcome) -> int:
+    """``INFO`` for a success, a callee's decision or a mere end; ``ERROR`` for a server's error; else ``WARNING``."""
+    entry = outcome.verdict.entry
+    calm = entry.cause in _CALM or (entry.cause is Cause.UNREPORTED and entry.owner is Owner.NOBODY)
+    return INFO if calm else _LEVELS.get(entry.category, WARNING)
+
+
+# A tuple: to compare three members costs less than to hash one.
+_CALM = (Cause.BUSY, Cause.NO_ANSWER, Cause.DECLINED)
+_LEVELS = {ResultCategory.SUCCESS: INFO, ResultCategory.UNEXPECTED_SERVER_ERROR: ERROR}
+
+
+def listeners_failed(faults: Iterable[tuple[str, Exception]]) -> None:
+    """Write a line for every listener that raised. The engine does nothing else about a listener's error."""
+    for listener, error in faults:
+        emit(ERROR, "listener.failed", listener=listener, error=error_text(error), exception=_traceback(error))
+
+
+def _traceback(error: Exception) -> str:
+    # As text, not as exc_info: :func:`emit` redacts texts, and an error of a hook or listener may name a number.
+    return "".join(traceback.format_exception(error))
+
+
+def wait_doubtful(name: str, advice: str) -> None:
+    """The app waits for an event that no SDK knows. If the app misspelt the name, the event never comes."""
+    emit(WARNING, "wait.event_unknown", awaited=name, advice=advice)
+
+
+def callbacks_unverified() -> None:
+    """No verifier checks the senders. A door writes the line once: when the app starts, or at the first request."""
+    advice = (
+        "anyone who can reach the callback URL can send events; pass auth=CallbackTokenVerifier(audience=...), "
+        "or auth=None to accept every sender"
+    )
+    emit(WARNING, "callbacks.unverified", advice=advice)
+
+
+def callback_near_miss(templates: Sequence[str], status: int, *, guarded: bool) -> None:
+    """A POST came to nearly the callback path; the app answered ``status``. ``guarded``: a door took the POST."""
+    if not guarded:
+        advice = (
+            "it passed by, neither verified nor classified; if it was a callback, give path= as the route has it: "
+            "with the prefix of a mount or router for a middleware outside of it, without that inside"
+        )
+    elif status < 300:
+        advice = "the app routes other spellings of its path, too; they are verified and classified like the path"
+    else:
+        advice = (
+            "the app has no route for this spelling; give Microsoft the URL as the route has it, and path= likewise"
+        )
+    emit(WARNING, "callback.near_miss", path=", ".join(templates), status=status, guarded=guarded, advice=advice)
+
+
+def dead_letter_replayed(key: str, by: str | None) -> None:
+    """A person made a dead letter ready again. ``by`` names the person, if the console knows who it is."""
+    emit(INFO, "dead_letter.replayed", key=key, by=by)
+
+
+def dead_letter_discarded(key: str, by: str | None) -> None:
+    """A person gave a dead letter up. ``by`` is as for :func:`dead_letter_replayed`."""
+    emit(INFO, "dead_letter.discarded", key=key, by=by)
+
+
+def sender_disconnected() -> None:
+    """A sender left before the body was complete, so the door neither answered nor called the route."""
+    emit(WARNING, "delivery.interrupted", reason="the sender disconnected before the body was complete")
+
+
+class Budget:
+    """Allows at most ``lines`` lines in any ``seconds``, and counts the lines that the budget suppressed."""
+
+    def __init__(self, lines: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds, self._clock, self._suppressed = seconds, clock, 0
+        self._written: deque[float] = deque(maxlen=lines)
+
+    def spend(self) -> int | None:
+        """How many lines the budget suppressed since the last written one; ``None`` if it suppresses this one, too."""
+        now = self._clock()
+        if len(self._written) == self._written.maxlen and now - self._written[0] < self._seconds:
+            self._suppressed += 1
+            return None
+        self._written.append(now)
+        suppressed, self._suppressed = self._suppressed, 0
+        return suppressed
+
+
+class LogObserver:
+    """Writes what became of requests, keys, outcomes and hooks. An engine has one observer, which owns the budgets."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.refusals = Budget(lines=20, seconds=10.0, clock=clock)
+        self.store_faults = Budget(lines=5, seconds=10.0, clock=clock)
+
+    def answered(self, reply: Reply) -> None:
+        """A door answered a request and did not call the route. A budget limits the lines about refused senders."""
+        if reply.status == 200:
+            emit(INFO, "handshake.answered", delivery_schema=reply.fact)
+        elif not reply.sender_refused:
+            emit(WARNING, "delivery.rejected", status=reply.status, reason=reply.fact)
+        elif (suppressed := self.refusals.spend()) is not None:
+            emit(WARNING, "callback.rejected", status=reply.status, reason=reply.fact, suppressed=suppressed)
+
+    def keys_fetched(self, url: str, count: int) -> None:
+        emit(INFO, "keys.fetched", url=url, count=count)
+
+    def keys_unreachable(self, url: str, error: Exception, cached: int) -> None:
+        emit(WARNING if cached else ERROR, "keys.unreachable", url=url, error=error_text(error), cached=cached)
+
+    def bound(self, outcome: Outcome) -> AbstractContextManager[None]:
+        return bound_ids([outcome.event])
+
+    def outcome_duplicate(self, outcome: Outcome) -> None:
+        emit(INFO, "call.outcome_duplicate", outcome, event_id=outcome.event_id, event_type=outcome.event_type)
+
+    def outcome_unhandled(self, outcome: Outcome) -> None:
+        advice = "a call may be tried again and no handler asked for it; add one; this line is not repeated"
+        example = "@router.on_retryable\nasync def call_again(outcome: Outcome) -> None: ..."
+        emit(WARNING, "outcome.unhandled", outcome, advice=advice, example=example)
+
+    def hook_failed(self, outcome: Outcome, hook: str, error: Exception, attempt: int, retry_in: float | None) -> None:
+        fields: dict[str, Any] = {"hook": hook, "error": error_text(error), "attempt": attempt}
+        fields["retry_in_seconds"] = retry_in and round(retry_in, 3)
+        decided = isinstance(error, Retry | GiveUp)
+        if not decided:
+            # A hook that raises Retry or GiveUp decides, and has no fault to trace.
+            fields["exception"] = _traceback(error)
+        emit(WARNING if decided else ERROR, "hook.failed", outcome, **fields)
+
+    def hooks_abandoned(self, count: int, seconds: float) -> None:
+        emit(ERROR, "hooks.abandoned", count=count, timeout_seconds=seconds)
+
+    def hooks_given_back(self, count: int, seconds: float) -> None:
+        emit(WARNING, "hooks.given_back", count=count, timeout_seconds=seconds)
+
+    def hooks_volatile(self) -> None:
+        advice = (
+            "outcomes wait for their hooks in memory, and a crash loses what waits; "
+            "pass store='sqlite:///ringback.db' to keep them"
+        )
+        emit(WARNING, "hooks.volatile", advice=advice)
+
+    def lifespan_missing(self) -> None:
+        advice = (
+            "nobody announced the app's start, so nothing was worked on before this delivery, and what waits in memory "
+            "is lost if a signal ends the process; pass lifespan=router.lifespan to the outermost app, or await "
+            "router.start() and router.drain()"
+        )
+        emit(WARNING, "lifespan.missing", advice=advice)
+
+    def lease_lost(self, outcome: Outcome) -> None:
+        emit(WARNING, "hook.lease_lost", outcome)
+
+    def redial_scheduled(self, outcome: Outcome, at: float, number: int) -> None:
+        due_at = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+        emit(INFO, "redial.scheduled", outcome, attempt=number, due_at=due_at)
+
+    def redial_exhausted(self, outcome: Outcome, limit: str) -> None:
+        emit(WARNING, "redial.exhausted", outcome, limit=limit)
+
+    def redial_skipped(self, outcome: Outcome, reason: str) -> None:
+        emit(INFO, "redial.skipped", outcome, retry_action=outcome.retry_action.value, reason=reason)
+
+    def redial_canceled(self, outcome: Outcome) -> None:
+        emit(INFO, "redial.canceled", outcome)
+
+    def redial_placed(self, outcome: Outcome, number: int, leg: str | None) -> None:
+        emit(INFO, "redial.placed", outcome, attempt=number, placed_call_connection_id=leg)
+
+    def redial_unknown(self, outcome: Outcome, number: int, reason: str) -> None:
+        emit(WARNING, "redial.unknown", outcome, attempt=number, reason=reason)
+
+    def store_unavailable(self, error: Exception) -> None:
+        if (suppressed := self.store_faults.spend()) is not None:
+            emit(ERROR, "store.unavailable", error=error_text(error), suppressed=suppressed)
+
+    def store_bypassed(self, count: int) -> None:
+        emit(ERROR, "store.bypassed", count=count)

@@ -1,0 +1,261 @@
+"""Where lines go: the app's structlog, else the standard library's logging, else standard output.
+
+An app that has its own pipeline renders its lines itself. Only :func:`configure` configures anything.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from contextlib import suppress
+from functools import cache
+from json.encoder import encode_basestring, encode_basestring_ascii
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import msgspec
+import structlog
+
+from ringback.core.fields import Line
+from ringback.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+LOGGER = "ringback"
+
+line = Line()
+"""Makes the fields of an outcome's line, with the detail that the app gave to :func:`configure`."""
+
+_kept: _Structlog | None = None
+_BELOW = ("exception", "example")
+_METHODS = {logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
+
+LONGEST_TEXT = 400
+"""Characters of a line of text: more does not fit on a terminal's screen with other lines."""
+
+
+def sink() -> _Structlog | _Logging:
+    """The sink that the app's logging asks for now; an app may set logging up anew. A sink's ``write`` may raise."""
+    global _kept
+    to: _Structlog | _Logging
+    if structlog.is_configured():
+        config = structlog.get_config()
+        if not config["cache_logger_on_first_use"] or _kept is None or _kept.config != config:
+            # A sink lives as long as its configuration, if the configuration lets loggers be cached.
+            _kept = _Structlog(config)
+        to = _kept
+        if not to.on_logging:
+            return to
+    elif _has_handlers():
+        to = _Logging()
+    else:
+        return _output()
+    if not _logger().disabled:
+        return to
+    _advise_once(_DISABLED, _output())
+    return _output()
+
+
+# Not made at import: `logging.config.dictConfig` disables the loggers that exist before it.
+_logger = cache(lambda: logging.getLogger(LOGGER))
+
+
+def _has_handlers() -> bool:
+    """Whether a handler writes the logger's lines. A NullHandler, which any library may add, writes none."""
+    at: logging.Logger | None = _logger()
+    while at is not None:
+        if any(type(handler) is not logging.NullHandler for handler in at.handlers):
+            return True
+        at = at.parent if at.propagate else None
+    return False
+
+
+_advised: set[str] = set()
+"""The advice that this process has written about lines that go nowhere, or elsewhere."""
+
+_DISABLED = (
+    "a configuration has disabled the logger 'ringback'; lines go to standard output; configure with "
+    "disable_existing_loggers=False"
+)
+_NOT_WRITTEN = "outcomes of level INFO (busy, no answer, hung up) are not written, for "
+_UNSET = (
+    f"{_NOT_WRITTEN}the level is WARNING, logging's own where nobody sets any; add "
+    "logging.getLogger('ringback').setLevel(logging.INFO)"
+)
+_UNHANDLED = (
+    f"{_NOT_WRITTEN}structlog hands lines to logging, and that has no handler for 'ringback'; add "
+    "logging.basicConfig(level=logging.INFO, format='%(message)s')"
+)
+
+
+def _advise_once(advice: str, to: _Structlog | _Logging) -> None:
+    if advice not in _advised:
+        _advised.add(advice)
+        write(to, logging.WARNING, "logs.unheard", {"advice": advice})
+
+
+def _is_handled(level: int, to: _Structlog | _Logging) -> bool:
+    """Whether the logger's handlers get lines of a level. If not, and by no choice of the app, ``to`` gets advice."""
+    sets_level = _logger()
+    if not sets_level.isEnabledFor(level):
+        while sets_level.parent is not None and not sets_level.level:
+            sets_level = sets_level.parent
+        if sets_level.parent is None and sets_level.level == logging.WARNING:
+            _advise_once(_UNSET, to)
+        return False
+    if level < logging.WARNING and not _has_handlers():
+        # Without a handler, logging writes warnings and errors to standard error.
+        _advise_once(_UNHANDLED, to)
+    return True
+
+
+def write(to: _Structlog | _Logging, level: int, event: str, fields: Mapping[str, Any]) -> None:
+    """Write one line to the sink; to standard output if the app's own logging raises. Never raises."""
+    try:
+        to.write(level, event, fields)
+    except Exception:
+        # An error of the app's logging must lose neither the line nor the delivery.
+        with suppress(Exception):
+            _output().write(level, event, fields)
+
+
+class _Structlog:
+    """Through the processors of a configuration of structlog, as the logger ``ringback``."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+        self.on_logging = isinstance(config["logger_factory"], structlog.stdlib.LoggerFactory)
+        # From the class: an instance of some wrapper classes has a method of any name.
+        self._is_enabled_for: Any = getattr(config["wrapper_class"], "is_enabled_for", None)
+        self._bound: Any = None
+
+    def takes(self, level: int) -> bool:
+        if self.on_logging:
+            _is_handled(level, self)
+        try:
+            return self._is_enabled_for is None or bool(self._is_enabled_for(None, level))
+        except Exception:
+            # An app's own wrapper class may need its instance; `write` asks the instance.
+            return True
+
+    def write(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
+        if self._bound is None:
+            config = self.config
+            logger, context = config["logger_factory"](LOGGER), config["context_class"]({})
+            self._bound = config["wrapper_class"](logger, processors=config["processors"], context=context)
+        # By the level's name: not every wrapper class of structlog has a method `log` that takes a level.
+        getattr(self._bound, _METHODS[level])(event, **fields)
+
+
+def _output() -> _Structlog:
+    """To standard output as JSON, from level ``info``: for an app that has configured no logging."""
+    return _Structlog(pipeline(logging.INFO, "json"))
+
+
+class _Logging:
+    """To the logger ``ringback``: every key in the record, for formatters of JSON; a line of text for the others."""
+
+    def takes(self, level: int) -> bool:
+        return _is_handled(level, self)
+
+    def write(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
+        text = Text(event, fields, line.in_text if event == "call.outcome" else fields)
+        # Not as `extra`: logging refuses an `extra` key that the app's own record factory has set.
+        record = _logger().makeRecord(LOGGER, level, __file__, 0, "%s", (text,), None, "write")
+        vars(record).update(fields, event=event)
+        _logger().handle(record)
+
+
+class Text(msgspec.Struct):
+    """A line of ``key=value``, made only if a handler asks. A value that does not fit is cut; tracebacks follow."""
+
+    event: str
+    fields: Mapping[str, Any]
+    keys: Iterable[str]
+
+    def __str__(self) -> str:
+        line, fields = self.event, self.fields
+        for name in self.keys:
+            value = fields.get(name)
+            if value is not None and name not in _BELOW:
+                text = " ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
+                longer = f"{line} {name}={_quoted(text)}"
+                line = longer if len(longer) <= LONGEST_TEXT else _cut(line, name, text)
+        return "\n".join([line, *(fields[name].rstrip() for name in _BELOW if name in fields)])
+
+
+def _quoted(text: str) -> str:
+    if not text.isprintable():
+        # As JSON escapes text, so that no text of a sender can begin a line of its own.
+        return encode_basestring_ascii(text)
+    return encode_basestring(text) if " " in text or '"' in text else text
+
+
+def _cut(line: str, name: str, text: str) -> str:
+    """The line with as much of the text as fits. The text is cut before it is quoted, so that a quote closes it."""
+    lengths = range(LONGEST_TEXT - len(line) - len(name) - len(" =…"), 0, -1)
+    cuts = (f"{line} {name}={_quoted(text[:length] + '…')}" for length in lengths)
+    return next((cut for cut in cuts if len(cut) <= LONGEST_TEXT), line)
+
+
+def leading(_: object, __: str, line: Any) -> Any:
+    """The line with time, level and event first, where a reader looks for them. A processor of structlog."""
+    timestamp, level, event = line.pop("timestamp", None), line.pop("level", None), line.pop("event", None)
+    return {"timestamp": timestamp, "level": level, "event": event, **line}
+
+
+def to_json(line: Any, **_: Any) -> str:
+    """The line as compact JSON in ASCII: some terminals show nothing else, and UTF-8 cannot hold a lone surrogate."""
+    try:
+        encoded = msgspec.json.encode(line, enc_hook=repr)
+    except UnicodeEncodeError:
+        return json.dumps(line, default=repr)
+    return encoded.decode() if encoded.isascii() else json.dumps(line, default=repr)
+
+
+_THRESHOLDS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+_RENDERERS: dict[str, Callable[[], Any]] = {
+    "json": lambda: structlog.processors.JSONRenderer(serializer=to_json),
+    "console": lambda: structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()),
+}
+
+
+def pipeline(level: int, renderer: str) -> dict[str, Any]:
+    """The settings that :func:`configure` gives to structlog: lines of ``level`` and above, to standard output."""
+    return {
+        "processors": [
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            leading,
+            _RENDERERS[renderer](),
+        ],
+        "context_class": dict,
+        "wrapper_class": structlog.make_filtering_bound_logger(level),
+        # Cheaper than structlog's own choice, `print`.
+        "logger_factory": structlog.WriteLoggerFactory(),
+        "cache_logger_on_first_use": True,
+    }
+
+
+def configure(*, level: str = "info", renderer: str = "json", detail: Literal["lean", "full"] = "lean") -> bool:
+    """Configure structlog for an app that has not: JSON lines on standard output, or ``"console"``.
+
+    ``detail="full"`` adds the long keys to ``call.outcome`` (see docs/logs.md), whoever has configured structlog.
+    Returns whether the function configured structlog: an existing configuration stays as it is. Raises
+    :class:`ConfigurationError` for an unknown level, renderer or detail.
+    """
+    global line
+    if str(level).lower() not in _THRESHOLDS:
+        raise ConfigurationError(f"level {level!r} is unknown; use debug, info, warning or error")
+    if renderer not in _RENDERERS:
+        raise ConfigurationError(f"renderer {renderer!r} is unknown; use {' or '.join(map(repr, _RENDERERS))}")
+    if detail not in ("lean", "full"):
+        raise ConfigurationError(f"detail {detail!r} is unknown; use 'lean' or 'full'")
+    line = Line(full=detail == "full")
+    if structlog.is_configured():
+        return False
+    structlog.configure(**pipeline(_THRESHOLDS[level.lower()], renderer))
+    return True

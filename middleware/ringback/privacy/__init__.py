@@ -1,0 +1,1 @@
+"""What is private, and what stands in its place? Pure."""

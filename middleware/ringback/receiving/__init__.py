@@ -1,0 +1,1 @@
+"""What happens to one request, and in which order? This room imports no web framework."""

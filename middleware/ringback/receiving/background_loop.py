@@ -1,0 +1,129 @@
+"""An event loop in a thread of its own, for programs without a loop: WSGI servers and scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+T = TypeVar("T")
+
+# At exit Python ends the worker threads of executors before Python calls the functions of `atexit`, but sync hooks need
+# worker threads. No public function is earlier (python/cpython#86128). The private one calls in reverse order: what
+# registers after the import of ThreadPoolExecutor runs before the executor's own end. With `atexit` sync hooks fail at
+# exit, and the log says so.
+at_exit: Callable[..., object] = getattr(threading, "_register_atexit", atexit.register)
+
+
+class BackgroundLoop:
+    """Runs coroutines for any thread. The first coroutine starts the loop; :meth:`stop` or the process's exit ends it.
+
+    A fork copies no threads, so each process gets a loop of its own. A new loop first awaits ``begin``; a loop that
+    is to end first awaits ``end``.
+    """
+
+    def __init__(self, begin: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[None]]) -> None:
+        self._begin = begin
+        self._end = end
+        self._loops: dict[int, _ProcessLoop] = {}
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in a copy of the caller's context, and give its result or raise its exception."""
+        try:
+            loop = self._of_this_process().started(self._begin, self.stop)
+        except BaseException:
+            coroutine.close()
+            raise
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        try:
+            return future.result()
+        except BaseException:
+            # A server may interrupt the thread that waits here. A future that is done ignores the cancellation.
+            future.cancel()
+            raise
+
+    def stop(self, end: Callable[[], Awaitable[None]] | None = None) -> None:
+        """End this process's loop, if there is one; the next :meth:`run` starts another. ``end`` replaces the own."""
+        self._of_this_process().stop(end or self._end)
+
+    def _of_this_process(self) -> _ProcessLoop:
+        # Each process has a lock of its own: at a fork a thread may hold the parent's lock, and the copy stays locked.
+        return self._loops.setdefault(os.getpid(), _ProcessLoop())
+
+
+class _ProcessLoop:
+    """The loop of one process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._registered = False
+
+    def started(self, begin: Callable[[], Awaitable[None]], stop: Callable[[], None]) -> asyncio.AbstractEventLoop:
+        """The running loop. The first call starts the loop and has ``stop`` called at the process's exit."""
+        with self._lock:
+            if self._loop is None:
+                self._start(begin)
+                if not self._registered:
+                    at_exit(stop)
+                    self._registered = True
+            assert self._loop is not None
+            return self._loop
+
+    def _start(self, begin: Callable[[], Awaitable[None]]) -> None:
+        loop = asyncio.new_event_loop()
+        loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="ringback"))
+        # A daemon: Python waits at exit for any other thread, perhaps before Python calls what ends the thread.
+        thread = threading.Thread(target=_run, args=(loop,), name="ringback", daemon=True)
+        thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(_awaited(begin), loop).result()
+        except BaseException:
+            _end(loop, thread)
+            raise
+        self._loop, self._thread = loop, thread
+
+    def stop(self, end: Callable[[], Awaitable[None]]) -> None:
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+            if loop is None or thread is None:
+                return
+            try:
+                asyncio.run_coroutine_threadsafe(_awaited(end), loop).result()
+            finally:
+                _end(loop, thread)
+
+
+async def _awaited(function: Callable[[], Awaitable[None]]) -> None:
+    await function()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+
+
+def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    asyncio.run_coroutine_threadsafe(_cleared(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+
+
+async def _cleared() -> None:
+    """Cancel the pending tasks and end the executor's threads, as :func:`asyncio.run` does at its end."""
+    pending = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()

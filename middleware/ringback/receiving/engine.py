@@ -1,0 +1,157 @@
+"""The engine behind all doors of one router. The router makes its engine when a door first needs one."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ringback import logs
+from ringback.exceptions import ConfigurationError
+from ringback.hooks.dispatcher import SETTLE, Dispatcher, checked_store
+from ringback.receiving.background_loop import at_exit
+from ringback.settings import ENGINE, refuse_misplaced, refuse_negative
+from ringback_catalog import Catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping, Sequence
+
+    from ringback.core.outcome import Outcome
+    from ringback.hooks.observer import Gauge
+    from ringback.hooks.router import HandlerRouter
+    from ringback.receiving.intake import Received
+    from ringback.settings import OnStoreFailure
+    from ringback.stores import DeliveryStore
+    from ringback.work.policy import HookPolicy
+
+DRAIN = 20.0
+"""Seconds that hooks may still run when the server shuts down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The checked settings of one engine, named as in :class:`ringback.settings.EngineSettings`. Opens no store."""
+
+    store: str | DeliveryStore | None = None
+    catalog: Catalog | None = None
+    settle: float = SETTLE
+    hooks: HookPolicy | None = None
+    worker: bool = True
+    on_store_failure: OnStoreFailure = "refuse"
+    drain: float = DRAIN
+    telemetry: Gauge | None = None
+    opened: DeliveryStore | None = field(default=None, init=False, repr=False, compare=False)
+    """The store that ``store`` names, not yet connected; ``None`` where the app names no store."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.catalog, Catalog | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"catalog {self.catalog!r} is no Catalog; pass Catalog.default().with_overrides(...)"
+            )
+        refuse_negative("drain", self.drain)
+        opened = checked_store(self.store, self.settle, self.hooks, self.on_store_failure, self.worker, self.telemetry)
+        object.__setattr__(self, "opened", opened)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Settings:
+        """The settings with these values by name.
+
+        Raises :class:`ConfigurationError` for a name that no engine has, and for a value that cannot work.
+        """
+        refuse_misplaced(given, ENGINE)
+        return cls(**given)
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The names of the settings that differ from their defaults."""
+        return tuple(name for name in ENGINE if getattr(self, name) != type(self).__dataclass_fields__[name].default)
+
+
+class Engine:
+    """Classifies with one catalog, keeps outcomes in one store, and calls one router's hooks, for every door.
+
+    The app's lifespan calls :meth:`start` and :meth:`drain`. Where nobody calls :meth:`start`, the first delivery
+    starts the work, a log line says how to mend that, and the engine drains its memory when the interpreter exits. A
+    signal that ends a process without Python's exit, as SIGTERM ends uvicorn, leaves no time for that.
+    """
+
+    def __init__(self, router: HandlerRouter, settings: Settings) -> None:
+        self.router = router
+        self.log = logs.LogObserver()
+        self.catalog = settings.catalog or Catalog.default()
+        self.telemetry = settings.telemetry
+        self.drain_seconds = settings.drain
+        self.dispatcher = Dispatcher(
+            router,
+            self.log,
+            store=settings.opened,
+            settle=settings.settle,
+            hooks=settings.hooks,
+            on_store_failure=settings.on_store_failure,
+            worker=settings.worker,
+            telemetry=settings.telemetry,
+        )
+        self.durable = self.dispatcher.durable
+        """Whether a store persists outcomes before Ringback answers the sender; if not, hooks follow the route."""
+        self._started = self._works = self._is_noticed = False
+
+    @property
+    def store(self) -> DeliveryStore:
+        return self.dispatcher.store
+
+    async def start(self) -> None:
+        """Begin to work on the items in the store. Every door may call this; only the first call starts the work.
+
+        Raises :class:`StoreError` for a store that cannot work.
+        """
+        if not self._started:
+            await self.dispatcher.start()
+            self._started = self._works = self._is_noticed = True
+
+    def accept(self, outcomes: Sequence[Outcome]) -> Awaitable[None]:
+        """Give outcomes to the dispatcher, and return when the outcomes are persisted.
+
+        Raises :class:`StoreError` if the store cannot keep the outcomes.
+        """
+        if not self._works and outcomes and (self.durable or not self.router.roster.calls_nobody):
+            self._begin_late()
+        return self.dispatcher.accept(outcomes)
+
+    async def follow(self, received: Received) -> None:
+        """Give a delivery's outcomes to the dispatcher after the route, unless a store persisted the outcomes before.
+
+        The caller binds the call's ids, so that the log lines of the hooks have the ids.
+        """
+        if not self.durable:
+            await self.accept(received.outcomes)
+
+    async def drain(self, timeout: float | None = None) -> None:
+        """Let the hooks that are due run for ``timeout`` seconds, by default the setting ``drain``, and stop."""
+        self._started = self._works = False
+        await self.dispatcher.drain(self.drain_seconds if timeout is None else timeout)
+
+    def _begin_late(self) -> None:
+        """For a delivery before :meth:`start`: log that once, and drain the memory when the interpreter exits."""
+        self._works = True
+        if not self._is_noticed:
+            self._is_noticed = True
+            self.log.lifespan_missing()
+            if self.dispatcher.in_memory is not None:
+                at_exit(self._drain_at_exit)
+
+    def _drain_at_exit(self) -> None:
+        """Call the hooks that wait in memory when the interpreter exits; a log line counts the hooks that are late.
+
+        The interpreter holds the engine until the exit, because hooks may still wait when the app drops its router.
+        """
+        memory = self.dispatcher.in_memory if self._works else None
+        if memory is None or memory.loop is None:
+            return
+        draining = memory.drain(self.drain_seconds)
+        if memory.loop.is_running():
+            # The loop runs in a daemon thread, which works until the interpreter is gone.
+            asyncio.run_coroutine_threadsafe(draining, memory.loop).result()
+        elif memory.loop.is_closed():
+            asyncio.run(draining)
+        else:
+            memory.loop.run_until_complete(draining)

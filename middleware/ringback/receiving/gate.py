@@ -1,0 +1,104 @@
+"""The gate before the body: may a request with this head come in, and who sent the request?"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from ringback.exceptions import TooManyHeaders
+from ringback.receiving.replies import denial, refusal
+from ringback.receiving.target import canonical_method
+from ringback.senders.auth import Head, SharedSecret, allows_handshake, checks_of, one_check
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, MutableMapping
+
+    from ringback.receiving.replies import Reply
+    from ringback.senders.auth import Check
+
+    Scope = MutableMapping[str, Any]
+
+MAX_HEADERS = 100
+"""The most header fields of one request. Microsoft and the proxies before an app send a few dozen."""
+
+
+class Unset(Enum):
+    """The ``auth`` of an app that leaves ``auth`` out: the gate accepts every sender, and start-up logs a warning."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
+
+
+class Gate:
+    """Checks the head of a request before its body. ``unverified`` says that the app gives no ``auth``.
+
+    Raises :class:`ConfigurationError` for an ``auth`` that cannot work.
+    """
+
+    def __init__(self, auth: Check | Collection[Check] | Unset | None, max_headers: int) -> None:
+        self.unverified = auth is UNSET
+        self._check = None if auth is None or isinstance(auth, Unset) else one_check(auth)
+        self._secrets = [check for check in checks_of(self._check) if isinstance(check, SharedSecret)]
+        self._max_headers = max_headers
+
+    @property
+    def checks(self) -> bool:
+        """Whether the gate verifies senders."""
+        return self._check is not None
+
+    def admits(self, scope: Scope) -> bool:
+        """Whether a request may come in without any check. This is the fast way of most requests."""
+        return self._check is None and len(scope["headers"]) <= self._max_headers
+
+    async def denied(self, scope: Scope) -> Reply | None:
+        """The answer to a request that may not come in; ``None`` for a request that may."""
+        if len(scope["headers"]) > self._max_headers:
+            return refusal(TooManyHeaders(f"more than {self._max_headers} header fields are not accepted"))
+        if self._check is None:
+            return None
+        refused = await self._check(head_of(scope))
+        return None if refused is None else denial(refused)
+
+    def may_handshake(self, scope: Scope) -> bool:
+        """Whether the middleware may answer a denied request that proves to be a validation handshake."""
+        if self._check is None or len(scope["headers"]) > self._max_headers:
+            return False
+        head = head_of(scope)
+        announced = [value.lower() for value in head.values("aeg-event-type")] == ["subscriptionvalidation"]
+        return (announced or head.method == "OPTIONS") and allows_handshake(self._check, head)
+
+    @property
+    def hides(self) -> bool:
+        """Whether URLs may have shared secrets, which :meth:`hide` takes out."""
+        return bool(self._secrets)
+
+    def hide(self, scope: Scope) -> None:
+        """Take shared secrets out of the scope's URL, after the route read the URL and before the server logs it."""
+        if not self._secrets:
+            return
+        scope["path"] = self.hidden(scope["path"])
+        for name in ("query_string", "raw_path"):
+            given = scope.get(name)
+            if isinstance(given, str):
+                # An ASGI server gives bytes, but Django's test client gives text.
+                scope[name] = self.hidden(given)
+            elif given:
+                scope[name] = self.hidden(given.decode("latin-1")).encode("latin-1")
+
+    def hidden(self, text: str) -> str:
+        """A URL, or a part of a URL, without shared secrets."""
+        for secret in self._secrets:
+            text = secret.hide(text)
+        return text
+
+
+def head_of(scope: Scope) -> Head:
+    """The head of an ASGI request as texts, for a check of the app."""
+    return Head(
+        method=canonical_method(scope["method"]),
+        path=scope["path"],
+        query=scope.get("query_string", b"").decode("latin-1"),
+        headers=tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]),
+    )

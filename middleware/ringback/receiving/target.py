@@ -1,0 +1,262 @@
+"""Which requests may reach a callback route: the request target and the method in every spelling (RFC 9112, section 3).
+
+Servers and frameworks differ in what they take for the same path: one merges slashes, another drops the last slash, a
+third reads ``post`` as ``POST``. A gate that compares texts misses requests that the framework behind the gate still
+routes. So :class:`GuardedPaths` compares every form that a framework may read a request as, and a request that fits in
+any form must pass the gate.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
+
+from ringback.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+
+class Fit(Enum):
+    """How a request that may reach the guarded route writes the path."""
+
+    EXACT = auto()
+    """The path fits the template letter for letter."""
+
+    SPELLED = auto()
+    """The path has another spelling, which some framework, server or proxy takes for the template's."""
+
+
+def canonical_method(method: str) -> str:
+    """The method as most frameworks read it: ``post`` is ``POST`` to Django, Flask, Quart and class-based endpoints."""
+    return method.upper()
+
+
+class GuardedPaths:
+    """The templates of one door, as in Starlette: ``/api/callbacks/{context_id}``, ``/{tenant}/callbacks/{rest:path}``.
+
+    Raises :class:`ConfigurationError` for a template that no request can fit.
+    """
+
+    def __init__(self, path: str | Sequence[str]) -> None:
+        if not isinstance(path, str | list | tuple):
+            raise ConfigurationError(f"path {path!r} is no text and no list of texts; give '/api/callbacks'")
+        templates = (path,) if isinstance(path, str) else tuple(path)
+        if not templates:
+            raise ConfigurationError("path names no path; give the callback route's, such as '/api/callbacks'")
+        for template in templates:
+            _refuse_what_never_fits(template)
+        self.templates = templates
+        self._literal = frozenset(template for template in templates if "{" not in template)
+        self._exact = [re.compile(_pattern(template, _NARROW)) for template in templates]
+        # The patterns of Starlette's routes end in "$", which also matches before a line feed.
+        self._wide = [
+            re.compile(rf"/*{_pattern(_canonical(template).removeprefix('/'), _WIDE)}/?\n?", re.DOTALL)
+            for template in templates
+        ]
+        self._near = [re.compile(pattern, re.DOTALL | re.IGNORECASE) for pattern in _near_patterns(templates)]
+
+    def fit(self, path: str, roots: Sequence[str] = ()) -> Fit | None:
+        """How ``path`` fits, if it does. ``path`` is decoded once, as in an ASGI scope.
+
+        ``roots`` are the prefixes that a framework may cut off before its routes.
+        """
+        below = path
+        if roots:
+            bare = (root.rstrip("/") for root in roots)
+            below = next((path[len(root) :] for root in bare if root and path.startswith(f"{root}/")), path)
+        if below in self._literal:
+            return Fit.EXACT
+        for template in self._exact:
+            if template.fullmatch(below):
+                return Fit.EXACT
+        spelled = any(template.fullmatch(form) for form in _forms(path, roots) for template in self._wide)
+        return Fit.SPELLED if spelled else None
+
+    def is_near(self, path: str) -> bool:
+        """Whether a sender may mean a template by a path that does not fit: with a mount's prefix, or in upper case."""
+        canonical = _canonical(path)
+        return any(pattern.fullmatch(canonical) for pattern in self._near)
+
+
+SPELLINGS: dict[str, Callable[[str], tuple[str, str]]] = {
+    "a slash at the end": lambda path: ("POST", f"{path}/"),
+    "two slashes at the beginning": lambda path: ("POST", f"/{path}"),
+    "two slashes inside": lambda path: ("POST", "//".join(path.rsplit("/", 1))),
+    "an encoded slash at the end": lambda path: ("POST", f"{path}%2F"),
+    "a dot segment": lambda path: ("POST", f"/.{path}"),
+    "a parameter": lambda path: ("POST", f"{path};v=1"),
+    "the method in lower case": lambda path: ("post", path),
+}
+"""Other ways to write a POST to a path, by name: method and request target. A test of a gate sends every spelling."""
+
+
+def _forms(path: str, roots: Sequence[str]) -> list[str]:
+    """The path after every choice of steps from `_STEPS`, in their order. Most paths have one form: the path."""
+    forms = [path]
+    for root in {cut for prefix in roots for cut in (prefix, prefix.rstrip("/")) if cut}:
+        # Litestar and Quart cut off everything up to the root path, wherever the root path stands in the path. A proxy
+        # may have cut off the root path before.
+        forms += [path.partition(root)[2], f"{root}{path}"] if root in path else [f"{root}{path}"]
+    if any(_ODD.search(form) for form in forms):
+        for step in _STEPS:
+            forms += [changed for form in forms if (changed := step(form)) != form]
+    return forms
+
+
+def _canonical(path: str) -> str:
+    """The path after all steps of `_STEPS`, without a slash at the end."""
+    for step in _STEPS:
+        path = step(path)
+    return path.removesuffix("/") or "/"
+
+
+def _without_breaks(path: str) -> str:
+    """The path without tabs and ends of lines: urllib drops these, and so does Starlette's ``request.url``."""
+    return re.sub("[\t\r\n]", "", path)
+
+
+def _reduced(path: str) -> str:
+    """The path of an absolute form (RFC 9112, section 3.2.2), read with urllib as Quart reads it."""
+    if path.startswith("/"):
+        return path
+    try:
+        return urlparse(path).path
+    except ValueError:
+        return path
+
+
+def _without_parameters(path: str) -> str:
+    """The path without ``;name=value`` (RFC 3986, section 3.3)."""
+    return re.sub(";[^/]*", "", path)
+
+
+def _without_dots(path: str) -> str:
+    """The path with ``.`` and ``..`` resolved (RFC 3986, section 5.2.4)."""
+    kept: list[str] = []
+    for segment in path.split("/"):
+        if segment != "..":
+            kept += [segment] if segment != "." else []
+        elif len(kept) > 1:
+            # The first segment, before the first slash, is empty and stays.
+            kept.pop()
+    return "/".join(kept)
+
+
+def _merged(path: str) -> str:
+    """The path with one slash for a run of slashes, as Litestar, Quart and Flask read the path."""
+    return re.sub("/{2,}", "/", path)
+
+
+_STEPS: tuple[Callable[[str], str], ...] = (
+    # The server has decoded once. With proxies that decode as well, a path that is encoded three times reaches a route.
+    unquote,
+    unquote,
+    _without_breaks,
+    _reduced,
+    _without_parameters,
+    _merged,
+    _without_dots,
+)
+"""The steps that some framework, server or proxy applies to a path before the look-up of a route.
+
+A step at most doubles the forms, and only the forms of a path that the step changes: at most 128 forms.
+"""
+
+# A step changes only a path with an encoded sign, an absolute form, a parameter, a dot segment, two slashes or a break.
+_ODD = re.compile(r"%|^[^/]|;|/\.|//|[\t\r\n]")
+
+# What a parameter of a template matches. Frameworks read more texts as numbers than Starlette does ("+7", "1_0", digits
+# of other scripts), so the wide patterns match more than Starlette's routes.
+_NARROW = {
+    "str": "[^/]+",
+    "path": "(?s:.*)",
+    "int": "[0-9]+",
+    "float": r"[0-9]+(?:\.[0-9]+)?",
+    "uuid": "[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}",
+}
+_WIDE = {
+    "str": "[^/]+",
+    "path": ".*",
+    "int": r"(?=[^/]*\d)[^/]+",
+    "float": r"(?=[^/]*(?:\d|[nN][aA][nN]|[iI][nN][fF]))[^/]+",
+    "uuid": "[^/]{32,}",
+}
+_PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::([A-Za-z_][A-Za-z0-9_]*))?\}")
+
+
+def _pattern(template: str, convertors: dict[str, str]) -> str:
+    """The template as a regular expression; ``convertors`` has the pattern of a parameter by the convertor's name."""
+    parts: list[str] = []
+    end = 0
+    for parameter in _PARAMETER.finditer(template):
+        parts += [re.escape(template[end : parameter.start()]), convertors[parameter[2] or "str"]]
+        end = parameter.end()
+    return "".join([*parts, re.escape(template[end:])])
+
+
+def _near_patterns(templates: Iterable[str]) -> Iterator[str]:
+    """Patterns of the templates below a further prefix, and of the templates without their first segments."""
+    for template in templates:
+        segments = _canonical(template).strip("/").split("/")
+        for first in range(len(segments)):
+            rest = segments[first:]
+            # Every path would match a rest of parameters alone, or a rest with a parameter that takes slashes.
+            if any("{" not in segment for segment in rest) and not any(":path}" in segment for segment in rest):
+                yield ("" if first else "(?:.*/)?") + "/?" + _pattern("/".join(rest), _WIDE) + "/?"
+
+
+def _refuse_what_never_fits(template: str) -> None:
+    if not isinstance(template, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            f"path {template!r} is no text; give a template such as '/api/callbacks/{{context_id}}'"
+        )
+    for wrong, rule in _FOREIGN:
+        if wrong.search(template):
+            raise ConfigurationError(f"path {template!r} fits no request: {rule}")
+    if "{" in (rest := _PARAMETER.sub("", template)) or "}" in rest:
+        raise ConfigurationError(
+            f"path {template!r} has a brace that is no parameter's; write {{name}} or {{name:path}}"
+        )
+    names = [parameter[1] for parameter in _PARAMETER.finditer(template)]
+    if len(names) != len(set(names)):
+        raise ConfigurationError(f"path {template!r} names a parameter twice; give each a name of its own")
+    for parameter in _PARAMETER.finditer(template):
+        if parameter[2] is not None and parameter[2] not in _WIDE:
+            known = ", ".join(sorted(_WIDE))
+            raise ConfigurationError(
+                f"path {template!r} has the convertor {parameter[2]!r}; known are {known}, and {{{parameter[1]}}} alone"
+            )
+    if not template.startswith("/"):
+        raise ConfigurationError(f"path {template!r} does not start with '/'; write '/{template}'")
+
+
+_FOREIGN: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://"), "it is a URL; write its path alone, such as '/api/callbacks'"),
+    (re.compile(r"\(\?P<|^\^|\$$|\\"), "it is a regular expression; write a parameter as {context_id}"),
+    (re.compile(r"[<>]"), "<name> is Flask's and Django's; write {name}"),
+    (re.compile(r"/:"), ":name is not Starlette's; write {name}"),
+    (
+        re.compile(r"/(?:\[[^/]*\]|\$[A-Za-z{(]|%[sd](?![0-9A-Fa-f]))"),
+        "[name], $name and %s stand for nothing here; write {name}",
+    ),
+    (re.compile(r"\*"), "'*' stands for nothing here; write {rest:path} for any number of segments, {name} for one"),
+    (re.compile(r"[?#]"), "a query or fragment is no part of a path; leave it out"),
+    (re.compile(r"%7[bBdD]"), "an encoded brace is no parameter's; write {name}"),
+    (
+        re.compile(r"%(?![0-9A-Fa-f]{2})"),
+        "'%' begins a percent-encoding of two hex digits; write %25 for the sign itself",
+    ),
+    (
+        re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff]|\s$"),
+        "it has an invisible character, or a space at the end; leave it out",
+    ),
+    (
+        re.compile(r"(?:^|/)\.{1,2}(?:/|$)"),
+        "a dot segment is resolved before any route is looked for; write it resolved",
+    ),
+    (re.compile(r"//"), "it has an empty segment; write one slash"),
+)
+"""Patterns of texts that are no templates of Starlette, such as other frameworks' templates, with the remedy."""

@@ -1,0 +1,129 @@
+"""The settings by name, and the rules for their values. An error names the value, the rule and the remedy. Pure.
+
+A setting stands in one of the two tables here, and in the class with the setting's default:
+:class:`ringback.receiving.engine.Settings` or :class:`ringback.receiving.door.Door`.
+"""
+
+from __future__ import annotations
+
+import math
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Literal, TypedDict, TypeGuard
+
+from ringback.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from ringback.hooks.observer import Gauge
+    from ringback.senders.auth import Check
+    from ringback.stores import DeliveryStore
+    from ringback.work.policy import HookPolicy
+    from ringback_catalog import Catalog
+
+OnStoreFailure = Literal["refuse", "inline"]
+
+
+class EngineSettings(TypedDict, total=False):
+    """What a router takes by name for its engine; :class:`ringback.receiving.engine.Settings` has the defaults."""
+
+    store: str | DeliveryStore | None
+    """Where outcomes wait for their hooks: ``"sqlite:///ringback.db"``, ``"postgresql://..."``, a store, or
+    ``"memory"``. The default is memory with a log line about what a crash would lose."""
+    catalog: Catalog | None
+    """The catalog that classifies results; by default ``Catalog.default()``."""
+    settle: float
+    """Seconds that the end of a call waits for its sibling event."""
+    hooks: HookPolicy | None
+    """How often and for how long a worker tries the hooks."""
+    worker: bool
+    """Whether this process calls hooks; ``False`` leaves the hooks to ``ringback worker``."""
+    on_store_failure: OnStoreFailure
+    """``"refuse"`` answers 503 while the store cannot be used, ``"inline"`` keeps outcomes in memory instead."""
+    drain: float
+    """Seconds that hooks may still run when the app stops."""
+    telemetry: Gauge | None
+    """A :class:`ringback.telemetry.Telemetry`; ``None`` measures nothing."""
+
+
+class DoorSettings(TypedDict, total=False):
+    """What every door takes by name; :class:`ringback.receiving.door.Door` has the defaults."""
+
+    auth: Check | Collection[Check] | None
+    """Who may send: a verifier, or several verifiers of which one must agree. ``None`` accepts every sender. A door
+    without ``auth`` accepts every sender with a warning."""
+    max_body: int
+    """The most bytes of a request's body."""
+    max_events: int
+    """The most events of one delivery."""
+    max_depth: int | None
+    """The most nested levels of JSON; ``None`` sets no limit beside the parser's."""
+    max_headers: int
+    """The most header fields of one request."""
+    body_timeout: float
+    """Seconds that a sender may take for the body; 0 for any time."""
+
+
+ENGINE = tuple(EngineSettings.__annotations__)
+"""The names of the engine's settings, which no door takes."""
+
+DOOR = tuple(DoorSettings.__annotations__)
+"""The names of a door's settings, which no engine takes."""
+
+
+def refuse_misplaced(given: Iterable[str], own: Collection[str]) -> None:
+    """Raise :class:`ConfigurationError` for a name outside ``own``, with the setting's place or a similar name."""
+    for name in given:
+        if name in own:
+            continue
+        if name in ENGINE:
+            raise ConfigurationError(
+                f"{name} is a setting of the engine, which all doors of a router share; "
+                f"pass it to the router: OutcomeRouter({name}=...)"
+            )
+        if name in DOOR or (own is ENGINE and name == "path"):
+            raise ConfigurationError(
+                f"{name} is a setting of a door; pass it to CallOutcomeMiddleware, CallbackHandler or "
+                f"router.callback({name}=...)"
+            )
+        near = get_close_matches(name, (*own, *ENGINE), 1)
+        meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(own)}"
+        raise ConfigurationError(f"there is no setting {name!r}{meant}")
+
+
+def refuse_negative(name: str, seconds: object) -> None:
+    """Raise :class:`ConfigurationError` for what is no number of seconds from 0 on."""
+    if not is_number(seconds) or not math.isfinite(seconds):
+        raise ConfigurationError(f"{name} {seconds!r} is no time; give seconds, 0 for none")
+    if seconds < 0:
+        raise ConfigurationError(f"{name} {seconds!r} is negative; give seconds, 0 for none")
+
+
+def refuse_nothing(name: str, count: object) -> None:
+    """Raise :class:`ConfigurationError` for a limit that is no whole number, or that accepts nothing."""
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise ConfigurationError(f"{name} {count!r} is no whole number; give a positive one")
+    if count < 1:
+        raise ConfigurationError(f"{name} {count!r} accepts nothing; give a positive number")
+
+
+def refuse_no_flag(name: str, flag: object) -> None:
+    """Raise :class:`ConfigurationError` for what is no bool: Python takes the text ``"false"`` for true."""
+    if not isinstance(flag, bool):
+        raise ConfigurationError(f"{name} {flag!r} is neither True nor False; write one of them")
+
+
+def refuse_for_store(name: str, number: object, *, zero: bool = False) -> None:
+    """Raise :class:`ConfigurationError` for a store's setting that is no positive number; ``zero`` also allows 0."""
+    if not is_number(number) or not math.isfinite(number) or number < 0 or not (number or zero):
+        raise ConfigurationError(f"store: {name} {number!r} is no positive number")
+
+
+def refuse_short_lease(lease: float, poll: float) -> None:
+    """Raise :class:`ConfigurationError` for a store's lease that a worker could lose between two looks."""
+    if not lease > 3 * poll:
+        raise ConfigurationError(f"store: lease {lease!r} is too short for poll {poll!r}; make it several times longer")
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

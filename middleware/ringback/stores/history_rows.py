@@ -1,0 +1,83 @@
+"""Rows of a store as the values of a history. Pure.
+
+A process of a newer release may share the store; a word that only the newer release knows counts as unknown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ringback.exceptions import ConfigurationError, StoreError
+from ringback.stores.record import load
+from ringback.work.history import Count, Ended, Pair, Waiting
+from ringback.work.items import Kind, State
+from ringback_catalog import Cause, Match, ResultCategory, RetryClass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from enum import StrEnum
+
+    from ringback.core.outcome import Outcome
+
+E = TypeVar("E", bound="StrEnum")
+
+
+def refuse_odd_steps(since: float, step: float) -> None:
+    """Raise :class:`ConfigurationError` unless the seconds ``since`` and ``step`` are finite, and ``step`` positive."""
+    if not (0 < step < math.inf and math.isfinite(since)):
+        raise ConfigurationError(
+            f"history: since {since!r} and step {step!r} make no bars; give seconds, step positive"
+        )
+
+
+def counts_of(rows: Iterable[tuple[float, str, str, str, int]], since: float, step: float) -> Sequence[Count]:
+    """The counts of rows in any order: the step's number from ``since``, cause, category, retry class and count."""
+    counts: Counter[tuple[int, Cause, ResultCategory, RetryClass]] = Counter()
+    for bar, cause, category, retry, count in rows:
+        counts[int(bar), _cause(cause), _category(category), _retry(retry)] += count
+    return [
+        Count(since + bar * step, cause, category, retry, count)
+        for (bar, cause, category, retry), count in sorted(counts.items())
+    ]
+
+
+def pair_of(*row: Any) -> Pair:
+    """The pair of a row: event, code, subcode, match, cause, how many calls ended so, and the time of the last."""
+    event, code, subcode, match, cause, count, last_at = row
+    return Pair(event, code, subcode, _match(match), _cause(cause), count, last_at)
+
+
+def ended_of(*row: Any) -> Ended:
+    """The ended call of a row: key, time, state, event, code, subcode, match, cause, category, retry class, how many
+    duplicates, and what :func:`~ringback.stores.record.load` takes.
+    """
+    key, at, state, event, code, subcode, match, cause, category, retry, duplicates, *stored = row
+    verdict = _match(match), _cause(cause), _category(category), _retry(retry)
+    return Ended(key, at, State(state), event, code, subcode, *verdict, duplicates, _outcome(*stored))
+
+
+def waiting_of(*row: Any) -> Waiting:
+    """The item of a row: key, kind, state, time, attempts, payload, sibling, contact, target, number, maybe verdict."""
+    key, kind, state, due_at, attempts, payload, sibling, contact, target, number, *verdict = row
+    outcome = _outcome(payload, sibling, *verdict)
+    return Waiting(key, Kind(kind), State(state), due_at, attempts, outcome, contact, target, number)
+
+
+def _outcome(payload: bytes | None, sibling: bytes | None, verdict: bytes | None = None) -> Outcome | None:
+    try:
+        return None if payload is None else load(payload, sibling, verdict)
+    except StoreError:
+        return None
+
+
+def _known(kind: type[E], otherwise: E) -> Callable[[str], E]:
+    words = {member.value: member for member in kind}
+    return lambda word: words.get(word, otherwise)
+
+
+_cause = _known(Cause, Cause.UNKNOWN)
+_category = _known(ResultCategory, ResultCategory.UNKNOWN)
+_retry = _known(RetryClass, RetryClass.AFTER_FIX)
+_match = _known(Match, Match.NONE)

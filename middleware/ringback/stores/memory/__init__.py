@@ -1,0 +1,5 @@
+"""Work that waits in the memory of one process."""
+
+from ringback.stores.memory.store import MemoryStore
+
+__all__ = ["MemoryStore"]

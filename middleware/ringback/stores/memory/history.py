@@ -1,0 +1,112 @@
+"""The history of a store in memory: the last calls that ended, from the first read of ``MemoryStore.history`` on."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ringback.stores.history_rows import counts_of, refuse_odd_steps
+from ringback.stores.record import short
+from ringback.stores.rows import counted_by
+from ringback.work.history import Ended, Pair, Waiting
+from ringback.work.items import Item, Kind, State
+from ringback.work.latch import Offer, remember
+from ringback_catalog import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from ringback.core.outcome import Outcome
+    from ringback.work.history import Count
+    from ringback_catalog import Cause, Match
+
+
+@dataclass(slots=True)
+class _Call:
+    at: float
+    outcome: Outcome
+    state: State = State.READY
+    duplicates: int = 0
+
+    def columns(self) -> dict[str, Any]:
+        return {"event": short(self.outcome.event_name), **counted_by(self.outcome)}
+
+
+class MemoryHistory:
+    """Remembers the last ``capacity`` calls. ``work`` gives the items that are ready or running, in any order."""
+
+    def __init__(self, capacity: int, work: Callable[[], Iterable[Waiting]]) -> None:
+        self._capacity = capacity
+        self._work = work
+        self._calls: OrderedDict[str, _Call] = OrderedDict()
+
+    def put(self, key: str, item: Item, offer: Offer, now: float) -> None:
+        """Note an item that the store put under this key at the time ``now``; the latch answered ``offer``."""
+        outcome = item.outcome
+        if item.kind is not Kind.OUTCOME or outcome.scope is not Scope.CALL:
+            return
+        if outcome.event_name != "CallEnded" and outcome.correlation_id is not None:
+            self._yield_to_leg(short(f"call:{outcome.correlation_id}"), key)
+        call = self._calls.get(key)
+        if offer is Offer.OPENED:
+            remember(self._calls, key, _Call(now, outcome), self._capacity)
+        elif call is not None and offer is Offer.MERGED:
+            call.outcome = call.outcome.merged_with(outcome)
+        elif call is not None:
+            call.duplicates += 1
+
+    def settled(self, key: str, state: State) -> None:
+        """Note the state that the item of this key has reached."""
+        if key in self._calls:
+            self._calls[key].state = state
+
+    def superseded(self, key: str) -> None:
+        """Forget a leg's end without a reason: the store now puts the same end with a reason."""
+        self._calls.pop(key, None)
+
+    def _yield_to_leg(self, whole: str, key: str) -> None:
+        """Forget Event Grid's CallEnded of the whole call, before or after which the leg's own event says more."""
+        call = self._calls.get(whole)
+        if whole == key or call is None:
+            return
+        if call.outcome.event_name == "CallEnded" and call.outcome.sibling is None:
+            del self._calls[whole]
+
+    async def counts(self, since: float, until: float, step: float) -> Sequence[Count]:
+        refuse_odd_steps(since, step)
+        ended = [(call.at, call.outcome) for call in self._calls.values() if since <= call.at < until]
+        rows = (((at - since) / step, end.cause, end.category, end.retry_class, 1) for at, end in ended)
+        return counts_of(rows, since, step)
+
+    async def pairs(self, since: float, limit: int, match: Match | None = None) -> Sequence[Pair]:
+        found: dict[tuple[str, int | None, int | None, Match, Cause], list[float]] = {}
+        for call in self._calls.values():
+            outcome = call.outcome
+            if call.at >= since and match in (None, outcome.match):
+                row = call.columns()
+                names = (row["event"], row["code"], row["subcode"], outcome.match, outcome.cause)
+                found.setdefault(names, []).append(call.at)
+        pairs = [Pair(*names, len(times), max(times)) for names, times in found.items()]
+        return sorted(pairs, key=_most_frequent_first)[: max(0, limit)]
+
+    async def latest(self, limit: int) -> Sequence[Ended]:
+        at_work = {item.key: item.state for item in self._work()}
+        # By time, because somebody may have set the clock back.
+        newest = sorted(self._calls.items(), key=lambda noted: noted[1].at)[::-1][: max(0, limit)]
+        return [_ended(key, call, at_work.get(key, call.state)) for key, call in newest]
+
+    async def waiting(self, kind: Kind, limit: int) -> Sequence[Waiting]:
+        found = (item for item in self._work() if item.kind is kind)
+        return sorted(found, key=lambda item: item.due_at)[: max(0, limit)]
+
+
+def _most_frequent_first(pair: Pair) -> tuple[Any, ...]:
+    numbers = ((number is not None, number or 0) for number in (pair.code, pair.subcode))
+    return (-pair.count, -pair.last_at, pair.event, *numbers, pair.match, pair.cause)
+
+
+def _ended(key: str, call: _Call, state: State) -> Ended:
+    row, outcome = call.columns(), call.outcome
+    words = outcome.match, outcome.cause, outcome.category, outcome.retry_class
+    return Ended(key, call.at, state, row["event"], row["code"], row["subcode"], *words, call.duplicates, outcome)

@@ -1,0 +1,310 @@
+"""The store of an app that names none: the rules of the other stores, in dictionaries. A crash loses all items."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from contextvars import Context, copy_context
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import astuple, replace
+
+from ringback.stores.calls import Calls
+from ringback.stores.claims import ClaimLoop
+from ringback.stores.memory.history import MemoryHistory
+from ringback.stores.record import short
+from ringback.work.history import Waiting
+from ringback.work.items import REMEMBER_CALLS, Claim, DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.work.latch import Latch, Offer, informed, remember
+from ringback.work.redial import Planned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from ringback.work.items import Decide, Redial, Settlement, Work
+    from ringback.work.redial import Plan
+
+
+class _Row(Struct):
+    item: Item
+    context: Context
+    due_at: float
+    latched: str = ""
+    """The name by which the latch knows the outcome's ending."""
+    loop: asyncio.AbstractEventLoop | None = None
+    state: State = State.READY
+    attempts: int = 0
+    taken: bool = False
+    interrupted: bool = False
+    progress: Progress = Progress()
+    reason: str = ""
+    finished_at: float = 0.0
+
+
+class MemoryStore:
+    """Remembers the last ``capacity`` endings, dead letters and contacts, and all items that are ready or running."""
+
+    durable = False
+
+    def __init__(self, *, capacity: int = 10_000, clock: Callable[[], float] = time.time) -> None:
+        self._capacity = capacity
+        self._clock = clock
+        self._latch = Latch(capacity)
+        self._rows: dict[str, _Row] = {}
+        self._heap: list[tuple[float, int, str]] = []
+        self._pushed = 0
+        self._hastened = -1
+        self._counts = dict.fromkeys((State.DONE, State.CANCELED), 0)
+        self._dead: OrderedDict[str, _Row] = OrderedDict()
+        self._planned: OrderedDict[str, None] = OrderedDict()
+        self._calls: OrderedDict[str, Calls] = OrderedDict()
+        self._redials: dict[str, set[str]] = {}
+        self._history: MemoryHistory | None = None
+        self.watched = False
+        """Whether somebody has read :attr:`history`: the dispatcher then puts outcomes that no hook waits for, too."""
+        self.on_fault: Callable[[Exception], None] = lambda _: None
+        self._loop = ClaimLoop(self, poll=None, flush=True, clock=clock, on_fault=lambda error: self.on_fault(error))
+
+    @property
+    def history(self) -> MemoryHistory:
+        # Made by the first read: an app that reads no history pays nothing.
+        self._history = self._history or MemoryHistory(self._capacity, self._waiting)
+        self.watched = True
+        return self._history
+
+    def _waiting(self) -> Iterable[Waiting]:
+        for key, row in self._rows.items():
+            _, kind, _, outcome, contact, target, number = astuple(row.item)
+            yield Waiting(key, kind, row.state, row.due_at, row.attempts, outcome, contact, target, number)
+
+    async def open(self) -> None:
+        """Nothing to do."""
+
+    async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
+        offers: list[Offer] = []
+        context: Context | None = None
+        for item in items:
+            outcome_id = item.outcome.outcome_id
+            latched = self._latch.name_of(item.outcome, outcome_id)
+            offer = self._latch.offer(item.outcome, latched)
+            key = short(item.key)
+            if latched is not outcome_id:
+                if self._history is not None and offer is Offer.OPENED:
+                    self._history.superseded(key)
+                key = short(informed(item.key))
+            if offer is Offer.OPENED and (key in self._rows or key in self._dead):
+                # The latch has forgotten the ending; the store has not.
+                self._latch.take(latched)
+                offer = Offer.DUPLICATE
+            if offer is Offer.OPENED:
+                if context is None:
+                    # One context for all items: the loop works on an item in a copy.
+                    context = copy_context()
+                kept = item if key is item.key else replace(item, key=key)
+                self._keep(key, _Row(kept, context, item.due_at, latched))
+            if self._history is not None:
+                self._history.put(key, item, offer, self._clock())
+            offers.append(offer)
+        if context is not None:
+            self._loop.wake(min([item.due_at for item in items]))
+        return offers
+
+    def _keep(self, key: str, row: _Row) -> None:
+        self._rows[key] = row
+        if row.item.kind is Kind.REDIAL and row.item.contact is not None:
+            self._redials.setdefault(row.item.contact, set()).add(key)
+        self._queue(key, row.due_at)
+
+    def _drop(self, key: str) -> _Row:
+        row = self._rows.pop(key)
+        if row.item.kind is Kind.REDIAL and row.item.contact is not None:
+            of_contact = self._redials[row.item.contact]
+            of_contact.discard(key)
+            if not of_contact:
+                del self._redials[row.item.contact]
+        return row
+
+    def _queue(self, key: str, due_at: float) -> None:
+        self._pushed += 1
+        heappush(self._heap, (due_at, self._pushed, key))
+
+    def _push(self, key: str, due_at: float) -> None:
+        self._queue(key, due_at)
+        self._loop.wake(due_at)
+
+    async def run(self, work: Work, concurrency: int) -> None:
+        for key, row in self._rows.items():
+            if row.state is State.RUNNING and row.loop is not None and row.loop.is_closed():
+                # The worker's event loop is closed, so nobody will settle the item.
+                row.state, row.interrupted = State.READY, True
+                self._push(key, row.due_at)
+        await self._loop.run(work, concurrency)
+
+    async def stop(self, timeout: float) -> int:
+        """Work on every outcome first, also if its call still settles. The process's end loses retries and redials."""
+        late = await self._loop.stop(timeout)
+        left = (row for row in self._rows.values() if row.state is State.READY and not row.interrupted)
+        return late + sum(row.item.kind is Kind.OUTCOME for row in left)
+
+    async def claim(self, limit: int) -> tuple[Sequence[Claim], float | None]:
+        now = self._clock()
+        claims: list[Claim] = []
+        if self._loop.ending and self._pushed != self._hastened:
+            self._hasten(now)
+            self._hastened = self._pushed
+        while self._heap and len(claims) < limit:
+            due_at, _, key = self._heap[0]
+            row = self._rows.get(key)
+            if row is not None and row.state is State.READY and row.due_at == due_at:
+                if due_at > now:
+                    break
+                claim = self._claimed(row)
+                if claim is not None:
+                    claims.append(claim)
+            heappop(self._heap)
+        return claims, None if self._loop.ending or not self._heap else self._heap[0][0]
+
+    def _hasten(self, now: float) -> None:
+        """Make outcomes due now that still wait for their siblings, behind the items that are due already."""
+        for key, row in self._rows.items():
+            if row.item.kind is Kind.OUTCOME and not row.taken and row.due_at > now:
+                row.due_at = now
+                self._push(key, now)
+
+    def _claimed(self, row: _Row) -> Claim | None:
+        if not row.taken and row.item.kind is Kind.OUTCOME:
+            row.taken = True
+            outcome = self._latch.take(row.latched)
+            if outcome is None:
+                # The end of a whole call, for which the latch has since let a leg's own end through.
+                self._drop(row.item.key)
+                self._counts[State.CANCELED] += 1
+                return None
+            row.item = replace(row.item, outcome=outcome)
+        row.state, row.loop = State.RUNNING, asyncio.get_running_loop()
+        row.attempts += 1
+        interrupted, row.interrupted = row.interrupted, False
+        return Claim(row.item, row.attempts, redelivered=interrupted, progress=row.progress)
+
+    def context(self, claim: Claim) -> Context:
+        return self._rows[claim.item.key].context.copy()
+
+    async def settle(self, claim: Claim, settlement: Settlement) -> None:
+        key = claim.item.key
+        row = self._rows[key]
+        row.progress = settlement.progress
+        if settlement.leg is not None and row.item.contact is not None:
+            self._calls_to(row.item.contact).bind(key, settlement.leg)
+        if settlement.state is State.READY:
+            row.state, row.due_at = State.READY, settlement.due_at
+            self._push(key, row.due_at)
+            return
+        self._drop(key)
+        self._ended(key, settlement.state)
+        if settlement.state is State.DEAD:
+            row.reason, row.finished_at = settlement.reason or "", self._clock()
+            remember(self._dead, key, row, self._capacity)
+        else:
+            self._counts[State.DONE] += 1
+
+    def _ended(self, key: str, state: State) -> None:
+        if self._history is not None:
+            self._history.settled(key, state)
+
+    async def give_back(self, claim: Claim) -> None:
+        row = self._rows[claim.item.key]
+        row.state, row.interrupted, row.due_at = State.READY, True, self._clock()
+        self._push(claim.item.key, row.due_at)
+
+    async def checkpoint(self, key: str, progress: Progress) -> bool:
+        row = self._rows.get(short(key))
+        if row is None or row.state is not State.RUNNING:
+            return False
+        row.progress = progress
+        return True
+
+    async def plan(self, redial: Redial, decide: Decide) -> Plan | None:
+        item = replace(redial.item, key=short(redial.item.key), contact=redial.contact)
+        calls = self._calls_to(redial.contact)
+        calls.end(item.key, redial.leg, self._clock())
+        if item.key in self._planned or self._redials_to_come(redial.contact):
+            return None
+        plan = decide(calls.records())
+        if isinstance(plan, Planned):
+            remember(self._planned, item.key, None, self._capacity)
+            calls.plan(item.key, plan.at)
+            self._keep(item.key, _Row(replace(item, due_at=plan.at, number=plan.number), copy_context(), plan.at))
+            self._loop.wake(plan.at)
+        return plan
+
+    async def cancel(self, contact: str, leg: str | None = None) -> int:
+        calls = self._calls_to(contact)
+        if leg is not None:
+            calls.end(leg, leg, self._clock())
+        waiting = self._redials_to_come(contact)
+        for key in waiting:
+            calls.cancel(key, self._drop(key).attempts)
+        self._counts[State.CANCELED] += len(waiting)
+        return len(waiting)
+
+    def _redials_to_come(self, contact: str) -> Sequence[str]:
+        """The keys of the contact's redials that are ready: several if one was planned while another ran."""
+        return [key for key in self._redials.get(contact, ()) if self._rows[key].state is State.READY]
+
+    def _calls_to(self, contact: str) -> Calls:
+        old = self._clock() - REMEMBER_CALLS
+        calls = Calls(self._calls.pop(contact, Calls()).records(old))
+        remember(self._calls, contact, calls, self._capacity)
+        return calls
+
+    async def stats(self) -> Stats:
+        rows = list(self._rows.values())
+        ready = [row for row in rows if row.state is State.READY]
+        due = [row.due_at for row in ready]
+        return Stats(
+            ready=len(ready),
+            running=len(rows) - len(ready),
+            dead=len(self._dead),
+            done=self._counts[State.DONE],
+            canceled=self._counts[State.CANCELED],
+            redials=sum(row.item.kind is Kind.REDIAL for row in ready),
+            oldest_due=max(0.0, self._clock() - min(due, default=self._clock())),
+        )
+
+    async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
+        return [_letter(key, row) for key, row in list(reversed(self._dead.items()))[:limit]]
+
+    async def replay(self, key: str) -> bool:
+        key = short(key)
+        row = self._dead.pop(key, None)
+        if row is None:
+            return False
+        row.progress = row.progress.for_replay()
+        row.state, row.attempts, row.due_at = State.READY, 0, self._clock()
+        self._keep(key, row)
+        self._loop.wake()
+        return True
+
+    async def discard(self, key: str) -> bool:
+        if self._dead.pop(short(key), None) is None:
+            return False
+        self._counts[State.CANCELED] += 1
+        self._ended(short(key), State.CANCELED)
+        return True
+
+    async def purge(self) -> int:
+        """Nothing to do: the store does not keep items that are done."""
+        return 0
+
+    async def close(self) -> None:
+        """Nothing to do."""
+
+
+def _letter(key: str, row: _Row) -> DeadLetter:
+    item = row.item
+    return DeadLetter(
+        key, item.kind, item.outcome, row.attempts, row.reason, row.finished_at, row.progress, item.target
+    )

@@ -1,0 +1,160 @@
+"""A pool of connections to one PostgreSQL database, which runs every operation in a transaction, for a limited time."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
+from psycopg_pool import AsyncConnectionPool
+
+from ringback.exceptions import ConfigurationError, StoreUnavailable
+from ringback.stores.postgres.faults import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+
+Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
+Pool: TypeAlias = AsyncConnectionPool[Connection]
+
+_TRIES = 3
+
+
+def conninfo_of(url: str, timeout: float) -> str:
+    """The connection string of a URL; ``timeout`` in seconds. Raises :class:`ConfigurationError` for a URL that
+    PostgreSQL cannot use. The message does not repeat the URL, which may hold a password.
+    """
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.Error:
+        raise ConfigurationError(
+            _unknown_parameter(url)
+            or "the store's URL cannot be read; write 'postgresql://user:password@host:5432/database', "
+            "with %-encoding for special characters of the password"
+        ) from None
+    _refuse_values(given)
+    usual: dict[str, Any] = {
+        "application_name": "ringback",
+        "connect_timeout": max(2, math.ceil(timeout)),
+        # libpq notices a server that is gone after this time, and without the setting after two hours.
+        "tcp_user_timeout": math.ceil(timeout * 1000),
+        "keepalives_idle": 10,
+    }
+    return make_conninfo("", **{**usual, **given})
+
+
+def _unknown_parameter(url: str) -> str | None:
+    """The message about the URL's first parameter that PostgreSQL does not know, if there is one."""
+    try:
+        given = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    except ValueError:
+        return None
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    # The message does not repeat the value, which may be a password under a mistyped name.
+    name = next((name for name, _ in given if name not in known), None)
+    if name is None:
+        return None
+    remedy = (
+        f"settings of the store are arguments: PostgresStore('postgresql://...', {name}=...)"
+        if name in _SETTINGS
+        else "leave it out, or see PostgreSQL's connection parameters, such as sslmode and connect_timeout"
+    )
+    return f"the store's URL has a parameter {name!r}, which PostgreSQL does not know; {remedy}"
+
+
+def _refuse_values(given: dict[str, Any]) -> None:
+    """Raise :class:`ConfigurationError` for values that libpq would refuse at every connection."""
+    for name, value in given.items():
+        if value == "":
+            continue
+        # A URL may have a value for each of several hosts: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS
+        if name in _WHOLE and not all(part.strip().removeprefix("-").isdecimal() for part in str(value).split(",")):
+            raise ConfigurationError(f"the store's URL has {name} {value!r}, which is no whole number; give one")
+        if name in _WORDS and value not in _WORDS[name]:
+            raise ConfigurationError(f"the store's URL has {name} {value!r}; give one of {', '.join(_WORDS[name])}")
+
+
+_SETTINGS = frozenset("lease poll pool_size timeout max_backlog keep remember remember_dead listen".split())
+# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+_WHOLE = frozenset(
+    "port connect_timeout tcp_user_timeout keepalives keepalives_idle keepalives_interval keepalives_count".split()
+)
+_WORDS = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+    "gssencmode": ("disable", "prefer", "require"),
+    "channel_binding": ("disable", "prefer", "require"),
+}
+
+
+class Database:
+    """A pool of 1 to ``size`` connections. An operation may take ``limit`` seconds. That includes the wait for a
+    connection, which may take ``timeout`` seconds.
+    """
+
+    def __init__(self, conninfo: str, *, size: int, timeout: float, limit: float) -> None:
+        self._limit = limit
+        self._abandoned: set[asyncio.Task[Any]] = set()
+        self.pool: Pool = AsyncConnectionPool(
+            conninfo,
+            min_size=1,
+            max_size=size,
+            timeout=timeout,
+            # Short, so that the next operation connects anew: the pool itself waits longer after every failure.
+            reconnect_timeout=min(timeout, 2.0),
+            open=False,
+            configure=self._configure,
+            check=AsyncConnectionPool.check_connection,
+        )
+
+    async def open(self) -> None:
+        await self.pool.open()
+
+    async def close(self) -> None:
+        await self.pool.close()
+
+    async def do(self, operation: Callable[[Connection], Awaitable[T]]) -> T:
+        """The result of the operation in a transaction, again after a deadlock. Raises :class:`StoreError`."""
+        task = asyncio.get_running_loop().create_task(self._attempt(operation))
+        try:
+            done, _ = await asyncio.wait({task}, timeout=self._limit)
+        except BaseException:
+            self._abandon(task)
+            raise
+        if not done:
+            # Nobody waits for the task's end: psycopg cancels a query by asking the server, which may not answer.
+            self._abandon(task)
+            raise StoreUnavailable(f"PostgreSQL did not do it within {self._limit:g} seconds")
+        return task.result()
+
+    async def _attempt(self, operation: Callable[[Connection], Awaitable[T]]) -> T:
+        with translated():
+            for _ in range(_TRIES - 1):
+                with suppress(psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                    async with self.pool.connection() as connection:
+                        return await operation(connection)
+            async with self.pool.connection() as connection:
+                return await operation(connection)
+
+    async def _configure(self, connection: Connection) -> None:
+        milliseconds = str(math.ceil(self._limit * 1000))
+        await connection.execute("SELECT set_config('statement_timeout', %s, false)", (milliseconds,))
+        await connection.commit()
+
+    def _abandon(self, task: asyncio.Task[Any]) -> None:
+        self._abandoned.add(task)
+        task.add_done_callback(self._forget)
+        task.cancel()
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._abandoned.discard(task)
+        # Read, because the event loop logs an error that nobody reads.
+        _ = task.cancelled() or task.exception()

@@ -1,0 +1,80 @@
+"""The history of a PostgreSQL store. It uses the pool that the store has for everything but puts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ringback.stores.history_rows import counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from typing import Any, LiteralString
+
+    from ringback.stores.postgres.database import Connection
+    from ringback.work.history import Count, Ended, Pair, Waiting
+    from ringback.work.items import Kind
+    from ringback_catalog import Match
+
+    Rows = list[tuple[Any, ...]]
+    Do = Callable[[Callable[[Connection], Awaitable[Rows]]], Awaitable[Rows]]
+
+_COUNTS = """
+    SELECT trunc((created_at - %(since)s::float8) / %(step)s::float8) AS bar, cause, category, retry, count(*)
+    FROM ringback_items
+    WHERE cause IS NOT NULL AND created_at >= %(since)s::float8 AND created_at < %(until)s::float8
+    GROUP BY bar, cause, category, retry
+"""
+# Words in the order of their bytes and NULL first, whatever the database's language, as in every other store.
+_PAIRS = """
+    SELECT event, code, subcode, match, cause, count(*) AS often, max(created_at) AS last_at FROM ringback_items
+    WHERE cause IS NOT NULL AND created_at >= %(since)s::float8
+      AND (%(match)s::text IS NULL OR match = %(match)s::text)
+    GROUP BY event, code, subcode, match, cause
+    ORDER BY often DESC, last_at DESC, event COLLATE "C", code NULLS FIRST, subcode NULLS FIRST,
+        match COLLATE "C", cause COLLATE "C"
+    LIMIT %(limit)s
+"""
+_LATEST = """
+    SELECT key, created_at, state, event, code, subcode, match, cause, category, retry, duplicates, payload, sibling
+    FROM ringback_items WHERE cause IS NOT NULL ORDER BY created_at DESC, key LIMIT %(limit)s
+"""
+_WAITING = "key, kind, state, due_at, attempts, payload, sibling, contact, target, number"
+# PostgreSQL has an index for either state and none for both.
+_WAITS = f"""
+    (
+        SELECT {_WAITING} FROM ringback_items WHERE state = 'ready' AND kind = %(kind)s
+        ORDER BY due_at, key LIMIT %(limit)s
+    ) UNION ALL (
+        SELECT {_WAITING} FROM ringback_items WHERE state = 'running' AND kind = %(kind)s
+        ORDER BY due_at, key LIMIT %(limit)s
+    ) ORDER BY due_at, key LIMIT %(limit)s
+"""
+
+
+class PostgresHistory:
+    """Implements ``History``. ``do`` runs an operation in a transaction, and raises :class:`StoreError`."""
+
+    def __init__(self, do: Do) -> None:
+        self._do = do
+
+    async def counts(self, since: float, until: float, step: float) -> Sequence[Count]:
+        refuse_odd_steps(since, step)
+        rows = await self._rows(_COUNTS, {"since": since, "until": until, "step": step})
+        return counts_of(((bar, *rest) for bar, *rest in rows), since, step)
+
+    async def pairs(self, since: float, limit: int, match: Match | None = None) -> Sequence[Pair]:
+        parameters = {"since": since, "limit": max(0, limit), "match": None if match is None else match.value}
+        return [pair_of(*row) for row in await self._rows(_PAIRS, parameters)]
+
+    async def latest(self, limit: int) -> Sequence[Ended]:
+        return [ended_of(*row) for row in await self._rows(_LATEST, {"limit": max(0, limit)})]
+
+    async def waiting(self, kind: Kind, limit: int) -> Sequence[Waiting]:
+        parameters = {"kind": kind.value, "limit": max(0, limit)}
+        return [waiting_of(*row) for row in await self._rows(_WAITS, parameters)]
+
+    async def _rows(self, query: LiteralString, parameters: dict[str, Any]) -> Rows:
+        async def operation(connection: Connection) -> Rows:
+            return await (await connection.execute(query, parameters)).fetchall()
+
+        return await self._do(operation)

@@ -1,0 +1,91 @@
+"""procrastinate's jobs: a job tells a worker to look at an item, and when. The item's row says what is to be done."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from procrastinate import App, PsycopgConnector, RetryStrategy
+from procrastinate.jobs import DeleteJobCondition, Job
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from ringback.stores.postgres.database import Connection, Pool
+
+QUEUE = "ringback"
+TASK = "ringback.deliver"
+
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+
+
+class Jobs:
+    """Makes jobs for items, and runs procrastinate's worker, which fetches the jobs."""
+
+    def __init__(self) -> None:
+        self._app = App(connector=PsycopgConnector())
+        self._ahead = 0.0
+
+    def set_clock(self, theirs: float, ours: float) -> None:
+        """Set how far PostgreSQL's clock, by which jobs are due, is ahead of ours, by which items are due.
+
+        Both in seconds since the epoch, of the same moment.
+        """
+        self._ahead = theirs - ours
+
+    async def defer(self, connection: Connection, due: Iterable[tuple[str, float | None]]) -> None:
+        """Make jobs in the transaction of the connection. ``due`` has the items' keys and times; ``None`` is now."""
+        jobs = [
+            Job(
+                queue=QUEUE,
+                lock=None,
+                queueing_lock=None,
+                task_name=TASK,
+                task_kwargs={"key": key},
+                scheduled_at=None if at is None else self._scheduled(at),
+            )
+            for key, at in due
+        ]
+        if jobs:
+            await self._app.job_manager.batch_defer_jobs_async(jobs, connection=connection)
+
+    async def work(
+        self,
+        pool: Pool,
+        deliver: Callable[[str], Awaitable[None]],
+        concurrency: int,
+        *,
+        poll: float,
+        lease: float,
+        listen: bool,
+    ) -> None:
+        """Run a worker of procrastinate until it is cancelled or fails. It calls ``deliver`` with the key of every job.
+
+        ``poll`` and ``lease`` are in seconds; with ``listen`` PostgreSQL notifies the worker of new jobs.
+        """
+        # A new app for every run: an app keeps its first pool, also after the pool is closed.
+        app = App(connector=PsycopgConnector())
+
+        # After an error or a stop, the job is due again in a second.
+        @app.task(name=TASK, queue=QUEUE, retry=RetryStrategy(wait=1))
+        async def look(key: str) -> None:
+            await deliver(key)
+
+        await app.open_async(pool)
+        await app.run_worker_async(
+            queues=[QUEUE],
+            name="ringback",
+            concurrency=concurrency,
+            fetch_job_polling_interval=poll,
+            update_heartbeat_interval=lease / 3,
+            # Long after other workers have taken over the work of the entries that procrastinate removes.
+            stalled_worker_timeout=lease * 3,
+            # A job only waits for its hook, and the hook goes on without the job.
+            shutdown_graceful_timeout=0,
+            listen_notify=listen,
+            delete_jobs=DeleteJobCondition.ALWAYS,
+            install_signal_handlers=False,
+        )
+
+    def _scheduled(self, at: float) -> datetime:
+        return datetime.fromtimestamp(min(max(0.0, at + self._ahead), _LATEST), UTC)

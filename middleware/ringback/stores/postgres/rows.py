@@ -1,0 +1,331 @@
+"""Operations on the items and calls of a PostgreSQL store. Every function is one step of a transaction."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import asdict
+from psycopg.rows import dict_row
+
+from ringback.exceptions import StoreError
+from ringback.privacy.redaction import redact
+from ringback.stores.calls import Calls
+from ringback.stores.record import dump_progress, load, load_progress, short
+from ringback.stores.rows import merged, stored_row, superseded
+from ringback.work.items import CallRecord, Claim, DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.work.latch import Offer, informed
+from ringback.work.redial import Planned
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+    from typing import LiteralString
+
+    from ringback.stores.postgres.database import Connection
+    from ringback.work.items import Decide, Redial, Settlement
+    from ringback.work.redial import Plan
+
+_ITEM = "key, kind, due_at, attempts, interrupted, contact, target, number, payload, sibling, progress"
+
+_LOCK = """
+    SELECT pg_advisory_xact_lock(id) FROM (
+        SELECT DISTINCT hashtextextended(name, 1) AS id FROM unnest(%s::text[]) AS name ORDER BY id
+    ) AS ordered
+"""
+_LEG_HAS_ENDED = """
+    SELECT 1 FROM ringback_items
+    WHERE call = %(call)s AND key <> %(key)s AND ends_call AND event <> 'CallEnded' LIMIT 1
+"""
+# A leg's own end says all that Event Grid's CallEnded of the whole call says. Once the leg's end has come, no hook is
+# called for the CallEnded; if hooks were called before, the history counts the leg's end and not the CallEnded.
+_YIELD_TO_LEG = """
+    UPDATE ringback_items SET
+        state = CASE WHEN state = 'ready' AND attempts = 0 THEN 'canceled' ELSE state END,
+        finished_at = CASE WHEN state = 'ready' AND attempts = 0 THEN %(created_at)s ELSE finished_at END,
+        cause = NULL, category = NULL, retry = NULL, match = NULL, code = NULL, subcode = NULL
+    WHERE key = %(ended)s AND key <> %(key)s AND event = 'CallEnded' AND sibling IS NULL
+      AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
+"""
+_INSERT = """
+    INSERT INTO ringback_items (key, kind, state, due_at, ends_call, event, call, contact, target, number, rank,
+                                payload, sibling, created_at, cause, category, retry, match, code, subcode)
+    VALUES (%(key)s, %(kind)s, 'ready', %(due_at)s, %(ends_call)s, %(event)s, %(call)s, %(contact)s, %(target)s,
+            %(number)s, %(rank)s, %(payload)s, %(sibling)s, %(created_at)s, %(cause)s, %(category)s, %(retry)s,
+            %(match)s, %(code)s, %(subcode)s)
+    ON CONFLICT (key) DO NOTHING
+"""
+_KEPT = "SELECT * FROM ringback_items WHERE key = %s FOR UPDATE"
+
+# The same owner may claim an item again with the same result: PostgreSQL's first answer may have been lost.
+_CLAIM = f"""
+    UPDATE ringback_items SET state = 'running', owner = %(owner)s, worker = %(worker)s,
+        attempts = attempts + CASE WHEN state = 'ready' THEN 1 ELSE 0 END
+    WHERE key = %(key)s AND (state = 'ready' AND due_at <= %(now)s OR state = 'running' AND owner = %(owner)s)
+    RETURNING {_ITEM}
+"""
+_WAITS = """
+    SELECT due_at, extract(epoch FROM clock_timestamp())::float8 FROM ringback_items
+    WHERE key = %s AND state = 'ready'
+"""
+_OURS = "key = %(key)s AND state = 'running' AND owner = %(owner)s"
+_CHECKPOINT = f"UPDATE ringback_items SET progress = %(progress)s WHERE {_OURS}"
+_SETTLE = f"""
+    UPDATE ringback_items SET state = %(state)s, progress = %(progress)s, reason = %(reason)s,
+        due_at = coalesce(%(due_at)s::float8, due_at), finished_at = %(finished_at)s,
+        owner = NULL, worker = NULL, interrupted = 0
+    WHERE {_OURS}
+"""
+_GIVE_BACK = f"""
+    UPDATE ringback_items SET state = 'ready', due_at = %(due_at)s, owner = NULL, worker = NULL, interrupted = 1
+    WHERE {_OURS}
+"""
+# One transaction at a time changes the calls and the redials of a contact.
+_LOCK_CONTACT = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+_CALLS = "SELECT key, at, leg FROM ringback_calls WHERE contact = %s ORDER BY at, key"
+_FORGET_CONTACT = "DELETE FROM ringback_calls WHERE contact = %s"
+_KEEP_CALL = "INSERT INTO ringback_calls (contact, key, at, leg) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
+_TO_COME = "SELECT 1 FROM ringback_items WHERE contact = %s AND kind = 'redial' AND state = 'ready' LIMIT 1"
+_CANCEL = """
+    UPDATE ringback_items SET state = 'canceled', finished_at = %s
+    WHERE contact = %s AND kind = 'redial' AND state = 'ready' RETURNING key, attempts
+"""
+
+_STATS = """
+    SELECT state, count(*), count(*) FILTER (WHERE kind = 'redial'), min(due_at) FROM ringback_items GROUP BY state
+"""
+_DEAD = """
+    SELECT key, kind, payload, sibling, attempts, reason, finished_at, progress, target FROM ringback_items
+    WHERE state = 'dead' ORDER BY finished_at DESC, created_at DESC, key LIMIT %s
+"""
+_REPLAY = """
+    UPDATE ringback_items SET state = 'ready', attempts = 0, due_at = %s, reason = NULL, finished_at = NULL,
+        interrupted = 0, progress = %s
+    WHERE key = %s
+"""
+_DISCARD = """
+    UPDATE ringback_items SET state = 'canceled', payload = NULL, sibling = NULL, progress = NULL, contact = NULL
+    WHERE key = %s AND state = 'dead'
+"""
+_OLD = "SELECT key FROM ringback_items WHERE finished_at < %(before)s AND state"
+_SOME = "LIMIT 1000 FOR UPDATE SKIP LOCKED"
+FORGET_PAYLOADS: LiteralString = f"""
+    UPDATE ringback_items SET payload = NULL, sibling = NULL, progress = NULL, contact = NULL
+    WHERE key IN ({_OLD} IN ('done', 'canceled') AND payload IS NOT NULL {_SOME})
+"""
+FORGET_KEYS: LiteralString = f"DELETE FROM ringback_items WHERE key IN ({_OLD} IN ('done', 'canceled') {_SOME})"
+FORGET_DEAD: LiteralString = f"DELETE FROM ringback_items WHERE key IN ({_OLD} = 'dead' {_SOME})"
+FORGET_CALLS: LiteralString = """
+    DELETE FROM ringback_calls WHERE key IN (
+        SELECT key FROM ringback_calls WHERE at < %(before)s LIMIT 1000 FOR UPDATE SKIP LOCKED
+    )
+"""
+
+
+def row_of(item: Item, now: float) -> dict[str, Any]:
+    """The columns of the item's row; ``now`` in seconds since the epoch."""
+    return asdict(stored_row(item, storable(item.contact), now))
+
+
+def storable(text: str | None) -> str | None:
+    """The text with ``?`` for lone surrogates and U+FFFD for NUL, which PostgreSQL's ``text`` cannot hold."""
+    return text and text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+async def lock_for_put(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Lock calls and keys, in one order for all puts: the puts of a call's end and of a leg's must not miss another."""
+    names = {row["ended"] for row in rows if row["ends_call"] and row["ended"] is not None}
+    if len(rows) > 1:
+        names.update(row["key"] for row in rows)
+    if names:
+        await connection.execute(_LOCK, (sorted(names),))
+
+
+async def put(connection: Connection, row: dict[str, Any]) -> tuple[Offer, str]:
+    """Put a row. Gives the offer and the row's key, for :mod:`ringback.work.latch` gives some rows another key."""
+    key = row["key"]
+    if row["ends_call"] and row["call"] is not None:
+        if row["event"] == "CallEnded":
+            if await _found(connection, _LEG_HAS_ENDED, row):
+                return Offer.DUPLICATE, key
+        else:
+            await connection.execute(_YIELD_TO_LEG, row)
+    if await _changed(connection, _INSERT, row):
+        return Offer.OPENED, key
+    kept = await _kept(connection, key)
+    if not kept:
+        # A purge has deleted the row in between.
+        return await put(connection, row)
+    if await _written(connection, kept, merged(kept, row)):
+        return Offer.MERGED, key
+    informed_key = short(informed(key))
+    informed_row = row | {"key": informed_key}
+    if await _written(connection, kept, superseded(kept, row)) and await _changed(connection, _INSERT, informed_row):
+        return Offer.OPENED, informed_key
+    other = await _kept(connection, informed_key)
+    if other and await _written(connection, other, merged(other, row)):
+        return Offer.MERGED, informed_key
+    await _written(connection, kept, {"duplicates": kept["duplicates"] + 1})
+    return Offer.DUPLICATE, key
+
+
+async def _kept(connection: Connection, key: str) -> dict[str, Any]:
+    """The columns of the row of this key, which the transaction locks; empty if there is no such row."""
+    return await (await connection.cursor(row_factory=dict_row).execute(_KEPT, (key,))).fetchone() or {}
+
+
+async def _written(connection: Connection, kept: dict[str, Any], columns: dict[str, Any] | None) -> bool:
+    """Write these columns of the row. False if ``columns`` is ``None``."""
+    if columns is None:
+        return False
+    setting = ", ".join(f"{name} = %({name})s" for name in columns)
+    query = f"UPDATE ringback_items SET {setting} WHERE key = %(key)s"
+    await connection.execute(query.encode(), {**columns, "key": kept["key"]})
+    return True
+
+
+async def claim(connection: Connection, key: str, owner: str, worker: int | None, now: float) -> Claim | None:
+    """The claim, if the item is ready and due. An item whose record cannot be read becomes a dead letter."""
+    parameters = {"key": key, "owner": owner, "worker": worker, "now": now}
+    row = await (await connection.execute(_CLAIM, parameters)).fetchone()
+    if row is None:
+        return None
+    key, kind, due_at, attempts, interrupted, contact, target, number, payload, sibling, progress = row
+    try:
+        outcome, done = load(payload or b"", sibling), load_progress(progress)
+    except StoreError as error:
+        reason = storable(redact(str(error)))
+        broken = {"key": key, "owner": owner, "state": "dead", "reason": reason, "due_at": None, "finished_at": now}
+        await connection.execute(_SETTLE, {**broken, "progress": progress})
+        return None
+    item = Item(key, Kind(kind), due_at, outcome, contact, target, number)
+    return Claim(item, attempts, redelivered=interrupted > 0, crashed=interrupted == 2, progress=done)
+
+
+async def waits(connection: Connection, key: str) -> tuple[float, float] | None:
+    """When the item is due, and PostgreSQL's time, both in seconds since the epoch; ``None`` for an item not ready."""
+    row = await (await connection.execute(_WAITS, (key,))).fetchone()
+    return None if row is None else (row[0], row[1])
+
+
+async def checkpoint(connection: Connection, key: str, owner: str, progress: Progress) -> bool:
+    parameters = {"key": key, "owner": owner, "progress": dump_progress(progress)}
+    return await _changed(connection, _CHECKPOINT, parameters) == 1
+
+
+async def settle(connection: Connection, item: Item, owner: str, settlement: Settlement, now: float) -> bool:
+    again = settlement.state is State.READY
+    parameters = {
+        "key": item.key,
+        "owner": owner,
+        "state": settlement.state.value,
+        "progress": dump_progress(settlement.progress),
+        "reason": storable(settlement.reason),
+        "due_at": settlement.due_at if again else None,
+        "finished_at": None if again else now,
+    }
+    if settlement.leg is None or item.contact is None:
+        return await _changed(connection, _SETTLE, parameters) == 1
+    async with _calls_to(connection, item.contact) as calls:
+        written = await _changed(connection, _SETTLE, parameters) == 1
+        if written:
+            calls.bind(item.key, settlement.leg)
+        return written
+
+
+async def give_back(connection: Connection, key: str, owner: str, due_at: float) -> bool:
+    return await _changed(connection, _GIVE_BACK, {"key": key, "owner": owner, "due_at": due_at}) == 1
+
+
+@asynccontextmanager
+async def _calls_to(connection: Connection, contact: str) -> AsyncGenerator[Calls]:
+    """The calls to the contact. At the end of the context the store keeps what the caller has made of the calls."""
+    await connection.execute(_LOCK_CONTACT, (contact,))
+    before = [CallRecord(*row) for row in await (await connection.execute(_CALLS, (contact,))).fetchall()]
+    calls = Calls(before)
+    yield calls
+    after = calls.records()
+    if after != before:
+        await connection.execute(_FORGET_CONTACT, (contact,))
+        await connection.cursor().executemany(_KEEP_CALL, [(contact, call.key, call.at, call.leg) for call in after])
+
+
+async def plan(connection: Connection, redial: Redial, decide: Decide, now: float) -> Plan | None:
+    contact = storable(redial.contact) or ""
+    row = row_of(redial.item, now)
+    async with _calls_to(connection, contact) as calls:
+        calls.end(row["key"], redial.leg, now)
+        if await _kept(connection, row["key"]) or await _found(connection, _TO_COME, (contact,)):
+            return None
+        plan = decide(calls.records())
+        if isinstance(plan, Planned):
+            planned = {"due_at": plan.at, "number": plan.number, "contact": contact}
+            await connection.execute(_INSERT, row | planned)
+            calls.plan(row["key"], plan.at)
+        return plan
+
+
+async def cancel(connection: Connection, contact: str, leg: str | None, now: float) -> int:
+    contact = storable(contact) or ""
+    async with _calls_to(connection, contact) as calls:
+        if leg is not None:
+            calls.end(leg, leg, now)
+        canceled = await (await connection.execute(_CANCEL, (now, contact))).fetchall()
+        for key, attempts in canceled:
+            calls.cancel(key, attempts)
+        return len(canceled)
+
+
+async def count_ready(connection: Connection, limit: int) -> int:
+    query = "SELECT count(*) FROM (SELECT FROM ringback_items WHERE state = 'ready' LIMIT %s) AS waiting"
+    row = await (await connection.execute(query, (limit,))).fetchone()
+    return row[0] if row else 0
+
+
+async def stats(connection: Connection, now: float) -> Stats:
+    counts: dict[str, int] = {}
+    redials, oldest = 0, now
+    for state, count, calls, due_at in await (await connection.execute(_STATS)).fetchall():
+        counts[state] = count
+        if state == State.READY:
+            redials, oldest = calls, due_at
+    return Stats(**counts, redials=redials, oldest_due=max(0.0, now - oldest))
+
+
+async def dead(connection: Connection, limit: int) -> Sequence[DeadLetter]:
+    return [_letter(row) for row in await (await connection.execute(_DEAD, (limit,))).fetchall()]
+
+
+def _letter(row: tuple[Any, ...]) -> DeadLetter:
+    key, kind, payload, sibling, attempts, reason, died_at, progress, target = row
+    try:
+        outcome, done = load(payload or b"", sibling), load_progress(progress)
+    except StoreError:
+        outcome, done = None, Progress()
+    return DeadLetter(key, Kind(kind), outcome, attempts, reason or "", died_at, done, target)
+
+
+async def replay(connection: Connection, key: str, now: float) -> bool:
+    query = "SELECT progress FROM ringback_items WHERE key = %s AND state = 'dead' FOR UPDATE"
+    row = await (await connection.execute(query, (key,))).fetchone()
+    if row is None:
+        return False
+    progress = load_progress(row[0]).for_replay()
+    await connection.execute(_REPLAY, (now, dump_progress(progress), key))
+    return True
+
+
+async def discard(connection: Connection, key: str) -> bool:
+    return (await connection.execute(_DISCARD, (key,))).rowcount == 1
+
+
+async def forget(connection: Connection, statement: LiteralString, before: float) -> int:
+    """Run one of the ``FORGET_`` statements for some rows from before that time. Gives the number of changed rows."""
+    return await _changed(connection, statement, {"before": before})
+
+
+async def _found(connection: Connection, query: LiteralString, parameters: Any) -> bool:
+    return await (await connection.execute(query, parameters)).fetchone() is not None
+
+
+async def _changed(connection: Connection, query: LiteralString, parameters: Any) -> int:
+    return (await connection.execute(query, parameters)).rowcount

@@ -1,0 +1,245 @@
+"""The store for several machines: PostgreSQL, with procrastinate's jobs to wake the workers.
+
+A put writes an item and its job in one transaction. The worker that fetches the job claims the item's row. The row
+alone says what is to be done, so a superfluous job does nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import psycopg
+
+from ringback.exceptions import StoreFull, StoreUnavailable
+from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
+from ringback.stores.postgres import rows, schema
+from ringback.stores.postgres.database import Database, conninfo_of
+from ringback.stores.postgres.faults import translated
+from ringback.stores.postgres.history import PostgresHistory
+from ringback.stores.postgres.jobs import Jobs
+from ringback.stores.postgres.worker import Worker
+from ringback.stores.record import short
+from ringback.work.items import DAY, REMEMBER_CALLS
+from ringback.work.latch import Offer
+from ringback.work.redial import Planned
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from typing import LiteralString
+
+    from ringback.stores.postgres.database import Connection
+    from ringback.work.items import DeadLetter, Decide, Item, Progress, Redial, Stats, Work
+    from ringback.work.redial import Plan
+
+T = TypeVar("T")
+
+
+class PostgresStore:
+    """Items in the database of ``url``; the store makes its tables if there are none. Times are in seconds.
+
+    A worker that has not renewed its entry for ``lease`` is taken for dead, and others take over its work. ``poll`` is
+    how often a worker looks for jobs that no notification announced; with ``listen`` false there are no notifications,
+    for a connection through PgBouncer. ``timeout`` is how long a put may take, the wait for one of at most
+    ``pool_size`` connections included; other operations may take fifteen times as long, and have as many connections.
+    A put raises :class:`StoreFull` when ``max_backlog`` items wait. An item that is done loses its payload after
+    ``keep`` and its key after ``remember``; the store forgets dead letters after ``remember_dead``, and calls to
+    contacts after 31 days. :meth:`run` calls ``on_fault`` with the faults that it survives.
+
+    Raises :class:`ConfigurationError` for a URL that PostgreSQL cannot use and for settings that cannot work.
+    """
+
+    durable = True
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        lease: float = 30.0,
+        poll: float = 0.5,
+        pool_size: int = 4,
+        timeout: float = 2.0,
+        max_backlog: int = 100_000,
+        keep: float = DAY,
+        remember: float = 7 * DAY,
+        remember_dead: float = REMEMBER_CALLS,
+        listen: bool = True,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        numbers = {"lease": lease, "poll": poll, "pool_size": pool_size, "timeout": timeout}
+        for name, number in {**numbers, "max_backlog": max_backlog}.items():
+            refuse_for_store(name, number)
+        for name, number in (("keep", keep), ("remember", remember), ("remember_dead", remember_dead)):
+            refuse_for_store(name, number, zero=True)
+        refuse_no_flag("store: listen", listen)
+        refuse_short_lease(lease, poll)
+        self._conninfo = conninfo_of(url, timeout)
+        self._lease = lease
+        self._poll = poll
+        self._pool_size = pool_size
+        self._timeout = timeout
+        self._max_backlog = max_backlog
+        self._keep = keep
+        self._remember = remember
+        self._remember_dead = remember_dead
+        self._listen = listen
+        self._clock = clock
+        self._sleep = sleep
+        self._opening = asyncio.Lock()
+        self._jobs = Jobs()
+        self._databases: tuple[Database, Database] | None = None
+        self._worker: Worker | None = None
+        self.history = PostgresHistory(self._do)
+        self._waiting = 0
+        self._counted_at: float | None = None
+        self.on_fault: Callable[[Exception], None] = lambda _: None
+
+    async def open(self) -> None:
+        await self._opened()
+
+    async def _opened(self) -> tuple[Database, Database]:
+        """The database for puts, which fail soon, and that for all else, so that many puts do not block the workers."""
+        async with self._opening:
+            if self._databases is None:
+                await self._prepare()
+                puts, others = (
+                    Database(self._conninfo, size=self._pool_size, timeout=self._timeout, limit=limit)
+                    for limit in (self._timeout, self._timeout * 15)
+                )
+                await puts.open()
+                await others.open()
+                self._databases = puts, others
+            return self._databases
+
+    async def _prepare(self) -> None:
+        async with _within(self._timeout * 15):
+            with translated():
+                # Not the pool's: that does not say why it cannot connect.
+                async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True) as connection:
+                    await schema.prepare(connection)
+                    found = await connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
+                    for (theirs,) in await found.fetchall():
+                        self._jobs.set_clock(theirs, self._clock())
+
+    async def close(self) -> None:
+        async with self._opening:
+            databases, self._databases = self._databases or (), None
+            for database in databases:
+                await database.close()
+
+    async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
+        now = self._clock()
+        put = [rows.row_of(item, now) for item in items]
+
+        async def operation(connection: Connection) -> list[Offer]:
+            await self._refuse_full(connection)
+            await rows.lock_for_put(connection, put)
+            became = [await rows.put(connection, row) for row in put]
+            due = [(key, row["due_at"]) for row, (offer, key) in zip(put, became, strict=True) if offer is Offer.OPENED]
+            await self._jobs.defer(connection, due)
+            return [offer for offer, _ in became]
+
+        async with _within(self._timeout):
+            puts, _ = await self._opened()
+        offers = await puts.do(operation)
+        self._waiting += offers.count(Offer.OPENED)
+        return offers
+
+    async def _refuse_full(self, connection: Connection) -> None:
+        """Raise :class:`StoreFull` for a full backlog, counted once a second: more work of one second does no harm."""
+        now = asyncio.get_running_loop().time()
+        if self._counted_at is None or now >= self._counted_at + 1.0:
+            self._waiting = await rows.count_ready(connection, self._max_backlog)
+            self._counted_at = now
+        if self._waiting >= self._max_backlog:
+            raise StoreFull(f"{self._waiting} items wait in PostgreSQL; at most that many may; see that workers run")
+
+    async def run(self, work: Work, concurrency: int) -> None:
+        worker = self._worker = Worker(
+            connect=self._for_work,
+            jobs=self._jobs,
+            lease=self._lease,
+            poll=self._poll,
+            listen=self._listen,
+            purge=self.purge,
+            clock=self._clock,
+            sleep=self._sleep,
+            on_fault=lambda error: self.on_fault(error),
+        )
+        try:
+            await worker.run(work, concurrency)
+        finally:
+            self._worker = None
+
+    async def _for_work(self) -> Database:
+        _, others = await self._opened()
+        return others
+
+    async def stop(self, timeout: float) -> int:
+        return 0 if self._worker is None else await self._worker.stop(timeout)
+
+    async def checkpoint(self, key: str, progress: Progress) -> bool:
+        owner = None if self._worker is None else self._worker.owner_of(short(key))
+        if owner is None:
+            return False
+        return await self._do(lambda connection: rows.checkpoint(connection, short(key), owner, progress))
+
+    async def plan(self, redial: Redial, decide: Decide) -> Plan | None:
+        async def operation(connection: Connection) -> Plan | None:
+            plan = await rows.plan(connection, redial, decide, self._clock())
+            if isinstance(plan, Planned):
+                await self._jobs.defer(connection, [(short(redial.item.key), plan.at)])
+            return plan
+
+        return await self._do(operation)
+
+    async def cancel(self, contact: str, leg: str | None = None) -> int:
+        return await self._do(lambda connection: rows.cancel(connection, contact, leg, self._clock()))
+
+    async def stats(self) -> Stats:
+        return await self._do(lambda connection: rows.stats(connection, self._clock()))
+
+    async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
+        return await self._do(lambda connection: rows.dead(connection, limit))
+
+    async def replay(self, key: str) -> bool:
+        async def operation(connection: Connection) -> bool:
+            replayed = await rows.replay(connection, short(key), self._clock())
+            if replayed:
+                await self._jobs.defer(connection, [(short(key), None)])
+            return replayed
+
+        return await self._do(operation)
+
+    async def discard(self, key: str) -> bool:
+        return await self._do(lambda connection: rows.discard(connection, short(key)))
+
+    async def purge(self) -> int:
+        now, count = self._clock(), 0
+        steps: list[tuple[LiteralString, float]] = [
+            (rows.FORGET_PAYLOADS, self._keep),
+            (rows.FORGET_KEYS, self._remember),
+            (rows.FORGET_DEAD, self._remember_dead),
+            (rows.FORGET_CALLS, REMEMBER_CALLS),
+        ]
+        for statement, age in steps:
+            forget = partial(rows.forget, statement=statement, before=now - age)
+            while changed := await self._do(forget):
+                count += changed
+        return count
+
+    async def _do(self, operation: Callable[[Connection], Awaitable[T]]) -> T:
+        return await (await self._for_work()).do(operation)
+
+
+@asynccontextmanager
+async def _within(seconds: float) -> AsyncGenerator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise StoreUnavailable(f"PostgreSQL did not answer within {seconds:g} seconds") from error

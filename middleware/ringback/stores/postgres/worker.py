@@ -1,0 +1,250 @@
+"""A worker that outlives the database: it runs procrastinate's worker, and starts another whenever that one ends.
+
+A hook runs in a task of its own. When PostgreSQL goes away, procrastinate's worker ends and the hook goes on.
+Ringback's worker writes the hook's settlement when PostgreSQL is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from contextvars import Context
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from procrastinate.exceptions import ProcrastinateException
+from psycopg import Error
+
+from ringback.exceptions import StoreError, StoreUnavailable
+from ringback.stores.claims import FAULT_PAUSE
+from ringback.stores.postgres import repair, rows
+from ringback.work.items import Settlement, State
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
+
+    from ringback.stores.postgres.database import Connection, Database
+    from ringback.stores.postgres.jobs import Jobs
+    from ringback.work.items import Claim, Work
+
+T = TypeVar("T")
+
+_PURGE = 600.0
+"""Seconds between purges."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Worker:
+    """Works on the items of a database until somebody stops the worker. Times are seconds, see ``PostgresStore``."""
+
+    connect: Callable[[], Awaitable[Database]]
+    jobs: Jobs
+    lease: float
+    poll: float
+    listen: bool
+    purge: Callable[[], Awaitable[object]]
+    clock: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+    on_fault: Callable[[Exception], None]
+    _id: int | None = None
+    _in_touch_since: float | None = None
+    _purged_at: float = -math.inf
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _counter: Iterator[int] = field(default_factory=count)
+    _owners: dict[str, str] = field(default_factory=dict[str, str])
+    _hooks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+
+    def owner_of(self, key: str) -> str | None:
+        """The owner under which this worker has claimed the item of this key, if it has."""
+        return self._owners.get(key)
+
+    async def run(self, work: Work, concurrency: int) -> None:
+        self._work = work
+        self._slots = asyncio.Semaphore(concurrency)
+        try:
+            await _first_of(self._stopping.wait(), self._serve(concurrency))
+            # `stop` waits for the same hooks, and cancels them when its time is over.
+            if self._hooks:
+                await asyncio.wait(self._hooks)
+        finally:
+            await _end(self._hooks)
+            await self._leave()
+
+    async def stop(self, timeout: float) -> int:
+        self._stopping.set()
+        if not self._hooks:
+            return 0
+        _, late = await asyncio.wait(self._hooks, timeout=timeout)
+        await _end(late)
+        return len(late)
+
+    async def _serve(self, concurrency: int) -> None:
+        while True:
+            try:
+                await self._beat()
+                jobs = self.jobs.work(
+                    self._database.pool,
+                    self._deliver,
+                    concurrency,
+                    poll=self.poll,
+                    lease=self.lease,
+                    listen=self.listen,
+                )
+                await _first_of(jobs, self._keep_house())
+            except (StoreUnavailable, ProcrastinateException, Error) as error:
+                self.on_fault(error)
+            await self.sleep(FAULT_PAUSE)
+
+    async def _keep_house(self) -> None:
+        """Renew the worker's entry three times within a lease, repair what dead workers have left, and purge."""
+        while True:
+            try:
+                await self._beat()
+                now = asyncio.get_running_loop().time()
+                # After an outage no worker's entry is fresh: every worker has the time of a lease to renew its entry.
+                if self._in_touch_since is not None and now >= self._in_touch_since + self.lease:
+                    await self._database.do(self._repair)
+                if now >= self._purged_at + _PURGE:
+                    await self.purge()
+                    self._purged_at = now
+            except StoreError as error:
+                self.on_fault(error)
+            await self.sleep(self.lease / 3)
+
+    async def _beat(self) -> None:
+        since, self._in_touch_since = self._in_touch_since, None
+        self._database = await self.connect()
+        self._id, theirs = await self._database.do(lambda connection: repair.beat(connection, self._id))
+        self.jobs.set_clock(theirs, self.clock())
+        self._in_touch_since = asyncio.get_running_loop().time() if since is None else since
+
+    async def _repair(self, connection: Connection) -> None:
+        keys = await repair.repair(connection, self.lease, self.clock())
+        await self.jobs.defer(connection, [(key, None) for key in keys])
+
+    async def _leave(self) -> None:
+        worker, self._id = self._id, None
+        if worker is not None:
+            try:
+                await self._database.do(lambda connection: repair.leave(connection, worker))
+            except StoreError as error:
+                self.on_fault(error)
+
+    async def _deliver(self, key: str) -> None:
+        """Do a job: start a task for the item and wait for the task. A job that is cancelled ends well if the task has
+        claimed the item, and else raises, so that the item gets another job.
+        """
+        await self._slots.acquire()
+        if self._stopping.is_set():
+            self._slots.release()
+            raise StoreUnavailable("the worker stops")
+        owner = f"{self._id}.{next(self._counter)}"
+        hook = asyncio.create_task(self._work_on(key, owner), context=Context())
+        self._hooks.add(hook)
+        hook.add_done_callback(self._done)
+        try:
+            await asyncio.shield(hook)
+        except asyncio.CancelledError:
+            if self._owners.get(key) != owner:
+                raise
+
+    def _done(self, hook: asyncio.Task[None]) -> None:
+        self._hooks.discard(hook)
+        self._slots.release()
+        _read_error(hook)
+
+    async def _work_on(self, key: str, owner: str) -> None:
+        claim = await self._insist(lambda: self._claim(key, owner), until=self._stopping)
+        if claim is None:
+            return
+        self._owners[key] = owner
+        try:
+            settlement = await self._work(claim)
+        except asyncio.CancelledError:
+            await self._give_back(key, owner)
+            return
+        except Exception as error:
+            # The work broke its contract, see :data:`Work`. At once again, it would fail as fast.
+            self.on_fault(error)
+            settlement = Settlement(State.READY, claim.progress, due_at=self.clock() + FAULT_PAUSE)
+        finally:
+            if self._owners.get(key) == owner:
+                del self._owners[key]
+        await self._insist(lambda: self._settle(claim, owner, settlement))
+
+    async def _insist(self, write: Callable[[], Awaitable[T]], until: asyncio.Event | None = None) -> T:
+        """Write to the store, again after every fault: what the store does not know, the next worker does again.
+
+        Once the event ``until`` is set, a fault raises :class:`StoreError` instead.
+        """
+        while True:
+            try:
+                return await write()
+            except StoreError as error:
+                self.on_fault(error)
+                if until is not None and until.is_set():
+                    raise
+            await self.sleep(FAULT_PAUSE)
+
+    async def _claim(self, key: str, owner: str) -> Claim | None:
+        async def claim(connection: Connection) -> Claim | None:
+            now = self.clock()
+            claim = await rows.claim(connection, key, owner, self._id, now)
+            if claim is None and (waits := await rows.waits(connection, key)):
+                # The job came too early, because the clocks differ.
+                due_at, theirs = waits
+                self.jobs.set_clock(theirs, now)
+                await self.jobs.defer(connection, [(key, max(due_at, now + 0.1))])
+            return claim
+
+        return await self._database.do(claim)
+
+    async def _settle(self, claim: Claim, owner: str, settlement: Settlement) -> None:
+        async def settle(connection: Connection) -> None:
+            written = await rows.settle(connection, claim.item, owner, settlement, self.clock())
+            if written and settlement.state is State.READY:
+                await self.jobs.defer(connection, [(claim.item.key, settlement.due_at)])
+
+        await self._database.do(settle)
+
+    async def _give_back(self, key: str, owner: str) -> None:
+        async def give_back(connection: Connection) -> None:
+            if await rows.give_back(connection, key, owner, self.clock()):
+                await self.jobs.defer(connection, [(key, None)])
+
+        try:
+            await self._database.do(give_back)
+        except StoreError as error:
+            # Another worker takes the item over when this worker's entry is deleted or too old.
+            self.on_fault(error)
+
+
+async def _first_of(*works: Coroutine[Any, Any, object]) -> None:
+    """Run the coroutines side by side until the first has ended, and cancel the others. Raises what one raised."""
+    tasks = [asyncio.create_task(work, context=Context()) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await _end(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
+
+
+async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel the tasks that still run, and wait until all have ended."""
+    for task in tasks:
+        # A second cancellation would make procrastinate's worker leave its jobs behind.
+        if not task.done() and not task.cancelling():
+            task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+        for task in tasks:
+            _read_error(task)
+
+
+def _read_error(task: asyncio.Task[Any]) -> None:
+    """Read the task's error, because the event loop logs an error that nobody reads."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,130 @@
+"""An item as a row of an SQL store, and what becomes of a row when another event of its call comes. Pure.
+
+A store inserts :func:`stored_row`. Where another row has the key already, the store writes into that row what
+:func:`merged` or :func:`superseded` gives.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from ringback.core.outcome import LEVEL
+from ringback.stores.record import dump, dump_sibling, dump_without_verdict, number, short
+from ringback.stores.verdicts import StoredVerdict, stored_verdict
+from ringback.work.items import Item, Kind, State
+from ringback_catalog import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ringback.core.outcome import Outcome
+
+COUNTED = ("cause", "category", "retry", "match", "code", "subcode")
+"""The columns by which a history counts calls."""
+
+
+class Row(Struct, frozen=True, gc=False):
+    """An item as an SQL store writes it. ``event`` is the event's short name, ``ended`` the key of Event Grid's
+    CallEnded of the whole call. Only the end of a call has values in the columns from ``cause`` to ``subcode``. A
+    history counts calls by these columns, which outlive the payload and name nobody. ``verdict`` is ``None`` if the
+    payload has the verdict. Times are seconds since the epoch, UTC.
+    """
+
+    key: str
+    kind: str
+    due_at: float
+    ends_call: bool
+    event: str
+    call: str | None
+    contact: str | None
+    target: str | None
+    number: int
+    rank: int
+    payload: bytes
+    sibling: bytes | None
+    created_at: float
+    cause: str | None
+    category: str | None
+    retry: str | None
+    match: str | None
+    code: int | None
+    subcode: int | None
+    ended: str | None
+    verdict: StoredVerdict | None
+
+
+def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = False) -> Row:
+    """The item as a row, with the ``contact`` as the store can keep it, and the verdict ``apart`` or in the payload."""
+    outcome = item.outcome
+    ends_call = item.kind is Kind.OUTCOME and outcome.scope is Scope.CALL
+    call = outcome.correlation_id
+    counted = counted_by(outcome) if ends_call else dict.fromkeys(COUNTED)
+    return Row(
+        key=short(item.key),
+        kind=item.kind.value,
+        due_at=item.due_at,
+        ends_call=ends_call,
+        event=short(outcome.event_name),
+        call=None if call is None else short(call),
+        contact=contact,
+        target=item.target,
+        number=item.number,
+        rank=outcome.informs(),
+        payload=dump_without_verdict(outcome) if apart else dump(outcome),
+        sibling=dump_sibling(outcome),
+        created_at=now,
+        **counted,
+        ended=None if call is None else short(f"call:{call}"),
+        verdict=stored_verdict(outcome.verdict) if apart else None,
+    )
+
+
+def counted_by(outcome: Outcome) -> dict[str, Any]:
+    """The values of the columns :data:`COUNTED` for the end of a call."""
+    verdict = stored_verdict(outcome.verdict)
+    numbers = number(outcome.code), number(outcome.subcode)
+    return dict(zip(COUNTED, (verdict.cause, verdict.category, verdict.retry, verdict.match, *numbers), strict=True))
+
+
+def merged(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The columns of the row ``kept`` that change when ``new``, the row of another event of the call, settles with it.
+
+    As in :meth:`~ringback.core.outcome.Outcome.merged_with`, the row gets the more informative outcome, and the other
+    row's event as the sibling. ``None`` if a worker has claimed ``kept``, or if both rows have the same event.
+    """
+    settles = kept["state"] == State.READY and kept["attempts"] == 0 and kept["sibling"] is None
+    if not (settles and _end_a_call(kept, new) and (kept["event"] != new["event"] or _level(new) > _level(kept))):
+        return None
+    best, rest = (new, kept) if new["rank"] > kept["rank"] else (kept, new)
+    return {
+        **{name: best[name] for name in _OF_OUTCOME if name in kept},
+        "sibling": best["sibling"] or rest["payload"],
+        "call": new["call"] if kept["call"] is None else kept["call"],
+    }
+
+
+def superseded(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The columns of the row ``kept`` that change when ``new`` is the first row with a reason for the same end.
+
+    The store inserts ``new`` under another key, and the history counts ``new`` in place of ``kept``. ``None`` if
+    ``new`` says no more than ``kept``.
+    """
+    if _end_a_call(kept, new) and _level(new) > _level(kept):
+        return {"rank": new["rank"], **dict.fromkeys(COUNTED)}
+    return None
+
+
+def _end_a_call(kept: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return bool(kept["ends_call"] and new["ends_call"])
+
+
+def _level(row: Mapping[str, Any]) -> int:
+    """The level of the row's outcome, see :attr:`~ringback.core.outcome.Outcome.level`."""
+    return int(row["rank"] // LEVEL)
+
+
+_OF_ITEM = frozenset("key kind due_at ends_call call contact target number sibling created_at ended".split())
+_OF_OUTCOME = [name for name in Row.__struct_fields__ if name not in _OF_ITEM]
+"""The columns that a row has from its outcome, in the order of :class:`Row`."""

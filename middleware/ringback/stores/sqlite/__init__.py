@@ -1,0 +1,5 @@
+"""Work that waits in a file of SQLite."""
+
+from ringback.stores.sqlite.store import SQLiteStore
+
+__all__ = ["SQLiteStore"]

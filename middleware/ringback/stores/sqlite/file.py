@@ -1,0 +1,103 @@
+"""The file of an SQLite store: how the store makes and opens it, where it must not lie, what SQLite's faults mean."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from pathlib import Path
+
+from ringback.exceptions import StoreError, StoreUnavailable
+from ringback.stores.sqlite import schema
+
+NETWORK = frozenset(
+    "nfs nfs4 cifs smb2 smb3 smbfs 9p afs ceph glusterfs lustre fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs "
+    "fuse.rclone fuse.blobfuse fuse.blobfuse2 fuse.gcsfuse".split()
+)
+"""File systems on which the write-ahead log does not work, or not reliably: https://www.sqlite.org/wal.html"""
+
+
+def opened(path: Path, timeout: float) -> sqlite3.Connection:
+    """A connection that may write, to a file that the function makes if there is none. Raises :class:`StoreError`."""
+    try:
+        # Made before SQLite makes it, so that no other user can read the items. A file that exists is not opened: a
+        # process that closes any descriptor of a file loses the locks of all its connections to the file, see
+        # https://www.sqlite.org/howtocorrupt.html
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        pass
+    except FileNotFoundError as error:
+        raise StoreError(f"{path} cannot be made: its folder does not exist; create it first") from error
+    except OSError as error:
+        kind = StoreUnavailable if error.errno in _PASSING else StoreError
+        raise kind(f"{path} cannot be made ({error.strerror}); see that its folder is writable") from error
+    try:
+        connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, cached_statements=256)
+        try:
+            connection.row_factory = sqlite3.Row
+            schema.prepare(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise store_error(path, error) from error
+    return connection
+
+
+def opened_to_read(path: Path, timeout: float) -> sqlite3.Connection:
+    """A connection that cannot write. Raises :class:`StoreError`."""
+    try:
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=timeout, isolation_level=None
+        )
+    except sqlite3.Error as error:
+        raise store_error(path, error) from error
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def store_error(path: Path, error: sqlite3.Error) -> StoreError:
+    """The store's error for a fault of SQLite: :class:`StoreUnavailable` if the fault may pass, else with a remedy."""
+    code = getattr(error, "sqlite_errorcode", None)
+    remedy = _LASTING.get(code & 0xFF) if isinstance(code, int) else None
+    if remedy is None:
+        return StoreUnavailable(f"{path}: {error}")
+    return StoreError(f"{path}: {error}; {remedy}")
+
+
+def refuse_network(path: Path, allowed: bool, mounts: str | None = None) -> None:
+    """Raise :class:`StoreError` for a file on a network file system. ``mounts`` is the text of /proc/self/mounts."""
+    if allowed:
+        return
+    if mounts is None:
+        try:
+            mounts = Path("/proc/self/mounts").read_text("utf-8", "replace")
+        except OSError:
+            # Only Linux lists its file systems there.
+            return
+    place = Path(os.path.realpath(path))
+    best, kind = Path("/"), ""
+    for line in mounts.splitlines():
+        _, point, system, *_ = [*line.split(" "), "", "", ""]
+        folder = Path(point.replace("\\040", " "))
+        if place.is_relative_to(folder) and len(folder.parts) >= len(best.parts):
+            best, kind = folder, system
+    if kind in NETWORK:
+        raise StoreError(
+            f"{path} lies on a network file system ({kind}), where SQLite loses data; use a local disk, "
+            "PostgreSQL, or say network=1 in the URL if you know better"
+        )
+
+
+# Faults of the operating system that may pass.
+_PASSING = frozenset({errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC})
+
+# Remedies of the faults that do not pass, by SQLite's primary result code: https://www.sqlite.org/rescode.html
+_LASTING = {
+    sqlite3.SQLITE_PERM: "give the process the right to write it",
+    sqlite3.SQLITE_READONLY: "make the file and its folder writable for the process",
+    sqlite3.SQLITE_CORRUPT: "restore it, or move it away and start with a new one",
+    sqlite3.SQLITE_CANTOPEN: "see that its folder exists and is writable",
+    sqlite3.SQLITE_AUTH: "give the process the right to write it",
+    sqlite3.SQLITE_NOTADB: "it is no SQLite file; name another one",
+}

@@ -1,0 +1,81 @@
+"""The history of an SQLite store. A thread of its own reads the history over a connection that cannot write.
+
+The write-ahead log lets the thread read while other connections write, so no put waits for a reader.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ringback.stores.history_rows import counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
+from ringback.stores.sqlite.schema import WHOLE
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Awaitable, Callable, Sequence
+    from typing import Any, Protocol, TypeVar
+
+    from ringback.work.history import Count, Ended, Pair, Waiting
+    from ringback.work.items import Kind
+    from ringback_catalog import Match
+
+    T = TypeVar("T")
+
+    class Read(Protocol):
+        def __call__(self, operation: Callable[[sqlite3.Connection], T]) -> Awaitable[T]: ...
+
+
+_COUNTS = """
+    SELECT CAST((created_at - :since) / :step AS INTEGER) AS bar, cause, category, retry, count(*) FROM items
+    WHERE cause IS NOT NULL AND created_at >= :since AND created_at < :until
+    GROUP BY bar, cause, category, retry
+"""
+_PAIRS = """
+    SELECT event, code, subcode, match, cause, count(*) AS often, max(created_at) AS last_at FROM items
+    WHERE cause IS NOT NULL AND created_at >= :since AND (:match IS NULL OR match = :match)
+    GROUP BY event, code, subcode, match, cause
+    ORDER BY often DESC, last_at DESC, event, code, subcode, match, cause LIMIT :limit
+"""
+_LATEST = f"""
+    SELECT key, created_at, state, event, code, subcode, match, cause, category, retry, duplicates, payload, sibling,
+           text
+    FROM {WHOLE} WHERE cause IS NOT NULL ORDER BY created_at DESC, items.id DESC LIMIT :limit
+"""
+_WAITING = "items.id, key, kind, state, due_at, attempts, payload, sibling, contact, target, number, text"
+# SQLite has an index for either state and none for both.
+_WAITS = f"""
+    SELECT * FROM (
+        SELECT {_WAITING} FROM {WHOLE} WHERE state = 'ready' AND kind = :kind ORDER BY due_at, items.id LIMIT :limit
+    ) UNION ALL SELECT * FROM (
+        SELECT {_WAITING} FROM {WHOLE} WHERE state = 'running' AND kind = :kind ORDER BY due_at, items.id LIMIT :limit
+    ) ORDER BY due_at, id LIMIT :limit
+"""
+
+
+class SQLiteHistory:
+    """Implements ``History``. ``read`` calls an operation in the reading thread, and raises :class:`StoreError`."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+
+    async def counts(self, since: float, until: float, step: float) -> Sequence[Count]:
+        refuse_odd_steps(since, step)
+        parameters = {"since": float(since), "until": until, "step": float(step)}
+        return counts_of(await self._rows(_COUNTS, parameters, tuple), since, step)
+
+    async def pairs(self, since: float, limit: int, match: Match | None = None) -> Sequence[Pair]:
+        parameters = {"since": since, "limit": max(0, limit), "match": None if match is None else match.value}
+        return await self._rows(_PAIRS, parameters, lambda row: pair_of(*row))
+
+    async def latest(self, limit: int) -> Sequence[Ended]:
+        return await self._rows(_LATEST, {"limit": max(0, limit)}, lambda row: ended_of(*row))
+
+    async def waiting(self, kind: Kind, limit: int) -> Sequence[Waiting]:
+        parameters = {"kind": kind.value, "limit": max(0, limit)}
+        return await self._rows(_WAITS, parameters, lambda row: waiting_of(*row[1:]))
+
+    async def _rows(self, query: str, parameters: dict[str, Any], made: Callable[[Any], T]) -> list[T]:
+        def operation(connection: sqlite3.Connection) -> list[T]:
+            return [made(row) for row in connection.execute(query, parameters)]
+
+        return await self._read(operation)

@@ -1,0 +1,250 @@
+"""Operations on the items and calls of an SQLite store. Every function is one step of a transaction."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
+
+from ringback.exceptions import StoreError
+from ringback.privacy.redaction import redact
+from ringback.stores.calls import Calls
+from ringback.stores.record import dump_progress, load, load_progress, short
+from ringback.stores.rows import Row, merged, stored_row, superseded
+from ringback.stores.sqlite import schema
+from ringback.work.items import CallRecord, Claim, DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.work.latch import Offer, informed
+from ringback.work.redial import Planned
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Generator, Mapping, Sequence
+
+    from ringback.core.outcome import Outcome
+    from ringback.work.items import Decide, Redial, Settlement
+    from ringback.work.redial import Plan
+
+S = TypeVar("S", str, "str | None")
+
+
+def row_of(item: Item, now: float) -> Row:
+    return stored_row(item, _storable(item.contact), now, apart=True)
+
+
+def put(connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]) -> list[list[Offer]]:
+    """Put the rows of several puts. Gives the offer of every row, put by put.
+
+    Many rows take one statement: between two statements the thread may have to wait for Python's lock.
+    """
+    rows = [row for together in puts for row in together]
+    if any(row.event == "CallEnded" or row.key == row.ended for row in rows):
+        # A row of a whole call depends on the rows before it.
+        return [[_put(connection, row) for row in together] for together in puts]
+    new = _inserted(connection, rows)
+    return [[_opened(row, new) or _put_again(connection, row) for row in together] for together in puts]
+
+
+def _put(connection: sqlite3.Connection, row: Row) -> Offer:
+    ends_whole_call = row.event == "CallEnded" and row.ends_call and row.call is not None
+    if ends_whole_call and connection.execute(schema.LEG_HAS_ENDED, (row.call, row.key)).fetchone():
+        return Offer.DUPLICATE
+    return _opened(row, _inserted(connection, [row])) or _put_again(connection, row)
+
+
+def _opened(row: Row, new: set[str]) -> Offer | None:
+    """The offer for the first row of a key in ``new``, which loses the key; ``None`` for every other row."""
+    if row.key not in new:
+        return None
+    new.remove(row.key)
+    return Offer.OPENED
+
+
+def _inserted(connection: sqlite3.Connection, rows: Sequence[Row]) -> set[str]:
+    """Insert the rows whose keys no row has yet, and cancel the whole calls' ends for which legs' ends have come.
+
+    Gives the keys of the rows that were inserted.
+    """
+    new = set[str]()
+    for start in range(0, len(rows), schema.MOST):
+        some = rows[start : start + schema.MOST]
+        verdicts = {row.verdict.id: row.verdict.text for row in some if row.verdict is not None}
+        _for_many(connection, schema.KEEP_VERDICTS, list(verdicts.items()))
+        ended = {row.ended for row in some if row.ends_call and row.event != "CallEnded" and row.ended != row.key}
+        _for_many(connection, schema.YIELD_TO_LEGS, [(key,) for key in ended - {None}], some[0].created_at)
+        cursor = _for_many(connection, schema.INSERTS, [_values(row) for row in some])
+        if cursor.rowcount == len(some):
+            new.update([row.key for row in some])
+        else:
+            # Nobody else writes during the transaction, so the ids of a statement's rows are consecutive.
+            between = ((cursor.lastrowid or 0) - cursor.rowcount, cursor.lastrowid or 0)
+            new.update([key for (key,) in connection.execute(schema.KEYS_BETWEEN, between)])
+    return new
+
+
+def _for_many(
+    connection: sqlite3.Connection, statements: Mapping[int, str], values: Sequence[tuple[Any, ...]], *first: float
+) -> sqlite3.Cursor:
+    """Execute the statement with room for these values; the last value fills the room, for a repeated value is idle."""
+    if not values:
+        return connection.cursor()
+    many = next(many for many in statements if many >= len(values))
+    padded = [*values] + [values[-1]] * (many - len(values))
+    return connection.execute(statements[many], (*first, *chain.from_iterable(padded)))
+
+
+def _put_again(connection: sqlite3.Connection, row: Row) -> Offer:
+    """Put a row whose key another row has. :mod:`ringback.work.latch` says which row gets another key."""
+    new, kept = dict(zip(schema.COLUMNS, _values(row), strict=True)), _kept(connection, row.key)
+    informed_key = short(informed(row.key))
+    if _changed(connection, row.key, merged(kept, new)):
+        return Offer.MERGED
+    if _changed(connection, row.key, superseded(kept, new)) and _inserted(connection, [replace(row, key=informed_key)]):
+        return Offer.OPENED
+    other = _kept(connection, informed_key)
+    if other and _changed(connection, informed_key, merged(other, new)):
+        return Offer.MERGED
+    _changed(connection, row.key, {"duplicates": kept["duplicates"] + 1})
+    return Offer.DUPLICATE
+
+
+def _kept(connection: sqlite3.Connection, key: str) -> dict[str, Any]:
+    row = connection.execute(schema.KEPT, (key,)).fetchone()
+    return {} if row is None else dict(row)
+
+
+def _changed(connection: sqlite3.Connection, key: str, columns: dict[str, Any] | None) -> bool:
+    """Write these columns of the row of this key. False if ``columns`` is ``None``."""
+    if columns is None:
+        return False
+    setting = ", ".join([f"{name} = ?" for name in columns])
+    connection.execute(f"UPDATE items SET {setting} WHERE key = ?", (*columns.values(), key))
+    return True
+
+
+_values: Callable[[Row], tuple[Any, ...]] = attrgetter(*schema.COLUMNS[:-1], "verdict.id")
+
+
+def claim(
+    connection: sqlite3.Connection, limit: int, now: float, until: float, owner: str
+) -> tuple[list[Claim], float | None]:
+    found = connection.execute(schema.DUE, (now, limit)).fetchall()
+    if len(found) < limit:
+        found += connection.execute(schema.EXPIRED, (now, owner, limit - len(found))).fetchall()
+    claims: list[Claim] = []
+    for row in found:
+        try:
+            claims.append(_claim_of(row))
+        except StoreError as error:
+            connection.execute(schema.BROKEN, {"id": row["id"], "reason": _storable(redact(str(error))), "now": now})
+        else:
+            connection.execute(schema.CLAIM, {"id": row["id"], "owner": owner, "until": until})
+    (due_at,) = connection.execute(schema.NEXT_DUE, (owner,)).fetchone()
+    return claims, due_at
+
+
+def _claim_of(row: sqlite3.Row) -> Claim:
+    """The claim on a row, which the statement has read before the claim changes it."""
+    kind, outcome, progress = Kind(row["kind"]), _outcome_of(row), load_progress(row["progress"])
+    item = Item(row["key"], kind, row["due_at"], outcome, row["contact"], row["target"], row["number"])
+    crashed = row["state"] == State.RUNNING
+    redelivered = crashed or bool(row["interrupted"])
+    return Claim(item, row["attempts"] + 1, redelivered=redelivered, crashed=crashed, progress=progress)
+
+
+def _outcome_of(row: sqlite3.Row) -> Outcome:
+    return load(row["payload"] or b"", row["sibling"], row["verdict_text"])
+
+
+def settle(connection: sqlite3.Connection, claim: Claim, settlement: Settlement, now: float, owner: str) -> None:
+    key, again = claim.item.key, settlement.state is State.READY
+    written = connection.execute(
+        schema.SETTLE,
+        {
+            "key": key,
+            "owner": owner,
+            "attempt": claim.attempt,
+            "state": settlement.state.value,
+            "progress": dump_progress(settlement.progress),
+            "due_at": settlement.due_at if again else claim.item.due_at,
+            "reason": _storable(settlement.reason),
+            "finished_at": None if again else now,
+        },
+    ).rowcount
+    if written and settlement.leg is not None and claim.item.contact is not None:
+        with _calls_to(connection, claim.item.contact) as calls:
+            calls.bind(key, settlement.leg)
+
+
+@contextmanager
+def _calls_to(connection: sqlite3.Connection, contact: str) -> Generator[Calls]:
+    """The calls to the contact. At the end of the context the store keeps what the caller has made of the calls."""
+    before = [CallRecord(*row) for row in connection.execute(schema.CALLS, (contact,))]
+    calls = Calls(before)
+    yield calls
+    after = calls.records()
+    if after != before:
+        connection.execute(schema.FORGET_CALLS, (contact,))
+        connection.executemany(schema.KEEP_CALL, [(contact, call.key, call.at, call.leg) for call in after])
+
+
+def plan(connection: sqlite3.Connection, redial: Redial, decide: Decide, now: float) -> Plan | None:
+    row = row_of(replace(redial.item, contact=redial.contact), now)
+    contact = _storable(redial.contact)
+    with _calls_to(connection, contact) as calls:
+        calls.end(row.key, redial.leg, now)
+        queries = ((schema.KEPT, (row.key,)), (schema.TO_COME, (contact,)))
+        if any(connection.execute(*query).fetchone() for query in queries):
+            return None
+        decided = decide(calls.records())
+        if isinstance(decided, Planned):
+            _inserted(connection, [replace(row, due_at=decided.at, number=decided.number)])
+            calls.plan(row.key, decided.at)
+        return decided
+
+
+def cancel(connection: sqlite3.Connection, contact: str, leg: str | None, now: float) -> int:
+    contact = _storable(contact)
+    with _calls_to(connection, contact) as calls:
+        if leg is not None:
+            calls.end(leg, leg, now)
+        waiting = connection.execute(schema.TO_COME, (contact,)).fetchall()
+        for key, attempts in waiting:
+            connection.execute(schema.CANCEL, (now, key))
+            calls.cancel(key, attempts)
+        return len(waiting)
+
+
+def replay(connection: sqlite3.Connection, key: str, now: float) -> bool:
+    row = connection.execute(schema.DEAD_PROGRESS, (key,)).fetchone()
+    if row is None:
+        return False
+    progress = load_progress(row["progress"]).for_replay()
+    connection.execute(schema.REPLAY, {"key": key, "now": now, "progress": dump_progress(progress)})
+    return True
+
+
+def stats(connection: sqlite3.Connection, now: float) -> Stats:
+    counts = dict(connection.execute(schema.COUNT_STATES).fetchone())
+    finished, oldest = counts.pop("finished"), counts.pop("oldest")
+    return Stats(
+        **counts,
+        done=finished - counts["dead"] - counts["canceled"],
+        oldest_due=0.0 if oldest is None else max(0.0, now - oldest),
+    )
+
+
+def letter(row: sqlite3.Row) -> DeadLetter:
+    try:
+        outcome, progress = _outcome_of(row), load_progress(row["progress"])
+    except StoreError:
+        outcome, progress = None, Progress()
+    kind, reason = Kind(row["kind"]), row["reason"] or ""
+    return DeadLetter(row["key"], kind, outcome, row["attempts"], reason, row["finished_at"], progress, row["target"])
+
+
+def _storable(text: S) -> S:
+    """The text with ``?`` for every lone surrogate, which SQLite's UTF-8 cannot hold."""
+    return text if text is None else text.encode("utf-8", "replace").decode()

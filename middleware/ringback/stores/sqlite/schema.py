@@ -1,0 +1,292 @@
+"""The tables and statements of the SQLite store, and how the store knows and prepares its file."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ringback.exceptions import StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+APPLICATION = 0x52_42_43_4B
+"""The application id in the header of Ringback's files, ``RBCK``: https://www.sqlite.org/fileformat.html"""
+
+MIGRATIONS = (
+    (
+        """
+        CREATE TABLE items (
+            id INTEGER PRIMARY KEY,
+            key TEXT NOT NULL UNIQUE,
+            kind TEXT NOT NULL,
+            state TEXT NOT NULL,
+            due_at REAL NOT NULL,
+            attempts INTEGER NOT NULL DEFAULT 0,
+            owner TEXT,
+            leased_until REAL,
+            interrupted INTEGER NOT NULL DEFAULT 0,
+            ends_call INTEGER NOT NULL,
+            event TEXT NOT NULL,
+            call TEXT,
+            contact TEXT,
+            target TEXT,
+            number INTEGER NOT NULL DEFAULT 1,
+            rank INTEGER NOT NULL,
+            payload BLOB,
+            sibling BLOB,
+            progress BLOB,
+            reason TEXT,
+            duplicates INTEGER NOT NULL DEFAULT 0,
+            created_at REAL NOT NULL,
+            finished_at REAL
+        )
+        """,
+        "CREATE INDEX items_due ON items (due_at) WHERE state = 'ready'",
+        "CREATE INDEX items_leased ON items (leased_until) WHERE state = 'running'",
+        "CREATE INDEX items_finished ON items (finished_at) WHERE finished_at IS NOT NULL",
+        "CREATE INDEX items_call ON items (call) WHERE call IS NOT NULL",
+        "CREATE INDEX items_contact ON items (contact) WHERE contact IS NOT NULL",
+        """
+        CREATE TABLE calls (
+            key TEXT PRIMARY KEY,
+            contact TEXT NOT NULL,
+            at REAL NOT NULL,
+            leg TEXT
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX calls_contact ON calls (contact, at)",
+        "CREATE INDEX calls_leg ON calls (leg) WHERE leg IS NOT NULL",
+    ),
+    (
+        # NULL for an item that ends no call, and for an item that a process of an earlier release puts.
+        "ALTER TABLE items ADD COLUMN cause TEXT",
+        "ALTER TABLE items ADD COLUMN category TEXT",
+        "ALTER TABLE items ADD COLUMN retry TEXT",
+        "ALTER TABLE items ADD COLUMN match TEXT",
+        "ALTER TABLE items ADD COLUMN code INTEGER",
+        "ALTER TABLE items ADD COLUMN subcode INTEGER",
+        # With all columns that a history counts by, so that SQLite need not read the rows and their payloads.
+        """
+        CREATE INDEX items_ended ON items (created_at, cause, category, retry, event, code, subcode, match)
+        WHERE cause IS NOT NULL
+        """,
+        # With the indexes of version 1, SQLite counts every state without the rows.
+        "CREATE INDEX items_dead ON items (finished_at) WHERE state = 'dead'",
+        "CREATE INDEX items_canceled ON items (finished_at) WHERE state = 'canceled'",
+    ),
+    ("DROP INDEX items_call",),
+    (
+        # There are few verdicts, and a verdict is as long as the rest of a record. NULL if the payload has the verdict.
+        "CREATE TABLE verdicts (id INTEGER PRIMARY KEY, text BLOB NOT NULL)",
+        "ALTER TABLE items ADD COLUMN verdict INTEGER",
+    ),
+    (
+        # Version 3 and 4 made the trigger and the index in the first put of a CallEnded.
+        "DROP TRIGGER IF EXISTS yields_to_leg",
+        "CREATE INDEX IF NOT EXISTS items_call ON items (call) WHERE call IS NOT NULL",
+        "DROP INDEX calls_leg",
+    ),
+)
+"""The statements that bring a file from version n to n + 1. A release adds versions and changes none."""
+
+VERSION = len(MIGRATIONS)
+
+LONGEST_LOG = 4000
+"""Pages of 4 KiB in the write-ahead log from which on a transaction itself must put the log into the file."""
+
+PUT_LOG_IN_FILE = "PRAGMA wal_checkpoint(PASSIVE)"
+
+_TRIES, _PAUSE = 25, 0.02
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the file a store of this version.
+
+    Raises :class:`StoreError` for a file of another application or of a newer release, and for a damaged file.
+    """
+    # Before anything else: the store must change nothing in a file of another application. In one transaction, because
+    # another process may be making the file a store.
+    connection.execute("BEGIN")
+    try:
+        version = _refuse_foreign(connection, path)
+    finally:
+        with suppress(sqlite3.Error):
+            # In a damaged file SQLite may have ended the transaction.
+            connection.execute("ROLLBACK")
+    mode = _with_log(connection)
+    if mode != "wal":
+        raise StoreError(f"{path} cannot have a write-ahead log (journal mode {mode!r}); use a file on a local disk")
+    connection.execute("PRAGMA synchronous = FULL")
+    # The writer puts the log into the file earlier, when no operation waits.
+    connection.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG}")
+    if version < VERSION:
+        _migrate(connection, path)
+    (verdict, *_) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise StoreError(f"{path} is damaged ({verdict}); restore it, or move it away and start with a new one")
+
+
+def _with_log(connection: sqlite3.Connection) -> str:
+    """The journal mode, once it is set. SQLite raises at once while another process sets the mode, so try again."""
+    for _ in range(_TRIES - 1):
+        with suppress(sqlite3.OperationalError):
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        time.sleep(_PAUSE)
+    return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have migrated the file.
+        version = _refuse_foreign(connection, path)
+        for statements in MIGRATIONS[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        # On a full disk SQLite has ended the transaction already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the file, 0 for a new file. Raises :class:`StoreError` for a file that is not to be touched."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION and (application or version or tables):
+        raise StoreError(f"{path} is the database of another application; name a file of its own for the store")
+    if version > VERSION:
+        raise StoreError(
+            f"{path} was made by a newer release (schema {version}, this one knows {VERSION}); "
+            "upgrade ringback, or name another file"
+        )
+    return int(version)
+
+
+COLUMNS: tuple[str, ...] = tuple(
+    "key kind due_at ends_call event call contact target number rank payload sibling created_at "
+    "cause category retry match code subcode verdict".split()
+)
+"""The columns that a put writes, in the order of :data:`INSERTS`."""
+
+_SIZES = (1, 2, 4, 8, 16, 32)
+MOST = max(_SIZES)
+"""Rows of one statement. Before version 3.32 SQLite takes 999 parameters at most: https://www.sqlite.org/limits.html"""
+
+
+def _for_many(statement: str, one: str) -> dict[int, str]:
+    """The statement for as many rows as each key says. SQLite prepares a statement once, so there are few sizes."""
+    return {many: statement.format(", ".join([one] * many)) for many in _SIZES}
+
+
+INSERTS = _for_many(
+    f"INSERT INTO items ({', '.join(COLUMNS)}, state) VALUES {{}} ON CONFLICT (key) DO NOTHING",
+    f"({', '.join('?' * len(COLUMNS))}, 'ready')",
+)
+KEEP_VERDICTS = _for_many("INSERT INTO verdicts (id, text) VALUES {} ON CONFLICT (id) DO NOTHING", "(?, ?)")
+KEYS_BETWEEN = "SELECT key FROM items WHERE id > ? AND id <= ?"
+
+# A leg's own end says all that Event Grid's CallEnded of the whole call says. Once the leg's end has come, no hook is
+# called for the CallEnded; if hooks were called before, the history counts the leg's end and not the CallEnded.
+LEG_HAS_ENDED = "SELECT 1 FROM items WHERE call = ? AND key <> ? AND event <> 'CallEnded' AND ends_call LIMIT 1"
+YIELD_TO_LEGS = _for_many(
+    """
+    UPDATE items SET
+        state = CASE WHEN state = 'ready' AND attempts = 0 THEN 'canceled' ELSE state END,
+        finished_at = CASE WHEN state = 'ready' AND attempts = 0 THEN ? ELSE finished_at END,
+        cause = NULL, category = NULL, retry = NULL, match = NULL, code = NULL, subcode = NULL
+    WHERE key IN ({}) AND event = 'CallEnded' AND sibling IS NULL
+      AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
+    """,
+    "?",
+)
+KEPT = "SELECT * FROM items WHERE key = ?"
+
+WHOLE = "items LEFT JOIN verdicts ON verdicts.id = items.verdict"
+"""Items, with the text of the verdict if the payload does not have it."""
+_WHOLE = f"SELECT items.*, text AS verdict_text FROM {WHOLE}"
+DUE = f"{_WHOLE} WHERE state = 'ready' AND due_at <= ? ORDER BY due_at LIMIT ?"
+EXPIRED = f"{_WHOLE} WHERE state = 'running' AND leased_until <= ? AND owner <> ? ORDER BY leased_until LIMIT ?"
+CLAIM = """
+    UPDATE items SET state = 'running', owner = :owner, leased_until = :until, attempts = attempts + 1, interrupted = 0
+    WHERE id = :id
+"""
+NEXT_DUE = """
+    SELECT min(at) FROM (
+        SELECT min(due_at) AS at FROM items WHERE state = 'ready'
+        UNION ALL SELECT min(leased_until) FROM items WHERE state = 'running' AND owner <> ?
+    )
+"""
+RENEW = "UPDATE items SET leased_until = ? WHERE state = 'running' AND owner = ?"
+CHECKPOINT = "UPDATE items SET progress = :progress WHERE key = :key AND state = 'running' AND owner = :owner"
+SETTLE = """
+    UPDATE items SET state = :state, progress = :progress, due_at = :due_at, reason = :reason, owner = NULL,
+        leased_until = NULL, finished_at = :finished_at
+    WHERE key = :key AND state = 'running' AND owner = :owner AND attempts = :attempt
+"""
+GIVE_BACK = """
+    UPDATE items SET state = 'ready', due_at = :now, interrupted = 1, owner = NULL, leased_until = NULL
+    WHERE key = :key AND state = 'running' AND owner = :owner AND attempts = :attempt
+"""
+BROKEN = """
+    UPDATE items SET state = 'dead', reason = :reason, finished_at = :now, owner = NULL, leased_until = NULL,
+        attempts = attempts + 1
+    WHERE id = :id
+"""
+
+CALLS = "SELECT key, at, leg FROM calls WHERE contact = ? ORDER BY at"
+FORGET_CALLS = "DELETE FROM calls WHERE contact = ?"
+KEEP_CALL = "INSERT INTO calls (contact, key, at, leg) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"
+TO_COME = "SELECT key, attempts FROM items WHERE contact = ? AND kind = 'redial' AND state = 'ready'"
+CANCEL = "UPDATE items SET state = 'canceled', finished_at = ? WHERE key = ?"
+
+COUNT_READY = "SELECT count(*) FROM items WHERE state = 'ready'"
+# One count for each index; an item that has finished is done, unless it is dead or canceled.
+COUNT_STATES = """
+    SELECT
+        (SELECT count(*) FROM items WHERE state = 'ready') AS ready,
+        (SELECT count(*) FROM items WHERE state = 'running') AS running,
+        (SELECT count(*) FROM items WHERE finished_at IS NOT NULL) AS finished,
+        (SELECT count(*) FROM items WHERE state = 'dead') AS dead,
+        (SELECT count(*) FROM items WHERE state = 'canceled') AS canceled,
+        (SELECT count(*) FROM items WHERE state = 'ready' AND kind = 'redial') AS redials,
+        (SELECT min(due_at) FROM items WHERE state = 'ready') AS oldest
+"""
+DEAD = f"{_WHOLE} WHERE state = 'dead' ORDER BY finished_at DESC, items.id DESC LIMIT ?"
+DEAD_PROGRESS = "SELECT progress FROM items WHERE key = ? AND state = 'dead'"
+REPLAY = """
+    UPDATE items SET state = 'ready', attempts = 0, due_at = :now, reason = NULL, finished_at = NULL,
+        progress = :progress
+    WHERE key = :key AND state = 'dead'
+"""
+DISCARD = """
+    UPDATE items SET state = 'canceled', payload = NULL, sibling = NULL, progress = NULL, contact = NULL
+    WHERE key = ? AND state = 'dead'
+"""
+PURGE = (
+    """
+    UPDATE items SET payload = NULL, sibling = NULL, progress = NULL, contact = NULL WHERE id IN (
+        SELECT id FROM items WHERE finished_at < :keep AND state IN ('done', 'canceled') AND payload IS NOT NULL
+        LIMIT 1000
+    )
+    """,
+    """
+    DELETE FROM items WHERE id IN (
+        SELECT id FROM items WHERE finished_at < :remember AND state IN ('done', 'canceled') LIMIT 1000
+    )
+    """,
+    """
+    DELETE FROM items WHERE id IN (
+        SELECT id FROM items WHERE finished_at < :long AND state = 'dead' LIMIT 1000
+    )
+    """,
+    "DELETE FROM calls WHERE key IN (SELECT key FROM calls WHERE at < :long LIMIT 1000)",
+)

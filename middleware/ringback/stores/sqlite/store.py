@@ -1,0 +1,328 @@
+"""The embedded store: one SQLite file, on the standard library alone.
+
+The store uses SQLite's write-ahead log, ``synchronous=FULL`` and one writer thread with group commit. Several processes
+of one machine may share a file: a worker leases an item, and others take over items whose leases are not renewed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import shutil
+import sqlite3
+import time
+import uuid
+from contextlib import suppress
+from contextvars import Context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
+from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
+from ringback.stores.claims import ClaimLoop
+from ringback.stores.record import dump_progress, short
+from ringback.stores.sqlite import rows, schema
+from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
+from ringback.stores.sqlite.history import SQLiteHistory
+from ringback.stores.sqlite.writer import Writer
+from ringback.work.items import DAY, REMEMBER_CALLS, Claim, DeadLetter, Item, Progress, State, Stats
+from ringback.work.latch import Offer
+from ringback.work.redial import Planned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ringback.stores.rows import Row
+    from ringback.work.items import Decide, Redial, Settlement, Work
+    from ringback.work.redial import Plan
+
+T = TypeVar("T")
+
+CHECKPOINT = 600
+"""Changed rows after which the writer puts the write-ahead log into the file."""
+
+
+class SQLiteStore:
+    """Items in the file ``path``; the store makes the file if there is none, in a folder that exists. Times in seconds.
+
+    A worker that has not renewed its leases for ``lease`` counts as dead, and others take over its work. ``poll`` is
+    how often a worker looks for items that other processes put. ``timeout`` is how long SQLite waits for a locked file;
+    a put may take twice as long, and then raises :class:`StoreUnavailable`. A put raises :class:`StoreFull` when
+    ``max_backlog`` items wait or fewer than ``min_free`` bytes are free. An item that is done loses its payload after
+    ``keep`` and its key after ``remember``; dead letters and calls to contacts stay for 31 days. ``network`` allows a
+    file on a network file system. :meth:`run` calls ``on_fault`` with the faults that it survives.
+
+    Raises :class:`ConfigurationError` for settings that cannot work.
+    """
+
+    durable = True
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        lease: float = 30.0,
+        poll: float = 0.5,
+        timeout: float = 2.0,
+        max_backlog: int = 100_000,
+        min_free: int = 64 * 1024 * 1024,
+        keep: float = DAY,
+        remember: float = 7 * DAY,
+        network: bool = False,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        for name, number in (("lease", lease), ("poll", poll), ("timeout", timeout), ("max_backlog", max_backlog)):
+            refuse_for_store(name, number)
+        for name, number in (("min_free", min_free), ("keep", keep), ("remember", remember)):
+            refuse_for_store(name, number, zero=True)
+        refuse_no_flag("store: network", network)
+        refuse_short_lease(lease, poll)
+        self.path = Path(path)
+        self._lease = lease
+        self._timeout = timeout
+        self._max_backlog = max_backlog
+        self._min_free = min_free
+        self._keep = keep
+        self._remember = remember
+        self._network = network
+        self._clock = clock
+        self._monotonic = monotonic
+        self._owner = ""
+        self._held: dict[tuple[str, int], str] = {}
+        self._writer = Writer(self._connect, rest=_LogKeeper(), limit=2 * timeout)
+        self._reader = Writer(self._connect_to_read, begin="BEGIN")
+        self.history = SQLiteHistory(self._read)
+        self.on_fault: Callable[[Exception], None] = lambda _: None
+        self._loop = ClaimLoop(self, poll=poll, clock=clock, on_fault=lambda error: self.on_fault(error))
+        self._looked_at = -math.inf
+        self._full: str | None = None
+
+    @classmethod
+    def from_url(cls, url: str) -> SQLiteStore:
+        """The store of a URL: ``sqlite:///file.db`` is relative, ``sqlite:////file.db`` absolute, and settings follow,
+        as in ``?lease=30&poll=1``. Raises :class:`ConfigurationError` for any other URL.
+        """
+        remedy = (
+            "write 'sqlite:///ringback.db' for a file in the working directory, "
+            "'sqlite:////var/lib/app/ringback.db' for any other, or None to keep everything in memory"
+        )
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise ConfigurationError(f"the URL of the SQLite store cannot be read; {remedy}") from None
+        path = unquote(parts.path).removeprefix("/")
+        if path.startswith("~"):
+            raise ConfigurationError(
+                f"store {path!r}: nobody expands '~' in a URL; write 'sqlite:////' and the whole path"
+            )
+        if parts.netloc or parts.fragment or not path or path == ":memory:" or "\0" in path:
+            # Without the URL, which may hold a password if its scheme is a mistake.
+            raise ConfigurationError(f"the URL of the SQLite store names no file; {remedy}")
+        settings: dict[str, Any] = {}
+        for name, value in parse_qsl(parts.query, keep_blank_values=True):
+            if name not in _SETTINGS:
+                raise ConfigurationError(f"store {path!r}: {name!r} is no setting; there are {', '.join(_SETTINGS)}")
+            if name in settings:
+                raise ConfigurationError(f"store {path!r}: {name!r} is set twice; leave one of the two out")
+            try:
+                settings[name] = _SETTINGS[name](value)
+            except (KeyError, ValueError):
+                raise ConfigurationError(f"store {path!r}: {name} {value!r} is no number") from None
+        return cls(path, **settings)
+
+    async def open(self) -> None:
+        await self._writer.open()
+
+    async def close(self) -> None:
+        # The connection that closes last puts the log into the file, which the reader cannot.
+        await self._reader.close()
+        await self._writer.close()
+
+    async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
+        now = self._clock()
+        puts = [rows.row_of(item, now) for item in items]
+        try:
+            offers = await self._writer.together(self._put, puts)
+        except TimeoutError as error:
+            raise StoreUnavailable(f"{self.path} was not written within {2 * self._timeout:g} seconds") from error
+        except _FAULTS as error:
+            raise self._fault(error) from error
+        if offers is None:
+            raise StoreFull(self._full)
+        if Offer.OPENED in offers:
+            self._loop.wake(min([item.due_at for item in items]))
+        return offers
+
+    def _put(
+        self, connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]
+    ) -> Sequence[Sequence[Offer]] | Sequence[None]:
+        """Within a transaction: the offers of several puts, put by put; ``None`` for every put if the store is full."""
+        now = self._monotonic()
+        # Once a second at most: the work of one second beyond the limit does no harm.
+        if now >= self._looked_at + 1.0:
+            self._full = self._what_is_full(connection)
+            self._looked_at = now
+        return rows.put(connection, puts) if self._full is None else [None] * len(puts)
+
+    def _what_is_full(self, connection: sqlite3.Connection) -> str | None:
+        free = shutil.disk_usage(self.path.parent).free
+        if free < self._min_free:
+            return f"{free} bytes are free for {self.path}; at least {self._min_free} must stay so"
+        (ready,) = connection.execute(schema.COUNT_READY).fetchone()
+        if ready >= self._max_backlog:
+            return f"{ready} items wait in {self.path}; at most {self._max_backlog} may; see that workers run"
+        return None
+
+    async def run(self, work: Work, concurrency: int) -> None:
+        if not self._loop.working:
+            # A new owner: this run must not renew the leases of an earlier run, or of the parent process.
+            self._owner = uuid.uuid4().hex
+        renewing = asyncio.get_running_loop().create_task(self._keep_house(), context=Context())
+        try:
+            await self._loop.run(work, concurrency)
+        finally:
+            # The event loop may be closed already.
+            with suppress(RuntimeError):
+                renewing.cancel()
+
+    async def stop(self, timeout: float) -> int:
+        return await self._loop.stop(timeout)
+
+    async def _keep_house(self) -> None:
+        """Renew the leases three times before they end; every ten minutes purge."""
+        purge_at = 0.0
+        while True:
+            await asyncio.sleep(self._lease / 3)
+            try:
+                until = self._clock() + self._lease
+                await self._change(schema.RENEW, (until, self._owner))
+                if self._clock() >= purge_at:
+                    purge_at = self._clock() + 600.0
+                    await self.purge()
+            except StoreError as error:
+                self.on_fault(error)
+
+    async def claim(self, limit: int) -> tuple[Sequence[Claim], float | None]:
+        now, owner = self._clock(), self._owner
+        claims, due_at = await self._do(lambda connection: rows.claim(connection, limit, now, now + self._lease, owner))
+        self._held.update(((claim.item.key, claim.attempt), owner) for claim in claims)
+        return claims, due_at
+
+    def context(self, claim: Claim) -> Context:  # noqa: ARG002 - the loop's protocol
+        # Another process may have put the item, so there is no context of the put.
+        return Context()
+
+    async def settle(self, claim: Claim, settlement: Settlement) -> None:
+        now, held = self._clock(), (claim.item.key, claim.attempt)
+        owner = self._held[held]
+        await self._do(lambda connection: rows.settle(connection, claim, settlement, now, owner))
+        del self._held[held]
+        if settlement.state is State.READY:
+            self._loop.wake(settlement.due_at)
+
+    async def give_back(self, claim: Claim) -> None:
+        held = (claim.item.key, claim.attempt)
+        parameters = {"key": claim.item.key, "attempt": claim.attempt, "now": self._clock(), "owner": self._held[held]}
+        await self._change(schema.GIVE_BACK, parameters)
+        del self._held[held]
+        self._loop.wake()
+
+    async def checkpoint(self, key: str, progress: Progress) -> bool:
+        parameters = {"key": short(key), "progress": dump_progress(progress), "owner": self._owner}
+        return await self._change(schema.CHECKPOINT, parameters) == 1
+
+    async def plan(self, redial: Redial, decide: Decide) -> Plan | None:
+        plan = await self._do(lambda connection: rows.plan(connection, redial, decide, self._clock()))
+        if isinstance(plan, Planned):
+            self._loop.wake(plan.at)
+        return plan
+
+    async def cancel(self, contact: str, leg: str | None = None) -> int:
+        return await self._do(lambda connection: rows.cancel(connection, contact, leg, self._clock()))
+
+    async def stats(self) -> Stats:
+        return await self._read(lambda connection: rows.stats(connection, self._clock()))
+
+    async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
+        found = await self._read(lambda connection: connection.execute(schema.DEAD, (limit,)).fetchall())
+        return [rows.letter(row) for row in found]
+
+    async def replay(self, key: str) -> bool:
+        replayed = await self._do(lambda connection: rows.replay(connection, short(key), self._clock()))
+        self._loop.wake()
+        return replayed
+
+    async def discard(self, key: str) -> bool:
+        return await self._change(schema.DISCARD, (short(key),)) == 1
+
+    async def purge(self) -> int:
+        now, count = self._clock(), 0
+        times = {"keep": now - self._keep, "remember": now - self._remember, "long": now - REMEMBER_CALLS}
+        for statement in schema.PURGE:
+            # The statement takes a thousand rows at a time, because puts wait for the same writer.
+            while changed := await self._change(statement, times):
+                count += changed
+        return count
+
+    async def _change(self, statement: str, parameters: Sequence[Any] | dict[str, Any]) -> int:
+        """The number of rows that the statement has changed."""
+        return await self._do(lambda connection: connection.execute(statement, parameters).rowcount)
+
+    async def _read(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        # The writer makes the file that the reader opens.
+        await self.open()
+        return await self._do(operation, self._reader)
+
+    async def _do(self, operation: Callable[[sqlite3.Connection], T], thread: Writer | None = None) -> T:
+        thread = thread or self._writer
+        try:
+            await thread.open()
+            return await thread.do(operation)
+        except _FAULTS as error:
+            raise self._fault(error) from error
+
+    def _fault(self, error: sqlite3.Error | OSError) -> StoreError:
+        """The store's error for a fault of SQLite or of the disk."""
+        if isinstance(error, sqlite3.Error):
+            return store_error(self.path, error)
+        return StoreUnavailable(f"{self.path}: {error.strerror}")
+
+    def _connect(self) -> sqlite3.Connection:
+        refuse_network(self.path, self._network)
+        return opened(self.path, self._timeout)
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        return opened_to_read(self.path, self._timeout)
+
+
+class _LogKeeper:
+    """Puts the write-ahead log into the file every :data:`CHECKPOINT` changed rows, once callers have their results.
+
+    SQLite itself would do so within a commit, and all callers of the transaction would wait several times as long.
+    """
+
+    __slots__ = ("_changed",)
+
+    def __init__(self) -> None:
+        self._changed = 0
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        # A changed row takes a page or two. `total_changes` counts from 0 for every new connection.
+        if abs(connection.total_changes - self._changed) >= CHECKPOINT:
+            self._changed = connection.total_changes
+            connection.execute(schema.PUT_LOG_IN_FILE).fetchall()
+
+
+_FAULTS = (sqlite3.Error, OSError)
+_SETTINGS: dict[str, Callable[[str], Any]] = {
+    "lease": float,
+    "poll": float,
+    "timeout": float,
+    "max_backlog": int,
+    "min_free": int,
+    "keep": float,
+    "remember": float,
+    "network": {"0": False, "1": True}.__getitem__,
+}

@@ -1,0 +1,1 @@
+"""What has become of a call that code of the app waits for?"""

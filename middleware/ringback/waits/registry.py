@@ -1,0 +1,310 @@
+"""The calls that have had events, waits or handlers: who gets an event, and when a call is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict, deque
+from contextlib import suppress
+from contextvars import Context
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from ringback import logs
+from ringback.exceptions import WaitError
+from ringback.hooks.signatures import handler_name, is_async
+from ringback.waits.backlog import Answer, Arrival, Backlog, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from ringback.core.events import Event
+    from ringback.core.outcome import Outcome
+
+
+class Legs:
+    """Calls by their ``callConnectionId``. Every public method takes the lock, so any thread may call it.
+
+    A call is kept as long as a wait or an open block needs it. A call with handlers is kept until the call ends, unless
+    ``most`` other calls with handlers have had events since. Any other call is kept for ``keep`` seconds after its last
+    event or wait, unless ``most`` other such calls have had one since.
+    """
+
+    def __init__(self, backlog: int, keep: float, most: int, clock: Callable[[], float]) -> None:
+        self.backlog = backlog
+        self.running = set[asyncio.Task[None]]()
+        """The tasks of handlers. An event loop has only weak references to its tasks, so a task needs one more:
+        https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task"""
+        self.doubted = set[str]()
+        """Names of events that the app waits for and that no SDK knows. The app's code bounds their number."""
+        self._keep = keep
+        self._most = most
+        self._clock = clock
+        self._numbers = count()
+        # The lock is reentrant because predicates run under the lock and may use `Calls` themselves.
+        self._lock = threading.RLock()
+        self._legs: dict[str, Leg] = {}
+        self._idle: OrderedDict[str, None] = OrderedDict()
+        self._handled: OrderedDict[str, None] = OrderedDict()
+        self._anywhere: list[Wait] = []
+
+    def __len__(self) -> int:
+        with self._lock:
+            self._forget()
+            return len(self._legs)
+
+    def receive(self, events: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
+        """Hands the events of one delivery to waits and handlers, in order. The router calls this listener."""
+        outcome_of = {id(outcome.event): outcome for outcome in outcomes}
+        with self._lock:
+            for event in events:
+                arrival = Arrival(event, outcome_of.get(id(event)), next(self._numbers))
+                name = event.data.call_connection_id
+                if not name:
+                    # Event Grid's events name no leg. No later wait could name their call, so the event is not kept.
+                    self._answer_waits(Leg("", Backlog(1)), arrival)
+                    continue
+                leg = self._leg(name)
+                if leg.backlog.add(arrival):
+                    for handler in leg.handlers:
+                        handler.offer(arrival)
+                    self._answer_waits(leg, arrival)
+                self._file(leg)
+
+    def begin(self, wait: Wait) -> None:
+        """Answers the wait with an event of the backlog; if none fits, registers the wait for the events to come."""
+        with self._lock:
+            self._forget()
+            if wait.wanted.leg is None:
+                legs = list(self._legs.values())
+                self._anywhere.append(wait)
+            else:
+                legs = [self._leg(wait.wanted.leg)]
+                legs[0].waits.append(wait)
+                self._file(legs[0])
+            earlier = sorted(((kept, leg) for leg in legs for kept in leg.backlog), key=lambda pair: pair[0].number)
+            # An event of the call outranks the end of the call, in whichever order the two arrived.
+            for endings in (False, True):
+                for kept, leg in earlier:
+                    if wait.offer(kept, endings):
+                        leg.backlog.take(kept)
+
+    def finish(self, wait: Wait, *, cancelled: bool) -> None:
+        """Ends the wait. An event that a cancelled wait has taken goes to the next wait."""
+        with self._lock:
+            if wait.wanted.leg is None:
+                self._anywhere.remove(wait)
+            else:
+                leg = self._legs[wait.wanted.leg]
+                leg.waits.remove(wait)
+                self._file(leg)
+            if not cancelled or wait.arrival is None:
+                return
+            sender = self._legs.get(wait.arrival.event.data.call_connection_id or "")
+            if sender is not None and sender.backlog.give_back(wait.arrival):
+                self._answer_waits(sender, wait.arrival)
+
+    def ending(self, arrival: Arrival) -> Outcome:
+        """The outcome of the call's end that ``arrival`` reports. Of two reports the more informative one counts."""
+        with self._lock:
+            leg = self._legs.get(arrival.event.data.call_connection_id or "")
+            outcome = arrival.outcome if leg is None else leg.backlog.ending
+        assert outcome is not None
+        return outcome
+
+    def open(self, leg: str) -> None:
+        """Keeps the call until :meth:`close`."""
+        with self._lock:
+            known = self._leg(leg)
+            known.blocks += 1
+            self._file(known)
+
+    def close(self, leg: str, handlers: Sequence[EventTask]) -> None:
+        """Reverses :meth:`open` and removes these handlers."""
+        with self._lock:
+            known = self._legs[leg]
+            known.blocks -= 1
+            known.handlers = [handler for handler in known.handlers if handler not in handlers]
+            self._file(known)
+
+    def attach(self, leg: str, handler: EventTask) -> None:
+        """Offers the kept events of the call to the handler, then every later event."""
+        with self._lock:
+            known = self._leg(leg)
+            known.handlers.append(handler)
+            for arrival in known.backlog:
+                handler.offer(arrival)
+            self._file(known)
+
+    def detach(self, leg: str, function: object) -> None:
+        """Removes the handlers that call this function, with the events that they have not seen."""
+        with self._lock:
+            known = self._legs.get(leg)
+            if known is None:
+                return
+            for handler in known.handlers:
+                if handler.calls(function):
+                    handler.stop()
+            known.handlers = [handler for handler in known.handlers if not handler.calls(function)]
+            self._file(known)
+
+    def _answer_waits(self, leg: Leg, arrival: Arrival) -> None:
+        for wait in (*leg.waits, *self._anywhere):
+            if wait.offer(arrival):
+                leg.backlog.take(arrival)
+
+    def _leg(self, leg: str) -> Leg:
+        self._forget()
+        known = self._legs.get(leg)
+        if known is None:
+            known = self._legs[leg] = Leg(leg, Backlog(self.backlog))
+        return known
+
+    def _file(self, leg: Leg) -> None:
+        """Decides anew when the call is forgotten: now, after others, or not yet."""
+        self._idle.pop(leg.id, None)
+        self._handled.pop(leg.id, None)
+        if leg.waits or leg.blocks:
+            return
+        if leg.handlers and leg.backlog.ending is None:
+            self._handled[leg.id] = None
+        elif leg.backlog.blank:
+            del self._legs[leg.id]
+        else:
+            leg.forget_at = self._clock() + self._keep
+            self._idle[leg.id] = None
+        self._forget()
+
+    def _forget(self) -> None:
+        now = self._clock()
+        while self._idle:
+            oldest = next(iter(self._idle))
+            if len(self._idle) <= self._most and self._legs[oldest].forget_at > now:
+                break
+            del self._idle[oldest], self._legs[oldest]
+        while len(self._handled) > self._most:
+            oldest, _ = self._handled.popitem(last=False)
+            fault = WaitError(f"more than {self._most} calls with handlers have not ended; this one is forgotten")
+            logs.listeners_failed([(handler.name, fault) for handler in self._legs.pop(oldest).handlers])
+
+
+@dataclass(eq=False, slots=True)
+class Leg:
+    """A leg with its kept events, its waits and its handlers. ``blocks`` counts the open ``async with`` blocks."""
+
+    id: str
+    backlog: Backlog
+    waits: list[Wait] = field(default_factory=list["Wait"])
+    handlers: list[EventTask] = field(default_factory=list["EventTask"])
+    blocks: int = 0
+    forget_at: float = 0.0
+
+
+@dataclass(eq=False, slots=True)
+class Wait:
+    """A wait that has begun. :class:`Legs` sets its answer under the lock and wakes the wait in the wait's own loop."""
+
+    wanted: Wanted
+    woken: asyncio.Future[None]
+    answer: Answer | None = None
+    arrival: Arrival | None = None
+    error: Exception | None = None
+
+    def offer(self, arrival: Arrival, endings: bool = True) -> bool:
+        """Takes the event and wakes the wait if the event answers the wait. True if the wait took the event.
+
+        With ``endings`` false the end of the call does not answer a wait for something else.
+        """
+        if self.answer is not None or self.error is not None:
+            return False
+        try:
+            answer = self.wanted.answer(arrival.event)
+        except Exception as error:
+            self.error = error
+            self._wake()
+            return False
+        if answer is None or (answer is Answer.ENDED and not endings):
+            return False
+        self.answer, self.arrival = answer, arrival
+        self._wake()
+        return True
+
+    def _wake(self) -> None:
+        # The wait is gone if its loop is closed.
+        with suppress(RuntimeError):
+            self.woken.get_loop().call_soon_threadsafe(self.woken.set_result, None)
+
+
+class EventTask:
+    """A handler with the events that it has not seen yet, at most ``most``. The handler gets one event at a time."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        function: Callable[[Event], Awaitable[None] | None],
+        loop: asyncio.AbstractEventLoop,
+        most: int,
+        running: set[asyncio.Task[None]],
+    ) -> None:
+        self._wanted = wanted
+        self._function = function
+        self._loop = loop
+        self._most = most
+        self._running = running
+        self._pending: deque[Event] = deque()
+        self._runs = False
+
+    @property
+    def name(self) -> str:
+        return handler_name(self._function)
+
+    def calls(self, function: object) -> bool:
+        # Python makes a new bound method at each access, so `is` would find no method.
+        return bool(self._function == function)
+
+    def stop(self) -> None:
+        """Drops the events that the handler has not seen yet."""
+        self._pending.clear()
+
+    def offer(self, arrival: Arrival) -> None:
+        """Queues the event if the handler wants it. Logs what the predicate raises, and a full queue; never raises."""
+        try:
+            if self._wanted.answer(arrival.event) is not Answer.WANTED:
+                return
+            if len(self._pending) == self._most:
+                raise WaitError(f"the handler is {self._most} events behind; {arrival.event.name} is not handed to it")
+        except Exception as error:
+            logs.listeners_failed([(self.name, error)])
+            return
+        self._pending.append(arrival.event)
+        # The handler is gone if its loop is closed.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._start)
+
+    def _start(self) -> None:
+        if self._runs:
+            return
+        self._runs = True
+        # A new context, because the task outlives the request that starts it.
+        task = self._loop.create_task(self._run(), context=Context())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _run(self) -> None:
+        try:
+            while self._pending:
+                await self._call(self._pending.popleft())
+        finally:
+            self._runs = False
+
+    async def _call(self, event: Event) -> None:
+        function: Any = self._function
+        try:
+            with logs.bound_ids([event]):
+                if is_async(function):
+                    await function(event)
+                else:
+                    await asyncio.to_thread(function, event)
+        except Exception as error:
+            logs.listeners_failed([(self.name, error)])

@@ -1,0 +1,1 @@
+"""How does a web server bring a request? This room imports Starlette and no other framework."""

@@ -1,0 +1,237 @@
+"""The router of an app, and its decorator for one endpoint of Starlette or FastAPI."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ringback.exceptions import ConfigurationError, RegistrationError
+from ringback.hooks.router import HandlerRouter
+from ringback.hooks.signatures import handler_name
+from ringback.privacy.redaction import redact
+from ringback.receiving.door import Door
+from ringback.receiving.engine import Engine, Settings
+from ringback.receiving.exchange import Admitted, Found, Receiver
+from ringback.receiving.replies import Reply
+from ringback.settings import ENGINE, DoorSettings, EngineSettings
+from ringback.web.body import PeekedReceive, read_body, replayed, response
+from ringback.web.state import give_outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from starlette.types import Receive, Scope, Send
+
+E = TypeVar("E", bound="Callable[..., Any]")
+
+
+class OutcomeRouter(HandlerRouter):
+    """The handlers of an app, the engine behind its doors, and the decorator :meth:`callback` for an endpoint.
+
+    The settings are the engine's, see :class:`ringback.settings.EngineSettings`: ``store``, ``catalog``, ``settle``,
+    ``hooks``, ``worker``, ``on_store_failure``, ``drain``, ``telemetry``. All doors of a router share one engine, so
+    that a call's hook runs once in this process, or once in all processes that share a store. The middleware starts
+    and drains the engine with the app. An app that only decorates endpoints runs :meth:`lifespan` in its own lifespan.
+    Raises :class:`ConfigurationError` for settings that cannot work.
+    """
+
+    def __init__(self, **settings: Unpack[EngineSettings]) -> None:
+        super().__init__()
+        # The settings are checked here, before the engine is made: a setting that cannot work ends the app's start.
+        self._settings = Settings.of(settings)
+        self._named = tuple(settings)
+        self._engine: Engine | None = None
+        self._included_by: OutcomeRouter | None = None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in ENGINE:
+            raise ConfigurationError(f"{name} cannot be set later; pass it at once: OutcomeRouter({name}=...)")
+        super().__setattr__(name, value)
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={redact(repr(getattr(self.settings, name)))}" for name in self.settings.given)
+        return f"OutcomeRouter({given})"
+
+    @property
+    def settings(self) -> Settings:
+        """The engine's settings: those of the router that includes this one, or else this router's."""
+        return self._settings if self._included_by is None else self._included_by.settings
+
+    @property
+    def engine(self) -> Engine:
+        """The engine behind all doors of this router and of the routers that this router includes."""
+        if self._included_by is not None:
+            return self._included_by.engine
+        if self._engine is None:
+            self._engine = Engine(self, self.settings)
+        return self._engine
+
+    def include(self, other: HandlerRouter) -> None:
+        """Add the handlers of another router, also later ones. This router's engine serves the other router's doors.
+
+        Raises :class:`ConfigurationError` for a router with settings or an engine of its own.
+        """
+        if isinstance(other, OutcomeRouter):
+            if other._named:
+                names = ", ".join(f"{name}=" for name in other._named)
+                raise ConfigurationError(
+                    f"include() takes a router without settings of its own, this one has {names}; pass them to the "
+                    "router that includes it: one engine serves both"
+                )
+            if other._engine is not None:
+                raise ConfigurationError(
+                    "include() comes too late: the router has an engine of its own, for it was used; include it first"
+                )
+        super().include(other)
+        if isinstance(other, OutcomeRouter) and other._included_by is None:
+            other._included_by = self
+
+    @overload
+    def callback(self, endpoint: E) -> E: ...
+    @overload
+    def callback(self, **door: Unpack[DoorSettings]) -> Callable[[E], E]: ...
+    def callback(self, endpoint: Callable[..., Any] | None = None, **door: Unpack[DoorSettings]) -> Any:
+        """Decorate a callback endpoint. The decorator does for this endpoint what the middleware does for paths.
+
+        The endpoint finds the outcomes with :func:`ringback.call_outcomes` and can read the body again. The decorator
+        answers what is no acceptable delivery without calling the endpoint. Raises :class:`RegistrationError` for an
+        endpoint that is no function, and :class:`ConfigurationError` for settings that cannot work.
+        """
+        checked = Door.of(door)
+        if endpoint is None:
+            return functools.partial(self.callback, **door)
+        is_function = callable(endpoint) and inspect.isroutine(endpoint)
+        if not is_function or isinstance(endpoint, functools.partial):
+            raise RegistrationError(f"callback {endpoint!r} is no endpoint; decorate the function itself")
+        if inspect.isgeneratorfunction(endpoint) or inspect.isasyncgenfunction(endpoint):
+            raise RegistrationError(f"callback {handler_name(endpoint)} yields; decorate a function that returns")
+        return _decorated(endpoint, Receiver(self, checked))
+
+    async def start(self) -> None:
+        """Begin to work on the items in the store; for the app's start. Raises :class:`StoreError`."""
+        await self.engine.start()
+
+    @asynccontextmanager
+    async def lifespan(self, _: object = None) -> AsyncGenerator[None]:
+        """:meth:`start` and :meth:`drain` around the app's life: ``FastAPI(lifespan=router.lifespan)``."""
+        await self.start()
+        try:
+            yield
+        finally:
+            await self.drain()
+
+    async def drain(self, timeout: float | None = None) -> None:
+        """Let due hooks run for ``timeout`` seconds, by default the setting ``drain``, and stop; for the app's end."""
+        await self.engine.drain(timeout)
+
+
+_ADDED_PARAMETER = "ringback_request"
+
+
+def _decorated(endpoint: Callable[..., Any], receiver: Receiver) -> Callable[..., Any]:
+    is_async = inspect.iscoroutinefunction(endpoint)
+
+    async def call_endpoint(original: Request, request: Request, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        # The endpoint gets `request` in the place of the original one.
+        args = tuple(request if argument is original else argument for argument in args)
+        kwargs = {name: request if argument is original else argument for name, argument in kwargs.items()}
+        return await endpoint(*args, **kwargs) if is_async else await run_in_threadpool(endpoint, *args, **kwargs)
+
+    @functools.wraps(endpoint)
+    async def callback(*args: Any, **kwargs: Any) -> Any:
+        arguments = (*args, *kwargs.values())
+        kwargs.pop(_ADDED_PARAMETER, None)
+        original: Request | None = next(filter(_is_request, arguments), None)
+        if original is None:
+            raise RegistrationError(
+                f"callback {handler_name(endpoint)} was called without a starlette Request; "
+                "give it a parameter request: Request"
+            )
+        try:
+            return await answer(original, args, kwargs)
+        finally:
+            # The secret leaves the URL before the framework sends the answer and the server logs the URL.
+            receiver.gate.hide(original.scope)
+
+    async def answer(original: Request, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        exchange, timeout = receiver.exchange(original.scope), receiver.door.body_timeout
+        # FastAPI has read the body if the endpoint has a parameter for the body.
+        read = await original.body() if hasattr(original, "_body") else None
+        peeked = PeekedReceive(original.receive, timeout)
+        found: Found = await exchange.admit(peeked.has_body if read is None else bool(read))
+        if found is Admitted.PASS_ON:
+            request = original if read is not None else type(original)(original.scope, peeked)
+            return await call_endpoint(original, request, args, kwargs)
+        if found is Admitted.READ_BODY:
+            reading = functools.partial(read_body, original.receive, exchange.max_body, timeout)
+            found = await exchange.take(reading if read is None else read)
+        if isinstance(found, Reply):
+            return response(found)
+        request = type(original)(original.scope, replayed(exchange.body, original.receive))
+        give_outcomes(request.scope, found)
+        async with exchange:
+            returned = await call_endpoint(original, request, args, kwargs)
+            if isinstance(returned, Response) and not receiver.engine.durable:
+                # A response can let the hooks follow after it is sent. Other values of FastAPI endpoints cannot.
+                return _ResponseBeforeHooks(returned, exchange.defer())
+            return returned
+
+    callback.__signature__ = _signature(endpoint)  # type: ignore[attr-defined]
+    return callback
+
+
+def _is_request(argument: object) -> bool:
+    return isinstance(argument, Request)
+
+
+def _signature(endpoint: Callable[..., Any]) -> inspect.Signature:
+    """The endpoint's signature, with a parameter for the request if the endpoint has none.
+
+    FastAPI fills parameters by their annotations, so FastAPI gives the decorator the request.
+    """
+    try:
+        # The annotations are names of the endpoint's module, but older FastAPI looks names up in this module.
+        signature = inspect.signature(endpoint, eval_str=True)
+    except Exception:
+        # An annotation may name what only a type checker imports, or what the module defines further down.
+        signature = inspect.signature(endpoint)
+    parameters = list(signature.parameters.values())
+    if any(_takes_request(parameter) for parameter in parameters):
+        return signature
+    own = inspect.Parameter(_ADDED_PARAMETER, inspect.Parameter.KEYWORD_ONLY, annotation=Request)
+    last = len(parameters)
+    if parameters and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD:
+        last -= 1
+    return signature.replace(parameters=[*parameters[:last], own, *parameters[last:]])
+
+
+def _takes_request(parameter: inspect.Parameter) -> bool:
+    # FastAPI fills one parameter with the request, so an added parameter would leave the endpoint's own one empty.
+    annotation = getattr(parameter.annotation, "__origin__", parameter.annotation)
+    if isinstance(annotation, str):
+        return annotation.rpartition(".")[2] == "Request"
+    return isinstance(annotation, type) and issubclass(annotation, Request)
+
+
+class _ResponseBeforeHooks(Response):
+    """An endpoint's response. The hooks follow after it is sent, and also where the server cannot send it."""
+
+    __slots__ = ("_follow", "_response")
+
+    def __init__(self, response: Response, follow: Callable[[], Awaitable[None]]) -> None:
+        # Both responses share one state, because a framework adds headers and background tasks to this one.
+        self.__dict__ = response.__dict__
+        self._response = response
+        self._follow = follow
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._response(scope, receive, send)
+        finally:
+            await self._follow()

@@ -1,0 +1,181 @@
+"""The door without a framework: the app gives bytes and headers, and gets a reply or outcomes for its own route."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
+
+from ringback import logs
+from ringback.exceptions import StoreError
+from ringback.receiving.background_loop import BackgroundLoop
+from ringback.receiving.door import Door
+from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver, SyncExchange
+from ringback.receiving.replies import Reply, not_allowed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Coroutine, Generator
+
+    from ringback.receiving.intake import Received
+    from ringback.settings import DoorSettings
+    from ringback.web.endpoint import OutcomeRouter
+
+Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+"""The headers of a request: names in any case, with values. Only pairs can repeat a name."""
+
+T = TypeVar("T")
+
+
+class CallbackHandler:
+    """Handles callbacks for a program that has their bytes: ``reply = await handler.handle(body, headers)``.
+
+    The settings are those of a door, see :class:`ringback.settings.DoorSettings`. A program with a route awaits
+    :meth:`receive`, runs the route inside :meth:`route`, and sends the route's answer; :meth:`exchange` also verifies
+    the sender before the program reads the body. The program awaits :meth:`start` and :meth:`drain`; a program without
+    an event loop uses :attr:`sync`. One event loop uses a handler. Raises :class:`ConfigurationError` for settings that
+    cannot work.
+    """
+
+    def __init__(self, router: OutcomeRouter, **door: Unpack[DoorSettings]) -> None:
+        # The program runs the route, perhaps in another thread, so the delivery's span ends before the route.
+        self._receiver = Receiver(router, Door.of(door), measures_route=False)
+
+    def __repr__(self) -> str:
+        return f"CallbackHandler({self._receiver.router!r})"
+
+    async def handle(
+        self, body: bytes, headers: Headers, *, method: str = "POST", path: str = "/", query: str = ""
+    ) -> Reply:
+        """Handle a request, and give the answer to its sender. ``path`` and ``query`` are those of the request's URL.
+
+        The answer is 200 with ``outcomes`` for a delivery, 200 for a handshake, the middleware's answer to a request
+        that Ringback refuses, and 405 for other methods. Never raises for bad input.
+        """
+        received = await self.receive(body, headers, method=method, path=path, query=query)
+        if isinstance(received, Reply):
+            return received
+        await self.accept(received)
+        return Reply(200, b"", (), "accepted", outcomes=received.outcomes)
+
+    async def receive(
+        self, body: bytes, headers: Headers, *, method: str = "POST", path: str = "/", query: str = ""
+    ) -> Received | Reply:
+        """Verify, classify, persist and log a delivery. Gives the delivery, or the answer to what is no delivery."""
+        exchange = self.exchange(headers, method=method, path=path, query=query)
+        found: Found = await exchange.admit(bool(body))
+        if found is Admitted.READ_BODY:
+            found = await exchange.take(body)
+        if isinstance(found, Reply):
+            return found
+        return not_allowed() if found is Admitted.PASS_ON else exchange.received
+
+    def exchange(self, headers: Headers, *, method: str = "POST", path: str = "/", query: str = "") -> Exchange:
+        """The exchange of a request whose body is not read yet, see :class:`ringback.receiving.exchange.Exchange`."""
+        scope: dict[str, Any] = {
+            "method": method.upper(),
+            "path": path,
+            "query_string": query.encode("latin-1", "replace"),
+            "headers": [(_octets(name.lower()), _octets(value)) for name, value in _pairs(headers)],
+            "http_version": "",
+        }
+        return self._receiver.exchange(scope)
+
+    async def accept(self, received: Received) -> None:
+        """Let the hooks follow. A program without :meth:`route` awaits this once after its code, even if that fails."""
+        with logs.bound_ids(received.delivery.events):
+            await self._receiver.engine.follow(received)
+
+    @asynccontextmanager
+    async def route(self, received: Received) -> AsyncGenerator[None]:
+        """``async with handler.route(received)``: log lines inside have the call's ids, and then the hooks follow."""
+        with logs.bound_ids(received.delivery.events):
+            try:
+                yield
+            finally:
+                await self.accept(received)
+
+    def hide(self, text: str) -> str:
+        """A URL, or a part of a URL, without shared secrets, for a log."""
+        return self._receiver.gate.hidden(text)
+
+    def hide_in(self, scope: Any) -> None:
+        """Take shared secrets out of the URL of an ASGI scope, after the route and before the server logs the scope."""
+        self._receiver.gate.hide(scope)
+
+    async def start(self) -> None:
+        """Begin to work on the items in the store. Raises :class:`StoreError` for a store that cannot work."""
+        await self._receiver.engine.start()
+
+    async def drain(self, timeout: float | None = None) -> None:
+        """Let due hooks run for ``timeout`` seconds, by default the router's setting ``drain``, and stop."""
+        await self._receiver.engine.drain(timeout)
+
+    @functools.cached_property
+    def sync(self) -> SyncHandler:
+        """This handler for code without ``async``, in any number of threads. A program uses one of the two."""
+        return SyncHandler(self)
+
+
+class SyncHandler:
+    """A :class:`CallbackHandler` with an event loop in a thread of its own, one for each process.
+
+    The first delivery or :meth:`start` starts the loop; the process's normal exit or :meth:`drain` drains the hooks and
+    ends the loop. A program may call every method from any thread that runs no event loop.
+    """
+
+    def __init__(self, handler: CallbackHandler) -> None:
+        self._handler = handler
+        self._loop = BackgroundLoop(self._begin, handler.drain)
+        self.hide = handler.hide
+
+    def handle(self, body: bytes, headers: Headers, *, method: str = "POST", path: str = "/", query: str = "") -> Reply:
+        return self._run(self._handler.handle(body, headers, method=method, path=path, query=query))
+
+    def receive(
+        self, body: bytes, headers: Headers, *, method: str = "POST", path: str = "/", query: str = ""
+    ) -> Received | Reply:
+        return self._run(self._handler.receive(body, headers, method=method, path=path, query=query))
+
+    def exchange(self, headers: Headers, *, method: str = "POST", path: str = "/", query: str = "") -> SyncExchange:
+        """See :meth:`CallbackHandler.exchange`."""
+        return SyncExchange(self._handler.exchange(headers, method=method, path=path, query=query), self._run)
+
+    def accept(self, received: Received) -> None:
+        self._run(self._handler.accept(received))
+
+    @contextmanager
+    def route(self, received: Received) -> Generator[None]:
+        """See :meth:`CallbackHandler.route`."""
+        with logs.bound_ids(received.delivery.events):
+            try:
+                yield
+            finally:
+                self.accept(received)
+
+    def start(self) -> None:
+        """Start the loop and the work before the first delivery. Raises :class:`StoreError` for a broken store."""
+        self._run(self._handler.start())
+
+    def drain(self, timeout: float | None = None) -> None:
+        """See :meth:`CallbackHandler.drain`; also ends the thread."""
+        self._loop.stop(functools.partial(self._handler.drain, timeout))
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self._loop.run(coroutine)
+
+    async def _begin(self) -> None:
+        try:
+            await self._handler.start()
+        except StoreError as error:
+            # A delivery asks the store again, and its sender gets 503. start() raises.
+            logs.LogObserver().store_unavailable(error)
+
+
+def _pairs(headers: Headers) -> list[tuple[str, str]]:
+    # A type checker takes a mapping for an iterable as well, perhaps of pairs, so the cast names the mapping.
+    return list(cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers)
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("latin-1", "replace")

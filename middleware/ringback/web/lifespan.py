@@ -1,0 +1,84 @@
+"""The lifespan protocol between a server and an app: the engine starts after the app, and drains before the app stops.
+
+Source: https://asgi.readthedocs.io/en/latest/specs/lifespan.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ringback.exceptions import StoreError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from ringback.receiving.engine import Engine
+
+
+async def run_lifespan(app: ASGIApp, engine: Engine, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run the app's lifespan, and let the engine work from the app's start to its stop: hooks use what the app opens.
+
+    With a store Ringback answers the server where the app does not, because not every app knows the protocol.
+    """
+    lifespan = _Lifespan(engine, receive, send)
+    try:
+        await app(scope, lifespan.receive, lifespan.send)
+    except Exception:
+        if lifespan.app_began or not engine.durable:
+            await lifespan.refuse()
+            raise
+    if engine.durable:
+        await lifespan.finish()
+
+
+class _Lifespan:
+    """The ``receive`` and the ``send`` that an app gets in place of the server's."""
+
+    def __init__(self, engine: Engine, receive: Receive, send: Send) -> None:
+        self._engine = engine
+        self._receive = receive
+        self._send = send
+        self._unanswered: str | None = None
+        self._fault: StoreError | None = None
+        self._over = False
+        self.app_began = False
+        """Whether the app knows the protocol, because the app has asked for a message."""
+
+    async def receive(self) -> Message:
+        self.app_began = True
+        if self._fault is not None:
+            # The server will not start, so the app is to close what the app has opened.
+            return {"type": "lifespan.shutdown"}
+        message = await self._receive()
+        self._unanswered = message["type"]
+        if self._unanswered == "lifespan.shutdown":
+            await self._engine.drain()
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self._fault is not None:
+            return
+        if message["type"] == "lifespan.startup.complete":
+            try:
+                await self._engine.start()
+            except StoreError as error:
+                # The server ends after a failed start, so the app shuts down before the server gets the failure.
+                self._fault = error
+                return
+        self._unanswered = None
+        self._over = message["type"] != "lifespan.startup.complete"
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """Answer the server for an app that has returned, until the server has the last answer."""
+        while self._fault is None and not self._over:
+            if self._unanswered is None:
+                await self.receive()
+            else:
+                await self.send({"type": f"{self._unanswered}.complete"})
+        await self.refuse()
+
+    async def refuse(self) -> None:
+        """Send the server the failed start, if the store cannot work."""
+        if self._fault is not None:
+            await self._send({"type": "lifespan.startup.failed", "message": str(self._fault)})

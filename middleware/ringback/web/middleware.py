@@ -1,0 +1,141 @@
+"""The middleware: one door in front of an ASGI app of any framework."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
+
+from ringback import logs
+from ringback.receiving.door import Door
+from ringback.receiving.exchange import Admitted, Found, Receiver
+from ringback.receiving.replies import Reply
+from ringback.receiving.target import Fit, GuardedPaths, canonical_method
+from ringback.web.body import PeekedReceive, read_body, replayed, response
+from ringback.web.lifespan import run_lifespan
+from ringback.web.misconfigured import ends_the_start
+from ringback.web.state import give_outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from ringback.settings import DoorSettings
+    from ringback.web.endpoint import OutcomeRouter
+
+
+class CallOutcomeMiddleware:
+    """Classifies the events POSTed to ``path``, gives the route outcomes and the untouched request, then calls hooks.
+
+    ``path`` is one template of Starlette or several (``/api/callbacks/{context_id}``); other requests and other scopes
+    pass through. The route finds the outcomes with :func:`ringback.call_outcomes`. The hooks run after the route's
+    response, whatever its status. The middleware answers what is no acceptable delivery with 400, 413 or 415 as
+    problem+json, and Event Grid's handshakes with 200.
+
+    ``auth`` checks the sender before the middleware reads the body: a verifier, or several verifiers of which one must
+    agree. A refused sender gets 401, or 503 while the verifier cannot get its keys. ``None`` accepts every sender; an
+    app that leaves ``auth`` out accepts every sender with a warning. :class:`ringback.settings.DoorSettings` has the
+    other settings. The router takes what all doors share, such as the store. Raises :class:`ConfigurationError` for
+    settings that cannot work.
+    """
+
+    @ends_the_start
+    def __init__(
+        self, app: ASGIApp, *, router: OutcomeRouter, path: str | Sequence[str], **door: Unpack[DoorSettings]
+    ) -> None:
+        self.app = app
+        self._guarded = GuardedPaths(path)
+        self._root = _root_path(app)
+        self._near_misses: set[int] = set()
+        self._receiver = Receiver(router, Door.of(door))
+        self._hides = self._receiver.gate.hides
+        self._receiver.warn()
+
+    def __repr__(self) -> str:
+        return f"CallOutcomeMiddleware(path={list(self._guarded.templates)}, router={self._receiver.router!r})"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await run_lifespan(self.app, self._receiver.engine, scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        root = scope.get("root_path", "")
+        fit = self._guarded.fit(scope["path"], (self._root, root) if self._root or root else ())
+        if fit is Fit.EXACT:
+            await (self._deliver_and_hide if self._hides else self._deliver)(scope, receive, send)
+        elif fit is not None:
+            await self._deliver_and_hide(scope, receive, self._send_and_report(send, guarded=True))
+        elif canonical_method(scope["method"]) == "POST" and self._guarded.is_near(scope["path"]):
+            # This URL may have the shared secret as well.
+            await self.app(scope, receive, self._send_and_hide(scope, self._send_and_report(send, guarded=False)))
+        else:
+            await self.app(scope, receive, send)
+
+    async def _deliver_and_hide(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._deliver(scope, receive, self._send_and_hide(scope, send))
+        finally:
+            # A route that raises has sent nothing. An outer middleware or the server answers, and may log the URL.
+            self._receiver.gate.hide(scope)
+
+    async def _deliver(self, scope: Scope, receive: Receive, send: Send) -> None:
+        timeout = self._receiver.door.body_timeout
+        exchange, peeked = self._receiver.exchange(scope), PeekedReceive(receive, timeout)
+        found: Found = await exchange.admit(peeked.has_body)
+        if found is Admitted.PASS_ON:
+            await self.app(scope, peeked.channel, send)
+            return
+        if found is Admitted.READ_BODY:
+            found = await exchange.take(partial(read_body, receive, exchange.max_body, timeout))
+        if isinstance(found, Reply):
+            # A sender who has disconnected gets nothing, and a server may raise for a message to that sender.
+            if not exchange.sender_left:
+                await response(found)(scope, receive, send)
+            return
+        give_outcomes(scope, found)
+        async with exchange:
+            await self.app(scope, replayed(exchange.body, receive), send)
+
+    def _send_and_report(self, send: Send, *, guarded: bool) -> Send:
+        """A ``send`` that logs a near miss, once for a status of the app: the app and the sender differ in the path."""
+
+        async def send_and_report(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                status: int = message["status"]
+                # Other errors come from Ringback's own refusals or from the route, and say nothing of the path.
+                if (status < 400 or status in _NO_ROUTE) and status not in self._near_misses:
+                    self._near_misses.add(status)
+                    logs.callback_near_miss(self._guarded.templates, status, guarded=guarded)
+            await send(message)
+
+        return send_and_report
+
+    def _send_and_hide(self, scope: Scope, send: Send) -> Send:
+        """A ``send`` that hides the shared secret when the response starts, because the server logs the URL then."""
+
+        async def send_and_hide(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._receiver.gate.hide(scope)
+            await send(message)
+
+        return send_and_hide
+
+
+_NO_ROUTE = (404, 405)
+"""The statuses of an app without a route for a path, or for the method."""
+
+
+def _root_path(app: Any) -> str:
+    """The prefix that the wrapped app cuts off though no server names the prefix: FastAPI's ``root_path``."""
+    for _ in range(_LAYERS):
+        root = getattr(app, "root_path", None)
+        if isinstance(root, str) and root:
+            return root
+        app = getattr(app, "app", None)
+    return ""
+
+
+_LAYERS = 32
+"""The most middlewares to look through. No app has more; a mock has an ``app`` below every ``app``."""

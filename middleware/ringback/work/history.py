@@ -1,0 +1,97 @@
+"""What a person can read in a store: which calls ended how, and which items wait. Values and a Protocol, no I/O.
+
+A call is one row: two sibling events count once, a redelivery does not count, and Event Grid's CallEnded does not
+count beside the end of a leg. Times are seconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
+
+from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
+from ringback.work.items import Kind, State  # noqa: TC001 - likewise
+from ringback_catalog import Cause, Match, ResultCategory, RetryClass  # noqa: TC001 - likewise
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Count(Struct, frozen=True):
+    """How many calls with this cause, category and retry class ended in the ``step`` seconds that begin at ``at``."""
+
+    at: float
+    cause: Cause
+    category: ResultCategory
+    retry: RetryClass
+    count: int
+
+
+class Pair(Struct, frozen=True):
+    """How many calls ended with this event, code and subcode, by which match, and when the last one ended."""
+
+    event: str
+    code: int | None
+    subcode: int | None
+    match: Match
+    cause: Cause
+    count: int
+    last_at: float
+
+
+class Ended(Struct, frozen=True):
+    """One call that ended. ``at`` is when the store got the end; ``duplicates`` counts the redeliveries of the end.
+
+    ``outcome`` is ``None`` if the store has forgotten or cannot read the outcome; cause and retry class stay.
+    """
+
+    key: str
+    at: float
+    state: State
+    event: str
+    code: int | None
+    subcode: int | None
+    match: Match
+    cause: Cause
+    category: ResultCategory
+    retry: RetryClass
+    duplicates: int
+    outcome: Outcome | None
+
+
+class Waiting(Struct, frozen=True):
+    """One item that is ready or running. ``contact`` is private unless the app has the router hash contacts."""
+
+    key: str
+    kind: Kind
+    state: State
+    due_at: float
+    attempts: int
+    outcome: Outcome | None
+    contact: str | None = None
+    target: str | None = None
+    number: int = 1
+
+
+class History(Protocol):
+    """Reads a store for a page or a report. A read may be slow, and no hook waits for a read.
+
+    Every method raises as the methods of :class:`~ringback.work.items.DeliveryStore` do.
+    """
+
+    async def counts(self, since: float, until: float, step: float) -> Sequence[Count]:
+        """Calls by time, cause, category and retry class, oldest first. ``at`` is ``since`` plus whole steps."""
+        ...
+
+    async def pairs(self, since: float, limit: int, match: Match | None = None) -> Sequence[Pair]:
+        """At most ``limit`` pairs from ``since`` on, most frequent first. ``match`` limits the pairs to this match."""
+        ...
+
+    async def latest(self, limit: int) -> Sequence[Ended]:
+        """The last ``limit`` calls that ended, newest first."""
+        ...
+
+    async def waiting(self, kind: Kind, limit: int) -> Sequence[Waiting]:
+        """At most ``limit`` items that are ready or running, in the order in which they are due."""
+        ...

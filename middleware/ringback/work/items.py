@@ -1,0 +1,254 @@
+"""What a store must do: keep an acknowledged item until its hooks have run, and give it to one worker at a time.
+
+Values and a Protocol, no I/O. An item is claim, payload and job in one row. A put takes the item's key, and the
+key stays taken after the item is done. The dispatcher decides what becomes of an item; a store only carries that
+decision out. One suite of tests runs over every implementation. Times are seconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
+
+from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
+from ringback.work.latch import Offer  # noqa: TC001 - likewise
+from ringback.work.redial import LONGEST_WINDOW
+
+if TYPE_CHECKING:
+    from ringback.work.history import History
+    from ringback.work.redial import Plan
+
+
+DAY = 86_400.0
+REMEMBER_CALLS = LONGEST_WINDOW
+"""Seconds for which a store remembers dead letters and calls to contacts: as long as the longest window of a policy."""
+
+
+class Kind(StrEnum):
+    """What a worker does with an item."""
+
+    OUTCOME = "outcome"
+    """Plan a redial and call the hooks."""
+    REDIAL = "redial"
+    """Call the app's redial function."""
+
+
+class State(StrEnum):
+    """The state of an item. Only ``ready`` and ``running`` items are work; the others keep a key taken."""
+
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    DEAD = "dead"
+    CANCELED = "canceled"
+
+
+# gc=False: items, claims and settlements are in no reference cycle, and there are as many as calls that wait, so
+# the garbage collector would visit them in vain.
+class Item(Struct, frozen=True, gc=False):
+    """One piece of work. ``key`` is unique for as long as the store remembers the key.
+
+    ``contact``, ``target`` and ``number`` are for redials alone: ``target`` names the redial function, and ``number``
+    counts the calls to the contact, the first call included.
+    """
+
+    key: str
+    kind: Kind
+    due_at: float
+    outcome: Outcome
+    contact: str | None = None
+    target: str | None = None
+    number: int = 1
+
+
+class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
+    """What the attempts at an item have done so far, by the names of the hooks. The next attempt goes on from here.
+
+    Hooks in ``done`` have returned. Hooks in ``failed`` were given up, and their reasons are the values. ``tries``
+    counts the failed attempts of the other hooks, and ``wait`` says when a hook may be called again. ``trying`` is the
+    hook that was running at the last checkpoint. ``replayed`` says that a person made the dead letter ready again.
+
+    For a redial, ``first_sent`` is the time of its first request, and ``generation`` counts the answers that said for
+    certain that no call was placed.
+    """
+
+    done: tuple[str, ...] = ()
+    failed: Mapping[str, str] = {}
+    tries: Mapping[str, int] = {}
+    wait: Mapping[str, float] = {}
+    trying: str | None = None
+    first_sent: float | None = None
+    generation: int = 0
+    replayed: bool = False
+
+    def for_replay(self) -> Progress:
+        """The progress of a replayed dead letter: hooks stay done, and a redial stays the same request."""
+        return Progress(done=self.done, first_sent=self.first_sent, generation=self.generation, replayed=True)
+
+
+class Claim(Struct, frozen=True, gc=False):
+    """An item that one worker has until the lease ends. ``attempt`` counts the claims of the item, from 1.
+
+    ``redelivered``: an earlier attempt began and did not end. ``crashed``: the worker of that attempt died.
+    """
+
+    item: Item
+    attempt: int
+    redelivered: bool = False
+    crashed: bool = False
+    progress: Progress = Progress()
+
+    @property
+    def first(self) -> bool:
+        """Whether no worker has claimed the item before. The attempts of a replayed dead letter count from 1 again."""
+        return self.attempt == 1 and not self.progress.replayed
+
+
+class Settlement(Struct, frozen=True, gc=False):
+    """What became of a claim: done, dead with a reason, or ready again at ``due_at``.
+
+    ``leg`` is the call connection id of the call that a redial has placed, if the redial function returned the id.
+    """
+
+    state: State
+    progress: Progress = Progress()
+    due_at: float = 0.0
+    reason: str | None = None
+    leg: str | None = None
+
+
+Work = Callable[[Claim], Awaitable[Settlement]]
+"""Works on one claim. Raises only :class:`asyncio.CancelledError`, when its task is cancelled."""
+
+
+class Redial(Struct, frozen=True):
+    """A redial of ``contact`` without its time. ``leg`` is the call that has ended with ``item.outcome``."""
+
+    contact: str
+    item: Item
+    leg: str | None
+
+
+class CallRecord(Struct, frozen=True):
+    """A call to a contact that was placed or is to be placed at ``at``; ``leg`` is its call connection id, if known."""
+
+    key: str
+    at: float
+    leg: str | None = None
+
+
+Decide = Callable[[Sequence[CallRecord]], "Plan"]
+"""Makes the plan of a redial from the contact's calls, planned calls included. Pure: a store may call it twice."""
+
+
+class DeadLetter(Struct, frozen=True):
+    """An item that was given up. A person may read, replay or discard a dead letter.
+
+    ``outcome`` is ``None`` if the store cannot read the stored outcome.
+    """
+
+    key: str
+    kind: Kind
+    outcome: Outcome | None
+    attempts: int
+    reason: str
+    died_at: float
+    progress: Progress
+    target: str | None = None
+
+
+class Stats(Struct, frozen=True):
+    """Counts of items by state, and of redials that wait. ``oldest_due``: seconds since the oldest due item was due."""
+
+    ready: int = 0
+    running: int = 0
+    done: int = 0
+    dead: int = 0
+    canceled: int = 0
+    redials: int = 0
+    oldest_due: float = 0.0
+
+
+class DeliveryStore(Protocol):
+    """Keeps items through crashes. Every method but :meth:`stop` and :meth:`close` raises
+    :class:`~ringback.exceptions.StoreUnavailable` for a fault that may pass, and
+    :class:`~ringback.exceptions.StoreError` for a fault that stays.
+    """
+
+    on_fault: Callable[[Exception], None]
+    """The store calls this with each fault that :meth:`run` survives. The dispatcher sets it."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether the items survive the process."""
+        ...
+
+    @property
+    def history(self) -> History:
+        """What a person can read in the store. The store in memory records a history from the first access on."""
+        ...
+
+    async def open(self) -> None:
+        """Connects, checks the store and migrates the schema. A second call is allowed, also after a failure."""
+        ...
+
+    async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
+        """Persists all items in one transaction, or none. Returns one :class:`Offer` for each item, in order.
+
+        While a call's end settles, the store merges the sibling event into the end, and the more informative outcome
+        wins. A leg's own end replaces Event Grid's CallEnded.
+        """
+        ...
+
+    async def run(self, work: Work, concurrency: int) -> None:
+        """Claims due items and works on at most ``concurrency`` claims at a time, until :meth:`stop`.
+
+        Survives faults of the store that pass. Takes over the items of a dead worker when their lease ends.
+        """
+        ...
+
+    async def stop(self, timeout: float) -> int:
+        """Stops claiming, gives running work ``timeout`` seconds, then cancels the rest and gives its items back.
+
+        Returns how many claims were cancelled. :meth:`run` then returns.
+        """
+        ...
+
+    async def checkpoint(self, key: str, progress: Progress) -> bool:
+        """Stores the progress of a claim. False if this worker has lost the claim."""
+        ...
+
+    async def plan(self, redial: Redial, decide: Decide) -> Plan | None:
+        """Records the call that has ended and schedules ``redial.item`` as ``decide`` says, in one transaction.
+
+        ``None`` if this redial was planned before, or if the contact has another redial that waits. The transaction
+        excludes every other plan for the contact, in this process and in others.
+        """
+        ...
+
+    async def cancel(self, contact: str, leg: str | None = None) -> int:
+        """Cancels the contact's redials that have not begun; returns their number. Records the call ``leg`` as well."""
+        ...
+
+    async def stats(self) -> Stats: ...
+
+    async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
+        """At most ``limit`` dead letters, newest first."""
+        ...
+
+    async def replay(self, key: str) -> bool:
+        """Makes a dead letter ready again, with all its attempts; hooks stay done. False if there is none."""
+        ...
+
+    async def discard(self, key: str) -> bool:
+        """Gives a dead letter up for good; its key stays taken. False if there is none."""
+        ...
+
+    async def purge(self) -> int:
+        """Forgets payloads, then keys, that are older than the store's retention. Returns how many rows changed."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,157 @@
+"""The latch: one outcome for each end of a call, whatever comes twice. Pure.
+
+The service reports a failed create twice, as CallDisconnected and CreateCallFailed, in either order, and a sender may
+redeliver any event. The latch lets one outcome through for each ``outcome_id``. The latch has no clock: its owner says
+when the settle time of a call is over.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from enum import StrEnum
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
+
+from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
+from ringback_catalog import Scope, event_name, scope_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Offer(StrEnum):
+    """What the latch makes of an outcome."""
+
+    OPENED = "opened"
+    """The first report of an end. The end settles now, and :meth:`Latch.take` gives the outcome later."""
+    MERGED = "merged"
+    """The sibling of an outcome that still settles. The two are one outcome now."""
+    DUPLICATE = "duplicate"
+    """A redelivery, or a report after the settle time. No hook may get this outcome."""
+
+
+def informed(outcome_id: str) -> str:
+    """The key of a second outcome for a leg's end: hooks had the end without a reason, and the reason comes late."""
+    return f"{outcome_id}/informed"
+
+
+class _Ending(Struct, gc=False):
+    """A call's end that settles: the most informative outcome so far, and the names of the reporting events."""
+
+    outcome: Outcome
+    events: tuple[str, ...]
+
+
+class Latch:
+    """Remembers the last ``capacity`` ends that the latch let through, and every end that still settles."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._settling: dict[str, _Ending] = {}
+        self._taken: OrderedDict[str, int] = OrderedDict()
+        self._calls: OrderedDict[str, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._settling) + len(self._taken)
+
+    def offer(self, outcome: Outcome, key: str | None = None) -> Offer:
+        """Records an outcome and says what the outcome is. ``key`` saves a call of :meth:`name_of`."""
+        key = self.name_of(outcome, outcome.outcome_id) if key is None else key
+        if key in self._taken:
+            return Offer.DUPLICATE
+        name = outcome.event_name
+        ending = self._settling.get(key)
+        if ending is not None:
+            if name in ending.events and outcome.level <= ending.outcome.level:
+                return Offer.DUPLICATE
+            ending.events += (name,)
+            ending.outcome = ending.outcome.merged_with(outcome)
+            return Offer.MERGED
+        if outcome.scope is Scope.CALL and self._leg_has_ended(name, outcome.correlation_id):
+            return Offer.DUPLICATE
+        self._settling[key] = _Ending(outcome, (name,))
+        return Offer.OPENED
+
+    def name_of(self, outcome: Outcome, outcome_id: str) -> str:
+        """The key of the outcome's end: ``outcome_id``, or :func:`informed` if hooks had the end without a reason.
+
+        So the first outcome with a reason gets through as well, however late this outcome comes.
+        """
+        level = self._taken.get(outcome_id)
+        return outcome_id if level is None or level >= outcome.level else informed(outcome_id)
+
+    def take(self, outcome_id: str) -> Outcome | None:
+        """Ends the settle time and returns the outcome for the hooks; ``None`` if the outcome was taken already.
+
+        ``outcome_id`` is what :meth:`name_of` returned.
+        """
+        ending = self._settling.pop(outcome_id, None)
+        if ending is None:
+            return None
+        remember(self._taken, outcome_id, ending.outcome.level, self._capacity)
+        return ending.outcome
+
+    def settling(self) -> tuple[str, ...]:
+        """The keys of the ends that still settle, oldest first."""
+        return tuple(self._settling)
+
+    def _leg_has_ended(self, name: str, call: str | None) -> bool:
+        """Whether this is Event Grid's CallEnded for a call of which a leg has reported its own end.
+
+        CallEnded would add nothing. A CallEnded that still settles when the leg ends gives way to the leg.
+        """
+        if call is None:
+            return False
+        if name == "CallEnded":
+            return call in self._calls
+        remember(self._calls, call, None, self._capacity)
+        whole = self._settling.get(f"call:{call}")
+        if whole is not None and whole.events == ("CallEnded",):
+            self.take(f"call:{call}")
+        return False
+
+
+class RecentEnds:
+    """Recognises redeliveries of at least the last ``capacity`` ends of calls, for an app without hooks.
+
+    Without hooks no end has to settle. A latch would cost a delivery of 100 events a fifth more.
+    """
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        # Two generations: dropping the older one as a whole costs less than dropping one key after the other.
+        self._young = set[str]()
+        self._old = set[str]()
+
+    def repeated(self, outcomes: Iterable[Outcome]) -> Sequence[Outcome]:
+        """The outcomes among these whose event has reported the same end of a call before."""
+        again: list[Outcome] = []
+        for outcome in outcomes:
+            if not _ends_call(outcome.event.type):
+                continue
+            # The id of the leg is at hand, and equals no `outcome_id`: that begins with `call:` or `event:`.
+            key = f"{outcome.event.type} {outcome.event.data.call_connection_id or outcome.outcome_id}"
+            if key in self._young or key in self._old:
+                again.append(outcome)
+                continue
+            if len(self._young) == self._capacity:
+                self._young, self._old = set[str](), self._young
+            self._young.add(key)
+        return again
+
+
+@lru_cache(maxsize=1024)
+def _ends_call(event_type: str) -> bool:
+    return scope_of(event_name(event_type) or None) is Scope.CALL
+
+
+def remember(kept: OrderedDict[K, V], key: K, value: V, capacity: int) -> None:
+    """Keeps the pair, and of all pairs only the last ``capacity``."""
+    kept[key] = value
+    if len(kept) > capacity:
+        kept.popitem(last=False)

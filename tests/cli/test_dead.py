@@ -1,0 +1,336 @@
+"""ringback dead, redials and store: what is shown of a store, and what is changed in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ringback import classify_event
+from ringback.cli import main
+from ringback.core.events import Event, EventData, Result
+from ringback.stores.sqlite import SQLiteStore
+from ringback.work.items import Claim, Item, Kind, Progress, Redial, Settlement, State
+from ringback.work.redial import Planned
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from ringback.core.outcome import Outcome
+
+LEG = "1f0e5c1a-0000-4000-8000-00000000000{}"
+KEY = f"call:{LEG}"
+DIED = 1_773_568_800.0  # 2026-03-15 10:00:00 UTC
+FILE = "ringback.db"
+REASON = "jobs.call_again: ValueError: there is no line to the person who was to be called, nor to +1 555 555 0100"
+PROGRESS = Progress(done=("jobs.close",), failed={"jobs.call_again": "no line to +1 555 555 0100"})
+
+
+def outcome(leg: int, code: int | None = 486, subcode: int | None = 560486) -> Outcome:
+    result = None if code is None else Result(code, subcode, "Busy here.")
+    data = EventData(call_connection_id=LEG.format(leg), operation_context=f"order-{leg}", result_information=result)
+    found = classify_event(Event(type="Microsoft.Communication.CallDisconnected", data=data))
+    assert found is not None
+    return found
+
+
+def died(*letters: tuple[Outcome, str], key: str | None = None) -> None:
+    """Put each outcome into the store, and let its hooks be given up for the reason."""
+    reasons = {each.outcome_id if key is None else key: reason for each, reason in letters}
+
+    async def dying() -> None:
+        store = SQLiteStore(FILE, clock=lambda: DIED)
+        await store.put([Item(key or each.outcome_id, Kind.OUTCOME, 0.0, each) for each, _ in letters])
+        left = len(letters)
+
+        async def work(claim: Claim) -> Settlement:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                done.set()
+            return Settlement(State.DEAD, PROGRESS, reason=reasons[claim.item.key])
+
+        done = asyncio.Event()
+        running = asyncio.create_task(store.run(work, 1))
+        await done.wait()
+        await store.stop(5)
+        await running
+        await store.close()
+
+    asyncio.run(dying())
+
+
+def asked(ask: Callable[[SQLiteStore], Awaitable[Any]]) -> Any:
+    async def asking() -> Any:
+        store = SQLiteStore(FILE)
+        await store.open()
+        try:
+            return await ask(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(asking())
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("RINGBACK_STORE", f"sqlite:///{FILE}")
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> list[str]:
+    assert main(arguments) == status
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out.splitlines()
+
+
+WIDE = [
+    "KEY                                        KIND     CAUSE       CODE        TRIES  DIED (UTC)           REASON",
+    f"{KEY.format(2)}  outcome  unreported  -           1      2026-03-15 10:00:00  jobs.close: short",
+    f"{KEY.format(1)}  outcome  busy        486/560486  1      2026-03-15 10:00:00  " + REASON[:83] + "...",
+]
+MEDIUM = [
+    "KEY                                        KIND     CAUSE       CODE        TRIES  DIED (UTC)",
+    f"{KEY.format(2)}  outcome  unreported  -           1      2026-03-15 10:00:00",
+    "  jobs.close: short",
+    f"{KEY.format(1)}  outcome  busy        486/560486  1      2026-03-15 10:00:00",
+    "  jobs.call_again: ValueError: there is no line to the person who was to be called, nor to [phone]",
+]
+NARROW = [
+    KEY.format(2),
+    "  outcome, unreported, -, 1 tries,",
+    "  2026-03-15 10:00:00",
+    "  jobs.close: short",
+    KEY.format(1),
+    "  outcome, busy, 486/560486, 1 tries,",
+    "  2026-03-15 10:00:00",
+    "  jobs.call_again: ValueError: there is",
+    "  no line to the person who was to be",
+    "  called, nor to [phone]",
+]
+
+
+@pytest.mark.parametrize(("columns", "lines"), [("190", WIDE), ("110", MEDIUM), ("20", NARROW)])
+def test_the_table_fits_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str, lines: list[str]
+) -> None:
+    """Newest first; a key is never broken, a reason is cut or stands below, and no number is shown."""
+    monkeypatch.setenv("COLUMNS", columns)
+    died((outcome(1), REASON), (outcome(2, None), "jobs.close: short"))
+    shown = printed(capsys, "dead", "list")
+    assert shown == lines
+
+
+def test_json_is_a_letter_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """The outcome as everywhere, the reason redacted; what cannot be read is null."""
+    died((outcome(1), REASON), (outcome(2), "broken"))
+    with sqlite3.connect(FILE) as connection:
+        connection.execute("UPDATE items SET payload = 'x' WHERE key = ?", (KEY.format(2),))
+    connection.close()
+    letter = {
+        "key": KEY.format(1),
+        "kind": "outcome",
+        "target": None,
+        "attempts": 1,
+        "reason": REASON.replace("+1 555 555 0100", "[phone]"),
+        "died_at": "2026-03-15T10:00:00+00:00",
+        "done": ["jobs.close"],
+        "failed": {"jobs.call_again": "no line to [phone]"},
+        "outcome": outcome(1).to_dict(),
+    }
+    broken = letter | {"key": KEY.format(2), "reason": "broken", "done": [], "failed": {}, "outcome": None}
+    assert [json.loads(line) for line in printed(capsys, "dead", "list", "--json")] == [broken, letter]
+    assert json.loads(*printed(capsys, "dead", "show", "--json", KEY.format(1))) == letter
+    assert "  unreadable  -           1  " in printed(capsys, "dead", "list")[1]
+    assert "  outcome     what is stored cannot be read" in printed(capsys, "dead", "show", KEY.format(2))
+
+
+def test_a_list_that_is_cut_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard error, with the number that shows all."""
+    died((outcome(1), "one"), (outcome(2), "two"))
+    assert main(["dead", "list", "--limit", "1"]) == 0
+    captured = capsys.readouterr()
+    assert [line.split()[0] for line in captured.out.splitlines()] == ["KEY", KEY.format(2)]
+    assert captured.err == "ringback dead list: the newest 1 of 2; --limit 2 shows all\n"
+
+
+def test_a_letter_is_shown_whole(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is known, what to do about the call, and what to do about the letter."""
+    monkeypatch.setenv("COLUMNS", "100")
+    died((outcome(1, 603, 0), REASON))
+    steps = [
+        line
+        for number, step in enumerate(outcome(1, 603, 0).advice, 1)
+        for line in textwrap.wrap(step, 100, initial_indent=f"  {number}. ", subsequent_indent=" " * 5)
+    ]
+    assert printed(capsys, "dead", "show", KEY.format(1)) == [
+        KEY.format(1),
+        "  kind        outcome",
+        "  died        2026-03-15 10:00:00 UTC, tries: 1",
+        "  reason      jobs.call_again: ValueError: there is no line to the person who was to be called, nor",
+        "              to [phone]",
+        "  done        jobs.close",
+        "  failed      jobs.call_again: no line to [phone]",
+        "  outcome     603/0  declined  terminal (never)",
+        f"  summary     {outcome(1, 603, 0).summary}",
+        "  event       CallDisconnected",
+        f"  call        {LEG.format(1)}",
+        "  context     order-1",
+        "  message     Busy here.",
+        "",
+        "What to do about the call",
+        *steps,
+        "",
+        "What to do about the letter",
+        f"  ringback dead replay {KEY.format(1)}",
+        f"  ringback dead discard {KEY.format(1)}",
+    ]
+
+
+def test_a_redial_names_its_function(capsys: pytest.CaptureFixture[str]) -> None:
+    """Which function would call again is the first thing to look at."""
+    died((outcome(1), "refused"))
+    with sqlite3.connect(FILE) as connection:
+        connection.execute("UPDATE items SET kind = 'redial', target = 'jobs.call_again'")
+    connection.close()
+    assert printed(capsys, "dead", "show", KEY.format(1))[1:3] == [
+        "  kind        redial",
+        "  function    jobs.call_again",
+    ]
+
+
+@pytest.mark.parametrize("command", ["show", "replay", "discard"])
+def test_a_key_of_no_letter_is_exit_code_1(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    """Nothing was done, and standard error says for which key."""
+    died((outcome(1), "one"))
+    assert main(["dead", command, "call:x"]) == 1
+    assert capsys.readouterr() == (
+        "",
+        f"ringback dead {command}: no dead letter has the key 'call:x'; see ringback dead list\n",
+    )
+
+
+def test_a_letter_is_replayed_or_discarded(capsys: pytest.CaptureFixture[str]) -> None:
+    """A replayed one waits again, a discarded one is given up for good."""
+    died((outcome(1), "one"), (outcome(2), "two"), (outcome(3, 486, None), "three"))
+    assert printed(capsys, "dead", "replay", KEY.format(1)) == [f"replayed {KEY.format(1)}"]
+    assert printed(capsys, "dead", "discard", "--json", KEY.format(2)) == [
+        json.dumps({"key": KEY.format(2), "discarded": True})
+    ]
+    assert printed(capsys, "dead", "replay", "--all") == [f"replayed {KEY.format(3)}"]
+    assert printed(capsys, "dead", "replay", "--all") == ["no dead letters"]
+    assert printed(capsys, "dead", "list") == ["no dead letters"]
+    stats = json.loads(*printed(capsys, "store", "stats", "--json"))
+    assert {name: stats[name] for name in ("ready", "dead", "canceled")} == {"ready": 2, "dead": 0, "canceled": 1}
+
+
+def test_a_key_that_hides_a_number_can_be_given_as_it_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is redacted on the screen is still of use."""
+    died((outcome(1), "one"), key="call:+15555550100")
+    assert printed(capsys, "dead", "replay", "call:[phone]") == ["replayed call:[phone]"]
+
+
+@pytest.mark.parametrize("arguments", [["replay"], ["replay", "--all", "call:x"]], ids=["none", "both"])
+def test_replay_takes_keys_or_all(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    """Nobody replays everything by leaving something out."""
+    assert main(["dead", *arguments]) == 2
+    assert capsys.readouterr().err == (
+        "ringback dead replay: name the keys to replay, or pass --all, and not both; ringback dead list shows them\n"
+    )
+
+
+COMMANDS = ["dead list", "dead show k", "dead replay k", "dead discard k", "redials cancel k", "store stats"]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "store purge"])
+@pytest.mark.parametrize("empty", [False, True], ids=["no file", "an empty file"])
+def test_a_look_makes_no_store(capsys: pytest.CaptureFixture[str], folder: Path, command: str, empty: bool) -> None:
+    """A wrong path is said, not answered with an empty store."""
+    if empty:
+        (folder / FILE).touch()
+    assert main(command.split()) == 2
+    assert capsys.readouterr().err == (
+        f"ringback {' '.join(command.split()[:2])}: there is no store in '{folder / FILE}'; name the file that the app "
+        "writes: 'sqlite:///name.db' is relative to the working directory, 'sqlite:////folder/name.db' is absolute\n"
+    )
+    assert [(each.name, each.stat().st_size) for each in folder.iterdir()] == ([(FILE, 0)] if empty else [])
+
+
+def test_a_store_that_does_not_work_is_exit_code_1(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """One line, and no traceback."""
+    (folder / FILE).write_text("no database at all, but longer than a header of SQLite\n" * 20, "utf-8")
+    assert main(["dead", "list"]) == 1
+    assert capsys.readouterr().err.startswith(f"ringback dead list: {FILE}: ")
+
+
+@pytest.mark.parametrize("group", ["dead", "redials", "store"])
+def test_a_group_alone_is_refused(capsys: pytest.CaptureFixture[str], group: str) -> None:
+    """With an example of what to write."""
+    assert main([group]) == 2
+    assert capsys.readouterr().err.startswith(
+        f"ringback {group}: no command given; write for example: ringback {group}"
+    )
+
+
+ROUTER = """
+from ringback import OutcomeRouter
+
+router = OutcomeRouter()
+
+
+@router.redial(contact=lambda outcome: "bob", hash_contacts="a secret of this test")
+def call_again(): ...
+"""
+
+
+def planned(contact: str) -> None:
+    item = Item("redial:1", Kind.REDIAL, 0.0, outcome(1), contact, "jobs.call_again")
+    asked(lambda store: store.plan(Redial(contact, item, LEG.format(1)), lambda calls: Planned(4e9, 2)))
+
+
+def test_redials_to_a_contact_are_cancelled(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1 if there were none."""
+    planned("bob")
+    assert printed(capsys, "redials", "cancel", "bob") == ["1 redial cancelled"]
+    assert printed(capsys, "redials", "cancel", "bob", status=1) == ["0 redials cancelled"]
+
+
+def test_contacts_that_are_hashed_need_the_router(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """Only the router's secret leads from the contact to its key."""
+    (folder / "hashing.py").write_text(ROUTER, "utf-8")
+    sys.path.insert(0, str(folder))
+    import hashing  # type: ignore[import-not-found]
+
+    planned(hashing.router.redials[0].stored("bob"))
+    assert printed(capsys, "redials", "cancel", "bob", status=1) == ["0 redials cancelled"]
+    assert printed(capsys, "redials", "cancel", "bob", "--json", "--router", "hashing:router") == ['{"canceled": 1}']
+
+
+def test_a_store_is_counted_and_purged(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each state; a purge says how much it forgot."""
+    died((outcome(1), "one"))
+    lines = printed(capsys, "store", "stats")
+    assert [line.split()[:2] for line in lines] == [
+        ["ready", "0"],
+        ["running", "0"],
+        ["done", "0"],
+        ["dead", "1"],
+        ["canceled", "0"],
+        ["redials", "0"],
+        ["oldest_due", "0s"],
+    ]
+    main(["dead", "discard", KEY.format(1)])
+    capsys.readouterr()
+    # What died in March is old by the machine's own clock.
+    assert printed(capsys, "store", "purge") == ["1 row forgotten, in whole or in part"]
+    assert printed(capsys, "store", "purge", "--json") == ['{"changed": 0}']

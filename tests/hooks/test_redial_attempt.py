@@ -1,0 +1,564 @@
+"""One attempt at a redial: one call is placed, however often it is repeated."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from attempting import Recorder
+from ringback import (
+    GiveUp,
+    HookContext,
+    HookPolicy,
+    Outcome,
+    RedialPolicy,
+    Retry,
+    StoreUnavailable,
+    classify,
+    classify_event,
+)
+from ringback.core.events import Event, EventData, Result
+from ringback.hooks.attempt import LeaseLost
+from ringback.hooks.redial_attempt import RedialCaller, refused, retry_after
+from ringback.hooks.router import HandlerRouter
+from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
+from ringback.work.redial import REPEATABLE_FOR, repeatability
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+# 2023-11-14T22:13:20Z, a Tuesday.
+NOW = 1_700_000_000.0
+LEG = "2a0d7b3c-0000-4000-8000-000000000001"
+NEW_LEG = "2a0d7b3c-0000-4000-8000-000000000002"
+KEY = f"redial:call:{LEG}"
+NAME = "app.call_again"
+NEW = Progress()
+HEADERS = repeatability(KEY, 0, NOW)
+ONE_SHOT = HookPolicy(attempts=1)
+
+
+def busy() -> Outcome:
+    data = EventData(call_connection_id=LEG, result_information=Result(486, 560486))
+    outcome = classify_event(Event(type="Microsoft.Communication.CallDisconnected", data=data))
+    assert outcome is not None
+    return outcome
+
+
+BUSY = busy()
+
+
+class HttpError(Exception):
+    """As azure-core raises it: a status, and the response with its headers."""
+
+    def __init__(self, status_code: Any, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(f"status {status_code}")
+        self.status_code = status_code
+        if headers is not None:
+            self.response = Response(headers)
+
+
+@dataclass
+class Response:
+    headers: Any
+
+
+@dataclass
+class Placed:
+    """What ``create_call`` returns."""
+
+    call_connection_id: Any
+
+
+class Broken:
+    """What a client of another kind may return."""
+
+    @property
+    def call_connection_id(self) -> str:
+        raise RuntimeError("not known yet")
+
+
+class FakeStore:
+    """A store that writes down its checkpoints, and answers as the test says."""
+
+    def __init__(self, log: list[Any]) -> None:
+        self._log = log
+        self.answer: bool | Exception = True
+
+    async def checkpoint(self, key: str, progress: Progress) -> bool:
+        self._log.append(("checkpoint", key, progress))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class Bench:
+    """A caller with one redial function ``app.call_again``, and everything around it. ``log`` has the order."""
+
+    def __init__(
+        self,
+        *ends: Any,
+        hooks: HookPolicy | None = None,
+        policy: RedialPolicy | None = None,
+        function: Callable[..., Any] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.now = NOW
+        self.log: list[Any] = []
+        self.router = HandlerRouter()
+        self.store = FakeStore(self.log)
+        left = list(ends)
+
+        async def call_again(headers: dict[str, str]) -> Any:
+            self.log.append(("called", headers))
+            end = left.pop(0) if left else None
+            if isinstance(end, Exception):
+                raise end
+            return end
+
+        settings = {"contact": lambda outcome: "customer-1"} | settings
+        register = self.router.redial(policy=policy or RedialPolicy(backoff=30, max_backoff=50, jitter=0.5), **settings)
+        register(named(function or call_again))
+        observer: Any = Recorder(self.log)
+        store: Any = self.store
+        hooks = hooks or HookPolicy(attempts=3, backoff=2, jitter=0.5)
+        self.caller = RedialCaller(self.router, observer, store, hooks, lambda: self.now, lambda: 0.5)
+
+    async def attempt(
+        self, progress: Progress = NEW, *, target: str = NAME, outcome: Outcome = BUSY, **claim: Any
+    ) -> Settlement:
+        item = Item(KEY, Kind.REDIAL, NOW, outcome, "customer-1", target, 2)
+        return await self.caller.attempt(Claim(item, claim.pop("attempt", 1), progress=progress, **claim))
+
+    def happened(self) -> list[Any]:
+        """What the log holds, which is empty afterwards."""
+        happened = self.log.copy()
+        self.log.clear()
+        return happened
+
+
+def named(function: Any) -> Any:
+    function.__module__, function.__qualname__ = NAME.split(".")
+    return function
+
+
+def checkpoint(**progress: Any) -> tuple[str, str, Progress]:
+    return ("checkpoint", KEY, Progress(**progress))
+
+
+def sent(**progress: Any) -> Progress:
+    return Progress(**{"first_sent": NOW} | progress)
+
+
+def failed(error: Exception, attempt: int = 1, retry_in: float | None = None) -> tuple[Any, ...]:
+    return ("hook_failed", BUSY, NAME, repr(error), attempt, retry_in)
+
+
+# A call is placed
+
+
+async def test_a_call_is_placed_after_its_time_was_written_down() -> None:
+    """After a crash it is repeated with the same headers, so the store must know them first."""
+    bench = Bench(NEW_LEG)
+    assert await bench.attempt() == Settlement(State.DONE, sent(), leg=NEW_LEG)
+    assert bench.happened() == [
+        checkpoint(first_sent=NOW),
+        ("called", HEADERS),
+        ("redial_placed", BUSY, 2, NEW_LEG),
+    ]
+
+
+async def test_every_request_of_a_redial_has_the_same_headers() -> None:
+    """While nobody can say whether the call was placed, it is the same request to the service."""
+    bench = Bench(HttpError(500), TimeoutError(), NEW_LEG)
+    first = await bench.attempt()
+    assert first == Settlement(State.READY, sent(tries={"placing": 1}), due_at=NOW + 37.5)
+    bench.now = first.due_at
+    second = await bench.attempt(first.progress, attempt=2)
+    assert second == Settlement(State.READY, sent(tries={"placing": 2}), due_at=NOW + 37.5 + 62.5)
+    bench.now = second.due_at
+    third = await bench.attempt(second.progress, attempt=3)
+    assert third == Settlement(State.DONE, sent(tries={"placing": 2}), leg=NEW_LEG)
+    assert bench.happened() == [
+        checkpoint(first_sent=NOW),
+        ("called", HEADERS),
+        failed(HttpError(500), 1, 37.5),
+        checkpoint(first_sent=NOW, tries={"placing": 1}),
+        ("called", HEADERS),
+        failed(TimeoutError(), 2, 62.5),
+        checkpoint(first_sent=NOW, tries={"placing": 2}),
+        ("called", HEADERS),
+        ("redial_placed", BUSY, 2, NEW_LEG),
+    ]
+
+
+@pytest.mark.parametrize("call_back", [False, True])
+async def test_what_was_planned_and_is_no_call_places_none(call_back: bool) -> None:
+    """An earlier release planned it, or another policy did: the line says why nobody is dialled."""
+    missed = classify("AnswerFailed", 487, 10004)
+    policy = RedialPolicy(call_back=call_back)
+    bench = Bench(NEW_LEG, policy=policy)
+    settlement = await bench.attempt(outcome=missed)
+    if call_back:
+        assert settlement == Settlement(State.DONE, sent(), leg=NEW_LEG)
+    else:
+        reason = policy.skips(missed.retry_action)
+        assert settlement == Settlement(State.DONE, NEW, reason=reason)
+        assert bench.happened() == [("redial_skipped", missed, reason)]
+
+
+async def test_a_claim_that_was_taken_over_places_no_call() -> None:
+    """Somebody else does, by now."""
+    bench = Bench()
+    bench.store.answer = False
+    with pytest.raises(LeaseLost):
+        await bench.attempt()
+    assert bench.happened() == [checkpoint(first_sent=NOW)]
+
+
+async def test_a_store_that_cannot_be_asked_places_no_call() -> None:
+    """Who asked for the attempt is told."""
+    bench = Bench()
+    bench.store.answer = StoreUnavailable("down")
+    with pytest.raises(StoreUnavailable):
+        await bench.attempt()
+    assert bench.happened() == [checkpoint(first_sent=NOW)]
+
+
+@pytest.mark.parametrize(
+    ("returned", "leg"),
+    [
+        pytest.param(NEW_LEG, NEW_LEG, id="text"),
+        pytest.param(Placed(NEW_LEG), NEW_LEG, id="what-create-call-returned"),
+        pytest.param(None, None, id="nothing"),
+        pytest.param("", None, id="empty-text"),
+        pytest.param(Placed(""), None, id="empty-id"),
+        pytest.param(Placed(17), None, id="id-that-is-no-text"),
+        pytest.param(Broken(), None, id="id-that-raises"),
+        pytest.param(object(), None, id="anything"),
+    ],
+)
+async def test_what_the_function_returns_names_the_leg(returned: Any, leg: str | None) -> None:
+    """With it the call's own end is known to be of a call that was counted."""
+    bench = Bench(returned)
+    assert await bench.attempt() == Settlement(State.DONE, sent(), leg=leg)
+    assert bench.happened()[-1] == ("redial_placed", BUSY, 2, leg)
+
+
+CONTEXT = HookContext(NAME, HEADERS["Repeatability-Request-ID"], 1, redelivered=False)
+
+
+def takes_nothing() -> None:
+    taken.append({})
+
+
+def takes_outcome(outcome: Outcome) -> None:
+    taken.append({"outcome": outcome})
+
+
+def takes_attempt(attempt: int) -> None:
+    taken.append({"attempt": attempt})
+
+
+async def takes_headers(headers: dict[str, str]) -> None:
+    taken.append({"headers": headers})
+
+
+def takes_contact(*, contact: str, tenant: str = "mine") -> None:
+    taken.append({"contact": contact, "tenant": tenant})
+
+
+async def takes_ctx(ctx: HookContext) -> None:
+    taken.append({"ctx": ctx})
+
+
+async def takes_all(**kwargs: Any) -> None:
+    taken.append(kwargs)
+
+
+def takes_some(contact: str, *rest: Any, **kwargs: Any) -> None:
+    taken.append({"contact": contact, "rest": rest} | kwargs)
+
+
+taken: list[dict[str, Any]] = []
+OFFERED = {"outcome": BUSY, "attempt": 2, "headers": HEADERS, "contact": "customer-1", "ctx": CONTEXT}
+
+
+@pytest.mark.parametrize(
+    ("function", "given"),
+    [
+        pytest.param(takes_nothing, {}, id="nothing"),
+        pytest.param(takes_outcome, {"outcome": BUSY}, id="outcome"),
+        pytest.param(takes_attempt, {"attempt": 2}, id="attempt"),
+        pytest.param(takes_headers, {"headers": HEADERS}, id="headers"),
+        pytest.param(takes_contact, {"contact": "customer-1", "tenant": "mine"}, id="contact"),
+        pytest.param(takes_ctx, {"ctx": CONTEXT}, id="ctx"),
+        pytest.param(takes_all, OFFERED, id="kwargs"),
+        pytest.param(takes_some, OFFERED | {"rest": ()}, id="kwargs-beside-others"),
+    ],
+)
+async def test_a_function_takes_what_it_has_a_parameter_for(function: Any, given: dict[str, Any]) -> None:
+    """Sync or async; what it has no parameter for is not passed."""
+
+    taken.clear()
+    assert await Bench(function=function).attempt() == Settlement(State.DONE, sent())
+    assert taken == [given]
+
+
+async def test_a_context_tells_the_attempt_and_whether_an_earlier_one_may_have_begun() -> None:
+    """Its key is the request's id, which stays the same."""
+    taken.clear()
+    bench = Bench(function=takes_ctx)
+    await bench.attempt(sent(tries={"placing": 1}), attempt=2, redelivered=True)
+    assert taken == [{"ctx": HookContext(NAME, HEADERS["Repeatability-Request-ID"], 2, redelivered=True)}]
+
+
+# What failed
+
+
+@pytest.mark.parametrize(
+    ("error", "certain"),
+    [
+        *(pytest.param(HttpError(status), True, id=str(status)) for status in (400, 401, 403, 404, 422, 429, 499, 503)),
+        *(
+            pytest.param(HttpError(status), False, id=str(status))
+            for status in (200, 302, 408, 409, 412, 500, 502, 504)
+        ),
+        pytest.param(HttpError("429"), False, id="status-that-is-no-number"),
+        pytest.param(HttpError(None), False, id="never-answered"),
+        pytest.param(Retry(), True, id="retry"),
+        pytest.param(GiveUp(), True, id="give-up"),
+        pytest.param(ConnectionResetError(), False, id="connection-reset"),
+        pytest.param(TimeoutError(), False, id="time-out"),
+        pytest.param(ValueError(), False, id="any-other"),
+    ],
+)
+def test_which_errors_say_for_certain_that_no_call_was_placed(error: Exception, certain: bool) -> None:
+    """A refusal, and what the function itself says; everything else may have come after the call."""
+    assert refused(error) is certain
+
+
+@pytest.mark.parametrize("error", [HttpError(403), HttpError(429), HttpError(503), Retry(), GiveUp()], ids=repr)
+async def test_after_a_certain_refusal_the_next_request_is_another_one(error: Exception) -> None:
+    """The service would answer the same request as it did before; also that of a dead letter that is replayed."""
+    for hooks in (HookPolicy(attempts=3), ONE_SHOT):
+        bench = Bench(error, NEW_LEG, hooks=hooks)
+        first = await bench.attempt()
+        assert first.progress == Progress(tries={"placing": 1}, generation=1)
+        bench.happened()
+        bench.now = NOW + 3600
+        second = await bench.attempt(first.progress, attempt=2)
+        progress = sent(first_sent=NOW + 3600, tries={"placing": 1}, generation=1)
+        assert second == Settlement(State.DONE, progress, leg=NEW_LEG)
+        assert bench.happened()[:2] == [
+            ("checkpoint", KEY, progress),
+            ("called", repeatability(KEY, 1, NOW + 3600)),
+        ]
+
+
+@pytest.mark.parametrize("error", [HttpError(500), HttpError(408), HttpError(409), TimeoutError()], ids=repr)
+async def test_after_an_uncertain_failure_the_next_request_is_the_same(error: Exception) -> None:
+    """Its call may ring already."""
+    for hooks in (HookPolicy(attempts=3), ONE_SHOT):
+        assert (await Bench(error, hooks=hooks).attempt()).progress == sent(tries={"placing": 1})
+
+
+@pytest.mark.parametrize(
+    ("error", "tries", "retry_in"),
+    [
+        pytest.param(HttpError(500), 0, 37.5, id="backoff-of-the-redial-policy"),
+        pytest.param(HttpError(500), 1, 62.5, id="twice-as-long-at-most-max-backoff"),
+        pytest.param(HttpError(429), 0, 125.0, id="throttled"),
+        pytest.param(HttpError(429, {"Retry-After": "7"}), 0, 7.0, id="retry-after-of-429"),
+        pytest.param(HttpError(503, {"Retry-After": "7"}), 0, 7.0, id="retry-after-of-503"),
+        pytest.param(HttpError(503, {"Retry-After": "0"}), 0, 0.0, id="retry-after-at-once"),
+        pytest.param(HttpError(503, {"Retry-After": "soon"}), 0, 37.5, id="retry-after-that-is-no-number"),
+        pytest.param(ValueError(), 0, 37.5, id="any-other"),
+        pytest.param(Retry(after=5), 0, 5.0, id="retry"),
+        pytest.param(Retry(), 1, 5.0, id="retry-after-the-usual-time-of-a-hook"),
+    ],
+)
+async def test_when_a_redial_that_failed_is_tried_again(error: Exception, tries: int, retry_in: float) -> None:
+    """As the service or the function says, else as the redial policy does; the observer is told the same."""
+    bench = Bench(error, policy=RedialPolicy(delays={"throttled": 100}, backoff=30, max_backoff=50, jitter=0.5))
+    settlement = await bench.attempt(Progress(tries={"placing": tries}))
+    attempt = tries + 1
+    assert (settlement.state, settlement.due_at) == (State.READY, NOW + retry_in)
+    assert settlement.progress.tries == {"placing": attempt}
+    assert bench.happened()[-1] == failed(error, attempt, retry_in)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "progress"),
+    [
+        (GiveUp("no consent"), "GiveUp: no consent", Progress(tries={"placing": 1}, generation=1)),
+        (HttpError(500), "HttpError: status 500", sent(tries={"placing": 1})),
+    ],
+    ids=["give-up", "no-attempt-left"],
+)
+async def test_a_redial_that_is_given_up_is_a_dead_letter(error: Exception, reason: str, progress: Progress) -> None:
+    """The error handlers are told."""
+    bench = Bench(error, hooks=HookPolicy(attempts=3 if isinstance(error, GiveUp) else 1))
+
+    @bench.router.on_error
+    def complain(outcome: Outcome, error: Exception) -> None:
+        bench.log.append(("complained", outcome, repr(error)))
+
+    assert await bench.attempt() == Settlement(State.DEAD, progress, reason=f"{NAME}: {reason}")
+    assert bench.happened() == [
+        checkpoint(first_sent=NOW),
+        ("called", HEADERS),
+        failed(error),
+        ("complained", BUSY, repr(error)),
+    ]
+
+
+async def test_a_function_that_takes_too_long_may_have_placed_the_call() -> None:
+    """The time-out of the hooks' policy; the next request is the same."""
+
+    async def stuck() -> None:
+        await asyncio.Event().wait()
+
+    bench = Bench(function=stuck, hooks=HookPolicy(attempts=2, timeout=0.01))
+    progress = sent(tries={"placing": 1})
+    assert await bench.attempt() == Settlement(State.READY, progress, due_at=NOW + 37.5)
+    assert bench.happened() == [checkpoint(first_sent=NOW), failed(TimeoutError(), 1, 37.5)]
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        pytest.param(HttpError(429, {"Retry-After": "7"}), 7.0, id="seconds"),
+        pytest.param(HttpError(429, {"Retry-After": "0"}), 0.0, id="at-once"),
+        pytest.param(HttpError(429, {"Retry-After": "86400"}), 86_400.0, id="a-day"),
+        pytest.param(HttpError(429, {"Retry-After": "86401"}), None, id="more-than-a-day"),
+        pytest.param(HttpError(429, {"Retry-After": "-1"}), None, id="negative"),
+        pytest.param(HttpError(429, {"Retry-After": "nan"}), None, id="no-number"),
+        pytest.param(HttpError(429, {"Retry-After": "Tue, 14 Nov 2023 22:13:20 GMT"}), None, id="date"),
+        pytest.param(HttpError(429, {}), None, id="no-header"),
+        pytest.param(HttpError(429), None, id="no-response"),
+        pytest.param(ValueError(), None, id="no-http-error"),
+    ],
+)
+def test_the_retry_after_header_is_read_where_there_is_one(error: Exception, seconds: float | None) -> None:
+    """From 0 seconds to a day; what else is in it says nothing."""
+    assert retry_after(error) == seconds
+
+
+# What nobody can say
+
+
+async def test_a_412_is_done_as_unknown() -> None:
+    """The service no longer knows the request, which it may have carried out."""
+    reason = "the service no longer knows the request (412)"
+    bench = Bench(HttpError(412))
+    assert await bench.attempt(sent(tries={"placing": 1}), attempt=2) == Settlement(
+        State.DONE, sent(tries={"placing": 1}), reason=reason
+    )
+    assert bench.happened()[1:] == [("called", HEADERS), ("redial_unknown", BUSY, 2, reason)]
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+@pytest.mark.parametrize("since", [REPEATABLE_FOR, 86_400.0, -1.0], ids=["just", "a-day", "the-clock-was-put-back"])
+async def test_a_request_too_old_to_be_repeated_is_done_as_unknown(since: float, crashed: bool) -> None:
+    """Sent again it could be a second call, so the function is not called."""
+    reason = "an earlier attempt may have placed the call, too long ago to repeat it"
+    bench = Bench()
+    bench.now = NOW + since
+    assert await bench.attempt(sent(), attempt=2, crashed=crashed) == Settlement(State.DONE, sent(), reason=reason)
+    assert bench.happened() == [("redial_unknown", BUSY, 2, reason)]
+
+
+async def test_a_request_is_repeated_while_the_service_knows_it() -> None:
+    """With the headers of the first one."""
+    bench = Bench(NEW_LEG)
+    bench.now = NOW + REPEATABLE_FOR - 1
+    assert await bench.attempt(sent(), attempt=2) == Settlement(State.DONE, sent(), leg=NEW_LEG)
+    assert bench.happened()[:2] == [checkpoint(first_sent=NOW), ("called", HEADERS)]
+
+
+# Quiet hours
+
+
+async def test_a_redial_whose_worker_was_late_waits_for_the_end_of_the_quiet_hours() -> None:
+    """In the contact's zone: 22:13 in London is 17:13 in New York, where one may call."""
+    policy = RedialPolicy(quiet_hours=("21:00", "08:00"))
+    bench = Bench(policy=policy, time_zone="Europe/London")
+    morning = 1_700_035_200.0
+    assert await bench.attempt(Progress(generation=1)) == Settlement(
+        State.READY, Progress(generation=1), due_at=morning
+    )
+    assert bench.happened() == []
+
+    bench.now = morning
+    assert (await bench.attempt(Progress(generation=1), attempt=2)).state is State.DONE
+
+    bench = Bench(policy=policy, time_zone=lambda outcome: "America/New_York")
+    assert (await bench.attempt()).state is State.DONE
+
+
+async def test_a_request_that_may_have_placed_the_call_is_repeated_in_quiet_hours() -> None:
+    """The phone rings already, or the service has to be asked while it knows the request."""
+    bench = Bench(NEW_LEG, policy=RedialPolicy(quiet_hours=("21:00", "08:00")))
+    assert await bench.attempt(sent(), attempt=2) == Settlement(State.DONE, sent(), leg=NEW_LEG)
+
+
+async def test_a_time_zone_that_raises_is_asked_again_like_a_hook() -> None:
+    """No call is placed at a time that nobody knows; without an answer the redial is a dead letter."""
+
+    def unsure(outcome: Outcome) -> str:
+        raise LookupError("no tenant")
+
+    bench = Bench(time_zone=unsure, hooks=HookPolicy(attempts=2))
+    error = LookupError("no tenant")
+    first = await bench.attempt()
+    assert first == Settlement(State.READY, Progress(tries={"placing": 1}), due_at=NOW + 37.5)
+    dead = Settlement(State.DEAD, Progress(tries={"placing": 2}), reason=f"{NAME}: LookupError: no tenant")
+    assert await bench.attempt(first.progress, attempt=2) == dead
+    assert bench.happened() == [failed(error, 1, 37.5), failed(error, 2)]
+
+
+# Crashes
+
+
+async def test_a_crash_counts_as_an_attempt_before_the_next_one() -> None:
+    """The next death must count from there, so it is written down with the time of the first request."""
+    bench = Bench(NEW_LEG)
+    settlement = await bench.attempt(sent(), attempt=2, redelivered=True, crashed=True)
+    progress = sent(tries={"placing": 1})
+    assert settlement == Settlement(State.DONE, progress, leg=NEW_LEG)
+    assert bench.happened() == [
+        ("checkpoint", KEY, progress),
+        ("called", HEADERS),
+        ("redial_placed", BUSY, 2, NEW_LEG),
+    ]
+
+
+async def test_a_function_that_kills_its_worker_every_time_is_given_up() -> None:
+    """Its request is kept: whoever replays the dead letter repeats it, or is told that nobody knows."""
+    bench = Bench()
+    settlement = await bench.attempt(sent(tries={"placing": 2}), attempt=3, redelivered=True, crashed=True)
+    error = RuntimeError("the worker died during this call and every one before")
+    assert settlement == Settlement(State.DEAD, sent(tries={"placing": 3}), reason=f"{NAME}: RuntimeError: {error}")
+    assert bench.happened() == [failed(error, 3)]
+
+
+async def test_a_redial_that_is_not_registered_here_is_a_dead_letter() -> None:
+    """Renamed or removed: it is for a person to say what becomes of it."""
+    bench = Bench()
+    assert await bench.attempt(sent(), target="app.gone") == Settlement(
+        State.DEAD, sent(), reason="no redial app.gone is registered in this worker"
+    )
+    assert bench.happened() == []
+
+
+async def test_functions_of_one_name_are_told_apart_by_their_order() -> None:
+    """Two functions made by another one are two redials."""
+    bench = Bench("first")
+    contact: Any = lambda outcome: None  # noqa: E731
+    bench.router.redial(contact=contact)(named(lambda: "second"))
+    assert await bench.attempt(target=f"{NAME}#2") == Settlement(State.DONE, sent(), leg="second")
+    assert bench.happened() == [checkpoint(first_sent=NOW), ("redial_placed", BUSY, 2, "second")]

@@ -1,0 +1,141 @@
+"""A loop in a thread, for programs without one: it begins when it is needed and ends with the process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ringback.receiving.background_loop import BackgroundLoop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+told: ContextVar[str] = ContextVar("told", default="nothing")
+
+
+class Life:
+    """Notes the beginnings and ends of a loop."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.fails: Exception | None = None
+        self.loop = BackgroundLoop(self.begin, self.end)
+
+    async def begin(self) -> None:
+        self.steps.append("begin")
+        if self.fails is not None:
+            raise self.fails
+
+    async def end(self) -> None:
+        self.steps.append("end")
+
+    async def another_end(self) -> None:
+        self.steps.append("another end")
+
+
+@pytest.fixture
+def life() -> Iterator[Life]:
+    life = Life()
+    yield life
+    life.loop.stop()
+
+
+async def where() -> tuple[str, str]:
+    return threading.current_thread().name, told.get()
+
+
+async def failing() -> None:
+    raise LookupError("its own")
+
+
+def test_coroutines_run_in_one_thread_in_the_callers_context(life: Life) -> None:
+    """What is bound to a request's context is bound in it."""
+    token = told.set("something")
+    try:
+        assert life.loop.run(where()) == ("ringback", "something")
+    finally:
+        told.reset(token)
+    assert life.loop.run(where()) == ("ringback", "nothing")
+    assert life.steps == ["begin"]
+
+
+def test_exceptions_reach_the_caller(life: Life) -> None:
+    """And the loop goes on."""
+    with pytest.raises(LookupError, match="its own"):
+        life.loop.run(failing())
+    assert life.loop.run(where())[0] == "ringback"
+
+
+def test_a_beginning_that_fails_is_told_and_tried_again(life: Life) -> None:
+    """No thread is left of it."""
+    before = set(threading.enumerate())
+    life.fails = LookupError("not yet")
+    with pytest.raises(LookupError, match="not yet"):
+        life.loop.run(where())
+    assert set(threading.enumerate()) <= before
+    life.fails = None
+    assert life.loop.run(where())[0] == "ringback"
+    assert life.steps == ["begin", "begin"]
+
+
+def test_an_end_may_be_given_and_another_loop_begins_after_it(life: Life) -> None:
+    """What is still pending is cancelled, as where a program ends."""
+    pending: list[asyncio.Task[None]] = []
+
+    async def leave_something() -> None:
+        pending.append(asyncio.create_task(asyncio.sleep(600)))
+
+    life.loop.run(leave_something())
+    life.loop.stop(life.another_end)
+    assert pending[0].cancelled()
+    life.loop.stop()
+    life.loop.run(where())
+    assert life.steps == ["begin", "another end", "begin"]
+
+
+PROGRAM = """
+import asyncio, os, sys
+from ringback.receiving.background_loop import BackgroundLoop
+
+async def nothing(): ...
+
+async def end():
+    # As a sync hook is called: in a worker thread, which Python stops before it runs what atexit knows.
+    print(await asyncio.to_thread(lambda: "ended"), os.getpid() == parent, flush=True)
+
+parent = os.getpid()
+loop = BackgroundLoop(nothing, end)
+loop.run(nothing())
+"""
+
+
+def test_the_end_of_the_process_is_the_end_of_the_loop() -> None:
+    """Worker threads still work then."""
+    finished = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=30, check=True)
+    assert (finished.stdout, finished.stderr) == ("ended True\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_process_gets_a_loop_of_its_own() -> None:
+    """And ends that alone: its parent's it does not have."""
+    forking = """
+child = os.fork()
+loop.run(nothing())
+if child:
+    os.waitpid(child, 0)
+"""
+    finished = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PROGRAM + forking],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert (finished.stdout, finished.stderr) == ("ended False\nended True\n", "")

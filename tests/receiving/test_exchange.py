@@ -1,0 +1,598 @@
+"""One request at a door: its verbs, the order in which they are called, and what happens at each step."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from structlog.contextvars import get_contextvars
+
+from ringback import CallbackHandler, Catalog, Outcome, OutcomeRouter, Refusal, StoreUnavailable
+from ringback.receiving.door import Door
+from ringback.receiving.exchange import Admitted, Exchange, Receiver, SyncExchange
+from ringback.receiving.replies import Reply, too_large
+from ringback.stores import MemoryStore
+from ringback.stores.sqlite import SQLiteStore
+from ringback.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+    from pathlib import Path
+
+    from ringback import Event, Head
+
+LEG = "1f0e5c1a-0000-4000-8000-000000000001"
+BUSY = {
+    "type": "Microsoft.Communication.CallDisconnected",
+    "data": {"callConnectionId": LEG, "resultInformation": {"code": 486, "subCode": 560486, "message": ""}},
+}
+BODY = json.dumps([BUSY]).encode()
+HANDSHAKE = json.dumps(
+    [{"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "code-1"}}]
+).encode()
+
+
+def scope(method: str = "POST", headers: Sequence[tuple[bytes, bytes]] = ()) -> dict[str, Any]:
+    return {"method": method, "path": "/cb", "query_string": b"", "headers": list(headers)}
+
+
+def exchange(
+    router: OutcomeRouter | None = None, of: dict[str, Any] | None = None, *, measures_route: bool = True, **door: Any
+) -> Exchange:
+    """A request at a door of the router."""
+    receiver = Receiver(router or OutcomeRouter(), Door.of({"auth": None} | door), measures_route=measures_route)
+    return receiver.exchange(of or scope())
+
+
+def calling(into: list[Any], **engine: Any) -> OutcomeRouter:
+    """A router whose hook notes that it was called."""
+    router = OutcomeRouter(**{"settle": 0} | engine)
+
+    @router.on_retryable
+    async def again(outcome: Outcome) -> None:
+        into.append("hook")
+
+    return router
+
+
+# The order of the verbs
+
+
+async def new() -> Exchange:
+    return exchange()
+
+
+async def reading() -> Exchange:
+    begun = await new()
+    assert await begun.admit() is Admitted.READ_BODY
+    return begun
+
+
+async def accepted() -> Exchange:
+    begun = await reading()
+    assert [outcome.cause for outcome in await begun.take(BODY)] == ["busy"]  # type: ignore[union-attr]
+    return begun
+
+
+async def routed() -> Exchange:
+    begun = await accepted()
+    assert await begun.__aenter__() is begun
+    return begun
+
+
+async def over() -> Exchange:
+    begun = await routed()
+    await begun.__aexit__(None, None, None)
+    return begun
+
+
+async def defer(begun: Exchange) -> object:
+    return begun.defer()
+
+
+STATES = {"new": new, "reading": reading, "accepted": accepted, "routed": routed, "over": over}
+VERBS: dict[str, Callable[[Exchange], Any]] = {
+    "admit": lambda begun: begun.admit(),
+    "take": lambda begun: begun.take(BODY),
+    "async with": lambda begun: begun.__aenter__(),
+    "defer": defer,
+}
+ORDER = "the order is admit, take, async with, defer"
+IN_ORDER = {("new", "admit"), ("reading", "take"), ("accepted", "async with"), ("routed", "defer")}
+OUT_OF_ORDER = {
+    ("new", "take"): "take is out of order: the exchange is new, and take is for one that is reading",
+    ("new", "async with"): "async with is out of order: the exchange is new, and async with is for one that is "
+    "accepted",
+    ("new", "defer"): "defer is out of order: the exchange is new, and defer is for one that is routed",
+    ("reading", "admit"): "admit is out of order: the exchange is reading, and admit is for one that is new",
+    ("reading", "async with"): "async with is out of order: the exchange is reading, and async with is for one that "
+    "is accepted",
+    ("reading", "defer"): "defer is out of order: the exchange is reading, and defer is for one that is routed",
+    ("accepted", "admit"): "admit is out of order: the exchange is accepted, and admit is for one that is new",
+    ("accepted", "take"): "take is out of order: the exchange is accepted, and take is for one that is reading",
+    ("accepted", "defer"): "defer is out of order: the exchange is accepted, and defer is for one that is routed",
+    ("routed", "admit"): "admit is out of order: the exchange is routed, and admit is for one that is new",
+    ("routed", "take"): "take is out of order: the exchange is routed, and take is for one that is reading",
+    ("routed", "async with"): "async with is out of order: the exchange is routed, and async with is for one that is "
+    "accepted",
+    ("over", "admit"): "admit is out of order: the exchange is over, and admit is for one that is new",
+    ("over", "take"): "take is out of order: the exchange is over, and take is for one that is reading",
+    ("over", "async with"): "async with is out of order: the exchange is over, and async with is for one that is "
+    "accepted",
+    ("over", "defer"): "defer is out of order: the exchange is over, and defer is for one that is routed",
+}
+
+
+@pytest.fixture(autouse=True)
+def _bound_in_no_other_test() -> Generator[None]:
+    """A route that is entered by hand, and not left, binds ids in the test's own task alone."""
+    yield
+    assert get_contextvars() == {}
+
+
+def test_each_verb_in_each_state_is_in_the_table() -> None:
+    """Twenty cases, of which four are in order."""
+    assert IN_ORDER | OUT_OF_ORDER.keys() == {(state, verb) for state in STATES for verb in VERBS}
+    assert IN_ORDER & OUT_OF_ORDER.keys() == set()
+
+
+@pytest.mark.parametrize(("state", "verb"), [pytest.param(*each, id=" ".join(each)) for each in sorted(IN_ORDER)])
+async def test_a_verb_is_called_in_its_state(state: str, verb: str) -> None:
+    """Each once."""
+    begun = await STATES[state]()
+    await VERBS[verb](begun)
+    with pytest.raises(RuntimeError, match=f"^{verb} is out of order"):
+        await VERBS[verb](begun)
+
+
+@pytest.mark.parametrize(
+    ("state", "verb", "said"), [pytest.param(*each, said, id=" ".join(each)) for each, said in OUT_OF_ORDER.items()]
+)
+async def test_a_verb_out_of_its_order_raises(state: str, verb: str, said: str) -> None:
+    """With the order; and the exchange is what it was."""
+    begun = await STATES[state]()
+    for _ in range(2):
+        with pytest.raises(RuntimeError) as raised:
+            await VERBS[verb](begun)
+        assert str(raised.value) == f"{said}; {ORDER}"
+    for right in [each for each, after in zip(VERBS, STATES, strict=False) if after == state]:
+        await VERBS[right](begun)
+
+
+class Down(MemoryStore):
+    """A store that cannot be used now."""
+
+    @property
+    def durable(self) -> bool:
+        return True
+
+    async def put(self, items: Any) -> Any:  # noqa: ARG002 - the store's signature
+        raise StoreUnavailable("away")
+
+
+async def nobody(head: Head) -> Refusal:
+    return Refusal("nobody")
+
+
+CLOUD_EVENTS = scope("OPTIONS", [(b"webhook-request-origin", b"eventgrid.azure.net")])
+
+
+@pytest.mark.parametrize(
+    ("begun", "body", "found"),
+    [
+        pytest.param(lambda: exchange(auth=nobody), BODY, 401, id="refused"),
+        pytest.param(lambda: exchange(max_body=5, of=scope(headers=[(b"content-length", b"6")])), BODY, 413, id="long"),
+        pytest.param(lambda: exchange(of=CLOUD_EVENTS), BODY, 200, id="handshake by OPTIONS"),
+        pytest.param(lambda: exchange(of=scope("GET")), BODY, Admitted.PASS_ON, id="passed on"),
+        pytest.param(exchange, b"no json", 400, id="malformed"),
+        pytest.param(exchange, HANDSHAKE, 200, id="handshake by POST"),
+        pytest.param(exchange, too_large(5), 413, id="a reply for a body"),
+        pytest.param(exchange, None, 400, id="the sender left"),
+        pytest.param(lambda: exchange(OutcomeRouter(store=Down())), BODY, 503, id="store down"),
+    ],
+)
+async def test_what_is_answered_or_passed_on_is_over(
+    begun: Callable[[], Exchange], body: bytes | Reply | None, found: object
+) -> None:
+    """No other verb is in order, and there is no delivery to be had."""
+    asked = begun()
+    got: object = await asked.admit()
+    if got is Admitted.READ_BODY:
+        got = await asked.take(body)
+    assert (got.status if isinstance(got, Reply) else got) == found
+    for verb, call in VERBS.items():
+        with pytest.raises(RuntimeError, match=f"^{verb} is out of order: the exchange is over,"):
+            await call(asked)
+    assert not hasattr(asked, "received")
+
+
+async def test_the_body_may_be_read_by_a_function() -> None:
+    """Which is awaited inside of what is measured; the body is then the exchange's, with the delivery."""
+    begun = await reading()
+
+    async def read() -> bytes:
+        return BODY
+
+    taken = await begun.take(read)
+    assert begun.body == BODY
+    assert begun.received.outcomes == taken
+    assert [each.name for each in begun.received.delivery.events] == ["CallDisconnected"]
+
+
+# The steps
+
+
+class Noting(Catalog):
+    """The default catalog, which notes when it is asked."""
+
+    steps: list[str]
+
+    def look_up(self, *asked: Any, **more: Any) -> Any:
+        self.steps.append("classify")
+        return super().look_up(*asked, **more)
+
+
+class Steps(logging.Handler):
+    """A router with all that takes part in a delivery, and the order in which it does."""
+
+    def __init__(self, store: SQLiteStore | None = None, refusal: Refusal | None = None) -> None:
+        super().__init__()
+        self.log: list[str] = []
+        self.hooked = asyncio.Event()
+        self.refusal = refusal
+        catalog = Noting(Catalog.default().entries)
+        catalog.steps = self.log
+        self.router = OutcomeRouter(settle=0, catalog=catalog, store=store)
+
+        @self.router.listen
+        def listen(events: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
+            self.log.append("listener")
+
+        @self.router.on_retryable
+        async def again(outcome: Outcome) -> None:
+            self.log.append("hook")
+            self.hooked.set()
+
+    async def verify(self, head: Head) -> Refusal | None:  # noqa: ARG002 - a check's signature
+        self.log.append("verify")
+        return self.refusal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage().startswith("call.outcome "):
+            self.log.append("log")
+
+    async def deliver(self, body: bytes = BODY) -> object:
+        begun = exchange(self.router, auth=self.verify)
+        found: object = await begun.admit()
+        if found is Admitted.READ_BODY:
+            found = await begun.take(body)
+        if isinstance(found, Reply):
+            return found.status
+        async with begun:
+            self.log.append("route")
+        return found
+
+
+@pytest.fixture
+def steps() -> Generator[Callable[..., Steps]]:
+    """Makes those of one test, whose lines are handled in the order of everything else."""
+    logger, level, made = logging.getLogger("ringback"), logging.getLogger("ringback").level, []
+    logger.setLevel(logging.INFO)
+
+    def make(**more: Any) -> Steps:
+        made.append(Steps(**more))
+        logger.addHandler(made[-1])
+        return made[-1]
+
+    yield make
+    logger.setLevel(level)
+    for each in made:
+        logger.removeHandler(each)
+
+
+async def test_in_memory_the_hooks_follow_the_route(steps: Callable[..., Steps]) -> None:
+    """The whole way of a delivery, in its order."""
+    tried = steps()
+    await tried.deliver()
+    await tried.router.drain()
+    assert tried.log == ["verify", "classify", "log", "listener", "route", "hook"]
+
+
+class Persisting(SQLiteStore):
+    """A store that notes when outcomes are in it, or cannot be."""
+
+    log: list[str]
+    down = False
+
+    async def put(self, items: Any) -> Any:
+        if self.down:
+            self.log.append("not persisted")
+            raise StoreUnavailable("away")
+        offers = await super().put(items)
+        self.log.append("persist")
+        return offers
+
+
+async def test_with_a_store_a_delivery_is_persisted_before_anything_is_said_of_it(
+    steps: Callable[..., Steps], tmp_path: Path
+) -> None:
+    """Neither the log nor a listener nor the route hears of what may come again. The hook is the store's from then."""
+    store = Persisting(tmp_path / "ringback.db")
+    tried = steps(store=store)
+    store.log = tried.log
+    async with tried.router.lifespan():
+        await tried.deliver()
+        await tried.hooked.wait()
+    assert [step for step in tried.log if step != "hook"] == [
+        "verify",
+        "classify",
+        "persist",
+        "log",
+        "listener",
+        "route",
+    ]
+    assert tried.log.count("hook") == 1
+
+
+@pytest.mark.parametrize(
+    ("refusal", "body", "down", "answer", "log"),
+    [
+        pytest.param(Refusal("nobody"), b"no json", True, 401, ["verify"], id="verify before parse"),
+        pytest.param(None, b"no json", True, 400, ["verify"], id="parse before classify"),
+        pytest.param(None, BODY, True, 503, ["verify", "classify", "not persisted"], id="persist before log"),
+    ],
+)
+async def test_a_step_that_fails_is_the_last(
+    steps: Callable[..., Steps],
+    tmp_path: Path,
+    refusal: Refusal | None,
+    body: bytes,
+    down: bool,
+    answer: int,
+    log: list[str],
+) -> None:
+    """Of what is wrong in several ways the first step says so."""
+    store = Persisting(tmp_path / "ringback.db")
+    tried = steps(store=store, refusal=refusal)
+    store.log, store.down = tried.log, down
+    async with tried.router.lifespan():
+        assert await tried.deliver(body) == answer
+    assert tried.log == log
+
+
+# The hooks, afterwards
+
+
+async def test_the_hooks_follow_a_route_that_raises() -> None:
+    """The call has ended, whatever the route makes of it; and the ids are bound no longer."""
+    called: list[str] = []
+    router = calling(called)
+    begun = exchange(router)
+    await begun.admit()
+    await begun.take(BODY)
+
+    async def route() -> None:
+        async with begun:
+            assert get_contextvars() == {"call_connection_id": LEG}
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await route()
+    assert get_contextvars() == {}
+    await router.drain()
+    assert called == ["hook"]
+
+
+async def test_deferred_hooks_follow_when_they_are_told_to() -> None:
+    """Not with the end of the route; the ids of the call are bound then, once more."""
+    called: list[Any] = []
+    router = calling(called)
+    begun = exchange(router)
+    await begun.admit()
+    await begun.take(BODY)
+    async with begun:
+        follow = begun.defer()
+    await router.drain()
+    assert called == []
+    await follow()
+    await router.drain()
+    assert called == ["hook"]
+    assert get_contextvars() == {}
+
+
+async def test_with_a_store_there_is_nothing_to_defer(tmp_path: Path) -> None:
+    """The outcome is in the store: whoever forgets the function loses nothing, and who calls it calls nothing twice."""
+    called = asyncio.Event()
+    router = OutcomeRouter(settle=0, store=f"sqlite:///{tmp_path}/ringback.db")
+
+    @router.on_retryable
+    async def again(outcome: Outcome) -> None:
+        assert not called.is_set()
+        called.set()
+
+    async with router.lifespan():
+        begun = exchange(router)
+        await begun.admit()
+        await begun.take(BODY)
+        async with begun:
+            follow = begun.defer()
+        await called.wait()
+        await follow()
+        assert (await router.engine.store.stats()).ready == 0
+
+
+def test_without_async_the_verbs_are_the_same() -> None:
+    """Each runs where ``run`` runs it, the route here; the hooks follow also a route that raises."""
+    called: list[Any] = []
+    router = calling(called)
+
+    def route(begun: SyncExchange) -> None:
+        with begun:
+            assert get_contextvars() == {"call_connection_id": LEG}
+            raise LookupError
+
+    with asyncio.Runner() as runner:
+        begun = SyncExchange(exchange(router, max_body=5000), runner.run)
+        assert begun.max_body == 5000
+        with pytest.raises(RuntimeError, match=r"^take is out of order: the exchange is new"):
+            begun.take(BODY)
+        assert begun.admit() is Admitted.READ_BODY
+        with pytest.raises(RuntimeError, match=r"^async with is out of order: the exchange is reading"):
+            begun.__enter__()
+        assert [outcome.cause for outcome in begun.take(BODY)] == ["busy"]  # type: ignore[union-attr]
+        with pytest.raises(LookupError):
+            route(begun)
+        assert get_contextvars() == {}
+        runner.run(router.drain())
+    assert called == ["hook"]
+
+
+# What is measured
+
+
+class Spans:
+    """Telemetry whose spans are kept as they end."""
+
+    def __init__(self) -> None:
+        self._exporter = InMemorySpanExporter()
+        tracers = TracerProvider(shutdown_on_exit=False)
+        tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self.telemetry = Telemetry(MeterProvider(shutdown_on_exit=False), tracers)
+
+    @property
+    def ended(self) -> list[tuple[str, dict[str, Any]]]:
+        return [(each.name, dict(each.attributes or {})) for each in self._exporter.get_finished_spans()]
+
+
+@pytest.mark.parametrize("measures_route", [True, False])
+async def test_a_delivery_that_is_canceled_while_its_body_comes_is_measured(measures_route: bool) -> None:
+    """Its span ends, though nothing was taken."""
+    spans = Spans()
+    begun = exchange(OutcomeRouter(telemetry=spans.telemetry), measures_route=measures_route)
+    await begun.admit()
+    asked = asyncio.Event()
+
+    async def never() -> bytes:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    taking = asyncio.create_task(begun.take(never))
+    await asked.wait()
+    assert spans.ended == []
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    assert [name for name, _ in spans.ended] == ["ringback delivery"]
+    assert not trace.get_current_span().get_span_context().is_valid
+
+
+@pytest.mark.parametrize("measured", [True, False])
+async def test_a_delivery_that_is_canceled_while_its_sender_is_verified_is_measured(measured: bool) -> None:
+    """As keys are fetched, which takes its time. Where nothing is measured nothing is lost, either."""
+    spans, asked = Spans(), asyncio.Event()
+
+    async def waiting(head: Head) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    begun = exchange(OutcomeRouter(telemetry=spans.telemetry if measured else None), auth=waiting)
+    admitting = asyncio.create_task(begun.admit())  # type: ignore[arg-type, var-annotated]
+    await asked.wait()
+    admitting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await admitting
+    assert [name for name, _ in spans.ended] == ["ringback delivery"] * measured
+
+
+@pytest.mark.parametrize(
+    ("measures_route", "before", "after"),
+    [
+        pytest.param(True, [], ["ringback delivery"], id="in the same task"),
+        pytest.param(False, ["ringback delivery"], ["ringback delivery"], id="somewhere else"),
+    ],
+)
+async def test_the_span_of_a_delivery_ends_after_its_route_where_that_is_measured(
+    measures_route: bool, before: list[str], after: list[str]
+) -> None:
+    """Once, also where the route raises."""
+    spans = Spans()
+    begun = exchange(OutcomeRouter(telemetry=spans.telemetry), measures_route=measures_route)
+    await begun.admit()
+    await begun.take(BODY)
+
+    async def route() -> None:
+        async with begun:
+            assert [name for name, _ in spans.ended] == before
+            assert trace.get_current_span().get_span_context().is_valid is measures_route
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await route()
+    assert [name for name, _ in spans.ended] == after
+
+
+# What a request that is no delivery brings
+
+
+@pytest.mark.parametrize(
+    ("has_body", "headers", "version", "found"),
+    [
+        pytest.param(None, [], "1.1", Admitted.PASS_ON, id="HTTP/1.1 announces a body"),
+        pytest.param(None, [(b"content-length", b"0")], "1.1", Admitted.PASS_ON, id="of no length"),
+        pytest.param(None, [(b"content-length", b"1")], "1.1", 401, id="of a length"),
+        pytest.param(None, [(b"transfer-encoding", b"chunked")], "1.1", 401, id="in chunks"),
+        pytest.param(None, [], "2", 401, id="HTTP/2 need not, and nobody knows"),
+        pytest.param(False, [], "2", Admitted.PASS_ON, id="known to have none"),
+        pytest.param(True, [], "1.1", 401, id="known to have one"),
+    ],
+)
+async def test_a_request_of_another_method_brings_no_body_unverified(
+    has_body: bool | None, headers: list[tuple[bytes, bytes]], version: str, found: object
+) -> None:
+    """RFC 9112, section 6.3."""
+    begun = exchange(of=scope("GET", headers) | {"http_version": version}, auth=nobody)
+    got = await begun.admit(has_body)
+    assert (got.status if isinstance(got, Reply) else got) == found
+
+
+@pytest.mark.parametrize(("brought", "found"), [(True, 401), (False, Admitted.PASS_ON)])
+async def test_where_nobody_knows_the_version_of_http_a_function_is_asked(brought: bool, found: object) -> None:
+    """A handler is not told it, and it may be HTTP/2; without a function the headers are believed."""
+
+    async def brings() -> bool:
+        return brought
+
+    handler = CallbackHandler(OutcomeRouter(), auth=nobody)
+    got = await handler.exchange({}, method="GET").admit(brings)
+    assert (got.status if isinstance(got, Reply) else got) == found
+    assert await handler.exchange({}, method="GET").admit() is Admitted.PASS_ON
+    said = await handler.exchange({"content-length": "1"}, method="GET").admit()
+    assert isinstance(said, Reply)
+
+
+@pytest.mark.parametrize(("brought", "found"), [(True, 401), (False, Admitted.PASS_ON)])
+async def test_a_function_is_asked_for_the_body_only_if_it_matters(brought: bool, found: object) -> None:
+    """It may have to wait for the first message."""
+    asked: list[bool] = []
+
+    async def brings() -> bool:
+        asked.append(True)
+        return brought
+
+    begun = exchange(of=scope("GET") | {"http_version": "2"}, auth=nobody)
+    got = await begun.admit(brings)
+    assert (got.status if isinstance(got, Reply) else got) == found
+    assert asked == [True]
+    for of in (scope("GET"), scope("POST"), scope("DELETE")):
+        await exchange(of=of, auth=nobody).admit(brings)
+    await exchange(of=scope("GET") | {"http_version": "2"}).admit(brings)
+    assert asked == [True]

@@ -1,0 +1,197 @@
+"""Which requests may reach a guarded route, by method and path; test_gate.py of the adapters asks the frameworks."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringback import ConfigurationError
+from ringback.receiving.target import SPELLINGS, Fit, GuardedPaths, canonical_method
+
+CALLBACKS = "/api/callbacks/{context_id}"
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "roots", "fit"),
+    [
+        pytest.param("/cb", "/cb", [], Fit.EXACT, id="literal"),
+        pytest.param("/cb", "/cb/", [], Fit.SPELLED, id="slash at the end"),
+        pytest.param("/cb/", "/cb", [], Fit.SPELLED, id="slash at the end of the template"),
+        pytest.param("/cb", "//cb", [], Fit.SPELLED, id="two slashes"),
+        pytest.param("/cb", "cb", [], Fit.SPELLED, id="no slash"),
+        pytest.param("/cb", "/cb\n", [], Fit.SPELLED, id="line feed at the end, which '$' takes"),
+        pytest.param("/cb", "/cb;v=1", [], Fit.SPELLED, id="parameter"),
+        pytest.param("/a/cb", "/a;v=1/cb", [], Fit.SPELLED, id="parameter inside"),
+        pytest.param("/cb", "/./x/../cb", [], Fit.SPELLED, id="dot segments"),
+        pytest.param("/cb", "/../../cb", [], Fit.SPELLED, id="above the root"),
+        pytest.param("/cb", "/c%62", [], Fit.SPELLED, id="encoded"),
+        pytest.param("/cb", "/c%2562%2F", [], Fit.SPELLED, id="encoded twice more"),
+        pytest.param("/c%62", "/cb", [], Fit.SPELLED, id="encoded template"),
+        pytest.param("/cb", "http://a.example:80/cb?x#y", [], Fit.SPELLED, id="absolute form"),
+        pytest.param("/cb", "http://a.example/c\tb", [], Fit.SPELLED, id="absolute form with what urllib drops"),
+        pytest.param("/cb", "http://[", [], None, id="no absolute form"),
+        pytest.param("/cb/{id}", "/cb/..", [], Fit.EXACT, id="a value that looks like a dot segment"),
+        pytest.param("/cb/{id}", "//cb/..", [], Fit.SPELLED, id="the same, with two slashes"),
+        pytest.param("/cb/{id}", "/cb/a%2Fb", [], Fit.EXACT, id="a value with an encoded slash"),
+        pytest.param("/cb/{id}", "/cb/;x", [], Fit.EXACT, id="a value that looks like a parameter"),
+        pytest.param("/cb/{id}", "/cb/a/b", [], None, id="one segment too many"),
+        pytest.param("/cb/{id}", "/cb/", [], None, id="one too few"),
+        pytest.param("/n/{id:int}", "/n/7", [], Fit.EXACT, id="number"),
+        pytest.param("/n/{id:int}", "/n/+7", [], Fit.SPELLED, id="number with a sign"),
+        pytest.param("/n/{id:int}", "/n/\u0667", [], Fit.SPELLED, id="number in other digits"),
+        pytest.param("/n/{id:int}", "/n/new", [], None, id="no number"),
+        pytest.param("/n/{id:float}", "/n/1.5", [], Fit.EXACT, id="fraction"),
+        pytest.param("/n/{id:float}", "/n/1e5", [], Fit.SPELLED, id="fraction with an exponent"),
+        pytest.param("/n/{id:float}", "/n/-inf", [], Fit.SPELLED, id="infinite"),
+        pytest.param("/n/{id:float}", "/n/new", [], None, id="no fraction"),
+        pytest.param("/u/{id:uuid}", "/u/1f0e5c1a-0000-4000-8000-000000000001", [], Fit.EXACT, id="UUID"),
+        pytest.param("/u/{id:uuid}", "/u/{1f0e5c1a000040008000000000000001}", [], Fit.SPELLED, id="UUID in braces"),
+        pytest.param("/u/{id:uuid}", "/u/new", [], None, id="no UUID"),
+        pytest.param("/r/{rest:path}", "/r/a/b\n", [], Fit.EXACT, id="rest of the path"),
+        pytest.param("/r/{rest:path}/end", "/r/a//b/end/", [], Fit.SPELLED, id="rest of the path, and an end"),
+        pytest.param("/v{n:int}-{name}", "/v1-a", [], Fit.EXACT, id="parameters in one segment"),
+        pytest.param("/cb", "/sub/cb", ["/sub"], Fit.EXACT, id="below a root path"),
+        pytest.param("/cb", "/sub/cb", ["/sub/", ""], Fit.EXACT, id="root path with a slash"),
+        pytest.param("/cb", "/sub/cb/", ["/sub"], Fit.SPELLED, id="spelled, below a root path"),
+        pytest.param("/sub/cb", "/sub/cb", ["/sub"], Fit.SPELLED, id="with the root path in the template"),
+        pytest.param("/cb", "/x/sub/cb", ["/sub"], Fit.SPELLED, id="something before the root path"),
+        pytest.param("/cb", "/subcb", ["/sub"], Fit.SPELLED, id="root path without a slash after it"),
+        pytest.param("/cb", "/subway/cb", ["/sub"], None, id="root path that is no prefix of names"),
+        pytest.param("/cb", "/cb", ["/"], Fit.EXACT, id="root path of a slash"),
+        pytest.param("/cb", "x//cb", ["/"], Fit.SPELLED, id="something before a root path of a slash"),
+        pytest.param("/sub/cb", "/cb", ["/sub"], Fit.SPELLED, id="the public path, cut off by a proxy"),
+        pytest.param("/c/{id:path}/x", "/sub//c//x", ["/sub/"], Fit.SPELLED, id="root path with a slash, and no value"),
+        pytest.param("/cb", "/c\tb", [], Fit.SPELLED, id="a tab, which Starlette's URL has not"),
+        pytest.param("/cb", "/\rcb\r", [], Fit.SPELLED, id="ends of lines"),
+        pytest.param("/api/cb", "/x//../api/cb", [], Fit.SPELLED, id="slashes merged before dots are resolved"),
+        pytest.param("/api/cb", "/x/../api//cb", [], Fit.SPELLED, id="slashes merged after dots were resolved"),
+        pytest.param("/", "//", [], Fit.SPELLED, id="root"),
+        pytest.param("/a.b", "/acb", [], None, id="a template is no regular expression"),
+        pytest.param("/cb", "/CB", [], None, id="upper case"),
+        pytest.param("/cb", "/other", [], None, id="foreign path"),
+    ],
+)
+def test_a_path_fits_in_every_form_that_a_framework_may_read_it_as(
+    template: str, path: str, roots: list[str], fit: Fit | None
+) -> None:
+    """A value of a parameter stays one, also where a step of another framework would take it apart."""
+    assert GuardedPaths([template]).fit(path, roots) is fit
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=40))
+def test_a_value_of_a_parameter_always_fits(value: str) -> None:
+    """Whatever Starlette's route takes, letter by letter, the gate takes."""
+    path = f"/api/callbacks/{value}"
+    assert ("/" in value or not value) or GuardedPaths([CALLBACKS]).fit(path) is Fit.EXACT
+
+
+@given(st.text(max_size=200), st.lists(st.text(max_size=5), max_size=2))
+def test_any_text_fits_or_does_not(path: str, roots: list[str]) -> None:
+    """A path is the sender's: no text is an error."""
+    assert GuardedPaths([CALLBACKS]).fit(path, roots) in (*Fit, None)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_the_spellings_to_test_a_gate_with_fit(spelling: str) -> None:
+    """They are other texts of one path."""
+    method, target = SPELLINGS[spelling]("/api/callbacks")
+    fit = GuardedPaths(["/api/callbacks"]).fit(target.replace("%2F", "/"))
+    assert (canonical_method(method), fit) == ("POST", Fit.EXACT if method == "post" else Fit.SPELLED)
+
+
+@pytest.mark.parametrize(
+    "odd", ["/" * 12_000, "/.." * 4_000, "%25" * 4_000, ";" * 12_000, "\n" * 12_000, "/1" * 6_000, "http://" * 2_000]
+)
+@pytest.mark.parametrize(
+    "template", ["/cb/{id}/x", "/n/{id:int}/x", "/n/{id:float}/x", "/u/{id:uuid}/x", "/{p:path}/x"]
+)
+def test_the_longest_path_costs_no_more_than_its_length(template: str, odd: str) -> None:
+    """Each step and pattern is linear: an exponential one would not end here."""
+    guarded = GuardedPaths([template])
+    path = template.partition("{")[0] + odd
+    assert guarded.fit(path, ["/cb"]) is None
+    assert guarded.is_near(path) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "near"),
+    [
+        pytest.param("/api/callbacks", "/sub/api/callbacks", True, id="prefix of a mount"),
+        pytest.param("/sub/api/callbacks", "/api/callbacks/", True, id="without the prefix of a mount"),
+        pytest.param("/api/callbacks", "/API/Callbacks", True, id="upper case"),
+        pytest.param(CALLBACKS, "/sub/api/callbacks/7", True, id="prefix, with a parameter"),
+        pytest.param(CALLBACKS, "/callbacks/7", True, id="without the prefix, with a parameter"),
+        pytest.param(CALLBACKS, "/7", False, id="the parameter alone"),
+        pytest.param("/r/{rest:path}", "/sub/r/a", False, id="anything would be below that"),
+        pytest.param("/api/callbacks", "/orders", False, id="foreign path"),
+        pytest.param("/api/callbacks", "/", False, id="root"),
+    ],
+)
+def test_a_path_is_near_where_a_person_may_have_meant_the_template(template: str, path: str, near: bool) -> None:
+    """The two usual mistakes: a mount's prefix too many or too few, and upper case."""
+    assert GuardedPaths([template]).is_near(path) is near
+
+
+@pytest.mark.parametrize(
+    ("template", "remedy"),
+    [
+        pytest.param("/c/<id>", "write {name}", id="Flask"),
+        pytest.param("/c/<int:id>", "write {name}", id="Django"),
+        pytest.param("/c/:id", "write {name}", id="Express"),
+        pytest.param("/c/*", "{rest:path}", id="wildcard"),
+        pytest.param("/c/{*rest}", "{rest:path}", id="Azure Functions"),
+        pytest.param("/c/{id", "a brace that is no parameter's", id="open brace"),
+        pytest.param("/c/{}", "a brace that is no parameter's", id="no name"),
+        pytest.param("/c/{a-b}", "a brace that is no parameter's", id="no identifier"),
+        pytest.param(r"/c/{id:\d+}", "a regular expression", id="aiohttp"),
+        pytest.param("^/c$", "a regular expression", id="re_path"),
+        pytest.param("/c/{id:decimal}", "known are float, int, path, str, uuid", id="convertor that nobody knows"),
+        pytest.param("/c/{id}/{id}", "names a parameter twice", id="the same name twice"),
+        pytest.param("https://a.example/c", "write its path alone", id="URL"),
+        pytest.param("c", "write '/c'", id="no slash"),
+        pytest.param("", "write '/'", id="empty"),
+        pytest.param("/c/[id]", "write {name}", id="Next.js"),
+        pytest.param("/c/$id", "write {name}", id="shell"),
+        pytest.param("/c/%s", "write {name}", id="printf"),
+        pytest.param("/c/%7Bid%7D", "write {name}", id="encoded braces"),
+        pytest.param("/c%", "two hex digits", id="half a percent-encoding"),
+        pytest.param("/c%zz", "two hex digits", id="no percent-encoding"),
+        pytest.param("/c\u200b", "leave it out", id="zero-width space"),
+        pytest.param("/c?x=1", "leave it out", id="query"),
+        pytest.param("/c#x", "leave it out", id="fragment"),
+        pytest.param("/c\n", "leave it out", id="line feed"),
+        pytest.param("/c ", "leave it out", id="space at the end"),
+        pytest.param("/a/../c", "write it resolved", id="dot segment"),
+        pytest.param("/a//c", "write one slash", id="empty segment"),
+        pytest.param(7, "is no text", id="number"),
+    ],
+)
+def test_a_template_that_no_request_fits_is_refused_with_the_remedy(template: str, remedy: str) -> None:
+    """At start-up, not by silence for ever after."""
+    with pytest.raises(ConfigurationError) as refused:
+        GuardedPaths([template])
+    assert remedy in str(refused.value)
+    assert repr(template) in str(refused.value)
+
+
+@pytest.mark.parametrize("path", [None, 5, b"/c", {"/c"}])
+def test_what_is_no_text_and_no_list_is_refused(path: Any) -> None:
+    """`None` is what an environment variable gives that is not set."""
+    with pytest.raises(ConfigurationError, match="is no text and no list of texts"):
+        GuardedPaths(path)
+
+
+def test_no_template_guards_nothing() -> None:
+    """An empty list is a setting that was not read."""
+    with pytest.raises(ConfigurationError, match="path names no path"):
+        GuardedPaths([])
+
+
+@given(st.sampled_from(["/api/callbacks", "/a b/c", "/é/c", "/c+d"]))
+def test_a_template_may_be_encoded(path: str) -> None:
+    """As it stands in the URL that Microsoft was given."""
+    assert GuardedPaths([quote(path)]).fit(path) in (Fit.EXACT, Fit.SPELLED)

@@ -1,0 +1,127 @@
+"""What tests of the stores put, and a worker for what was put."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from ringback.core.events import Event, EventData, Result
+from ringback.core.outcome import Outcome, classify_event
+from ringback.work.items import CallRecord, Claim, DeliveryStore, Item, Kind, Progress, Redial, Settlement, State
+from ringback.work.redial import Exhausted, Plan, Planned
+
+DONE = Settlement(State.DONE)
+CONTACT = "+15550100"
+
+Working = Callable[[Claim], Awaitable[Settlement]]
+
+
+class Clock:
+    """The time, moved on by ``ahead`` seconds."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+def outcome(
+    leg: str | None, name: str = "CallDisconnected", *, call: str | None = None, result: bool = True, event: str = ""
+) -> Outcome:
+    data = EventData(
+        call_connection_id=leg, correlation_id=call, result_information=Result(486, 560486) if result else None
+    )
+    told = Event(type=f"Microsoft.Communication.{name}", id=event or f"{name}-{leg}-{call}", data=data)
+    classified = classify_event(told)
+    assert classified is not None
+    return classified
+
+
+def item(leg: str | None, name: str = "CallDisconnected", *, due_at: float = 0.0, **told: Any) -> Item:
+    ended = outcome(leg, name, **told)
+    return Item(ended.outcome_id, Kind.OUTCOME, due_at, ended)
+
+
+def whole(call: str) -> Item:
+    """Event Grid's end of a whole call."""
+    return item(None, "CallEnded", call=call, result=False)
+
+
+def redial(leg: str, *, ended: bool = True, contact: str = CONTACT) -> Redial:
+    told = outcome(leg)
+    wish = Item(f"redial:{told.outcome_id}", Kind.REDIAL, 0.0, told, contact, "call_again")
+    return Redial(contact, wish, leg if ended else None)
+
+
+def at(when: float, number: int = 2) -> Callable[[Sequence[CallRecord]], Plan]:
+    return lambda _: Planned(when, number)
+
+
+def counting(seen: list[int]) -> Callable[[Sequence[CallRecord]], Plan]:
+    def decide(calls: Sequence[CallRecord]) -> Plan:
+        seen.append(len(calls))
+        return Exhausted("max_attempts")
+
+    return decide
+
+
+def timeless(claim: Claim) -> Claim:
+    return replace(claim, item=replace(claim.item, due_at=0.0))
+
+
+async def finishes(_: Claim) -> Settlement:
+    return DONE
+
+
+class Crew:
+    """A worker for a while: what it has claimed, in order, without the times."""
+
+    def __init__(self, store: DeliveryStore, work: Working = finishes, *, concurrency: int = 4) -> None:
+        self.claims: list[Claim] = []
+        self._store, self._work, self._concurrency = store, work, concurrency
+        self._finished = 0
+        self._told = asyncio.Event()
+
+    async def __aenter__(self) -> Crew:
+        self._task = asyncio.create_task(self._store.run(self._noted, self._concurrency))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._store.stop(10.0)
+        await self._task
+
+    async def _noted(self, claim: Claim) -> Settlement:
+        self.claims.append(timeless(claim))
+        try:
+            return await self._work(claim)
+        finally:
+            self._finished += 1
+            self._told.set()
+
+    async def have(self, count: int) -> None:
+        async with asyncio.timeout(20):
+            while self._finished < count:
+                self._told.clear()
+                await self._told.wait()
+
+
+async def worked(
+    store: DeliveryStore, count: int, work: Working = finishes, *, concurrency: int = 4
+) -> Sequence[Claim]:
+    """What was claimed, in order, until ``count`` claims had been worked on."""
+    crew = Crew(store, work, concurrency=concurrency)
+    async with crew:
+        await crew.have(count)
+    return crew.claims
+
+
+def dies(reason: str = "no use", progress: Progress | None = None) -> Working:
+    async def work(_: Claim) -> Settlement:
+        return Settlement(State.DEAD, progress or Progress(), reason=reason)
+
+    return work

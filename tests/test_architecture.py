@@ -1,0 +1,123 @@
+"""How many functions of ours one delivery goes through: the way that docs/architecture.md describes stays short."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+
+import ringback
+import ringback_catalog
+from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter
+from ringback.testing import call_disconnected, delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from types import FrameType
+
+OURS = tuple(str(Path(each.__file__).parent) for each in (ringback, ringback_catalog))
+TO_THE_LINE = (54, 18)
+"""Functions and files at most, from the middleware to the log line, where nothing is registered."""
+TO_THE_HOOK = (116, 31)
+"""The same to a hook whose outcome waited in memory."""
+
+
+class Trace:
+    """The functions of ours that run from :meth:`begin` to :meth:`end`."""
+
+    def __init__(self) -> None:
+        self.functions: set[tuple[str, str]] = set()
+
+    def begin(self) -> None:
+        sys.setprofile(self._called)
+
+    def end(self) -> None:
+        sys.setprofile(None)
+
+    def _called(self, frame: FrameType, event: str, _: object) -> None:
+        code = frame.f_code
+        # A comprehension is a function of its own before Python 3.12.
+        if event == "call" and code.co_filename.startswith(OURS) and not code.co_qualname.endswith("comp>"):
+            self.functions.add((code.co_filename, code.co_qualname))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return len(self.functions), len({file for file, _ in self.functions})
+
+
+@pytest.fixture
+def written() -> Generator[Callable[[Callable[[], object]], None]]:
+    """Lets a function be called with each log line."""
+    calls: list[Callable[[], object]] = []
+
+    def note(_: object, __: str, event: dict[str, Any]) -> str:
+        for call in calls:
+            call()
+        return str(event)
+
+    structlog.configure(processors=[note], logger_factory=structlog.ReturnLoggerFactory())
+    yield calls.append
+    structlog.reset_defaults()
+
+
+async def route(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def post(app: CallOutcomeMiddleware, leg: str, before: Callable[[], None] = lambda: None) -> None:
+    event = call_disconnected(486, 560486)
+    event["data"]["callConnectionId"] = leg
+    body = delivery(event)
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/cb",
+        "query_string": b"",
+        "headers": [(b"content-length", str(len(body)).encode())],
+    }
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None: ...
+
+    before()
+    await app(scope, receive, send)
+
+
+async def test_the_way_to_the_line_is_short(written: Callable[[Callable[[], object]], None]) -> None:
+    """Of a delivery that is not the first."""
+    app, trace = CallOutcomeMiddleware(route, router=OutcomeRouter(), path="/cb", auth=None), Trace()
+    await post(app, "first")
+    written(trace.end)
+    await post(app, "second", trace.begin)
+    assert trace.functions
+    assert [size <= most for size, most in zip(trace.size, TO_THE_LINE, strict=True)] == [True, True]
+
+
+async def test_the_way_to_a_hook_is_short(written: Callable[[Callable[[], object]], None]) -> None:
+    """Of a delivery that is not the first, through the store in memory."""
+    router, trace, called = OutcomeRouter(settle=0), Trace(), asyncio.Event()
+
+    @router.on_retryable
+    async def hook(outcome: Outcome) -> None:
+        trace.end()
+        called.set()
+
+    app = CallOutcomeMiddleware(route, router=router, path="/cb", auth=None)
+    await router.start()
+    await post(app, "first")
+    await called.wait()
+    called.clear()
+    await post(app, "second", trace.begin)
+    await called.wait()
+    await router.drain()
+    assert trace.functions
+    assert [size <= most for size, most in zip(trace.size, TO_THE_HOOK, strict=True)] == [True, True]
