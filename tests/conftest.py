@@ -85,9 +85,13 @@ def azure_monitor() -> Iterator[Any]:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_logger() -> Iterator[None]:
-    """A configuration of logging that one test makes may disable the logger ``ringback`` for all that follow."""
+def _loggers_as_they_were() -> Iterator[None]:
+    """A configuration of logging that one test makes may disable every logger there is, uvicorn's among them."""
+    logging.getLogger("ringback")
+    known = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    before = [(logger, logger.disabled, logger.propagate, logger.level) for logger in known]
     yield
-    logger = logging.getLogger("ringback")
-    logger.disabled, logger.propagate = False, True
-    logger.setLevel(logging.NOTSET)
+    for logger, disabled, propagate, level in before:
+        logger.disabled, logger.propagate = disabled, propagate
+        if logger.level != level:
+            logger.setLevel(level)

@@ -87,6 +87,7 @@ def with_formatter(out: io.StringIO) -> None:
     logging.config.dictConfig(
         {
             "version": 1,
+            "disable_existing_loggers": False,
             "formatters": {
                 "json": {
                     "()": structlog.stdlib.ProcessorFormatter,
