@@ -196,7 +196,8 @@ def why(error: Exception) -> str:
     """What the decoder found wrong with the bytes; the text repeats none of the bytes."""
     if isinstance(error, RecursionError):
         return "nested too deeply"
-    if isinstance(error, UnicodeDecodeError):
+    if isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error):
+        # msgspec raises the first before its version 0.23, and a DecodeError from then on.
         return "not UTF-8"
     reason = str(error).removeprefix("JSON is malformed: ")
     return "a number is out of range" if isinstance(error, ValidationError) else reason
