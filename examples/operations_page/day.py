@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ringback import Outcome, classify_event, parse_delivery
 from ringback.stores.sqlite import SQLiteStore
 from ringback.testing import Call, call_event
-from ringback.work.items import Item, Kind, Progress, Redial, Settlement, State
-from ringback.work.redial import Planned
+from ringback.work.contact import CallState, Change, Step
+from ringback.work.items import Item, Kind, Progress, Settlement, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,10 +134,13 @@ async def _work(store: SQLiteStore, random: Random, outcomes: list[Outcome], at:
     if at > now - 1800:
         for outcome in outcomes:
             if outcome.retryable and outcome.operation_context is not None and random.random() < 0.3:
-                item = Item(f"redial:{outcome.outcome_id}", Kind.REDIAL, 0.0, outcome, None, REDIAL)
-                planned = Planned(now + 3600 + random.random() * 7200, 2)
-                wish = Redial(outcome.operation_context, item, outcome.call_connection_id)
-                await store.plan(wish, lambda _, planned=planned: planned)  # type: ignore[misc]
+                due_at = now + 3600 + random.random() * 7200
+                item = Item(f"redial:{outcome.outcome_id}", Kind.REDIAL, due_at, outcome, target=REDIAL, number=2)
+                await store.change(outcome.operation_context, _planning(item))
+
+
+def _planning(item: Item) -> Change[None]:
+    return lambda known: Step(known.redial(item.key, CallState.PLANNED, item.due_at), None, put=item)
 
 
 HOOK = "examples.operations_page.app.tell_the_team"

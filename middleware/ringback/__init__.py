@@ -26,7 +26,7 @@ from ringback.web.handler import CallbackHandler
 from ringback.web.middleware import CallOutcomeMiddleware
 from ringback.web.state import call_outcomes
 from ringback.work.policy import GiveUp, HookContext, HookPolicy, Retry
-from ringback.work.redial import RedialPolicy
+from ringback.work.redial_policy import RedialPolicy
 from ringback_catalog import (
     Catalog,
     Cause,

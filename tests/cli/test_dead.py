@@ -15,8 +15,8 @@ from ringback import classify_event
 from ringback.cli import main
 from ringback.core.events import Event, EventData, Result
 from ringback.stores.sqlite import SQLiteStore
-from ringback.work.items import Claim, Item, Kind, Progress, Redial, Settlement, State
-from ringback.work.redial import Planned
+from ringback.work.contact import CallState, Contact, Step
+from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -294,8 +294,12 @@ def call_again(): ...
 
 
 def planned(contact: str) -> None:
-    item = Item("redial:1", Kind.REDIAL, 0.0, outcome(1), contact, "jobs.call_again")
-    asked(lambda store: store.plan(Redial(contact, item, LEG.format(1)), lambda calls: Planned(4e9, 2)))
+    item = Item("redial:1", Kind.REDIAL, 4e9, outcome(1), contact, "jobs.call_again")
+
+    def step(known: Contact) -> Step[None]:
+        return Step(known.redial(item.key, CallState.PLANNED, item.due_at), None, put=item)
+
+    asked(lambda store: store.change(contact, step))
 
 
 def test_redials_to_a_contact_are_cancelled(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import Outcome, classify_event
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore
+from ringback.work.contact import CallState, Step
 from ringback.work.items import Item, Kind, Progress, Settlement, State
 
 if TYPE_CHECKING:
@@ -114,11 +115,10 @@ class Calls:
 
     async def plan(self, outcome: Outcome, contact: str, due_at: float, target: str = "call_again") -> None:
         """A redial to come."""
-        from ringback.work.items import Redial
-        from ringback.work.redial import Planned
-
         item = Item(f"redial:{outcome.outcome_id}", Kind.REDIAL, due_at, outcome, contact, target, 2)
-        await self.store.plan(Redial(contact, item, outcome.call_connection_id), lambda _: Planned(due_at, 2))
+        await self.store.change(
+            contact, lambda known: Step(known.redial(item.key, CallState.PLANNED, due_at), None, put=item)
+        )
 
     async def work(self, settle: Callable[[Claim], Settlement] = lambda _: Settlement(State.DONE)) -> list[str]:
         """Until nothing is due; the keys that were worked on."""

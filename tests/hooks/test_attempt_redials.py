@@ -13,7 +13,6 @@ from attempting import (
     DOWN,
     HUNG_UP,
     KEY,
-    LEG,
     NOW,
     PLAY_FAILED,
     Bench,
@@ -25,12 +24,11 @@ from attempting import (
 from ringback import HookPolicy, Outcome, RedialPolicy, Retry, classify_event
 from ringback.core.events import Event, EventData
 from ringback.hooks.attempt import STORE_PAUSE, described
-from ringback.work.items import CallRecord, Item, Kind, Progress, Redial, Settlement, State
-from ringback.work.redial import Exhausted, Planned
+from ringback.work.contact import CallRecord, CallState, Contact, Report, Why, report_of
+from ringback.work.items import NOBODY, Item, Kind, Progress, Settlement, State
 
 if TYPE_CHECKING:
-    from ringback.work.items import Decide
-    from ringback.work.redial import Plan
+    from ringback.work.contact import Change
 
 
 # Redials
@@ -45,9 +43,26 @@ def redial(bench: Bench, name: str = "call_again", **settings: Any) -> None:
     bench.router.redial(policy=RedialPolicy(jitter=0), **settings)(named(function, name))
 
 
-def wish(contact: str = "customer-1", name: str = "app.call_again", outcome: Outcome = BUSY) -> tuple[str, Redial]:
-    """What the store is asked for."""
-    return ("plan", Redial(contact, Item(f"redial:{KEY}", Kind.REDIAL, 0.0, outcome, contact, name), LEG))
+def planned(
+    due_at: float, number: int = 2, contact: str = "customer-1", name: str = "app.call_again", outcome: Outcome = BUSY
+) -> tuple[Any, ...]:
+    """The store puts a redial."""
+    return ("change", contact, Item(f"redial:{KEY}", Kind.REDIAL, due_at, outcome, None, name, number), ())
+
+
+UNPLANNED = ("change", "customer-1", None, ())
+"""The store puts no redial."""
+
+
+def called_at(*times: float) -> Contact:
+    """A contact with calls that have ended."""
+    return Contact(tuple(CallRecord(f"leg:{number}", at, f"{number}") for number, at in enumerate(times)))
+
+
+def report(outcome: Outcome) -> Report:
+    found = report_of(outcome)
+    assert found is not None
+    return found
 
 
 async def test_a_redial_is_planned_before_the_hooks_are_called() -> None:
@@ -55,18 +70,22 @@ async def test_a_redial_is_planned_before_the_hooks_are_called() -> None:
     bench = Bench()
     redial(bench)
     bench.router.on_retryable(bench.hook("only"))
-    bench.store.calls = [CallRecord("a", NOW - 100), CallRecord("b", NOW)]
+    bench.store.known = called_at(NOW - 100)
     assert await bench.attempt() == done(CONTACT, "app.only")
-    assert bench.happened() == [wish(), ("redial_scheduled", BUSY, NOW + 1200, 3), ("called", "only", BUSY)]
+    assert bench.happened() == [
+        planned(NOW + 1200, 3),
+        ("redial_scheduled", BUSY, NOW + 1200, 3),
+        ("called", "only", BUSY),
+    ]
 
 
 async def test_a_redial_that_was_planned_before_is_not_told_again() -> None:
     """And it handles the outcome, though no hook does."""
     bench = Bench()
     redial(bench)
-    bench.store.calls = None
+    bench.store.known = Contact().redial(f"redial:{KEY}", CallState.PLANNED, NOW)
     assert await bench.attempt() == done(CONTACT)
-    assert bench.happened() == [wish()]
+    assert bench.happened() == [UNPLANNED]
 
 
 async def test_an_outcome_that_may_not_be_redialed_is_terminal_for_the_hooks() -> None:
@@ -76,12 +95,12 @@ async def test_an_outcome_that_may_not_be_redialed_is_terminal_for_the_hooks() -
     bench.router.on_retryable(bench.hook("retryable"))
     bench.router.on_terminal(bench.hook("terminal", Retry(after=5)))
     bench.router.on_terminal(bench.hook("other"))
-    bench.store.calls = [CallRecord(f"{number}", NOW - number) for number in range(3)]
+    bench.store.known = called_at(NOW - 1, NOW - 2)
     first = await bench.attempt()
     names = (CONTACT, "attempts_exhausted", "app.other")
     assert first == ready(5, done=names, tries={"app.terminal": 1}, wait={"app.terminal": NOW + 5})
     assert [entry for entry in bench.happened() if entry[0] != "checkpoint"] == [
-        wish(),
+        UNPLANNED,
         ("redial_exhausted", BUSY, "max_attempts"),
         ("called", "terminal", BUSY.exhausted()),
         ("hook_failed", BUSY.exhausted(), "app.terminal", repr(Retry()), 1, 5.0),
@@ -101,16 +120,18 @@ async def test_an_outcome_that_may_not_be_redialed_is_terminal_for_the_hooks() -
         pytest.param(told("CallConnected", 486, 560486), id="connected-whatever-it-reports"),
     ],
 )
-@pytest.mark.parametrize("canceled", [0, 1])
+@pytest.mark.parametrize("waits", [False, True])
 async def test_a_call_that_was_answered_or_must_not_be_repeated_cancels_what_was_planned(
-    outcome: Outcome, canceled: int
+    outcome: Outcome, waits: bool
 ) -> None:
-    """The leg is noted, and the cancellation told if there was anything to cancel."""
+    """The cancellation is told if there was anything to cancel."""
     bench = Bench()
     redial(bench)
-    bench.store.canceled = canceled
+    if waits:
+        bench.store.known = Contact().redial("redial:1", CallState.PLANNED, NOW)
     assert await bench.attempt(outcome=outcome) == done(CONTACT)
-    assert bench.happened() == [("cancel", "customer-1", LEG)] + [("redial_canceled", outcome)] * canceled
+    change = ("change", "customer-1", None, ("redial:1",) * waits)
+    assert bench.happened() == [change] + [("redial_canceled", outcome)] * waits
 
 
 @pytest.mark.parametrize(
@@ -130,8 +151,9 @@ async def test_what_is_not_answered_with_a_call_is_skipped(outcome: Outcome, not
     reason = RedialPolicy().skips(outcome.retry_action)
     assert outcome.retryable
     assert await bench.attempt(outcome=outcome) == done(CONTACT, "app.only")
-    asked = [wish(outcome=outcome)] if noted else []
-    assert bench.happened() == [*asked, ("redial_skipped", outcome, reason), ("called", "only", outcome)]
+    assert bench.happened() == [UNPLANNED, ("redial_skipped", outcome, reason), ("called", "only", outcome)]
+    assert isinstance(bench.store.known, Contact)
+    assert len(bench.store.known.calls) == noted
 
 
 async def test_who_had_called_is_called_back_if_the_policy_says_so() -> None:
@@ -142,7 +164,7 @@ async def test_who_had_called_is_called_back_if_the_policy_says_so() -> None:
         named(bench.hook("unused"), "call_again")
     )
     assert await bench.attempt(outcome=missed) == done(CONTACT)
-    assert bench.happened() == [wish(outcome=missed), ("redial_scheduled", missed, NOW + 1800, 2)]
+    assert bench.happened() == [planned(NOW + 1800, outcome=missed), ("redial_scheduled", missed, NOW + 1800, 2)]
 
 
 async def test_the_mere_end_of_a_whole_call_plans_and_cancels_nothing() -> None:
@@ -171,7 +193,10 @@ async def test_the_first_registration_that_names_a_contact_has_the_call() -> Non
     redial(bench, "three", contact=lambda outcome: "customer-3")
     redial(bench, "four", contact=lambda outcome: bench.log.append("asked"))
     assert await bench.attempt() == done("app.three (contact)")
-    assert bench.happened() == [wish("customer-3", "app.three"), ("redial_scheduled", BUSY, NOW + 600, 2)]
+    assert bench.happened() == [
+        planned(NOW + 600, 2, "customer-3", "app.three"),
+        ("redial_scheduled", BUSY, NOW + 600, 2),
+    ]
 
 
 async def test_a_call_without_a_contact_is_left_to_the_hooks() -> None:
@@ -188,12 +213,12 @@ async def test_a_hashed_contact_is_all_that_the_store_gets() -> None:
     redial(bench, contact=lambda outcome: "+1 555 0100", hash_contacts="sixteen-bytes-ok")
     assert await bench.attempt() == done(CONTACT)
     hashed = "741fa6b619e83d0f8239efac8bfeddfc71df02f2dd435cc426edce8ec889a2a6"
-    assert bench.happened() == [wish(hashed), ("redial_scheduled", BUSY, NOW + 600, 2)]
+    assert bench.happened() == [planned(NOW + 600, 2, hashed), ("redial_scheduled", BUSY, NOW + 600, 2)]
 
 
 @pytest.mark.parametrize("broken", ["contact", "time_zone"])
-async def test_a_contact_function_that_raises_is_called_again_like_a_hook_and_stops_none(broken: str) -> None:
-    """It waits, fails for good with the last attempt, and the hooks are called meanwhile."""
+async def test_a_contact_function_that_raises_is_called_again_before_any_hook_is_called(broken: str) -> None:
+    """The hooks hear one verdict; with the last attempt it fails for good, and the hooks are called all the same."""
     bench = Bench()
     bench.on_error()
 
@@ -206,8 +231,8 @@ async def test_a_contact_function_that_raises_is_called_again_like_a_hook_and_st
     error = repr(LookupError("no tenant"))
 
     first = await bench.attempt()
-    assert first == ready(12.5, done=("app.only",), tries={CONTACT: 1}, wait={CONTACT: NOW + 12.5})
-    assert bench.happened() == [("hook_failed", BUSY, CONTACT, error, 1, 12.5), ("called", "only", BUSY)]
+    assert first == ready(12.5, tries={CONTACT: 1}, wait={CONTACT: NOW + 12.5})
+    assert bench.happened() == [("hook_failed", BUSY, CONTACT, error, 1, 12.5)]
 
     early = await bench.attempt(first.progress, attempt=2)
     assert early == first
@@ -215,7 +240,7 @@ async def test_a_contact_function_that_raises_is_called_again_like_a_hook_and_st
 
     bench.now = NOW + 12.5
     second = await bench.attempt(early.progress, attempt=3)
-    assert second == ready(37.5, done=("app.only",), tries={CONTACT: 2}, wait={CONTACT: NOW + 37.5})
+    assert second == ready(37.5, tries={CONTACT: 2}, wait={CONTACT: NOW + 37.5})
     assert bench.happened() == [("hook_failed", BUSY, CONTACT, error, 2, 25.0)]
 
     bench.now = NOW + 37.5
@@ -227,10 +252,50 @@ async def test_a_contact_function_that_raises_is_called_again_like_a_hook_and_st
         reason=f"{CONTACT}: LookupError: no tenant",
     )
     assert third == dead
-    assert bench.happened() == [("hook_failed", BUSY, CONTACT, error, 3, None), ("complained", BUSY, error)]
+    assert bench.happened() == [
+        ("hook_failed", BUSY, CONTACT, error, 3, None),
+        ("complained", BUSY, error),
+        ("called", "only", BUSY),
+    ]
 
     assert await bench.attempt(third.progress, attempt=5) == dead
     assert bench.happened() == []
+
+
+async def test_the_time_zone_is_asked_of_whom_has_a_contact_alone() -> None:
+    """A function that knows the contacts of one tenant knows no others' zones."""
+    bench = Bench()
+    redial(bench, "one", contact=lambda outcome: None, time_zone=lambda outcome: {}["nobody"])
+    redial(bench, "two", contact=lambda outcome: "customer-2")
+    assert await bench.attempt() == done("app.two (contact)")
+    assert bench.happened() == [
+        planned(NOW + 600, 2, "customer-2", "app.two"),
+        ("redial_scheduled", BUSY, NOW + 600, 2),
+    ]
+
+
+async def test_a_contact_that_was_known_when_the_event_came_is_not_asked_for_again() -> None:
+    """The store has noted the event by then, and notes it once."""
+    bench = Bench()
+    asked: list[Outcome] = []
+    redial(bench, contact=asked.append)
+    known = Contact().noted(report(BUSY), NOW)
+    bench.store.known = known
+    assert await bench.attempt(contact="customer-1", target="app.call_again") == done(CONTACT)
+    assert await bench.attempt(contact=None, target=NOBODY) == done()
+    assert asked == []
+    assert bench.store.known == known.decided(report(BUSY)).redial(f"redial:{KEY}", CallState.PLANNED, NOW + 600)
+
+
+async def test_what_speaks_against_a_call_is_told() -> None:
+    """One line says why nobody is called; the hooks hear of a retryable outcome."""
+    bench = Bench()
+    redial(bench)
+    bench.router.on_retryable(bench.hook("only"))
+    bench.store.known = Contact().marked(Why.CANCELED, NOW)
+    assert await bench.attempt() == done(CONTACT, "app.only")
+    reason = "the app has canceled the redials of the contact"
+    assert bench.happened() == [UNPLANNED, ("redial_skipped", BUSY, reason), ("called", "only", BUSY)]
 
 
 async def test_a_contact_that_is_no_text_is_a_failure() -> None:
@@ -260,7 +325,7 @@ async def test_a_contact_function_that_failed_once_may_succeed_later() -> None:
     bench.now = first.due_at
     settled = Settlement(State.DONE, Progress(done=(CONTACT,), tries={CONTACT: 1}))
     assert await bench.attempt(first.progress, attempt=2) == settled
-    assert bench.happened() == [wish(), ("redial_scheduled", BUSY, NOW + 612.5, 2)]
+    assert bench.happened() == [planned(NOW + 612.5), ("redial_scheduled", BUSY, NOW + 612.5, 2)]
 
 
 @pytest.mark.parametrize("earlier", ["customer-1", LookupError("no tenant")], ids=["names", "raises"])
@@ -299,32 +364,31 @@ async def test_a_store_that_cannot_plan_is_asked_again_before_any_hook_is_called
     bench = Bench()
     redial(bench)
     bench.router.on_retryable(bench.hook("only"))
-    bench.store.calls = DOWN
+    bench.store.known = DOWN
     assert await bench.attempt() == ready(STORE_PAUSE)
-    assert bench.happened() == [wish(), ("store_unavailable", repr(DOWN))]
+    assert bench.happened() == [("change", "customer-1"), ("store_unavailable", repr(DOWN))]
 
 
 async def test_what_the_store_decides_by_is_asked_as_often_as_it_likes() -> None:
     """A store that has to repeat its transaction decides again, by the clock of that moment."""
     bench = Bench()
     redial(bench)
-    plans: list[Plan] = []
+    change = bench.store.change
 
-    async def plan(redial: Redial, decide: Decide) -> Plan | None:
-        plans.extend([decide([CallRecord("a", NOW)]), decide([CallRecord(key, NOW) for key in "abc"])])
-        return plans[0]
+    async def twice(contact: str, step: Change[Any]) -> Any:
+        step(called_at(NOW, NOW, NOW))
+        return await change(contact, step)
 
-    bench.store.plan = plan  # type: ignore[method-assign]
+    bench.store.change = twice  # type: ignore[method-assign]
     await bench.attempt()
-    assert plans == [Planned(NOW + 600, 2), Exhausted("max_attempts")]
-    assert bench.happened() == [("redial_scheduled", BUSY, NOW + 600, 2)]
+    assert bench.happened() == [planned(NOW + 600), ("redial_scheduled", BUSY, NOW + 600, 2)]
 
 
 # Errors
 
 
-async def test_error_handlers_are_called_on_the_last_failure_only() -> None:
-    """All of them, in order; what one raises, or takes too long for, is only reported."""
+async def test_error_handlers_are_called_on_the_last_failure() -> None:
+    """All of them, in order, and who takes ``final`` with each failure; what one of them raises is only reported."""
     bench = Bench(HookPolicy(attempts=2, backoff=10, jitter=0, timeout=0.01))
     bench.router.on_retryable(bench.hook("only", ValueError("a"), ValueError("b")))
 
@@ -337,10 +401,16 @@ async def test_error_handlers_are_called_on_the_last_failure_only() -> None:
     bench.router.on_error(named(breaks, "breaks"))
     bench.router.on_error(named(stuck, "stuck"))
     bench.on_error()
+
+    @bench.router.on_error
+    def of_each(outcome: Outcome, error: Exception, *, final: bool) -> None:
+        bench.log.append(("of each", repr(error), final))
+
     first = await bench.attempt()
     assert bench.happened() == [
         ("called", "only", BUSY),
         ("hook_failed", BUSY, "app.only", repr(ValueError("a")), 1, 10.0),
+        ("of each", repr(ValueError("a")), False),
     ]
     bench.now = first.due_at
     second = await bench.attempt(first.progress, attempt=2)
@@ -352,6 +422,7 @@ async def test_error_handlers_are_called_on_the_last_failure_only() -> None:
         ("hook_failed", BUSY, "app.breaks", repr(TypeError("further")), 1, None),
         ("hook_failed", BUSY, "app.stuck", repr(TimeoutError()), 1, None),
         ("complained", BUSY, repr(ValueError("b"))),
+        ("of each", repr(ValueError("b")), True),
     ]
 
 

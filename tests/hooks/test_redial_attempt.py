@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 
 from attempting import Recorder
 from ringback import (
@@ -22,13 +24,18 @@ from ringback import (
 )
 from ringback.core.events import Event, EventData, Result
 from ringback.hooks.attempt import LeaseLost
-from ringback.hooks.redial_attempt import RedialCaller, refused, retry_after
+from ringback.hooks.redial_attempt import RedialCaller, not_placed, retry_after
 from ringback.hooks.router import HandlerRouter
+from ringback.work.contact import CallState, Contact, Report, report_of
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 from ringback.work.redial import REPEATABLE_FOR, repeatability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from ringback.work.contact import Change
+
+T = TypeVar("T")
 
 # 2023-11-14T22:13:20Z, a Tuesday.
 NOW = 1_700_000_000.0
@@ -49,6 +56,12 @@ def busy() -> Outcome:
 
 
 BUSY = busy()
+
+
+def report(outcome: Outcome) -> Report:
+    found = report_of(outcome)
+    assert found is not None
+    return found
 
 
 class HttpError(Exception):
@@ -73,6 +86,13 @@ class Placed:
     call_connection_id: Any
 
 
+def caused(cause: Exception) -> Exception:
+    """An error of the app, raised from another."""
+    error = RuntimeError("no call")
+    error.__cause__ = cause
+    return error
+
+
 class Broken:
     """What a client of another kind may return."""
 
@@ -87,12 +107,19 @@ class FakeStore:
     def __init__(self, log: list[Any]) -> None:
         self._log = log
         self.answer: bool | Exception = True
+        self.known = Contact().noted(report(BUSY), NOW).decided(report(BUSY)).redial(KEY, CallState.PLANNED, NOW)
 
-    async def checkpoint(self, key: str, progress: Progress) -> bool:
-        self._log.append(("checkpoint", key, progress))
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
+    async def change(self, contact: str, step: Change[T]) -> T | None:
+        assert contact == "customer-1"
+        made = step(self.known)
+        if made.checkpoint is not None:
+            self._log.append(("checkpoint", *made.checkpoint))
+            if isinstance(self.answer, Exception):
+                raise self.answer
+            if not self.answer:
+                return None
+        self.known = made.contact
+        return made.result
 
 
 class Bench:
@@ -163,7 +190,7 @@ def failed(error: Exception, attempt: int = 1, retry_in: float | None = None) ->
 async def test_a_call_is_placed_after_its_time_was_written_down() -> None:
     """After a crash it is repeated with the same headers, so the store must know them first."""
     bench = Bench(NEW_LEG)
-    assert await bench.attempt() == Settlement(State.DONE, sent(), leg=NEW_LEG)
+    assert await bench.attempt() == Settlement(State.DONE, sent(), call=CallState.PLACED, leg=NEW_LEG)
     assert bench.happened() == [
         checkpoint(first_sent=NOW),
         ("called", HEADERS),
@@ -181,7 +208,7 @@ async def test_every_request_of_a_redial_has_the_same_headers() -> None:
     assert second == Settlement(State.READY, sent(tries={"placing": 2}), due_at=NOW + 37.5 + 62.5)
     bench.now = second.due_at
     third = await bench.attempt(second.progress, attempt=3)
-    assert third == Settlement(State.DONE, sent(tries={"placing": 2}), leg=NEW_LEG)
+    assert third == Settlement(State.DONE, sent(tries={"placing": 2}), call=CallState.PLACED, leg=NEW_LEG)
     assert bench.happened() == [
         checkpoint(first_sent=NOW),
         ("called", HEADERS),
@@ -203,7 +230,7 @@ async def test_what_was_planned_and_is_no_call_places_none(call_back: bool) -> N
     bench = Bench(NEW_LEG, policy=policy)
     settlement = await bench.attempt(outcome=missed)
     if call_back:
-        assert settlement == Settlement(State.DONE, sent(), leg=NEW_LEG)
+        assert settlement == Settlement(State.DONE, sent(), call=CallState.PLACED, leg=NEW_LEG)
     else:
         reason = policy.skips(missed.retry_action)
         assert settlement == Settlement(State.DONE, NEW, reason=reason)
@@ -244,7 +271,7 @@ async def test_a_store_that_cannot_be_asked_places_no_call() -> None:
 async def test_what_the_function_returns_names_the_leg(returned: Any, leg: str | None) -> None:
     """With it the call's own end is known to be of a call that was counted."""
     bench = Bench(returned)
-    assert await bench.attempt() == Settlement(State.DONE, sent(), leg=leg)
+    assert await bench.attempt() == Settlement(State.DONE, sent(), call=CallState.PLACED, leg=leg)
     assert bench.happened()[-1] == ("redial_placed", BUSY, 2, leg)
 
 
@@ -284,7 +311,14 @@ def takes_some(contact: str, *rest: Any, **kwargs: Any) -> None:
 
 
 taken: list[dict[str, Any]] = []
-OFFERED = {"outcome": BUSY, "attempt": 2, "headers": HEADERS, "contact": "customer-1", "ctx": CONTEXT}
+OFFERED = {
+    "outcome": BUSY,
+    "attempt": 2,
+    "headers": HEADERS,
+    "contact": "customer-1",
+    "operation_context": HEADERS["Repeatability-Request-ID"],
+    "ctx": CONTEXT,
+}
 
 
 @pytest.mark.parametrize(
@@ -304,7 +338,7 @@ async def test_a_function_takes_what_it_has_a_parameter_for(function: Any, given
     """Sync or async; what it has no parameter for is not passed."""
 
     taken.clear()
-    assert await Bench(function=function).attempt() == Settlement(State.DONE, sent())
+    assert await Bench(function=function).attempt() == Settlement(State.DONE, sent(), call=CallState.PLACED)
     assert taken == [given]
 
 
@@ -332,13 +366,21 @@ async def test_a_context_tells_the_attempt_and_whether_an_earlier_one_may_have_b
         pytest.param(Retry(), True, id="retry"),
         pytest.param(GiveUp(), True, id="give-up"),
         pytest.param(ConnectionResetError(), False, id="connection-reset"),
+        pytest.param(ConnectionRefusedError(), True, id="connection-refused"),
+        pytest.param(socket.gaierror(), True, id="no-address"),
+        pytest.param(ServiceRequestError("no route to the service"), True, id="azure-core-nothing-sent"),
+        pytest.param(ServiceResponseError("no answer"), False, id="azure-core-no-answer"),
+        pytest.param(caused(ServiceRequestError("no route")), True, id="wrapped-nothing-sent"),
+        pytest.param(caused(ServiceResponseError("no answer")), False, id="wrapped-no-answer"),
+        pytest.param(caused(HttpError(403)), True, id="wrapped-403"),
+        pytest.param(caused(HttpError(500)), False, id="wrapped-500"),
         pytest.param(TimeoutError(), False, id="time-out"),
         pytest.param(ValueError(), False, id="any-other"),
     ],
 )
 def test_which_errors_say_for_certain_that_no_call_was_placed(error: Exception, certain: bool) -> None:
     """A refusal, and what the function itself says; everything else may have come after the call."""
-    assert refused(error) is certain
+    assert not_placed(error) is certain
 
 
 @pytest.mark.parametrize("error", [HttpError(403), HttpError(429), HttpError(503), Retry(), GiveUp()], ids=repr)
@@ -352,7 +394,7 @@ async def test_after_a_certain_refusal_the_next_request_is_another_one(error: Ex
         bench.now = NOW + 3600
         second = await bench.attempt(first.progress, attempt=2)
         progress = sent(first_sent=NOW + 3600, tries={"placing": 1}, generation=1)
-        assert second == Settlement(State.DONE, progress, leg=NEW_LEG)
+        assert second == Settlement(State.DONE, progress, call=CallState.PLACED, leg=NEW_LEG)
         assert bench.happened()[:2] == [
             ("checkpoint", KEY, progress),
             ("called", repeatability(KEY, 1, NOW + 3600)),
@@ -407,7 +449,8 @@ async def test_a_redial_that_is_given_up_is_a_dead_letter(error: Exception, reas
     def complain(outcome: Outcome, error: Exception) -> None:
         bench.log.append(("complained", outcome, repr(error)))
 
-    assert await bench.attempt() == Settlement(State.DEAD, progress, reason=f"{NAME}: {reason}")
+    call = CallState.CANCELED if isinstance(error, GiveUp) else CallState.PLACED
+    assert await bench.attempt() == Settlement(State.DEAD, progress, reason=f"{NAME}: {reason}", call=call)
     assert bench.happened() == [
         checkpoint(first_sent=NOW),
         ("called", HEADERS),
@@ -456,7 +499,7 @@ async def test_a_412_is_done_as_unknown() -> None:
     reason = "the service no longer knows the request (412)"
     bench = Bench(HttpError(412))
     assert await bench.attempt(sent(tries={"placing": 1}), attempt=2) == Settlement(
-        State.DONE, sent(tries={"placing": 1}), reason=reason
+        State.DONE, sent(tries={"placing": 1}), reason=reason, call=CallState.PLACED
     )
     assert bench.happened()[1:] == [("called", HEADERS), ("redial_unknown", BUSY, 2, reason)]
 
@@ -468,7 +511,9 @@ async def test_a_request_too_old_to_be_repeated_is_done_as_unknown(since: float,
     reason = "an earlier attempt may have placed the call, too long ago to repeat it"
     bench = Bench()
     bench.now = NOW + since
-    assert await bench.attempt(sent(), attempt=2, crashed=crashed) == Settlement(State.DONE, sent(), reason=reason)
+    assert await bench.attempt(sent(), attempt=2, crashed=crashed) == Settlement(
+        State.DONE, sent(), reason=reason, call=CallState.PLACED
+    )
     assert bench.happened() == [("redial_unknown", BUSY, 2, reason)]
 
 
@@ -476,7 +521,7 @@ async def test_a_request_is_repeated_while_the_service_knows_it() -> None:
     """With the headers of the first one."""
     bench = Bench(NEW_LEG)
     bench.now = NOW + REPEATABLE_FOR - 1
-    assert await bench.attempt(sent(), attempt=2) == Settlement(State.DONE, sent(), leg=NEW_LEG)
+    assert await bench.attempt(sent(), attempt=2) == Settlement(State.DONE, sent(), call=CallState.PLACED, leg=NEW_LEG)
     assert bench.happened()[:2] == [checkpoint(first_sent=NOW), ("called", HEADERS)]
 
 
@@ -503,7 +548,7 @@ async def test_a_redial_whose_worker_was_late_waits_for_the_end_of_the_quiet_hou
 async def test_a_request_that_may_have_placed_the_call_is_repeated_in_quiet_hours() -> None:
     """The phone rings already, or the service has to be asked while it knows the request."""
     bench = Bench(NEW_LEG, policy=RedialPolicy(quiet_hours=("21:00", "08:00")))
-    assert await bench.attempt(sent(), attempt=2) == Settlement(State.DONE, sent(), leg=NEW_LEG)
+    assert await bench.attempt(sent(), attempt=2) == Settlement(State.DONE, sent(), call=CallState.PLACED, leg=NEW_LEG)
 
 
 async def test_a_time_zone_that_raises_is_asked_again_like_a_hook() -> None:
@@ -515,8 +560,9 @@ async def test_a_time_zone_that_raises_is_asked_again_like_a_hook() -> None:
     bench = Bench(time_zone=unsure, hooks=HookPolicy(attempts=2))
     error = LookupError("no tenant")
     first = await bench.attempt()
-    assert first == Settlement(State.READY, Progress(tries={"placing": 1}), due_at=NOW + 37.5)
-    dead = Settlement(State.DEAD, Progress(tries={"placing": 2}), reason=f"{NAME}: LookupError: no tenant")
+    assert first == Settlement(State.READY, Progress(tries={"placing": 1}), due_at=NOW + 37.5, call=CallState.PLANNED)
+    reason = f"{NAME}: LookupError: no tenant"
+    dead = Settlement(State.DEAD, Progress(tries={"placing": 2}), reason=reason, call=CallState.CANCELED)
     assert await bench.attempt(first.progress, attempt=2) == dead
     assert bench.happened() == [failed(error, 1, 37.5), failed(error, 2)]
 
@@ -529,7 +575,7 @@ async def test_a_crash_counts_as_an_attempt_before_the_next_one() -> None:
     bench = Bench(NEW_LEG)
     settlement = await bench.attempt(sent(), attempt=2, redelivered=True, crashed=True)
     progress = sent(tries={"placing": 1})
-    assert settlement == Settlement(State.DONE, progress, leg=NEW_LEG)
+    assert settlement == Settlement(State.DONE, progress, call=CallState.PLACED, leg=NEW_LEG)
     assert bench.happened() == [
         ("checkpoint", KEY, progress),
         ("called", HEADERS),
@@ -542,7 +588,8 @@ async def test_a_function_that_kills_its_worker_every_time_is_given_up() -> None
     bench = Bench()
     settlement = await bench.attempt(sent(tries={"placing": 2}), attempt=3, redelivered=True, crashed=True)
     error = RuntimeError("the worker died during this call and every one before")
-    assert settlement == Settlement(State.DEAD, sent(tries={"placing": 3}), reason=f"{NAME}: RuntimeError: {error}")
+    reason = f"{NAME}: RuntimeError: {error}"
+    assert settlement == Settlement(State.DEAD, sent(tries={"placing": 3}), reason=reason, call=CallState.PLACED)
     assert bench.happened() == [failed(error, 3)]
 
 
@@ -550,7 +597,7 @@ async def test_a_redial_that_is_not_registered_here_is_a_dead_letter() -> None:
     """Renamed or removed: it is for a person to say what becomes of it."""
     bench = Bench()
     assert await bench.attempt(sent(), target="app.gone") == Settlement(
-        State.DEAD, sent(), reason="no redial app.gone is registered in this worker"
+        State.DEAD, sent(), reason="no redial app.gone is registered in this worker", call=CallState.CANCELED
     )
     assert bench.happened() == []
 
@@ -560,5 +607,7 @@ async def test_functions_of_one_name_are_told_apart_by_their_order() -> None:
     bench = Bench("first")
     contact: Any = lambda outcome: None  # noqa: E731
     bench.router.redial(contact=contact)(named(lambda: "second"))
-    assert await bench.attempt(target=f"{NAME}#2") == Settlement(State.DONE, sent(), leg="second")
+    assert await bench.attempt(target=f"{NAME}#2") == Settlement(
+        State.DONE, sent(), call=CallState.PLACED, leg="second"
+    )
     assert bench.happened() == [checkpoint(first_sent=NOW), ("redial_placed", BUSY, 2, "second")]

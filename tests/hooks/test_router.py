@@ -178,6 +178,10 @@ def test_an_included_router_stands_where_it_was_included() -> None:
     assert list(outer.routers()) == [outer, middle, inner]
 
 
+def handlers(router: HandlerRouter) -> tuple[object, ...]:
+    return tuple(registered.handler for registered in router.roster.error_handlers)
+
+
 def test_error_handlers_of_included_routers_come_once() -> None:
     """A router that is included by two ways hears of an error once."""
     outer, left, right, shared = (HandlerRouter() for _ in range(4))
@@ -189,7 +193,7 @@ def test_error_handlers_of_included_routers_come_once() -> None:
 
     shared.on_error(on_failure)
     outer.on_error(own)
-    assert outer.roster.error_handlers == (own, on_failure)
+    assert handlers(outer) == (own, on_failure)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
@@ -287,7 +291,7 @@ def test_an_error_handler_takes_two_arguments() -> None:
     assert str(raised.value) == (
         f"handler {HERE}.hook(outcome: 'Outcome') -> 'None' cannot be called as (outcome, error); change its parameters"
     )
-    assert router.roster.error_handlers == ()
+    assert handlers(router) == ()
 
 
 @pytest.mark.parametrize(
@@ -321,15 +325,15 @@ def test_the_same_error_handler_twice_is_refused() -> None:
     assert str(raised.value) == (
         f"handler {HERE}.on_failure is already registered with on_error; remove one of the two registrations"
     )
-    assert router.roster.error_handlers == (on_failure,)
+    assert handlers(router) == (on_failure,)
 
 
 def test_an_error_handler_may_be_registered_late() -> None:
     """Also after a delivery has read the roster."""
     router = HandlerRouter()
-    assert router.roster.error_handlers == ()
+    assert handlers(router) == ()
     router.on_error(on_failure)
-    assert router.roster.error_handlers == (on_failure,)
+    assert handlers(router) == (on_failure,)
 
 
 def test_every_decorator_returns_the_function() -> None:
@@ -442,7 +446,7 @@ def positional_outcome(outcome: Outcome, /) -> None: ...
 def not_offered(outcome: Outcome, tenant: str) -> None: ...
 
 
-MAY_HAVE = "it may have attempt, contact, ctx, headers, outcome"
+MAY_HAVE = "it may have attempt, contact, ctx, headers, operation_context, outcome"
 
 
 @pytest.mark.parametrize(

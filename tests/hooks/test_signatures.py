@@ -194,7 +194,7 @@ def takes_named(outcome: Outcome, attempt: int, *, headers: Any, contact: str, c
     """Everything by its name."""
 
 
-ALL = frozenset({"outcome", "attempt", "headers", "contact", "ctx"})
+ALL = frozenset({"outcome", "attempt", "headers", "contact", "ctx", "operation_context"})
 
 
 @pytest.mark.parametrize(

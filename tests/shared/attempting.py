@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback import HookContext, HookPolicy, Outcome, StoreUnavailable, classify_event
 from ringback.core.events import Event, EventData, Result
 from ringback.hooks.attempt import HookCaller
 from ringback.hooks.router import HandlerRouter
-from ringback.work.items import CallRecord, Claim, Item, Kind, Progress, Redial, Settlement, State
+from ringback.work.contact import Contact
+from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from ringback.work.items import Decide
-    from ringback.work.redial import Plan
+    from ringback.work.contact import Change
+
+T = TypeVar("T")
 
 NOW = 1_700_000_000.0
 LEG = "2a0d7b3c-0000-4000-8000-000000000001"
@@ -57,8 +59,7 @@ class FakeStore:
     def __init__(self, log: list[Any]) -> None:
         self._log = log
         self.answers: list[bool | Exception] = []
-        self.calls: Sequence[CallRecord] | Exception | None = ()
-        self.canceled = 0
+        self.known: Contact | Exception = Contact()
 
     async def checkpoint(self, key: str, progress: Progress) -> bool:
         # A copy, as any store makes one: the caller goes on with the same mappings.
@@ -71,15 +72,16 @@ class FakeStore:
             raise answer
         return answer
 
-    async def plan(self, redial: Redial, decide: Decide) -> Plan | None:
-        self._log.append(("plan", redial))
-        if isinstance(self.calls, Exception):
-            raise self.calls
-        return None if self.calls is None else decide(self.calls)
-
-    async def cancel(self, contact: str, leg: str | None = None) -> int:
-        self._log.append(("cancel", contact, leg))
-        return self.canceled
+    async def change(self, contact: str, step: Change[T]) -> T | None:
+        if isinstance(self.known, Exception):
+            self._log.append(("change", contact))
+            raise self.known
+        made = step(self.known)
+        self._log.append(("change", contact, made.put, made.cancel))
+        if made.checkpoint is not None and not await self.checkpoint(*made.checkpoint):
+            return None
+        self.known = made.contact
+        return made.result
 
 
 class Bench:
@@ -121,7 +123,9 @@ class Bench:
             self.log.append(("complained", outcome, repr(error)))
 
     async def attempt(self, progress: Progress = NEW, outcome: Outcome = BUSY, **claim: Any) -> Settlement:
-        item = Item(outcome.outcome_id, Kind.OUTCOME, 0.0, outcome)
+        item = Item(
+            outcome.outcome_id, Kind.OUTCOME, 0.0, outcome, claim.pop("contact", None), claim.pop("target", None)
+        )
         return await self.caller.attempt(Claim(item, claim.pop("attempt", 1), progress=progress, **claim))
 
     def happened(self) -> list[Any]:

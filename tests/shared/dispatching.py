@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback import (
     Event,
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from ringback.stores import DeliveryStore
+    from ringback.work.contact import Change
     from ringback.work.items import Item, Progress, Work
     from ringback.work.latch import Offer
+
+T = TypeVar("T")
 
 LEG = "1f0e5c1a-0000-4000-8000-000000000001"
 BUSY = Result(486, 560486)
@@ -127,7 +130,7 @@ class Fake(MemoryStore):
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock=clock)
         self.faults: dict[str, Exception] = {}
-        self.canceled: list[str] = []
+        self.changed: list[str] = []
         self.ours = True
         self.ends_with: Exception | None = None
 
@@ -156,9 +159,9 @@ class Fake(MemoryStore):
         self._may("checkpoint")
         return self.ours and await super().checkpoint(key, progress)
 
-    async def cancel(self, contact: str, leg: str | None = None) -> int:
-        self.canceled.append(contact)
-        return await super().cancel(contact, leg)
+    async def change(self, contact: str, step: Change[T]) -> T | None:
+        self.changed.append(contact)
+        return await super().change(contact, step)
 
 
 async def turns() -> None:

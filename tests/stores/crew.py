@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import Outcome, classify_event
-from ringback.work.items import CallRecord, Claim, DeliveryStore, Item, Kind, Progress, Redial, Settlement, State
-from ringback.work.redial import Exhausted, Plan, Planned
+from ringback.work.contact import CallState, Contact, Step
+from ringback.work.items import Claim, DeliveryStore, Item, Kind, Progress, Settlement, State
 
 DONE = Settlement(State.DONE)
 CONTACT = "+15550100"
@@ -52,22 +52,38 @@ def whole(call: str) -> Item:
     return item(None, "CallEnded", call=call, result=False)
 
 
-def redial(leg: str, *, ended: bool = True, contact: str = CONTACT) -> Redial:
-    told = outcome(leg)
-    wish = Item(f"redial:{told.outcome_id}", Kind.REDIAL, 0.0, told, contact, "call_again")
-    return Redial(contact, wish, leg if ended else None)
+def redial(leg: str, due_at: float = 0.0, number: int = 2, contact: str | None = CONTACT) -> Item:
+    """The redial that the end of this leg asks for."""
+    ended = outcome(leg)
+    return Item(f"redial:{ended.outcome_id}", Kind.REDIAL, due_at, ended, contact, "call_again", number)
 
 
-def at(when: float, number: int = 2) -> Callable[[Sequence[CallRecord]], Plan]:
-    return lambda _: Planned(when, number)
+async def plan(store: DeliveryStore, leg: str, due_at: float | None = None, contact: str = CONTACT) -> bool | None:
+    """Plans the redial of this leg, unless a redial to the contact waits or this one was planned before."""
+    due_at = time.time() if due_at is None else due_at
+    wanted = redial(leg, due_at, contact=contact)
+
+    def step(known: Contact) -> Step[bool]:
+        if known.has_planned or known.call(wanted.key) is not None:
+            return Step(known, False)
+        return Step(known.redial(wanted.key, CallState.PLANNED, due_at), True, put=wanted)
+
+    return await store.change(contact, step)
 
 
-def counting(seen: list[int]) -> Callable[[Sequence[CallRecord]], Plan]:
-    def decide(calls: Sequence[CallRecord]) -> Plan:
-        seen.append(len(calls))
-        return Exhausted("max_attempts")
+async def cancel(store: DeliveryStore, contact: str = CONTACT) -> int | None:
+    def step(known: Contact) -> Step[int]:
+        after, keys, count = known.canceled(0.0)
+        return Step(after, count, cancel=keys)
 
-    return decide
+    return await store.change(contact, step)
+
+
+async def known(store: DeliveryStore, contact: str = CONTACT) -> Contact:
+    """What the store knows of the contact."""
+    found = await store.change(contact, lambda known: Step(known, known))
+    assert found is not None
+    return found
 
 
 def timeless(claim: Claim) -> Claim:

@@ -19,10 +19,10 @@ from ringback.exceptions import ConfigurationError, StoreError
 from ringback.stores import MemoryStore
 from ringback.stores.history_rows import counts_of, pair_of
 from ringback.stores.sqlite import SQLiteStore
+from ringback.work.contact import Step
 from ringback.work.history import Count, Ended, Pair, Waiting
-from ringback.work.items import Claim, DeliveryStore, Item, Kind, Redial, Settlement, State
+from ringback.work.items import Claim, DeliveryStore, Item, Kind, Settlement, State
 from ringback.work.latch import Offer
-from ringback.work.redial import Planned
 from ringback_catalog import Cause, Match, ResultCategory, RetryClass
 
 if TYPE_CHECKING:
@@ -38,6 +38,12 @@ BUSY = (Cause.BUSY, ResultCategory.SUCCESS, RetryClass.LATER)
 BUSY_PAIR = ("CallDisconnected", 486, 560486, Match.PAIR, Cause.BUSY)
 
 Make = Callable[..., DeliveryStore]
+
+
+async def plan(store: DeliveryStore, leg: str, due_at: float, contact: str = CONTACT) -> None:
+    told = outcome(leg)
+    item = Item(f"redial:{told.outcome_id}", Kind.REDIAL, due_at, told, contact, "call_again", 2)
+    await store.change(contact, lambda known: Step(known, None, put=item))
 
 
 class Clock:
@@ -89,11 +95,6 @@ def item(leg: str | None, name: str = "CallDisconnected", **told: Any) -> Item:
 def whole(call: str) -> Item:
     """Event Grid's end of a whole call."""
     return item(None, "CallEnded", call=call, code=None)
-
-
-def redial(leg: str, contact: str = CONTACT) -> Redial:
-    told = outcome(leg)
-    return Redial(contact, Item(f"redial:{told.outcome_id}", Kind.REDIAL, 0.0, told, contact, "call_again"), leg)
 
 
 async def worked(store: DeliveryStore, count: int, settlement: Settlement = DONE) -> None:
@@ -256,7 +257,7 @@ async def test_a_redelivered_event_is_no_other_call(store: DeliveryStore) -> Non
 async def test_operations_are_no_calls(store: DeliveryStore) -> None:
     """What happens in a call is not its end; nor is a redial."""
     await store.put([item("a", "PlayCompleted"), item("a", "PlayFailed", code=500, subcode=8536)])
-    await store.plan(redial("b"), lambda _: Planned(START + 60, 2))
+    await plan(store, "b", START + 60)
     assert await store.history.latest(10) == []
     assert await store.history.pairs(0, 10) == []
     assert await counted(store) == 0
@@ -387,8 +388,8 @@ async def test_what_waits_is_told_by_its_time(store: DeliveryStore) -> None:
     await store.put(
         [Item(f"call:{leg}", Kind.OUTCOME, at, outcome(leg)) for leg, at in (("c", START + 90), ("a", START + 60))]
     )
-    await store.plan(redial("x"), lambda _: Planned(START + 600, 3))
-    await store.plan(redial("y", "someone"), lambda _: Planned(START + 300, 2))
+    await plan(store, "x", START + 600)
+    await plan(store, "y", START + 300, "someone")
     hooks = [
         Waiting("call:b", Kind.OUTCOME, State.RUNNING, START - 5, 1, outcome("b")),
         Waiting("call:a", Kind.OUTCOME, State.READY, START + 60, 0, outcome("a")),
@@ -396,7 +397,7 @@ async def test_what_waits_is_told_by_its_time(store: DeliveryStore) -> None:
     ]
     redials = [
         Waiting("redial:call:y", Kind.REDIAL, State.READY, START + 300, 0, outcome("y"), "someone", "call_again", 2),
-        Waiting("redial:call:x", Kind.REDIAL, State.READY, START + 600, 0, outcome("x"), CONTACT, "call_again", 3),
+        Waiting("redial:call:x", Kind.REDIAL, State.READY, START + 600, 0, outcome("x"), CONTACT, "call_again", 2),
     ]
     assert await store.history.waiting(Kind.OUTCOME, 10) == hooks
     assert await store.history.waiting(Kind.OUTCOME, 2) == hooks[:2]

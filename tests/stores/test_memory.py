@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from crew import CONTACT, cancel, plan
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify_event
 from ringback.stores import MemoryStore
-from ringback.stores.memory.store import REMEMBER_CALLS
-from ringback.work.items import CallRecord, Claim, Item, Kind, Redial, Settlement, State, Stats
+from ringback.work.contact import CallState, Step
+from ringback.work.items import Claim, Item, Kind, Settlement, State, Stats
 from ringback.work.latch import Offer
-from ringback.work.redial import Planned
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 DONE = Settlement(State.DONE)
-CONTACT = "+15550100"
 who: ContextVar[str] = ContextVar("who", default="nobody")
 
 
@@ -29,11 +28,6 @@ def item(leg: str, due_at: float = 0.0) -> Item:
     outcome = classify_event(Event(type="Microsoft.Communication.CallDisconnected", id=f"event-{leg}", data=data))
     assert outcome is not None
     return Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome)
-
-
-def redial(leg: str) -> Redial:
-    outcome = item(leg).outcome
-    return Redial(CONTACT, Item(f"redial:{leg}", Kind.REDIAL, 0.0, outcome, CONTACT, "call_again"), leg)
 
 
 async def finishes(_: Claim) -> Settlement:
@@ -72,7 +66,7 @@ async def test_at_the_end_outcomes_are_worked_on_that_still_settle() -> None:
 
     await store.open()
     await store.put([item("late", 160.0), item("again")])
-    await store.plan(redial("x"), lambda _: Planned(150.0, 2))
+    await plan(store, "x", 150.0)
     assert await drained(store, work) == 1
     assert sorted(seen) == ["call:again", "call:late"]
     assert await store.stats() == Stats(ready=2, done=1, redials=1)
@@ -122,54 +116,20 @@ async def test_memory_is_limited() -> None:
     assert list(await store.put([item("a")])) == [Offer.OPENED]
 
 
-async def test_calls_of_long_ago_count_no_more() -> None:
-    """They are forgotten when their contact is next called."""
-    now = [0.0]
-    store = MemoryStore(clock=lambda: now[0])
-    seen: list[list[CallRecord]] = []
-
-    def decide(calls: object) -> Planned:
-        seen.append(list(calls))  # type: ignore[call-overload]
-        return Planned(now[0] + 5, 2)
-
-    await store.plan(redial("a"), decide)
-    now[0] = REMEMBER_CALLS + 10
-    assert await store.cancel(CONTACT) == 1
-    await store.plan(redial("b"), decide)
-    assert [[call.key for call in calls] for calls in seen] == [["leg:a"], ["leg:b"]]
-
-
-async def test_a_leg_of_a_forgotten_call_is_told_all_the_same() -> None:
-    """A redial whose call was forgotten may still say which leg it was."""
-    now = [0.0]
-    store = MemoryStore(clock=lambda: now[0])
-    await store.plan(redial("a"), lambda _: Planned(0.0, 2))
-
-    async def says(_: Claim) -> Settlement:
-        now[0] = REMEMBER_CALLS + 10
-        return Settlement(State.DONE, leg="b")
-
-    await drained(store, says)
-    task = asyncio.create_task(store.run(says, 1))
-    await asyncio.sleep(0.02)
-    await store.stop(1.0)
-    await task
-    assert await store.stats() == Stats(done=1)
-
-
 async def test_two_redials_of_a_contact_are_both_known() -> None:
     """One that was planned while the other was tried does not replace it."""
     store = MemoryStore(clock=lambda: 100.0)
 
     async def tries(_: Claim) -> Settlement:
-        await store.plan(redial("b"), lambda _: Planned(150.0, 3))
-        return DONE
+        await store.change(CONTACT, lambda known: Step(known.redial("redial:call:a", CallState.PLACING, 100.0), None))
+        await plan(store, "b", 150.0)
+        return Settlement(State.DONE, call=CallState.PLACED)
 
-    await store.plan(redial("a"), lambda _: Planned(50.0, 2))
+    await plan(store, "a", 50.0)
     task = asyncio.create_task(store.run(tries, 1))
     await asyncio.sleep(0.02)
     await store.stop(1.0)
     await task
-    assert await store.plan(redial("c"), lambda _: Planned(50.0, 2)) is None
-    assert await store.cancel(CONTACT) == 1
+    assert await plan(store, "c", 50.0) is False
+    assert await cancel(store) == 1
     assert await store.stats() == Stats(done=1, canceled=1)

@@ -34,7 +34,6 @@ from ringback.work.items import (  # noqa: E402
     Item,
     Kind,
     Progress,
-    Redial,
     Settlement,
     State,
     Stats,
@@ -63,10 +62,6 @@ def item(
     assert outcome is not None
     key = outcome.outcome_id if kind is Kind.OUTCOME else f"redial:{leg}"
     return Item(key, kind, due_at, outcome, contact, None if kind is Kind.OUTCOME else "call_again")
-
-
-def redial(leg: str, ended: str | None = None) -> Redial:
-    return Redial(CONTACT, item(leg, kind=Kind.REDIAL), ended)
 
 
 async def finishes(_: Claim) -> Settlement:
@@ -143,7 +138,7 @@ async def test_stores_that_open_together_make_the_tables_once(make: Make, postgr
     stores = [make() for _ in range(6)]
     await asyncio.gather(*(store.open() for store in stores * 2))
     assert stores[0].durable
-    assert await query(postgres_url, "SELECT name, value FROM ringback_meta") == [("schema", "2")]
+    assert await query(postgres_url, "SELECT name, value FROM ringback_meta") == [("schema", "3")]
     assert [await store.stats() for store in stores] == [Stats()] * 6
 
 

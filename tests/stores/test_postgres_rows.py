@@ -3,44 +3,30 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 
-from crew import CONTACT, redial
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ringback.work.items import CallRecord
-    from ringback.work.redial import Plan
+from crew import CONTACT, known, plan, redial
 
 psycopg = pytest.importorskip("psycopg")
 pytest.importorskip("procrastinate")
 
 from ringback.stores.postgres import rows  # noqa: E402
 from ringback.stores.postgres.store import PostgresStore  # noqa: E402
+from ringback.work.contact import CallState  # noqa: E402
 from ringback.work.items import Settlement, State  # noqa: E402
-from ringback.work.redial import Planned  # noqa: E402
 
 
-async def test_a_worker_that_has_lost_its_claim_adds_no_call_to_the_contact(postgres_url: str) -> None:
+async def test_a_worker_that_has_lost_its_claim_notes_no_call_of_the_contact(postgres_url: str) -> None:
     """The redial is somebody else's by then, and so is the call that it places."""
-    seen: list[list[str]] = []
-
-    def decide(calls: Sequence[CallRecord]) -> Plan:
-        seen.append([record.key for record in calls])
-        return Planned(time.time() + 60, 2)
-
-    store = PostgresStore(postgres_url)
-    planned = redial("leg-1")
-    await store.plan(planned, decide)
+    store, now = PostgresStore(postgres_url), time.time()
+    await plan(store, "leg-1", now + 60)
+    before = await known(store)
     async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
-        settled = await rows.settle(
-            connection, planned.item, "a worker that is gone", Settlement(State.DONE, leg="leg-2"), time.time()
-        )
-    await store.plan(redial("leg-3"), decide)
+        settlement = Settlement(State.DONE, call=CallState.PLACED, leg="leg-2")
+        settled = await rows.settle(connection, redial("leg-1"), "a worker that is gone", settlement, now)
+    after = await known(store)
     await store.close()
     assert settled is False
-    assert "leg:leg-2" not in seen[-1]
-    assert planned.item.contact == CONTACT
+    assert redial("leg-1").contact == CONTACT
+    assert after == before

@@ -17,9 +17,10 @@ from ringback import Catalog, Event, Outcome, classify, classify_event, parse_de
 from ringback.core.events import Diagnostic, EventData, Result
 from ringback.exceptions import StoreError
 from ringback.privacy.redaction import redact
-from ringback.stores.record import dump, dump_progress, dump_sibling, load, load_progress, short
+from ringback.stores.record import dump, dump_progress, dump_sibling, load, load_progress
 from ringback.stores.rows import Row, counted_by, stored_row
 from ringback.work.items import Item, Kind, Progress
+from ringback.work.keys import short
 from ringback_catalog import Match, RetryAction, Verdict
 
 if TYPE_CHECKING:

@@ -17,19 +17,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ringback import Catalog, Cause, ConfigurationError, Disposition, RetryAction, RetryClass, classify
-from ringback.stores.memory.store import REMEMBER_CALLS
-from ringback.work.redial import (
-    LONGEST_WINDOW,
-    Exhausted,
-    NotRetryable,
-    Planned,
-    RedialPolicy,
-    Skipped,
-    awake,
-    decide,
-    repeatability,
-    time_zone,
-)
+from ringback.work.items import REMEMBER_CALLS
+from ringback.work.redial import Exhausted, NotRetryable, Planned, Skipped, awake, decide, repeatability, time_zone
+from ringback.work.redial_policy import LONGEST_WINDOW, RedialPolicy
 from ringback_catalog import CALL_EVENTS, RetryAfter
 
 if TYPE_CHECKING:

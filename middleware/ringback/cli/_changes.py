@@ -16,7 +16,7 @@ from ringback.cli.stats.tally import REMEMBERED, Seen
 from ringback.core.outcome import classify_event
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact_if_told
-from ringback.work.redial import Planned, RedialPolicy, decide
+from ringback.work.redial import Planned, decide
 from ringback_catalog import Catalog, Cause, Disposition, RetryAction, RetryClass, action_after, event_name
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ringback.cli.reading import Found
     from ringback.core.outcome import Outcome
+    from ringback.work.redial_policy import RedialPolicy
 
 _RETRYABLE = [retry for retry in RetryClass if retry.disposition is Disposition.RETRYABLE]
 

@@ -12,7 +12,7 @@ from ringback.cli._screen import cut, pair, wrapped
 from ringback.cli._store import answer_of_store
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
-from ringback.stores.record import short
+from ringback.work.keys import short
 
 if TYPE_CHECKING:
     import argparse

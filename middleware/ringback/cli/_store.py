@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ import msgspec
 
 from ringback.cli._router import loaded
 from ringback.exceptions import ConfigurationError
+from ringback.hooks.planning import cancel_redials
 from ringback.receiving.engine import Settings
 from ringback.stores import open_store
 from ringback.web.endpoint import OutcomeRouter
@@ -123,13 +125,9 @@ def purge(arguments: argparse.Namespace) -> int:
 def cancel(arguments: argparse.Namespace) -> int:
     """Cancel the redials to a contact that have not begun."""
     contact: str = arguments.contact
-    router = None if arguments.router is None else loaded(arguments.router)
     # A router may keep only a hash of its contacts.
-    keys = {contact} if router is None else {redial.stored(contact) for redial in router.redials} or {contact}
-
-    async def canceled(store: DeliveryStore) -> int:
-        return sum([await store.cancel(key) for key in sorted(keys)])
-
-    count = answer_of_store(arguments, canceled, router)
+    router = None if arguments.router is None else loaded(arguments.router)
+    redials = () if router is None else router.redials
+    count = answer_of_store(arguments, lambda store: cancel_redials(redials, store, contact, time.time()), router)
     print(json.dumps({"canceled": count}) if arguments.json else f"{count} redial{'' if count == 1 else 's'} cancelled")
     return 0 if count else 1

@@ -17,7 +17,7 @@ from ringback.cli._screen import say
 from ringback.cli._stats import read
 from ringback.cli._store import answer_of_store
 from ringback.exceptions import ConfigurationError, StoreError
-from ringback.work.redial import RedialPolicy
+from ringback.work.redial_policy import RedialPolicy
 from ringback_catalog import RetryAfter
 
 if TYPE_CHECKING:

@@ -8,30 +8,27 @@ from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError, error_text
 from ringback.hooks.invoke import called
+from ringback.hooks.planning import Planner
 from ringback.hooks.signatures import handler_name
 from ringback.privacy.redaction import redact
-from ringback.stores.record import short
-from ringback.work.items import Item, Kind, Progress, Redial, Settlement, State
+from ringback.work.contact import report_of
+from ringback.work.items import NOBODY, Progress, Settlement, State
+from ringback.work.keys import short
 from ringback.work.latch import informed
 from ringback.work.policy import HookContext
-from ringback.work.redial import Exhausted, Planned, decide
-from ringback_catalog import RetryAction, Scope, action_after
+from ringback.work.redial import Exhausted
+from ringback_catalog import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import tzinfo
+    from collections.abc import Callable, Iterable, Mapping
 
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Observer, StoreGauge
     from ringback.hooks.registration import RedialRegistration, Registration
     from ringback.hooks.router import HandlerRouter
-    from ringback.work.items import CallRecord, Claim, DeliveryStore
+    from ringback.work.items import Claim, DeliveryStore, Item
     from ringback.work.policy import HookPolicy
-    from ringback.work.redial import Plan
 
-
-CONNECTED = "CallConnected"
-"""The event of a contact who has answered."""
 
 UNMEASURED = nullcontext[None]()
 """The context of an attempt without telemetry. All attempts share the context, which has no state."""
@@ -94,7 +91,11 @@ class HookCaller:
     clock: Callable[[], float]
     random: Callable[[], float]
     gauge: StoreGauge | None = None
+    planner: Planner = field(init=False)
     _warned_unhandled: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.planner = Planner(self.observer, self.store, self.clock, self.random)
 
     async def attempt(self, claim: Claim) -> Settlement:
         """The settlement of the claim. After a fault of the store the remaining hooks wait for another attempt.
@@ -120,7 +121,10 @@ class HookCaller:
         return course.settlement()
 
     async def _run(self, claim: Claim, course: _Course) -> None:
-        outcome, handled = await self._planned(course, claim.item.outcome)
+        planned = await self._planned(course, claim.item)
+        if planned is None:
+            return
+        outcome, handled = planned
         due: dict[str, Registration] = {}
         roster = self.router.roster
         for name, registration in roster.hooks:
@@ -196,11 +200,12 @@ class HookCaller:
         self.observer.hook_failed(outcome, name, error, attempt, retry_in)
         course.tried(name, attempt)
         course.wait = {**course.wait, name: self.clock() + retry_in}
+        await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=False)
 
     async def _give_up(self, course: _Course, outcome: Outcome, name: str, error: Exception, attempt: int) -> None:
         self.observer.hook_failed(outcome, name, error, attempt, None)
         course.failed_for_good(name, described(error))
-        await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout)
+        await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=True)
 
     async def _concerns(self, registration: Registration, outcome: Outcome) -> bool:
         """Whether the registration wants the outcome. A predicate that raises counts as no, and is reported."""
@@ -208,38 +213,44 @@ class HookCaller:
             return registration.concerns(outcome)
         except Exception as error:
             self.observer.hook_failed(outcome, f"{registration.name} (when)", error, 1, None)
-            await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout)
+            await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=True)
             return False
 
     async def _checkpoint(self, claim: Claim, course: _Course) -> None:
         if not await self.store.checkpoint(claim.item.key, course.progress()):
             raise LeaseLost
 
-    async def _planned(self, course: _Course, outcome: Outcome) -> tuple[Outcome, bool]:
-        """The outcome, terminal if its redials are exhausted; and whether a redial function handles the outcome."""
-        registered = self.router.roster.redials
-        if not registered or outcome.unexplained:
-            return outcome, False
-        if outcome.scope is not Scope.CALL and outcome.event_name != CONNECTED:
+    async def _planned(self, course: _Course, item: Item) -> tuple[Outcome, bool] | None:
+        """The outcome, terminal if its redials are exhausted; and whether a redial function handles the outcome.
+
+        ``None`` while a contact function that has failed waits for its next attempt: no hook gets an outcome whose
+        disposition may still change.
+        """
+        outcome, registered = item.outcome, self.router.roster.redials
+        if not registered or item.target == NOBODY or report_of(outcome) is None:
             return outcome, False
         redials = _by_contact(registered)
         if not redials.keys().isdisjoint(course.done):
             # The first decision stands, whatever another contact function would return now.
             return (outcome.exhausted() if _EXHAUSTED in course.done else outcome), True
         for name, redial in redials.items():
-            if name in course.failed or course.wait.get(name, 0.0) > self.clock():
+            if name in course.failed:
                 return outcome, True
+            if course.wait.get(name, 0.0) > self.clock():
+                return None
             attempt = course.tries.get(name, 0) + 1
             course.no_wait([name])
             try:
-                contact, zone = redial.contact_of(outcome), redial.zone_of(outcome)
+                contact = item.contact if item.target == redial.name else redial.contact_of(outcome)
+                plan = None if contact is None else await self.planner.plan(item, redial, contact)
+            except StoreError:
+                raise
             except Exception as error:
                 # No other contact function is called again, so a wait of another one would keep the item due for ever.
                 course.no_wait(redials)
                 await self._failed(course, outcome, name, error, attempt)
-                return outcome, True
+                return (outcome, True) if name in course.failed else None
             if contact is not None:
-                plan = await self._plan(redial, outcome, contact, zone)
                 course.no_wait(redials)
                 course.returned(name)
                 if isinstance(plan, Exhausted):
@@ -248,51 +259,19 @@ class HookCaller:
                 return outcome, True
         return outcome, False
 
-    async def _plan(self, redial: RedialRegistration, outcome: Outcome, contact: str, zone: tzinfo) -> Plan | None:
-        leg = outcome.call_connection_id
-        if not outcome.retryable or outcome.scope is not Scope.CALL:
-            # The contact has answered or must not be called, so no planned redial may be placed.
-            if await self.store.cancel(contact, leg):
-                self.observer.redial_canceled(outcome)
-            return None
-        item = Item(f"redial:{outcome.outcome_id}", Kind.REDIAL, 0.0, outcome, contact, redial.name)
-        skipped = redial.policy.skips(outcome.retry_action)
-
-        def decided(calls: Sequence[CallRecord]) -> Plan:
-            return decide(
-                redial.policy,
-                outcome.cause,
-                outcome.retry_class,
-                [call.at for call in calls],
-                now=self.clock(),
-                zone=zone,
-                random=self.random,
-                retry_action=outcome.retry_action,
-                retry_after=outcome.retry_after,
-            )
-
-        plan: Plan | None = None
-        if skipped is None or action_after(outcome.event_name, outcome.subcode) is RetryAction.PLACE_CALL:
-            # The store records a call that the app has placed, also if no redial follows.
-            plan = await self.store.plan(Redial(contact, item, leg), decided)
-        if skipped is not None:
-            self.observer.redial_skipped(outcome, skipped)
-        elif isinstance(plan, Planned):
-            self.observer.redial_scheduled(outcome, plan.at, plan.number)
-        elif isinstance(plan, Exhausted):
-            self.observer.redial_exhausted(outcome, plan.limit)
-        return plan
-
 
 async def call_error_handlers(
-    router: HandlerRouter, observer: Observer, outcome: Outcome, error: Exception, timeout: float | None
+    router: HandlerRouter, observer: Observer, outcome: Outcome, error: Exception, timeout: float | None, *, final: bool
 ) -> None:
-    """Calls every error handler of the router. An error handler that raises is reported as a hook is."""
-    for handler in router.roster.error_handlers:
+    """Calls every error handler that wants an attempt of this kind. One that raises is reported as a hook is."""
+    for registered in router.roster.error_handlers:
+        if not final and not registered.takes_final:
+            continue
+        named = {"final": final} if registered.takes_final else {}
         try:
-            await called(handler, (outcome, error), timeout=timeout)
+            await called(registered.handler, (outcome, error), named, timeout=timeout)
         except Exception as further:
-            observer.hook_failed(outcome, handler_name(handler), further, 1, None)
+            observer.hook_failed(outcome, handler_name(registered.handler), further, 1, None)
 
 
 def described(error: Exception) -> str:

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
-from ringback.hooks.attempt import CONNECTED, STORE_PAUSE, HookCaller, LeaseLost, described
+from ringback.hooks.attempt import STORE_PAUSE, HookCaller, LeaseLost, described
+from ringback.hooks.planning import cancel_redials, contact_when_it_comes
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.settings import refuse_negative, refuse_no_flag
 from ringback.stores import MemoryStore, open_store
+from ringback.work.contact import CONNECTED
 from ringback.work.items import Item, Kind, Settlement, State
 from ringback.work.latch import Offer, RecentEnds
 from ringback.work.policy import HookPolicy
@@ -180,12 +182,14 @@ class Dispatcher:
             return
         now = self._clock()
         items: list[Item] = []
+        redials = self._router.redials
         for outcome in outcomes:
-            if outcome.scope is Scope.CALL:
-                items.append(Item(outcome.outcome_id, Kind.OUTCOME, now + self.settle, outcome))
-            elif self._wants(outcome):
-                # An operation has no sibling, so its hooks do not wait.
-                items.append(Item(outcome.outcome_id, Kind.OUTCOME, now, outcome))
+            if outcome.scope is not Scope.CALL and not self._wants(outcome):
+                continue
+            # An operation has no sibling, so its hooks do not wait.
+            due_at = now + self.settle if outcome.scope is Scope.CALL else now
+            contact, target = contact_when_it_comes(self._router, outcome) if redials else (None, None)
+            items.append(Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome, contact, target))
         if not items:
             return
         if self._gauge is not None:
@@ -221,9 +225,8 @@ class Dispatcher:
             await self.store.close()
 
     async def cancel_redials(self, contact: str) -> int:
-        """Cancels the contact's redials that have not begun. Returns their number."""
-        keys = {redial.stored(contact) for redial in self._router.redials} or {contact}
-        return sum([await self.store.cancel(key) for key in sorted(keys)])
+        """Notes that the app wants no redials of the contact. Returns how many calls that prevents, planned or not."""
+        return await cancel_redials(self._router.redials, self.store, contact, self._clock())
 
     def _only_logged(self, outcomes: Sequence[Outcome]) -> bool:
         """Whether neither a hook nor a reader of the store needs these outcomes. If so, reports redeliveries alone."""

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec.structs import replace
 
 from ringback.hooks.attempt import UNMEASURED, LeaseLost, call_error_handlers, described
 from ringback.hooks.invoke import called
+from ringback.work.contact import CallState, Contact, Step, obstacle, report_of
 from ringback.work.items import Progress, Settlement, State
 from ringback.work.policy import GiveUp, HookContext, Retry
-from ringback.work.redial import REPEATABLE_FOR, awake, repeatability
+from ringback.work.redial import (
+    REPEATABLE_FOR,
+    REQUEST_ID,
+    Exhausted,
+    Planned,
+    Skipped,
+    awake,
+    repeatability,
+)
 from ringback_catalog import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import tzinfo
 
     from ringback.hooks.observer import Observer, StoreGauge
     from ringback.hooks.registration import RedialRegistration
     from ringback.hooks.router import HandlerRouter
-    from ringback.work.items import Claim, DeliveryStore
+    from ringback.work.items import Claim, DeliveryStore, Item
     from ringback.work.policy import HookPolicy
 
 _TRIES = "placing"
@@ -43,50 +54,75 @@ class RedialCaller:
         """The settlement of the claim. Raises :class:`StoreError` for a fault of the store, and :class:`LeaseLost`."""
         item, progress = claim.item, claim.progress
         redial = next((redial for redial in self.router.redials if redial.name == item.target), None)
-        if redial is None:
-            return Settlement(State.DEAD, progress, reason=f"no redial {item.target} is registered in this worker")
+        if redial is None or item.contact is None:
+            reason = f"no redial {item.target} is registered in this worker"
+            return Settlement(State.DEAD, progress, reason=reason, call=CallState.CANCELED)
         now = self.clock()
-        if progress.first_sent is None:
-            skipped = redial.policy.skips(item.outcome.retry_action)
-            if skipped is not None:
-                # An earlier release or another policy has planned this redial.
-                self.observer.redial_skipped(item.outcome, skipped)
-                return Settlement(State.DONE, progress, reason=skipped)
-            try:
-                zone = redial.zone_of(item.outcome)
-            except Exception as error:
-                return await self._failed(claim, redial, progress, error, progress.tries.get(_TRIES, 0) + 1)
-            at = awake(redial.policy, now, zone)
-            if at > now:
-                # The redial was due outside the quiet hours, and the worker was late.
-                return Settlement(State.READY, progress, due_at=at)
-        elif not 0 <= now - progress.first_sent < REPEATABLE_FOR:
+        if progress.first_sent is not None and not 0 <= now - progress.first_sent < REPEATABLE_FOR:
             # The service has forgotten the request by now, and could place a second call for the same request.
-            return self._unknown(claim, "an earlier attempt may have placed the call, too long ago to repeat it")
+            reason = "an earlier attempt may have placed the call, too long ago to repeat it"
+            return await self._unknown(claim, RuntimeError(reason), reason)
+        tries = progress.tries.get(_TRIES, 0) + 1
         if claim.crashed:
-            tries = progress.tries.get(_TRIES, 0) + 1
             progress = replace(progress, tries={_TRIES: tries})
             if tries >= self.policy.attempts:
                 died = RuntimeError("the worker died during this call and every one before")
                 return await self._failed(claim, redial, progress, died, tries)
-        progress = replace(progress, first_sent=now if progress.first_sent is None else progress.first_sent)
-        # Written before the first request, so that a request after a crash has the same time.
-        if not await self.store.checkpoint(item.key, progress):
+            tries += 1
+        try:
+            contact, zone = redial.contact_again(item.outcome, item.contact), redial.zone_of(item.outcome)
+        except Exception as error:
+            return await self._failed(claim, redial, progress, error, tries)
+        sending = replace(progress, first_sent=now if progress.first_sent is None else progress.first_sent)
+        answer = await self.store.change(item.contact, lambda known: self._asked(known, claim, redial, zone, sending))
+        if answer is None:
             raise LeaseLost
-        return await self._place(claim, redial, progress)
+        if isinstance(answer, Planned):
+            return Settlement(State.READY, progress, due_at=answer.at)
+        if isinstance(answer, Exhausted):
+            self.observer.redial_exhausted(item.outcome, answer.limit)
+            return Settlement(State.DONE, progress, reason=answer.limit)
+        if isinstance(answer, Skipped):
+            self.observer.redial_skipped(item.outcome, answer.reason)
+            return Settlement(State.DONE, progress, reason=answer.reason)
+        return await self._place(claim, redial, contact, sending)
 
-    async def _place(self, claim: Claim, redial: RedialRegistration, progress: Progress) -> Settlement:
+    def _asked(
+        self, known: Contact, claim: Claim, redial: RedialRegistration, zone: tzinfo, sending: Progress
+    ) -> Step[Planned | Exhausted | Skipped | Literal["place"]]:
+        """Whether the redial is placed, put off, or not placed at all, after what is known of the contact by now."""
+        item, policy, now, ended = claim.item, redial.policy, self.clock(), report_of(claim.item.outcome)
+        assert ended is not None
+        # A repeated request may have placed the call already, so only what speaks against any call stops the request.
+        is_new = claim.progress.first_sent is None
+        reason = policy.skips(item.outcome.retry_action) if is_new else None
+        reason = reason or obstacle(known, policy, ended, now=now, redial=item.key)
+        if reason is not None:
+            state = CallState.CANCELED if is_new else CallState.PLACED
+            return Step(known.redial(item.key, state, now), Skipped(reason))
+        if is_new:
+            others = known.times(without=item.key)
+            if policy.made(others, now) >= policy.max_attempts:
+                return Step(known.redial(item.key, CallState.CANCELED, now), Exhausted("max_attempts"))
+            at = awake(policy, now, zone, others)
+            if at > now:
+                return Step(known.redial(item.key, CallState.PLANNED, at), Planned(at, item.number))
+        placing = known.redial(item.key, CallState.PLACING, now, context=_headers(item, sending)[REQUEST_ID])
+        # The store writes the progress before the first request, so that a request after a crash has the same time.
+        return Step(placing, "place", checkpoint=(item.key, sending))
+
+    async def _place(self, claim: Claim, redial: RedialRegistration, contact: str, progress: Progress) -> Settlement:
         item, attempt = claim.item, progress.tries.get(_TRIES, 0) + 1
-        assert progress.first_sent is not None
-        headers = repeatability(item.key, progress.generation, progress.first_sent)
+        headers = _headers(item, progress)
         offered: Mapping[str, object] = {
             "outcome": item.outcome,
             "attempt": item.number,
             "headers": headers,
-            "contact": item.contact,
+            "contact": contact,
+            "operation_context": headers[REQUEST_ID],
             "ctx": HookContext(
                 hook=redial.name,
-                idempotency_key=headers["Repeatability-Request-ID"],
+                idempotency_key=headers[REQUEST_ID],
                 attempt=attempt,
                 redelivered=claim.redelivered,
             ),
@@ -99,22 +135,25 @@ class RedialCaller:
             return await self._failed(claim, redial, progress, error, attempt)
         leg = _leg_of(placed)
         self.observer.redial_placed(item.outcome, item.number, leg)
-        return Settlement(State.DONE, progress, leg=leg)
+        return Settlement(State.DONE, progress, call=CallState.PLACED, leg=leg)
 
-    def _unknown(self, claim: Claim, reason: str) -> Settlement:
+    async def _unknown(self, claim: Claim, error: Exception, reason: str) -> Settlement:
         """Counts the call as placed. If the call was placed, its own events report its end."""
-        self.observer.redial_unknown(claim.item.outcome, claim.item.number, reason)
-        return Settlement(State.DONE, claim.progress, reason=reason)
+        outcome = claim.item.outcome
+        self.observer.redial_unknown(outcome, claim.item.number, reason)
+        await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=True)
+        return Settlement(State.DONE, claim.progress, reason=reason, call=CallState.PLACED)
 
     async def _failed(
         self, claim: Claim, redial: RedialRegistration, progress: Progress, error: Exception, attempt: int
     ) -> Settlement:
-        status = getattr(error, "status_code", None)
+        status = status_of(error)
         if status == 412:
-            return self._unknown(claim, "the service no longer knows the request (412)")
+            return await self._unknown(claim, error, "the service no longer knows the request (412)")
         outcome = claim.item.outcome
         progress = replace(progress, tries={_TRIES: attempt})
-        if refused(error):
+        unplaced = progress.first_sent is None or not_placed(error)
+        if unplaced and progress.first_sent is not None:
             # No call was placed, so the next request, also after a replay, is a new one with an id of its own.
             progress = replace(progress, first_sent=None, generation=progress.generation + 1)
         retry_in = self.policy.retry_in(attempt, error, self.random)
@@ -124,10 +163,18 @@ class RedialCaller:
             usual = redial.policy.delay(cause, attempt - 1)
             retry_in = advised if advised is not None else usual * (1 + redial.policy.jitter * self.random())
         self.observer.hook_failed(outcome, redial.name, error, attempt, retry_in)
+        final = retry_in is None
+        await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=final)
         if retry_in is None:
-            await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout)
-            return Settlement(State.DEAD, progress, reason=f"{redial.name}: {described(error)}")
-        return Settlement(State.READY, progress, due_at=self.clock() + retry_in)
+            state = CallState.CANCELED if unplaced else CallState.PLACED
+            return Settlement(State.DEAD, progress, reason=f"{redial.name}: {described(error)}", call=state)
+        call = CallState.PLANNED if unplaced else None
+        return Settlement(State.READY, progress, due_at=self.clock() + retry_in, call=call)
+
+
+def _headers(item: Item, progress: Progress) -> Mapping[str, str]:
+    assert progress.first_sent is not None
+    return repeatability(item.key, progress.generation, progress.first_sent)
 
 
 def _leg_of(placed: object) -> str | None:
@@ -142,12 +189,44 @@ def _leg_of(placed: object) -> str | None:
     return leg if isinstance(leg, str) and leg else None
 
 
-def refused(error: Exception) -> bool:
-    """Whether the error says for certain that no call was placed, by its HTTP status or by its type."""
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int):
+def not_placed(error: BaseException) -> bool:
+    """Whether the error, or the one that caused it, says for certain that no call was placed.
+
+    An HTTP status says so before the service has accepted the request; without one, an error of the connection does so
+    if no request was sent. A function that raises ``Retry`` or ``GiveUp`` says so itself.
+    """
+    status = status_of(error)
+    if status is not None:
         return status in (429, 503) or (400 <= status < 500 and status not in (408, 409, 412))
-    return isinstance(error, Retry | GiveUp)
+    return any(isinstance(cause, _UNPLACED) or _names(cause) & _UNSENT for cause in _causes(error))
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status of the error, or of the one that caused it; ``None`` without one."""
+    found = (getattr(cause, "status_code", None) for cause in _causes(error))
+    return next((status for status in found if isinstance(status, int)), None)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it was raised from."""
+    known: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in known:
+        known.append(cause)
+        cause = cause.__cause__
+    return iter(known)
+
+
+def _names(error: BaseException) -> set[str]:
+    """The names of the error's classes. By names, because Ringback imports no client of HTTP."""
+    return {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
+
+
+_UNPLACED = (Retry, GiveUp, ConnectionRefusedError, socket.gaierror)
+_UNSENT = frozenset(
+    {"azure.ServiceRequestError", "httpx.ConnectError", "httpx.ConnectTimeout", "aiohttp.ClientConnectorError"}
+)
+"""Errors of clients before anything was sent. Source of the first: azure-core, ``azure.core.exceptions``."""
 
 
 def retry_after(error: Exception) -> float | None:

@@ -17,7 +17,7 @@ from ringback.exceptions import RegistrationError
 from ringback.hooks.criteria import Criteria, met
 from ringback.hooks.signatures import ContextBy, handler_name
 from ringback.work.policy import HookContext
-from ringback.work.redial import RedialPolicy, TimeZone, time_zone
+from ringback.work.redial import TimeZone, time_zone
 from ringback_catalog import Disposition, Scope
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from ringback.core.events import Event
+    from ringback.work.redial_policy import RedialPolicy
 
 T = TypeVar("T")
 
@@ -39,7 +40,14 @@ Handler = Callable[[Outcome], object] | Callable[[Outcome, HookContext], object]
 """A hook: a sync or async function that takes an outcome, and a :class:`HookContext` if there is a parameter ``ctx``.
 A sync hook runs in a worker thread. The dispatcher ignores what a hook returns."""
 
-ErrorHandler = Callable[[Outcome, Exception], object]
+
+class ErrorHandlerOfEach(Protocol):
+    """An error handler whose parameter ``final`` says by name whether the attempt was the last one."""
+
+    def __call__(self, outcome: Outcome, error: Exception, /, *, final: bool) -> object: ...
+
+
+ErrorHandler = Callable[[Outcome, Exception], object] | ErrorHandlerOfEach
 """The dispatcher calls this when a hook has raised, with the outcome and the exception."""
 
 Listener = Callable[[Sequence["Event"], Sequence[Outcome]], object]
@@ -144,6 +152,13 @@ class RedialRegistration:
             raise RegistrationError(f"contact of {self.name} returned a {type(contact).__name__}; return text or None")
         return self.stored(contact)
 
+    def contact_again(self, outcome: Outcome, stored: str) -> str:
+        """The contact for the redial function: asked of the app anew if the store has the hash alone.
+
+        Raises what the app's function raises.
+        """
+        return stored if self.hash_key is None else self.contact(outcome) or stored
+
     def stored(self, contact: str) -> str:
         """The contact as a store keeps it: a keyed SHA-256 in hexadecimal digits if the redial hashes contacts."""
         if self.hash_key is None:
@@ -155,6 +170,13 @@ class RedialRegistration:
         return time_zone(self.time_zone(outcome)) if callable(self.time_zone) else self.time_zone
 
 
+class ErrorRegistration(NamedTuple):
+    """One error handler. One that takes ``final`` gets the error of each attempt, any other that of the last alone."""
+
+    handler: ErrorHandler
+    takes_final: bool
+
+
 class Roster(NamedTuple):
     """The registrations of a router and of the routers that it includes. ``changes`` counts the changes so far."""
 
@@ -162,7 +184,7 @@ class Roster(NamedTuple):
     hooks: tuple[tuple[str, Registration], ...]
     """Every registration in order, with a name that only its handler has."""
     redials: tuple[RedialRegistration, ...]
-    error_handlers: tuple[ErrorHandler, ...]
+    error_handlers: tuple[ErrorRegistration, ...]
     listeners: tuple[Listener, ...]
     calls_nobody: bool
     """Whether there is neither a hook nor a redial."""
@@ -173,7 +195,7 @@ class Roster(NamedTuple):
         changes: int,
         registrations: Iterable[Registration],
         redials: Iterable[RedialRegistration],
-        error_handlers: Iterable[ErrorHandler],
+        error_handlers: Iterable[ErrorRegistration],
         listeners: Iterable[Listener],
     ) -> Roster:
         """Makes a roster. A redial, an error handler or a listener stands there once, even if two ways lead there."""

@@ -11,15 +11,17 @@ from ringback.hooks.criteria import Criteria, Values, read_criteria
 from ringback.hooks.registration import (
     Concern,
     ErrorHandler,
+    ErrorRegistration,
     Handler,
     Listener,
     RedialRegistration,
     Registration,
     Roster,
 )
-from ringback.hooks.signatures import context_by, handler_name, is_async, redial_parameters, refuse_uncallable
+from ringback.hooks.signatures import context_by, handler_name, is_async, redial_parameters, refuse_uncallable, takes
 from ringback.privacy.redaction import SHORTEST_KEY
-from ringback.work.redial import RedialPolicy, TimeZone, time_zone
+from ringback.work.redial import TimeZone, time_zone
+from ringback.work.redial_policy import RedialPolicy
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ class HandlerRouter:
         self._parts: list[Registration | HandlerRouter] = []
         self._includers: list[HandlerRouter] = []
         self._changes = 0
-        self._error_handlers: list[ErrorHandler] = []
+        self._error_handlers: list[ErrorRegistration] = []
         self._redials: list[RedialRegistration] = []
         self._planners: WeakSet[Planner] = WeakSet()
         self._listeners: list[Listener] = []
@@ -85,15 +87,19 @@ class HandlerRouter:
     def on_error(self, handler: R) -> R:
         """Registers ``handler(outcome, error)`` for a hook, redial or predicate that raised and was given up.
 
-        What the handler raises is only logged.
+        A handler with a parameter ``final`` is called for every attempt that raised, as
+        ``handler(outcome, error, final=...)``: ``final`` is true for the last attempt. What the handler raises is only
+        logged.
         """
-        refuse_uncallable(handler, 2, "(outcome, error)")
-        if handler in self._error_handlers:
+        takes_final = takes(handler, "final")
+        shape = "(outcome, error, final)" if takes_final else "(outcome, error)"
+        refuse_uncallable(handler, 2, shape, named=("final",) if takes_final else ())
+        if any(registered.handler == handler for registered in self._error_handlers):
             raise RegistrationError(
                 f"handler {handler_name(handler)} is already registered with on_error; "
                 "remove one of the two registrations"
             )
-        self._error_handlers.append(handler)
+        self._error_handlers.append(ErrorRegistration(handler, takes_final))
         self._changed()
         return handler
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ringback.exceptions import RegistrationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_OFFERED = frozenset({"outcome", "attempt", "headers", "contact", "ctx"})
+_OFFERED = frozenset({"outcome", "attempt", "headers", "contact", "ctx", "operation_context"})
 """The arguments that a redial function may take, by name."""
 
 
@@ -55,6 +55,15 @@ def refuse_uncallable(
         raise RegistrationError(
             f"{role} {name}{signature} cannot be called as {shape}; change its parameters"
         ) from None
+
+
+def takes(function: object, name: str) -> bool:
+    """Whether the function has a parameter of this name that can be given by name."""
+    try:
+        parameter = inspect.signature(cast("Callable[..., Any]", function)).parameters.get(name)
+    except (TypeError, ValueError):
+        return False
+    return parameter is not None and parameter.kind is not inspect.Parameter.POSITIONAL_ONLY
 
 
 def is_async(function: Callable[..., Any]) -> bool:

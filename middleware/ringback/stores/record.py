@@ -11,7 +11,6 @@ rest of a record.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import Any
 
@@ -25,11 +24,9 @@ from ringback.exceptions import StoreError
 from ringback.privacy.redaction import redact, redact_if_told, redact_place
 from ringback.stores._json import encoded
 from ringback.stores.verdicts import loaded, stored_verdict
+from ringback.work.contact import Contact
 from ringback.work.items import Progress
 from ringback_catalog import Catalog, CatalogError, Disposition, RetryAction, Verdict, action_after
-
-LONGEST_KEY = 255
-"""Characters of a key; stores keep the hash of a longer key."""
 
 LONGEST_REASON = 1000
 """Characters of a hook's reason to fail; an exception's text may be as long as a body."""
@@ -176,15 +173,6 @@ def load_progress(stored: bytes | None) -> Progress:
         raise StoreError(f"the progress of an item cannot be read ({error}); {_REMEDY}") from error
 
 
-def short(key: str) -> str:
-    """The key, or a text with the key's SHA-256 if the key is unprintable or longer than :data:`LONGEST_KEY`."""
-    if len(key) <= LONGEST_KEY and key.isprintable():
-        return key
-    kind = key[:32].partition(":")[0]
-    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{kind if kind.isprintable() else 'key'}:sha256:{digest}"
-
-
 def _event(stored: _Record) -> Event:
     data = EventData(
         call_connection_id=stored.call_connection_id,
@@ -239,6 +227,21 @@ def number(value: int | None) -> int | None:
     return None if value is None or abs(value) > _BIGGEST else int(value)
 
 
+def dump_contact(contact: Contact) -> bytes:
+    """What is known of a contact as JSON."""
+    return encoded(contact)
+
+
+def load_contact(stored: bytes | str | None) -> Contact:
+    """What :func:`dump_contact` made; a new contact for ``None``. Raises :class:`StoreError` for any other bytes."""
+    if stored is None:
+        return Contact()
+    try:
+        return _contact.decode(stored)
+    except _UNREADABLE as error:
+        raise StoreError(f"what is known of a contact cannot be read ({error}); {_REMEDY}") from error
+
+
 _NONE = Progress()
 _OWN = [field for field in fields(Outcome) if field.name not in ("event", "verdict", "sibling")]
 _BIGGEST = 2**31 - 1
@@ -246,3 +249,4 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, CatalogE
 _REMEDY = "it is damaged, or of a newer release: upgrade this worker, or discard the item"
 _decoder = msgspec.json.Decoder(_Record)
 _progress = msgspec.json.Decoder(Progress)
+_contact = msgspec.json.Decoder(Contact)

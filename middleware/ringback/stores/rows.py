@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from ringback.core.outcome import LEVEL
-from ringback.stores.record import dump, dump_sibling, dump_without_verdict, number, short
+from ringback.stores.record import dump, dump_sibling, dump_without_verdict, number
 from ringback.stores.verdicts import StoredVerdict, stored_verdict
+from ringback.work.contact import Report, report_of
 from ringback.work.items import Item, Kind, State
+from ringback.work.keys import short
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ class Row(Struct, frozen=True, gc=False):
     """An item as an SQL store writes it. ``event`` is the event's short name, ``ended`` the key of Event Grid's
     CallEnded of the whole call. Only the end of a call has values in the columns from ``cause`` to ``subcode``. A
     history counts calls by these columns, which outlive the payload and name nobody. ``verdict`` is ``None`` if the
-    payload has the verdict. Times are seconds since the epoch, UTC.
+    payload has the verdict. ``report`` is what the event says of the ``contact``, if the contact is known. Times are
+    seconds since the epoch, UTC.
     """
 
     key: str
@@ -53,6 +56,7 @@ class Row(Struct, frozen=True, gc=False):
     subcode: int | None
     ended: str | None
     verdict: StoredVerdict | None
+    report: Report | None
 
 
 def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = False) -> Row:
@@ -78,6 +82,7 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
         **counted,
         ended=None if call is None else short(f"call:{call}"),
         verdict=stored_verdict(outcome.verdict) if apart else None,
+        report=None if contact is None or item.kind is not Kind.OUTCOME else report_of(outcome),
     )
 
 
@@ -125,6 +130,6 @@ def _level(row: Mapping[str, Any]) -> int:
     return int(row["rank"] // LEVEL)
 
 
-_OF_ITEM = frozenset("key kind due_at ends_call call contact target number sibling created_at ended".split())
+_OF_ITEM = frozenset("key kind due_at ends_call call contact target number sibling created_at ended report".split())
 _OF_OUTCOME = [name for name in Row.__struct_fields__ if name not in _OF_ITEM]
 """The columns that a row has from its outcome, in the order of :class:`Row`."""

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from msgspec import Struct
 
 from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
+from ringback.work.contact import CallState  # noqa: TC001 - likewise
 from ringback.work.latch import Offer  # noqa: TC001 - likewise
-from ringback.work.redial import LONGEST_WINDOW
+from ringback.work.redial_policy import LONGEST_WINDOW
 
 if TYPE_CHECKING:
+    from ringback.work.contact import Change
     from ringback.work.history import History
-    from ringback.work.redial import Plan
 
+T = TypeVar("T")
 
 DAY = 86_400.0
+NOBODY = ""
+"""The target of an outcome for which no redial function knows a contact."""
 REMEMBER_CALLS = LONGEST_WINDOW
 """Seconds for which a store remembers dead letters and calls to contacts: as long as the longest window of a policy."""
 
@@ -51,8 +55,9 @@ class State(StrEnum):
 class Item(Struct, frozen=True, gc=False):
     """One piece of work. ``key`` is unique for as long as the store remembers the key.
 
-    ``contact``, ``target`` and ``number`` are for redials alone: ``target`` names the redial function, and ``number``
-    counts the calls to the contact, the first call included.
+    ``contact`` is the contact that the call was to reach, and ``target`` names the redial function that knows the
+    contact; :data:`NOBODY` if none does, and ``None`` if none was asked. ``number``, for redials alone, counts the
+    calls to the contact, the first call included.
     """
 
     key: str
@@ -110,38 +115,20 @@ class Claim(Struct, frozen=True, gc=False):
 class Settlement(Struct, frozen=True, gc=False):
     """What became of a claim: done, dead with a reason, or ready again at ``due_at``.
 
-    ``leg`` is the call connection id of the call that a redial has placed, if the redial function returned the id.
+    ``call`` is what has become of the call of a redial, and ``leg`` the call connection id, if the redial function
+    returned the id.
     """
 
     state: State
     progress: Progress = Progress()
     due_at: float = 0.0
     reason: str | None = None
+    call: CallState | None = None
     leg: str | None = None
 
 
 Work = Callable[[Claim], Awaitable[Settlement]]
 """Works on one claim. Raises only :class:`asyncio.CancelledError`, when its task is cancelled."""
-
-
-class Redial(Struct, frozen=True):
-    """A redial of ``contact`` without its time. ``leg`` is the call that has ended with ``item.outcome``."""
-
-    contact: str
-    item: Item
-    leg: str | None
-
-
-class CallRecord(Struct, frozen=True):
-    """A call to a contact that was placed or is to be placed at ``at``; ``leg`` is its call connection id, if known."""
-
-    key: str
-    at: float
-    leg: str | None = None
-
-
-Decide = Callable[[Sequence[CallRecord]], "Plan"]
-"""Makes the plan of a redial from the contact's calls, planned calls included. Pure: a store may call it twice."""
 
 
 class DeadLetter(Struct, frozen=True):
@@ -199,7 +186,8 @@ class DeliveryStore(Protocol):
         """Persists all items in one transaction, or none. Returns one :class:`Offer` for each item, in order.
 
         While a call's end settles, the store merges the sibling event into the end, and the more informative outcome
-        wins. A leg's own end replaces Event Grid's CallEnded.
+        wins. A leg's own end replaces Event Grid's CallEnded. What an outcome with a contact reports is noted in the
+        state of the contact.
         """
         ...
 
@@ -221,16 +209,12 @@ class DeliveryStore(Protocol):
         """Stores the progress of a claim. False if this worker has lost the claim."""
         ...
 
-    async def plan(self, redial: Redial, decide: Decide) -> Plan | None:
-        """Records the call that has ended and schedules ``redial.item`` as ``decide`` says, in one transaction.
+    async def change(self, contact: str, step: Change[T]) -> T | None:
+        """Carries out what ``step`` makes of the contact's state, in one transaction, and returns the step's result.
 
-        ``None`` if this redial was planned before, or if the contact has another redial that waits. The transaction
-        excludes every other plan for the contact, in this process and in others.
+        The transaction excludes every other change of the contact, in this process and in others. ``None`` if the
+        step has a checkpoint and this worker has lost the claim.
         """
-        ...
-
-    async def cancel(self, contact: str, leg: str | None = None) -> int:
-        """Cancels the contact's redials that have not begun; returns their number. Records the call ``leg`` as well."""
         ...
 
     async def stats(self) -> Stats: ...

@@ -1,4 +1,4 @@
-"""When to call again: the policy, the decision, and the headers that keep one redial one call. Pure.
+"""When to call again: the decision, and the headers that keep one redial one call. Pure.
 
 :func:`decide` takes everything that the decision depends on, time and randomness included, and returns a
 :data:`Plan`. The store carries the plan out.
@@ -7,17 +7,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from email.utils import format_datetime
-from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 from ringback.exceptions import ConfigurationError
-from ringback.settings import is_number
-from ringback.work.policy import YEAR, refuse_uncountable
+from ringback.work.redial_policy import RedialPolicy, quiet_hours_of, seconds_of
 from ringback_catalog import Cause, RetryAction, RetryAfter, RetryClass
 
 if TYPE_CHECKING:
@@ -32,21 +29,8 @@ Source: https://learn.microsoft.com/en-us/rest/api/communication/repeatable-requ
 """
 
 
-DELAYS: Mapping[Cause, float] = MappingProxyType(
-    {
-        Cause.BUSY: 600.0,
-        Cause.NO_ANSWER: 1800.0,
-        Cause.UNREACHABLE: 1800.0,
-        Cause.CLIENT_NETWORK: 60.0,
-    }
-)
-"""Seconds from the end of a call to the next call, by cause, where the catalog's entry has no ``retry_after``.
-
-A cause without a delay here backs off: see :class:`RedialPolicy`.
-"""
-
-LONGEST_WINDOW = 31 * 86_400.0
-"""Seconds of the longest window of a policy. Stores remember calls for :data:`ringback.work.items.REMEMBER_CALLS`."""
+REQUEST_ID = "Repeatability-Request-ID"
+"""The header whose value names one request, however often the request is sent."""
 
 TimeZone: TypeAlias = "str | tzinfo"
 """An IANA name such as ``Europe/Berlin``, or a ``tzinfo``."""
@@ -91,97 +75,6 @@ class Skipped:
 
 Plan: TypeAlias = "Planned | Exhausted | NotRetryable | Skipped"
 
-# The reasons of `Skipped`, by retry action.
-_SKIPPED: Mapping[RetryAction, str] = MappingProxyType(
-    {
-        RetryAction.NONE: "nothing is to be made again",
-        RetryAction.CONNECT_CALL: "connect_call is to be sent again, which is not a call to the contact",
-        RetryAction.REPEAT_OPERATION: "an operation is to be sent again, not the call",
-        RetryAction.CALL_BACK: (
-            "the contact had called; to dial them is a person's decision, or RedialPolicy(call_back=True)"
-        ),
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
-class RedialPolicy:
-    """When, and how often, a contact is called again. Times in seconds or as timedeltas.
-
-    ``delays`` by cause outrank everything else. Without one, no redial is placed before the outcome's ``retry_after``,
-    which the catalog took from Microsoft's documents, and further redials wait longer by its factor. Without a
-    ``retry_after`` the delay in :data:`DELAYS` counts. A cause that has none there waits ``backoff``, which doubles
-    with each further redial up to ``max_backoff``. Up to ``jitter`` of the delay, a share from 0 to 1, is added, so
-    that calls that failed together are not placed together. A delay makes no
-    outcome retryable: the catalog alone decides.
-
-    A redial answers only an outcome with the retry action ``place_call``, and with ``call_back`` also ``call_back``:
-    the contact had called the app.
-
-    One contact gets at most ``max_attempts`` calls in any ``window``, the first call included, however the calls ended,
-    and at most ``max_per_day`` calls in one day of the contact's calendar; ``None`` sets no such limit. ``quiet_hours``
-    is a pair of times of day, such as ``("21:00", "08:00")``, in the contact's time zone. A redial that would be due in
-    these hours waits for their end. Raises :class:`ConfigurationError` for settings that cannot work, for a window
-    longer than 31 days, and for times longer than a year.
-    """
-
-    delays: Mapping[Cause | str, float | timedelta] = field(default_factory=dict["Cause | str", "float | timedelta"])
-    backoff: float | timedelta = 30.0
-    max_backoff: float | timedelta = 3600.0
-    jitter: float = 0.1
-    max_attempts: int = 3
-    window: float | timedelta = timedelta(days=7)
-    max_per_day: int | None = 3
-    quiet_hours: tuple[str | time, str | time] | None = None
-    call_back: bool = False
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.call_back, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"redial: call_back {self.call_back!r} is neither True nor False; write one")
-        refuse_uncountable("redial: max_attempts", self.max_attempts)
-        if self.max_per_day is not None:
-            refuse_uncountable("redial: max_per_day", self.max_per_day)
-        if not is_number(self.jitter) or not 0 <= self.jitter <= 1:
-            raise ConfigurationError(
-                f"redial: jitter {self.jitter!r} is no share of the delay; write one from 0 to 1, such as 0.1"
-            )
-        for name in ("backoff", "max_backoff", "window"):
-            object.__setattr__(self, name, _checked_seconds(name, getattr(self, name)))
-        if _seconds(self.window) > LONGEST_WINDOW:
-            raise ConfigurationError(
-                f"redial: window {self.window!r} is longer than calls are remembered; write at most "
-                f"{LONGEST_WINDOW:.0f} seconds, 31 days"
-            )
-        if not self.window:
-            raise ConfigurationError("redial: window 0 limits nothing; write how long a call counts, such as 86400")
-        object.__setattr__(self, "delays", MappingProxyType(_delays(self.delays)))
-        if self.quiet_hours is not None:
-            object.__setattr__(self, "quiet_hours", _quiet_hours(self.quiet_hours))
-
-    def delay(self, cause: Cause, redials: int, advised: RetryAfter | None = None) -> float:
-        """Seconds from the end of a call with this cause to its redial. ``redials`` counts the redials before this one.
-
-        ``advised`` is the outcome's ``retry_after``.
-        """
-        own = self.delays.get(cause)
-        if own is not None:
-            return _seconds(own)
-        usual = DELAYS.get(cause)
-        if usual is not None and advised is None:
-            return usual
-        longest = _seconds(self.max_backoff)
-        backoff = 0.0 if usual is not None else min(longest, _grown(_seconds(self.backoff), 2.0, redials))
-        if advised is None:
-            return backoff
-        # `max_backoff` bounds the growth of the advised wait, and not the advised wait itself.
-        return max(backoff, advised.seconds, min(longest, _grown(advised.seconds, advised.factor, redials)))
-
-    def skips(self, action: RetryAction) -> str | None:
-        """Why an outcome with this retry action gets no redial; ``None`` if the outcome may get one."""
-        if action is RetryAction.PLACE_CALL or (action is RetryAction.CALL_BACK and self.call_back):
-            return None
-        return _SKIPPED[action]
-
 
 def decide(
     policy: RedialPolicy,
@@ -210,9 +103,8 @@ def decide(
     skipped = policy.skips(retry_action)
     if skipped is not None:
         return Skipped(skipped)
-    window = _seconds(policy.window)
-    # The call that has just ended counts, even if that call began before the window.
-    made = max(1, sum(at > now - window for at in calls))
+    window = seconds_of(policy.window)
+    made = policy.made(calls, now)
     if made >= policy.max_attempts or not _FIRST <= now <= _LAST:
         return Exhausted("max_attempts")
     delay = policy.delay(cause, made - 1, retry_after)
@@ -235,15 +127,16 @@ def decide(
     return Planned(moment.timestamp(), made + 1)
 
 
-def awake(policy: RedialPolicy, at: float, zone: tzinfo) -> float:
-    """The first time from ``at`` on outside the quiet hours; ``at`` itself if there is no such time in three days.
+def awake(policy: RedialPolicy, at: float, zone: tzinfo, calls: Sequence[float] = ()) -> float:
+    """The first time from ``at`` on outside the quiet hours, on a day with room beside these ``calls``; ``at`` itself
+    if there is no such time in three days.
 
-    A redial that is late, because no worker ran when the redial was due, needs this second look.
+    A redial that is due needs this second look: no worker may have run before, and other calls may have filled the day.
     """
     if not _FIRST <= at <= _LAST:
         return at
     moment = datetime.fromtimestamp(at, UTC)
-    while (until := _put_off(policy, (), moment, zone)) is not None:
+    while (until := _put_off(policy, calls, moment, zone)) is not None:
         moment = until.moment
         if moment.timestamp() > at + 3 * _DAY:
             return at
@@ -261,7 +154,7 @@ def repeatability(key: str, generation: int, first_sent: float) -> dict[str, str
     # Latin-1 turns every byte into one letter, so different keys stay different and a lone surrogate does not raise.
     name = f"{key}#{generation}".encode("utf-8", "surrogatepass").decode("latin-1")
     return {
-        "Repeatability-Request-ID": str(uuid.uuid5(_NAMESPACE, name)),
+        REQUEST_ID: str(uuid.uuid5(_NAMESPACE, name)),
         "Repeatability-First-Sent": format_datetime(datetime.fromtimestamp(first_sent, UTC), usegmt=True),
     }
 
@@ -286,11 +179,6 @@ _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2, 99
 _NAMESPACE = uuid.UUID("6e5f0c53-7e0f-5f0b-9f5d-7d4e4b0b7a11")
 
 
-def _grown(seconds: float, factor: float, times: int) -> float:
-    # The growth stops at 64, because 10.0 ** 400 is no float.
-    return seconds * factor ** min(times, 64)
-
-
 class _Until(NamedTuple):
     """The first moment at which a limit may no longer forbid a call."""
 
@@ -303,7 +191,7 @@ def _put_off(policy: RedialPolicy, calls: Sequence[float], moment: datetime, zon
     local = moment.astimezone(zone).replace(tzinfo=None)
     tomorrow = local.date() + timedelta(days=1)
     if policy.quiet_hours is not None:
-        start, end = _quiet_hours(policy.quiet_hours)
+        start, end = quiet_hours_of(policy.quiet_hours)
         if _within(local.time(), start, end):
             day = local.date() if local.time() < end else tomorrow
             return _Until(_next(moment, local, datetime.combine(day, end), zone), "quiet_hours")
@@ -340,40 +228,3 @@ def _calls_on_day(calls: Sequence[float], moment: datetime, zone: tzinfo) -> int
 
 def _same_day(one: datetime, other: datetime, zone: tzinfo) -> bool:
     return one.astimezone(zone).date() == other.astimezone(zone).date()
-
-
-def _delays(delays: object) -> dict[Cause | str, float | timedelta]:
-    if not isinstance(delays, Mapping):
-        raise ConfigurationError(f"redial: delays {delays!r} is no mapping; write one such as {{'busy': 600}}")
-    known = [cause.value for cause in Cause]
-    checked: dict[Cause | str, float | timedelta] = {}
-    for cause, delay in cast("Mapping[object, object]", delays).items():
-        if cause not in known:
-            raise ConfigurationError(f"redial: delays names {cause!r}, which is no cause; there are {', '.join(known)}")
-        checked[Cause(cause)] = _checked_seconds(f"the delay of {Cause(cause).value}", delay)
-    return checked
-
-
-def _quiet_hours(hours: object) -> tuple[time, time]:
-    remedy = "write a pair of different times such as ('21:00', '08:00')"
-    given = cast("Sequence[object]", hours) if isinstance(hours, tuple | list) else ()
-    try:
-        start, end = (hour if isinstance(hour, time) else time.fromisoformat(cast("str", hour)) for hour in given)
-    except (TypeError, ValueError):
-        raise ConfigurationError(f"redial: quiet_hours {hours!r} is no pair of times of day; {remedy}") from None
-    if start.tzinfo is not None or end.tzinfo is not None or start == end:
-        raise ConfigurationError(f"redial: quiet_hours {hours!r} are equal or have a time zone; {remedy}")
-    return start, end
-
-
-def _seconds(time: float | timedelta) -> float:
-    return time.total_seconds() if isinstance(time, timedelta) else time
-
-
-def _checked_seconds(name: str, given: object) -> float:
-    seconds = given.total_seconds() if isinstance(given, timedelta) else given
-    if not is_number(seconds) or not 0 <= seconds <= YEAR:
-        raise ConfigurationError(
-            f"redial: {name} {given!r} is no time from 0 to a year; write seconds as a number, or a timedelta"
-        )
-    return float(seconds)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ringback.stores.history_rows import counts_of, refuse_odd_steps
-from ringback.stores.record import short
 from ringback.stores.rows import counted_by
 from ringback.work.history import Ended, Pair, Waiting
 from ringback.work.items import Item, Kind, State
+from ringback.work.keys import short
 from ringback.work.latch import Offer, remember
 from ringback_catalog import Scope
 

@@ -7,25 +7,26 @@ import time
 from collections import OrderedDict
 from contextvars import Context, copy_context
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import astuple, replace
 
-from ringback.stores.calls import Calls
 from ringback.stores.claims import ClaimLoop
 from ringback.stores.memory.history import MemoryHistory
-from ringback.stores.record import short
+from ringback.work.contact import Contact, report_of
 from ringback.work.history import Waiting
-from ringback.work.items import REMEMBER_CALLS, Claim, DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.work.keys import short
 from ringback.work.latch import Latch, Offer, informed, remember
-from ringback.work.redial import Planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ringback.work.items import Decide, Redial, Settlement, Work
-    from ringback.work.redial import Plan
+    from ringback.work.contact import Change
+    from ringback.work.items import Settlement, Work
+
+T = TypeVar("T")
 
 
 class _Row(Struct):
@@ -59,9 +60,7 @@ class MemoryStore:
         self._hastened = -1
         self._counts = dict.fromkeys((State.DONE, State.CANCELED), 0)
         self._dead: OrderedDict[str, _Row] = OrderedDict()
-        self._planned: OrderedDict[str, None] = OrderedDict()
-        self._calls: OrderedDict[str, Calls] = OrderedDict()
-        self._redials: dict[str, set[str]] = {}
+        self._contacts: OrderedDict[str, Contact] = OrderedDict()
         self._history: MemoryHistory | None = None
         self.watched = False
         """Whether somebody has read :attr:`history`: the dispatcher then puts outcomes that no hook waits for, too."""
@@ -105,6 +104,9 @@ class MemoryStore:
                     context = copy_context()
                 kept = item if key is item.key else replace(item, key=key)
                 self._keep(key, _Row(kept, context, item.due_at, latched))
+            report = None if item.contact is None or offer is Offer.DUPLICATE else report_of(item.outcome)
+            if item.contact is not None and report is not None:
+                self._note(item.contact, self._known(item.contact).noted(report, self._clock()))
             if self._history is not None:
                 self._history.put(key, item, offer, self._clock())
             offers.append(offer)
@@ -114,18 +116,7 @@ class MemoryStore:
 
     def _keep(self, key: str, row: _Row) -> None:
         self._rows[key] = row
-        if row.item.kind is Kind.REDIAL and row.item.contact is not None:
-            self._redials.setdefault(row.item.contact, set()).add(key)
         self._queue(key, row.due_at)
-
-    def _drop(self, key: str) -> _Row:
-        row = self._rows.pop(key)
-        if row.item.kind is Kind.REDIAL and row.item.contact is not None:
-            of_contact = self._redials[row.item.contact]
-            of_contact.discard(key)
-            if not of_contact:
-                del self._redials[row.item.contact]
-        return row
 
     def _queue(self, key: str, due_at: float) -> None:
         self._pushed += 1
@@ -180,7 +171,7 @@ class MemoryStore:
             outcome = self._latch.take(row.latched)
             if outcome is None:
                 # The end of a whole call, for which the latch has since let a leg's own end through.
-                self._drop(row.item.key)
+                del self._rows[row.item.key]
                 self._counts[State.CANCELED] += 1
                 return None
             row.item = replace(row.item, outcome=outcome)
@@ -196,13 +187,16 @@ class MemoryStore:
         key = claim.item.key
         row = self._rows[key]
         row.progress = settlement.progress
-        if settlement.leg is not None and row.item.contact is not None:
-            self._calls_to(row.item.contact).bind(key, settlement.leg)
+        contact = row.item.contact
+        if settlement.call is not None and contact is not None:
+            at = settlement.due_at if settlement.state is State.READY else self._clock()
+            leg = None if settlement.leg is None else short(settlement.leg)
+            self._note(contact, self._known(contact).redial(key, settlement.call, at, leg=leg))
         if settlement.state is State.READY:
             row.state, row.due_at = State.READY, settlement.due_at
             self._push(key, row.due_at)
             return
-        self._drop(key)
+        del self._rows[key]
         self._ended(key, settlement.state)
         if settlement.state is State.DEAD:
             row.reason, row.finished_at = settlement.reason or "", self._clock()
@@ -226,39 +220,27 @@ class MemoryStore:
         row.progress = progress
         return True
 
-    async def plan(self, redial: Redial, decide: Decide) -> Plan | None:
-        item = replace(redial.item, key=short(redial.item.key), contact=redial.contact)
-        calls = self._calls_to(redial.contact)
-        calls.end(item.key, redial.leg, self._clock())
-        if item.key in self._planned or self._redials_to_come(redial.contact):
+    async def change(self, contact: str, step: Change[T]) -> T | None:
+        made = step(self._known(contact))
+        if made.checkpoint is not None and not await self.checkpoint(*made.checkpoint):
             return None
-        plan = decide(calls.records())
-        if isinstance(plan, Planned):
-            remember(self._planned, item.key, None, self._capacity)
-            calls.plan(item.key, plan.at)
-            self._keep(item.key, _Row(replace(item, due_at=plan.at, number=plan.number), copy_context(), plan.at))
-            self._loop.wake(plan.at)
-        return plan
+        if made.put is not None:
+            item = replace(made.put, key=short(made.put.key), contact=contact)
+            self._keep(item.key, _Row(item, copy_context(), item.due_at))
+            self._loop.wake(item.due_at)
+        for key in made.cancel:
+            if key in self._rows and self._rows[key].state is State.READY:
+                del self._rows[key]
+                self._counts[State.CANCELED] += 1
+        self._note(contact, made.contact)
+        return made.result
 
-    async def cancel(self, contact: str, leg: str | None = None) -> int:
-        calls = self._calls_to(contact)
-        if leg is not None:
-            calls.end(leg, leg, self._clock())
-        waiting = self._redials_to_come(contact)
-        for key in waiting:
-            calls.cancel(key, self._drop(key).attempts)
-        self._counts[State.CANCELED] += len(waiting)
-        return len(waiting)
+    def _known(self, contact: str) -> Contact:
+        return self._contacts.get(contact, Contact()).recent(self._clock())
 
-    def _redials_to_come(self, contact: str) -> Sequence[str]:
-        """The keys of the contact's redials that are ready: several if one was planned while another ran."""
-        return [key for key in self._redials.get(contact, ()) if self._rows[key].state is State.READY]
-
-    def _calls_to(self, contact: str) -> Calls:
-        old = self._clock() - REMEMBER_CALLS
-        calls = Calls(self._calls.pop(contact, Calls()).records(old))
-        remember(self._calls, contact, calls, self._capacity)
-        return calls
+    def _note(self, contact: str, known: Contact) -> None:
+        self._contacts.pop(contact, None)
+        remember(self._contacts, contact, known, self._capacity)
 
     async def stats(self) -> Stats:
         rows = list(self._rows.values())

@@ -1,29 +1,29 @@
-"""Operations on the items and calls of a PostgreSQL store. Every function is one step of a transaction."""
+"""Operations on the items and contacts of a PostgreSQL store. Every function is one step of a transaction."""
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import asdict
 from psycopg.rows import dict_row
 
 from ringback.exceptions import StoreError
 from ringback.privacy.redaction import redact
-from ringback.stores.calls import Calls
-from ringback.stores.record import dump_progress, load, load_progress, short
+from ringback.stores.record import dump_contact, dump_progress, load, load_contact, load_progress
 from ringback.stores.rows import merged, stored_row, superseded
-from ringback.work.items import CallRecord, Claim, DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.work.keys import short
 from ringback.work.latch import Offer, informed
-from ringback.work.redial import Planned
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import LiteralString
 
     from ringback.stores.postgres.database import Connection
-    from ringback.work.items import Decide, Redial, Settlement
-    from ringback.work.redial import Plan
+    from ringback.work.contact import Change, Contact, Step
+    from ringback.work.items import Settlement
+
+T = TypeVar("T")
 
 _ITEM = "key, kind, due_at, attempts, interrupted, contact, target, number, payload, sibling, progress"
 
@@ -79,16 +79,14 @@ _GIVE_BACK = f"""
     UPDATE ringback_items SET state = 'ready', due_at = %(due_at)s, owner = NULL, worker = NULL, interrupted = 1
     WHERE {_OURS}
 """
-# One transaction at a time changes the calls and the redials of a contact.
+# One transaction at a time changes what is known of a contact, and its redials.
 _LOCK_CONTACT = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
-_CALLS = "SELECT key, at, leg FROM ringback_calls WHERE contact = %s ORDER BY at, key"
-_FORGET_CONTACT = "DELETE FROM ringback_calls WHERE contact = %s"
-_KEEP_CALL = "INSERT INTO ringback_calls (contact, key, at, leg) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
-_TO_COME = "SELECT 1 FROM ringback_items WHERE contact = %s AND kind = 'redial' AND state = 'ready' LIMIT 1"
-_CANCEL = """
-    UPDATE ringback_items SET state = 'canceled', finished_at = %s
-    WHERE contact = %s AND kind = 'redial' AND state = 'ready' RETURNING key, attempts
+_CONTACT = "SELECT state FROM ringback_contacts WHERE contact = %s"
+_KEEP_CONTACT = """
+    INSERT INTO ringback_contacts (contact, state, changed_at) VALUES (%s, %s, %s)
+    ON CONFLICT (contact) DO UPDATE SET state = EXCLUDED.state, changed_at = EXCLUDED.changed_at
 """
+_CANCEL = "UPDATE ringback_items SET state = 'canceled', finished_at = %s WHERE key = ANY(%s) AND state = 'ready'"
 
 _STATS = """
     SELECT state, count(*), count(*) FILTER (WHERE kind = 'redial'), min(due_at) FROM ringback_items GROUP BY state
@@ -114,9 +112,9 @@ FORGET_PAYLOADS: LiteralString = f"""
 """
 FORGET_KEYS: LiteralString = f"DELETE FROM ringback_items WHERE key IN ({_OLD} IN ('done', 'canceled') {_SOME})"
 FORGET_DEAD: LiteralString = f"DELETE FROM ringback_items WHERE key IN ({_OLD} = 'dead' {_SOME})"
-FORGET_CALLS: LiteralString = """
-    DELETE FROM ringback_calls WHERE key IN (
-        SELECT key FROM ringback_calls WHERE at < %(before)s LIMIT 1000 FOR UPDATE SKIP LOCKED
+FORGET_CONTACTS: LiteralString = """
+    DELETE FROM ringback_contacts WHERE contact IN (
+        SELECT contact FROM ringback_contacts WHERE changed_at < %(before)s LIMIT 1000 FOR UPDATE SKIP LOCKED
     )
 """
 
@@ -223,56 +221,59 @@ async def settle(connection: Connection, item: Item, owner: str, settlement: Set
         "due_at": settlement.due_at if again else None,
         "finished_at": None if again else now,
     }
-    if settlement.leg is None or item.contact is None:
+    if settlement.call is None or item.contact is None:
         return await _changed(connection, _SETTLE, parameters) == 1
-    async with _calls_to(connection, item.contact) as calls:
-        written = await _changed(connection, _SETTLE, parameters) == 1
-        if written:
-            calls.bind(item.key, settlement.leg)
-        return written
+    known = await _known(connection, item.contact, now)
+    written = await _changed(connection, _SETTLE, parameters) == 1
+    if written:
+        at = settlement.due_at if again else now
+        leg = None if settlement.leg is None else short(settlement.leg)
+        await _keep(connection, item.contact, known, known.redial(item.key, settlement.call, at, leg=leg), now)
+    return written
 
 
 async def give_back(connection: Connection, key: str, owner: str, due_at: float) -> bool:
     return await _changed(connection, _GIVE_BACK, {"key": key, "owner": owner, "due_at": due_at}) == 1
 
 
-@asynccontextmanager
-async def _calls_to(connection: Connection, contact: str) -> AsyncGenerator[Calls]:
-    """The calls to the contact. At the end of the context the store keeps what the caller has made of the calls."""
+async def _known(connection: Connection, contact: str, now: float) -> Contact:
+    """What is known of the contact. No other transaction changes that before this one ends."""
     await connection.execute(_LOCK_CONTACT, (contact,))
-    before = [CallRecord(*row) for row in await (await connection.execute(_CALLS, (contact,))).fetchall()]
-    calls = Calls(before)
-    yield calls
-    after = calls.records()
+    row = await (await connection.execute(_CONTACT, (contact,))).fetchone()
+    return load_contact(None if row is None else row[0]).recent(now)
+
+
+async def _keep(connection: Connection, contact: str, before: Contact, after: Contact, now: float) -> None:
     if after != before:
-        await connection.execute(_FORGET_CONTACT, (contact,))
-        await connection.cursor().executemany(_KEEP_CALL, [(contact, call.key, call.at, call.leg) for call in after])
+        await connection.execute(_KEEP_CONTACT, (contact, dump_contact(after).decode(), now))
 
 
-async def plan(connection: Connection, redial: Redial, decide: Decide, now: float) -> Plan | None:
-    contact = storable(redial.contact) or ""
-    row = row_of(redial.item, now)
-    async with _calls_to(connection, contact) as calls:
-        calls.end(row["key"], redial.leg, now)
-        if await _kept(connection, row["key"]) or await _found(connection, _TO_COME, (contact,)):
-            return None
-        plan = decide(calls.records())
-        if isinstance(plan, Planned):
-            planned = {"due_at": plan.at, "number": plan.number, "contact": contact}
-            await connection.execute(_INSERT, row | planned)
-            calls.plan(row["key"], plan.at)
-        return plan
+async def note(connection: Connection, rows: Iterable[dict[str, Any]]) -> None:
+    """Note what the rows report of their contacts. In one order for all puts, because each locks its contacts."""
+    for row in sorted(rows, key=lambda row: str(row["contact"])):
+        if row["report"] is not None:
+            contact, now = row["contact"], row["created_at"]
+            known = await _known(connection, contact, now)
+            await _keep(connection, contact, known, known.noted(row["report"], now), now)
 
 
-async def cancel(connection: Connection, contact: str, leg: str | None, now: float) -> int:
+async def change(
+    connection: Connection, contact: str, step: Change[T], now: float, owner_of: Callable[[str], str | None]
+) -> Step[T] | None:
     contact = storable(contact) or ""
-    async with _calls_to(connection, contact) as calls:
-        if leg is not None:
-            calls.end(leg, leg, now)
-        canceled = await (await connection.execute(_CANCEL, (now, contact))).fetchall()
-        for key, attempts in canceled:
-            calls.cancel(key, attempts)
-        return len(canceled)
+    known = await _known(connection, contact, now)
+    made = step(known)
+    if made.checkpoint is not None:
+        key, progress = made.checkpoint
+        owner = owner_of(short(key))
+        if owner is None or not await checkpoint(connection, short(key), owner, progress):
+            return None
+    if made.put is not None:
+        await connection.execute(_INSERT, row_of(made.put, now) | {"contact": contact})
+    if made.cancel:
+        await connection.execute(_CANCEL, (now, list(made.cancel)))
+    await _keep(connection, contact, known, made.contact, now)
+    return made
 
 
 async def count_ready(connection: Connection, limit: int) -> int:

@@ -22,18 +22,17 @@ from ringback.stores.postgres.faults import translated
 from ringback.stores.postgres.history import PostgresHistory
 from ringback.stores.postgres.jobs import Jobs
 from ringback.stores.postgres.worker import Worker
-from ringback.stores.record import short
 from ringback.work.items import DAY, REMEMBER_CALLS
+from ringback.work.keys import short
 from ringback.work.latch import Offer
-from ringback.work.redial import Planned
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
     from typing import LiteralString
 
     from ringback.stores.postgres.database import Connection
-    from ringback.work.items import DeadLetter, Decide, Item, Progress, Redial, Stats, Work
-    from ringback.work.redial import Plan
+    from ringback.work.contact import Change
+    from ringback.work.items import DeadLetter, Item, Progress, Stats, Work
 
 T = TypeVar("T")
 
@@ -139,6 +138,8 @@ class PostgresStore:
             await self._refuse_full(connection)
             await rows.lock_for_put(connection, put)
             became = [await rows.put(connection, row) for row in put]
+            new = [row for row, (offer, _) in zip(put, became, strict=True) if offer is not Offer.DUPLICATE]
+            await rows.note(connection, new)
             due = [(key, row["due_at"]) for row, (offer, key) in zip(put, became, strict=True) if offer is Offer.OPENED]
             await self._jobs.defer(connection, due)
             return [offer for offer, _ in became]
@@ -183,22 +184,24 @@ class PostgresStore:
         return 0 if self._worker is None else await self._worker.stop(timeout)
 
     async def checkpoint(self, key: str, progress: Progress) -> bool:
-        owner = None if self._worker is None else self._worker.owner_of(short(key))
+        owner = self._owner_of(short(key))
         if owner is None:
             return False
         return await self._do(lambda connection: rows.checkpoint(connection, short(key), owner, progress))
 
-    async def plan(self, redial: Redial, decide: Decide) -> Plan | None:
-        async def operation(connection: Connection) -> Plan | None:
-            plan = await rows.plan(connection, redial, decide, self._clock())
-            if isinstance(plan, Planned):
-                await self._jobs.defer(connection, [(short(redial.item.key), plan.at)])
-            return plan
+    def _owner_of(self, key: str) -> str | None:
+        return None if self._worker is None else self._worker.owner_of(key)
+
+    async def change(self, contact: str, step: Change[T]) -> T | None:
+        async def operation(connection: Connection) -> T | None:
+            made = await rows.change(connection, contact, step, self._clock(), self._owner_of)
+            if made is None:
+                return None
+            if made.put is not None:
+                await self._jobs.defer(connection, [(short(made.put.key), made.put.due_at)])
+            return made.result
 
         return await self._do(operation)
-
-    async def cancel(self, contact: str, leg: str | None = None) -> int:
-        return await self._do(lambda connection: rows.cancel(connection, contact, leg, self._clock()))
 
     async def stats(self) -> Stats:
         return await self._do(lambda connection: rows.stats(connection, self._clock()))
@@ -224,7 +227,7 @@ class PostgresStore:
             (rows.FORGET_PAYLOADS, self._keep),
             (rows.FORGET_KEYS, self._remember),
             (rows.FORGET_DEAD, self._remember_dead),
-            (rows.FORGET_CALLS, REMEMBER_CALLS),
+            (rows.FORGET_CONTACTS, REMEMBER_CALLS),
         ]
         for statement, age in steps:
             forget = partial(rows.forget, statement=statement, before=now - age)

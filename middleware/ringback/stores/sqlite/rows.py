@@ -1,8 +1,7 @@
-"""Operations on the items and calls of an SQLite store. Every function is one step of a transaction."""
+"""Operations on the items and contacts of an SQLite store. Every function is one step of a transaction."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,22 +10,22 @@ from msgspec.structs import replace
 
 from ringback.exceptions import StoreError
 from ringback.privacy.redaction import redact
-from ringback.stores.calls import Calls
-from ringback.stores.record import dump_progress, load, load_progress, short
+from ringback.stores.record import dump_contact, dump_progress, load, load_contact, load_progress
 from ringback.stores.rows import Row, merged, stored_row, superseded
 from ringback.stores.sqlite import schema
-from ringback.work.items import CallRecord, Claim, DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.work.keys import short
 from ringback.work.latch import Offer, informed
-from ringback.work.redial import Planned
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ringback.core.outcome import Outcome
-    from ringback.work.items import Decide, Redial, Settlement
-    from ringback.work.redial import Plan
+    from ringback.work.contact import Change, Contact, Report, Step
+    from ringback.work.items import Settlement
 
+T = TypeVar("T")
 S = TypeVar("S", str, "str | None")
 
 
@@ -42,9 +41,19 @@ def put(connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]) -> list[l
     rows = [row for together in puts for row in together]
     if any(row.event == "CallEnded" or row.key == row.ended for row in rows):
         # A row of a whole call depends on the rows before it.
-        return [[_put(connection, row) for row in together] for together in puts]
-    new = _inserted(connection, rows)
-    return [[_opened(row, new) or _put_again(connection, row) for row in together] for together in puts]
+        offers = [[_put(connection, row) for row in together] for together in puts]
+    else:
+        new = _inserted(connection, rows)
+        offers = [[_opened(row, new) or _put_again(connection, row) for row in together] for together in puts]
+    for row, offer in zip(rows, chain.from_iterable(offers), strict=True):
+        if row.report is not None and row.contact is not None and offer is not Offer.DUPLICATE:
+            _note(connection, row.contact, row.report, row.created_at)
+    return offers
+
+
+def _note(connection: sqlite3.Connection, contact: str, report: Report, now: float) -> None:
+    known = _known(connection, contact, now)
+    _keep(connection, contact, known, known.noted(report, now), now)
 
 
 def _put(connection: sqlite3.Connection, row: Row) -> Offer:
@@ -160,7 +169,7 @@ def _outcome_of(row: sqlite3.Row) -> Outcome:
 
 def settle(connection: sqlite3.Connection, claim: Claim, settlement: Settlement, now: float, owner: str) -> None:
     key, again = claim.item.key, settlement.state is State.READY
-    written = connection.execute(
+    settled = connection.execute(
         schema.SETTLE,
         {
             "key": key,
@@ -173,48 +182,41 @@ def settle(connection: sqlite3.Connection, claim: Claim, settlement: Settlement,
             "finished_at": None if again else now,
         },
     ).rowcount
-    if written and settlement.leg is not None and claim.item.contact is not None:
-        with _calls_to(connection, claim.item.contact) as calls:
-            calls.bind(key, settlement.leg)
+    contact = claim.item.contact
+    if settled and settlement.call is not None and contact is not None:
+        known = _known(connection, contact, now)
+        at = settlement.due_at if again else now
+        leg = None if settlement.leg is None else short(settlement.leg)
+        _keep(connection, contact, known, known.redial(key, settlement.call, at, leg=leg), now)
 
 
-@contextmanager
-def _calls_to(connection: sqlite3.Connection, contact: str) -> Generator[Calls]:
-    """The calls to the contact. At the end of the context the store keeps what the caller has made of the calls."""
-    before = [CallRecord(*row) for row in connection.execute(schema.CALLS, (contact,))]
-    calls = Calls(before)
-    yield calls
-    after = calls.records()
+def _known(connection: sqlite3.Connection, contact: str, now: float) -> Contact:
+    row = connection.execute(schema.CONTACT, (contact,)).fetchone()
+    return load_contact(None if row is None else row["state"]).recent(now)
+
+
+def _keep(connection: sqlite3.Connection, contact: str, before: Contact, after: Contact, now: float) -> None:
     if after != before:
-        connection.execute(schema.FORGET_CALLS, (contact,))
-        connection.executemany(schema.KEEP_CALL, [(contact, call.key, call.at, call.leg) for call in after])
+        connection.execute(schema.KEEP_CONTACT, (contact, dump_contact(after), now))
 
 
-def plan(connection: sqlite3.Connection, redial: Redial, decide: Decide, now: float) -> Plan | None:
-    row = row_of(replace(redial.item, contact=redial.contact), now)
-    contact = _storable(redial.contact)
-    with _calls_to(connection, contact) as calls:
-        calls.end(row.key, redial.leg, now)
-        queries = ((schema.KEPT, (row.key,)), (schema.TO_COME, (contact,)))
-        if any(connection.execute(*query).fetchone() for query in queries):
-            return None
-        decided = decide(calls.records())
-        if isinstance(decided, Planned):
-            _inserted(connection, [replace(row, due_at=decided.at, number=decided.number)])
-            calls.plan(row.key, decided.at)
-        return decided
-
-
-def cancel(connection: sqlite3.Connection, contact: str, leg: str | None, now: float) -> int:
+def change(connection: sqlite3.Connection, contact: str, step: Change[T], now: float, owner: str) -> Step[T] | None:
     contact = _storable(contact)
-    with _calls_to(connection, contact) as calls:
-        if leg is not None:
-            calls.end(leg, leg, now)
-        waiting = connection.execute(schema.TO_COME, (contact,)).fetchall()
-        for key, attempts in waiting:
-            connection.execute(schema.CANCEL, (now, key))
-            calls.cancel(key, attempts)
-        return len(waiting)
+    known = _known(connection, contact, now)
+    made = step(known)
+    if made.checkpoint is not None and not checkpoint(connection, *made.checkpoint, owner):
+        return None
+    if made.put is not None:
+        _inserted(connection, [row_of(replace(made.put, contact=contact), now)])
+    for key in made.cancel:
+        connection.execute(schema.CANCEL, (now, key))
+    _keep(connection, contact, known, made.contact, now)
+    return made
+
+
+def checkpoint(connection: sqlite3.Connection, key: str, progress: Progress, owner: str) -> bool:
+    parameters = {"key": short(key), "progress": dump_progress(progress), "owner": owner}
+    return connection.execute(schema.CHECKPOINT, parameters).rowcount == 1
 
 
 def replay(connection: sqlite3.Connection, key: str, now: float) -> bool:

@@ -89,6 +89,19 @@ MIGRATIONS = (
         "CREATE INDEX IF NOT EXISTS items_call ON items (call) WHERE call IS NOT NULL",
         "DROP INDEX calls_leg",
     ),
+    (
+        # What is known of a contact is one value, which `ringback.work.contact` reads and changes.
+        "CREATE TABLE contacts (contact TEXT PRIMARY KEY, state BLOB NOT NULL, changed_at REAL NOT NULL) WITHOUT ROWID",
+        """
+        INSERT INTO contacts SELECT contact, json_object('calls', json_group_array(json_object(
+            'key', key, 'at', at, 'leg', leg, 'state', CASE WHEN key IN (
+                SELECT key FROM items WHERE kind = 'redial' AND state = 'ready'
+            ) THEN 'planned' ELSE 'ended' END
+        ))), max(at) FROM calls GROUP BY contact
+        """,
+        "CREATE INDEX contacts_changed ON contacts (changed_at)",
+        "DROP TABLE calls",
+    ),
 )
 """The statements that bring a file from version n to n + 1. A release adds versions and changes none."""
 
@@ -242,11 +255,9 @@ BROKEN = """
     WHERE id = :id
 """
 
-CALLS = "SELECT key, at, leg FROM calls WHERE contact = ? ORDER BY at"
-FORGET_CALLS = "DELETE FROM calls WHERE contact = ?"
-KEEP_CALL = "INSERT INTO calls (contact, key, at, leg) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"
-TO_COME = "SELECT key, attempts FROM items WHERE contact = ? AND kind = 'redial' AND state = 'ready'"
-CANCEL = "UPDATE items SET state = 'canceled', finished_at = ? WHERE key = ?"
+CONTACT = "SELECT state FROM contacts WHERE contact = ?"
+KEEP_CONTACT = "INSERT OR REPLACE INTO contacts (contact, state, changed_at) VALUES (?, ?, ?)"
+CANCEL = "UPDATE items SET state = 'canceled', finished_at = ? WHERE key = ? AND state = 'ready'"
 
 COUNT_READY = "SELECT count(*) FROM items WHERE state = 'ready'"
 # One count for each index; an item that has finished is done, unless it is dead or canceled.
@@ -288,5 +299,5 @@ PURGE = (
         SELECT id FROM items WHERE finished_at < :long AND state = 'dead' LIMIT 1000
     )
     """,
-    "DELETE FROM calls WHERE key IN (SELECT key FROM calls WHERE at < :long LIMIT 1000)",
+    "DELETE FROM contacts WHERE contact IN (SELECT contact FROM contacts WHERE changed_at < :long LIMIT 1000)",
 )

@@ -21,21 +21,20 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.claims import ClaimLoop
-from ringback.stores.record import dump_progress, short
 from ringback.stores.sqlite import rows, schema
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
 from ringback.stores.sqlite.history import SQLiteHistory
 from ringback.stores.sqlite.writer import Writer
 from ringback.work.items import DAY, REMEMBER_CALLS, Claim, DeadLetter, Item, Progress, State, Stats
+from ringback.work.keys import short
 from ringback.work.latch import Offer
-from ringback.work.redial import Planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ringback.stores.rows import Row
-    from ringback.work.items import Decide, Redial, Settlement, Work
-    from ringback.work.redial import Plan
+    from ringback.work.contact import Change
+    from ringback.work.items import Settlement, Work
 
 T = TypeVar("T")
 
@@ -230,17 +229,15 @@ class SQLiteStore:
         self._loop.wake()
 
     async def checkpoint(self, key: str, progress: Progress) -> bool:
-        parameters = {"key": short(key), "progress": dump_progress(progress), "owner": self._owner}
-        return await self._change(schema.CHECKPOINT, parameters) == 1
+        return await self._do(lambda connection: rows.checkpoint(connection, key, progress, self._owner))
 
-    async def plan(self, redial: Redial, decide: Decide) -> Plan | None:
-        plan = await self._do(lambda connection: rows.plan(connection, redial, decide, self._clock()))
-        if isinstance(plan, Planned):
-            self._loop.wake(plan.at)
-        return plan
-
-    async def cancel(self, contact: str, leg: str | None = None) -> int:
-        return await self._do(lambda connection: rows.cancel(connection, contact, leg, self._clock()))
+    async def change(self, contact: str, step: Change[T]) -> T | None:
+        made = await self._do(lambda connection: rows.change(connection, contact, step, self._clock(), self._owner))
+        if made is None:
+            return None
+        if made.put is not None:
+            self._loop.wake(made.put.due_at)
+        return made.result
 
     async def stats(self) -> Stats:
         return await self._read(lambda connection: rows.stats(connection, self._clock()))

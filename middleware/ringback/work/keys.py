@@ -1,0 +1,17 @@
+"""The keys under which stores keep items, calls and legs. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+
+LONGEST_KEY = 255
+"""Characters of a key; stores keep the hash of a longer key."""
+
+
+def short(key: str) -> str:
+    """The key, or a text with the key's SHA-256 if the key is unprintable or longer than :data:`LONGEST_KEY`."""
+    if len(key) <= LONGEST_KEY and key.isprintable():
+        return key
+    kind = key[:32].partition(":")[0]
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{kind if kind.isprintable() else 'key'}:sha256:{digest}"
