@@ -201,7 +201,7 @@ async def test_a_sync_hook_that_raises_stop_iteration_is_reported_like_any_other
     bench.router.on_retryable(bench.hook("after"))
     await bench.dispatch(RETRYABLE)
     assert bench.calls == [("after", RETRYABLE)]
-    raised = "RuntimeError('the handler raised StopIteration')"
+    raised = "RuntimeError('the function raised StopIteration')"
     assert bench.observer.told == [("failed", RETRYABLE, "exhausted", raised, 1, None)]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 
 from ringback import (
     Cause,
-    ConfigurationError,
     HookContext,
     Outcome,
     RedialPolicy,
@@ -480,18 +478,6 @@ MAY_HAVE = "it may have attempt, contact, ctx, headers, outcome"
             f"contact {HERE}.takes_none() -> 'None' cannot be called as (outcome); change its parameters",
             id="contact-of-nothing",
         ),
-        pytest.param(
-            {"contact": async_predicate},
-            place,
-            f"contact {HERE}.async_predicate is async; write a function that returns text",
-            id="contact-async",
-        ),
-        pytest.param(
-            {"contact": AsyncPredicate()},
-            place,
-            f"contact {HERE}.AsyncPredicate is async; write a function that returns text",
-            id="contact-async-object",
-        ),
         pytest.param({"policy": 3}, place, "policy 3 is no RedialPolicy", id="policy"),
         pytest.param(
             {"time_zone": takes_none},
@@ -568,64 +554,6 @@ def test_redials_of_included_routers_come_once_and_behind() -> None:
     outer.redial(contact=contact)(second)
     assert [(each.function, each.number) for each in outer.redials] == [(second, 1), (first, 2)]
     assert [(each.function, each.number) for each in inner.redials] == [(first, 1)]
-
-
-@pytest.mark.parametrize(
-    ("returned", "key", "stored"),
-    [
-        pytest.param("customer-1", None, "customer-1", id="as-it-is"),
-        pytest.param(
-            "+1 555 0100",
-            b"sixteen-bytes-ok",
-            "741fa6b619e83d0f8239efac8bfeddfc71df02f2dd435cc426edce8ec889a2a6",
-            id="hashed",
-        ),
-        pytest.param(None, b"sixteen-bytes-ok", None, id="none"),
-        pytest.param("", b"sixteen-bytes-ok", None, id="empty"),
-    ],
-)
-def test_a_contact_is_kept_as_it_is_or_hashed(returned: str | None, key: bytes | None, stored: str | None) -> None:
-    """With HMAC-SHA-256 in hex; whoever cancels redials names the contact itself."""
-    (redial,) = redials(place, contact=lambda outcome: returned, hash_contacts=key)
-    assert redial.contact_of(BUSY) == stored
-    if stored is not None:
-        assert redial.stored(str(returned)) == stored
-
-
-def test_any_text_can_be_hashed() -> None:
-    """A lone surrogate does not raise."""
-    (redial,) = redials(place, contact=lambda outcome: "\ud800", hash_contacts=b"sixteen-bytes-ok")
-    assert len(str(redial.contact_of(BUSY))) == 64
-
-
-def test_a_contact_that_is_no_text_is_refused() -> None:
-    """Two objects of one customer would be two contacts."""
-    (redial,) = redials(place, contact=lambda outcome: 15550100)
-    with pytest.raises(RegistrationError) as raised:
-        redial.contact_of(BUSY)
-    assert str(raised.value) == f"contact of {HERE}.place returned a int; return text or None"
-
-
-@pytest.mark.parametrize(
-    ("given", "zone"),
-    [
-        pytest.param("Europe/Berlin", ZoneInfo("Europe/Berlin"), id="name"),
-        pytest.param(UTC, UTC, id="tzinfo"),
-        pytest.param(lambda outcome: "Asia/Tokyo", ZoneInfo("Asia/Tokyo"), id="function-of-a-name"),
-        pytest.param(lambda outcome: UTC, UTC, id="function-of-a-tzinfo"),
-    ],
-)
-def test_a_time_zone_is_that_of_all_contacts_or_of_each(given: Any, zone: Any) -> None:
-    """A function is asked for every outcome."""
-    (redial,) = redials(place, time_zone=given)
-    assert redial.zone_of(BUSY) == zone
-
-
-def test_a_time_zone_that_a_function_makes_up_is_refused() -> None:
-    """When it is asked for: nobody can know before."""
-    (redial,) = redials(place, time_zone=lambda outcome: "Mars/Olympus")
-    with pytest.raises(ConfigurationError):
-        redial.zone_of(BUSY)
 
 
 class Planner:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError, error_text
+from ringback.hooks.contacts import contact_of, zone_of
 from ringback.hooks.invoke import called
 from ringback.hooks.signatures import handler_name
 from ringback.privacy.redaction import redact
@@ -232,20 +233,23 @@ class HookCaller:
             attempt = course.tries.get(name, 0) + 1
             course.no_wait([name])
             try:
-                contact, zone = redial.contact_of(outcome), redial.zone_of(outcome)
+                contact = await contact_of(redial, outcome, self.policy.timeout)
+                if contact is None:
+                    # The app may know no time zone where it knows no contact, so it is not asked.
+                    continue
+                zone = await zone_of(redial, outcome, self.policy.timeout)
             except Exception as error:
                 # No other contact function is called again, so a wait of another one would keep the item due for ever.
                 course.no_wait(redials)
                 await self._failed(course, outcome, name, error, attempt)
                 return outcome, True
-            if contact is not None:
-                plan = await self._plan(redial, outcome, contact, zone)
-                course.no_wait(redials)
-                course.returned(name)
-                if isinstance(plan, Exhausted):
-                    course.returned(_EXHAUSTED)
-                    return outcome.exhausted(), True
-                return outcome, True
+            plan = await self._plan(redial, outcome, contact, zone)
+            course.no_wait(redials)
+            course.returned(name)
+            if isinstance(plan, Exhausted):
+                course.returned(_EXHAUSTED)
+                return outcome.exhausted(), True
+            return outcome, True
         return outcome, False
 
     async def _plan(self, redial: RedialRegistration, outcome: Outcome, contact: str, zone: tzinfo) -> Plan | None:

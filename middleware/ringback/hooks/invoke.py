@@ -1,32 +1,57 @@
-"""Calls a function of the app: in the loop or in a thread, for a limited time, with every failure as an exception."""
+"""Calls a function of the app where its answer is awaited: hooks, predicates, contact functions, checks of senders.
+
+Every failure of the function is an Exception for the caller, whatever the function raises. Where nobody can await an
+answer, :func:`ringback.hooks.guarded.told` calls the function by the same rules.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from ringback.hooks.guarded import failure, finished, returned
+from ringback.hooks.signals import of_a_signal
 from ringback.hooks.signatures import is_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
+
+_NONE: Mapping[str, object] = {}
 
 
 async def called(
     function: Callable[..., Any],
     arguments: tuple[object, ...],
-    named: Mapping[str, object] | None = None,
+    named: Mapping[str, object] = _NONE,
     *,
     timeout: float | None = None,
+    inline: bool = False,
+    executor: Executor | None = None,
 ) -> Any:
-    """What the function returns, awaited. A sync function runs in a worker thread, which a time-out cannot stop.
+    """What the function returns, awaited if it is awaitable.
 
-    Raises what the function raises, :class:`TimeoutError` after ``timeout`` seconds, and
-    :class:`asyncio.CancelledError` only if the caller is cancelled. ``SystemExit`` and
-    ``KeyboardInterrupt`` end the process.
+    A sync function runs in a thread of ``executor``, by default the loop's own, and a time-out cannot stop the thread;
+    with ``inline`` the function runs in the loop, which suits a quick decision alone.
+
+    Raises what the function raises, :class:`RuntimeError` in place of what is no :class:`Exception` (``SystemExit``,
+    ``KeyboardInterrupt``, a cancellation from within), :class:`TimeoutError` after ``timeout`` seconds, and
+    :class:`asyncio.CancelledError` only if the caller is cancelled. A signal still ends the process.
     """
+    if inline:
+        answer = returned(function, arguments, named)
+        if not inspect.isawaitable(answer):
+            return answer
+        result = _awaited(answer)
+    elif is_async(function):
+        result = _awaited(function(*arguments, **named))
+    else:
+        result = _in_a_thread(function, arguments, named, executor)
     # The function gets a task of its own: a function that cancels its task does not cancel the worker's task.
-    running = asyncio.get_running_loop().create_task(_result(function, arguments, named or {}))
+    running = asyncio.get_running_loop().create_task(result)
     try:
         # The new task runs first. Most functions return in this one turn of the loop, and so need no timer.
         await asyncio.sleep(0)
@@ -37,29 +62,43 @@ async def called(
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
+            # The cancellation may have come before this coroutine awaited the function.
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
             raise
         # The caller was not cancelled: something that the function awaits was.
-        raise RuntimeError("the handler was cancelled from within") from None
+        raise RuntimeError("the function was cancelled from within") from None
     except (Exception, KeyboardInterrupt, SystemExit):
+        # Of the last two only a signal's come out of the task.
         raise
     except BaseException as error:
         if not running.done():
             # The function has not raised this: Python closes this coroutine, together with the loop.
             raise
         # The worker handles an `Exception` alone; after any other one the hook would count as running for ever.
-        raise RuntimeError(f"the handler raised {type(error).__name__}") from error
+        raise failure(error) from error
 
 
-async def _result(function: Callable[..., Any], arguments: tuple[object, ...], named: Mapping[str, object]) -> Any:
-    if is_async(function):
-        return await function(*arguments, **named)
-    returned = await asyncio.to_thread(_returned, function, arguments, named)
-    return await returned if inspect.isawaitable(returned) else returned
+async def _in_a_thread(
+    function: Callable[..., Any],
+    arguments: tuple[object, ...],
+    named: Mapping[str, object],
+    executor: Executor | None,
+) -> Any:
+    call = functools.partial(contextvars.copy_context().run, returned, function, arguments, named)
+    answer = await asyncio.get_running_loop().run_in_executor(executor, call)
+    return await _awaited(answer) if inspect.isawaitable(answer) else answer
 
 
-def _returned(function: Callable[..., Any], arguments: tuple[object, ...], named: Mapping[str, object]) -> Any:
+async def _awaited(answer: Any) -> Any:
+    """What the awaitable gives; a coroutine that it gives is awaited, too, as decorators may forget to await it."""
     try:
-        return function(*arguments, **named)
-    except StopIteration as error:
-        # No future carries StopIteration out of the thread (python/cpython#112182): the caller would wait for ever.
-        raise RuntimeError("the handler raised StopIteration") from error
+        answer = await answer
+        while inspect.iscoroutine(answer):
+            answer = await answer
+    except (KeyboardInterrupt, SystemExit, StopAsyncIteration) as error:
+        # asyncio would let the first two out of the loop, and so end the server.
+        if of_a_signal(error):
+            raise
+        raise failure(error) from error
+    return None if answer is None else finished(answer)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from ringback.hooks.attempt import UNMEASURED, LeaseLost, call_error_handlers, described
+from ringback.hooks.contacts import zone_of
 from ringback.hooks.invoke import called
 from ringback.work.items import Progress, Settlement, State
 from ringback.work.policy import GiveUp, HookContext, Retry
@@ -53,7 +54,7 @@ class RedialCaller:
                 self.observer.redial_skipped(item.outcome, skipped)
                 return Settlement(State.DONE, progress, reason=skipped)
             try:
-                zone = redial.zone_of(item.outcome)
+                zone = await zone_of(redial, item.outcome, self.policy.timeout)
             except Exception as error:
                 return await self._failed(claim, redial, progress, error, progress.tries.get(_TRIES, 0) + 1)
             at = awake(redial.policy, now, zone)

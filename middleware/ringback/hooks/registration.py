@@ -7,17 +7,16 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from ringback.core.outcome import Outcome
-from ringback.exceptions import RegistrationError
 from ringback.hooks.criteria import Criteria, met
 from ringback.hooks.signatures import ContextBy, handler_name
 from ringback.work.policy import HookContext
-from ringback.work.redial import RedialPolicy, TimeZone, time_zone
+from ringback.work.redial import RedialPolicy, TimeZone
 from ringback_catalog import Disposition, Scope
 
 if TYPE_CHECKING:
@@ -46,6 +45,10 @@ Listener = Callable[[Sequence["Event"], Sequence[Outcome]], object]
 """A door calls this for every accepted delivery with its events, and with the outcomes of those that have one."""
 
 Predicate = Callable[[Outcome], bool]
+
+ContactFunction = Callable[[Outcome], str | None] | Callable[[Outcome], Awaitable[str | None]]
+
+ZoneFunction = Callable[[Outcome], TimeZone] | Callable[[Outcome], Awaitable[TimeZone]]
 
 
 class Sink(Protocol):
@@ -120,8 +123,8 @@ class RedialRegistration:
 
     function: Callable[..., Any]
     policy: RedialPolicy
-    contact: Callable[[Outcome], str | None]
-    time_zone: Callable[[Outcome], TimeZone] | tzinfo
+    contact: ContactFunction
+    time_zone: ZoneFunction | tzinfo
     parameters: frozenset[str]
     hash_key: bytes | None = None
     number: int = 1
@@ -132,27 +135,11 @@ class RedialRegistration:
         name = handler_name(self.function)
         return name if self.number == 1 else f"{name}#{self.number}"
 
-    def contact_of(self, outcome: Outcome) -> str | None:
-        """The contact, hashed if the redial hashes contacts; ``None`` if the redial does not handle the outcome.
-
-        Raises what the app's function raises, and :class:`RegistrationError` if the function returns no text.
-        """
-        contact = self.contact(outcome)
-        if contact is None or contact == "":
-            return None
-        if not isinstance(contact, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise RegistrationError(f"contact of {self.name} returned a {type(contact).__name__}; return text or None")
-        return self.stored(contact)
-
     def stored(self, contact: str) -> str:
         """The contact as a store keeps it: a keyed SHA-256 in hexadecimal digits if the redial hashes contacts."""
         if self.hash_key is None:
             return contact
         return hmac.digest(self.hash_key, contact.encode("utf-8", "surrogatepass"), "sha256").hex()
-
-    def zone_of(self, outcome: Outcome) -> tzinfo:
-        """The contact's time zone. Raises what the app's function raises."""
-        return time_zone(self.time_zone(outcome)) if callable(self.time_zone) else self.time_zone
 
 
 class Roster(NamedTuple):

@@ -37,8 +37,7 @@ if TYPE_CHECKING:
         ScopeName,
         Some,
     )
-    from ringback.core.outcome import Outcome
-    from ringback.hooks.registration import Planner, Predicate, Sink
+    from ringback.hooks.registration import ContactFunction, Planner, Predicate, Sink, ZoneFunction
     from ringback.receiving.intake import Received
     from ringback_catalog import Cause, Disposition, Match, Owner, ResultCategory, RetryAction, RetryClass
 
@@ -195,9 +194,9 @@ class HandlerRouter:
     def redial(
         self,
         *misused: object,
-        contact: Callable[[Outcome], str | None],
+        contact: ContactFunction,
         policy: RedialPolicy | None = None,
-        time_zone: Callable[[Outcome], TimeZone] | TimeZone = "UTC",
+        time_zone: ZoneFunction | TimeZone = "UTC",
         hash_contacts: bytes | str | None = None,
     ) -> Callable[[F], F]:
         """Registers the decorated function, which calls a contact again when the policy says so.
@@ -205,7 +204,8 @@ class HandlerRouter:
         ``contact`` is a function of the outcome. ``contact`` returns the app's key for the person whom the call was to
         reach, the same key for every call, or ``None`` for a call that gets no redial. The limits of the policy hold
         for a contact, however the calls ended. ``time_zone``, a zone or a function of the outcome, is the contact's,
-        for quiet hours and days. With ``hash_contacts``, a secret of 16 bytes or more, stores keep only a keyed hash of
+        for quiet hours and days. Both functions may be async; a sync one runs in the event loop, and so must be
+        quick. With ``hash_contacts``, a secret of 16 bytes or more, stores keep only a keyed hash of
         a contact.
 
         The function may take any of these by name: ``outcome``; ``attempt``, the number of this call to the contact,
@@ -216,8 +216,6 @@ class HandlerRouter:
         if misused:
             raise RegistrationError("redial() takes settings by name; write @router.redial(contact=...)")
         refuse_uncallable(contact, 1, "(outcome)", "contact")
-        if is_async(contact):
-            raise RegistrationError(f"contact {handler_name(contact)} is async; write a function that returns text")
         if policy is not None and not isinstance(policy, RedialPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise RegistrationError(f"policy {policy!r} is no RedialPolicy")
         if callable(time_zone):
