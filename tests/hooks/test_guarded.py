@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @given(st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.integers()))
 def test_the_answer_is_given_as_it_is(answer: object) -> None:
     """With the arguments as they are."""
-    assert told(lambda one, two: (one, two, answer), (1, None)) == (1, None, answer)
+    assert told(lambda one, two: (one, two, answer), 1, None) == (1, None, answer)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_whatever_is_raised_is_an_exception(error: BaseException) -> None:
         raise error
 
     with pytest.raises(RuntimeError, match=f"^the function raised {type(error).__name__}$") as raised:
-        told(raises, ())
+        told(raises)
     assert raised.value.__cause__ is error
 
 
@@ -45,7 +45,7 @@ def test_an_exception_passes_unchanged() -> None:
         raise error
 
     with pytest.raises(LookupError) as raised:
-        told(raises, ())
+        told(raises)
     assert raised.value is error
 
 
@@ -62,7 +62,7 @@ class Later:
 def test_an_awaitable_is_an_error_and_no_truth(function: Any) -> None:
     """Nobody awaits it, and Python warns of nothing: the warning would be an error of this test."""
     with pytest.raises(TypeError, match=r"^the function returned an awaitable where nobody awaits it;"):
-        told(function, ())
+        told(function)
 
 
 async def test_a_task_is_an_error_and_goes_on() -> None:
@@ -74,7 +74,7 @@ async def test_a_task_is_an_error_and_goes_on() -> None:
         return tasks[0]
 
     with pytest.raises(TypeError, match="awaitable"):
-        told(begins, ())
+        told(begins)
     assert await tasks[0] == "done"
 
 
@@ -90,4 +90,4 @@ async def async_generator() -> AsyncGenerator[int]:
 def test_a_generator_is_an_error(function: Any) -> None:
     """It is true, and nothing in it has run."""
     with pytest.raises(TypeError, match=r"^the function returned a generator, and nothing in it has run"):
-        told(function, ())
+        told(function)

@@ -49,14 +49,7 @@ def on_failure(outcome: Outcome, error: Exception) -> None:
 
 
 def concerned(router: HandlerRouter, outcome: Outcome) -> list[Callable[..., Any]]:
-    return [each.handler for each in router.registrations if each.concerns(outcome)]
-
-
-def asks(outcome: Outcome, **criteria: Any) -> bool:
-    """Whether a handler registered with these criteria is concerned by the outcome."""
-    router = HandlerRouter()
-    router.on(**criteria)(hook)
-    return concerned(router, outcome) == [hook]
+    return [each.handler for each in router.registrations if each.fits(outcome)]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +67,9 @@ def asks(outcome: Outcome, **criteria: Any) -> bool:
 )
 def test_operations_reach_only_who_asks_for_them(criteria: dict[str, Any], heard: bool) -> None:
     """Operations are many and mostly fine: without ``event`` or ``scope`` they are left out."""
-    assert asks(ADD_BUSY, **criteria) is heard
+    router = HandlerRouter()
+    router.on(**criteria)(hook)
+    assert concerned(router, ADD_BUSY) == [hook] * heard
 
 
 @pytest.mark.parametrize(
@@ -124,28 +119,9 @@ def test_who_is_concerned_also_hears_of_it(event: str | None, code: int | None, 
         router.on(event="PlayFailed"),
     ):
         register(hook)
-    assert all(each.may_concern(outcome) for each in router.registrations if each.concerns(outcome))
-    named = [each.concern.value for each in router.registrations if each.concerns(outcome)]
+    assert all(each.may_concern(outcome) for each in router.registrations if each.fits(outcome))
+    named = [each.concern.value for each in router.registrations if each.fits(outcome)]
     assert (named.count("on_retryable") + named.count("on_terminal") == 1) is (outcome.scope is Scope.CALL)
-
-
-def test_the_predicate_is_asked_last() -> None:
-    """A predicate may rely on the other criteria."""
-    asked: list[Outcome] = []
-    router = HandlerRouter()
-    router.on(cause="busy", when=lambda outcome: bool(asked.append(outcome)) or True)(hook)
-    assert (concerned(router, HUNG_UP), concerned(router, BUSY), asked) == ([], [hook], [BUSY])
-
-
-def test_the_predicate_may_answer_with_any_truth() -> None:
-    """``when`` is asked for truth, not for a bool."""
-    assert [asks(BUSY, when=lambda o: o.code), asks(BUSY, when=lambda o: o.sip)] == [True, False]
-
-
-def test_an_exception_of_the_predicate_propagates() -> None:
-    """Who asks a registration isolates it; the router hides nothing."""
-    with pytest.raises(ZeroDivisionError):
-        asks(BUSY, when=lambda o: 1 / 0)
 
 
 def test_handlers_come_in_the_order_of_their_registration() -> None:
@@ -245,14 +221,9 @@ HERE = __name__
             {"when": generator}, f"when {HERE}.generator yields; register a function that returns", id="when-yields"
         ),
         pytest.param(
-            {"when": async_predicate},
-            f"when {HERE}.async_predicate is async; write a predicate that returns a bool",
-            id="when-async",
-        ),
-        pytest.param(
-            {"when": AsyncPredicate()},
-            f"when {HERE}.AsyncPredicate is async; write a predicate that returns a bool",
-            id="when-async-object",
+            {"when": async_generator},
+            f"when {HERE}.async_generator yields; register a function that returns",
+            id="when-yields-async",
         ),
         pytest.param(
             {},
@@ -375,9 +346,28 @@ def test_a_sink_gets_what_it_wants(outcome: Outcome) -> None:
     router.add_sink(sink)
     (registration,) = router.registrations
     assert registration.may_concern(outcome)
-    assert registration.concerns(outcome) == (outcome in (BUSY, PLAY_FAILED))
+    assert registration.fits(outcome)
+    assert registration.when == sink.wants
     assert registration.arguments(outcome, CTX) == ((outcome,), {"ctx": CTX})
     assert registration.name == f"{HERE}.Sink"
+
+
+@pytest.mark.parametrize(
+    ("wants", "message"),
+    [
+        pytest.param(takes_none, "cannot be called as (outcome); change its parameters", id="arity"),
+        pytest.param(generator, "yields; register a function that returns", id="yields"),
+    ],
+)
+def test_a_sink_whose_wants_cannot_be_asked_is_refused(wants: Any, message: str) -> None:
+    """When it is registered, as any predicate."""
+    router, sink = HandlerRouter(), Sink()
+    sink.wants = wants  # type: ignore[method-assign]
+    with pytest.raises(RegistrationError) as raised:
+        router.add_sink(sink)
+    assert str(raised.value).startswith("wants ")
+    assert str(raised.value).endswith(message)
+    assert list(router.registrations) == []
 
 
 def test_what_is_no_sink_is_refused() -> None:

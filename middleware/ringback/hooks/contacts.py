@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import RegistrationError
-from ringback.hooks.invoke import called
+from ringback.hooks.invoke import decided
 from ringback.work.redial import time_zone
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ async def contact_of(redial: RedialRegistration, outcome: Outcome, timeout: floa
 
     Raises what the app's function raises, and :class:`RegistrationError` if the function gives no text.
     """
-    contact = await called(redial.contact, (outcome,), timeout=timeout, inline=True)
+    contact = await decided(redial.contact, outcome, timeout=timeout)
     if contact is None or contact == "":
         return None
     if not isinstance(contact, str):
@@ -31,4 +31,4 @@ async def contact_of(redial: RedialRegistration, outcome: Outcome, timeout: floa
 async def zone_of(redial: RedialRegistration, outcome: Outcome, timeout: float | None) -> tzinfo:
     """The contact's time zone. Raises what the app's function raises."""
     zone = redial.time_zone
-    return time_zone(await called(zone, (outcome,), timeout=timeout, inline=True)) if callable(zone) else zone
+    return time_zone(await decided(zone, outcome, timeout=timeout)) if callable(zone) else zone

@@ -33,9 +33,13 @@ def returned(function: Callable[..., Any], arguments: tuple[object, ...], named:
     return None if value is None else finished(value)
 
 
-def told(function: Callable[..., Any], arguments: tuple[object, ...]) -> Any:
+def told(function: Callable[..., Any], *arguments: object) -> Any:
     """As :func:`returned`, for a caller that awaits nothing: :class:`TypeError` for an awaitable."""
-    value = returned(function, arguments)
+    return refuse_awaitable(returned(function, arguments))
+
+
+def refuse_awaitable(value: Any) -> Any:
+    """The value. Raises :class:`TypeError` for an awaitable, which nobody awaits any more."""
     if inspect.isawaitable(value):
         if inspect.iscoroutine(value):
             # Python warns of a coroutine that nobody awaits.

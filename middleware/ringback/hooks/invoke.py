@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from ringback.hooks.guarded import failure, finished, returned
+from ringback.hooks.guarded import failure, finished, refuse_awaitable, returned
 from ringback.hooks.signals import of_a_signal
 from ringback.hooks.signatures import is_async
 
@@ -79,14 +78,24 @@ async def called(
         raise failure(error) from error
 
 
+async def decided(function: Callable[..., Any], *arguments: object, timeout: float | None = None) -> Any:
+    """As :func:`called`, for a function of pure decision, which runs in the loop if it is sync.
+
+    Raises :class:`TypeError` for an answer that is still awaitable, because an awaitable counts as true.
+    """
+    return refuse_awaitable(await called(function, arguments, timeout=timeout, inline=True))
+
+
 async def _in_a_thread(
     function: Callable[..., Any],
     arguments: tuple[object, ...],
     named: Mapping[str, object],
     executor: Executor | None,
 ) -> Any:
-    call = functools.partial(contextvars.copy_context().run, returned, function, arguments, named)
-    answer = await asyncio.get_running_loop().run_in_executor(executor, call)
+    context = contextvars.copy_context()
+    answer = await asyncio.get_running_loop().run_in_executor(
+        executor, lambda: context.run(returned, function, arguments, named)
+    )
     return await _awaited(answer) if inspect.isawaitable(answer) else answer
 
 

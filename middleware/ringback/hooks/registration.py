@@ -10,13 +10,12 @@ import hmac
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from ringback.core.outcome import Outcome
 from ringback.hooks.criteria import Criteria, met
 from ringback.hooks.signatures import ContextBy, handler_name
 from ringback.work.policy import HookContext
-from ringback.work.redial import RedialPolicy, TimeZone
 from ringback_catalog import Disposition, Scope
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from ringback.core.events import Event
+    from ringback.work.redial import RedialPolicy, TimeZone
 
 T = TypeVar("T")
 
@@ -44,17 +44,15 @@ ErrorHandler = Callable[[Outcome, Exception], object]
 Listener = Callable[[Sequence["Event"], Sequence[Outcome]], object]
 """A door calls this for every accepted delivery with its events, and with the outcomes of those that have one."""
 
-Predicate = Callable[[Outcome], bool]
-
-ContactFunction = Callable[[Outcome], str | None] | Callable[[Outcome], Awaitable[str | None]]
-
-ZoneFunction = Callable[[Outcome], TimeZone] | Callable[[Outcome], Awaitable[TimeZone]]
+Predicate = Callable[[Outcome], bool | Awaitable[bool]]
+ContactFunction = Callable[[Outcome], str | Awaitable[str | None] | None]
+ZoneFunction: TypeAlias = "Callable[[Outcome], TimeZone | Awaitable[TimeZone]]"
 
 
 class Sink(Protocol):
     """A hook with its own rule, ``wants``, for the outcomes that it gets."""
 
-    def wants(self, outcome: Outcome) -> bool: ...
+    def wants(self, outcome: Outcome) -> bool | Awaitable[bool]: ...
 
     async def __call__(self, outcome: Outcome, ctx: HookContext) -> None: ...
 
@@ -105,8 +103,8 @@ class Registration:
         # end of the whole call.
         return not outcome.unexplained or any(name == "event" for name, _ in self.criteria)
 
-    def concerns(self, outcome: Outcome) -> bool:
-        """Whether the handler is registered for this outcome. Raises what the predicate raises."""
+    def fits(self, outcome: Outcome) -> bool:
+        """Whether the handler is registered for this outcome, if its predicate agrees. Never raises."""
         if not self.may_concern(outcome):
             return False
         if self.concern is Concern.UNRECOGNIZED:
@@ -114,7 +112,7 @@ class Registration:
         if self.concern is not Concern.CHOSEN:
             wanted = Disposition.RETRYABLE if self.concern is Concern.RETRYABLE else Disposition.TERMINAL
             return outcome.disposition is wanted
-        return met(self.criteria, outcome) and (self.when is None or bool(self.when(outcome)))
+        return met(self.criteria, outcome)
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,8 +115,9 @@ class HandlerRouter:
         """Registers the decorated function as a hook for outcomes that meet every criterion given.
 
         A criterion is a value, a collection of values or a ``range``. The hook gets outcomes of operations only if
-        ``event`` or ``scope`` asks for them. ``when``, a predicate of the outcome, is called last. Stacked decorators
-        mean *or*, and the function still runs once for an outcome.
+        ``event`` or ``scope`` asks for them. ``when``, a predicate of the outcome, is called last; it may be async, and
+        a sync one runs in the event loop, and so must be quick. A predicate that raises is asked again, as the hook
+        policy says. Stacked decorators mean *or*, and the function still runs once for an outcome.
         """
         if misused:
             raise RegistrationError("on() takes criteria by name; write @router.on(cause='busy'), not @router.on")
@@ -141,9 +142,6 @@ class HandlerRouter:
             )
         if when is not None:
             refuse_uncallable(when, 1, "(outcome)", "when")
-            if is_async(when):
-                # An async predicate returns a coroutine, which would count as true for every outcome.
-                raise RegistrationError(f"when {handler_name(when)} is async; write a predicate that returns a bool")
 
         def register(handler: H) -> H:
             return self._register(handler, Concern.CHOSEN, criteria, when)
@@ -189,6 +187,7 @@ class HandlerRouter:
         """Registers a sink as a hook for every outcome that the sink wants, of calls and of operations."""
         if not callable(getattr(sink, "wants", None)):
             raise RegistrationError(f"sink {sink!r} has no wants(outcome); pass an EventGridSink, or register a hook")
+        refuse_uncallable(sink.wants, 1, "(outcome)", "wants")
         self._register(sink, Concern.CHOSEN, (("scope", frozenset(Scope)),), sink.wants)
 
     def redial(
