@@ -40,40 +40,39 @@ async def called(
     ``KeyboardInterrupt``, a cancellation from within), :class:`TimeoutError` after ``timeout`` seconds, and
     :class:`asyncio.CancelledError` only if the caller is cancelled. A signal still ends the process.
     """
-    if inline:
+    answer: Any = None
+    if inline and not is_async(function):
         answer = returned(function, arguments, named)
         if not inspect.isawaitable(answer):
             return answer
-        result = _awaited(answer)
-    elif is_async(function):
-        result = _awaited(function(*arguments, **named))
-    else:
-        result = _in_a_thread(function, arguments, named, executor)
     # The function gets a task of its own: a function that cancels its task does not cancel the worker's task.
-    running = asyncio.get_running_loop().create_task(result)
+    running = asyncio.get_running_loop().create_task(_result(function, arguments, named, executor, answer))
+    late = False
     try:
         # The new task runs first. Most functions return in this one turn of the loop, and so need no timer.
         await asyncio.sleep(0)
-        if running.done():
-            return running.result()
-        async with asyncio.timeout(timeout):
-            return await running
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            # The cancellation may have come before this coroutine awaited the function.
+        if not running.done():
+            await asyncio.wait({running}, timeout=timeout)
+        if not running.done():
+            late = True
             running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-            raise
-        # The caller was not cancelled: something that the function awaits was.
-        raise RuntimeError("the function was cancelled from within") from None
-    except (Exception, KeyboardInterrupt, SystemExit):
-        # Of the last two only a signal's come out of the task.
+            await asyncio.wait({running})
+    except asyncio.CancelledError:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        raise
+    finally:
+        if inspect.iscoroutine(answer):
+            # The task may have ended before its first step, and Python warns of a coroutine that nobody awaits.
+            answer.close()
+    try:
+        # To await a task that has raised GeneratorExit would close this coroutine.
+        return running.result()
+    except asyncio.CancelledError:
+        raise (TimeoutError() if late else RuntimeError("the function was cancelled from within")) from None
+    except Exception:
         raise
     except BaseException as error:
-        if not running.done():
-            # The function has not raised this: Python closes this coroutine, together with the loop.
-            raise
         # The worker handles an `Exception` alone; after any other one the hook would count as running for ever.
         raise failure(error) from error
 
@@ -86,6 +85,33 @@ async def decided(function: Callable[..., Any], *arguments: object, timeout: flo
     return refuse_awaitable(await called(function, arguments, timeout=timeout, inline=True))
 
 
+async def _result(
+    function: Callable[..., Any],
+    arguments: tuple[object, ...],
+    named: Mapping[str, object],
+    executor: Executor | None,
+    answer: Any,
+) -> Any:
+    """What the function comes to, or what its awaitable ``answer`` does. Sync functions run in a thread."""
+    try:
+        if answer is None:
+            if is_async(function):
+                answer = function(*arguments, **named)
+            else:
+                answer = await _in_a_thread(function, arguments, named, executor)
+        if inspect.isawaitable(answer):
+            answer = await answer
+            while inspect.iscoroutine(answer):
+                # A decorator may forget to await the function that it decorates.
+                answer = await answer
+    except (KeyboardInterrupt, SystemExit, StopAsyncIteration) as error:
+        # asyncio would let the first two out of the loop, and so end the server.
+        if of_a_signal(error):
+            raise
+        raise failure(error) from error
+    return None if answer is None else finished(answer)
+
+
 async def _in_a_thread(
     function: Callable[..., Any],
     arguments: tuple[object, ...],
@@ -93,21 +119,6 @@ async def _in_a_thread(
     executor: Executor | None,
 ) -> Any:
     context = contextvars.copy_context()
-    answer = await asyncio.get_running_loop().run_in_executor(
+    return await asyncio.get_running_loop().run_in_executor(
         executor, lambda: context.run(returned, function, arguments, named)
     )
-    return await _awaited(answer) if inspect.isawaitable(answer) else answer
-
-
-async def _awaited(answer: Any) -> Any:
-    """What the awaitable gives; a coroutine that it gives is awaited, too, as decorators may forget to await it."""
-    try:
-        answer = await answer
-        while inspect.iscoroutine(answer):
-            answer = await answer
-    except (KeyboardInterrupt, SystemExit, StopAsyncIteration) as error:
-        # asyncio would let the first two out of the loop, and so end the server.
-        if of_a_signal(error):
-            raise
-        raise failure(error) from error
-    return None if answer is None else finished(answer)

@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 from ringback.exceptions import ConfigurationError, RegistrationError
 from ringback.hooks.criteria import Criteria, Values, read_criteria
+from ringback.hooks.guarded import told
 from ringback.hooks.registration import (
     Concern,
     ErrorHandler,
@@ -17,7 +18,7 @@ from ringback.hooks.registration import (
     Registration,
     Roster,
 )
-from ringback.hooks.signatures import context_by, handler_name, is_async, redial_parameters, refuse_uncallable
+from ringback.hooks.signatures import context_by, handler_name, redial_parameters, refuse_async, refuse_uncallable
 from ringback.privacy.redaction import SHORTEST_KEY
 from ringback.work.redial import RedialPolicy, TimeZone, time_zone
 from ringback_catalog import Scope
@@ -154,12 +155,11 @@ class HandlerRouter:
         A door calls the listener after the store has the outcomes and before the route: in the server's event loop, or
         in the request's thread where there is no loop. So a listener must be quick. A listener is no hook: a listener
         gets redeliveries as well, in the process of the door alone, and has one attempt at a delivery. What a listener
-        raises is only logged.
+        raises is only logged. Nobody awaits a listener: an async one is refused, and an awaitable that a listener
+        returns is logged as an error.
         """
         refuse_uncallable(listener, 2, "(events, outcomes)", "listener")
-        if is_async(listener):
-            # An async listener returns a coroutine, which no door would await.
-            raise RegistrationError(f"listener {handler_name(listener)} is async; register a function that returns")
+        refuse_async(listener, "listener")
         if listener in self._listeners:
             raise RegistrationError(f"listener {handler_name(listener)} is already registered; remove one of the two")
         self._listeners.append(listener)
@@ -178,7 +178,7 @@ class HandlerRouter:
         faults: list[tuple[str, Exception]] = []
         for listener in self.roster.listeners:
             try:
-                listener(received.delivery.events, received.outcomes)
+                told(listener, received.delivery.events, received.outcomes)
             except Exception as error:
                 faults.append((handler_name(listener), error))
         return tuple(faults)

@@ -57,6 +57,12 @@ def refuse_uncallable(
         ) from None
 
 
+def refuse_async(function: Callable[..., Any], role: str) -> None:
+    """Raises :class:`RegistrationError` for an async function, whose coroutine nobody would await."""
+    if is_async(function):
+        raise RegistrationError(f"{role} {handler_name(function)} is async; register a function that returns")
+
+
 def is_async(function: Callable[..., Any]) -> bool:
     """Whether a call returns a coroutine: of an async function, or of an object whose ``__call__`` is async."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(bare(function))
