@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount
 from structlog.testing import capture_logs
 
 from ringback import OutcomeRouter
 from ringback.console import BasicAuth, Console
-from ringback.console.access import COOKIE
+from ringback.console.access import COOKIE, Access
 from ringback.exceptions import ConfigurationError, StoreUnavailable
 from ringback.stores import MemoryStore
 
@@ -60,6 +62,55 @@ def test_allow_changes_is_a_bool_or_a_function() -> None:
     """The text "no" would be true."""
     with pytest.raises(ConfigurationError, match="allow_changes of a Console is 'no'"):
         Console(store=MemoryStore(), auth=lambda _: "me", allow_changes="no")  # type: ignore[arg-type]
+
+
+async def both(one: Any, two: Any) -> str:
+    return ""
+
+
+def yields(request: Any) -> Any:
+    yield "me"
+
+
+@pytest.mark.parametrize(
+    ("function", "rule"), [(both, r"cannot be called as \(request\)"), (yields, "yields; register a function")]
+)
+@pytest.mark.parametrize("setting", ["auth", "allow_changes"])
+def test_a_function_that_cannot_be_asked_is_refused(setting: str, function: Any, rule: str) -> None:
+    """At start-up; a generator is true for everybody."""
+    with pytest.raises(ConfigurationError, match=f"^{setting} of a Console .*{rule}"):
+        Console(store=MemoryStore(), **{"auth": lambda _: "me", setting: function})
+
+
+@pytest.mark.parametrize("error", [StopIteration(), SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=repr)
+@pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
+async def test_a_question_that_fails_shows_nothing_and_ends_nothing(memory, browser, error, sync) -> None:
+    """Whatever it raises is a fault of the app's function, for the server to answer with 500."""
+
+    def raises(request: Any) -> str:
+        raise error
+
+    async def raises_async(request: Any) -> str:
+        raise error
+
+    async with browser(memory.console(auth=raises if sync else raises_async)) as client:
+        with pytest.raises(RuntimeError, match="raised"):
+            await client.get("/")
+
+
+@pytest.mark.parametrize("setting", ["auth", "allow_changes"])
+async def test_an_answer_that_must_still_be_awaited_is_no_yes(setting: str) -> None:
+    """A task is true whatever it will return."""
+    tasks: list[asyncio.Task[None]] = []
+
+    async def asks(request: Any) -> Any:
+        tasks.append(asyncio.ensure_future(asyncio.sleep(0)))
+        return tasks[0]
+
+    access = Access(**{"auth": lambda _: "me", "allow_changes": True, "token": str} | {setting: asks})
+    with pytest.raises(TypeError, match="awaitable"):
+        await (access.refusal if setting == "auth" else access.may_change)(Request({"type": "http"}))
+    await tasks[0]
 
 
 @pytest.mark.parametrize(

@@ -190,24 +190,6 @@ async def test_a_sync_hook_is_called_too() -> None:
     assert bench.happened() == [("called", "plain", BUSY)]
 
 
-async def test_a_predicate_that_raises_counts_as_no_and_is_reported() -> None:
-    """The hook is not called; the others are, and nothing is left to be tried again."""
-    bench = Bench()
-    bench.on_error()
-
-    def unsure(outcome: Outcome) -> bool:
-        raise KeyError("tenant")
-
-    bench.router.on(when=unsure)(bench.hook("never"))
-    bench.router.on_retryable(bench.hook("other"))
-    assert await bench.attempt() == done("app.other")
-    assert bench.happened() == [
-        ("hook_failed", BUSY, "app.never (when)", "KeyError('tenant')", 1, None),
-        ("complained", BUSY, "KeyError('tenant')"),
-        ("called", "other", BUSY),
-    ]
-
-
 async def test_a_hook_that_waits_and_is_no_longer_registered_makes_a_dead_letter() -> None:
     """Renamed or removed: it is for a person to say what becomes of it. The others are called."""
     bench = Bench()

@@ -201,7 +201,7 @@ async def test_a_sync_hook_that_raises_stop_iteration_is_reported_like_any_other
     bench.router.on_retryable(bench.hook("after"))
     await bench.dispatch(RETRYABLE)
     assert bench.calls == [("after", RETRYABLE)]
-    raised = "RuntimeError('the handler raised StopIteration')"
+    raised = "RuntimeError('the function raised StopIteration')"
     assert bench.observer.told == [("failed", RETRYABLE, "exhausted", raised, 1, None)]
 
 
@@ -226,8 +226,8 @@ async def test_an_error_handler_that_raises_is_only_reported() -> None:
     ]
 
 
-async def test_a_predicate_that_raises_counts_as_no_and_is_reported() -> None:
-    """Its handler is not called, the others are, and the error handlers hear of it."""
+async def test_a_predicate_that_raises_fails_its_hook_alone() -> None:
+    """The others are called, and the error handlers hear of it. In memory no exception is tried again."""
     bench = Bench()
     bench.router.on(cause="busy", when=lambda outcome: bool(1 / 0))(bench.hook("never"))
     bench.router.on_retryable(bench.hook("after"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import functools
+import signal
 import threading
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ import pytest
 from ringback.hooks.invoke import called
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator
 
 request_of: ContextVar[str | None] = ContextVar("request_of", default=None)
 
@@ -43,8 +45,8 @@ class SyncObject:
 
 @pytest.mark.parametrize(
     "function",
-    [in_loop, AsyncObject(), AsyncObject().method, functools.partial(in_loop)],
-    ids=["function", "object", "method", "partial"],
+    [in_loop, AsyncObject(), AsyncObject().method, functools.partial(in_loop), functools.partial(AsyncObject())],
+    ids=["function", "object", "method", "partial", "partial-object"],
 )
 async def test_an_async_callable_runs_in_the_loop(function: Callable[..., Any]) -> None:
     """Whatever is async in any guise is awaited where the loop runs, with its arguments."""
@@ -63,6 +65,21 @@ async def test_a_sync_callable_runs_in_a_thread(function: Callable[..., Any]) ->
     assert ident != threading.get_ident()
 
 
+@pytest.mark.parametrize(
+    "function", [in_loop, in_thread, SyncObject(), AsyncObject()], ids=lambda each: type(each).__name__
+)
+async def test_a_decision_runs_in_the_loop(function: Callable[..., Any]) -> None:
+    """A thread would cost more than most decisions."""
+    assert await called(function, (1,), {"two": 2}, inline=True) == (1, 2, threading.get_ident())
+
+
+async def test_the_caller_chooses_the_threads() -> None:
+    """The loop's own threads belong to the app."""
+    with concurrent.futures.ThreadPoolExecutor(1, "own") as executor:
+        name = await called(lambda: threading.current_thread().name, (), executor=executor)
+    assert name.startswith("own")
+
+
 async def test_arguments_may_be_left_out() -> None:
     """Not every function takes any."""
     assert await called(lambda: "nothing", ()) == "nothing"
@@ -76,12 +93,44 @@ class Later:
         return threading.get_ident()
 
 
+async def identity() -> int:
+    return threading.get_ident()
+
+
+async def forgets() -> object:
+    """What a decorator makes of an async function when it forgets to await it."""
+    return identity()
+
+
+@pytest.mark.parametrize("inline", [True, False], ids=["inline", "thread"])
 @pytest.mark.parametrize(
-    "function", [lambda: Later(), lambda: asyncio.sleep(0, threading.get_ident())], ids=["awaitable", "coroutine"]
+    "function",
+    [lambda: Later(), lambda: identity(), forgets, lambda: forgets()],
+    ids=["awaitable", "coroutine", "coroutine-of-a-coroutine", "sync-and-so-on"],
 )
-async def test_what_a_sync_function_returns_is_awaited(function: Callable[..., Any]) -> None:
+async def test_what_a_function_returns_is_awaited(function: Callable[..., Any], inline: bool) -> None:
     """A plain function around an async one, as many decorators make it, is called to its end, in the loop."""
-    assert await called(function, ()) is not None
+    assert await called(function, (), inline=inline) == threading.get_ident()
+
+
+def generator() -> Generator[int]:
+    yield 1
+
+
+async def generates() -> object:
+    return generator()
+
+
+async def async_generator() -> AsyncGenerator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize("inline", [True, False], ids=["inline", "thread"])
+@pytest.mark.parametrize("function", [generator, generates, async_generator], ids=["sync", "async", "async-generator"])
+async def test_a_generator_is_an_error(function: Callable[..., Any], inline: bool) -> None:
+    """Nothing in it has run, though the call has returned."""
+    with pytest.raises(TypeError, match="returned a generator, and nothing in it has run"):
+        await called(function, (), inline=inline)
 
 
 async def test_a_returned_awaitable_runs_in_the_loop() -> None:
@@ -131,24 +180,48 @@ async def test_an_error_of_the_function_that_looks_like_ours_is_its_own(error: E
     assert raised.value is error
 
 
-async def stops_async() -> None:
-    raise StopIteration
+def raising(error: BaseException) -> Callable[[], object]:
+    def raises() -> None:
+        raise error
+
+    return raises
 
 
-def stops() -> None:
-    next(iter(()))
+def raising_async(error: BaseException) -> Callable[[], object]:
+    async def raises() -> None:
+        raise error
+
+    return raises
 
 
+def raising_later(error: BaseException) -> Callable[[], object]:
+    async def raises() -> None:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        raise error
+
+    return lambda: raises()
+
+
+@pytest.mark.parametrize("inline", [True, False], ids=["inline", "thread"])
+@pytest.mark.parametrize("how", [raising, raising_async, raising_later])
 @pytest.mark.parametrize(
-    ("function", "message"),
-    [(stops, "the handler raised StopIteration"), (stops_async, "coroutine raised StopIteration")],
-    ids=["sync", "async"],
+    "error",
+    [StopIteration(7), StopAsyncIteration(), SystemExit(3), KeyboardInterrupt(), GeneratorExit(), Odd("x")],
+    ids=repr,
 )
-async def test_stop_iteration_comes_out_as_another_error(function: Callable[..., Any], message: str) -> None:
-    """No future can carry it out of a thread: who awaits would wait for ever."""
+async def test_what_nobody_expects_comes_out_as_an_exception(
+    error: BaseException, how: Callable[[BaseException], Callable[[], object]], inline: bool
+) -> None:
+    """No future carries a StopIteration, asyncio lets SystemExit end the loop, and no worker expects the rest."""
     with pytest.raises(RuntimeError) as raised:
-        await called(function, (), timeout=5)
-    assert (str(raised.value), type(raised.value.__cause__)) == (message, StopIteration)
+        await called(how(error), (), timeout=5, inline=inline)
+    assert str(raised.value) in (
+        f"the function raised {type(error).__name__}",
+        f"coroutine raised {type(error).__name__}",
+    )
+    assert type(raised.value.__cause__) is type(error)
+    await asyncio.sleep(0)
 
 
 async def test_an_async_function_that_takes_too_long_is_cancelled() -> None:
@@ -245,41 +318,39 @@ async def test_a_cancellation_from_within_is_an_error_of_the_function(function: 
     """Taken for a shutdown, it would end the worker; the caller is not cancelled and goes on."""
     with pytest.raises(RuntimeError) as raised:
         await called(function, (), timeout=5)
-    assert str(raised.value) == "the handler was cancelled from within"
+    assert str(raised.value) == "the function was cancelled from within"
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
     await asyncio.sleep(0)
 
 
-async def raises_odd() -> None:
-    raise Odd
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), concurrent.futures.CancelledError()], ids=repr)
+async def test_a_decision_that_raises_a_cancellation_has_failed(error: BaseException) -> None:
+    """Nobody has cancelled the caller."""
+    with pytest.raises(Exception, match=r"^(the function raised CancelledError)?$"):
+        await called(raising(error), (), inline=True)
 
 
-def raises_odd_in_a_thread() -> None:
-    raise Odd
+@pytest.mark.parametrize("returns", [True, False], ids=["returns", "raises"])
+async def test_a_caller_that_is_cancelled_at_once_leaves_nothing_behind(returns: bool) -> None:
+    """The function may have begun, or even ended, before the caller began to wait."""
+    seen: list[str] = []
 
+    async def function() -> None:
+        seen.append("began")
+        task.cancel()
+        if returns:
+            return
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.append("ended")
 
-@pytest.mark.parametrize("function", [raises_odd, raises_odd_in_a_thread], ids=["async", "sync"])
-async def test_what_is_no_exception_comes_out_as_one(function: Callable[..., Any]) -> None:
-    """Nobody above expects it, and what was called would count as running for ever."""
-    with pytest.raises(RuntimeError) as raised:
-        await called(function, (), timeout=5)
-    assert (str(raised.value), type(raised.value.__cause__)) == ("the handler raised Odd", Odd)
-
-
-@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt], ids=["exit", "interrupt"])
-def test_what_would_end_the_process_ends_it(error: type[BaseException]) -> None:
-    """Who asks for the end of the process gets it, as everywhere in Python."""
-
-    async def leaves() -> None:
-        raise error
-
-    async def main() -> None:
-        await called(leaves, (), timeout=5)
-
-    with pytest.raises(error):
-        asyncio.run(main())
+    task = asyncio.create_task(called(function, (), timeout=5))
+    await asyncio.wait({task})
+    assert (task.cancelled(), seen) == (True, ["began"] if returns else ["began", "ended"])
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 @pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
@@ -320,3 +391,28 @@ def test_a_call_that_is_thrown_away_with_its_loop_is_no_error_of_the_function() 
 
     asyncio.run(begins())
     assert [type(error) for error in ended] == [GeneratorExit]
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_a_signal_ends_the_process_whatever_runs(how: str) -> None:
+    """Ctrl-C is a person's, also where it comes while a function of the app runs."""
+
+    def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    async def interrupted_async() -> None:
+        await asyncio.sleep(0)
+        interrupted()
+
+    loop, before = asyncio.new_event_loop(), signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            # asyncio.run would have a handler of its own, which cancels the main task.
+            loop.run_until_complete(called(interrupted if how == "sync" else interrupted_async, (), inline=True))
+    finally:
+        signal.signal(signal.SIGINT, before)
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                loop.run_until_complete(task)
+        loop.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from ringback.receiving.intake import Received
 from ringback.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Sequence
     from pathlib import Path
 
     from starlette.requests import Request
@@ -205,6 +206,40 @@ def test_listeners_of_included_routers_hear_once() -> None:
     assert log == [(["CallDisconnected"], ["busy"])] * 2
 
 
+def _raising(error: BaseException) -> Callable[..., Any]:
+    def listener(events: object, outcomes: object) -> None:
+        raise error
+
+    return listener
+
+
+@pytest.mark.parametrize(
+    ("listener", "told"),
+    [
+        *(
+            (_raising(error), f"RuntimeError('the function raised {type(error).__name__}')")
+            for error in (StopIteration(), StopAsyncIteration(), SystemExit(), KeyboardInterrupt(), GeneratorExit())
+        ),
+        (
+            lambda events, outcomes: _coroutine(events, outcomes),
+            "TypeError('the function returned an awaitable where nobody awaits it; return the value itself')",
+        ),
+        (
+            lambda events, outcomes: _generator(events, outcomes),
+            "TypeError('the function returned a generator, and nothing in it has run; return the value itself')",
+        ),
+    ],
+)
+def test_whatever_a_listener_does_is_told_and_nothing_else(listener: Callable[..., Any], told: str) -> None:
+    """It ends neither the request nor the server, and the others hear of the delivery."""
+    log: list[Any] = []
+    router = OutcomeRouter()
+    router.listen(listener)
+    router.listen(Heard(log))
+    assert [repr(error) for _, error in router.notify(received(BUSY))] == [told]
+    assert len(log) == 1
+
+
 def test_a_listener_may_be_taken_back() -> None:
     """Also by itself, while it is called; one that is not registered is refused."""
     log: list[Any] = []
@@ -224,6 +259,14 @@ def test_a_listener_may_be_taken_back() -> None:
 async def _coroutine(events: object, outcomes: object) -> None: ...
 
 
+def _generator(events: object, outcomes: object) -> Generator[None]:
+    yield
+
+
+async def _async_generator(events: object, outcomes: object) -> AsyncGenerator[None]:
+    yield
+
+
 class _Async:
     async def __call__(self, events: object, outcomes: object) -> None: ...
 
@@ -234,6 +277,9 @@ class _Async:
         pytest.param(7, "listener 7 is not callable; register a function (events, outcomes)", id="no function"),
         pytest.param(_coroutine, "is async; register a function that returns", id="async"),
         pytest.param(_Async(), "is async; register a function that returns", id="async callable"),
+        pytest.param(functools.partial(_Async()), "is async; register a function that returns", id="async partial"),
+        pytest.param(_generator, "yields; register a function that returns", id="generator"),
+        pytest.param(_async_generator, "yields; register a function that returns", id="async generator"),
         pytest.param(lambda outcome: None, "cannot be called as (events, outcomes)", id="one argument"),
     ],
 )

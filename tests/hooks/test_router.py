@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 
 from ringback import (
     Cause,
-    ConfigurationError,
     HookContext,
     Outcome,
     RedialPolicy,
@@ -51,14 +49,7 @@ def on_failure(outcome: Outcome, error: Exception) -> None:
 
 
 def concerned(router: HandlerRouter, outcome: Outcome) -> list[Callable[..., Any]]:
-    return [each.handler for each in router.registrations if each.concerns(outcome)]
-
-
-def asks(outcome: Outcome, **criteria: Any) -> bool:
-    """Whether a handler registered with these criteria is concerned by the outcome."""
-    router = HandlerRouter()
-    router.on(**criteria)(hook)
-    return concerned(router, outcome) == [hook]
+    return [each.handler for each in router.registrations if each.fits(outcome)]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +67,9 @@ def asks(outcome: Outcome, **criteria: Any) -> bool:
 )
 def test_operations_reach_only_who_asks_for_them(criteria: dict[str, Any], heard: bool) -> None:
     """Operations are many and mostly fine: without ``event`` or ``scope`` they are left out."""
-    assert asks(ADD_BUSY, **criteria) is heard
+    router = HandlerRouter()
+    router.on(**criteria)(hook)
+    assert concerned(router, ADD_BUSY) == [hook] * heard
 
 
 @pytest.mark.parametrize(
@@ -126,28 +119,9 @@ def test_who_is_concerned_also_hears_of_it(event: str | None, code: int | None, 
         router.on(event="PlayFailed"),
     ):
         register(hook)
-    assert all(each.may_concern(outcome) for each in router.registrations if each.concerns(outcome))
-    named = [each.concern.value for each in router.registrations if each.concerns(outcome)]
+    assert all(each.may_concern(outcome) for each in router.registrations if each.fits(outcome))
+    named = [each.concern.value for each in router.registrations if each.fits(outcome)]
     assert (named.count("on_retryable") + named.count("on_terminal") == 1) is (outcome.scope is Scope.CALL)
-
-
-def test_the_predicate_is_asked_last() -> None:
-    """A predicate may rely on the other criteria."""
-    asked: list[Outcome] = []
-    router = HandlerRouter()
-    router.on(cause="busy", when=lambda outcome: bool(asked.append(outcome)) or True)(hook)
-    assert (concerned(router, HUNG_UP), concerned(router, BUSY), asked) == ([], [hook], [BUSY])
-
-
-def test_the_predicate_may_answer_with_any_truth() -> None:
-    """``when`` is asked for truth, not for a bool."""
-    assert [asks(BUSY, when=lambda o: o.code), asks(BUSY, when=lambda o: o.sip)] == [True, False]
-
-
-def test_an_exception_of_the_predicate_propagates() -> None:
-    """Who asks a registration isolates it; the router hides nothing."""
-    with pytest.raises(ZeroDivisionError):
-        asks(BUSY, when=lambda o: 1 / 0)
 
 
 def test_handlers_come_in_the_order_of_their_registration() -> None:
@@ -251,14 +225,9 @@ HERE = __name__
             {"when": generator}, f"when {HERE}.generator yields; register a function that returns", id="when-yields"
         ),
         pytest.param(
-            {"when": async_predicate},
-            f"when {HERE}.async_predicate is async; write a predicate that returns a bool",
-            id="when-async",
-        ),
-        pytest.param(
-            {"when": AsyncPredicate()},
-            f"when {HERE}.AsyncPredicate is async; write a predicate that returns a bool",
-            id="when-async-object",
+            {"when": async_generator},
+            f"when {HERE}.async_generator yields; register a function that returns",
+            id="when-yields-async",
         ),
         pytest.param(
             {},
@@ -381,9 +350,28 @@ def test_a_sink_gets_what_it_wants(outcome: Outcome) -> None:
     router.add_sink(sink)
     (registration,) = router.registrations
     assert registration.may_concern(outcome)
-    assert registration.concerns(outcome) == (outcome in (BUSY, PLAY_FAILED))
+    assert registration.fits(outcome)
+    assert registration.when == sink.wants
     assert registration.arguments(outcome, CTX) == ((outcome,), {"ctx": CTX})
     assert registration.name == f"{HERE}.Sink"
+
+
+@pytest.mark.parametrize(
+    ("wants", "message"),
+    [
+        pytest.param(takes_none, "cannot be called as (outcome); change its parameters", id="arity"),
+        pytest.param(generator, "yields; register a function that returns", id="yields"),
+    ],
+)
+def test_a_sink_whose_wants_cannot_be_asked_is_refused(wants: Any, message: str) -> None:
+    """When it is registered, as any predicate."""
+    router, sink = HandlerRouter(), Sink()
+    sink.wants = wants  # type: ignore[method-assign]
+    with pytest.raises(RegistrationError) as raised:
+        router.add_sink(sink)
+    assert str(raised.value).startswith("wants ")
+    assert str(raised.value).endswith(message)
+    assert list(router.registrations) == []
 
 
 def test_what_is_no_sink_is_refused() -> None:
@@ -484,18 +472,6 @@ MAY_HAVE = "it may have attempt, contact, ctx, headers, operation_context, outco
             f"contact {HERE}.takes_none() -> 'None' cannot be called as (outcome); change its parameters",
             id="contact-of-nothing",
         ),
-        pytest.param(
-            {"contact": async_predicate},
-            place,
-            f"contact {HERE}.async_predicate is async; write a function that returns text",
-            id="contact-async",
-        ),
-        pytest.param(
-            {"contact": AsyncPredicate()},
-            place,
-            f"contact {HERE}.AsyncPredicate is async; write a function that returns text",
-            id="contact-async-object",
-        ),
         pytest.param({"policy": 3}, place, "policy 3 is no RedialPolicy", id="policy"),
         pytest.param(
             {"time_zone": takes_none},
@@ -572,64 +548,6 @@ def test_redials_of_included_routers_come_once_and_behind() -> None:
     outer.redial(contact=contact)(second)
     assert [(each.function, each.number) for each in outer.redials] == [(second, 1), (first, 2)]
     assert [(each.function, each.number) for each in inner.redials] == [(first, 1)]
-
-
-@pytest.mark.parametrize(
-    ("returned", "key", "stored"),
-    [
-        pytest.param("customer-1", None, "customer-1", id="as-it-is"),
-        pytest.param(
-            "+1 555 0100",
-            b"sixteen-bytes-ok",
-            "741fa6b619e83d0f8239efac8bfeddfc71df02f2dd435cc426edce8ec889a2a6",
-            id="hashed",
-        ),
-        pytest.param(None, b"sixteen-bytes-ok", None, id="none"),
-        pytest.param("", b"sixteen-bytes-ok", None, id="empty"),
-    ],
-)
-def test_a_contact_is_kept_as_it_is_or_hashed(returned: str | None, key: bytes | None, stored: str | None) -> None:
-    """With HMAC-SHA-256 in hex; whoever cancels redials names the contact itself."""
-    (redial,) = redials(place, contact=lambda outcome: returned, hash_contacts=key)
-    assert redial.contact_of(BUSY) == stored
-    if stored is not None:
-        assert redial.stored(str(returned)) == stored
-
-
-def test_any_text_can_be_hashed() -> None:
-    """A lone surrogate does not raise."""
-    (redial,) = redials(place, contact=lambda outcome: "\ud800", hash_contacts=b"sixteen-bytes-ok")
-    assert len(str(redial.contact_of(BUSY))) == 64
-
-
-def test_a_contact_that_is_no_text_is_refused() -> None:
-    """Two objects of one customer would be two contacts."""
-    (redial,) = redials(place, contact=lambda outcome: 15550100)
-    with pytest.raises(RegistrationError) as raised:
-        redial.contact_of(BUSY)
-    assert str(raised.value) == f"contact of {HERE}.place returned a int; return text or None"
-
-
-@pytest.mark.parametrize(
-    ("given", "zone"),
-    [
-        pytest.param("Europe/Berlin", ZoneInfo("Europe/Berlin"), id="name"),
-        pytest.param(UTC, UTC, id="tzinfo"),
-        pytest.param(lambda outcome: "Asia/Tokyo", ZoneInfo("Asia/Tokyo"), id="function-of-a-name"),
-        pytest.param(lambda outcome: UTC, UTC, id="function-of-a-tzinfo"),
-    ],
-)
-def test_a_time_zone_is_that_of_all_contacts_or_of_each(given: Any, zone: Any) -> None:
-    """A function is asked for every outcome."""
-    (redial,) = redials(place, time_zone=given)
-    assert redial.zone_of(BUSY) == zone
-
-
-def test_a_time_zone_that_a_function_makes_up_is_refused() -> None:
-    """When it is asked for: nobody can know before."""
-    (redial,) = redials(place, time_zone=lambda outcome: "Mars/Olympus")
-    with pytest.raises(ConfigurationError):
-        redial.zone_of(BUSY)
 
 
 class Planner:

@@ -190,7 +190,15 @@ def takes_all(**kwargs: Any) -> None: ...
 def takes_any(*args: Any, tenant: str = "mine") -> None: ...
 
 
-def takes_named(outcome: Outcome, attempt: int, *, headers: Any, contact: str, ctx: HookContext | None = None) -> None:
+def takes_named(
+    outcome: Outcome,
+    attempt: int,
+    *,
+    headers: Any,
+    contact: str,
+    ctx: HookContext | None = None,
+    operation_context: str,
+) -> None:
     """Everything by its name."""
 
 

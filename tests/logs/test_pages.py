@@ -51,6 +51,7 @@ def every_line() -> dict[str, dict[str, Any]]:
         logs.dead_letter_discarded(f"call:{LEG}", None)
         logs.wait_doubtful("CallConected", "did you mean 'CallConnected'?")
         logs.listeners_failed([("calls.next_step", raised(ValueError("no line")))])
+        observer.check_failed("senders.from_inside", raised(ValueError("no line")))
         observer.answered(refusal(MalformedDelivery("no event")))
         observer.answered(Reply(200, b"", (), "eventgrid"))
         logs.sender_disconnected()

@@ -23,7 +23,7 @@ from ringback.stores.postgres import PostgresStore
 from ringback.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 GUID = "1f0e5c1a-0000-4000-8000-000000000001"
 ARM = "/subscriptions/1f0e5c1a/resourceGroups/g/providers/Microsoft.Communication/CommunicationServices/contoso"
@@ -51,7 +51,8 @@ def router(**settings: Any) -> object:
     return OutcomeRouter(**settings)
 
 
-def sync_check(head: object) -> None: ...
+def check_that_yields(head: object) -> Generator[None]:
+    yield
 
 
 async def check_without_head() -> None: ...
@@ -113,8 +114,8 @@ DOOR: list[tuple[str, object, str]] = [
     ("auth", [], "auth names no check; pass a verifier, or auth=None to accept every sender"),
     (
         "auth",
-        sync_check,
-        "auth tests.receiving.test_settings.sync_check is not async, and its answer is awaited; write async def",
+        check_that_yields,
+        "auth tests.receiving.test_settings.check_that_yields yields; register a function that returns",
     ),
     (
         "auth",

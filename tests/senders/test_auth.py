@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ringback import ConfigurationError, Head, Refusal, SharedSecret
-from ringback.senders.auth import AnyOf, Check, allows_handshake, checks_of, one_check
+from ringback.senders.auth import AnyOf, Check, allows_handshake, checks_of, one_check, verdict_of
 
 FIRST = "first-secret-of-this-app"
 SECOND = "second-secret-of-this-app"
@@ -235,6 +235,10 @@ class Shaking(Fixed):
         return head.query == self.allowed
 
 
+def nobody_fails(name: str, error: Exception) -> None:
+    raise AssertionError(name) from error
+
+
 A, B = Refusal("a"), Refusal("b")
 NO_TOKEN, NO_SUBSCRIPTION = Refusal("token_missing"), Refusal("subscription_unknown")
 LATER = Refusal("later", 503, 5)
@@ -260,7 +264,7 @@ async def test_one_of_several_checks_is_enough(
 ) -> None:
     """They are asked in order until one lets through; a fault that will pass outweighs a refusal."""
     checks = [Fixed(each) for each in said]
-    assert await AnyOf(checks)(head()) == refusal
+    assert await verdict_of(AnyOf(checks), head(), nobody_fails) == refusal
     assert [check.asked for check in checks] == asked
 
 
@@ -276,9 +280,9 @@ async def test_one_of_several_checks_is_enough(
         pytest.param(AnyOf([Fixed(A), AnyOf([Shaking("no"), Shaking("yes")])]), True, id="one deep inside allows it"),
     ],
 )
-def test_a_handshake_is_allowed_by_a_check_that_knows_them(check: Check, allowed: bool) -> None:
+def test_a_handshake_is_allowed_by_a_check_that_knows_them(check: Check | AnyOf, allowed: bool) -> None:
     """Only a check of Event Grid does, and it may look at the head."""
-    assert allows_handshake(check, head("yes")) is allowed
+    assert allows_handshake(check, head("yes"), nobody_fails) is allowed
 
 
 def test_a_check_is_made_of_single_checks() -> None:
@@ -311,7 +315,7 @@ async def test_several_checks_are_any_of_them(collection: Any) -> None:
     check = one_check(collection([one, two]))
     assert isinstance(check, AnyOf)
     assert set(check.checks) == {one, two}
-    assert await check(head()) is None
+    assert await verdict_of(check, head(), nobody_fails) is None
 
 
 class Odd:

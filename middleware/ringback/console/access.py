@@ -6,18 +6,18 @@ import base64
 import binascii
 import hashlib
 import hmac
-import inspect
 import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
 from ringback.exceptions import ConfigurationError
-from ringback.hooks.signatures import is_async
+from ringback.hooks.guarded import refuse_awaitable
+from ringback.hooks.invoke import called
+from ringback.hooks.signatures import refuse_uncallable
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -80,6 +80,9 @@ class Access:
             raise ConfigurationError(
                 f"allow_changes of a Console is {allow_changes!r}; pass True, False or a function of the request"
             )
+        refuse_uncallable(auth, 1, "(request)", "auth of a Console")
+        if callable(allow_changes):
+            refuse_uncallable(allow_changes, 1, "(request)", "allow_changes of a Console")
         self._auth = auth
         self._allow_changes = allow_changes
         self._token = token
@@ -87,7 +90,7 @@ class Access:
     async def refusal(self, request: Request) -> Response | None:
         """The response instead of the page; ``None``, with the user in the request's state, if the user may see it."""
         try:
-            user = await _answer(self._auth, request)
+            user = refuse_awaitable(await called(self._auth, (request,)))
         except HTTPException as error:
             # The app's own dependencies refuse so. The response leaves the exception's text out: a stranger reads it.
             return PlainTextResponse(f"{error.status_code}\n", error.status_code, error.headers)
@@ -106,7 +109,7 @@ class Access:
     async def may_change(self, request: Request) -> bool:
         if isinstance(self._allow_changes, bool):
             return self._allow_changes
-        return bool(await _answer(self._allow_changes, request))
+        return bool(refuse_awaitable(await called(self._allow_changes, (request,))))
 
     def token(self, request: Request) -> str | None:
         """The token of the browser's cookie, for its forms. Every process accepts it; ``None`` without a token."""
@@ -149,14 +152,6 @@ def _same_origin(request: Request) -> bool:
     except ValueError:
         return False
     return bool(origin) and origin == request.headers.get("host")
-
-
-async def _answer(question: Callable[[Request], Any], request: Request) -> Any:
-    if is_async(question):
-        return await question(request)
-    answer = await run_in_threadpool(question, request)
-    # The answer of a lambda or a partial around an async function is awaitable.
-    return await answer if inspect.isawaitable(answer) else answer
 
 
 def _digest(text: bytes) -> bytes:

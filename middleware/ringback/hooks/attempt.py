@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError, error_text
-from ringback.hooks.invoke import called
+from ringback.hooks.contacts import contact_of
+from ringback.hooks.invoke import called, decided
 from ringback.hooks.planning import Planner
 from ringback.hooks.signatures import handler_name
 from ringback.privacy.redaction import redact
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Observer, StoreGauge
-    from ringback.hooks.registration import RedialRegistration, Registration
+    from ringback.hooks.registration import RedialRegistration, Registration, Roster
     from ringback.hooks.router import HandlerRouter
     from ringback.work.items import Claim, DeliveryStore, Item
     from ringback.work.policy import HookPolicy
@@ -95,7 +96,7 @@ class HookCaller:
     _warned_unhandled: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self.planner = Planner(self.observer, self.store, self.clock, self.random)
+        self.planner = Planner(self.observer, self.store, self.clock, self.random, self.policy.timeout)
 
     async def attempt(self, claim: Claim) -> Settlement:
         """The settlement of the claim. After a fault of the store the remaining hooks wait for another attempt.
@@ -126,20 +127,22 @@ class HookCaller:
             return
         outcome, handled = planned
         due: dict[str, Registration] = {}
-        roster = self.router.roster
+        doubts: dict[str, Exception] = {}
+        roster, now = self.router.roster, self.clock()
         for name, registration in roster.hooks:
             if name in course.done or name in course.failed:
                 continue
-            if name not in course.wait and not await self._concerns(registration, outcome):
+            if name not in course.wait and not await self._concerns(course, registration, outcome, name, now, doubts):
                 continue
             handled = handled or registration.concern != "on_unrecognized"
-            if course.wait.get(name, 0.0) <= self.clock():
+            if course.wait.get(name, 0.0) <= now:
                 due[name] = registration
         if course.wait:
-            known = {name for name, _ in roster.hooks} | _by_contact(roster.redials).keys()
-            for name in [name for name in course.wait if name not in known]:
-                # The app has renamed or removed the hook since the hook asked for another attempt.
-                course.failed_for_good(name, "no hook of this name is registered in this worker")
+            _forget(course, roster, now)
+        if doubts:
+            # A hook that another of its registrations wants is called all the same.
+            handled = True
+            await self._ask_again(course, outcome, {name: doubts[name] for name in doubts if name not in due})
         if claim.attempt == 1 and not handled:
             self.warn_unhandled(outcome)
         if claim.crashed:
@@ -207,14 +210,33 @@ class HookCaller:
         course.failed_for_good(name, described(error))
         await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=True)
 
-    async def _concerns(self, registration: Registration, outcome: Outcome) -> bool:
-        """Whether the registration wants the outcome. A predicate that raises counts as no, and is reported."""
-        try:
-            return registration.concerns(outcome)
-        except Exception as error:
-            self.observer.hook_failed(outcome, f"{registration.name} (when)", error, 1, None)
-            await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=True)
+    async def _concerns(
+        self,
+        course: _Course,
+        registration: Registration,
+        outcome: Outcome,
+        name: str,
+        now: float,
+        doubts: dict[str, Exception],
+    ) -> bool:
+        """Whether the registration wants the outcome. ``doubts`` gets what the predicate raises, by the hook's name."""
+        if not registration.fits(outcome):
             return False
+        if registration.when is None:
+            return True
+        if _predicate(name) in course.failed or course.wait.get(_predicate(name), 0.0) > now:
+            return False
+        try:
+            return bool(await decided(registration.when, outcome, timeout=self.policy.timeout))
+        except Exception as error:
+            doubts.setdefault(name, error)
+            return False
+
+    async def _ask_again(self, course: _Course, outcome: Outcome, doubts: Mapping[str, Exception]) -> None:
+        """Lets the predicates of these hooks be asked later, as the policy says, or gives the hooks up."""
+        for hook, error in doubts.items():
+            name = _predicate(hook)
+            await self._failed(course, outcome, name, error, course.tries.get(name, 0) + 1)
 
     async def _checkpoint(self, claim: Claim, course: _Course) -> None:
         if not await self.store.checkpoint(claim.item.key, course.progress()):
@@ -241,7 +263,9 @@ class HookCaller:
             attempt = course.tries.get(name, 0) + 1
             course.no_wait([name])
             try:
-                contact = item.contact if item.target == redial.name else redial.contact_of(outcome)
+                contact = item.contact if item.target == redial.name else None
+                if contact is None:
+                    contact = await contact_of(redial, outcome, self.policy.timeout)
                 plan = None if contact is None else await self.planner.plan(item, redial, contact)
             except StoreError:
                 raise
@@ -250,13 +274,14 @@ class HookCaller:
                 course.no_wait(redials)
                 await self._failed(course, outcome, name, error, attempt)
                 return (outcome, True) if name in course.failed else None
-            if contact is not None:
-                course.no_wait(redials)
-                course.returned(name)
-                if isinstance(plan, Exhausted):
-                    course.returned(_EXHAUSTED)
-                    return outcome.exhausted(), True
-                return outcome, True
+            if contact is None:
+                continue
+            course.no_wait(redials)
+            course.returned(name)
+            if isinstance(plan, Exhausted):
+                course.returned(_EXHAUSTED)
+                return outcome.exhausted(), True
+            return outcome, True
         return outcome, False
 
 
@@ -284,6 +309,22 @@ def _ends_call(claim: Claim) -> bool:
     item = claim.item
     outcome = item.outcome
     return claim.first and outcome.scope is Scope.CALL and item.key != short(informed(outcome.outcome_id))
+
+
+def _forget(course: _Course, roster: Roster, now: float) -> None:
+    """Ends the waits of predicates that were asked now, and gives up what no registration stands for any more."""
+    hooks = {name for name, _ in roster.hooks}
+    predicates = set(map(_predicate, hooks))
+    course.no_wait([name for name, until in course.wait.items() if name in predicates and until <= now])
+    known = hooks | predicates | _by_contact(roster.redials).keys()
+    for name in [name for name in course.wait if name not in known]:
+        # The app has renamed or removed the hook since the hook asked for another attempt.
+        course.failed_for_good(name, "no hook of this name is registered in this worker")
+
+
+def _predicate(hook: str) -> str:
+    """The name that stands for the predicates of a hook in a :class:`Progress`."""
+    return f"{hook} (when)"
 
 
 def _by_contact(redials: Iterable[RedialRegistration]) -> dict[str, RedialRegistration]:

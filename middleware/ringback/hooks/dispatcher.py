@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.hooks.attempt import STORE_PAUSE, HookCaller, LeaseLost, described
-from ringback.hooks.planning import cancel_redials, contact_when_it_comes
+from ringback.hooks.contacts import contact_when_it_comes
+from ringback.hooks.planning import cancel_redials
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.settings import refuse_negative, refuse_no_flag
 from ringback.stores import MemoryStore, open_store
@@ -188,7 +189,7 @@ class Dispatcher:
                 continue
             # An operation has no sibling, so its hooks do not wait.
             due_at = now + self.settle if outcome.scope is Scope.CALL else now
-            contact, target = contact_when_it_comes(self._router, outcome) if redials else (None, None)
+            contact, target = await contact_when_it_comes(redials, outcome, self.settle) if redials else (None, None)
             items.append(Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome, contact, target))
         if not items:
             return

@@ -1,65 +1,124 @@
-"""Calls a function of the app: in the loop or in a thread, for a limited time, with every failure as an exception."""
+"""Calls a function of the app where its answer is awaited: hooks, predicates, contact functions, checks of senders.
+
+Every failure of the function is an Exception for the caller, whatever the function raises. Where nobody can await an
+answer, :func:`ringback.hooks.guarded.told` calls the function by the same rules.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from ringback.hooks.guarded import failure, finished, refuse_awaitable, returned
+from ringback.hooks.signals import of_a_signal
 from ringback.hooks.signatures import is_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
+
+_NONE: Mapping[str, object] = {}
 
 
 async def called(
     function: Callable[..., Any],
     arguments: tuple[object, ...],
-    named: Mapping[str, object] | None = None,
+    named: Mapping[str, object] = _NONE,
     *,
     timeout: float | None = None,
+    inline: bool = False,
+    executor: Executor | None = None,
 ) -> Any:
-    """What the function returns, awaited. A sync function runs in a worker thread, which a time-out cannot stop.
+    """What the function returns, awaited if it is awaitable.
 
-    Raises what the function raises, :class:`TimeoutError` after ``timeout`` seconds, and
-    :class:`asyncio.CancelledError` only if the caller is cancelled. ``SystemExit`` and
-    ``KeyboardInterrupt`` end the process.
+    A sync function runs in a thread of ``executor``, by default the loop's own, and a time-out cannot stop the thread;
+    with ``inline`` the function runs in the loop, which suits a quick decision alone.
+
+    Raises what the function raises, :class:`RuntimeError` in place of what is no :class:`Exception` (``SystemExit``,
+    ``KeyboardInterrupt``, a cancellation from within), :class:`TimeoutError` after ``timeout`` seconds, and
+    :class:`asyncio.CancelledError` only if the caller is cancelled. A signal still ends the process.
     """
+    answer: Any = None
+    if inline and not is_async(function):
+        answer = returned(function, arguments, named)
+        if not inspect.isawaitable(answer):
+            return answer
     # The function gets a task of its own: a function that cancels its task does not cancel the worker's task.
-    running = asyncio.get_running_loop().create_task(_result(function, arguments, named or {}))
+    running = asyncio.get_running_loop().create_task(_result(function, arguments, named, executor, answer))
+    late = False
     try:
         # The new task runs first. Most functions return in this one turn of the loop, and so need no timer.
         await asyncio.sleep(0)
-        if running.done():
-            return running.result()
-        async with asyncio.timeout(timeout):
-            return await running
+        if not running.done():
+            await asyncio.wait({running}, timeout=timeout)
+        if not running.done():
+            late = True
+            running.cancel()
+            await asyncio.wait({running})
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        # The caller was not cancelled: something that the function awaits was.
-        raise RuntimeError("the handler was cancelled from within") from None
-    except (Exception, KeyboardInterrupt, SystemExit):
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        raise
+    finally:
+        if inspect.iscoroutine(answer):
+            # The task may have ended before its first step, and Python warns of a coroutine that nobody awaits.
+            answer.close()
+    try:
+        # To await a task that has raised GeneratorExit would close this coroutine.
+        return running.result()
+    except asyncio.CancelledError:
+        raise (TimeoutError() if late else RuntimeError("the function was cancelled from within")) from None
+    except Exception:
         raise
     except BaseException as error:
-        if not running.done():
-            # The function has not raised this: Python closes this coroutine, together with the loop.
-            raise
         # The worker handles an `Exception` alone; after any other one the hook would count as running for ever.
-        raise RuntimeError(f"the handler raised {type(error).__name__}") from error
+        raise failure(error) from error
 
 
-async def _result(function: Callable[..., Any], arguments: tuple[object, ...], named: Mapping[str, object]) -> Any:
-    if is_async(function):
-        return await function(*arguments, **named)
-    returned = await asyncio.to_thread(_returned, function, arguments, named)
-    return await returned if inspect.isawaitable(returned) else returned
+async def decided(function: Callable[..., Any], *arguments: object, timeout: float | None = None) -> Any:
+    """As :func:`called`, for a function of pure decision, which runs in the loop if it is sync.
+
+    Raises :class:`TypeError` for an answer that is still awaitable, because an awaitable counts as true.
+    """
+    return refuse_awaitable(await called(function, arguments, timeout=timeout, inline=True))
 
 
-def _returned(function: Callable[..., Any], arguments: tuple[object, ...], named: Mapping[str, object]) -> Any:
+async def _result(
+    function: Callable[..., Any],
+    arguments: tuple[object, ...],
+    named: Mapping[str, object],
+    executor: Executor | None,
+    answer: Any,
+) -> Any:
+    """What the function comes to, or what its awaitable ``answer`` does. Sync functions run in a thread."""
     try:
-        return function(*arguments, **named)
-    except StopIteration as error:
-        # No future carries StopIteration out of the thread (python/cpython#112182): the caller would wait for ever.
-        raise RuntimeError("the handler raised StopIteration") from error
+        if answer is None:
+            if is_async(function):
+                answer = function(*arguments, **named)
+            else:
+                answer = await _in_a_thread(function, arguments, named, executor)
+        if inspect.isawaitable(answer):
+            answer = await answer
+            while inspect.iscoroutine(answer):
+                # A decorator may forget to await the function that it decorates.
+                answer = await answer
+    except (KeyboardInterrupt, SystemExit, StopAsyncIteration) as error:
+        # asyncio would let the first two out of the loop, and so end the server.
+        if of_a_signal(error):
+            raise
+        raise failure(error) from error
+    return None if answer is None else finished(answer)
+
+
+async def _in_a_thread(
+    function: Callable[..., Any],
+    arguments: tuple[object, ...],
+    named: Mapping[str, object],
+    executor: Executor | None,
+) -> Any:
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(
+        executor, lambda: context.run(returned, function, arguments, named)
+    )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ringback.hooks.contacts import zone_of
 from ringback.work.contact import CallState, Contact, Report, Step, obstacle, report_of
-from ringback.work.items import NOBODY, Item, Kind
+from ringback.work.items import Item, Kind
 from ringback.work.keys import short
 from ringback.work.redial import Exhausted, Planned, Skipped, decide
 from ringback_catalog import Scope
@@ -18,26 +19,8 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Observer
     from ringback.hooks.registration import RedialRegistration
-    from ringback.hooks.router import HandlerRouter
     from ringback.work.items import DeliveryStore
     from ringback.work.redial import Plan
-
-
-def contact_when_it_comes(router: HandlerRouter, outcome: Outcome) -> tuple[str | None, str | None]:
-    """The contact and the target of an outcome's item, so that a store notes the event in the contact's state at once.
-
-    ``(None, None)`` if a contact function raises: the worker asks again, and reports the error.
-    """
-    if report_of(outcome) is None:
-        return None, None
-    for redial in router.redials:
-        try:
-            contact = redial.contact_of(outcome)
-        except Exception:
-            return None, None
-        if contact is not None:
-            return contact, redial.name
-    return None, NOBODY
 
 
 async def cancel_redials(redials: Iterable[RedialRegistration], store: DeliveryStore, contact: str, now: float) -> int:
@@ -59,6 +42,8 @@ class Planner:
     store: DeliveryStore
     clock: Callable[[], float]
     random: Callable[[], float]
+    timeout: float | None
+    """Seconds that the app's ``time_zone`` may take."""
 
     async def plan(self, item: Item, redial: RedialRegistration, contact: str) -> Plan | None:
         """The plan; ``None`` if none is asked for, or if another redial to the contact waits.
@@ -75,7 +60,7 @@ class Planner:
             if await self.store.change(contact, lambda known: _closed(self._after(known, report, noted))):
                 self.observer.redial_canceled(outcome)
             return None
-        zone = redial.zone_of(outcome)
+        zone = await zone_of(redial, outcome, self.timeout)
         plan = await self.store.change(
             contact, lambda known: self._planned(self._after(known, report, noted), outcome, redial, report, zone)
         )

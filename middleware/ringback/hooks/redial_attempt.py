@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec.structs import replace
 
 from ringback.hooks.attempt import UNMEASURED, LeaseLost, call_error_handlers, described
+from ringback.hooks.contacts import contact_again, zone_of
 from ringback.hooks.invoke import called
 from ringback.work.contact import CallState, Contact, Step, obstacle, report_of
 from ringback.work.items import Progress, Settlement, State
@@ -70,7 +71,8 @@ class RedialCaller:
                 return await self._failed(claim, redial, progress, died, tries)
             tries += 1
         try:
-            contact, zone = redial.contact_again(item.outcome, item.contact), redial.zone_of(item.outcome)
+            contact = await contact_again(redial, item.outcome, item.contact, self.policy.timeout)
+            zone = await zone_of(redial, item.outcome, self.policy.timeout)
         except Exception as error:
             return await self._failed(claim, redial, progress, error, tries)
         sending = replace(progress, first_sent=now if progress.first_sent is None else progress.first_sent)

@@ -7,17 +7,15 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from ringback.core.outcome import Outcome
-from ringback.exceptions import RegistrationError
 from ringback.hooks.criteria import Criteria, met
 from ringback.hooks.signatures import ContextBy, handler_name
 from ringback.work.policy import HookContext
-from ringback.work.redial import TimeZone, time_zone
 from ringback_catalog import Disposition, Scope
 
 if TYPE_CHECKING:
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from ringback.core.events import Event
+    from ringback.work.redial import TimeZone
     from ringback.work.redial_policy import RedialPolicy
 
 T = TypeVar("T")
@@ -53,13 +52,15 @@ ErrorHandler = Callable[[Outcome, Exception], object] | ErrorHandlerOfEach
 Listener = Callable[[Sequence["Event"], Sequence[Outcome]], object]
 """A door calls this for every accepted delivery with its events, and with the outcomes of those that have one."""
 
-Predicate = Callable[[Outcome], bool]
+Predicate = Callable[[Outcome], bool | Awaitable[bool]]
+ContactFunction = Callable[[Outcome], str | Awaitable[str | None] | None]
+ZoneFunction: TypeAlias = "Callable[[Outcome], TimeZone | Awaitable[TimeZone]]"
 
 
 class Sink(Protocol):
     """A hook with its own rule, ``wants``, for the outcomes that it gets."""
 
-    def wants(self, outcome: Outcome) -> bool: ...
+    def wants(self, outcome: Outcome) -> bool | Awaitable[bool]: ...
 
     async def __call__(self, outcome: Outcome, ctx: HookContext) -> None: ...
 
@@ -110,8 +111,8 @@ class Registration:
         # end of the whole call.
         return not outcome.unexplained or any(name == "event" for name, _ in self.criteria)
 
-    def concerns(self, outcome: Outcome) -> bool:
-        """Whether the handler is registered for this outcome. Raises what the predicate raises."""
+    def fits(self, outcome: Outcome) -> bool:
+        """Whether the handler is registered for this outcome, if its predicate agrees. Never raises."""
         if not self.may_concern(outcome):
             return False
         if self.concern is Concern.UNRECOGNIZED:
@@ -119,7 +120,7 @@ class Registration:
         if self.concern is not Concern.CHOSEN:
             wanted = Disposition.RETRYABLE if self.concern is Concern.RETRYABLE else Disposition.TERMINAL
             return outcome.disposition is wanted
-        return met(self.criteria, outcome) and (self.when is None or bool(self.when(outcome)))
+        return met(self.criteria, outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,8 @@ class RedialRegistration:
 
     function: Callable[..., Any]
     policy: RedialPolicy
-    contact: Callable[[Outcome], str | None]
-    time_zone: Callable[[Outcome], TimeZone] | tzinfo
+    contact: ContactFunction
+    time_zone: ZoneFunction | tzinfo
     parameters: frozenset[str]
     hash_key: bytes | None = None
     number: int = 1
@@ -140,34 +141,11 @@ class RedialRegistration:
         name = handler_name(self.function)
         return name if self.number == 1 else f"{name}#{self.number}"
 
-    def contact_of(self, outcome: Outcome) -> str | None:
-        """The contact, hashed if the redial hashes contacts; ``None`` if the redial does not handle the outcome.
-
-        Raises what the app's function raises, and :class:`RegistrationError` if the function returns no text.
-        """
-        contact = self.contact(outcome)
-        if contact is None or contact == "":
-            return None
-        if not isinstance(contact, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise RegistrationError(f"contact of {self.name} returned a {type(contact).__name__}; return text or None")
-        return self.stored(contact)
-
-    def contact_again(self, outcome: Outcome, stored: str) -> str:
-        """The contact for the redial function: asked of the app anew if the store has the hash alone.
-
-        Raises what the app's function raises.
-        """
-        return stored if self.hash_key is None else self.contact(outcome) or stored
-
     def stored(self, contact: str) -> str:
         """The contact as a store keeps it: a keyed SHA-256 in hexadecimal digits if the redial hashes contacts."""
         if self.hash_key is None:
             return contact
         return hmac.digest(self.hash_key, contact.encode("utf-8", "surrogatepass"), "sha256").hex()
-
-    def zone_of(self, outcome: Outcome) -> tzinfo:
-        """The contact's time zone. Raises what the app's function raises."""
-        return time_zone(self.time_zone(outcome)) if callable(self.time_zone) else self.time_zone
 
 
 class ErrorRegistration(NamedTuple):

@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 from ringback.exceptions import ConfigurationError, RegistrationError
 from ringback.hooks.criteria import Criteria, Values, read_criteria
+from ringback.hooks.guarded import told
 from ringback.hooks.registration import (
     Concern,
     ErrorHandler,
@@ -18,7 +19,14 @@ from ringback.hooks.registration import (
     Registration,
     Roster,
 )
-from ringback.hooks.signatures import context_by, handler_name, is_async, redial_parameters, refuse_uncallable, takes
+from ringback.hooks.signatures import (
+    context_by,
+    handler_name,
+    redial_parameters,
+    refuse_async,
+    refuse_uncallable,
+    takes,
+)
 from ringback.privacy.redaction import SHORTEST_KEY
 from ringback.work.redial import TimeZone, time_zone
 from ringback.work.redial_policy import RedialPolicy
@@ -39,8 +47,7 @@ if TYPE_CHECKING:
         ScopeName,
         Some,
     )
-    from ringback.core.outcome import Outcome
-    from ringback.hooks.registration import Planner, Predicate, Sink
+    from ringback.hooks.registration import ContactFunction, Planner, Predicate, Sink, ZoneFunction
     from ringback.receiving.intake import Received
     from ringback_catalog import Cause, Disposition, Match, Owner, ResultCategory, RetryAction, RetryClass
 
@@ -122,8 +129,9 @@ class HandlerRouter:
         """Registers the decorated function as a hook for outcomes that meet every criterion given.
 
         A criterion is a value, a collection of values or a ``range``. The hook gets outcomes of operations only if
-        ``event`` or ``scope`` asks for them. ``when``, a predicate of the outcome, is called last. Stacked decorators
-        mean *or*, and the function still runs once for an outcome.
+        ``event`` or ``scope`` asks for them. ``when``, a predicate of the outcome, is called last; it may be async, and
+        a sync one runs in the event loop, and so must be quick. A predicate that raises is asked again, as the hook
+        policy says. Stacked decorators mean *or*, and the function still runs once for an outcome.
         """
         if misused:
             raise RegistrationError("on() takes criteria by name; write @router.on(cause='busy'), not @router.on")
@@ -148,9 +156,6 @@ class HandlerRouter:
             )
         if when is not None:
             refuse_uncallable(when, 1, "(outcome)", "when")
-            if is_async(when):
-                # An async predicate returns a coroutine, which would count as true for every outcome.
-                raise RegistrationError(f"when {handler_name(when)} is async; write a predicate that returns a bool")
 
         def register(handler: H) -> H:
             return self._register(handler, Concern.CHOSEN, criteria, when)
@@ -163,12 +168,11 @@ class HandlerRouter:
         A door calls the listener after the store has the outcomes and before the route: in the server's event loop, or
         in the request's thread where there is no loop. So a listener must be quick. A listener is no hook: a listener
         gets redeliveries as well, in the process of the door alone, and has one attempt at a delivery. What a listener
-        raises is only logged.
+        raises is only logged. Nobody awaits a listener: an async one is refused, and an awaitable that a listener
+        returns is logged as an error.
         """
         refuse_uncallable(listener, 2, "(events, outcomes)", "listener")
-        if is_async(listener):
-            # An async listener returns a coroutine, which no door would await.
-            raise RegistrationError(f"listener {handler_name(listener)} is async; register a function that returns")
+        refuse_async(listener, "listener")
         if listener in self._listeners:
             raise RegistrationError(f"listener {handler_name(listener)} is already registered; remove one of the two")
         self._listeners.append(listener)
@@ -187,7 +191,7 @@ class HandlerRouter:
         faults: list[tuple[str, Exception]] = []
         for listener in self.roster.listeners:
             try:
-                listener(received.delivery.events, received.outcomes)
+                told(listener, received.delivery.events, received.outcomes)
             except Exception as error:
                 faults.append((handler_name(listener), error))
         return tuple(faults)
@@ -196,14 +200,15 @@ class HandlerRouter:
         """Registers a sink as a hook for every outcome that the sink wants, of calls and of operations."""
         if not callable(getattr(sink, "wants", None)):
             raise RegistrationError(f"sink {sink!r} has no wants(outcome); pass an EventGridSink, or register a hook")
+        refuse_uncallable(sink.wants, 1, "(outcome)", "wants")
         self._register(sink, Concern.CHOSEN, (("scope", frozenset(Scope)),), sink.wants)
 
     def redial(
         self,
         *misused: object,
-        contact: Callable[[Outcome], str | None],
+        contact: ContactFunction,
         policy: RedialPolicy | None = None,
-        time_zone: Callable[[Outcome], TimeZone] | TimeZone = "UTC",
+        time_zone: ZoneFunction | TimeZone = "UTC",
         hash_contacts: bytes | str | None = None,
     ) -> Callable[[F], F]:
         """Registers the decorated function, which calls a contact again when the policy says so.
@@ -211,7 +216,8 @@ class HandlerRouter:
         ``contact`` is a function of the outcome. ``contact`` returns the app's key for the person whom the call was to
         reach, the same key for every call, or ``None`` for a call that gets no redial. The limits of the policy hold
         for a contact, however the calls ended. ``time_zone``, a zone or a function of the outcome, is the contact's,
-        for quiet hours and days. With ``hash_contacts``, a secret of 16 bytes or more, stores keep only a keyed hash of
+        for quiet hours and days. Both functions may be async; a sync one runs in the event loop, and so must be
+        quick. With ``hash_contacts``, a secret of 16 bytes or more, stores keep only a keyed hash of
         a contact.
 
         The function may take any of these by name: ``outcome``; ``attempt``, the number of this call to the contact,
@@ -222,8 +228,6 @@ class HandlerRouter:
         if misused:
             raise RegistrationError("redial() takes settings by name; write @router.redial(contact=...)")
         refuse_uncallable(contact, 1, "(outcome)", "contact")
-        if is_async(contact):
-            raise RegistrationError(f"contact {handler_name(contact)} is async; write a function that returns text")
         if policy is not None and not isinstance(policy, RedialPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise RegistrationError(f"policy {policy!r} is no RedialPolicy")
         if callable(time_zone):

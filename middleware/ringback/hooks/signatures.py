@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
@@ -41,8 +42,7 @@ def refuse_uncallable(
     if not callable(handler):
         raise RegistrationError(f"{role} {handler!r} is not callable; register a function {shape}")
     name = handler_name(handler)
-    called = (handler, type(handler).__call__)
-    if any(inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function) for function in called):
+    if _yields(handler):
         raise RegistrationError(f"{role} {name} yields; register a function that returns")
     try:
         signature = inspect.signature(handler)
@@ -66,9 +66,29 @@ def takes(function: object, name: str) -> bool:
     return parameter is not None and parameter.kind is not inspect.Parameter.POSITIONAL_ONLY
 
 
+def refuse_async(function: Callable[..., Any], role: str) -> None:
+    """Raises :class:`RegistrationError` for an async function, whose coroutine nobody would await."""
+    if is_async(function):
+        raise RegistrationError(f"{role} {handler_name(function)} is async; register a function that returns")
+
+
 def is_async(function: Callable[..., Any]) -> bool:
     """Whether a call returns a coroutine: of an async function, or of an object whose ``__call__`` is async."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(bare(function))
+
+
+def bare(function: Any) -> Any:
+    """The Python function behind partials, methods and objects with ``__call__``; a class or builtin as it is."""
+    while True:
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif inspect.ismethod(function):
+            function = function.__func__
+        elif inspect.isroutine(function) or isinstance(function, type):
+            return function
+        else:
+            call = inspect.getattr_static(cast("object", function).__class__, "__call__", None)
+            return call if inspect.isfunction(call) else function
 
 
 def context_by(handler: Callable[..., Any]) -> ContextBy:
@@ -94,7 +114,7 @@ def redial_parameters(function: Callable[..., Any]) -> frozenset[str]:
     if not callable(function):
         raise RegistrationError(f"redial {function!r} is not callable; decorate a function")
     name = handler_name(function)
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+    if _yields(function):
         raise RegistrationError(f"redial {name} yields; register a function that returns")
     try:
         parameters = inspect.signature(function).parameters
@@ -111,3 +131,8 @@ def redial_parameters(function: Callable[..., Any]) -> frozenset[str]:
                 f"redial {name} has a parameter {parameter.name!r}; it may have {', '.join(sorted(_OFFERED))}"
             )
     return frozenset(taken)
+
+
+def _yields(function: Any) -> bool:
+    behind = bare(function)
+    return inspect.isgeneratorfunction(behind) or inspect.isasyncgenfunction(behind)

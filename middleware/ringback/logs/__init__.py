@@ -155,6 +155,7 @@ class LogObserver:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.refusals = Budget(lines=20, seconds=10.0, clock=clock)
         self.store_faults = Budget(lines=5, seconds=10.0, clock=clock)
+        self.check_faults = Budget(lines=5, seconds=10.0, clock=clock)
 
     def answered(self, reply: Reply) -> None:
         """A door answered a request and did not call the route. A budget limits the lines about refused senders."""
@@ -164,6 +165,12 @@ class LogObserver:
             emit(WARNING, "delivery.rejected", status=reply.status, reason=reply.fact)
         elif (suppressed := self.refusals.spend()) is not None:
             emit(WARNING, "callback.rejected", status=reply.status, reason=reply.fact, suppressed=suppressed)
+
+    def check_failed(self, check: str, error: Exception) -> None:
+        """A check of the app raised, so the sender got 503. A budget limits the lines, for anybody may send."""
+        if (suppressed := self.check_faults.spend()) is not None:
+            fields = {"error": error_text(error), "exception": _traceback(error), "suppressed": suppressed}
+            emit(ERROR, "check.failed", check=check, **fields)
 
     def keys_fetched(self, url: str, count: int) -> None:
         emit(INFO, "keys.fetched", url=url, count=count)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
+from ringback import logs
 from ringback.exceptions import TooManyHeaders
 from ringback.receiving.replies import denial, refusal
 from ringback.receiving.target import canonical_method
-from ringback.senders.auth import Head, SharedSecret, allows_handshake, checks_of, one_check
+from ringback.senders.auth import Head, SharedSecret, allows_handshake, checks_of, one_check, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, MutableMapping
@@ -42,6 +43,7 @@ class Gate:
         self._check = None if auth is None or isinstance(auth, Unset) else one_check(auth)
         self._secrets = [check for check in checks_of(self._check) if isinstance(check, SharedSecret)]
         self._max_headers = max_headers
+        self._log = logs.LogObserver()
 
     @property
     def checks(self) -> bool:
@@ -58,7 +60,7 @@ class Gate:
             return refusal(TooManyHeaders(f"more than {self._max_headers} header fields are not accepted"))
         if self._check is None:
             return None
-        refused = await self._check(head_of(scope))
+        refused = await verdict_of(self._check, head_of(scope), self._log.check_failed)
         return None if refused is None else denial(refused)
 
     def may_handshake(self, scope: Scope) -> bool:
@@ -67,7 +69,7 @@ class Gate:
             return False
         head = head_of(scope)
         announced = [value.lower() for value in head.values("aeg-event-type")] == ["subscriptionvalidation"]
-        return (announced or head.method == "OPTIONS") and allows_handshake(self._check, head)
+        return (announced or head.method == "OPTIONS") and allows_handshake(self._check, head, self._log.check_failed)
 
     @property
     def hides(self) -> bool:

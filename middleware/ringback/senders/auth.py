@@ -7,7 +7,6 @@ A check looks at a request's head before the middleware reads the body. The chec
 from __future__ import annotations
 
 import hmac
-import inspect
 import re
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
@@ -16,7 +15,9 @@ from urllib.parse import parse_qsl
 from msgspec import Struct
 
 from ringback.exceptions import ConfigurationError
-from ringback.hooks.signatures import handler_name, is_async, refuse_uncallable
+from ringback.hooks.guarded import told
+from ringback.hooks.invoke import called
+from ringback.hooks.signatures import handler_name, refuse_uncallable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +51,13 @@ class Refusal(Struct, frozen=True):
             raise ConfigurationError(f"a refusal cannot have status {self.status!r}; use 401, or 503 if it will pass")
 
 
-Check = Callable[[Head], Awaitable[Refusal | None]]
-"""A check of the sender; several in a list mean that one of them must let the request through."""
+Check = Callable[[Head], Refusal | Awaitable[Refusal | None] | None]
+"""A check of the sender; several in a list mean that one of them must let the request through. A sync check runs in a
+worker thread. A check that raises, or returns anything else, lets nobody through."""
+
+
+Failed = Callable[[str, Exception], object]
+"""Is called with the name of a check of the app that failed, and with the exception."""
 
 
 class SharedSecret:
@@ -122,14 +128,6 @@ class Handshaker(Protocol):
     def allows_handshake(self, head: Head) -> bool: ...
 
 
-def allows_handshake(check: Check, head: Head) -> bool:
-    """Whether the middleware may answer a handshake that this check refused.
-
-    The answer echoes what the sender sent. The handshake reaches neither the route nor a hook.
-    """
-    return isinstance(check, Handshaker) and check.allows_handshake(head)
-
-
 class AnyOf:
     """Lets a request through if one of several checks does: callbacks and Event Grid on one path.
 
@@ -137,13 +135,13 @@ class AnyOf:
     found something to verify; a check of shared secrets finds nothing in a request with a token, for example.
     """
 
-    def __init__(self, checks: Sequence[Check]) -> None:
+    def __init__(self, checks: Sequence[Check | AnyOf]) -> None:
         self.checks = tuple(checks)
 
-    async def __call__(self, head: Head) -> Refusal | None:
+    async def verdict(self, head: Head, failed: Failed) -> Refusal | None:
         refusals: list[Refusal] = []
         for check in self.checks:
-            refusal = await check(head)
+            refusal = await verdict_of(check, head, failed)
             if refusal is None:
                 return None
             refusals.append(refusal)
@@ -151,18 +149,48 @@ class AnyOf:
         concerned = [refusal for refusal in refusals if refusal.reason not in _NOT_CONCERNED]
         return (temporary or concerned or refusals)[0]
 
-    def allows_handshake(self, head: Head) -> bool:
-        return any(allows_handshake(check, head) for check in self.checks)
+
+async def verdict_of(check: Check | AnyOf, head: Head, failed: Failed) -> Refusal | None:
+    """What a check says of a request. A check of the app that fails refuses the request with 503."""
+    if isinstance(check, AnyOf):
+        return await check.verdict(head, failed)
+    if getattr(type(check).__call__, "__module__", "").startswith(_OWN):
+        # The checks of this room raise nothing, and most requests meet one of them.
+        return await cast("Callable[[Head], Awaitable[Refusal | None]]", check)(head)
+    try:
+        refusal = await called(check, (head,))
+        if refusal is None or isinstance(refusal, Refusal):
+            return refusal
+        raise TypeError(f"the check returned a {type(refusal).__name__}; return a Refusal, or None to accept")
+    except Exception as error:
+        failed(handler_name(check), error)
+        return Refusal("check_failed", 503)
 
 
-def checks_of(check: Check | None) -> tuple[Check, ...]:
+def allows_handshake(check: Check | AnyOf, head: Head, failed: Failed) -> bool:
+    """Whether the middleware may answer a handshake that this check refused.
+
+    The answer echoes what the sender sent. The handshake reaches neither the route nor a hook.
+    """
+    if isinstance(check, AnyOf):
+        return any(allows_handshake(single, head, failed) for single in check.checks)
+    if not isinstance(check, Handshaker):
+        return False
+    try:
+        return bool(told(check.allows_handshake, head))
+    except Exception as error:
+        failed(handler_name(check.allows_handshake), error)
+        return False
+
+
+def checks_of(check: Check | AnyOf | None) -> tuple[Check, ...]:
     """The single checks within a check; none for ``None``."""
     if isinstance(check, AnyOf):
         return tuple(single for part in check.checks for single in checks_of(part))
     return () if check is None else (check,)
 
 
-def one_check(auth: Check | Collection[Check]) -> Check:
+def one_check(auth: Check | Collection[Check]) -> Check | AnyOf:
     """The ``auth`` setting as one check. Raises :class:`ConfigurationError` for what is no check."""
     # A text is a collection, too: of its letters.
     single = callable(cast("object", auth)) or (isinstance(auth, str | bytes) and auth)
@@ -171,7 +199,7 @@ def one_check(auth: Check | Collection[Check]) -> Check:
     if not checks:
         raise ConfigurationError("auth names no check; pass a verifier, or auth=None to accept every sender")
     for check in checks:
-        # A class is callable, too, but a call of a class returns nothing to await.
+        # A class is callable, too, but a call of a class returns no refusal.
         if not callable(check) or isinstance(check, type):
             shown = f"of type {type(check).__name__}" if isinstance(check, str | bytes) else repr(check)
             raise ConfigurationError(
@@ -179,10 +207,6 @@ def one_check(auth: Check | Collection[Check]) -> Check:
                 "or auth=None to accept every sender"
             )
         refuse_uncallable(check, 1, "(head)", "auth")
-        if inspect.isroutine(check) and not is_async(check):
-            raise ConfigurationError(
-                f"auth {handler_name(check)} is not async, and its answer is awaited; write async def"
-            )
     return checks[0] if len(checks) == 1 else AnyOf(checks)
 
 
@@ -197,6 +221,8 @@ def _spelled(secret: str) -> str:
         pattern += f"(?:{octets}|{re.escape(character)}{plus})"
     return pattern
 
+
+_OWN = "ringback.senders."
 
 # The reasons of a check whose kind of proof the request does not carry at all.
 _NOT_CONCERNED = frozenset({"secret_missing", "subscription_unknown", "token_missing"})

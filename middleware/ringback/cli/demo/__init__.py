@@ -142,7 +142,7 @@ class _Tally:
         for outcome in map(classify_event, parse_delivery(posting.body).events):
             if outcome is not None and outcome.scope is Scope.CALL and outcome.outcome_id not in self._seen:
                 self._seen.add(outcome.outcome_id)
-                self._due += len({known.handler for known in registrations if known.concerns(outcome)})
+                self._due += len({known.handler for known in registrations if known.fits(outcome)})
 
     def wait(self) -> None:
         """Wait until every due hook was called. Without a due hook, wait long enough to see that no hook is called."""

@@ -1,0 +1,68 @@
+"""Asks the functions of a redial whom the calls are to reach, and in which time zone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ringback.exceptions import RegistrationError
+from ringback.hooks.invoke import decided
+from ringback.work.contact import report_of
+from ringback.work.items import NOBODY
+from ringback.work.redial import time_zone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import tzinfo
+
+    from ringback.core.outcome import Outcome
+    from ringback.hooks.registration import RedialRegistration
+
+
+async def contact_when_it_comes(
+    redials: Iterable[RedialRegistration], outcome: Outcome, timeout: float
+) -> tuple[str | None, str | None]:
+    """The contact and the target of an outcome's item, so that a store notes the event in the contact's state at once.
+
+    ``(None, None)`` for a contact function that raises or takes longer than ``timeout`` seconds: the worker asks it
+    again, and reports the error.
+    """
+    if report_of(outcome) is None:
+        return None, None
+    for redial in redials:
+        try:
+            contact = await contact_of(redial, outcome, timeout)
+        except Exception:
+            return None, None
+        if contact is not None:
+            return contact, redial.name
+    return None, NOBODY
+
+
+async def contact_of(redial: RedialRegistration, outcome: Outcome, timeout: float | None) -> str | None:
+    """The contact, hashed if the redial hashes contacts; ``None`` if the redial does not handle the outcome.
+
+    Raises what the app's function raises, and :class:`RegistrationError` if the function gives no text.
+    """
+    contact = await decided(redial.contact, outcome, timeout=timeout)
+    if contact is None or contact == "":
+        return None
+    if not isinstance(contact, str):
+        raise RegistrationError(f"contact of {redial.name} returned a {type(contact).__name__}; return text or None")
+    return redial.stored(contact)
+
+
+async def contact_again(redial: RedialRegistration, outcome: Outcome, stored: str, timeout: float | None) -> str:
+    """The contact for the redial function: asked of the app anew if the store has the hash alone.
+
+    Raises what the app's function raises.
+    """
+    if redial.hash_key is None:
+        return stored
+    contact = await decided(redial.contact, outcome, timeout=timeout)
+    return contact if isinstance(contact, str) and contact else stored
+
+
+async def zone_of(redial: RedialRegistration, outcome: Outcome, timeout: float | None) -> tzinfo:
+    """The contact's time zone. Raises what the app's function raises."""
+    zone = redial.time_zone
+    return time_zone(await decided(zone, outcome, timeout=timeout)) if callable(zone) else zone

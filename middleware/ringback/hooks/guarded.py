@@ -1,0 +1,60 @@
+"""One call of a function of the app in the caller's thread: whatever goes wrong there is an Exception."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from ringback.hooks.signals import of_a_signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_NONE: Mapping[str, object] = {}
+
+
+def returned(function: Callable[..., Any], arguments: tuple[object, ...], named: Mapping[str, object] = _NONE) -> Any:
+    """What the function returns, which may be awaitable.
+
+    Raises an :class:`Exception` for whatever the function raises, and :class:`TypeError` for a generator, of which
+    nothing has run. What a signal raises meanwhile passes.
+    """
+    try:
+        value = function(*arguments, **named)
+    except (StopIteration, StopAsyncIteration) as error:
+        # A coroutine and a future cannot carry these two, and a loop of the caller would take one for its own end.
+        raise failure(error) from error
+    except Exception:
+        raise
+    except BaseException as error:
+        if of_a_signal(error):
+            raise
+        raise failure(error) from error
+    return None if value is None else finished(value)
+
+
+def told(function: Callable[..., Any], *arguments: object) -> Any:
+    """As :func:`returned`, for a caller that awaits nothing: :class:`TypeError` for an awaitable."""
+    return refuse_awaitable(returned(function, arguments))
+
+
+def refuse_awaitable(value: Any) -> Any:
+    """The value. Raises :class:`TypeError` for an awaitable, which nobody awaits any more."""
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            # Python warns of a coroutine that nobody awaits.
+            value.close()
+        raise TypeError("the function returned an awaitable where nobody awaits it; return the value itself")
+    return value
+
+
+def finished(value: Any) -> Any:
+    """The value. Raises :class:`TypeError` for a generator, which a function returns before the function has run."""
+    if inspect.isasyncgen(value) or (inspect.isgenerator(value) and not inspect.isawaitable(value)):
+        raise TypeError("the function returned a generator, and nothing in it has run; return the value itself")
+    return value
+
+
+def failure(error: BaseException) -> RuntimeError:
+    """What stands in place of an exception that callers do not expect."""
+    return RuntimeError(f"the function raised {type(error).__name__}")

@@ -1,0 +1,145 @@
+"""Whom a redial is to reach, and in which zone: what its functions may return, sync and async."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from attempting import BUSY, Bench, done, named
+from ringback import ConfigurationError, HookPolicy, Outcome, RedialPolicy, RegistrationError
+from ringback.hooks.contacts import contact_of, zone_of
+from ringback.hooks.router import HandlerRouter
+from ringback.work.items import Progress, Settlement, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ringback.hooks.registration import RedialRegistration
+
+HERE = __name__
+
+
+def place(outcome: Outcome) -> None: ...
+
+
+def redial_of(**settings: Any) -> RedialRegistration:
+    router = HandlerRouter()
+    router.redial(**{"contact": lambda outcome: "customer-1"} | settings)(place)
+    return router.redials[0]
+
+
+def sync(answer: object) -> Callable[[Outcome], object]:
+    return lambda outcome: answer
+
+
+def coroutine(answer: object) -> Callable[[Outcome], object]:
+    """A sync function around an async one."""
+
+    async def later() -> object:
+        return answer
+
+    return lambda outcome: later()
+
+
+def asynchronous(answer: object) -> Callable[[Outcome], object]:
+    async def function(outcome: Outcome) -> object:
+        return answer
+
+    return function
+
+
+SHAPES = pytest.mark.parametrize("shape", [sync, coroutine, asynchronous])
+
+
+@SHAPES
+@pytest.mark.parametrize(
+    ("returned", "key", "stored"),
+    [
+        pytest.param("customer-1", None, "customer-1", id="as-it-is"),
+        pytest.param(
+            "+1 555 0100",
+            b"sixteen-bytes-ok",
+            "741fa6b619e83d0f8239efac8bfeddfc71df02f2dd435cc426edce8ec889a2a6",
+            id="hashed",
+        ),
+        pytest.param(None, b"sixteen-bytes-ok", None, id="none"),
+        pytest.param("", b"sixteen-bytes-ok", None, id="empty"),
+    ],
+)
+async def test_a_contact_is_kept_as_it_is_or_hashed(
+    returned: str | None, key: bytes | None, stored: str | None, shape: Callable[..., Any]
+) -> None:
+    """With HMAC-SHA-256 in hex, whatever shape the function has; whoever cancels redials names the contact itself."""
+    redial = redial_of(contact=shape(returned), hash_contacts=key)
+    assert await contact_of(redial, BUSY, None) == stored
+    if stored is not None:
+        assert redial.stored(str(returned)) == stored
+
+
+async def test_any_text_can_be_hashed() -> None:
+    """A lone surrogate does not raise."""
+    redial = redial_of(contact=lambda outcome: "\ud800", hash_contacts=b"sixteen-bytes-ok")
+    assert len(str(await contact_of(redial, BUSY, None))) == 64
+
+
+async def test_a_contact_that_is_no_text_is_refused() -> None:
+    """Two objects of one customer would be two contacts."""
+    with pytest.raises(RegistrationError) as raised:
+        await contact_of(redial_of(contact=lambda outcome: 15550100), BUSY, None)
+    assert str(raised.value) == f"contact of {HERE}.place returned a int; return text or None"
+
+
+@SHAPES
+@pytest.mark.parametrize(
+    ("given", "zone"), [("Asia/Tokyo", ZoneInfo("Asia/Tokyo")), (UTC, UTC)], ids=["name", "tzinfo"]
+)
+async def test_a_time_zone_is_that_of_all_contacts_or_of_each(given: Any, zone: Any, shape: Callable[..., Any]) -> None:
+    """A function is asked for every outcome, whatever shape the function has."""
+    assert await zone_of(redial_of(time_zone=given), BUSY, None) == zone
+    assert await zone_of(redial_of(time_zone=shape(given)), BUSY, None) == zone
+
+
+async def test_a_time_zone_that_a_function_makes_up_is_refused() -> None:
+    """When it is asked for: nobody can know before."""
+    with pytest.raises(ConfigurationError):
+        await zone_of(redial_of(time_zone=lambda outcome: "Mars/Olympus"), BUSY, None)
+
+
+async def test_a_time_zone_is_asked_only_for_a_contact() -> None:
+    """The app may know no zone where it knows no contact; then the next redial is asked."""
+    bench, asked = Bench(), list[str]()
+
+    def answers(name: str, answer: str | None) -> Callable[[Outcome], str | None]:
+        return lambda outcome: (asked.append(name), answer)[1]
+
+    def zones(name: str) -> Callable[[Outcome], str]:
+        return lambda outcome: (asked.append(name), {"second": "Asia/Tokyo"}[name.partition(" ")[0]])[1]
+
+    for name, contact in (("first", None), ("empty", ""), ("second", "customer-1"), ("third", "customer-1")):
+        bench.router.redial(
+            contact=answers(name, contact), time_zone=zones(f"{name} zone"), policy=RedialPolicy(jitter=0)
+        )(named(lambda: None, name))
+    assert await bench.attempt() == done("app.second (contact)")
+    assert asked == ["first", "empty", "second", "second zone"]
+    assert [entry[0] for entry in bench.happened()] == ["change", "redial_scheduled"]
+
+
+@pytest.mark.parametrize("which", ["contact", "time_zone"])
+@pytest.mark.parametrize(
+    "error", [StopIteration(), StopAsyncIteration(), SystemExit(), KeyboardInterrupt(), GeneratorExit()], ids=repr
+)
+async def test_whatever_a_function_of_a_redial_raises_is_its_failure(which: str, error: BaseException) -> None:
+    """Tried again and dead in the end, as a hook; never the end of the worker."""
+    bench = Bench(HookPolicy(attempts=1, timeout=None))
+
+    def raises(outcome: Outcome) -> str:
+        raise error
+
+    settings: dict[str, Any] = {"contact": lambda outcome: "customer-1"} | {which: raises}
+    bench.router.redial(**settings)(named(lambda: None, "call_again"))
+    name, reason = "app.call_again (contact)", f"RuntimeError: the function raised {type(error).__name__}"
+    dead = Settlement(State.DEAD, Progress(failed={name: reason}), reason=f"{name}: {reason}")
+    assert await bench.attempt() == dead
