@@ -145,8 +145,8 @@ async def test_stores_that_open_together_make_the_tables_once(make: Make, postgr
 async def test_schema_of_a_newer_release_is_refused(make: Make, postgres_url: str) -> None:
     """A schema this release does not know is left alone."""
     await make().open()
-    await query(postgres_url, "UPDATE ringback_meta SET value = '3'")
-    with pytest.raises(StoreError, match=r"made by a newer release .schema 3, this one knows 2"):
+    await query(postgres_url, "UPDATE ringback_meta SET value = '4'")
+    with pytest.raises(StoreError, match=r"made by a newer release .schema 4, this one knows 3"):
         await make().open()
     await query(postgres_url, "DELETE FROM ringback_meta")
     with pytest.raises(StoreError, match="schema unknown"):

@@ -197,7 +197,7 @@ def overwritten(path: Path) -> None:
         (foreign, "is the database of another application"),
         (empty_database, "is the database of another application"),
         (marked_by_another, "is the database of another application"),
-        (newer, "made by a newer release .schema 6, this one knows 5.; upgrade ringback"),
+        (newer, "made by a newer release .schema 7, this one knows 6.; upgrade ringback"),
         (truncated, "restore it, or move it away"),
         (overwritten, "restore it, or move it away"),
         (Path.mkdir, "see that its folder exists and is writable"),
@@ -532,7 +532,7 @@ async def test_a_failure_is_nobody_elses(make: Make) -> None:
     await store.open()
 
     def fails(connection: sqlite3.Connection) -> None:
-        connection.execute("INSERT INTO calls (key, contact, at) VALUES ('x', 'y', 1)")
+        connection.execute("INSERT INTO contacts (contact, state, changed_at) VALUES ('x', '{}', 1)")
         raise ZeroDivisionError
 
     results = await asyncio.gather(
@@ -544,7 +544,7 @@ async def test_a_failure_is_nobody_elses(make: Make) -> None:
     )
     assert [type(each) for each in results] == [type(None), list, ZeroDivisionError, list]
     assert (await store.stats()).ready == 2
-    assert await store._do(lambda connection: connection.execute("SELECT * FROM calls").fetchall()) == []
+    assert await store._do(lambda connection: connection.execute("SELECT * FROM contacts").fetchall()) == []
 
 
 # Leases

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import asdict
 
+from crew import known
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify_event
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.rows import stored_row
 from ringback.stores.sqlite import SQLiteStore, schema
+from ringback.work.contact import CallRecord, CallState
 from ringback.work.items import Claim, DeliveryStore, Item, Kind, Settlement, State
 from ringback.work.latch import Offer
 
@@ -125,6 +127,24 @@ def old_row(leg: str) -> dict[str, Any]:
     return {"state": "ready", "created_at": time.time(), **{name: columns[name] for name in OLD}}
 
 
+CALLS = [("redial:call:y", "bob", 4e9, None), ("leg:x", "bob", 3e9, "x")]
+"""What version 1 knew of a contact: key, contact, time, leg. The redial has an item that is ready."""
+KNOWN = {
+    CallRecord("redial:call:y", 4e9, state=CallState.PLANNED),
+    CallRecord("leg:x", 3e9, "x"),
+}
+
+
+def old_redial() -> dict[str, Any]:
+    return old_row("y") | {
+        "key": "redial:call:y",
+        "kind": "redial",
+        "due_at": 4e9,
+        "ends_call": False,
+        "contact": "bob",
+    }
+
+
 async def finished(store: DeliveryStore, count: int) -> list[str]:
     """Keys of so many claims, once they are settled."""
     told, keys = asyncio.Semaphore(0), list[str]()
@@ -153,6 +173,7 @@ async def check(store: DeliveryStore) -> None:
     assert await finished(store, 4) == ["call:a", "call:b", "call:late", "call:new"]
     assert {each.key for each in await store.history.latest(10)} == {"call:b", "call:new"}
     assert (await store.stats()).done == 4
+    assert set((await known(store, "bob")).calls) == KNOWN
 
 
 async def test_a_file_of_version_1_is_upgraded(tmp_path: Path) -> None:
@@ -167,14 +188,16 @@ async def test_a_file_of_version_1_is_upgraded(tmp_path: Path) -> None:
     everything = "SELECT * FROM items ORDER BY id"
     for leg in "ab":
         old.execute(insert, old_row(leg))
+    old.execute(insert, old_redial())
+    old.executemany("INSERT INTO calls (key, contact, at, leg) VALUES (?, ?, ?, ?)", CALLS)
     before = [dict(row) for row in old.execute(everything)]
     stores = [SQLiteStore(path, min_free=0, poll=0.05, timeout=10.0) for _ in range(4)]
     await asyncio.gather(*(store.open() for store in stores))
     old.execute(insert, old_row("late"))
     after = [dict(row) for row in old.execute(everything)]
     new = dict.fromkeys(("cause", "category", "retry", "match", "code", "subcode", "verdict"))
-    assert after[:2] == [{**row, **new} for row in before]
-    assert old.execute("PRAGMA user_version").fetchone()[0] == 5
+    assert after[:3] == [{**row, **new} for row in before]
+    assert old.execute("PRAGMA user_version").fetchone()[0] == 6
     old.close()
     await check(stores[0])
     for store in stores:
@@ -235,12 +258,14 @@ async def made_1(url: str) -> Any:
     await old.execute(SchemaManager.get_schema().encode())
     await old.execute(POSTGRES_1)
     for leg in "ab":
-        await put_1(old, leg)
+        await put_1(old, old_row(leg))
+    await put_1(old, old_redial())
+    statement = "INSERT INTO ringback_calls (key, contact, at, leg) VALUES (%s, %s, %s, %s)"
+    await old.cursor().executemany(statement, CALLS)
     return old
 
 
-async def put_1(old: Any, leg: str) -> None:
-    row = old_row(leg)
+async def put_1(old: Any, row: dict[str, Any]) -> None:
     values = ", ".join(f"%({name})s" for name in row)
     await old.execute(f"INSERT INTO ringback_items ({', '.join(row)}) VALUES ({values})".encode(), row)
 
@@ -252,8 +277,8 @@ async def test_a_database_of_version_1_is_upgraded(postgres_url: str) -> None:
 
     stores = [PostgresStore(postgres_url, poll=0.05, timeout=10.0, lease=0.6) for _ in range(4)]
     await asyncio.gather(*(store.open() for store in stores))
-    await put_1(old, "late")
-    assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("2",)]
+    await put_1(old, old_row("late"))
+    assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("3",)]
     await old.close()
     await check(stores[0])
     for store in stores:
@@ -272,9 +297,9 @@ async def test_an_upgrade_that_cannot_be_had_changes_nothing(postgres_url: str) 
             await store.open()
     assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("1",)]
     await store.open()
-    assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("2",)]
+    assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("3",)]
     await old.execute("UPDATE ringback_meta SET value = '0'")
-    with pytest.raises(StoreError, match="schema 0, this one knows 2"):
+    with pytest.raises(StoreError, match="schema 0, this one knows 3"):
         await PostgresStore(postgres_url).open()
     await old.close()
     await store.close()
