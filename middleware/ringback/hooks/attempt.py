@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError, error_text
 from ringback.hooks.contacts import contact_of
 from ringback.hooks.invoke import called, decided
-from ringback.hooks.planning import Planner
+from ringback.hooks.planning import LeaseLost, Planner
 from ringback.hooks.signatures import handler_name
 from ringback.privacy.redaction import redact
 from ringback.work.contact import report_of
@@ -21,13 +22,13 @@ from ringback.work.redial import Exhausted
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
 
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Observer, StoreGauge
     from ringback.hooks.registration import RedialRegistration, Registration, Roster
     from ringback.hooks.router import HandlerRouter
-    from ringback.work.items import Claim, DeliveryStore, Item
+    from ringback.work.items import Claim, DeliveryStore
     from ringback.work.policy import HookPolicy
 
 
@@ -65,6 +66,17 @@ class _Course:
     def tried(self, name: str, times: int) -> None:
         self.tries = {**self.tries, name: times}
 
+    def decided(self, name: str, redials: Container[str], plan: object) -> Progress:
+        """The progress once it is decided, for the contact of this name, whether a redial follows."""
+        done = (*self.done, name)
+        if isinstance(plan, Exhausted) and _TOLD not in done:
+            done = (*done, _EXHAUSTED)
+        wait = {name: until for name, until in self.wait.items() if name not in redials}
+        return Progress(done, self.failed, self.tries, wait, self.trying)
+
+    def follow(self, progress: Progress) -> None:
+        self.done, self.wait = progress.done, progress.wait
+
     def no_wait(self, names: Iterable[str]) -> None:
         self.wait = {name: until for name, until in self.wait.items() if name not in names}
 
@@ -75,10 +87,6 @@ class _Course:
             reason = "; ".join(f"{hook}: {reason}" for hook, reason in self.failed.items())
             return Settlement(State.DEAD, self.progress(), reason=reason)
         return Settlement(State.DONE, self.progress())
-
-
-class LeaseLost(Exception):
-    """Another worker has taken the claim over."""
 
 
 @dataclass(eq=False, slots=True)
@@ -122,7 +130,7 @@ class HookCaller:
         return course.settlement()
 
     async def _run(self, claim: Claim, course: _Course) -> None:
-        planned = await self._planned(course, claim.item)
+        planned = await self._planned(course, claim)
         if planned is None:
             return
         outcome, handled = planned
@@ -242,20 +250,23 @@ class HookCaller:
         if not await self.store.checkpoint(claim.item.key, course.progress()):
             raise LeaseLost
 
-    async def _planned(self, course: _Course, item: Item) -> tuple[Outcome, bool] | None:
+    async def _planned(self, course: _Course, claim: Claim) -> tuple[Outcome, bool] | None:
         """The outcome, terminal if its redials are exhausted; and whether a redial function handles the outcome.
 
         ``None`` while a contact function that has failed waits for its next attempt: no hook gets an outcome whose
         disposition may still change.
         """
-        outcome, registered = item.outcome, self.router.roster.redials
+        item, registered = claim.item, self.router.roster.redials
+        outcome = item.outcome
         if not registered or item.target == NOBODY or report_of(outcome) is None:
             return outcome, False
         redials = _by_contact(registered)
         if not redials.keys().isdisjoint(course.done):
             # The first decision stands, whatever another contact function would return now.
             return (outcome.exhausted() if _EXHAUSTED in course.done else outcome), True
-        for name, redial in redials.items():
+        # Whoever knew the contact when the event came is not asked again, and neither are the others.
+        known = {name: redial for name, redial in redials.items() if item.contact and redial.name == item.target}
+        for name, redial in (known or redials).items():
             if name in course.failed:
                 return outcome, True
             if course.wait.get(name, 0.0) > self.clock():
@@ -263,25 +274,24 @@ class HookCaller:
             attempt = course.tries.get(name, 0) + 1
             course.no_wait([name])
             try:
-                contact = item.contact if item.target == redial.name else None
+                contact = item.contact if known else await contact_of(redial, outcome, self.policy.timeout)
                 if contact is None:
-                    contact = await contact_of(redial, outcome, self.policy.timeout)
-                plan = None if contact is None else await self.planner.plan(item, redial, contact)
-            except StoreError:
+                    continue
+                decided = partial(course.decided, name, redials)
+                plan = await self.planner.plan(claim, redial, contact, decided)
+            except (StoreError, LeaseLost):
                 raise
             except Exception as error:
                 # No other contact function is called again, so a wait of another one would keep the item due for ever.
                 course.no_wait(redials)
                 await self._failed(course, outcome, name, error, attempt)
-                return (outcome, True) if name in course.failed else None
-            if contact is None:
-                continue
-            course.no_wait(redials)
-            course.returned(name)
-            if isinstance(plan, Exhausted):
-                course.returned(_EXHAUSTED)
-                return outcome.exhausted(), True
-            return outcome, True
+                if name not in course.failed:
+                    return None
+                # Hooks are told now, so no later decision, after a replay, makes the outcome terminal.
+                course.returned(_TOLD)
+                return outcome, True
+            course.follow(decided(plan))
+            return (outcome.exhausted() if _EXHAUSTED in course.done else outcome), True
         return outcome, False
 
 
@@ -334,3 +344,4 @@ def _by_contact(redials: Iterable[RedialRegistration]) -> dict[str, RedialRegist
 
 _HOPELESS = 10
 _EXHAUSTED = "attempts_exhausted"
+_TOLD = "told_without_contact"

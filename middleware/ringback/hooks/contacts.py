@@ -54,12 +54,17 @@ async def contact_of(redial: RedialRegistration, outcome: Outcome, timeout: floa
 async def contact_again(redial: RedialRegistration, outcome: Outcome, stored: str, timeout: float | None) -> str:
     """The contact for the redial function: asked of the app anew if the store has the hash alone.
 
-    Raises what the app's function raises.
+    Raises what the app's function raises, and :class:`RegistrationError` if the function names another contact now: the
+    limits were asked for the first one.
     """
     if redial.hash_key is None:
         return stored
     contact = await decided(redial.contact, outcome, timeout=timeout)
-    return contact if isinstance(contact, str) and contact else stored
+    if not isinstance(contact, str) or redial.stored(contact) != stored:
+        raise RegistrationError(
+            f"contact of {redial.name} names another contact than when the call ended; return the same one each time"
+        )
+    return contact
 
 
 async def zone_of(redial: RedialRegistration, outcome: Outcome, timeout: float | None) -> tzinfo:

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
-from ringback.hooks.attempt import STORE_PAUSE, HookCaller, LeaseLost, described
+from ringback.hooks.attempt import STORE_PAUSE, HookCaller, described
 from ringback.hooks.contacts import contact_when_it_comes
-from ringback.hooks.planning import cancel_redials
+from ringback.hooks.planning import LeaseLost, cancel_redials
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.settings import refuse_negative, refuse_no_flag
 from ringback.stores import MemoryStore, open_store
-from ringback.work.contact import CONNECTED
+from ringback.work.contact import CONNECTED, CallState
 from ringback.work.items import Item, Kind, Settlement, State
 from ringback.work.latch import Offer, RecentEnds
 from ringback.work.policy import HookPolicy
@@ -322,6 +322,7 @@ class Dispatcher:
             except Exception as error:
                 # The fault is Ringback's own, not a hook's. A dead letter is visible and can be replayed.
                 self._observer.hook_failed(outcome, "ringback", error, claim.attempt, None)
-                return Settlement(State.DEAD, claim.progress, reason=described(error))
+                call = CallState.UNKNOWN if claim.item.kind is Kind.REDIAL else None
+                return Settlement(State.DEAD, claim.progress, reason=described(error), call=call)
         # The item is neither done nor dead, so it is due again, unless another worker has the lease.
         return Settlement(State.READY, claim.progress, due_at=self._clock() + STORE_PAUSE)

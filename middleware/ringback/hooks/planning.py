@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
 
 from ringback.hooks.contacts import zone_of
 from ringback.work.contact import CallState, Contact, Report, Step, obstacle, report_of
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Observer
     from ringback.hooks.registration import RedialRegistration
-    from ringback.work.items import DeliveryStore
+    from ringback.work.items import Claim, DeliveryStore, Progress
     from ringback.work.redial import Plan
 
 
@@ -34,6 +37,17 @@ async def cancel_redials(redials: Iterable[RedialRegistration], store: DeliveryS
     return sum([await store.change(key, canceled) or 0 for key in sorted(keys)])
 
 
+class LeaseLost(Exception):
+    """Another worker has taken the claim over."""
+
+
+class Decision(NamedTuple):
+    """What was decided for an outcome: the plan, if one was asked for, and how many redials were canceled."""
+
+    plan: Plan | None = None
+    canceled: int = 0
+
+
 @dataclass(eq=False, slots=True)
 class Planner:
     """Plans the redial of an outcome, or cancels the redials that wait, in one transaction with the contact's state."""
@@ -45,25 +59,31 @@ class Planner:
     timeout: float | None
     """Seconds that the app's ``time_zone`` may take."""
 
-    async def plan(self, item: Item, redial: RedialRegistration, contact: str) -> Plan | None:
+    async def plan(
+        self, claim: Claim, redial: RedialRegistration, contact: str, progress: Callable[[Plan | None], Progress]
+    ) -> Plan | None:
         """The plan; ``None`` if none is asked for, or if another redial to the contact waits.
 
-        Raises :class:`StoreError`, and what the app's ``time_zone`` raises.
+        ``progress`` gives the progress of the claim once that is planned. The store writes the progress in the same
+        transaction, so that no worker decides again after a crash. Raises :class:`StoreError`, :class:`LeaseLost`, and
+        what the app's ``time_zone`` raises.
         """
-        outcome = item.outcome
-        report = report_of(outcome)
-        if report is None:
-            return None
-        noted = item.contact is not None
-        if not outcome.retryable or outcome.scope is not Scope.CALL:
-            # The contact has answered or must not be called, so no planned redial may be placed.
-            if await self.store.change(contact, lambda known: _closed(self._after(known, report, noted))):
-                self.observer.redial_canceled(outcome)
-            return None
-        zone = await zone_of(redial, outcome, self.timeout)
-        plan = await self.store.change(
-            contact, lambda known: self._planned(self._after(known, report, noted), outcome, redial, report, zone)
-        )
+        outcome, report = claim.item.outcome, report_of(claim.item.outcome)
+        assert report is not None
+        asks = outcome.retryable and outcome.scope is Scope.CALL
+        zone = await zone_of(redial, outcome, self.timeout) if asks else UTC
+
+        def decided(known: Contact) -> Step[Decision]:
+            known = known.noted(report, claim.put_at).decided(report)
+            step = self._planned(known, outcome, redial, report, zone) if asks else _closed(known)
+            return replace(step, checkpoint=(claim.item.key, progress(step.result.plan)))
+
+        decision = await self.store.change(contact, decided)
+        if decision is None:
+            raise LeaseLost
+        plan = decision.plan
+        if decision.canceled:
+            self.observer.redial_canceled(outcome)
         if isinstance(plan, Planned):
             self.observer.redial_scheduled(outcome, plan.at, plan.number)
         elif isinstance(plan, Exhausted):
@@ -72,22 +92,18 @@ class Planner:
             self.observer.redial_skipped(outcome, plan.reason)
         return plan
 
-    def _after(self, known: Contact, report: Report, noted: bool) -> Contact:
-        """The contact after the event, which the store has noted already if the contact was known when it came."""
-        return known if noted else known.noted(report, self.clock())
-
     def _planned(
         self, known: Contact, outcome: Outcome, redial: RedialRegistration, report: Report, zone: tzinfo
-    ) -> Step[Plan | None]:
-        known, key, now = known.decided(report), short(f"redial:{outcome.outcome_id}"), self.clock()
+    ) -> Step[Decision]:
+        key, now = short(f"redial:{outcome.outcome_id}"), self.clock()
         skipped = redial.policy.skips(outcome.retry_action)
         if skipped is not None:
-            return Step(known, Skipped(skipped))
+            return Step(known, Decision(Skipped(skipped)))
         if known.has_planned or known.call(key) is not None:
-            return Step(known, None)
+            return Step(known, Decision())
         reason = obstacle(known, redial.policy, report, now=now)
         if reason is not None:
-            return Step(known, Skipped(reason))
+            return Step(known, Decision(Skipped(reason)))
         plan = decide(
             redial.policy,
             outcome.cause,
@@ -100,11 +116,12 @@ class Planner:
             retry_after=outcome.retry_after,
         )
         if not isinstance(plan, Planned):
-            return Step(known, plan)
+            return Step(known, Decision(plan))
         item = Item(key, Kind.REDIAL, plan.at, outcome, target=redial.name, number=plan.number)
-        return Step(known.redial(key, CallState.PLANNED, plan.at), plan, put=item)
+        return Step(known.redial(key, CallState.PLANNED, plan.at), Decision(plan), put=item)
 
 
-def _closed(known: Contact) -> Step[int]:
+def _closed(known: Contact) -> Step[Decision]:
+    """The contact has answered or must not be called, so no planned redial may be placed."""
     after, keys = known.closed()
-    return Step(after, len(keys), cancel=keys)
+    return Step(after, Decision(canceled=len(keys)), cancel=keys)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
-from ringback.hooks.attempt import UNMEASURED, LeaseLost, call_error_handlers, described
+from ringback.hooks.attempt import UNMEASURED, call_error_handlers, described
 from ringback.hooks.contacts import contact_again, zone_of
 from ringback.hooks.invoke import called
+from ringback.hooks.planning import LeaseLost
+from ringback.hooks.signatures import takes
 from ringback.work.contact import CallState, Contact, Step, obstacle, report_of
 from ringback.work.items import Progress, Settlement, State
 from ringback.work.policy import GiveUp, HookContext, Retry
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from ringback.hooks.router import HandlerRouter
     from ringback.work.items import Claim, DeliveryStore, Item
     from ringback.work.policy import HookPolicy
+    from ringback.work.redial_policy import RedialPolicy
 
 _TRIES = "placing"
 _LONGEST_PAUSE = 86_400.0
@@ -57,7 +60,8 @@ class RedialCaller:
         redial = next((redial for redial in self.router.redials if redial.name == item.target), None)
         if redial is None or item.contact is None:
             reason = f"no redial {item.target} is registered in this worker"
-            return Settlement(State.DEAD, progress, reason=reason, call=CallState.CANCELED)
+            call = CallState.CANCELED if progress.first_sent is None else CallState.UNKNOWN
+            return Settlement(State.DEAD, progress, reason=reason, call=call)
         now = self.clock()
         if progress.first_sent is not None and not 0 <= now - progress.first_sent < REPEATABLE_FOR:
             # The service has forgotten the request by now, and could place a second call for the same request.
@@ -87,31 +91,53 @@ class RedialCaller:
         if isinstance(answer, Skipped):
             self.observer.redial_skipped(item.outcome, answer.reason)
             return Settlement(State.DONE, progress, reason=answer.reason)
+        if isinstance(answer, _Doubt):
+            return await self._unknown(claim, RuntimeError(answer.reason), answer.reason)
+        if isinstance(answer, _Placed):
+            self.observer.redial_placed(item.outcome, item.number, answer.leg)
+            return Settlement(State.DONE, progress, call=CallState.PLACED, leg=answer.leg)
         return await self._place(claim, redial, contact, sending)
 
     def _asked(
         self, known: Contact, claim: Claim, redial: RedialRegistration, zone: tzinfo, sending: Progress
-    ) -> Step[Planned | Exhausted | Skipped | Literal["place"]]:
+    ) -> Step[_Answer]:
         """Whether the redial is placed, put off, or not placed at all, after what is known of the contact by now."""
-        item, policy, now, ended = claim.item, redial.policy, self.clock(), report_of(claim.item.outcome)
+        item, now = claim.item, self.clock()
+        answer = self._answer(known, claim, redial.policy, zone, now)
+        if answer == "place":
+            told = takes(redial.function, "operation_context")
+            context = _headers(item, sending)[REQUEST_ID] if told else None
+            # The store writes the progress before the first request, so that a request after a crash has the same time.
+            after, progress = known.redial(item.key, CallState.PLACING, now, context=context), sending
+        elif isinstance(answer, Planned):
+            after, progress = known.redial(item.key, CallState.PLANNED, answer.at), claim.progress
+        elif isinstance(answer, Exhausted | Skipped):
+            after, progress = known.redial(item.key, CallState.CANCELED, now), claim.progress
+        else:
+            after, progress = known, claim.progress
+        # A worker that has lost the claim must not change what another worker has noted.
+        return Step(after, answer, checkpoint=(item.key, progress))
+
+    def _answer(self, known: Contact, claim: Claim, policy: RedialPolicy, zone: tzinfo, now: float) -> _Answer:
+        item, ended = claim.item, report_of(claim.item.outcome)
         assert ended is not None
-        # A repeated request may have placed the call already, so only what speaks against any call stops the request.
+        # A request that was sent may have placed the call already, and is the same call if it is repeated.
         is_new = claim.progress.first_sent is None
-        reason = policy.skips(item.outcome.retry_action) if is_new else None
-        reason = reason or obstacle(known, policy, ended, now=now, redial=item.key)
+        call, others = known.call(item.key), known.times(without=item.key)
+        if not is_new and call is not None and call.leg is not None:
+            return _Placed(call.leg)
+        reason = policy.skips(item.outcome.retry_action) or obstacle(known, policy, ended, now=now, redial=item.key)
         if reason is not None:
-            state = CallState.CANCELED if is_new else CallState.PLACED
-            return Step(known.redial(item.key, state, now), Skipped(reason))
-        if is_new:
-            others = known.times(without=item.key)
-            if policy.made(others, now) >= policy.max_attempts:
-                return Step(known.redial(item.key, CallState.CANCELED, now), Exhausted("max_attempts"))
-            at = awake(policy, now, zone, others)
-            if at > now:
-                return Step(known.redial(item.key, CallState.PLANNED, at), Planned(at, item.number))
-        placing = known.redial(item.key, CallState.PLACING, now, context=_headers(item, sending)[REQUEST_ID])
-        # The store writes the progress before the first request, so that a request after a crash has the same time.
-        return Step(placing, "place", checkpoint=(item.key, sending))
+            return Skipped(reason) if is_new else _Doubt(reason)
+        full = policy.made(others, now) >= policy.max_attempts
+        at = None if full else awake(policy, now, zone, others)
+        if at == now:
+            return "place"
+        if not is_new:
+            return _Doubt("a limit of the policy forbids to repeat the request now")
+        if at is None:
+            return Exhausted("max_attempts" if full else "quiet_hours")
+        return Planned(at, item.number)
 
     async def _place(self, claim: Claim, redial: RedialRegistration, contact: str, progress: Progress) -> Settlement:
         item, attempt = claim.item, progress.tries.get(_TRIES, 0) + 1
@@ -144,7 +170,7 @@ class RedialCaller:
         outcome = claim.item.outcome
         self.observer.redial_unknown(outcome, claim.item.number, reason)
         await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=True)
-        return Settlement(State.DONE, claim.progress, reason=reason, call=CallState.PLACED)
+        return Settlement(State.DONE, claim.progress, reason=reason, call=CallState.UNKNOWN)
 
     async def _failed(
         self, claim: Claim, redial: RedialRegistration, progress: Progress, error: Exception, attempt: int
@@ -154,7 +180,8 @@ class RedialCaller:
             return await self._unknown(claim, error, "the service no longer knows the request (412)")
         outcome = claim.item.outcome
         progress = replace(progress, tries={_TRIES: attempt})
-        unplaced = progress.first_sent is None or not_placed(error)
+        # What an earlier request has done, no later error says.
+        unplaced = claim.progress.first_sent is None and (progress.first_sent is None or not_placed(error))
         if unplaced and progress.first_sent is not None:
             # No call was placed, so the next request, also after a replay, is a new one with an id of its own.
             progress = replace(progress, first_sent=None, generation=progress.generation + 1)
@@ -168,10 +195,25 @@ class RedialCaller:
         final = retry_in is None
         await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=final)
         if retry_in is None:
-            state = CallState.CANCELED if unplaced else CallState.PLACED
+            state = CallState.CANCELED if unplaced else CallState.UNKNOWN
             return Settlement(State.DEAD, progress, reason=f"{redial.name}: {described(error)}", call=state)
         call = CallState.PLANNED if unplaced else None
         return Settlement(State.READY, progress, due_at=self.clock() + retry_in, call=call)
+
+
+class _Placed(NamedTuple):
+    """An event has told the leg of the call."""
+
+    leg: str
+
+
+class _Doubt(NamedTuple):
+    """The call may have been placed, and the request must not be repeated."""
+
+    reason: str
+
+
+_Answer: TypeAlias = "Planned | Exhausted | Skipped | _Placed | _Doubt | Literal['place']"
 
 
 def _headers(item: Item, progress: Progress) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ from ringback.core.outcome import LEVEL
 from ringback.stores.record import dump, dump_sibling, dump_without_verdict, number
 from ringback.stores.verdicts import StoredVerdict, stored_verdict
 from ringback.work.contact import Report, report_of
-from ringback.work.items import Item, Kind, State
+from ringback.work.items import Item, Kind, State, whom
 from ringback.work.keys import short
 from ringback_catalog import Scope
 
@@ -97,14 +97,18 @@ def merged(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | 
     """The columns of the row ``kept`` that change when ``new``, the row of another event of the call, settles with it.
 
     As in :meth:`~ringback.core.outcome.Outcome.merged_with`, the row gets the more informative outcome, and the other
-    row's event as the sibling. ``None`` if a worker has claimed ``kept``, or if both rows have the same event.
+    row's event as the sibling, and the contact of whichever row has one. ``None`` if a worker has claimed ``kept``, or
+    if both rows have the same event.
     """
     settles = kept["state"] == State.READY and kept["attempts"] == 0 and kept["sibling"] is None
     if not (settles and _end_a_call(kept, new) and (kept["event"] != new["event"] or _level(new) > _level(kept))):
         return None
     best, rest = (new, kept) if new["rank"] > kept["rank"] else (kept, new)
+    contact, target = whom((kept["contact"], kept["target"]), (new["contact"], new["target"]))
     return {
         **{name: best[name] for name in _OF_OUTCOME if name in kept},
+        "contact": contact,
+        "target": target,
         "sibling": best["sibling"] or rest["payload"],
         "call": new["call"] if kept["call"] is None else kept["call"],
     }

@@ -7,13 +7,15 @@ seconds since the epoch, UTC.
 A redial counts as a call from its plan on, by the key of its item. Any other call counts when an event of it comes, by
 its leg, which is the call connection id. The leg of a redial is told by the redial function, which returns what
 ``create_call`` returned, or by the operation context that Ringback offers to the function. Where neither is told, the
-next leg that nobody has told counts as the redial's, so that one call does not count twice.
+next leg that nobody has told counts as the redial's, so that one call does not count twice. Where nobody can say
+whether a redial was placed, a leg that nobody has told counts beside the redial.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
+from itertools import chain
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from msgspec import Struct
@@ -47,6 +49,8 @@ class CallState(StrEnum):
     """A redial that waits for its time."""
     PLACING = "placing"
     """The redial function was called, and has not returned: the call may have been placed."""
+    UNKNOWN = "unknown"
+    """The redial function has failed, and nobody can say whether the call was placed."""
     PLACED = "placed"
     """The redial function has returned, and no event of the call has come."""
     CONNECTED = "connected"
@@ -55,26 +59,30 @@ class CallState(StrEnum):
     ENDED = "ended"
     CANCELED = "canceled"
     """A redial that placed no call, and does not count."""
+    MISSED = "missed"
+    """The contact had called, and nobody answered. That is no call to the contact, and does not count."""
 
 
-class Why(StrEnum):
-    """What speaks against calls to a contact from a moment on."""
+class Word(StrEnum):
+    """What the end of a call says of further calls to the contact; the later in this list, the stricter."""
 
+    ASKS = "asks"
+    """Another call may be placed."""
+    STOPPED = "stopped"
+    """The call has failed in a way that no further call mends, or was canceled by the app."""
     REACHED = "reached"
-    """The contact has answered a call."""
-    REFUSED = "refused"
-    """The person or the number says no: the retry class ``never``."""
+    """The contact has answered."""
     BLOCKED = "blocked"
     """A network blocks the calls."""
-    CANCELED = "canceled"
-    """The app has called ``cancel_redials``."""
-    STOPPED = "stopped"
-    """A call has failed in a way that no further call mends, or was canceled by the app."""
+    REFUSED = "refused"
+    """The person or the number says no: the retry class ``never``."""
 
 
 class CallRecord(Struct, frozen=True, omit_defaults=True):
-    """A call that was placed or is to be placed at ``at``, and that ended at ``ended_at``. ``leg`` is its call
-    connection id, and ``context`` the operation context that Ringback offered for the call, where they are known.
+    """A call that was placed or is to be placed at ``at``, answered at ``answered_at``, and ended at ``ended_at``.
+
+    ``leg`` is its call connection id, and ``context`` the operation context that Ringback offered for the call, where
+    they are known. ``word`` is the strictest word of the reports of its end, until somebody decides.
     """
 
     key: str
@@ -83,28 +91,50 @@ class CallRecord(Struct, frozen=True, omit_defaults=True):
     state: CallState = CallState.ENDED
     ended_at: float | None = None
     context: str | None = None
+    answered_at: float | None = None
+    word: Word | None = None
 
+    @property
+    def last(self) -> float:
+        """The time of what is known last."""
+        return max(self.at, self.answered_at or 0.0, self.ended_at or 0.0)
 
-class Mark(Struct, frozen=True, omit_defaults=True):
-    """When something last spoke against calls to a contact, and the leg that reported it."""
+    def after(self, report: Report, at: float, *, late: bool) -> CallRecord:
+        """The record after a report. ``late``: hooks have the end already, and the report decides nothing more."""
+        if report.connected:
+            state = CallState.CONNECTED if self.ended_at is None else self.state
+            return replace(self, state=state, answered_at=at if self.answered_at is None else self.answered_at)
+        if self.ended_at is None:
+            state = CallState.OPEN if report.word is Word.ASKS and not late else self.state
+            if state is not CallState.OPEN and state is not CallState.MISSED:
+                state = CallState.ENDED
+            return replace(self, state=state, ended_at=at, word=report.word)
+        if late and report.word not in _FINAL:
+            return self
+        state = CallState.OPEN if report.word is Word.ASKS else self.state
+        return replace(self, state=state, ended_at=min(at, self.ended_at), word=_stricter(self.word, report.word))
 
-    at: float
-    leg: str | None = None
+    def says(self) -> Iterator[tuple[Word, float]]:
+        """What speaks against calls to the contact, and since when."""
+        # The end of a conversation may say that the conversation was lost.
+        if self.answered_at is not None and self.word is not Word.ASKS:
+            yield Word.REACHED, self.answered_at
+        if self.word is not None and self.word is not Word.ASKS and self.ended_at is not None:
+            yield self.word, self.ended_at
 
 
 class Report(Struct, frozen=True):
     """What one event reports of a contact: a call was answered or has ended.
 
-    ``name`` is the key of the call unless a redial placed the call. ``why`` is what speaks against another call.
-    ``asks`` says that the event asks for another call, and ``counts`` that the app had called the contact.
+    ``name`` is the key of the call unless a redial placed the call. ``word`` is what an end says of further calls;
+    ``None`` if it says nothing. ``counts`` says that the app had called the contact.
     """
 
     name: str
     leg: str | None
     context: str | None
     connected: bool
-    why: Why | None
-    asks: bool
+    word: Word | None
     counts: bool
 
 
@@ -113,41 +143,39 @@ def report_of(outcome: Outcome) -> Report | None:
     connected = outcome.event_name == CONNECTED
     if not connected and (outcome.scope is not Scope.CALL or outcome.unexplained):
         return None
-    why = Why.REACHED if connected else _why(outcome)
-    asks = outcome.retryable and outcome.retry_action is RetryAction.PLACE_CALL and not connected
+    word = None if connected else _word(outcome)
     # Nobody had called the contact whose own call was not answered.
-    counts = why is not None or action_after(outcome.event_name, outcome.subcode) is RetryAction.PLACE_CALL
+    called = connected or word is not None
     leg, context = outcome.call_connection_id, outcome.operation_context
     return Report(
         name=short(f"leg:{leg or outcome.outcome_id}"),
         leg=None if leg is None else short(leg),
         context=None if context is None else short(context),
         connected=connected,
-        why=why,
-        asks=asks,
-        counts=counts,
+        word=word,
+        counts=called or action_after(outcome.event_name, outcome.subcode) is RetryAction.PLACE_CALL,
     )
 
 
-def _why(outcome: Outcome) -> Why | None:
+def _word(outcome: Outcome) -> Word | None:
     if outcome.retryable:
-        return None
+        return Word.ASKS if outcome.retry_action is RetryAction.PLACE_CALL else None
     if outcome.cause is Cause.CANCELED:
-        return Why.STOPPED
+        return Word.STOPPED
     if outcome.cause is Cause.BLOCKED:
-        return Why.BLOCKED
+        return Word.BLOCKED
     if outcome.retry_class is RetryClass.NEVER:
-        return Why.REFUSED
+        return Word.REFUSED
     if outcome.retry_class is RetryClass.NONE:
-        return Why.REACHED
-    return Why.STOPPED
+        return Word.REACHED
+    return Word.STOPPED
 
 
 class Contact(Struct, frozen=True, omit_defaults=True):
-    """The calls to one contact, in the order in which they became known, and the last mark of each kind."""
+    """The calls to one contact, in the order in which they became known, and when the app last canceled redials."""
 
     calls: tuple[CallRecord, ...] = ()
-    marks: Mapping[Why, Mark] = {}
+    canceled_at: float | None = None
 
     def call(self, name: str) -> CallRecord | None:
         """The call with this key or this leg."""
@@ -155,7 +183,7 @@ class Contact(Struct, frozen=True, omit_defaults=True):
 
     def times(self, without: str | None = None) -> list[float]:
         """When the calls were or are to be placed, the earliest first, but for the call with the key ``without``."""
-        return sorted(call.at for call in self.calls if call.state is not CallState.CANCELED and call.key != without)
+        return sorted(call.at for call in self.calls if call.state not in _UNCOUNTED and call.key != without)
 
     @property
     def has_planned(self) -> bool:
@@ -164,71 +192,72 @@ class Contact(Struct, frozen=True, omit_defaults=True):
 
     def recent(self, now: float) -> Contact:
         """The contact without the calls that no policy asks for any more."""
-        calls = tuple(call for call in self.calls if call.at > now - LONGEST_WINDOW)
+        calls = tuple(call for call in self.calls if call.last > now - LONGEST_WINDOW)
         return self if len(calls) == len(self.calls) else replace(self, calls=calls)
 
-    def noted(self, report: Report, now: float) -> Contact:
-        """The contact after an event. A second report of the same changes nothing but the time of its mark."""
-        call = self._reported(report)
-        if call is None and not report.counts:
-            return self
-        call = replace(call or CallRecord(report.name, now), leg=report.leg)
-        if not report.connected and call.ended_at is None:
-            call = replace(call, ended_at=now)
-        if call.ended_at is None:
-            call = replace(call, state=CallState.CONNECTED)
-        else:
-            call = replace(call, state=CallState.OPEN if report.asks else CallState.ENDED)
-        contact = self._with(call)
-        if report.asks and report.leg is not None:
-            # The leg may have reached the contact; its end says that the conversation was lost.
-            marks = {why: mark for why, mark in self.marks.items() if mark.leg != report.leg}
-            contact = replace(contact, marks=marks)
-        return contact if report.why is None else contact.marked(report.why, now, report.leg)
+    def noted(self, report: Report, at: float, *, late: bool = False) -> Contact:
+        """The contact after an event that came at ``at``. To note an event again changes nothing.
 
-    def _reported(self, report: Report) -> CallRecord | None:
+        ``late``: hooks have the end of this call already. Only a refusal or a block then changes the word.
+        """
+        call = self._reported(report, at)
+        if call is None:
+            call = CallRecord(report.name, at, report.leg, CallState.ENDED if report.counts else CallState.MISSED)
+        return self._with(replace(call, leg=report.leg).after(report, at, late=late))
+
+    def _reported(self, report: Report, at: float) -> CallRecord | None:
         """The call of a report: by the leg, by the operation context, or the oldest redial that has told no leg."""
         known = self.call(report.leg or report.name)
-        if known is not None or report.leg is None:
+        if known is not None or report.leg is None or not report.counts:
             return known
         untold = [call for call in self.calls if call.leg is None and call.state in _UNTOLD]
-        ours = [call for call in untold if call.context is not None and call.context == report.context]
-        # A redial function that returns no leg may have placed the call of this leg.
-        return next(iter(ours + [call for call in untold if call.state is CallState.PLACED]), None)
-
-    def marked(self, why: Why, now: float, leg: str | None = None) -> Contact:
-        return replace(self, marks={**self.marks, why: Mark(now, leg)})
+        if report.context is not None:
+            ours = next((call for call in untold if call.context == report.context), None)
+            if ours is not None:
+                return ours
+        return next((call for call in untold if _may_be(call, report, at)), None)
 
     def decided(self, report: Report) -> Contact:
-        """The contact once it is decided whether a redial follows the call of this report."""
+        """The contact once it is decided, by the most informative report, whether a redial follows the call."""
         call = self.call(report.leg or report.name)
-        if call is None or call.state is not CallState.OPEN:
+        if call is None or report.connected:
             return self
-        return self._with(replace(call, state=CallState.ENDED))
+        state = CallState.ENDED if call.state is CallState.OPEN else call.state
+        return self._with(replace(call, state=state, word=call.word if call.word in _FINAL else report.word))
 
     def redial(
         self, key: str, state: CallState, at: float, *, leg: str | None = None, context: str | None = None
     ) -> Contact:
         """The contact once the redial of this key has come into this state at the time ``at``."""
-        call = self.call(key) or CallRecord(key, at)
-        if state is CallState.PLACED:
-            return self._placed(call, leg)
-        return self._with(replace(call, state=state, at=at, context=context or call.context))
+        known, call = self, self.call(key) or CallRecord(key, at)
+        if state in (CallState.PLACED, CallState.UNKNOWN):
+            return self._placed(call, state, leg)
+        if call.leg is not None:
+            # An event has told of a call that this redial placed, whatever the function says.
+            known, call = self._apart(call), CallRecord(key, at)
+        return known._with(replace(call, state=state, at=at, context=context))
 
-    def _placed(self, call: CallRecord, leg: str | None) -> Contact:
+    def _placed(self, call: CallRecord, state: CallState, leg: str | None) -> Contact:
         """The redial function has returned, perhaps with the leg. Events of the call may have come before."""
         if call.leg is not None and leg in (None, call.leg):
             # An event with the operation context has told the leg.
             return self
-        ours = self.call(leg) if leg is not None else self._first_untold(call)
+        known = self
+        if call.leg is not None:
+            known, call = self._apart(call), CallRecord(call.key, call.at, context=call.context)
+        ours = known._first_untold(call) if leg is None and state is CallState.PLACED else known.call(leg or "")
         if ours is None:
-            return self._with(replace(call, state=CallState.PLACED, leg=leg))
-        rest = replace(self, calls=tuple(other for other in self.calls if other.key != ours.key))
-        return rest._with(replace(call, leg=ours.leg, state=ours.state, ended_at=ours.ended_at))
+            return known._with(replace(call, state=state, leg=leg))
+        if not _by_leg(ours):
+            # Another redial has told the same leg, so this one has told none.
+            return known._with(replace(call, state=state))
+        return known._without(ours.key)._with(replace(ours, key=call.key, at=call.at, context=call.context))
 
     def _first_untold(self, redial: CallRecord) -> CallRecord | None:
         """The first call that became known while the redial was placed, and that no redial has told."""
-        return next((call for call in self.calls if call.key.startswith("leg:") and call.at > redial.at), None)
+        if redial.context is not None:
+            return None
+        return next((call for call in self.calls if _by_leg(call) and call.at > redial.at), None)
 
     def canceled(self, now: float) -> tuple[Contact, tuple[str, ...], int]:
         """The contact once the app wants no redials, the keys of the redials, and how many calls that prevents.
@@ -238,7 +267,7 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         planned = tuple(call.key for call in self.calls if call.state is CallState.PLANNED)
         waiting = sum(call.state is CallState.OPEN for call in self.calls)
         calls = tuple(replace(call, state=_CANCELED.get(call.state, call.state)) for call in self.calls)
-        return replace(self, calls=calls).marked(Why.CANCELED, now), planned, len(planned) + waiting
+        return Contact(calls, now), planned, len(planned) + waiting
 
     def closed(self) -> tuple[Contact, tuple[str, ...]]:
         """The contact without the redials that wait, and the keys of these redials."""
@@ -248,13 +277,47 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         )
         return replace(self, calls=calls), planned
 
+    def replayed(self, key: str, now: float) -> Contact:
+        """The contact once the dead redial of this key waits again. A call that may have been placed stays so."""
+        call = self.call(key)
+        if call is None or call.state is not CallState.CANCELED:
+            return self
+        return self._with(replace(call, state=CallState.PLANNED, at=now))
+
     def _with(self, changed: CallRecord) -> Contact:
         if all(call.key != changed.key for call in self.calls):
             return replace(self, calls=(*self.calls, changed))
         return replace(self, calls=tuple(changed if call.key == changed.key else call for call in self.calls))
 
+    def _without(self, key: str) -> Contact:
+        return replace(self, calls=tuple(call for call in self.calls if call.key != key))
 
-_UNTOLD = (CallState.PLACED, CallState.PLACING)
+    def _apart(self, call: CallRecord) -> Contact:
+        """The contact with this call of a redial as a call by its leg."""
+        return self._without(call.key)._with(replace(call, key=f"leg:{call.leg}", context=None))
+
+
+def _by_leg(call: CallRecord) -> bool:
+    """Whether no redial has told of this call to the contact."""
+    return call.key.startswith("leg:") and call.state is not CallState.MISSED
+
+
+def _may_be(redial: CallRecord, report: Report, at: float) -> bool:
+    """Whether a report of a leg that nobody has told may be of this redial, whose function has told no leg."""
+    told = redial.context is not None and report.context is not None
+    return redial.state is CallState.PLACED and not told and redial.at <= at < redial.at + UNSEEN
+
+
+def _stricter(one: Word | None, other: Word | None) -> Word | None:
+    words = [word for word in Word if word in (one, other)]
+    return words[-1] if words else None
+
+
+_FINAL = (Word.BLOCKED, Word.REFUSED)
+"""The words that no other report of the same end takes back."""
+
+_UNTOLD = (CallState.PLACING, CallState.UNKNOWN, CallState.PLACED)
+_UNCOUNTED = (CallState.CANCELED, CallState.MISSED)
 
 _CANCELED = {CallState.PLANNED: CallState.CANCELED, CallState.OPEN: CallState.ENDED}
 """What becomes of a call when the app wants no redials."""
@@ -283,16 +346,26 @@ def obstacle(
 ) -> str | None:
     """What stands in the way of another call to the contact, in words; ``None`` if nothing does.
 
-    ``ended`` is the report of the call that asks for another one. What came after that call's end always stands in the
-    way, and what came before for the rest that the policy gives. A mark of the same leg is no obstacle: the leg's own
-    end is the later word. ``redial`` is the key of the redial that is about to be placed.
+    ``ended`` is the report of the call that asks for another one. What another call has said after that call's end
+    always stands in the way, and what it said before for the rest that the policy gives. ``redial`` is the key of the
+    redial that is about to be placed.
     """
     call = contact.call(ended.leg or ended.name)
-    since = now if call is None else call.at if call.ended_at is None else call.ended_at
-    for why, mark in contact.marks.items():
-        if (mark.leg is None or mark.leg != ended.leg) and mark.at >= since - _rest(policy, why):
-            return _WORDS[why]
-    if any(_in_progress(other, now) for other in contact.calls if other is not call and other.key != redial):
+    if call is None:
+        # The call was forgotten, so whatever is known came after its end, for all that can be said.
+        began = since = 0.0
+    else:
+        began, since = call.at, call.at if call.ended_at is None else call.ended_at
+        if call.word not in (None, Word.ASKS):
+            return _WORDS[call.word]
+    if contact.canceled_at is not None and contact.canceled_at >= min(began, since - UNSEEN):
+        return "the app has canceled the redials of the contact"
+    others = [other for other in contact.calls if other is not call and other.key != redial]
+    rests = _rests(policy)
+    for word, at in chain.from_iterable(other.says() for other in others):
+        if at >= since - rests[word]:
+            return _WORDS[word]
+    if any(_in_progress(other, now) for other in others):
         return "another call to the contact is in progress"
     return None
 
@@ -302,29 +375,23 @@ def _in_progress(call: CallRecord, now: float) -> bool:
     return longest is not None and call.at > now - longest
 
 
-def _rest(policy: RedialPolicy, why: Why) -> float:
-    """Seconds for which a mark stands in the way of the redials of calls that end later."""
+def _rests(policy: RedialPolicy) -> Mapping[Word, float]:
+    """Seconds for which each word stands in the way of the redials of calls that end later."""
     answer, refusal = policy.rests
-    return {
-        Why.REACHED: answer,
-        Why.REFUSED: refusal,
-        Why.BLOCKED: refusal,
-        Why.CANCELED: UNSEEN,
-        Why.STOPPED: 0.0,
-    }[why]
+    return {Word.STOPPED: 0.0, Word.REACHED: answer, Word.BLOCKED: refusal, Word.REFUSED: refusal}
 
 
 _LONGEST: Mapping[CallState, float] = {
     CallState.PLACING: UNSEEN,
+    CallState.UNKNOWN: UNSEEN,
     CallState.PLACED: UNSEEN,
     CallState.CONNECTED: LONGEST_CALL,
 }
 """Seconds for which a call in this state counts as in progress."""
 
-_WORDS: Mapping[Why, str] = {
-    Why.REACHED: "the contact was reached by another call",
-    Why.REFUSED: "another call to the contact was refused",
-    Why.BLOCKED: "a network blocks calls to the contact",
-    Why.CANCELED: "the app has canceled the redials of the contact",
-    Why.STOPPED: "another call to the contact has ended for good",
+_WORDS: Mapping[Word, str] = {
+    Word.REACHED: "the contact was reached by another call",
+    Word.REFUSED: "a call to the contact was refused",
+    Word.BLOCKED: "a network blocks calls to the contact",
+    Word.STOPPED: "another call to the contact has ended for good",
 }

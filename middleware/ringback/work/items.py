@@ -40,6 +40,14 @@ class Kind(StrEnum):
     """Call the app's redial function."""
 
 
+def whom(kept: tuple[str | None, str | None], new: tuple[str | None, str | None]) -> tuple[str | None, str | None]:
+    """Contact and target of an end that two events report. CreateCallFailed lacks what tells the contact."""
+    for contact, target in (kept, new):
+        if contact is not None:
+            return contact, target
+    return kept if kept == new else (None, None)
+
+
 class State(StrEnum):
     """The state of an item. Only ``ready`` and ``running`` items are work; the others keep a key taken."""
 
@@ -97,7 +105,8 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
 class Claim(Struct, frozen=True, gc=False):
     """An item that one worker has until the lease ends. ``attempt`` counts the claims of the item, from 1.
 
-    ``redelivered``: an earlier attempt began and did not end. ``crashed``: the worker of that attempt died.
+    ``redelivered``: an earlier attempt began and did not end. ``crashed``: the worker of that attempt died. ``put_at``
+    is when the item was put.
     """
 
     item: Item
@@ -105,6 +114,7 @@ class Claim(Struct, frozen=True, gc=False):
     redelivered: bool = False
     crashed: bool = False
     progress: Progress = Progress()
+    put_at: float = 0.0
 
     @property
     def first(self) -> bool:
@@ -187,7 +197,7 @@ class DeliveryStore(Protocol):
 
         While a call's end settles, the store merges the sibling event into the end, and the more informative outcome
         wins. A leg's own end replaces Event Grid's CallEnded. What an outcome with a contact reports is noted in the
-        state of the contact.
+        state of the contact, also what a duplicate reports.
         """
         ...
 
@@ -224,7 +234,10 @@ class DeliveryStore(Protocol):
         ...
 
     async def replay(self, key: str) -> bool:
-        """Makes a dead letter ready again, with all its attempts; hooks stay done. False if there is none."""
+        """Makes a dead letter ready again, with all its attempts; hooks stay done. False if there is none.
+
+        A redial that was not placed waits again in the state of its contact.
+        """
         ...
 
     async def discard(self, key: str) -> bool:

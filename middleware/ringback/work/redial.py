@@ -127,20 +127,20 @@ def decide(
     return Planned(moment.timestamp(), made + 1)
 
 
-def awake(policy: RedialPolicy, at: float, zone: tzinfo, calls: Sequence[float] = ()) -> float:
-    """The first time from ``at`` on outside the quiet hours, on a day with room beside these ``calls``; ``at`` itself
-    if there is no such time in three days.
+def awake(policy: RedialPolicy, at: float, zone: tzinfo, calls: Sequence[float] = ()) -> float | None:
+    """The first time from ``at`` on outside the quiet hours, on a day with room beside these ``calls``; ``None`` if
+    there is no such time in three days.
 
     A redial that is due needs this second look: no worker may have run before, and other calls may have filled the day.
     """
     if not _FIRST <= at <= _LAST:
         return at
-    moment = datetime.fromtimestamp(at, UTC)
+    now = moment = datetime.fromtimestamp(at, UTC)
     while (until := _put_off(policy, calls, moment, zone)) is not None:
         moment = until.moment
         if moment.timestamp() > at + 3 * _DAY:
-            return at
-    return max(at, moment.timestamp())
+            return None
+    return at if moment is now else moment.timestamp()
 
 
 def repeatability(key: str, generation: int, first_sent: float) -> dict[str, str]:

@@ -66,8 +66,8 @@ class RedialPolicy:
 
     A contact that has answered a call gets no redial for other calls that end within ``rest_after_answer`` of the
     answer, and a contact that has refused a call none within ``rest_after_refusal``, by default the window. Raises
-    :class:`ConfigurationError` for settings that cannot work, for a window longer than 31 days, and for times longer
-    than a year.
+    :class:`ConfigurationError` for settings that cannot work, for a window or a rest longer than 31 days, and for times
+    longer than a year.
     """
 
     delays: Mapping[Cause | str, float | timedelta] = field(default_factory=dict["Cause | str", "float | timedelta"])
@@ -94,14 +94,16 @@ class RedialPolicy:
             )
         for name in ("backoff", "max_backoff", "window", "rest_after_answer"):
             object.__setattr__(self, name, _checked_seconds(name, getattr(self, name)))
-        if seconds_of(self.window) > LONGEST_WINDOW:
-            raise ConfigurationError(
-                f"redial: window {self.window!r} is longer than calls are remembered; write at most "
-                f"{LONGEST_WINDOW:.0f} seconds, 31 days"
-            )
         if self.rest_after_refusal is not None:
             rest = _checked_seconds("rest_after_refusal", self.rest_after_refusal)
             object.__setattr__(self, "rest_after_refusal", rest)
+        for name in ("window", "rest_after_answer", "rest_after_refusal"):
+            seconds: float | None = getattr(self, name)
+            if seconds is not None and seconds > LONGEST_WINDOW:
+                raise ConfigurationError(
+                    f"redial: {name} {seconds!r} is longer than calls are remembered; write at most "
+                    f"{LONGEST_WINDOW:.0f} seconds, 31 days"
+                )
         if not self.window:
             raise ConfigurationError("redial: window 0 limits nothing; write how long a call counts, such as 86400")
         object.__setattr__(self, "delays", MappingProxyType(_delays(self.delays)))

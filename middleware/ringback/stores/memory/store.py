@@ -16,7 +16,7 @@ from ringback.stores.claims import ClaimLoop
 from ringback.stores.memory.history import MemoryHistory
 from ringback.work.contact import Contact, report_of
 from ringback.work.history import Waiting
-from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, State, Stats, whom
 from ringback.work.keys import short
 from ringback.work.latch import Latch, Offer, informed, remember
 
@@ -33,6 +33,7 @@ class _Row(Struct):
     item: Item
     context: Context
     due_at: float
+    put_at: float
     latched: str = ""
     """The name by which the latch knows the outcome's ending."""
     loop: asyncio.AbstractEventLoop | None = None
@@ -103,10 +104,15 @@ class MemoryStore:
                     # One context for all items: the loop works on an item in a copy.
                     context = copy_context()
                 kept = item if key is item.key else replace(item, key=key)
-                self._keep(key, _Row(kept, context, item.due_at, latched))
-            report = None if item.contact is None or offer is Offer.DUPLICATE else report_of(item.outcome)
+                self._keep(key, _Row(kept, context, item.due_at, self._clock(), latched))
+            elif offer is Offer.MERGED:
+                row = self._rows[key]
+                contact, target = whom((row.item.contact, row.item.target), (item.contact, item.target))
+                row.item = replace(row.item, contact=contact, target=target)
+            report = None if item.contact is None else report_of(item.outcome)
             if item.contact is not None and report is not None:
-                self._note(item.contact, self._known(item.contact).noted(report, self._clock()))
+                late = offer is Offer.DUPLICATE
+                self._note(item.contact, self._known(item.contact).noted(report, self._clock(), late=late))
             if self._history is not None:
                 self._history.put(key, item, offer, self._clock())
             offers.append(offer)
@@ -178,7 +184,7 @@ class MemoryStore:
         row.state, row.loop = State.RUNNING, asyncio.get_running_loop()
         row.attempts += 1
         interrupted, row.interrupted = row.interrupted, False
-        return Claim(row.item, row.attempts, redelivered=interrupted, progress=row.progress)
+        return Claim(row.item, row.attempts, redelivered=interrupted, progress=row.progress, put_at=row.put_at)
 
     def context(self, claim: Claim) -> Context:
         return self._rows[claim.item.key].context.copy()
@@ -226,7 +232,7 @@ class MemoryStore:
             return None
         if made.put is not None:
             item = replace(made.put, key=short(made.put.key), contact=contact)
-            self._keep(item.key, _Row(item, copy_context(), item.due_at))
+            self._keep(item.key, _Row(item, copy_context(), item.due_at, self._clock()))
             self._loop.wake(item.due_at)
         for key in made.cancel:
             if key in self._rows and self._rows[key].state is State.READY:
@@ -267,6 +273,9 @@ class MemoryStore:
         row.progress = row.progress.for_replay()
         row.state, row.attempts, row.due_at = State.READY, 0, self._clock()
         self._keep(key, row)
+        contact = row.item.contact
+        if contact is not None:
+            self._note(contact, self._known(contact).replayed(key, self._clock()))
         self._loop.wake()
         return True
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ITEM = "key, kind, due_at, attempts, interrupted, contact, target, number, payload, sibling, progress"
+_ITEM = "key, kind, due_at, attempts, interrupted, contact, target, number, payload, sibling, progress, created_at"
 
 _LOCK = """
     SELECT pg_advisory_xact_lock(id) FROM (
@@ -187,7 +187,7 @@ async def claim(connection: Connection, key: str, owner: str, worker: int | None
     row = await (await connection.execute(_CLAIM, parameters)).fetchone()
     if row is None:
         return None
-    key, kind, due_at, attempts, interrupted, contact, target, number, payload, sibling, progress = row
+    key, kind, due_at, attempts, interrupted, contact, target, number, payload, sibling, progress, put_at = row
     try:
         outcome, done = load(payload or b"", sibling), load_progress(progress)
     except StoreError as error:
@@ -196,7 +196,8 @@ async def claim(connection: Connection, key: str, owner: str, worker: int | None
         await connection.execute(_SETTLE, {**broken, "progress": progress})
         return None
     item = Item(key, Kind(kind), due_at, outcome, contact, target, number)
-    return Claim(item, attempts, redelivered=interrupted > 0, crashed=interrupted == 2, progress=done)
+    redelivered, crashed = interrupted > 0, interrupted == 2
+    return Claim(item, attempts, redelivered=redelivered, crashed=crashed, progress=done, put_at=put_at)
 
 
 async def waits(connection: Connection, key: str) -> tuple[float, float] | None:
@@ -248,13 +249,14 @@ async def _keep(connection: Connection, contact: str, before: Contact, after: Co
         await connection.execute(_KEEP_CONTACT, (contact, dump_contact(after).decode(), now))
 
 
-async def note(connection: Connection, rows: Iterable[dict[str, Any]]) -> None:
+async def note(connection: Connection, rows: Iterable[dict[str, Any]], offers: Iterable[Offer]) -> None:
     """Note what the rows report of their contacts. In one order for all puts, because each locks its contacts."""
-    for row in sorted(rows, key=lambda row: str(row["contact"])):
+    for row, offer in sorted(zip(rows, offers, strict=True), key=lambda noted: str(noted[0]["contact"])):
         if row["report"] is not None:
             contact, now = row["contact"], row["created_at"]
             known = await _known(connection, contact, now)
-            await _keep(connection, contact, known, known.noted(row["report"], now), now)
+            after = known.noted(row["report"], now, late=offer is Offer.DUPLICATE)
+            await _keep(connection, contact, known, after, now)
 
 
 async def change(
@@ -306,12 +308,16 @@ def _letter(row: tuple[Any, ...]) -> DeadLetter:
 
 
 async def replay(connection: Connection, key: str, now: float) -> bool:
-    query = "SELECT progress FROM ringback_items WHERE key = %s AND state = 'dead' FOR UPDATE"
+    query = "SELECT progress, contact FROM ringback_items WHERE key = %s AND state = 'dead' FOR UPDATE"
     row = await (await connection.execute(query, (key,))).fetchone()
     if row is None:
         return False
     progress = load_progress(row[0]).for_replay()
     await connection.execute(_REPLAY, (now, dump_progress(progress), key))
+    contact = row[1]
+    if contact is not None:
+        known = await _known(connection, contact, now)
+        await _keep(connection, contact, known, known.replayed(key, now), now)
     return True
 
 

@@ -138,8 +138,7 @@ class PostgresStore:
             await self._refuse_full(connection)
             await rows.lock_for_put(connection, put)
             became = [await rows.put(connection, row) for row in put]
-            new = [row for row, (offer, _) in zip(put, became, strict=True) if offer is not Offer.DUPLICATE]
-            await rows.note(connection, new)
+            await rows.note(connection, put, [offer for offer, _ in became])
             due = [(key, row["due_at"]) for row, (offer, key) in zip(put, became, strict=True) if offer is Offer.OPENED]
             await self._jobs.defer(connection, due)
             return [offer for offer, _ in became]

@@ -46,14 +46,14 @@ def put(connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]) -> list[l
         new = _inserted(connection, rows)
         offers = [[_opened(row, new) or _put_again(connection, row) for row in together] for together in puts]
     for row, offer in zip(rows, chain.from_iterable(offers), strict=True):
-        if row.report is not None and row.contact is not None and offer is not Offer.DUPLICATE:
-            _note(connection, row.contact, row.report, row.created_at)
+        if row.report is not None and row.contact is not None:
+            _note(connection, row.contact, row.report, row.created_at, late=offer is Offer.DUPLICATE)
     return offers
 
 
-def _note(connection: sqlite3.Connection, contact: str, report: Report, now: float) -> None:
+def _note(connection: sqlite3.Connection, contact: str, report: Report, now: float, *, late: bool) -> None:
     known = _known(connection, contact, now)
-    _keep(connection, contact, known, known.noted(report, now), now)
+    _keep(connection, contact, known, known.noted(report, now, late=late), now)
 
 
 def _put(connection: sqlite3.Connection, row: Row) -> Offer:
@@ -160,7 +160,8 @@ def _claim_of(row: sqlite3.Row) -> Claim:
     item = Item(row["key"], kind, row["due_at"], outcome, row["contact"], row["target"], row["number"])
     crashed = row["state"] == State.RUNNING
     redelivered = crashed or bool(row["interrupted"])
-    return Claim(item, row["attempts"] + 1, redelivered=redelivered, crashed=crashed, progress=progress)
+    attempt, put_at = row["attempts"] + 1, row["created_at"]
+    return Claim(item, attempt, redelivered=redelivered, crashed=crashed, progress=progress, put_at=put_at)
 
 
 def _outcome_of(row: sqlite3.Row) -> Outcome:
@@ -220,11 +221,14 @@ def checkpoint(connection: sqlite3.Connection, key: str, progress: Progress, own
 
 
 def replay(connection: sqlite3.Connection, key: str, now: float) -> bool:
-    row = connection.execute(schema.DEAD_PROGRESS, (key,)).fetchone()
+    row = connection.execute(schema.DEAD_LETTER, (key,)).fetchone()
     if row is None:
         return False
     progress = load_progress(row["progress"]).for_replay()
     connection.execute(schema.REPLAY, {"key": key, "now": now, "progress": dump_progress(progress)})
+    if row["contact"] is not None:
+        known = _known(connection, row["contact"], now)
+        _keep(connection, row["contact"], known, known.replayed(key, now), now)
     return True
 
 

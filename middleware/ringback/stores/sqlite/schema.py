@@ -272,7 +272,7 @@ COUNT_STATES = """
         (SELECT min(due_at) FROM items WHERE state = 'ready') AS oldest
 """
 DEAD = f"{_WHOLE} WHERE state = 'dead' ORDER BY finished_at DESC, items.id DESC LIMIT ?"
-DEAD_PROGRESS = "SELECT progress FROM items WHERE key = ? AND state = 'dead'"
+DEAD_LETTER = "SELECT progress, contact FROM items WHERE key = ? AND state = 'dead'"
 REPLAY = """
     UPDATE items SET state = 'ready', attempts = 0, due_at = :now, reason = NULL, finished_at = NULL,
         progress = :progress
