@@ -20,7 +20,8 @@ from crew import (
     whole,
     worked,
 )
-from ringback.core.outcome import Outcome
+from ringback.core.events import Diagnostic, Event, EventData, Result
+from ringback.core.outcome import Outcome, classify_event
 from ringback.stores import MemoryStore
 from ringback.stores.record import short
 from ringback.stores.sqlite import SQLiteStore
@@ -36,6 +37,7 @@ from ringback.work.items import (
     Stats,
 )
 from ringback.work.latch import Offer
+from ringback_catalog import Catalog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,6 +143,34 @@ async def test_a_call_is_told_once_by_its_best_event(
     stats = await store.stats()
     opened = sum(offer is OPENED for put in offers for offer in put)
     assert stats == Stats(done=len(told), canceled=opened - len(told))
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["judged_first", "refined_first"])
+@pytest.mark.parametrize("together", [False, True])
+async def test_a_persons_word_outlasts_the_siblings_detail(store: DeliveryStore, turned: bool, together: bool) -> None:
+    """An override judges one report of the end; a carrier's detail comes with the other."""
+    data = EventData(call_connection_id="leg-1", result_information=Result(480, 560480))
+    detailed = EventData("leg-1", result_information=Result(480, 560480, None, None, Diagnostic(21)))
+    row = {"events": ["CallDisconnected"], "code": 480, "subcode": 560480, "retry": "later"}
+    ours = Catalog.default().with_overrides(row)
+    outcomes = [
+        classify_event(Event(type=f"Microsoft.Communication.{name}", id=name, data=data), ours)
+        for name, data in (("CallDisconnected", data), ("CreateCallFailed", detailed))
+    ]
+    items = [Item(each.outcome_id, Kind.OUTCOME, 0.0, each) for each in outcomes if each is not None]
+    items = items[::-1] if turned else items
+    if together:
+        await store.put(items)
+    else:
+        for each in items:
+            await store.put([each])
+    (claim,) = await worked(store, 1)
+    told = claim.item.outcome
+    assert (told.event_name, told.retry_class) == ("CallDisconnected", "later")
+    assert (told.override, told.verdict.entry.stated) == (
+        "overrides: entry 1 (event CallDisconnected, code 480, subcode 560480)",
+        ("retry",),
+    )
 
 
 @pytest.mark.parametrize("state", [State.DONE, State.DEAD, State.READY])
