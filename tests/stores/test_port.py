@@ -445,6 +445,25 @@ async def test_dead_letters_are_listed_replayed_and_discarded(store: DeliverySto
     assert list(await store.put([LEG, OTHER])) == [DUPLICATE, DUPLICATE]
 
 
+async def test_what_waits_can_be_made_due(store: DeliveryStore, clock: Clock) -> None:
+    """By its keys, however long; what another claim is for, what is due and what is unknown are left alone."""
+    later = clock() + 3600
+    waiting = [replace(each, due_at=later) for each in (PLAYED, MADE_UP, LEG)]
+    await store.put([*waiting, OTHER])
+
+    async def again(claim: Claim) -> Settlement:
+        state = State.READY if claim.item.key == OTHER.key and claim.attempt == 1 else State.DONE
+        return Settlement(state, due_at=later)
+
+    async with Crew(store, again) as crew:
+        await crew.have(1)
+        await store.hasten([PLAYED.key, MADE_UP.key, OTHER.key, "event:nobody-has-put"])
+        await crew.have(3)
+        await store.hasten([PLAYED.key])
+        claimed = [claim.item.key for claim in crew.claims]
+        assert (claimed[0], sorted(claimed[1:])) == (OTHER.key, sorted([PLAYED.key, short(MADE_UP.key)]))
+
+
 async def test_a_dead_letter_with_a_long_key_is_found(store: DeliveryStore) -> None:
     """By the key it was put with, and by the one it is listed with."""
     await store.put([MADE_UP])
