@@ -33,7 +33,7 @@ class EngineSettings(TypedDict, total=False):
     catalog: Catalog | None
     """The catalog that classifies results; by default ``Catalog.default()``."""
     settle: float
-    """Seconds that the end of a call waits for its sibling event."""
+    """Seconds that the end of a call waits for its sibling event, and an operation at most for the response's end."""
     hooks: HookPolicy | None
     """How often and for how long a worker tries the hooks."""
     worker: bool

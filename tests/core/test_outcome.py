@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.core.events import Diagnostic, Event, EventData, Result, Update, parse_delivery
-from ringback.core.outcome import classify, classify_event
+from ringback.core.outcome import LAST_WORD, LEVEL, classify, classify_event, informs_more, level_of
 from ringback_catalog import (
     CALL_EVENTS,
     EVENTS,
@@ -681,3 +681,46 @@ def test_an_exhausted_terminal_outcome_stays_terminal():
     """Nothing becomes retryable by it."""
     found = outcome("CallDisconnected", result_information=DECLINED)
     assert found.exhausted().disposition is found.disposition is TERMINAL
+
+
+@pytest.mark.parametrize("fields", [{"retry": "never"}, {"cause": "busy", "retry": "later", "summary": "Ours."}])
+def test_of_two_reports_the_one_that_an_override_judges_speaks(fields):
+    """An override of one event's row outlasts whatever a carrier's detail makes of the sibling."""
+    row = {"events": ["CallDisconnected"], "code": 480, "subcode": 560480} | fields
+    ours = Catalog.default().with_overrides(row)
+    judged, refined = (
+        classify_event(event(name, result_information=result), ours)
+        for name, result in (
+            ("CallDisconnected", Result(480, 560480)),
+            ("CreateCallFailed", Result(480, 560480, None, None, Diagnostic(21))),
+        )
+    )
+    assert (refined.refined_by, refined.override) == ("q850", None)
+    for first, second in ((judged, refined), (refined, judged)):
+        merged = first.merged_with(second)
+        assert (merged.retry_class, merged.override) == (fields["retry"], f"overrides: entry 1 ({key_of(row)})")
+        assert merged.sibling is refined.event
+
+
+def key_of(row):
+    return f"event {row['events'][0]}, code {row['code']}, subcode {row['subcode']}"
+
+
+def test_an_override_of_what_reports_nothing_does_not_outlast_a_result():
+    """The row speaks of an event without a result; the sibling has one."""
+    ours = Catalog.default().with_overrides({"special": "unreported", "retry": "later"})
+    silent = classify_event(event("CallDisconnected"), ours)
+    told = classify_event(event("CreateCallFailed", result_information=DECLINED), ours)
+    assert (silent.override, told.override) == ("overrides: entry 1 (special unreported)", None)
+    for first, second in ((silent, told), (told, silent)):
+        assert first.merged_with(second).cause == "declined"
+    assert not informs_more(silent.informs(), told.informs())
+
+
+@given(st.integers(-1, 1), st.integers(0, 3), st.booleans(), st.integers(-1, 1), st.integers(0, 3), st.booleans())
+def test_the_level_counts_first_and_then_a_persons_word(level, more, word, other, less, others):
+    """Whatever number a store has kept of an outcome, also one of an earlier release."""
+    one, two = (LEVEL * a + b + LAST_WORD * c for a, b, c in ((level, more, word), (other, less, others)))
+    assert (level_of(one), level_of(two)) == (level, other)
+    assert informs_more(one, two) is ((level, word, more) > (other, others, less))
+    assert not informs_more(one, one)

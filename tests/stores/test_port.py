@@ -19,7 +19,8 @@ from crew import (
     whole,
     worked,
 )
-from ringback.core.outcome import Outcome
+from ringback.core.events import Diagnostic, Event, EventData, Result
+from ringback.core.outcome import Outcome, classify_event
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore
 from ringback.work.items import (
@@ -35,6 +36,7 @@ from ringback.work.items import (
 )
 from ringback.work.keys import short
 from ringback.work.latch import Offer
+from ringback_catalog import Catalog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,6 +142,34 @@ async def test_a_call_is_told_once_by_its_best_event(
     stats = await store.stats()
     opened = sum(offer is OPENED for put in offers for offer in put)
     assert stats == Stats(done=len(told), canceled=opened - len(told))
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["judged_first", "refined_first"])
+@pytest.mark.parametrize("together", [False, True])
+async def test_a_persons_word_outlasts_the_siblings_detail(store: DeliveryStore, turned: bool, together: bool) -> None:
+    """An override judges one report of the end; a carrier's detail comes with the other."""
+    data = EventData(call_connection_id="leg-1", result_information=Result(480, 560480))
+    detailed = EventData("leg-1", result_information=Result(480, 560480, None, None, Diagnostic(21)))
+    row = {"events": ["CallDisconnected"], "code": 480, "subcode": 560480, "retry": "later"}
+    ours = Catalog.default().with_overrides(row)
+    outcomes = [
+        classify_event(Event(type=f"Microsoft.Communication.{name}", id=name, data=data), ours)
+        for name, data in (("CallDisconnected", data), ("CreateCallFailed", detailed))
+    ]
+    items = [Item(each.outcome_id, Kind.OUTCOME, 0.0, each) for each in outcomes if each is not None]
+    items = items[::-1] if turned else items
+    if together:
+        await store.put(items)
+    else:
+        for each in items:
+            await store.put([each])
+    (claim,) = await worked(store, 1)
+    told = claim.item.outcome
+    assert (told.event_name, told.retry_class) == ("CallDisconnected", "later")
+    assert (told.override, told.verdict.entry.stated) == (
+        "overrides: entry 1 (event CallDisconnected, code 480, subcode 560480)",
+        ("retry",),
+    )
 
 
 @pytest.mark.parametrize("state", [State.DONE, State.DEAD, State.READY])
@@ -412,6 +442,25 @@ async def test_dead_letters_are_listed_replayed_and_discarded(store: DeliverySto
     assert list(await store.dead()) == []
     assert await store.stats() == Stats(done=1, canceled=1)
     assert list(await store.put([LEG, OTHER])) == [DUPLICATE, DUPLICATE]
+
+
+async def test_what_waits_can_be_made_due(store: DeliveryStore, clock: Clock) -> None:
+    """By its keys, however long; what another claim is for, what is due and what is unknown are left alone."""
+    later = clock() + 3600
+    waiting = [replace(each, due_at=later) for each in (PLAYED, MADE_UP, LEG)]
+    await store.put([*waiting, OTHER])
+
+    async def again(claim: Claim) -> Settlement:
+        state = State.READY if claim.item.key == OTHER.key and claim.attempt == 1 else State.DONE
+        return Settlement(state, due_at=later)
+
+    async with Crew(store, again) as crew:
+        await crew.have(1)
+        await store.hasten([PLAYED.key, MADE_UP.key, OTHER.key, "event:nobody-has-put"])
+        await crew.have(3)
+        await store.hasten([PLAYED.key])
+        claimed = [claim.item.key for claim in crew.claims]
+        assert (claimed[0], sorted(claimed[1:])) == (OTHER.key, sorted([PLAYED.key, short(MADE_UP.key)]))
 
 
 async def test_a_dead_letter_with_a_long_key_is_found(store: DeliveryStore) -> None:

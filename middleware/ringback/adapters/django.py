@@ -26,7 +26,7 @@ _LOGGED = frozenset({"PATH_INFO", "QUERY_STRING", "RAW_URI", "REQUEST_URI"})
 
 
 def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a view, or what ``as_view()`` returns. Only deliveries reach the view, and the hooks follow the view.
+    """Decorate a view, or what ``as_view()`` returns. Only deliveries reach the view. The hooks do not wait for it.
 
     The hooks of an async view run in the server's loop. Django does not tell an app that this loop ends, so the
     handler's router needs a store. The hooks of a sync view run in the loop of ``handler.sync``. One handler is for

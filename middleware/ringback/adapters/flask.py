@@ -23,7 +23,7 @@ _LOGGED = frozenset({"PATH_INFO", "QUERY_STRING", "RAW_URI", "REQUEST_URI"})
 
 
 def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a route, below ``@app.post(...)``. Only deliveries reach the route, and the hooks follow the route.
+    """Decorate a route, below ``@app.post(...)``. Only deliveries reach the route. The hooks do not wait for it.
 
     The hooks run in the loop of ``handler.sync``, which starts with the first delivery and drains when the process
     ends. The decorator also takes ``OPTIONS`` requests, for the handshake of CloudEvents; Flask answers the others.

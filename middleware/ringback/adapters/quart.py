@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callable[..., Awaitable[Any]]]:
-    """Decorate a route, below ``@app.post(...)``. Only deliveries reach the route, and the hooks follow the route.
+    """Decorate a route, below ``@app.post(...)``. Only deliveries reach the route. The hooks do not wait for it.
 
     The decorator also takes ``OPTIONS`` requests, for the handshake of CloudEvents; Quart answers the others. The app
     starts and drains the handler in ``@app.before_serving`` and ``@app.after_serving``.

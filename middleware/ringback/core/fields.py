@@ -73,6 +73,9 @@ ROWS = (
     Row("confidence", lambda o: o.confidence.value, "how well sources support it: `high`, `medium` or `low`", "shared"),
     Row("match", lambda o: o.match.value, "the rung of the look-up that answered, `exact` to `none`", "shared"),
     Row("refined_by", lambda o: o.refined_by, "`sip`, `q850`, `status` or `event` if it changed the answer", "shared"),
+    Row("override", lambda o: o.override, "the row of your overrides that answered", "shared", "seldom"),
+    Row("unheard", lambda o: o.unheard, "`sip`, `q850` or `status` if your override kept it from changing the answer",
+        "shared", "seldom"),
     Row("summary", lambda o: o.summary, "what happened, in one line", "shared", "text"),
     Row("advice", lambda o: [*o.verdict.entry.advice], "what to do, in order"),
     Row("documentation", lambda o: o.documentation, "the page to read: Microsoft's, or [your own "

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 Detail: TypeAlias = "Diagnostic | int | tuple[int | None, str | None] | None"
 """A SIP status or Q.850 cause: the bare code, ``(code, message)``, or a :class:`Diagnostic`."""
 
-LEVEL = 4
-"""One level of :meth:`Outcome.informs`; stores keep that number, and divide by this to get :attr:`Outcome.level`."""
+LEVEL, LAST_WORD = 4, 1024
+"""What :meth:`Outcome.informs` adds for one level, and for a verdict of an override. Stores keep the sum."""
 
 
 class Outcome(Struct, frozen=True, gc=False):
@@ -183,6 +183,16 @@ class Outcome(Struct, frozen=True, gc=False):
         return self.verdict.refined_by
 
     @property
+    def override(self) -> str | None:
+        """Where the override is that made or changed the verdict's entry: the file, the row's number and its key."""
+        return self.verdict.entry.overrides[-1] if self.verdict.entry.overrides else None
+
+    @property
+    def unheard(self) -> str | None:
+        """``sip``, ``q850`` or ``status`` if an override kept this detail from changing the verdict."""
+        return self.verdict.unheard
+
+    @property
     def summary(self) -> str:
         return self.verdict.entry.summary
 
@@ -261,17 +271,17 @@ class Outcome(Struct, frozen=True, gc=False):
         return -1 if self.event_name == "CallEnded" else 0
 
     def informs(self) -> int:
-        """How much this event says of the call's end: of two siblings the one with the greater number wins.
+        """How much this event says of the call's end: a sum that :func:`informs_more` compares.
 
-        The sum of :data:`LEVEL` for each level, 2 for a carrier's detail, which may say that the person refused, and 1
-        for an event that says that the call never started.
+        2 stands for a carrier's detail, which may say that the person refused, 1 for a call that never started.
         """
         detailed = self.sip is not None or self.q850 is not None
-        return LEVEL * self.level + 2 * detailed + (self.event_name in START_FAILURES)
+        word = LAST_WORD * self.verdict.entry.is_last_word
+        return word + LEVEL * self.level + 2 * detailed + (self.event_name in START_FAILURES)
 
     def merged_with(self, other: Outcome) -> Outcome:
         """The more informative of two outcomes of one call, with the other's event as its sibling."""
-        best, rest = (other, self) if other.informs() > self.informs() else (self, other)
+        best, rest = (other, self) if informs_more(other.informs(), self.informs()) else (self, other)
         return replace(best, sibling=best.sibling or rest.event)
 
     def exhausted(self) -> Outcome:
@@ -330,6 +340,16 @@ def classify_event(event: Event, catalog: Catalog | None = None) -> Outcome | No
         # What `_judged` does, without the steps that nearly no event needs.
         return Outcome(event, (catalog or Catalog.default()).look_up(event.type or None, result.code, result.subcode))
     return _judged(event, catalog or Catalog.default())
+
+
+def level_of(informs: int) -> int:
+    """The level in a number of :meth:`Outcome.informs`."""
+    return (informs if informs < LAST_WORD // 2 else informs - LAST_WORD) // LEVEL
+
+
+def informs_more(one: int, other: int) -> bool:
+    """Whether the first of two siblings wins, by the numbers of :meth:`Outcome.informs`: the level counts first."""
+    return (level_of(one), one) > (level_of(other), other)
 
 
 @lru_cache(maxsize=1024)

@@ -12,6 +12,7 @@ rest of a record.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -201,7 +202,7 @@ def _completed(verdict: Verdict, event: Event) -> Verdict:
     code, subcode = (None, None) if result is None else (result.code, result.subcode)
     today = Catalog.default().look_up(event.type or None, code, subcode).retry_action
     action = action_after(event.name, subcode) if today is RetryAction.NONE else today
-    return Verdict(verdict.entry, verdict.match, verdict.refined_by, action)
+    return replace(verdict, retry_action=action)
 
 
 def _stored(result: Result | None) -> _Result | None:

@@ -61,7 +61,10 @@ class CallbackHandler:
     async def receive(
         self, body: bytes, headers: Headers, *, method: str = "POST", path: str = "/", query: str = ""
     ) -> Received | Reply:
-        """Verify, classify, persist and log a delivery. Gives the delivery, or the answer to what is no delivery."""
+        """Verify, classify, persist and log a delivery. Gives the delivery, or the answer to what is no delivery.
+
+        The hooks follow, whatever becomes of the program's route.
+        """
         exchange = self.exchange(headers, method=method, path=path, query=query)
         found: Found = await exchange.admit(bool(body))
         if found is Admitted.READ_BODY:
@@ -82,13 +85,12 @@ class CallbackHandler:
         return self._receiver.exchange(scope)
 
     async def accept(self, received: Received) -> None:
-        """Let the hooks follow. A program without :meth:`route` awaits this once after its code, even if that fails."""
-        with logs.bound_ids(received.delivery.events):
-            await self._receiver.engine.follow(received)
+        """The program has answered: let the hooks of operations wait no longer. Without this, they wait to settle."""
+        await self._receiver.engine.answered(received.outcomes)
 
     @asynccontextmanager
     async def route(self, received: Received) -> AsyncGenerator[None]:
-        """``async with handler.route(received)``: log lines inside have the call's ids, and then the hooks follow."""
+        """``async with handler.route(received)``: log lines inside have the call's ids; :meth:`accept` is the end."""
         with logs.bound_ids(received.delivery.events):
             try:
                 yield
