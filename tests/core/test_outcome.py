@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.core.events import Diagnostic, Event, EventData, Result, Update, parse_delivery
-from ringback.core.outcome import LAST_WORD, LEVEL, classify, classify_event, informs_more, level_of
+from ringback.core.outcome import LAST_WORD, LEVEL, Outcome, classify, classify_event, informs_more, level_of
 from ringback_catalog import (
     CALL_EVENTS,
     EVENTS,
@@ -32,12 +32,25 @@ from ringback_catalog import (
     source_lines,
 )
 
-# design.md, section 5, in its order.
+# In the order of the dictionary.
 KEYS = (
     "outcome_id event_id event_type scope code subcode category category_basis cause disposition retry_class "
-    "retry_action owner confidence match refined_by summary advice documentation sources call_connection_id "
-    "server_call_id correlation_id operation_context occurred_at message sip q850"
+    "retry_action attempts_exhausted owner confidence match recognized refined_by summary advice documentation "
+    "sources call_connection_id server_call_id correlation_id operation_context occurred_at message sip q850"
 ).split()
+
+# Public attributes of an outcome that the dictionary has not by name, and why.
+LEFT_OUT = {
+    "event": "event_id, event_type, occurred_at and the ids of the call are the event's; the body is the request's",
+    "verdict": "its fields are keys of their own",
+    "result": "code, subcode, message, sip and q850 are the result's",
+    "sibling": "the other report of the same ending; outcome_id is the same in both, and each has its own line",
+    "event_name": "event_type without its prefix",
+    "retryable": "disposition says it",
+    "reported": "whether code, sip or q850 has a value",
+    "unexplained": "a CallEnded that is not reported",
+    "level": "how stores compare two reports of one ending",
+}
 
 LEG = "2a0d7b3c-0000-4000-8000-000000000001"
 WHOLE = "3b1c6d2e-0000-4000-8000-000000000001"
@@ -520,7 +533,7 @@ def test_an_event_s_own_context_outranks_its_sibling_s():
 
 
 def test_an_outcome_as_json_is_whole_redacted_and_in_order():
-    """Every key of the design in its order, ready for JSON, with nothing private in it."""
+    """Every key in its order, ready for JSON, with nothing private in it."""
     found = outcome(
         "CallDisconnected",
         id="1f0e5c1a-0000-4000-8000-000000000001",
@@ -550,10 +563,12 @@ def test_an_outcome_as_json_is_whole_redacted_and_in_order():
         "disposition": "retryable",
         "retry_class": "later",
         "retry_action": "place_call",
+        "attempts_exhausted": False,
         "retry_after": {"seconds": 600, "factor": 1.0},
         "owner": "callee",
         "confidence": entry.confidence.value,
         "match": "pair",
+        "recognized": True,
         "refined_by": "q850",
         "summary": entry.summary,
         "advice": list(entry.advice),
@@ -657,6 +672,21 @@ def test_a_repr_is_one_line_for_an_engineer():
     )
 
 
+# Everything that an outcome tells
+
+
+def test_the_dictionary_has_every_public_attribute():
+    """Whatever an outcome tells in Python it tells in JSON, but for what the table names with its reason."""
+    busy = classify("CreateCallFailed", 486, 560486, sip=486, q850=17)
+    streamed = outcome("MediaStreamingFailed", media_streaming_update=Update("authenticationFailure"))
+    told = {name for name in dir(Outcome) if not name.startswith("_") and not callable(getattr(busy, name))}
+    ours = Catalog.default().with_overrides({"code": 503, "subcode": 560503, "retry": "never"})
+    said = classify("CreateCallFailed", 503, 560503, q850=17, catalog=ours)
+    keys = {key for each in (busy, streamed, said) for key in each.to_dict()}
+    assert keys & LEFT_OUT.keys() == set()
+    assert keys | LEFT_OUT.keys() == told
+
+
 # Exhausted
 
 
@@ -671,6 +701,7 @@ def test_an_exhausted_outcome_is_the_same_but_terminal():
     assert exhausted.to_dict() == {key: value for key, value in found.to_dict().items() if key != "retry_after"} | {
         "disposition": "terminal",
         "retry_action": "none",
+        "attempts_exhausted": True,
     }
     assert repr(exhausted) == f"<Outcome CreateCallFailed 486/560486 busy terminal (later) call:{LEG}>"
     assert exhausted.exhausted() == exhausted

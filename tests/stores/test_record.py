@@ -123,7 +123,7 @@ def test_a_recorded_delivery_comes_back(place: Path) -> None:
             whole = classify_event(event, catalog)
             if whole is not None:
                 assert load(dump(whole)) == kept(whole)
-                assert load(dump(whole)).event.raw == b""
+                assert not hasattr(load(dump(whole)).event, "raw")
                 assert dump(load(dump(whole))) == dump(whole)
 
 

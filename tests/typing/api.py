@@ -151,6 +151,8 @@ async def redials(outcome: Outcome, ctx: HookContext) -> None:
 
 
 class Archive:
+    criteria = ({"scope": "call"}, {"event": ["PlayFailed"], "code": range(400, 500)})
+
     def wants(self, outcome: Outcome) -> bool:
         return outcome.retryable
 

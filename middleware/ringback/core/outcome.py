@@ -50,7 +50,8 @@ class Outcome(Struct, frozen=True, gc=False):
 
     ``sibling`` is the other event of the same call that :meth:`merged_with` joined with this one, if any.
     ``attempts_exhausted`` makes a retryable outcome terminal: the redial policy allows no further call. The
-    outcome keeps the event's original texts; :meth:`to_dict` and ``repr`` redact the texts.
+    outcome keeps the event's original texts; :meth:`to_dict` and ``repr`` redact the texts. A store on a disk redacts
+    the texts of the service and keeps no raw bytes, so hooks behind such a store get the event without these.
     """
 
     event: Event

@@ -187,8 +187,8 @@ class Dispatcher:
         items: list[Item] = []
         for outcome in outcomes:
             if outcome.scope is Scope.CALL or self.wants(outcome):
-                contact, target = await contact_when_it_comes(redials, outcome, self.settle) if redials else (None, None)
-                items.append(Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome, contact, target))
+                known = await contact_when_it_comes(redials, outcome, self.settle) if redials else (None, None)
+                items.append(Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome, *known))
         if not items:
             return ()
         if self._gauge is not None:

@@ -58,7 +58,13 @@ ZoneFunction: TypeAlias = "Callable[[Outcome], TimeZone | Awaitable[TimeZone]]"
 
 
 class Sink(Protocol):
-    """A hook with its own rule, ``wants``, for the outcomes that it gets."""
+    """A hook with its own rule, ``wants``, for the outcomes that it gets.
+
+    A worker alone asks ``wants``, which may be slow. A sink may also have ``criteria``, which are compared before the
+    store keeps an operation: the arguments of ``on()`` without ``when`` in a mapping, such as
+    ``{"event": "PlayFailed"}``, or several mappings, of which an outcome has to meet one. As with ``on()``, criteria
+    without ``event`` and ``scope`` are for calls alone. For a sink without ``criteria`` a store keeps every operation.
+    """
 
     def wants(self, outcome: Outcome) -> bool | Awaitable[bool]: ...
 
@@ -101,12 +107,13 @@ class Registration:
         return ((outcome, ctx) if self.context is ContextBy.SECOND else (outcome,)), {}
 
     def may_concern(self, outcome: Outcome) -> bool:
-        """Whether the registration may want the outcome. Calls no predicate, so never raises."""
+        """Whether the registration may want the outcome. Calls no function of the app, so is quick and never raises."""
         if self.concern is Concern.UNRECOGNIZED:
             return not outcome.recognized
         if outcome.scope is not Scope.CALL:
-            # Most operations succeed, so a hook gets them only if its criteria name an event or the scope.
-            return any(name in ("event", "scope") for name, _ in self.criteria)
+            # Most operations succeed, so a hook gets them only if its criteria name an event or the scope. An operation
+            # has no sibling that would change what the criteria are compared with.
+            return any(name in ("event", "scope") for name, _ in self.criteria) and met(self.criteria, outcome)
         # The legs of a call report their own ends, and hooks get those. Only a hook that names the event gets the bare
         # end of the whole call.
         return not outcome.unexplained or any(name == "event" for name, _ in self.criteria)

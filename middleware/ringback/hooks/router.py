@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from ringback.exceptions import ConfigurationError, RegistrationError
-from ringback.hooks.criteria import Criteria, Values, read_criteria
+from ringback.hooks.criteria import Criteria, Values, read_alternatives, read_criteria
 from ringback.hooks.guarded import told
 from ringback.hooks.registration import (
     Concern,
@@ -197,11 +197,15 @@ class HandlerRouter:
         return tuple(faults)
 
     def add_sink(self, sink: Sink) -> None:
-        """Registers a sink as a hook for every outcome that the sink wants, of calls and of operations."""
+        """Registers a sink as a hook for every outcome that the sink wants, of calls and of operations.
+
+        A sink with ``criteria`` gets only outcomes that meet them; see :class:`~ringback.hooks.registration.Sink`.
+        """
         if not callable(getattr(sink, "wants", None)):
             raise RegistrationError(f"sink {sink!r} has no wants(outcome); pass an EventGridSink, or register a hook")
         refuse_uncallable(sink.wants, 1, "(outcome)", "wants")
-        self._register(sink, Concern.CHOSEN, (("scope", frozenset(Scope)),), sink.wants)
+        for criteria in read_alternatives(getattr(sink, "criteria", {"scope": Scope}), sink):
+            self._register(sink, Concern.CHOSEN, criteria, sink.wants)
 
     def redial(
         self,
