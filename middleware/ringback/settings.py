@@ -91,6 +91,14 @@ def refuse_misplaced(given: Iterable[str], own: Collection[str]) -> None:
         raise ConfigurationError(f"there is no setting {name!r}{meant}")
 
 
+def refuse_late(name: str, own: Collection[str], maker: str) -> None:
+    """Raise :class:`ConfigurationError` for a setting that is assigned to what ``maker`` has made from its settings."""
+    if name in own:
+        raise ConfigurationError(f"{name} cannot be set later; pass it at once: {maker}({name}=...)")
+    if name in ENGINE or name in DOOR:
+        refuse_misplaced((name,), own)
+
+
 def refuse_negative(name: str, seconds: object) -> None:
     """Raise :class:`ConfigurationError` for what is no number of seconds from 0 on."""
     if not is_number(seconds) or not math.isfinite(seconds):

@@ -18,7 +18,7 @@ from ringback.receiving.door import Door
 from ringback.receiving.engine import Engine, Settings
 from ringback.receiving.exchange import Admitted, Found, Receiver
 from ringback.receiving.replies import Reply
-from ringback.settings import ENGINE, DoorSettings, EngineSettings
+from ringback.settings import ENGINE, DoorSettings, EngineSettings, refuse_late
 from ringback.web.body import PeekedReceive, read_body, replayed, response
 from ringback.web.state import give_outcomes
 
@@ -49,8 +49,7 @@ class OutcomeRouter(HandlerRouter):
         self._included_by: OutcomeRouter | None = None
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name in ENGINE:
-            raise ConfigurationError(f"{name} cannot be set later; pass it at once: OutcomeRouter({name}=...)")
+        refuse_late(name, ENGINE, "OutcomeRouter")
         super().__setattr__(name, value)
 
     def __repr__(self) -> str:
@@ -74,7 +73,8 @@ class OutcomeRouter(HandlerRouter):
     def include(self, other: HandlerRouter) -> None:
         """Add the handlers of another router, also later ones. This router's engine serves the other router's doors.
 
-        Raises :class:`ConfigurationError` for a router with settings or an engine of its own.
+        Of several routers that include the other router, the last one's engine serves its doors. Raises
+        :class:`ConfigurationError` for a router with settings or an engine of its own.
         """
         if isinstance(other, OutcomeRouter):
             if other._named:
@@ -88,7 +88,8 @@ class OutcomeRouter(HandlerRouter):
                     "include() comes too late: the router has an engine of its own, for it was used; include it first"
                 )
         super().include(other)
-        if isinstance(other, OutcomeRouter) and other._included_by is None:
+        if isinstance(other, OutcomeRouter):
+            # Who makes an app anew, as tests do, includes the routers of the app's modules in a new router.
             other._included_by = self
 
     @overload

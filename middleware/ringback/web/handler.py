@@ -13,6 +13,7 @@ from ringback.receiving.background_loop import BackgroundLoop
 from ringback.receiving.door import Door
 from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver, SyncExchange
 from ringback.receiving.replies import Reply, not_allowed
+from ringback.settings import DOOR, refuse_late
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Generator
@@ -25,6 +26,8 @@ Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 """The headers of a request: names in any case, with values. Only pairs can repeat a name."""
 
 T = TypeVar("T")
+
+_SETTINGS = ("router", *DOOR)
 
 
 class CallbackHandler:
@@ -40,6 +43,10 @@ class CallbackHandler:
     def __init__(self, router: OutcomeRouter, **door: Unpack[DoorSettings]) -> None:
         # The program runs the route, perhaps in another thread, so the delivery's span ends before the route.
         self._receiver = Receiver(router, Door.of(door), measures_route=False)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        refuse_late(name, _SETTINGS, "CallbackHandler")
+        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         return f"CallbackHandler({self._receiver.router!r})"

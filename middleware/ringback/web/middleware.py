@@ -10,6 +10,7 @@ from ringback.receiving.door import Door
 from ringback.receiving.exchange import Admitted, Found, Receiver
 from ringback.receiving.replies import Reply
 from ringback.receiving.target import Fit, GuardedPaths, canonical_method
+from ringback.settings import DOOR, refuse_late
 from ringback.web.body import PeekedReceive, read_body, replayed, response
 from ringback.web.lifespan import run_lifespan
 from ringback.web.misconfigured import ends_the_start
@@ -51,6 +52,10 @@ class CallOutcomeMiddleware:
         self._receiver = Receiver(router, Door.of(door))
         self._hides = self._receiver.gate.hides
         self._receiver.warn()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        refuse_late(name, _SETTINGS, "CallOutcomeMiddleware")
+        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         return f"CallOutcomeMiddleware(path={list(self._guarded.templates)}, router={self._receiver.router!r})"
@@ -123,6 +128,9 @@ class CallOutcomeMiddleware:
             await send(message)
 
         return send_and_hide
+
+
+_SETTINGS = ("router", "path", *DOOR)
 
 
 def _send_and_tell(exchange: Exchange, send: Send) -> Send:
