@@ -38,6 +38,7 @@ from ringback.testing import (
     rejected_call,
     remove_participant_succeeded,
 )
+from ringback.testing.bound import BOUND
 from ringback_catalog import CALL_EVENTS, OPERATION_EVENTS, Disposition
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
@@ -203,13 +204,23 @@ def test_a_time_has_its_zone() -> None:
     assert incoming_call(time=there)["eventTime"] == "2026-01-02T01:04:05.0000007Z"
 
 
-@pytest.mark.parametrize("build", [call_connected, incoming_call], ids=["call", "grid"])
-def test_an_empty_value_is_a_value(build: Any) -> None:
-    """It is what a test asks for, and no default takes its place."""
-    event = build(event_id="", time="")
+GRID = {
+    name: getattr(ringback.testing, name) for name in ringback.testing.__all__ if name in BOUND and name not in BUILDERS
+}
+ALONE = {name: build for name, build in (BUILDERS | GRID).items() if name not in ("failed_call", "rejected_call")}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_an_empty_value_is_a_value(name: str) -> None:
+    """Of every builder: it is what a test asks for, and no default takes its place."""
+    needed = {"call_event": ("SomethingNew",), "grid_event": ("SomethingNew", {})}.get(name, ())
+    event = ALONE[name](*needed, event_id="", time="")
     assert (event["id"], event.get("time", event.get("eventTime"))) == ("", "")
+    if name in BUILDERS:
+        assert ALONE[name](message="")["data"]["resultInformation"]["message"] == ""
+    if name in BUILDERS and ALONE[name].context != "none":
+        assert ALONE[name](operation_context="")["data"]["operationContext"] == ""
     assert call_event("SomethingNew", source="")["source"] == ""
-    assert call_connected(operation_context="", message="")["data"]["operationContext"] == ""
 
 
 def test_a_key_that_is_given_replaces_the_event_s_own() -> None:
