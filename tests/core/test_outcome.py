@@ -60,7 +60,7 @@ DECLINED = Result(603, 0, "Decline. DiagCode: 603#0.@")
 def event(name, **parts):
     """An event of one made-up call; ``parts`` of its data replace or add."""
     data = {"call_connection_id": LEG, "correlation_id": WHOLE} | parts
-    outer = {key: data.pop(key) for key in ("id", "time") if key in data}
+    outer = {key: data.pop(key) for key in ("id", "source", "time") if key in data}
     return Event(type="Microsoft.Communication." + name, data=EventData(**data), **outer)
 
 
@@ -428,6 +428,27 @@ def test_two_operations_of_one_call_have_two_ids():
     parts = {"result_information": Result(400, 8535)}
     first, second = outcome("PlayFailed", id="1", **parts), outcome("PlayFailed", id="2", **parts)
     assert first.outcome_id != second.outcome_id
+
+
+SOURCES = st.none() | st.sampled_from(["", "/calls", "calling/callConnections/a"]) | st.text()
+IDS = st.sampled_from(["1", "2", "1:a", ""]) | st.text()
+
+
+@given(one=st.tuples(SOURCES, IDS), other=st.tuples(SOURCES, IDS), name=st.sampled_from(["PlayFailed", "CallEnded"]))
+def test_an_operation_is_known_by_source_and_id(one, other, name):
+    """As CloudEvents says: equal ids of two sources are two events; a redelivery of one has the same outcome id."""
+    parts = {"call_connection_id": None, "correlation_id": None, "result_information": Result(400, 8535)}
+    ids = [outcome(name, source=source, id=event_id, **parts).outcome_id for source, event_id in (one, other)]
+    assert (ids[0] == ids[1]) is (one == other)
+    assert all(each.startswith(f"event:{event_id}") for each, (_, event_id) in zip(ids, (one, other), strict=True))
+
+
+def test_the_source_of_an_operation_stands_in_its_id_as_letters():
+    """A source may be long, and private; without one the event's id is all."""
+    parts = {"id": "1", "result_information": Result(400, 8535)}
+    private = outcome("PlayFailed", source="calling/callConnections/+15550100123", **parts)
+    assert private.outcome_id == "event:1:edingnoidaomjgmm"
+    assert outcome("PlayFailed", **parts).outcome_id == "event:1"
 
 
 def test_two_legs_of_one_call_have_two_ids():

@@ -201,6 +201,18 @@ async def test_an_end_without_a_reason_that_settles_is_told_with_the_reason(stor
     assert [claim.item.outcome for claim in await worked(store, 1)] == [tells(LEG, SILENT)]
 
 
+async def test_operations_are_known_by_source_and_id(store: DeliveryStore) -> None:
+    """Equal ids of two sources are two events; each comes back with the id that it was put with, once."""
+    sources = ["calling/a", "calling/b", "tel:+15550100123", "https://user:secret@app/calls?id=7", None]
+    played = [item("leg-1", "PlayCompleted", event="event-1", source=source) for source in sources]
+    assert len({each.key for each in played}) == len(played)
+    assert list(await store.put(played)) == [OPENED] * len(played)
+    assert list(await store.put(played)) == [DUPLICATE] * len(played)
+    claims = await worked(store, len(played))
+    assert {claim.item.key for claim in claims} == {each.key for each in played}
+    assert [claim.item.outcome.outcome_id for claim in claims] == [claim.item.key for claim in claims]
+
+
 async def test_events_of_a_call_at_work_are_duplicates(store: DeliveryStore) -> None:
     """Once somebody works on it, a sibling comes too late; also while it waits for its next attempt, dead, or done."""
     offers: list[Offer] = []

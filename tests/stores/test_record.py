@@ -234,6 +234,18 @@ TOLD = ["15550100199", "010-0199", "00000014-0000", "alice", "hunter2", "c2lnbmF
 
 
 @property_of
+@given(source=st.none() | st.sampled_from(PRIVATE) | st.text(), event_id=st.none() | st.text())
+def test_an_outcome_keeps_its_id(source: str | None, event_id: str | None) -> None:
+    """The id has a digest of the source as it came, which the record keeps only redacted."""
+    event = Event("Microsoft.Communication.PlayFailed", event_id, source, data=EventData(LEG))
+    whole = classify_event(event)
+    assert whole is not None
+    back = load(dump(whole))
+    assert back.outcome_id == whole.outcome_id
+    assert load(dump(back)) == back
+
+
+@property_of
 @given(private=st.lists(st.sampled_from(PRIVATE), min_size=5, max_size=5), words=st.sampled_from(["", "Busy ", "to: "]))
 def test_nothing_private_is_stored(private: list[str], words: str) -> None:
     """Phone numbers, ids, tokens and secrets in any text of the service or of a carrier, in source and subject."""

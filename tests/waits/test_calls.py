@@ -179,6 +179,16 @@ async def test_a_redelivered_event_is_seen_once(app: App, taken: bool) -> None:
         await app.calls.wait_for("PlayCompleted", call_connection_id=LEG, timeout=0)
 
 
+async def test_equal_ids_of_two_sources_are_two_events(app: App) -> None:
+    """As CloudEvents says: source and id together name an event."""
+    first = event("PlayCompleted", context="a")
+    app.hears(first, {**first, "source": "another"}, first)
+    for _ in range(2):
+        await app.calls.wait_for("PlayCompleted", call_connection_id=LEG, timeout=0)
+    with pytest.raises(WaitTimeout):
+        await app.calls.wait_for("PlayCompleted", call_connection_id=LEG, timeout=0)
+
+
 async def test_events_without_an_id_are_all_events(app: App) -> None:
     """Nothing tells that they are the same; what is said only once in a call's life is nevertheless."""
     app.hears(*(event(name, id=None) for name in ("PlayCompleted", "PlayCompleted", "CallConnected", "CallConnected")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -49,21 +50,24 @@ class Outcome(Struct, frozen=True, gc=False):
     """One classified event. Frozen; holds the event and the verdict, and every property reads one of the two.
 
     ``sibling`` is the other event of the same call that :meth:`merged_with` joined with this one, if any.
-    ``attempts_exhausted`` makes a retryable outcome terminal: the redial policy allows no further call. The
-    outcome keeps the event's original texts; :meth:`to_dict` and ``repr`` redact the texts. A store on a disk redacts
-    the texts of the service and keeps no raw bytes, so hooks behind such a store get the event without these.
+    ``attempts_exhausted`` makes a retryable outcome terminal: the redial policy allows no further call.
+    ``source_digest`` stands for the event's source where a store has redacted the source. The outcome keeps the
+    event's original texts; :meth:`to_dict` and ``repr`` redact the texts. A store on a disk redacts the texts of the
+    service and keeps no raw bytes, so hooks behind such a store get the event without these.
     """
 
     event: Event
     verdict: Verdict
     sibling: Event | None = None
     attempts_exhausted: bool = False
+    source_digest: str | None = None
 
     @property
     def outcome_id(self) -> str:
         """The key of deduplication and idempotency: every event that reports the same ending has the same id.
 
-        ``call:<callConnectionId>`` for the end of a call leg, ``event:<id>`` for an operation.
+        ``call:<callConnectionId>`` for the end of a call leg. For an operation ``event:<id>:<digest of the source>``,
+        because source and id together name a CloudEvent, and ``event:<id>`` for an event without a source.
         """
         data = self.event.data
         if _scope(self.event.type) is Scope.CALL:
@@ -74,7 +78,8 @@ class Outcome(Struct, frozen=True, gc=False):
             if whole is not None:
                 return f"call:{whole}"
         if self.event.id is not None:
-            return f"event:{self.event.id}"
+            digest = self.source_digest or digest_of(self.event.source)
+            return f"event:{self.event.id}" if digest is None else f"event:{self.event.id}:{digest}"
         return f"{self.event_name}:{data.call_connection_id}:{self.code}:{self.subcode}:{self.event.time}"
 
     @property
@@ -351,6 +356,18 @@ def level_of(informs: int) -> int:
 def informs_more(one: int, other: int) -> bool:
     """Whether the first of two siblings wins, by the numbers of :meth:`Outcome.informs`: the level counts first."""
     return (level_of(one), one) > (level_of(other), other)
+
+
+@lru_cache(maxsize=1024)
+def digest_of(source: str | None) -> str | None:
+    """16 letters that stand for the source of an event, which may be long, and private; ``None`` for no source."""
+    if source is None:
+        return None
+    # Letters alone: no digits of a digest may be taken for a number.
+    return hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:16].translate(_LETTERS)
+
+
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 
 @lru_cache(maxsize=1024)
