@@ -46,11 +46,13 @@ class Running:
             answer = connection.getresponse()
             return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
 
-    def leave(self, path: str, body: bytes) -> None:
-        """A sender that does not wait for the answer."""
+    @contextlib.contextmanager
+    def sent(self, path: str, body: bytes) -> Iterator[None]:
+        """A sender that does not wait for the answer, and leaves at the end of the block."""
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
             connection.sendall(head.encode() + body)
+            yield
 
     def entries(self, **wanted: object) -> list[dict[str, Any]]:
         written = self._record.read_text("utf-8").splitlines()

@@ -136,7 +136,8 @@ def test_the_hook_does_not_wait_for_the_route(running: Any, leg: str) -> None:
 
 def test_the_hook_does_not_wait_for_the_sender(running: Any, leg: str) -> None:
     """Whoever has left before the answer has told all the same why the call ended."""
-    running.leave(f"/open/waits-{leg}", delivery(event(leg)))
+    with running.sent(f"/open/waits-{leg}", delivery(event(leg))):
+        running.wait_for(route=f"/open/waits-{leg}")
     running.wait_for(hook="open", leg=leg)
 
 
