@@ -50,6 +50,7 @@ LEFT_OUT = {
     "reported": "whether code, sip or q850 has a value",
     "unexplained": "a CallEnded that is not reported",
     "level": "how stores compare two reports of one ending",
+    "source_digest": "how a store that has redacted the source knows an operation again; outcome_id has it",
 }
 
 LEG = "2a0d7b3c-0000-4000-8000-000000000001"
