@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from ringback.exceptions import StoreError, error_text
 from ringback.hooks.contacts import contact_of, zone_of
 from ringback.hooks.invoke import called, decided
-from ringback.hooks.signatures import handler_name
 from ringback.privacy.redaction import redact
 from ringback.stores.record import short
 from ringback.work.items import Item, Kind, Progress, Redial, Settlement, State
@@ -313,11 +312,11 @@ async def call_error_handlers(
     router: HandlerRouter, observer: Observer, outcome: Outcome, error: Exception, timeout: float | None
 ) -> None:
     """Calls every error handler of the router. An error handler that raises is reported as a hook is."""
-    for handler in router.roster.error_handlers:
+    for handler, name in router.roster.error_handlers:
         try:
             await called(handler, (outcome, error), timeout=timeout)
         except Exception as further:
-            observer.hook_failed(outcome, handler_name(handler), further, 1, None)
+            observer.hook_failed(outcome, name, further, 1, None)
 
 
 def described(error: Exception) -> str:

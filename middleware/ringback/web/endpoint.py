@@ -49,6 +49,11 @@ class OutcomeRouter(HandlerRouter):
         self._engine: Engine | None = None
         self._included_by: OutcomeRouter | None = None
 
+    @property
+    def _is_stored(self) -> bool:
+        store = self.settings.opened
+        return store is not None and store.durable
+
     def __setattr__(self, name: str, value: object) -> None:
         if name in ENGINE:
             raise ConfigurationError(f"{name} cannot be set later; pass it at once: OutcomeRouter({name}=...)")
