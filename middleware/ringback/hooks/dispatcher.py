@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.hooks.attempt import STORE_PAUSE, HookCaller, LeaseLost, described
 from ringback.hooks.contacts import contact_when_it_comes
+from ringback.hooks.names import refuse_mixed_up
 from ringback.hooks.planning import cancel_redials
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.settings import refuse_negative, refuse_no_flag
@@ -111,6 +112,9 @@ class Dispatcher:
     ) -> None:
         given = checked_store(store, settle, hooks, on_store_failure, worker, telemetry)
         self.store = MemoryStore(clock=clock) if given is None else given
+        if self.store.durable:
+            # The store may be another one than the router's, as that of `ringback worker`.
+            refuse_mixed_up(router.roster, stored=True)
         self._memory_is_chosen = store is not None
         self._router = router
         self._gauge = None if telemetry is None else telemetry.over(self.store)

@@ -48,6 +48,11 @@ class OutcomeRouter(HandlerRouter):
         self._engine: Engine | None = None
         self._included_by: OutcomeRouter | None = None
 
+    @property
+    def _is_stored(self) -> bool:
+        store = self.settings.opened
+        return store is not None and store.durable
+
     def __setattr__(self, name: str, value: object) -> None:
         refuse_late(name, ENGINE, "OutcomeRouter")
         super().__setattr__(name, value)
