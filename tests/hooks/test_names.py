@@ -275,7 +275,7 @@ def test_sinks_of_one_class_are_told_apart_by_name(stored: OutcomeRouter) -> Non
     with pytest.raises(RegistrationError, match=r"^two handlers have the name ringback.eventgrid.EventGridSink, "):
         stored.add_sink(sinks[1])
     stored.add_sink(sinks[1], name="archive")
-    # Each is registered once for calls and once for operations.
+    # A sink has a registration for each of its criteria.
     assert list(dict.fromkeys(names_of(stored))) == ["ringback.eventgrid.EventGridSink", "archive"]
 
 

@@ -382,6 +382,16 @@ def test_a_failed_hook_is_one_line_with_its_traceback_redacted() -> None:
     assert exception.endswith("ValueError: cannot dial [phone]\ntried [id]\n")
 
 
+def test_a_long_text_of_an_exception_leaves_its_traceback() -> None:
+    """The text may be a sender's: its beginning is kept, and all of the way to the line that raised."""
+    with capture_logs() as lines:
+        logs.LogObserver().hook_failed(BUSY, "jobs.call_again", raised(ValueError("no line " * 9000)), 1, None)
+    assert lines[0]["error"].startswith("ValueError: no line no line")
+    assert f'File "{raised.__code__.co_filename}"' in lines[0]["exception"]
+    assert "ValueError: no line no line" in lines[0]["exception"]
+    assert len(lines[0]["exception"]) < 5000
+
+
 def test_an_exception_without_readable_text_is_reported_all_the_same() -> None:
     """An error in reporting an error must not stop the hooks behind it."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 DONE = Settlement(State.DONE)
-who: ContextVar[str] = ContextVar("who", default="nobody")
 
 
 def item(leg: str, due_at: float = 0.0) -> Item:
@@ -39,21 +37,6 @@ async def drained(store: MemoryStore, work: Callable[[Claim], Awaitable[Settleme
     late = await store.stop(5.0)
     await task
     return late
-
-
-async def test_work_is_done_in_the_context_of_its_put() -> None:
-    """A request's trace or tenant is there when its hook is called."""
-    store, seen = MemoryStore(), list[str]()
-
-    async def work(_: Claim) -> Settlement:
-        seen.append(who.get())
-        return DONE
-
-    token = who.set("me")
-    await store.put([item("a")])
-    who.reset(token)
-    await drained(store, work)
-    assert seen == ["me"]
 
 
 async def test_at_the_end_outcomes_are_worked_on_that_still_settle() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from crew import (
     Crew,
     dies,
     item,
+    plan,
     whole,
     worked,
 )
@@ -389,6 +391,25 @@ async def test_what_ends_in_time_is_not_cancelled(store: DeliveryStore) -> None:
     assert await store.stop(10.0) == 0
     await asyncio.wait_for(task, 5)
     assert await store.stats() == Stats(done=1)
+
+
+who: ContextVar[str] = ContextVar("who", default="nobody")
+
+
+async def test_work_is_done_in_no_context_of_a_request(store: DeliveryStore) -> None:
+    """Neither in that of the put nor in that of the worker's start: another process may do the work, in any store."""
+    seen: list[str] = []
+
+    async def work(_: Claim) -> Settlement:
+        seen.append(who.get())
+        return DONE
+
+    token = who.set("a request")
+    await store.put([LEG])
+    await plan(store, "leg-2")
+    await worked(store, 2, work)
+    who.reset(token)
+    assert seen == ["nobody", "nobody"]
 
 
 async def test_work_that_raises_is_reported_and_not_lost(store: DeliveryStore, clock: Clock) -> None:

@@ -36,14 +36,23 @@ __all__ = ["IDS", "LOGGER", "Bound", "ContextFilter", "bound_ids", "configure"]
 _MOST_FAULTS = 20  # Faults in the line of one delivery: a hostile batch must not fill the log.
 
 
-def emit(level: int, event: str, about: Outcome | None = None, /, **fields: Any) -> None:
-    """Write one line with its texts redacted, if the sink takes the level. ``about`` is the outcome of the line."""
+def emit(
+    level: int, event: str, about: Outcome | None = None, /, *, raised: Exception | None = None, **fields: Any
+) -> None:
+    """Write one line with its texts redacted, if the sink takes the level.
+
+    ``about`` is the outcome of the line, and ``raised`` the exception whose traceback the line has.
+    """
     to = sink()
     if to.takes(level):
         if about is not None:
             words = {name: getattr(about, name).value for name in ("cause", "disposition", "retry_class")}
             fields = {"outcome_id": about.outcome_id, **words, **fields}
         redacted = {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
+        if raised is not None:
+            # As text, not as exc_info, because an error of a hook or listener may name a number. Each part by itself: a
+            # traceback may be longer than a text that is kept whole.
+            redacted["exception"] = "".join(map(redact, traceback.format_exception(raised)))
         write(to, level, event, redacted)
 
 
@@ -118,12 +127,7 @@ def listeners_failed(faults: Iterable[tuple[str, Exception]]) -> None:
     """Write a line for every listener that raised. The engine does nothing else about a listener's error."""
     for listener, error in faults:
         _tell(listener, error)
-        emit(ERROR, "listener.failed", listener=listener, error=error_text(error), exception=_traceback(error))
-
-
-def _traceback(error: Exception) -> str:
-    # As text, not as exc_info: :func:`emit` redacts texts, and an error of a hook or listener may name a number.
-    return "".join(traceback.format_exception(error))
+        emit(ERROR, "listener.failed", listener=listener, error=error_text(error), raised=error)
 
 
 def wait_doubtful(name: str, advice: str) -> None:
@@ -209,8 +213,7 @@ class LogObserver:
     def check_failed(self, check: str, error: Exception) -> None:
         """A check of the app raised, so the sender got 503. A budget limits the lines, for anybody may send."""
         if (suppressed := self.check_faults.spend()) is not None:
-            fields = {"error": error_text(error), "exception": _traceback(error), "suppressed": suppressed}
-            emit(ERROR, "check.failed", check=check, **fields)
+            emit(ERROR, "check.failed", check=check, error=error_text(error), suppressed=suppressed, raised=error)
 
     def keys_fetched(self, url: str, count: int) -> None:
         emit(INFO, "keys.fetched", url=url, count=count)
@@ -233,11 +236,9 @@ class LogObserver:
         _tell(hook, error, outcome=outcome, by=self, is_last=retry_in is None)
         fields: dict[str, Any] = {"hook": hook, "error": error_text(error), "attempt": attempt}
         fields["retry_in_seconds"] = retry_in and round(retry_in, 3)
+        # A hook that raises Retry or GiveUp decides, and has no fault to trace.
         decided = isinstance(error, Retry | GiveUp)
-        if not decided:
-            # A hook that raises Retry or GiveUp decides, and has no fault to trace.
-            fields["exception"] = _traceback(error)
-        emit(WARNING if decided else ERROR, "hook.failed", outcome, **fields)
+        emit(WARNING if decided else ERROR, "hook.failed", outcome, raised=None if decided else error, **fields)
 
     def hooks_abandoned(self, count: int, seconds: float) -> None:
         emit(ERROR, "hooks.abandoned", count=count, timeout_seconds=seconds)

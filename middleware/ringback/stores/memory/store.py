@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from contextvars import Context, copy_context
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,7 +30,6 @@ T = TypeVar("T")
 
 class _Row(Struct):
     item: Item
-    context: Context
     due_at: float
     latched: str = ""
     """The name by which the latch knows the outcome's ending."""
@@ -84,7 +82,6 @@ class MemoryStore:
 
     async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
         offers: list[Offer] = []
-        context: Context | None = None
         for item in items:
             outcome_id = item.outcome.outcome_id
             latched = self._latch.name_of(item.outcome, outcome_id)
@@ -99,18 +96,15 @@ class MemoryStore:
                 self._latch.take(latched)
                 offer = Offer.DUPLICATE
             if offer is Offer.OPENED:
-                if context is None:
-                    # One context for all items: the loop works on an item in a copy.
-                    context = copy_context()
                 kept = item if key is item.key else replace(item, key=key)
-                self._keep(key, _Row(kept, context, item.due_at, latched))
+                self._keep(key, _Row(kept, item.due_at, latched))
             report = None if item.contact is None or offer is Offer.DUPLICATE else report_of(item.outcome)
             if item.contact is not None and report is not None:
                 self._note(item.contact, self._known(item.contact).noted(report, self._clock()))
             if self._history is not None:
                 self._history.put(key, item, offer, self._clock())
             offers.append(offer)
-        if context is not None:
+        if Offer.OPENED in offers:
             self._loop.wake(min([item.due_at for item in items]))
         return offers
 
@@ -188,9 +182,6 @@ class MemoryStore:
         interrupted, row.interrupted = row.interrupted, False
         return Claim(row.item, row.attempts, redelivered=interrupted, progress=row.progress)
 
-    def context(self, claim: Claim) -> Context:
-        return self._rows[claim.item.key].context.copy()
-
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         key = claim.item.key
         row = self._rows[key]
@@ -234,7 +225,7 @@ class MemoryStore:
             return None
         if made.put is not None:
             item = replace(made.put, key=short(made.put.key), contact=contact)
-            self._keep(item.key, _Row(item, copy_context(), item.due_at))
+            self._keep(item.key, _Row(item, item.due_at))
             self._loop.wake(item.due_at)
         for key in made.cancel:
             if key in self._rows and self._rows[key].state is State.READY:

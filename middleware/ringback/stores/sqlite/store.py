@@ -215,10 +215,6 @@ class SQLiteStore:
         self._held.update(((claim.item.key, claim.attempt), owner) for claim in claims)
         return claims, due_at
 
-    def context(self, claim: Claim) -> Context:  # noqa: ARG002 - the loop's protocol
-        # Another process may have put the item, so there is no context of the put.
-        return Context()
-
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         now, held = self._clock(), (claim.item.key, claim.attempt)
         owner = self._held[held]
