@@ -216,7 +216,9 @@ def test_no_phone_number_is_shown(shown: Shown) -> None:
     assert any(b"+1" in posting.body for posting in POSTINGS)
     for private in ("555 0", "5555550", "4:+"):
         assert private not in shown.text
-    assert redact(shown.text) == shown.text
+    # By line, because redaction cuts a long text.
+    lines = shown.text.splitlines()
+    assert [redact(line) for line in lines] == lines
 
 
 def test_json_logs_are_the_lines_as_they_are_written() -> None:

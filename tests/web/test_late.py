@@ -171,8 +171,8 @@ async def test_the_endpoint_of_an_included_router_is_started_and_drained(
     """Whichever of the routers the app's lifespan is of; there is one engine."""
     called: list[str] = []
     outer, inner = OutcomeRouter(settle=0.01, store=store.format(tmp_path)), OutcomeRouter()
-    outer.on_retryable(lambda outcome: called.append("outer"))
-    inner.on_retryable(lambda outcome: called.append("inner"))
+    outer.on_retryable(name="outer")(lambda outcome: called.append("outer"))
+    inner.on_retryable(name="inner")(lambda outcome: called.append("inner"))
     if included == "before":
         outer.include(inner)
     routes = decorated(inner)
