@@ -524,6 +524,41 @@ async def test_one_bad_event_does_not_hold_back_the_others(
     assert topic.batches() == [["1", "2", "3"], ["1"], ["2"], ["3"]]
 
 
+@pytest.mark.parametrize("leaving", [(1,), (3,), (2, 3, 5), (1, 2, 3, 4, 5)], ids=str)
+async def test_nothing_is_sent_alone_for_a_caller_who_has_left(
+    topic: Topic, sink_to: Callable[..., EventGridSink], leaving: tuple[int, ...]
+) -> None:
+    """A hook's time-out cancels the call, and the store makes it again: what is sent meanwhile is sent twice."""
+    numbers = (1, 2, 3, 4, 5)
+    first_alone = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def judge(ids: list[str]) -> Answer:
+        if len(ids) > 1:
+            return (413, {})
+        if len(topic.requests) == 2:
+            # The first of those sent alone waits for an answer while callers leave.
+            topic.open.clear()
+            loop.call_soon_threadsafe(first_alone.set)
+            assert topic.open.wait(10)
+        return OK
+
+    topic.judge = judge
+    sink = sink_to()
+    calls = {number: asyncio.create_task(sink(ended(number), CTX)) for number in numbers}
+    await first_alone.wait()
+    for number in leaving:
+        calls[number].cancel()
+    await turns()
+    topic.open.set()
+    told = await results(*calls.values())
+    assert told == ["CancelledError" if number in leaving else None for number in numbers]
+    while sink._group is not None:  # noqa: ASYNC110 - callers who have left hear nothing of the end
+        await asyncio.sleep(0.005)
+    alone = [number for number in numbers if number == 1 or number not in leaving]
+    assert topic.batches() == [[str(number) for number in numbers], *([str(number)] for number in alone)]
+
+
 async def test_a_topic_that_fails_meanwhile_is_not_asked_again(
     topic: Topic, sink_to: Callable[..., EventGridSink]
 ) -> None:

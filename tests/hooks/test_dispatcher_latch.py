@@ -101,14 +101,18 @@ async def test_a_forgotten_call_is_news_again() -> None:
     assert bench.observer.told == [("duplicate", RETRYABLE)]
 
 
-async def test_operations_are_not_held_back() -> None:
-    """An operation has no sibling to wait for; delivered again it is a duplicate."""
+async def test_operations_are_held_back_until_the_sender_has_the_response() -> None:
+    """An operation has no sibling to wait for, but a route; delivered again it is a duplicate."""
     bench = Bench(settle=1)
     bench.router.on(event="PlayFailed")(bench.hook("play"))
-    await bench.dispatcher.accept([OPERATION, OPERATION])
+    early = await bench.dispatcher.accept([OPERATION, OPERATION, RETRYABLE])
+    await turns()
+    assert bench.calls == []
+    await bench.dispatcher.hasten(early)
     await turns()
     assert bench.calls == [("play", OPERATION)]
     assert bench.observer.told == [("duplicate", OPERATION)]
+    assert set(early) == {OPERATION.outcome_id}
 
 
 async def test_operations_are_passed_over_unless_somebody_asks() -> None:

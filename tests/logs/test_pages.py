@@ -109,7 +109,9 @@ def test_the_documented_keys_are_the_emitted_keys() -> None:
     told = {event: [row[0].strip("`") for row in rows] for event, rows in documented().items()}
     # That of an outcome is made of the table of keys; see logs/test_fields.py.
     assert set(told.pop("call.outcome")) == set(emitted.pop("call.outcome")) | Line(full=True)(STREAMED).keys() | {
-        "refined_by"
+        "refined_by",
+        "override",
+        "unheard",
     }
     assert told == emitted
 

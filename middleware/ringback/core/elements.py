@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from msgspec import DecodeError, Meta, Raw, Struct, ValidationError
 from msgspec.json import Decoder
 
+from ringback.exceptions import NoRawBytes
 from ringback_catalog import EVENTS, event_name
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class EventData(Struct, frozen=True, gc=False, rename="camel"):
 
 
 class Event(Struct, frozen=True, gc=False, rename={"_origin": "ringback:origin"}):
-    """One CloudEvent or Event Grid event as received; ``raw`` holds the event's own bytes.
+    """One CloudEvent or Event Grid event as received; :attr:`raw` has the event's own bytes, but not out of a store.
 
     ``type`` is the full type as received (Event Grid's ``eventType``), ``name`` the short name in the service's
     spelling, ``time`` the text as received.
@@ -122,8 +123,18 @@ class Event(Struct, frozen=True, gc=False, rename={"_origin": "ringback:origin"}
 
     @property
     def raw(self) -> bytes:
-        """The event's bytes in the body; empty for an event that was not parsed from a body."""
-        return b"" if self._origin is None else self._origin.element()
+        """The event's own bytes in the body of the request.
+
+        The route, listeners, waits, and hooks without a store on a disk get events with these bytes. A store on a disk
+        keeps no body, and :func:`~ringback.classify` has none: then this raises
+        :class:`~ringback.exceptions.NoRawBytes`, an :class:`AttributeError`.
+        """
+        if self._origin is None:
+            raise NoRawBytes(
+                f"event {self.name!r} has no raw bytes here: a store keeps no body, and classify() has none; "
+                "read event.raw in the route (call_outcomes(request)) or in a listener, and keep there what you need"
+            )
+        return self._origin.element()
 
     def __repr__(self) -> str:
         # A repr ends up in logs, and the message and the data may hold phone numbers.

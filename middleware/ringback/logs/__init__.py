@@ -11,7 +11,9 @@ import traceback
 from collections import deque
 from datetime import UTC, datetime
 from logging import ERROR, INFO, WARNING
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
 
 from ringback.exceptions import error_text
 from ringback.logs import _sinks
@@ -84,9 +86,47 @@ _CALM = (Cause.BUSY, Cause.NO_ANSWER, Cause.DECLINED)
 _LEVELS = {ResultCategory.SUCCESS: INFO, ResultCategory.UNEXPECTED_SERVER_ERROR: ERROR}
 
 
+class Witness(Protocol):
+    """Somebody who hears, beside the log, what functions of the app raise: a client of ``ringback.testing``."""
+
+    def raised(
+        self, function: str, error: Exception, *, outcome: Outcome | None, by: LogObserver | None, is_last: bool
+    ) -> None:
+        """A hook raised for ``outcome``, in the engine whose observer is ``by``; a listener has neither of the two.
+
+        ``is_last``: no further attempt follows.
+        """
+        ...
+
+
+def watch(witness: Witness) -> None:
+    """Tell the witness from now on, for as long as the witness lives."""
+    with _watching:
+        _witnesses.add(witness)
+
+
+def _tell(
+    function: str,
+    error: Exception,
+    *,
+    outcome: Outcome | None = None,
+    by: LogObserver | None = None,
+    is_last: bool = True,
+) -> None:
+    with _watching:
+        witnesses = list(_witnesses)
+    for witness in witnesses:
+        witness.raised(function, error, outcome=outcome, by=by, is_last=is_last)
+
+
+_witnesses: WeakSet[Witness] = WeakSet()
+_watching = Lock()
+
+
 def listeners_failed(faults: Iterable[tuple[str, Exception]]) -> None:
     """Write a line for every listener that raised. The engine does nothing else about a listener's error."""
     for listener, error in faults:
+        _tell(listener, error)
         emit(ERROR, "listener.failed", listener=listener, error=error_text(error), raised=error)
 
 
@@ -193,6 +233,7 @@ class LogObserver:
         emit(WARNING, "outcome.unhandled", outcome, advice=advice, example=example)
 
     def hook_failed(self, outcome: Outcome, hook: str, error: Exception, attempt: int, retry_in: float | None) -> None:
+        _tell(hook, error, outcome=outcome, by=self, is_last=retry_in is None)
         fields: dict[str, Any] = {"hook": hook, "error": error_text(error), "attempt": attempt}
         fields["retry_in_seconds"] = retry_in and round(retry_in, 3)
         # A hook that raises Retry or GiveUp decides, and has no fault to trace.

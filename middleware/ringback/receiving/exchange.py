@@ -1,7 +1,8 @@
 """One request at a door, from its head to its hooks. This file alone has the order of the steps.
 
 The caller (the middleware, a decorator, or code of the app) asks a :class:`Receiver` for an :class:`Exchange`, calls
-``admit``, then ``take``, and runs the route inside ``async with exchange``. No web framework is imported here.
+``admit``, then ``take``, and runs the route inside ``async with exchange``. The hooks hang on ``take`` alone. No web
+framework is imported here.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ringback.receiving.replies import Reply, too_large, unavailable
 from ringback.receiving.target import canonical_method
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
 
     from ringback.hooks.observer import DeliveryGauge
     from ringback.receiving.door import Door
@@ -44,11 +45,11 @@ Found = Reply | Admitted | tuple[Outcome, ...]
 """What a step gives: the answer to the sender, what the caller is to do next, or the outcomes for the route."""
 
 
-State = Literal["new", "reading", "accepted", "routed", "over"]
+State = Literal["new", "reading", "accepted", "over"]
 """How far an exchange has come."""
 
 # The verbs in their order, with the state that a verb needs.
-_NEXT: dict[str, State] = {"admit": "new", "take": "reading", "async with": "accepted", "defer": "routed"}
+_NEXT: dict[str, State] = {"admit": "new", "take": "reading", "async with": "accepted"}
 
 
 class Receiver:
@@ -102,13 +103,14 @@ class Exchange:
     """The body, after :meth:`take` has accepted the body."""
     received: Received
     """The delivery with its outcomes, after :meth:`take` has accepted the body."""
+    early: Sequence[str]
+    """The keys of operations whose hooks wait for the end of the response, and for the settle time at most."""
     sender_left = False
     """Whether the sender disconnected before the whole body came, so that nobody waits for the answer."""
 
     _state: State = "new"
     _gauge: DeliveryGauge | None = None
     _denied: Reply | None = None
-    _deferred = False
 
     def __init__(self, receiver: Receiver, engine: Engine, intake: Intake, scope: Scope) -> None:
         self._receiver = receiver
@@ -184,13 +186,13 @@ class Exchange:
         if isinstance(received, Reply):
             return self._answer(received)
         assert isinstance(content, bytes)
-        if self._engine.durable:
-            try:
-                await self._engine.accept(received.outcomes)
-            except StoreError as error:
-                # The dispatcher has logged the error, once for many senders: deliveries go on while a store is down.
-                seconds = error.retry_after if isinstance(error, StoreUnavailable) else 30
-                return self._answer(unavailable(seconds), is_logged=True)
+        try:
+            # From here on the hooks do not depend on the route: on what it answers, whether it answers, or when.
+            self.early = await self._engine.accept(received.outcomes)
+        except StoreError as error:
+            # The dispatcher has logged the error, once for many senders: deliveries go on while a store is down.
+            seconds = error.retry_after if isinstance(error, StoreUnavailable) else 30
+            return self._answer(unavailable(seconds), is_logged=True)
         self._bound = logs.bound_ids(received.delivery.events)
         logs.received(received, ids_are_open=self._bound.are_open)
         if self._gauge is not None:
@@ -203,29 +205,20 @@ class Exchange:
         self.body, self.received, self._state = content, received, "accepted"
         return received.outcomes
 
+    async def answered(self) -> None:
+        """Let the hooks of operations wait no longer. A door that sees the end of the response calls this then."""
+        await self._engine.dispatcher.hasten(self.early)
+
     async def __aenter__(self) -> Self:
-        """The caller runs the route inside: the route's log lines have the call's ids, and its time is measured."""
+        """The caller runs the route inside: the route's log lines have the call's ids, and its time is measured.
+
+        The hooks do not hang on the route, nor on this block.
+        """
         self._enter()
         return self
 
     async def __aexit__(self, *raised: Any) -> None:
-        """Let the hooks follow, also after a route that raises, unless the caller has called :meth:`defer`."""
-        try:
-            if not self._deferred:
-                await self._engine.follow(self.received)
-        finally:
-            self._leave(*raised)
-
-    def defer(self) -> Callable[[], Awaitable[None]]:
-        """A function that lets the hooks follow. The caller calls the function after the response is sent."""
-        if self._state != "routed":
-            raise self._out_of_order("defer")
-        self._state, self._deferred = "over", True
-        return self._follow_later
-
-    async def _follow_later(self) -> None:
-        with logs.bound_ids(self.received.delivery.events):
-            await self._engine.follow(self.received)
+        self._leave(*raised)
 
     def _enter(self) -> None:
         if self._state != "accepted":
@@ -233,10 +226,9 @@ class Exchange:
         if self._gauge is not None:
             self._gauge.inside().__enter__()
         self._bound.__enter__()
-        self._state = "routed"
+        self._state = "over"
 
     def _leave(self, *raised: Any) -> None:
-        self._state = "over"
         self._bound.__exit__(*raised)
         if self._gauge is not None:
             self._gauge.inside().__exit__(*raised)
@@ -342,7 +334,4 @@ class SyncExchange:
         return self
 
     def __exit__(self, *raised: Any) -> None:
-        try:
-            self._run(self._exchange._engine.follow(self._exchange.received))  # pyright: ignore[reportPrivateUsage]
-        finally:
-            self._exchange._leave(*raised)  # pyright: ignore[reportPrivateUsage]
+        self._exchange._leave(*raised)  # pyright: ignore[reportPrivateUsage]

@@ -150,6 +150,15 @@ class PostgresStore:
         self._waiting += offers.count(Offer.OPENED)
         return offers
 
+    async def hasten(self, keys: Sequence[str]) -> None:
+        async def operation(connection: Connection) -> None:
+            waiting = await rows.hasten(connection, [short(key) for key in keys], self._clock())
+            await self._jobs.defer(connection, [(key, None) for key in waiting])
+
+        # As a put: the route's answer may wait for this.
+        puts, _ = await self._opened()
+        await puts.do(operation)
+
     async def _refuse_full(self, connection: Connection) -> None:
         """Raise :class:`StoreFull` for a full backlog, counted once a second: more work of one second does no harm."""
         now = asyncio.get_running_loop().time()

@@ -154,6 +154,12 @@ class SQLiteStore:
             self._loop.wake(min([item.due_at for item in items]))
         return offers
 
+    async def hasten(self, keys: Sequence[str]) -> None:
+        now = self._clock()
+        waiting = [{"key": short(key), "now": now} for key in keys]
+        await self._do(lambda connection: connection.executemany(schema.HASTEN, waiting))
+        self._loop.wake(now)
+
     def _put(
         self, connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]
     ) -> Sequence[Sequence[Offer]] | Sequence[None]:
