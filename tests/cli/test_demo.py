@@ -216,9 +216,7 @@ def test_no_phone_number_is_shown(shown: Shown) -> None:
     assert any(b"+1" in posting.body for posting in POSTINGS)
     for private in ("555 0", "5555550", "4:+"):
         assert private not in shown.text
-    # By line, because redaction cuts a long text.
-    lines = shown.text.splitlines()
-    assert [redact(line) for line in lines] == lines
+    assert [line for line in shown.text.splitlines() if redact(line) != line] == []
 
 
 def test_json_logs_are_the_lines_as_they_are_written() -> None:

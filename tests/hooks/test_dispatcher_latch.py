@@ -48,7 +48,7 @@ async def test_the_pair_of_a_failed_create_calls_its_hooks_once(pair: tuple[Outc
     await bench.dispatcher.accept(pair)
     await bench.passes()
     assert bench.calls == []
-    assert bench.observer.told == [("duplicate", each) for each in pair]
+    assert bench.observer.told == [("duplicate", *pair)]
 
 
 async def test_a_redelivery_while_the_call_settles_is_a_duplicate() -> None:
@@ -214,7 +214,7 @@ async def test_what_nobody_asks_for_is_not_kept() -> None:
     hung_up = told(leg="second", result=Result(200, 560000))
     await bench.dispatch(hung_up, RETRYABLE, OPERATION, hung_up, RETRYABLE, told(leg="third"))
     await turns()
-    assert bench.observer.told == [("duplicate", hung_up), ("duplicate", RETRYABLE), ("unhandled", RETRYABLE)]
+    assert bench.observer.told == [("duplicate", hung_up, RETRYABLE), ("unhandled", RETRYABLE)]
     assert await bench.dispatcher.store.stats() == Stats()
 
 

@@ -400,7 +400,7 @@ async def test_a_busy_contact_is_called_again_until_its_attempts_are_exhausted()
     assert bench.calls[2:] == [("terminal", second.exhausted())]
     assert bench.observer.told[2:] == [("exhausted", second, "max_attempts")]
     await bench.dispatch(RETRYABLE, second)
-    assert (len(bench.calls), bench.observer.told[3:]) == (3, [("duplicate", RETRYABLE), ("duplicate", second)])
+    assert (len(bench.calls), bench.observer.told[3:]) == (3, [("duplicate", RETRYABLE, second)])
     assert await bench.store.stats() == Stats(done=3)
 
 

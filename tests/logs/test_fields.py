@@ -226,7 +226,7 @@ def test_the_usual_line_is_short() -> None:
         structlog.reset_defaults()
         logs.configure()
         received = tuple(each for each in outcomes if each is not None)
-        logs.received(Received(Delivery(()), received))
+        list(logs.received(Received(Delivery(()), received)))
         structlog.reset_defaults()
     sizes = [len(line) for line in out.getvalue().splitlines()]
     assert len(sizes) == len(COMMON) == 20

@@ -22,6 +22,7 @@ from ringback.receiving.replies import Reply, too_large
 from ringback.stores import DeliveryStore, MemoryStore
 from ringback.stores.sqlite import SQLiteStore
 from ringback.telemetry import Telemetry
+from ticking import Ticking, others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -640,3 +641,20 @@ async def test_a_function_is_asked_for_the_body_only_if_it_matters(brought: bool
         await exchange(of=of, auth=nobody).admit(brings)
     await exchange(of=scope("GET") | {"http_version": "2"}).admit(brings)
     assert asked == [True]
+
+
+# Many events
+
+
+async def test_the_lines_of_many_events_let_others_have_the_loop(caplog: pytest.LogCaptureFixture) -> None:
+    """A body of a megabyte has five thousand events. Each line takes as long as the app's logging takes."""
+    play = {"type": "Microsoft.Communication.PlayFailed"}
+    body = json.dumps([{**BUSY, **play, "id": str(number)} for number in range(30)]).encode()
+    receiver = Receiver(OutcomeRouter(), Door.of({"auth": None}), clock=Ticking())
+    begun = receiver.exchange(scope())
+    assert await begun.admit() is Admitted.READ_BODY
+    caplog.set_level(logging.INFO, "ringback")
+    passed, when = others(), list[int]()
+    caplog.handler.addFilter(lambda _: when.append(len(passed)) is None)
+    assert len(await begun.take(body)) == 30  # type: ignore[arg-type]
+    assert when[:10] == [1, 1, 1, 2, 2, 2, 3, 3, 3, 4]

@@ -22,6 +22,7 @@ from ringback.hooks.planning import cancel_redials
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.settings import refuse_negative, refuse_no_flag
 from ringback.stores import MemoryStore, open_store
+from ringback.stores.turns import Turns
 from ringback.work.contact import CONNECTED
 from ringback.work.items import Item, Kind, Settlement, State
 from ringback.work.latch import Offer, RecentEnds
@@ -189,9 +190,14 @@ class Dispatcher:
             return ()
         due_at, redials = self._clock() + self.settle, self._router.redials
         items: list[Item] = []
+        # Only functions of the app take long.
+        turns = Turns() if redials else None
         for outcome in outcomes:
             if outcome.scope is Scope.CALL or self.wants(outcome):
-                known = await contact_when_it_comes(redials, outcome, self.settle) if redials else (None, None)
+                known: tuple[str | None, str | None] = None, None
+                if turns is not None:
+                    known = await contact_when_it_comes(redials, outcome, self.settle)
+                    await turns.next()
                 items.append(Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome, *known))
         if not items:
             return ()
@@ -206,10 +212,9 @@ class Dispatcher:
                 raise
             self._observer.store_bypassed(len(items))
             return await self._fallback.accept([item.outcome for item in items])
-        for item, offer in zip(items, offers, strict=True):
-            if offer is Offer.DUPLICATE:
-                with self._observer.bound(item.outcome):
-                    self._observer.outcome_duplicate(item.outcome)
+        if Offer.DUPLICATE in offers:
+            told = zip(items, offers, strict=True)
+            self._tell_duplicates([item.outcome for item, offer in told if offer is Offer.DUPLICATE])
         # The end of a call waits for its sibling. An operation has none.
         return [item.key for item in items if item.outcome.scope is not Scope.CALL] if self.settle else ()
 
@@ -252,8 +257,8 @@ class Dispatcher:
             return False
         if self._gauge is not None:
             self._gauge.calls_without_hooks(outcomes, self.settle)
-        for outcome in self._recent.repeated(outcomes):
-            self._observer.outcome_duplicate(outcome)
+        if repeated := self._recent.repeated(outcomes):
+            self._tell_duplicates(repeated)
         if not self._warns:
             first = next((outcome for outcome in outcomes if outcome.scope is Scope.CALL and outcome.retryable), None)
             if first is not None:
@@ -261,6 +266,10 @@ class Dispatcher:
                 # At the time when a hook would have been called.
                 asyncio.get_running_loop().call_later(self.settle, self._hooks.warn_unhandled, first)
         return True
+
+    def _tell_duplicates(self, outcomes: Sequence[Outcome]) -> None:
+        with self._observer.bound(outcomes[0]):
+            self._observer.outcomes_duplicate(outcomes)
 
     def wants(self, operation: Outcome) -> bool:
         """Whether a hook or a redial may want the outcome of an operation."""

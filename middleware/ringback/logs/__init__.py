@@ -10,6 +10,7 @@ import time
 import traceback
 from collections import deque
 from datetime import UTC, datetime
+from itertools import islice
 from logging import ERROR, INFO, WARNING
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,16 +25,17 @@ from ringback.work.policy import GiveUp, Retry
 from ringback_catalog import Cause, Owner, ResultCategory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from ringback.core.events import Event
     from ringback.core.outcome import Outcome
     from ringback.receiving.intake import Received
     from ringback.receiving.replies import Reply
 
 __all__ = ["IDS", "LOGGER", "Bound", "ContextFilter", "bound_ids", "configure"]
 
-_MOST_FAULTS = 20  # Faults in the line of one delivery: a hostile batch must not fill the log.
+_MOST_LISTED = 20  # Faults or ids in the line of one delivery: a hostile batch must not fill the log.
 
 
 def emit(
@@ -56,22 +58,36 @@ def emit(
         write(to, level, event, redacted)
 
 
-def received(received: Received, *, ids_are_open: bool = False) -> None:
-    """Write what a delivery brought: one line for all elements that are no events, and one line for each outcome.
+def received(received: Received, *, ids_are_open: bool = False) -> Iterator[None]:
+    """Write what a delivery brought, a line at each step, so that the caller can do other work between two lines.
 
-    ``ids_are_open`` is :attr:`Bound.are_open`, which :func:`bound_ids` sets.
+    There is one line for all elements that are no events, one for each outcome, and one for all elements that say the
+    same as an earlier one. ``ids_are_open`` is :attr:`Bound.are_open`, which :func:`bound_ids` sets.
     """
     faults = received.delivery.faults
     if faults:
-        listed = [{"index": fault.index, "reason": redact(fault.reason)} for fault in faults[:_MOST_FAULTS]]
+        listed = [{"index": fault.index, "reason": redact(fault.reason)} for fault in faults[:_MOST_LISTED]]
         emit(WARNING, "delivery.elements_rejected", count=len(faults), faults=listed)
     if received.outcomes and (to := sink()).takes(ERROR):
         # An outcome's level is at most ERROR.
-        line = _sinks.line
+        line, repeated = _sinks.line, 0
+        written: dict[str | None, Event] = {}
         for outcome in received.outcomes:
+            event = outcome.event
+            first = written.setdefault(event.id, event)
+            if first is not event and _says_the_same(first, event):
+                repeated += 1
+                continue
             level = level_of(outcome)
             if to.takes(level):
                 write(to, level, "call.outcome", line(outcome, ids_are_open=ids_are_open))
+                yield
+        if repeated:
+            emit(INFO, "delivery.elements_repeated", count=repeated)
+
+
+def _says_the_same(one: Event, other: Event) -> bool:
+    return (one.type, one.source, one.time, one.data) == (other.type, other.source, other.time, other.data)
 
 
 def level_of(outcome: Outcome) -> int:
@@ -224,8 +240,14 @@ class LogObserver:
     def bound(self, outcome: Outcome) -> AbstractContextManager[None]:
         return bound_ids([outcome.event])
 
-    def outcome_duplicate(self, outcome: Outcome) -> None:
-        emit(INFO, "call.outcome_duplicate", outcome, event_id=outcome.event_id, event_type=outcome.event_type)
+    def outcomes_duplicate(self, outcomes: Sequence[Outcome]) -> None:
+        first = outcomes[0]
+        fields: dict[str, Any] = {"event_id": first.event_id, "event_type": first.event_type}
+        if len(outcomes) > 1:
+            # One line, however many outcomes of a batch come again.
+            ids = dict.fromkeys(outcome.outcome_id for outcome in outcomes)
+            fields.update(count=len(outcomes), outcome_ids=[redact(each) for each in islice(ids, _MOST_LISTED)])
+        emit(INFO, "call.outcome_duplicate", first, **fields)
 
     def outcome_unhandled(self, outcome: Outcome) -> None:
         advice = "a call may be tried again and no handler asked for it; add one; this line is not repeated"

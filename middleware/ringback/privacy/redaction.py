@@ -26,7 +26,7 @@ _HIDDEN = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 LONGEST_REMEMBERED = 512
 """Characters of the longest text whose redaction is cached: longer texts would fill memory."""
 
-LONGEST = 4096
+LONGEST = 2048
 """Characters of the longest text that is kept whole. A megabyte of a sender's text would hold the event loop for a
 second, and fill the log."""
 _BEYOND = 512

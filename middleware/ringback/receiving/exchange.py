@@ -7,6 +7,8 @@ framework is imported here.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -18,6 +20,7 @@ from ringback.receiving.handshakes import consent
 from ringback.receiving.intake import Intake, Received, announces_more
 from ringback.receiving.replies import Reply, too_large, unavailable
 from ringback.receiving.target import canonical_method
+from ringback.stores.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
@@ -53,12 +56,19 @@ _NEXT: dict[str, State] = {"admit": "new", "take": "reading", "async with": "acc
 
 
 class Receiver:
-    """A door in front of a router's engine. One event loop uses a receiver.
+    """A door in front of a router's engine. One event loop uses a receiver. ``clock`` gives seconds.
 
     Raises :class:`ConfigurationError` for a ``router`` that is none.
     """
 
-    def __init__(self, router: OutcomeRouter, door: Door, *, measures_route: bool = True) -> None:
+    def __init__(
+        self,
+        router: OutcomeRouter,
+        door: Door,
+        *,
+        measures_route: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         # The class has the property as well. An instance would make its engine, and then no router could include it.
         if not hasattr(type(router), "engine"):
             raise ConfigurationError(f"router {router!r} is no OutcomeRouter; pass router=OutcomeRouter()")
@@ -66,6 +76,7 @@ class Receiver:
         self.door = door
         self.measures_route = measures_route
         """Whether the route runs in the same task, so that the delivery's span ends after the route."""
+        self.clock = clock
         self.gate = Gate(door.auth, door.max_headers)
         self._engine: Engine | None = None
         self._intake: Intake | None = None
@@ -186,6 +197,9 @@ class Exchange:
         if isinstance(received, Reply):
             return self._answer(received)
         assert isinstance(content, bytes)
+        if len(received.outcomes) > 1:
+            # Parsing and classifying the many events was a turn of its own.
+            await asyncio.sleep(0)
         try:
             # From here on the hooks do not depend on the route: on what it answers, whether it answers, or when.
             self.early = await self._engine.accept(received.outcomes)
@@ -194,7 +208,11 @@ class Exchange:
             seconds = error.retry_after if isinstance(error, StoreUnavailable) else 30
             return self._answer(unavailable(seconds), is_logged=True)
         self._bound = logs.bound_ids(received.delivery.events)
-        logs.received(received, ids_are_open=self._bound.are_open)
+        # Nearly every delivery has one event.
+        turns = None if len(received.outcomes) == 1 else Turns(self._receiver.clock)
+        for _ in logs.received(received, ids_are_open=self._bound.are_open):
+            if turns is not None:
+                await turns.next()
         if self._gauge is not None:
             self._gauge.received(received, content)
         if self._engine.router.roster.listeners:

@@ -10,7 +10,7 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 
@@ -22,6 +22,7 @@ from ringback.stores.postgres.faults import translated
 from ringback.stores.postgres.history import PostgresHistory
 from ringback.stores.postgres.jobs import Jobs
 from ringback.stores.postgres.worker import Worker
+from ringback.stores.turns import Turns
 from ringback.work.items import DAY, REMEMBER_CALLS
 from ringback.work.keys import short
 from ringback.work.latch import Offer
@@ -131,8 +132,11 @@ class PostgresStore:
                 await database.close()
 
     async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
-        now = self._clock()
-        put = [rows.row_of(item, now) for item in items]
+        now, turns = self._clock(), Turns()
+        put: list[dict[str, Any]] = []
+        for item in items:
+            put.append(rows.row_of(item, now))
+            await turns.next()
 
         async def operation(connection: Connection) -> list[Offer]:
             await self._refuse_full(connection)

@@ -25,6 +25,7 @@ from ringback.stores.sqlite import rows, schema
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
 from ringback.stores.sqlite.history import SQLiteHistory
 from ringback.stores.sqlite.writer import Writer
+from ringback.stores.turns import Turns
 from ringback.work.items import DAY, REMEMBER_CALLS, Claim, DeadLetter, Item, Progress, State, Stats
 from ringback.work.keys import short
 from ringback.work.latch import Offer
@@ -140,8 +141,11 @@ class SQLiteStore:
         await self._writer.close()
 
     async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
-        now = self._clock()
-        puts = [rows.row_of(item, now) for item in items]
+        now, turns = self._clock(), Turns(self._monotonic)
+        puts: list[Row] = []
+        for item in items:
+            puts.append(rows.row_of(item, now))
+            await turns.next()
         try:
             offers = await self._writer.together(self._put, puts)
         except TimeoutError as error:
