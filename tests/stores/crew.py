@@ -100,6 +100,16 @@ async def finishes(_: Claim) -> Settlement:
     return DONE
 
 
+async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Wait until the condition is met, at most 20 seconds."""
+    async with asyncio.timeout(20):
+        while True:
+            met = condition()
+            if met if isinstance(met, bool) else await met:
+                return
+            await asyncio.sleep(0.02)
+
+
 class Crew:
     """A worker for a while: what it has claimed, in order, without the times."""
 

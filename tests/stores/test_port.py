@@ -49,6 +49,11 @@ DAY = 86_400.0
 Make = Callable[[], DeliveryStore]
 
 
+@pytest.fixture(params=["memory", "sqlite", "postgres", "pgbouncer"])
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()

@@ -42,8 +42,9 @@ class PostgresStore:
     """Items in the database of ``url``; the store makes its tables if there are none. Times are in seconds.
 
     A worker that has not renewed its entry for ``lease`` is taken for dead, and others take over its work. ``poll`` is
-    how often a worker looks for jobs that no notification announced; with ``listen`` false there are no notifications,
-    for a connection through PgBouncer. ``timeout`` is how long a put may take, the wait for one of at most
+    how often a worker looks for jobs that no notification announced. With ``listen`` false there are no notifications,
+    and nothing outlives a transaction, as a pooler such as PgBouncer demands in transaction pooling; where the store
+    finds a pooler, it does so by itself. ``timeout`` is how long a put may take, the wait for one of at most
     ``pool_size`` connections included; other operations may take fifteen times as long, and have as many connections.
     A put raises :class:`StoreFull` when ``max_backlog`` items wait. An item that is done loses its payload after
     ``keep`` and its key after ``remember``; the store forgets dead letters after ``remember_dead``, and calls to
@@ -106,20 +107,23 @@ class PostgresStore:
         async with self._opening:
             if self._databases is None:
                 await self._prepare()
-                puts, others = (
-                    Database(self._conninfo, size=self._pool_size, timeout=self._timeout, limit=limit)
-                    for limit in (self._timeout, self._timeout * 15)
-                )
+                puts, others = self._database(self._timeout), self._database(self._timeout * 15)
                 await puts.open()
                 await others.open()
                 self._databases = puts, others
             return self._databases
 
+    def _database(self, limit: float) -> Database:
+        return Database(
+            self._conninfo, size=self._pool_size, timeout=self._timeout, limit=limit, pooled=not self._listen
+        )
+
     async def _prepare(self) -> None:
         async with _within(self._timeout * 15):
             with translated():
                 # Not the pool's: that does not say why it cannot connect.
-                async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True) as connection:
+                connecting = psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, prepare_threshold=None)
+                async with await connecting as connection:
                     await schema.prepare(connection)
                     found = await connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
                     for (theirs,) in await found.fetchall():
