@@ -29,7 +29,8 @@ class EngineSettings(TypedDict, total=False):
 
     store: str | DeliveryStore | None
     """Where outcomes wait for their hooks: ``"sqlite:///ringback.db"``, ``"postgresql://..."``, a store, or
-    ``"memory"``. The default is memory with a log line about what a crash would lose."""
+    ``"memory"``, also as ``"memory?max_backlog=1000"``. The default is memory with a log line about what a crash would
+    lose, and about other processes."""
     catalog: Catalog | None
     """The catalog that classifies results; by default ``Catalog.default()``."""
     settle: float

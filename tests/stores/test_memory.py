@@ -10,6 +10,7 @@ import pytest
 from crew import CONTACT, cancel, plan
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify_event
+from ringback.exceptions import StoreFull
 from ringback.stores import MemoryStore
 from ringback.work.contact import CallState, Step
 from ringback.work.items import Claim, Item, Kind, Settlement, State, Stats
@@ -97,6 +98,33 @@ async def test_memory_is_limited() -> None:
     await drained(store, dies)
     assert [letter.key for letter in await store.dead()] == ["call:c", "call:b"]
     assert list(await store.put([item("a")])) == [Offer.OPENED]
+
+
+async def test_no_more_waits_than_agreed() -> None:
+    """What is ready or running takes memory. Somebody who delivers again later finds room, and nothing was kept."""
+    store = MemoryStore(max_backlog=2)
+    await store.put([item("a")])
+    # As in the other stores, the items of one put that finds room are kept.
+    await store.put([item("b"), item("c")])
+    for again in (item("d"), item("a")):
+        with pytest.raises(StoreFull, match=r"^3 items wait in the memory of this process; at most 2 may; see that"):
+            await store.put([again])
+    assert (await store.stats()).ready == 3
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: Claim) -> Settlement:
+        begun.set()
+        await release.wait()
+        return DONE
+
+    task = asyncio.create_task(store.run(slow, 3))
+    await begun.wait()
+    with pytest.raises(StoreFull):
+        await store.put([item("d")])
+    release.set()
+    await store.stop(5.0)
+    await task
+    assert list(await store.put([item("d")])) == [Offer.OPENED]
 
 
 async def test_two_redials_of_a_contact_are_both_known() -> None:

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import Struct
 from msgspec.structs import astuple, replace
 
+from ringback.exceptions import StoreFull
+from ringback.settings import refuse_for_store
 from ringback.stores.claims import ClaimLoop
 from ringback.stores.memory.history import MemoryHistory
+from ringback.stores.query import settings_in
 from ringback.work.contact import Contact, report_of
 from ringback.work.history import Waiting
 from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, State, Stats
@@ -44,12 +47,21 @@ class _Row(Struct):
 
 
 class MemoryStore:
-    """Remembers the last ``capacity`` endings, dead letters and contacts, and all items that are ready or running."""
+    """Remembers the last ``capacity`` endings, dead letters and contacts, and all items that are ready or running.
+
+    A put raises :class:`StoreFull` when ``max_backlog`` items are ready or running. Raises :class:`ConfigurationError`
+    for settings that cannot work.
+    """
 
     durable = False
 
-    def __init__(self, *, capacity: int = 10_000, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, *, capacity: int = 10_000, max_backlog: int = 100_000, clock: Callable[[], float] = time.time
+    ) -> None:
+        for name, number in (("capacity", capacity), ("max_backlog", max_backlog)):
+            refuse_for_store(name, number)
         self._capacity = capacity
+        self._max_backlog = max_backlog
         self._clock = clock
         self._latch = Latch(capacity)
         self._rows: dict[str, _Row] = {}
@@ -80,7 +92,20 @@ class MemoryStore:
     async def open(self) -> None:
         """Nothing to do."""
 
+    @classmethod
+    def from_url(cls, url: str) -> MemoryStore:
+        """The store of ``memory``, which settings may follow, as in ``memory?max_backlog=1000``.
+
+        Raises :class:`ConfigurationError` for a setting that the store does not know, or that cannot work.
+        """
+        return cls(**settings_in(url.partition("?")[2], {"capacity": int, "max_backlog": int}, "memory"))
+
     async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
+        if len(self._rows) >= self._max_backlog:
+            raise StoreFull(
+                f"{len(self._rows)} items wait in the memory of this process; at most {self._max_backlog} may; "
+                "see that hooks return, or keep items in a store"
+            )
         offers: list[Offer] = []
         for item in items:
             outcome_id = item.outcome.outcome_id

@@ -16,11 +16,12 @@ from contextlib import suppress
 from contextvars import Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.claims import ClaimLoop
+from ringback.stores.query import settings_in
 from ringback.stores.sqlite import rows, schema
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
 from ringback.stores.sqlite.history import SQLiteHistory
@@ -120,17 +121,7 @@ class SQLiteStore:
         if parts.netloc or parts.fragment or not path or path == ":memory:" or "\0" in path:
             # Without the URL, which may hold a password if its scheme is a mistake.
             raise ConfigurationError(f"the URL of the SQLite store names no file; {remedy}")
-        settings: dict[str, Any] = {}
-        for name, value in parse_qsl(parts.query, keep_blank_values=True):
-            if name not in _SETTINGS:
-                raise ConfigurationError(f"store {path!r}: {name!r} is no setting; there are {', '.join(_SETTINGS)}")
-            if name in settings:
-                raise ConfigurationError(f"store {path!r}: {name!r} is set twice; leave one of the two out")
-            try:
-                settings[name] = _SETTINGS[name](value)
-            except (KeyError, ValueError):
-                raise ConfigurationError(f"store {path!r}: {name} {value!r} is no number") from None
-        return cls(path, **settings)
+        return cls(path, **settings_in(parts.query, _SETTINGS, path))
 
     async def open(self) -> None:
         await self._writer.open()
