@@ -52,7 +52,7 @@ def outcome_lines() -> list[str]:
     outcomes = tuple(outcome for event in delivery.events if (outcome := classify_event(event)) is not None)
     out = io.StringIO()
     with redirect_stdout(out):
-        logs.received(Received(delivery, outcomes))
+        list(logs.received(Received(delivery, outcomes)))
     return out.getvalue().splitlines()
 
 

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
-import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm, RSAPSSAlgorithm
@@ -30,6 +29,7 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Route
 
+from live_server import Served
 from records import lines_in
 from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter, logs
 from ringback.receiving.target import SPELLINGS
@@ -151,7 +151,7 @@ class KeyServer:
             self._server.server_close()
 
 
-class Site:
+class Site(Served):
     """An app behind the middleware in a thread, its key server, and what reached the route and the hooks."""
 
     def __init__(self, **settings: Any) -> None:
@@ -177,23 +177,11 @@ class Site:
         middleware = Middleware(CallOutcomeMiddleware, router=router, path="/api/callbacks/{id}", auth=verifier)
         app = Starlette(routes=[Route("/api/callbacks/{id}", callbacks, methods=["POST"])], middleware=[middleware])
         # Named, because httptools refuses other bytes than h11; 64 kB, for a long token may come in pieces.
-        config = uvicorn.Config(app, log_config=None, ws="none", http="h11", h11_max_incomplete_event_size=65_536)
-        self._server = uvicorn.Server(config)
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.listen(512)
-        self.port: int = self._socket.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}{PATH}"
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
+        super().__init__(app, http="h11", h11_max_incomplete_event_size=65_536)
+        self.url = f"{self.origin}{PATH}"
 
-    def __enter__(self) -> Site:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._socket.close()
+    def close(self) -> None:
+        super().close()
         self.keys.stop()
 
     def ask(self, *fields: str | bytes, target: str = PATH, method: str = "POST") -> Answer:

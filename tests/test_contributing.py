@@ -106,7 +106,7 @@ def test_the_recipe_of_a_log_key_is_enough(monkeypatch: pytest.MonkeyPatch) -> N
             structlog.reset_defaults()
             logs.configure()
             monkeypatch.setattr(_sinks, "line", Line((*ROWS, *added)))
-            logs.received(received)
+            list(logs.received(received))
             structlog.reset_defaults()
         line: dict[str, object] = json.loads(out.getvalue())
         del line["timestamp"]

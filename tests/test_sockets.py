@@ -16,12 +16,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from live_server import Served
 from records import lines_in
 from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter, SharedSecret
 
@@ -69,7 +69,7 @@ def delivery(leg: str) -> bytes:
 RAISING = delivery("raise")
 
 
-class Running:
+class Running(Served):
     """A server in a thread, and what its hook was called with."""
 
     def __init__(self, auth: Check | None = None, body_timeout: float = 10.0) -> None:
@@ -103,22 +103,7 @@ class Running:
         routes = [Route(path, callbacks, methods=["POST"]) for path in PATHS]
         routes.append(Route("/decorated/{id}", router.callback(auth=auth)(callbacks), methods=["POST"]))
         app = Starlette(routes=routes, middleware=[middleware])
-        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
-        # With its protocol named, asyncio switches Nagle's algorithm off; else each answer waits 40 ms.
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.listen()
-        self.port: int = self._socket.getsockname()[1]
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
-
-    def __enter__(self) -> Running:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._socket.close()
+        super().__init__(app)
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)

@@ -81,8 +81,9 @@ class Catalog:
         row with ``events`` changes the answer for these events, and outranks a row without, whichever comes first. A
         row with ``scope`` has a key of its own. A row whose key the catalog lacks adds an entry and needs ``cause``,
         ``retry`` and ``summary``. The field names of an outcome's JSON (``retry_class``, ``event_type``) work, too. A
-        changed entry lists the override among its ``sources``. Raises :class:`CatalogError` that names the file, the
-        key and the remedy.
+        changed entry lists the override among its ``sources``. No carrier's detail changes a field that a row states,
+        and none is heard if the row states ``retry``, unless the row says ``refine = true``. Raises
+        :class:`CatalogError` that names the file, the key and the remedy.
         """
         return Catalog._over(lay_over(self._index, overrides), self._site)
 

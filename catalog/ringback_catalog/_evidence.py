@@ -67,9 +67,11 @@ def is_final_word(entry: Entry) -> bool:
 def _outranks(q850: Entry, sip: Entry) -> bool:
     """Whether the cause says more than the status.
 
-    The status says more if it is a final word and the cause is not, or if the status is a plain refusal; and if the
-    status is stricter and the cause is of low confidence.
+    The status says more if a person states its retry class; if it is a final word and the cause is not, or if the
+    status is a plain refusal; and if the status is stricter and the cause is of low confidence.
     """
+    if sip.is_last_word and not q850.is_last_word:
+        return False
     if is_final_word(sip):
         return is_final_word(q850) and (sip.mixture != () or sip.cause not in _REFUSED)
     return q850.confidence is not Confidence.LOW or _strictness(sip) <= _strictness(q850)
@@ -96,6 +98,12 @@ def counts(detail: Entry, by: str, found: Entry, match: Match, *, server_error: 
         # A detail of low confidence shows neither that the number exists nor that nobody refused.
         return False
     return _is_vague(found, match, server_error)
+
+
+def denies_failure(entry: Entry, code: int | None) -> bool:
+    """Whether the words of an entry that ended as intended deny that anything failed; those of a cancel do not."""
+    succeeded = code is not None and 200 <= code < 300
+    return succeeded or entry.cause not in (Cause.CANCELED, Cause.ANSWERED_ELSEWHERE)
 
 
 def _strictness(entry: Entry) -> int:

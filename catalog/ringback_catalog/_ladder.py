@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ringback_catalog._again import RetryAction, RetryAfter, action_after
+from ringback_catalog._errors import CatalogError
 from ringback_catalog._events import event_name, is_failure, is_success, scope_of
-from ringback_catalog._evidence import counts, deciding_detail, is_final_word, phrase_in, phrases
+from ringback_catalog._evidence import counts, deciding_detail, denies_failure, is_final_word, phrase_in, phrases
 from ringback_catalog._model import (
     STATUS,
     Cause,
@@ -19,6 +20,7 @@ from ringback_catalog._model import (
     RetryClass,
     Scope,
 )
+from ringback_catalog._sources import OVERRIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,13 +35,15 @@ class Verdict:
     ``refined_by`` is ``sip`` or ``q850`` where a carrier's detail says more than the code, ``status`` where the
     service's word for the failure of media streaming or transcription does, ``event`` where the event's name
     contradicts the code and outranks it, else ``None``. ``retry_action`` is what the app is to make again: the entry's
-    action, or else the event's; ``none`` if terminal.
+    action, or else the event's; ``none`` if terminal. ``unheard`` is ``sip``, ``q850`` or ``status`` where that detail
+    would have changed the answer, and an override has the last word; else ``None``.
     """
 
     entry: Entry
     match: Match
     refined_by: str | None = None
     retry_action: RetryAction = RetryAction.NONE
+    unheard: str | None = None
 
     @property
     def retry_after(self) -> RetryAfter | None:
@@ -53,6 +57,7 @@ class _Found(NamedTuple):
     entry: Entry
     match: Match
     refined_by: str | None = None
+    unheard: str | None = None
 
 
 class Ladder:
@@ -97,12 +102,12 @@ class Ladder:
         found = self._outrank(self._climb(name, code, subcode), name, code)
         refined = self._outrank(self._refine(found, code, subcode, sip, phrase, q850), name, code)
         if status is not None and name in _HAS_STATUS:
-            # The service's word for the failure of this event says more than any code.
-            refined = _Found(self._index.special_of(status, name), refined.match, "status")
+            # The service's word for the failure of this event says more than any code and any carrier.
+            refined = _heard(found, self._index.special_of(status, name), "status")
         entry = refined.entry
         if refined.match in _UNSURE and subcode is not None and subcode not in EMPTY_SUBCODES:
             entry = replace(entry, confidence=Confidence.LOW)
-        return Verdict(entry, refined.match, refined.refined_by, _action(entry, name, subcode))
+        return Verdict(entry, refined.match, refined.refined_by, _action(entry, name, subcode), refined.unheard)
 
     def _climb(self, name: str | None, code: int | None, subcode: int | None) -> _Found:
         """The entry on the first rung that knows the key."""
@@ -211,6 +216,9 @@ class Ladder:
         decoded = _status_within(subcode) is not None
         # Where the subcode does not decode to a SIP status, a final word repeats nothing, whatever the last digits.
         repeated = phrase is None and suffix == sip and (decoded or status is None or not is_final_word(status))
+        if status is not None and status.is_last_word:
+            # A person's word on a status may differ from the row of the pair.
+            repeated = False
         alone = status is None and suffix is None
         detail = deciding_detail(status, cause, repeated=repeated, alone=alone)
         if detail is None:
@@ -230,18 +238,17 @@ class Ladder:
             server_error=code is not None and 500 <= code < 600,
             contradicted=found.refined_by == "event",
         )
-        return _Found(entry, found.match, by) if decides else found
+        return _heard(found, entry, by) if decides else found
 
     def _outrank(self, found: _Found, name: str | None, code: int | None) -> _Found:
         """The verdict after the event's name, which outranks the code: no failed event ended as intended."""
         entry = found.entry
         if is_failure(name) and entry.retry is RetryClass.NONE:
-            if _says_the_opposite(entry, code):
-                return _Found(self._index.special_of("contradicted", name), found.match, "event")
-            return _Found(replace(entry, retry=RetryClass.NEVER), found.match, found.refined_by or "event")
+            if denies_failure(entry, code):
+                return found._replace(entry=self._index.special_of("contradicted", name), refined_by="event")
+            return found._replace(entry=replace(entry, retry=RetryClass.NEVER), refined_by=found.refined_by or "event")
         if is_success(name) and found.match is not Match.EXACT and entry.cause is not Cause.SUCCEEDED:
-            succeeded = self._index.succeeded
-            return _Found(replace(succeeded, confidence=Confidence.LOW), found.match, "event")
+            return found._replace(entry=replace(self._index.succeeded, confidence=Confidence.LOW), refined_by="event")
         return found
 
 
@@ -278,10 +285,27 @@ def _allowed(entry: Entry | None, decided: Entry | None, *, final: bool) -> Entr
     return None if rules_out and entry is not None and entry.disposition is Disposition.RETRYABLE else entry
 
 
-def _says_the_opposite(entry: Entry, code: int | None) -> bool:
-    """Whether the entry's words deny that anything failed; the words of a cancel do not."""
-    succeeded = code is not None and 200 <= code < 300
-    return succeeded or entry.cause not in (Cause.CANCELED, Cause.ANSWERED_ELSEWHERE)
+def _heard(found: _Found, detail: Entry, by: str) -> _Found:
+    """What the detail makes of the row that was found. A person's word is last: the detail changes no stated field.
+
+    Who says when to call again has judged the whole result, so beside a stated retry class the detail says nothing.
+    """
+    row = found.entry
+    if row.is_last_word:
+        return found._replace(unheard=by)
+    return _Found(_with(detail, row) if row.stated else detail, found.match, by)
+
+
+def _with(detail: Entry, row: Entry) -> Entry:
+    """The detail's entry with the fields that a person states for the row, and with that person's overrides."""
+    stated = {name: getattr(row, name) for name in row.stated}
+    sources = (*detail.sources, *(source for source in row.sources if source.id == OVERRIDE))
+    try:
+        return replace(detail, sources=sources, stated=row.stated, **stated)
+    except CatalogError:
+        # The detail's retry class cannot stand beside the stated cause: a call that is not retried rings nobody.
+        never = {"retry": RetryClass.NEVER, "retry_action": None, "retry_after": None}
+        return replace(detail, sources=sources, stated=row.stated, **(stated | never))
 
 
 def _action(entry: Entry, name: str | None, subcode: int | None) -> RetryAction:

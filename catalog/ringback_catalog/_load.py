@@ -114,10 +114,12 @@ def verdict_of(row: Row, sources: Mapping[str, Source], where: str) -> dict[str,
     return {name: convert(row[name], sources, f"{where}: {name}") for name, convert in _CONVERT.items() if name in row}
 
 
-def refuse_unknown(row: Row, where: str) -> None:
+def refuse_unknown(row: Row, where: str, also: Iterable[str] = ()) -> None:
+    """Refuse a field that no block has; ``also`` are the further fields of a block of overrides."""
+    known = (*KEY_FIELDS, *_CONVERT, *also)
     for name in row:
-        if name not in KEY_FIELDS and name not in _CONVERT:
-            raise CatalogError(f"{where}: unknown field {name!r}{did_you_mean(name, [*KEY_FIELDS, *_CONVERT])}")
+        if name not in known:
+            raise CatalogError(f"{where}: unknown field {name!r}{did_you_mean(name, known)}")
 
 
 def spelled(row: Mapping[str, Any], place: str) -> Row:
@@ -256,7 +258,7 @@ def _texts(value: object, _: object, where: str) -> tuple[str, ...]:
     raise CatalogError(f"{where}: {value!r} is not a list of texts such as ['one', 'two']")
 
 
-def _flag(value: object, _: object, where: str) -> bool:
+def flag(value: object, _: object, where: str) -> bool:
     if isinstance(value, bool):
         return value
     raise CatalogError(f"{where}: {value!r} is neither true nor false; write one of them, without quotes")
@@ -326,6 +328,6 @@ _CONVERT: dict[str, Any] = {
     "sources": _sources,
     "note": _text,
     "mixture": _causes,
-    "specific": _flag,
+    "specific": flag,
     "with_codes": _ranges,
 }

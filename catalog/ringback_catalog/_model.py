@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ringback_catalog._again import RetryAction, RetryAfter
 from ringback_catalog._errors import CatalogError
-from ringback_catalog._sources import Source, source_lines
+from ringback_catalog._sources import OVERRIDE, Source, source_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -258,6 +258,7 @@ class Entry:
     one. ``with_codes`` limits a generic subcode to the codes that it does not contradict. ``specific`` is false for a
     Q.850 cause that says nothing. ``retry_action`` overrules the event's rule of what to make again, ``retry_after``
     is the wait that a source names. ``page`` is the address of the entry's page, see :meth:`Catalog.with_pages`.
+    ``stated`` has the fields, of those in :data:`VERDICT`, that overrides state for good: no detail changes these.
     """
 
     key: Key
@@ -277,6 +278,7 @@ class Entry:
     retry_action: RetryAction | None = None
     retry_after: RetryAfter | None = None
     page: str | None = None
+    stated: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for broken, rule in _IMPOSSIBLE.items():
@@ -286,6 +288,16 @@ class Entry:
     @property
     def disposition(self) -> Disposition:
         return self.retry.disposition
+
+    @property
+    def is_last_word(self) -> bool:
+        """Whether an override states for good when to call again, so that no detail is heard."""
+        return "retry" in self.stated
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """Where the overrides are that changed or added the entry, the last word last."""
+        return tuple(source.table for source in self.sources if source.id == OVERRIDE)
 
     @property
     def documentation(self) -> str:
@@ -322,6 +334,22 @@ class Entry:
         }
 
 
+VERDICT = (
+    "cause",
+    "category",
+    "basis",
+    "retry",
+    "retry_action",
+    "retry_after",
+    "owner",
+    "confidence",
+    "summary",
+    "advice",
+    "note",
+)
+"""The fields of an entry that are a judgement. The other fields say when the entry answers, or where it comes from."""
+
+
 # The tests that make a row impossible, with the remedy.
 _IMPOSSIBLE: dict[Callable[[Entry], bool], str] = {
     lambda e: (
@@ -337,7 +365,7 @@ _IMPOSSIBLE: dict[Callable[[Entry], bool], str] = {
         e.category is ResultCategory.UNEXPECTED_SERVER_ERROR and e.retry is RetryClass.NONE
     ): "a server error is no intended ending; write another retry class",
     lambda e: (
-        e.key.special is not None and (e.retry is RetryClass.NONE or e.category is ResultCategory.SUCCESS)
+        e.key.special in SPECIAL and (e.retry is RetryClass.NONE or e.category is ResultCategory.SUCCESS)
     ): "knowing nothing never means success; write another retry class and category",
     lambda e: (
         e.retry_action is RetryAction.NONE and e.disposition is Disposition.RETRYABLE

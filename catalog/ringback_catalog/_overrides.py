@@ -12,8 +12,19 @@ from typing import TYPE_CHECKING, Any
 from ringback_catalog import _load
 from ringback_catalog._errors import CatalogError
 from ringback_catalog._events import is_failure, scope_of
-from ringback_catalog._model import CategoryBasis, Confidence, Entry, Key, Owner, ResultCategory, RetryClass
-from ringback_catalog._sources import Source
+from ringback_catalog._evidence import denies_failure
+from ringback_catalog._model import (
+    STATUS,
+    VERDICT,
+    CategoryBasis,
+    Confidence,
+    Entry,
+    Key,
+    Owner,
+    ResultCategory,
+    RetryClass,
+)
+from ringback_catalog._sources import OVERRIDE, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,20 +58,42 @@ def lay_over(index: Index, overrides: Overrides) -> Index:
 
 def _override(index: Index, key: Key, row: dict[str, Any], where: str) -> None:
     """Change or add the entries of one row in the index."""
-    _load.refuse_unknown(row, where)
+    _load.refuse_unknown(row, where, ("refine",))
     if "sources" in row:
         raise CatalogError(f"{where}: sources cannot be overridden; the override itself becomes a source")
     changes = _load.verdict_of(row, {}, where)
+    stated = _stated(key, row, changes, where)
     if changes.get("retry") is RetryClass.NONE and any(is_failure(event) for event in key.events):
         raise CatalogError(f"{where}: what failed did not end as intended; write now, later, after_fix or never")
-    source = Source(id="override", document="override", table=where, date="local", url=_OVERRIDE_URL)
+    source = Source(id=OVERRIDE, document=OVERRIDE, table=where, date="local", url=_OVERRIDE_URL)
     for table, place in _addressed(index, key):
         base = table.get(place) or _base(index, key, place)
         try:
-            table[place] = _overridden(base, key, changes, source)
+            table[place] = _overridden(base, key, changes, source, stated)
         except CatalogError as error:
             raise CatalogError(f"{where}: {str(error).partition(': ')[2]}") from None
         _load.refuse_idle(table[place], changes, where)
+
+
+def _stated(key: Key, row: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """The fields that no detail changes: those that the row states, and none if the row says ``refine = true``."""
+    refines = _load.flag(row.get("refine", False), None, f"{where}: refine")
+    stated = {name for name in VERDICT if name in changes}
+    if "refine" in row and (key.q850 is not None or key.phrase is not None or key.special in STATUS):
+        raise CatalogError(
+            f"{where}: refine goes with a row that details refine, and this row is a detail; leave it out"
+        )
+    if refines and not stated:
+        raise CatalogError(
+            f"{where}: refine = true lets carriers' details change what the row states, and the row states nothing; "
+            "state for example retry, or leave refine out"
+        )
+    if refines:
+        return ()
+    if not stated.isdisjoint(_CATEGORY):
+        # What Microsoft documents is its own category and no other.
+        stated.update(_CATEGORY)
+    return tuple(name for name in VERDICT if name in stated)
 
 
 def _addressed(index: Index, key: Key) -> Iterable[tuple[dict[Any, Entry], Any]]:
@@ -90,16 +123,23 @@ def _base(index: Index, key: Key, place: Any) -> Entry | None:
         if subcode is None
         else index.pairs.get((code, subcode), index.borrowed.get((code, subcode)))
     )
-    return index.scoped.get((scope_of(event), code, subcode)) or general
+    base = index.scoped.get((scope_of(event), code, subcode)) or general
+    if base is not None and base.retry is RetryClass.NONE and is_failure(event) and denies_failure(base, code):
+        # An event that failed outranks a success, so another row has answered.
+        return replace(index.special_of("contradicted", event), key=replace(base.key, events=key.events))
+    return base
 
 
-def _overridden(base: Entry | None, key: Key, changes: dict[str, Any], source: Source) -> Entry:
+def _overridden(
+    base: Entry | None, key: Key, changes: dict[str, Any], source: Source, stated: tuple[str, ...]
+) -> Entry:
     if base is not None:
+        stated = tuple(name for name in VERDICT if name in stated or (name in base.stated and name not in changes))
         named = replace(base.key, events=key.events) if key.events else base.key
         if "retry" in changes and changes["retry"].disposition is not base.disposition:
             # What the base says of making again belongs to the base's verdict.
             changes = {"retry_action": None, "retry_after": None} | changes
-        return replace(base, key=named, sources=(*base.sources, source), **changes)
+        return replace(base, key=named, sources=(*base.sources, source), stated=stated, **changes)
     missing = [name for name in ("cause", "retry", "summary") if name not in changes]
     if missing:
         raise CatalogError(
@@ -107,8 +147,10 @@ def _overridden(base: Entry | None, key: Key, changes: dict[str, Any], source: S
             "which needs cause, retry and summary"
         )
     fields: dict[str, Any] = _NEW | changes
-    return Entry(key=key, sources=(source,), **fields)
+    return Entry(key=key, sources=(source,), stated=stated, **fields)
 
+
+_CATEGORY = frozenset({"category", "basis"})
 
 _NEW: dict[str, Any] = {
     "category": ResultCategory.UNKNOWN,

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+OVERRIDE = "override"
+"""The id of the source that stands for a row of overrides; its table says where that row is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One table of one document, and the date of the copy that the row's author read.

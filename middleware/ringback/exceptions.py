@@ -84,6 +84,10 @@ class StoreFull(StoreUnavailable):
     retry_after = 30
 
 
+class NoRawBytes(RingbackError, AttributeError):
+    """The bytes of an event are not known here: the event came out of a store, or out of no request."""
+
+
 class WaitError(RingbackError):
     """The awaited event has not come. ``event`` is the event that came instead, ``outcome`` the event's outcome."""
 

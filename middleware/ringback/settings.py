@@ -29,11 +29,12 @@ class EngineSettings(TypedDict, total=False):
 
     store: str | DeliveryStore | None
     """Where outcomes wait for their hooks: ``"sqlite:///ringback.db"``, ``"postgresql://..."``, a store, or
-    ``"memory"``. The default is memory with a log line about what a crash would lose."""
+    ``"memory"``, also as ``"memory?max_backlog=1000"``. The default is memory with a log line about what a crash would
+    lose, and about other processes."""
     catalog: Catalog | None
     """The catalog that classifies results; by default ``Catalog.default()``."""
     settle: float
-    """Seconds that the end of a call waits for its sibling event."""
+    """Seconds that the end of a call waits for its sibling event, and an operation at most for the response's end."""
     hooks: HookPolicy | None
     """How often and for how long a worker tries the hooks."""
     worker: bool
@@ -89,6 +90,14 @@ def refuse_misplaced(given: Iterable[str], own: Collection[str]) -> None:
         near = get_close_matches(name, (*own, *ENGINE), 1)
         meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(own)}"
         raise ConfigurationError(f"there is no setting {name!r}{meant}")
+
+
+def refuse_late(name: str, own: Collection[str], maker: str) -> None:
+    """Raise :class:`ConfigurationError` for a setting that is assigned to what ``maker`` has made from its settings."""
+    if name in own:
+        raise ConfigurationError(f"{name} cannot be set later; pass it at once: {maker}({name}=...)")
+    if name in ENGINE or name in DOOR:
+        refuse_misplaced((name,), own)
 
 
 def refuse_negative(name: str, seconds: object) -> None:

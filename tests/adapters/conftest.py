@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from live_server import Served
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -43,6 +45,14 @@ class Running:
             connection.request(method, path, body, named)
             answer = connection.getresponse()
             return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+
+    @contextlib.contextmanager
+    def sent(self, path: str, body: bytes) -> Iterator[None]:
+        """A sender that does not wait for the answer, and leaves at the end of the block."""
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+            connection.sendall(head.encode() + body)
+            yield
 
     def entries(self, **wanted: object) -> list[dict[str, Any]]:
         written = self._record.read_text("utf-8").splitlines()
@@ -80,16 +90,6 @@ def _until_open(port: int) -> None:
         else:
             return
     raise AssertionError("the server does not listen")
-
-
-@contextlib.contextmanager
-def _uvicorn(app: Any, port: int, http: str = "h11") -> Iterator[None]:
-    import uvicorn
-
-    config = uvicorn.Config(app, port=port, http=http, log_config=None, ws="none", timeout_graceful_shutdown=5)  # type: ignore[arg-type]
-    server = uvicorn.Server(config)
-    with _in_thread(server.run, lambda: setattr(server, "should_exit", True), port):
-        yield
 
 
 @contextlib.contextmanager
@@ -174,9 +174,11 @@ def _gunicorn(app: str, record: Path, port: int) -> Iterator[None]:
         assert process.wait(30) == 0, log.read_text()
 
 
-SERVERS = {
+_uvicorn = functools.partial(Served, http="h11", timeout_graceful_shutdown=5)
+
+SERVERS: dict[str, Callable[[Any, int], contextlib.AbstractContextManager[object]]] = {
     "uvicorn": _uvicorn,
-    "uvicorn, httptools": functools.partial(_uvicorn, http="httptools"),
+    "uvicorn, httptools": functools.partial(Served, http="httptools", timeout_graceful_shutdown=5),
     "hypercorn": _hypercorn,
     "granian": _granian,
     "werkzeug": _werkzeug,

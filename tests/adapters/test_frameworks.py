@@ -128,6 +128,19 @@ def test_a_route_that_raises_gives_500_and_the_hook_is_called(running: Any, leg:
     running.wait_for(hook="open", leg=leg)
 
 
+def test_the_hook_does_not_wait_for_the_route(running: Any, leg: str) -> None:
+    """The route answers once the hook was called: a slow route, a stream and a task of the app's delay nothing."""
+    assert running.ask(f"/open/waits-{leg}", delivery(event(leg)))[0] == 202
+    assert running.entries(hook="open", leg=leg) == [{"hook": "open", "leg": leg, "event": "CallDisconnected"}]
+
+
+def test_the_hook_does_not_wait_for_the_sender(running: Any, leg: str) -> None:
+    """Whoever has left before the answer has told all the same why the call ended."""
+    with running.sent(f"/open/waits-{leg}", delivery(event(leg))):
+        running.wait_for(route=f"/open/waits-{leg}")
+    running.wait_for(hook="open", leg=leg)
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

@@ -5,23 +5,21 @@ Skipped without Chromium or Playwright, unless RINGBACK_REQUIRE_BROWSER is set.
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import os
 import shutil
-import socket
 import sys
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-import uvicorn
+
+import live_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractAsyncContextManager
     from types import ModuleType
 
@@ -140,22 +138,7 @@ def example() -> Iterator[Callable[[str], ModuleType]]:
 @pytest.fixture(scope="session")
 def serving() -> Callable[[Any], AbstractAsyncContextManager[str]]:
     """Serve an app on a free port of 127.0.0.1, in this loop; its address."""
-
-    @asynccontextmanager
-    async def serve(app: Any) -> AsyncGenerator[str]:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        sock.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
-        running = asyncio.create_task(server.serve(sockets=[sock]))
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.005)
-        try:
-            yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await running
-
-    return serve
+    return live_server.serving
 
 
 @pytest.fixture(scope="session")

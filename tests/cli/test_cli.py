@@ -507,6 +507,53 @@ def test_json_is_the_outcome(
     assert capsys.readouterr().out == json.dumps(expected, indent=2) + "\n"
 
 
+LAST_WORD = """
+[[entry]]
+code = 503
+subcode = 560503
+retry = "never"
+
+[[entry]]
+code = 480
+subcode = 560480
+owner = "app"
+"""
+
+
+def test_an_override_that_has_the_last_word_is_shown(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which row of which file, what the carrier's detail could not change, and what the row leaves to the detail."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    Path("o.toml").write_text(LAST_WORD, "utf-8")
+    ours = ["--overrides", "o.toml"]
+    never = explained(capsys, *ours, "503/560503", "--q850", "17")
+    row = "o.toml: entry 1 (code 503, subcode 560503)"
+    assert (never["retry_class"], never["refined_by"], never["override"], never["unheard"]) == (
+        "never",
+        None,
+        row,
+        "q850",
+    )
+    shown = facts(capsys, *ours, "503/560503", "--sip", "486")
+    assert shown["not heard"] == "sip: your override has the last word, unless it says refine = true"
+    assert shown["row"] == f"override {row}"
+    refined = explained(capsys, *ours, "480/560480", "--q850", "21")
+    row = "o.toml: entry 2 (code 480, subcode 560480)"
+    assert (refined["cause"], refined["owner"], refined["refined_by"], refined["override"]) == (
+        "declined",
+        "app",
+        "q850",
+        row,
+    )
+    assert "unheard" not in refined
+    shown = facts(capsys, *ours, "480/560480", "--q850", "21")
+    assert shown["row"] == f"override {row}, which states owner"
+    assert "not heard" not in shown
+    assert not {"override", "unheard"} & explained(capsys, "503/560503", "--q850", "17").keys()
+
+
 def test_overrides_change_what_is_explained(capsys: pytest.CaptureFixture[str], overrides: Path) -> None:
     """With --overrides the answer is that of the overridden catalog."""
     catalog = Catalog.default().with_overrides(overrides)

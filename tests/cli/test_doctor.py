@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-import uvicorn
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from starlette.applications import Starlette
@@ -27,6 +26,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from live_server import Served
 from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter, SharedSecret
 from ringback.cli import _doctor, main
 from ringback.cli.doctor.faults import FAULTS, Finding, Severity
@@ -469,7 +469,7 @@ def test_https_on_a_port_that_speaks_http(capsys: pytest.CaptureFixture[str]) ->
 # Apps of ours
 
 
-class Running:
+class Running(Served):
     """A uvicorn in a thread before which the middleware stands, and every outcome that any hook heard of."""
 
     def __init__(self, auth: Check | None) -> None:
@@ -491,19 +491,8 @@ class Running:
             routes=[Route("/api/callbacks/{id}", callbacks, methods=["POST"])],
             middleware=[middleware],
         )
-        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}{PATH}"
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
-
-    def __enter__(self) -> Running:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._socket.close()
+        super().__init__(app)
+        self.url = f"{self.origin}{PATH}"
 
 
 @pytest.fixture(scope="module")

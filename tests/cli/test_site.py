@@ -697,7 +697,7 @@ def test_an_outcome_says_its_link_everywhere(capsys: pytest.CaptureFixture[str])
     assert (stored.documentation, stored.verdict) == (page, outcome.verdict)
     sink = io.StringIO()
     structlog.configure([JSONRenderer()], logger_factory=structlog.PrintLoggerFactory(sink))
-    logs.received(Received(Delivery(()), (outcome,)))
+    list(logs.received(Received(Delivery(()), (outcome,))))
     structlog.reset_defaults()
     assert [json.loads(line)["documentation"] for line in sink.getvalue().splitlines()] == [page]
     assert main(["explain", "486", "560486", "--pages", base]) == 0

@@ -43,6 +43,8 @@ def made(**settings):
 
 
 router = made()
+unnamed = OutcomeRouter()
+unnamed.on_retryable(lambda outcome: None)
 empty = OutcomeRouter()
 text = "no router"
 
@@ -293,6 +295,15 @@ def test_what_cannot_be_worked_on_is_refused(
     expected = message.replace("{app}", str(app)).replace("{line}", str(line))
     assert captured.err.startswith(f"ringback worker: {expected}")
     assert captured.err.count("\n") == 1
+
+
+def test_hooks_that_a_store_could_mix_up_are_refused(capsys: pytest.CaptureFixture[str], app: Path) -> None:
+    """The app may have no store of its own, and so have been content with any names."""
+    assert main(["worker", "jobs:unnamed", "--store", f"sqlite:///{app}/ringback.db"]) == 2
+    assert capsys.readouterr().err == (
+        "ringback worker: handler jobs.<lambda> has no name of its own, by which a store could know it after a "
+        "restart; give it one: name='...'\n"
+    )
 
 
 @pytest.mark.parametrize(

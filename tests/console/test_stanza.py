@@ -35,6 +35,7 @@ def test_it_repeats_what_the_catalog_assumes():
         "owner": "callee",
         "summary": "Say in one line what happened.",
         "advice": ["Say what to do about it."],
+        "refine": True,
     }
 
 

@@ -34,6 +34,8 @@ from ringback.core.events import (
 )
 from ringback.exceptions import (
     MalformedDelivery,
+    NoRawBytes,
+    RingbackError,
 )
 
 # Payloads
@@ -347,9 +349,14 @@ def test_only_the_reason_of_call_ended_is_a_result(name, told):
 
 
 def test_a_made_event_has_no_raw_bytes():
-    """An event that never stood in a body has no bytes of its own, and its names work all the same."""
+    """An event that never stood in a body says so instead of giving no bytes; its names work all the same."""
     event = Event(type="microsoft.communication.ANSWERCALLFAILED", data=EventData(result_information=DECLINE))
-    assert (event.raw, event.name, event.result, event.occurred_at) == (b"", "AnswerFailed", DECLINE, None)
+    assert (event.name, event.result, event.occurred_at) == ("AnswerFailed", DECLINE, None)
+    with pytest.raises(NoRawBytes, match=r"^event 'AnswerFailed' has no raw bytes .* in the route .* or in a listener"):
+        _ = event.raw
+    assert isinstance(NoRawBytes(), RingbackError)
+    # Whatever looks at all attributes of an event, such as `inspect.getmembers`, passes this one by.
+    assert getattr(event, "raw", None) is None
 
 
 def test_a_repr_shows_no_content():

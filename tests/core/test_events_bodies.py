@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 from datetime import UTC
 
@@ -86,14 +87,14 @@ NEITHER = "the body is neither a JSON array nor an object; send a JSON array of 
             "not JSON: Input data was truncated",
             (Fault(0, "not JSON: Input data was truncated"),),
         ),
-        (b'{"type":"A","x":"\xff"}', "not JSON: not UTF-8", (Fault(0, "not JSON: not UTF-8"),)),
+        (b'{"type":"A","id":"\xff"}', "not JSON: not UTF-8", (Fault(0, "not JSON: not UTF-8"),)),
         (
             b'[{"type":"\xff"}]',
             "no element is an event; element 0: not JSON: not UTF-8",
             (Fault(0, "not JSON: not UTF-8"),),
         ),
         (
-            b'{"type":"A","x":' + b"1" * 5000 + b"}",
+            b'{"type":"A","id":' + b"1" * 5000 + b"}",
             "not JSON: a number is out of range",
             (Fault(0, "not JSON: a number is out of range"),),
         ),
@@ -108,6 +109,30 @@ def test_a_body_that_is_no_delivery_says_why(body, message, faults):
     """What is not JSON or holds no event is one error type with status 400 and the reason."""
     assert said(body) == (MalformedDelivery, message, faults)
     assert MalformedDelivery.status == 400
+
+
+@pytest.mark.parametrize("unread", [b'"\xff"', b"1" * 5000, b"1e999"])
+@pytest.mark.parametrize("body", [b'{"type":"A","x":%b}', b'[{"type":"A","x":%b}]', b'[{"Type":"A","x":%b}]'])
+def test_what_nobody_reads_is_not_judged(body, unread):
+    """However the keys that are read are spelled: an event is an event, also with a member that no decoder takes."""
+    assert [event.type for event in parse_delivery(body % unread).events] == ["A"]
+
+
+PLACES = [b'"x":%b', b'"id":%b', b'"data":%b', b'"data":{"x":%b}', b'"data":{"reason":%b}', b'"data":"{\\"x\\":%b}"']
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_nobody_reads_costs_the_collector_nothing(place):
+    """A megabyte of brackets in any place: no list is made of it, so that the garbage collector has nothing to do."""
+    body = b'[{"Type":"A",%b}]' % (place % (b"[" + b",".join([b"[[[]]]"] * 40_000) + b"]"))
+    collections: list[str] = []
+    gc.collect()
+    gc.callbacks.append(lambda phase, _: collections.append(phase))
+    try:
+        assert parse_delivery(body).events
+    finally:
+        gc.callbacks.pop()
+    assert len(collections) < 10
 
 
 @pytest.mark.parametrize(

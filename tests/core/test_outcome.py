@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.core.events import Diagnostic, Event, EventData, Result, Update, parse_delivery
-from ringback.core.outcome import classify, classify_event
+from ringback.core.outcome import LAST_WORD, LEVEL, Outcome, classify, classify_event, informs_more, level_of
 from ringback_catalog import (
     CALL_EVENTS,
     EVENTS,
@@ -32,12 +32,26 @@ from ringback_catalog import (
     source_lines,
 )
 
-# design.md, section 5, in its order.
+# In the order of the dictionary.
 KEYS = (
     "outcome_id event_id event_type scope code subcode category category_basis cause disposition retry_class "
-    "retry_action owner confidence match refined_by summary advice documentation sources call_connection_id "
-    "server_call_id correlation_id operation_context occurred_at message sip q850"
+    "retry_action attempts_exhausted owner confidence match recognized refined_by summary advice documentation "
+    "sources call_connection_id server_call_id correlation_id operation_context occurred_at message sip q850"
 ).split()
+
+# Public attributes of an outcome that the dictionary has not by name, and why.
+LEFT_OUT = {
+    "event": "event_id, event_type, occurred_at and the ids of the call are the event's; the body is the request's",
+    "verdict": "its fields are keys of their own",
+    "result": "code, subcode, message, sip and q850 are the result's",
+    "sibling": "the other report of the same ending; outcome_id is the same in both, and each has its own line",
+    "event_name": "event_type without its prefix",
+    "retryable": "disposition says it",
+    "reported": "whether code, sip or q850 has a value",
+    "unexplained": "a CallEnded that is not reported",
+    "level": "how stores compare two reports of one ending",
+    "source_digest": "how a store that has redacted the source knows an operation again; outcome_id has it",
+}
 
 LEG = "2a0d7b3c-0000-4000-8000-000000000001"
 WHOLE = "3b1c6d2e-0000-4000-8000-000000000001"
@@ -47,7 +61,7 @@ DECLINED = Result(603, 0, "Decline. DiagCode: 603#0.@")
 def event(name, **parts):
     """An event of one made-up call; ``parts`` of its data replace or add."""
     data = {"call_connection_id": LEG, "correlation_id": WHOLE} | parts
-    outer = {key: data.pop(key) for key in ("id", "time") if key in data}
+    outer = {key: data.pop(key) for key in ("id", "source", "time") if key in data}
     return Event(type="Microsoft.Communication." + name, data=EventData(**data), **outer)
 
 
@@ -417,6 +431,27 @@ def test_two_operations_of_one_call_have_two_ids():
     assert first.outcome_id != second.outcome_id
 
 
+SOURCES = st.none() | st.sampled_from(["", "/calls", "calling/callConnections/a"]) | st.text()
+IDS = st.sampled_from(["1", "2", "1:a", ""]) | st.text()
+
+
+@given(one=st.tuples(SOURCES, IDS), other=st.tuples(SOURCES, IDS), name=st.sampled_from(["PlayFailed", "CallEnded"]))
+def test_an_operation_is_known_by_source_and_id(one, other, name):
+    """As CloudEvents says: equal ids of two sources are two events; a redelivery of one has the same outcome id."""
+    parts = {"call_connection_id": None, "correlation_id": None, "result_information": Result(400, 8535)}
+    ids = [outcome(name, source=source, id=event_id, **parts).outcome_id for source, event_id in (one, other)]
+    assert (ids[0] == ids[1]) is (one == other)
+    assert all(each.startswith(f"event:{event_id}") for each, (_, event_id) in zip(ids, (one, other), strict=True))
+
+
+def test_the_source_of_an_operation_stands_in_its_id_as_letters():
+    """A source may be long, and private; without one the event's id is all."""
+    parts = {"id": "1", "result_information": Result(400, 8535)}
+    private = outcome("PlayFailed", source="calling/callConnections/+15550100123", **parts)
+    assert private.outcome_id == "event:1:edingnoidaomjgmm"
+    assert outcome("PlayFailed", **parts).outcome_id == "event:1"
+
+
 def test_two_legs_of_one_call_have_two_ids():
     """Each leg of a call ends for itself."""
     other = outcome("CallDisconnected", call_connection_id="2a0d7b3c-0000-4000-8000-000000000002")
@@ -520,7 +555,7 @@ def test_an_event_s_own_context_outranks_its_sibling_s():
 
 
 def test_an_outcome_as_json_is_whole_redacted_and_in_order():
-    """Every key of the design in its order, ready for JSON, with nothing private in it."""
+    """Every key in its order, ready for JSON, with nothing private in it."""
     found = outcome(
         "CallDisconnected",
         id="1f0e5c1a-0000-4000-8000-000000000001",
@@ -550,10 +585,12 @@ def test_an_outcome_as_json_is_whole_redacted_and_in_order():
         "disposition": "retryable",
         "retry_class": "later",
         "retry_action": "place_call",
+        "attempts_exhausted": False,
         "retry_after": {"seconds": 600, "factor": 1.0},
         "owner": "callee",
         "confidence": entry.confidence.value,
         "match": "pair",
+        "recognized": True,
         "refined_by": "q850",
         "summary": entry.summary,
         "advice": list(entry.advice),
@@ -657,6 +694,21 @@ def test_a_repr_is_one_line_for_an_engineer():
     )
 
 
+# Everything that an outcome tells
+
+
+def test_the_dictionary_has_every_public_attribute():
+    """Whatever an outcome tells in Python it tells in JSON, but for what the table names with its reason."""
+    busy = classify("CreateCallFailed", 486, 560486, sip=486, q850=17)
+    streamed = outcome("MediaStreamingFailed", media_streaming_update=Update("authenticationFailure"))
+    told = {name for name in dir(Outcome) if not name.startswith("_") and not callable(getattr(busy, name))}
+    ours = Catalog.default().with_overrides({"code": 503, "subcode": 560503, "retry": "never"})
+    said = classify("CreateCallFailed", 503, 560503, q850=17, catalog=ours)
+    keys = {key for each in (busy, streamed, said) for key in each.to_dict()}
+    assert keys & LEFT_OUT.keys() == set()
+    assert keys | LEFT_OUT.keys() == told
+
+
 # Exhausted
 
 
@@ -671,6 +723,7 @@ def test_an_exhausted_outcome_is_the_same_but_terminal():
     assert exhausted.to_dict() == {key: value for key, value in found.to_dict().items() if key != "retry_after"} | {
         "disposition": "terminal",
         "retry_action": "none",
+        "attempts_exhausted": True,
     }
     assert repr(exhausted) == f"<Outcome CreateCallFailed 486/560486 busy terminal (later) call:{LEG}>"
     assert exhausted.exhausted() == exhausted
@@ -681,3 +734,46 @@ def test_an_exhausted_terminal_outcome_stays_terminal():
     """Nothing becomes retryable by it."""
     found = outcome("CallDisconnected", result_information=DECLINED)
     assert found.exhausted().disposition is found.disposition is TERMINAL
+
+
+@pytest.mark.parametrize("fields", [{"retry": "never"}, {"cause": "busy", "retry": "later", "summary": "Ours."}])
+def test_of_two_reports_the_one_that_an_override_judges_speaks(fields):
+    """An override of one event's row outlasts whatever a carrier's detail makes of the sibling."""
+    row = {"events": ["CallDisconnected"], "code": 480, "subcode": 560480} | fields
+    ours = Catalog.default().with_overrides(row)
+    judged, refined = (
+        classify_event(event(name, result_information=result), ours)
+        for name, result in (
+            ("CallDisconnected", Result(480, 560480)),
+            ("CreateCallFailed", Result(480, 560480, None, None, Diagnostic(21))),
+        )
+    )
+    assert (refined.refined_by, refined.override) == ("q850", None)
+    for first, second in ((judged, refined), (refined, judged)):
+        merged = first.merged_with(second)
+        assert (merged.retry_class, merged.override) == (fields["retry"], f"overrides: entry 1 ({key_of(row)})")
+        assert merged.sibling is refined.event
+
+
+def key_of(row):
+    return f"event {row['events'][0]}, code {row['code']}, subcode {row['subcode']}"
+
+
+def test_an_override_of_what_reports_nothing_does_not_outlast_a_result():
+    """The row speaks of an event without a result; the sibling has one."""
+    ours = Catalog.default().with_overrides({"special": "unreported", "retry": "later"})
+    silent = classify_event(event("CallDisconnected"), ours)
+    told = classify_event(event("CreateCallFailed", result_information=DECLINED), ours)
+    assert (silent.override, told.override) == ("overrides: entry 1 (special unreported)", None)
+    for first, second in ((silent, told), (told, silent)):
+        assert first.merged_with(second).cause == "declined"
+    assert not informs_more(silent.informs(), told.informs())
+
+
+@given(st.integers(-1, 1), st.integers(0, 3), st.booleans(), st.integers(-1, 1), st.integers(0, 3), st.booleans())
+def test_the_level_counts_first_and_then_a_persons_word(level, more, word, other, less, others):
+    """Whatever number a store has kept of an outcome, also one of an earlier release."""
+    one, two = (LEVEL * a + b + LAST_WORD * c for a, b, c in ((level, more, word), (other, less, others)))
+    assert (level_of(one), level_of(two)) == (level, other)
+    assert informs_more(one, two) is ((level, word, more) > (other, others, less))
+    assert not informs_more(one, one)

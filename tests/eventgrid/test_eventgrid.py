@@ -18,7 +18,7 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, 
 
 from ringback import Outcome, classify, parse_delivery
 from ringback.core.outcome import classify_event
-from ringback.eventgrid import MAX_BYTES, EventGridSink, PublishedType, cloud_event, published_type
+from ringback.eventgrid import EventGridSink, PublishedType, _batches, cloud_event, published_type
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.signatures import handler_name
 from ringback.work.policy import GiveUp, HookContext, Retry
@@ -312,21 +312,25 @@ async def test_a_request_has_no_more_than_max_batch(topic: Topic, sink_to: Calla
 
 
 async def test_a_request_is_no_larger_than_event_grid_takes(
-    topic: Topic, sink_to: Callable[..., EventGridSink]
+    topic: Topic, sink_to: Callable[..., EventGridSink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What does not fit goes with the next request; what alone is too large goes alone, for Event Grid to judge."""
-    sizes = (400_000, 400_000, 400_000, MAX_BYTES, 1)
+    monkeypatch.setattr(_batches, "MAX_BYTES", 9_000)
+    messages = ["x" * 2_000, "x" * 2_000, "x" * 2_000, "é" * 2_000, "x"]
     sink = sink_to()
-    await asyncio.gather(*(sink(ended(number, message="x" * size), CTX) for number, size in enumerate(sizes, 1)))
+    await asyncio.gather(*(sink(ended(number, message=text), CTX) for number, text in enumerate(messages, 1)))
     assert topic.batches() == [["1", "2"], ["3"], ["4"], ["5"]]
-    assert [len(body) <= MAX_BYTES for _, _, body in topic.requests] == [True, True, False, True]
+    assert [len(body) <= 9_000 for _, _, body in topic.requests] == [True, True, False, True]
 
 
-async def test_a_full_request_is_measured_as_it_is_sent(topic: Topic, sink_to: Callable[..., EventGridSink]) -> None:
+async def test_a_full_request_is_measured_as_it_is_sent(
+    topic: Topic, sink_to: Callable[..., EventGridSink], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Letters that JSON escapes count six times, as they do on the wire."""
+    monkeypatch.setattr(_batches, "MAX_BYTES", 20_000)
     sink = sink_to()
-    await asyncio.gather(*(sink(ended(number, message="é" * 60_000), CTX) for number in range(1, 5)))
-    assert [len(body) <= MAX_BYTES for _, _, body in topic.requests] == [True, True]
+    await asyncio.gather(*(sink(ended(number, message="é" * 1_200), CTX) for number in range(1, 5)))
+    assert [len(body) <= 20_000 for _, _, body in topic.requests] == [True, True]
 
 
 @pytest.mark.parametrize("number", [1, 2], ids=["first", "second"])
@@ -518,6 +522,41 @@ async def test_one_bad_event_does_not_hold_back_the_others(
     sink = sink_to()
     assert await results(*(sink(ended(number), CTX) for number in (1, 2, 3))) == [None, "GiveUp", None]
     assert topic.batches() == [["1", "2", "3"], ["1"], ["2"], ["3"]]
+
+
+@pytest.mark.parametrize("leaving", [(1,), (3,), (2, 3, 5), (1, 2, 3, 4, 5)], ids=str)
+async def test_nothing_is_sent_alone_for_a_caller_who_has_left(
+    topic: Topic, sink_to: Callable[..., EventGridSink], leaving: tuple[int, ...]
+) -> None:
+    """A hook's time-out cancels the call, and the store makes it again: what is sent meanwhile is sent twice."""
+    numbers = (1, 2, 3, 4, 5)
+    first_alone = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def judge(ids: list[str]) -> Answer:
+        if len(ids) > 1:
+            return (413, {})
+        if len(topic.requests) == 2:
+            # The first of those sent alone waits for an answer while callers leave.
+            topic.open.clear()
+            loop.call_soon_threadsafe(first_alone.set)
+            assert topic.open.wait(10)
+        return OK
+
+    topic.judge = judge
+    sink = sink_to()
+    calls = {number: asyncio.create_task(sink(ended(number), CTX)) for number in numbers}
+    await first_alone.wait()
+    for number in leaving:
+        calls[number].cancel()
+    await turns()
+    topic.open.set()
+    told = await results(*calls.values())
+    assert told == ["CancelledError" if number in leaving else None for number in numbers]
+    while sink._group is not None:  # noqa: ASYNC110 - callers who have left hear nothing of the end
+        await asyncio.sleep(0.005)
+    alone = [number for number in numbers if number == 1 or number not in leaving]
+    assert topic.batches() == [[str(number) for number in numbers], *([str(number)] for number in alone)]
 
 
 async def test_a_topic_that_fails_meanwhile_is_not_asked_again(

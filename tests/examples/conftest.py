@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
-import socket
 import sys
-from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvicorn
+
+import live_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    import socket
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractAsyncContextManager
     from types import ModuleType
 
@@ -42,25 +42,11 @@ def example(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
 @pytest.fixture
 def listening() -> Iterator[socket.socket]:
     """A socket of its own: the callback address must be known before the app is made."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as sock:
-        sock.bind(("127.0.0.1", 0))
+    with live_server.listening() as sock:
         yield sock
 
 
 @pytest.fixture
 def serving(listening: socket.socket) -> Callable[[Any], AbstractAsyncContextManager[str]]:
     """Serve an app on the socket, in this loop; its address."""
-
-    @asynccontextmanager
-    async def serve(app: Any) -> AsyncGenerator[str]:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", lifespan="on"))
-        running = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.005)
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await running
-
-    return serve
+    return partial(live_server.serving, at=listening, lifespan="on")

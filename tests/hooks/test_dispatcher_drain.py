@@ -121,7 +121,7 @@ def test_draining_leaves_alone_what_runs_in_another_loop() -> None:
         bench.calls.append(outcome)
 
     async def begin() -> None:
-        await bench.dispatcher.accept([settling, running])
+        await bench.dispatcher.hasten(await bench.dispatcher.accept([settling, running]))
         await turns()
 
     async def finish() -> None:
@@ -149,7 +149,7 @@ def test_what_a_loop_that_was_ended_has_left_is_called_when_another_one_drains()
             await asyncio.Event().wait()
 
     async def begin() -> None:
-        await bench.dispatcher.accept([OPERATION, RETRYABLE])
+        await bench.dispatcher.hasten(await bench.dispatcher.accept([OPERATION, RETRYABLE]))
         await turns()
 
     asyncio.run(begin())

@@ -48,7 +48,7 @@ async def test_the_pair_of_a_failed_create_calls_its_hooks_once(pair: tuple[Outc
     await bench.dispatcher.accept(pair)
     await bench.passes()
     assert bench.calls == []
-    assert bench.observer.told == [("duplicate", each) for each in pair]
+    assert bench.observer.told == [("duplicate", *pair)]
 
 
 async def test_a_redelivery_while_the_call_settles_is_a_duplicate() -> None:
@@ -101,14 +101,18 @@ async def test_a_forgotten_call_is_news_again() -> None:
     assert bench.observer.told == [("duplicate", RETRYABLE)]
 
 
-async def test_operations_are_not_held_back() -> None:
-    """An operation has no sibling to wait for; delivered again it is a duplicate."""
+async def test_operations_are_held_back_until_the_sender_has_the_response() -> None:
+    """An operation has no sibling to wait for, but a route; delivered again it is a duplicate."""
     bench = Bench(settle=1)
     bench.router.on(event="PlayFailed")(bench.hook("play"))
-    await bench.dispatcher.accept([OPERATION, OPERATION])
+    early = await bench.dispatcher.accept([OPERATION, OPERATION, RETRYABLE])
+    await turns()
+    assert bench.calls == []
+    await bench.dispatcher.hasten(early)
     await turns()
     assert bench.calls == [("play", OPERATION)]
     assert bench.observer.told == [("duplicate", OPERATION)]
+    assert set(early) == {OPERATION.outcome_id}
 
 
 async def test_operations_are_passed_over_unless_somebody_asks() -> None:
@@ -210,7 +214,7 @@ async def test_what_nobody_asks_for_is_not_kept() -> None:
     hung_up = told(leg="second", result=Result(200, 560000))
     await bench.dispatch(hung_up, RETRYABLE, OPERATION, hung_up, RETRYABLE, told(leg="third"))
     await turns()
-    assert bench.observer.told == [("duplicate", hung_up), ("duplicate", RETRYABLE), ("unhandled", RETRYABLE)]
+    assert bench.observer.told == [("duplicate", hung_up, RETRYABLE), ("unhandled", RETRYABLE)]
     assert await bench.dispatcher.store.stats() == Stats()
 
 

@@ -12,6 +12,7 @@ import pytest
 from dispatching import (
     CONNECTED,
     LEG,
+    OPERATION,
     RETRYABLE,
     Bench,
     Clock,
@@ -101,7 +102,7 @@ def fake(**settings: Any) -> tuple[Bench, Fake]:
     bench = Bench(store=store, **settings)
     clock.now, bench.clock = bench.clock.now, clock
     bench.dispatcher = Dispatcher(
-        bench.router, bench.observer, store=store, settle=0, clock=clock, random=lambda: 0.0, **settings
+        bench.router, bench.observer, store=store, clock=clock, random=lambda: 0.0, **{"settle": 0.0} | settings
     )
     return bench, store
 
@@ -230,6 +231,18 @@ async def test_inline_keeps_in_memory_what_the_store_does_not_take() -> None:
     bypassed = [("store", "StoreUnavailable('down')"), ("bypassed", 1)]
     assert (bench.calls, bench.observer.told) == ([RETRYABLE], [*bypassed, *bypassed, ("duplicate", RETRYABLE)])
     assert (await store.stats(), asyncio.all_tasks()) == (Stats(), {asyncio.current_task()})
+
+
+async def test_what_waits_inline_is_hastened_too() -> None:
+    """The store that is down does not know it, and the door does not know where it waits."""
+    bench, store = fake(on_store_failure="inline", settle=3600)
+    bench.router.on(event="PlayFailed")(bench.hook("play"))
+    await bench.dispatcher.start()
+    store.faults["put"] = StoreUnavailable("down")
+    await bench.dispatcher.hasten(await bench.dispatcher.accept([OPERATION]))
+    await turns()
+    assert bench.calls == [("play", OPERATION)]
+    await bench.dispatcher.drain(5)
 
 
 async def test_redials_planned_inline_are_canceled_too() -> None:
@@ -387,7 +400,7 @@ async def test_a_busy_contact_is_called_again_until_its_attempts_are_exhausted()
     assert bench.calls[2:] == [("terminal", second.exhausted())]
     assert bench.observer.told[2:] == [("exhausted", second, "max_attempts")]
     await bench.dispatch(RETRYABLE, second)
-    assert (len(bench.calls), bench.observer.told[3:]) == (3, [("duplicate", RETRYABLE), ("duplicate", second)])
+    assert (len(bench.calls), bench.observer.told[3:]) == (3, [("duplicate", RETRYABLE, second)])
     assert await bench.store.stats() == Stats(done=3)
 
 

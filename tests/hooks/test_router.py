@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from ringback import (
     Cause,
-    HookContext,
     Outcome,
     RedialPolicy,
     RegistrationError,
@@ -324,73 +323,6 @@ def test_stacked_decorators_mean_or() -> None:
     def either(outcome: Outcome) -> None: ...
 
     assert [bool(concerned(router, each)) for each in (BUSY, UNKNOWN, HUNG_UP)] == [True, True, False]
-
-
-CTX = HookContext("app.hook", "call:1/app.hook")
-
-
-# Sinks
-
-
-class Sink:
-    def __init__(self, *wanted: Outcome) -> None:
-        self.wanted = wanted
-
-    def wants(self, outcome: Outcome) -> bool:
-        return outcome in self.wanted
-
-    async def __call__(self, outcome: Outcome, ctx: HookContext) -> None: ...
-
-
-@pytest.mark.parametrize("outcome", [BUSY, HUNG_UP, PLAY_FAILED, UNKNOWN], ids=repr)
-def test_a_sink_gets_what_it_wants(outcome: Outcome) -> None:
-    """Of calls and of operations, with a context."""
-    router = HandlerRouter()
-    sink = Sink(BUSY, PLAY_FAILED)
-    router.add_sink(sink)
-    (registration,) = router.registrations
-    assert registration.may_concern(outcome)
-    assert registration.fits(outcome)
-    assert registration.when == sink.wants
-    assert registration.arguments(outcome, CTX) == ((outcome,), {"ctx": CTX})
-    assert registration.name == f"{HERE}.Sink"
-
-
-@pytest.mark.parametrize(
-    ("wants", "message"),
-    [
-        pytest.param(takes_none, "cannot be called as (outcome); change its parameters", id="arity"),
-        pytest.param(generator, "yields; register a function that returns", id="yields"),
-    ],
-)
-def test_a_sink_whose_wants_cannot_be_asked_is_refused(wants: Any, message: str) -> None:
-    """When it is registered, as any predicate."""
-    router, sink = HandlerRouter(), Sink()
-    sink.wants = wants  # type: ignore[method-assign]
-    with pytest.raises(RegistrationError) as raised:
-        router.add_sink(sink)
-    assert str(raised.value).startswith("wants ")
-    assert str(raised.value).endswith(message)
-    assert list(router.registrations) == []
-
-
-def test_what_is_no_sink_is_refused() -> None:
-    """A hook does not say which outcomes it wants."""
-    router = HandlerRouter()
-    with pytest.raises(RegistrationError) as raised:
-        router.add_sink(hook)  # type: ignore[arg-type]
-    remedy = "has no wants(outcome); pass an EventGridSink, or register a hook"
-    assert str(raised.value) == f"sink {hook!r} {remedy}"
-    assert list(router.registrations) == []
-
-
-def test_the_same_sink_twice_is_refused() -> None:
-    """It would publish nothing more."""
-    router = HandlerRouter()
-    sink = Sink()
-    router.add_sink(sink)
-    with pytest.raises(RegistrationError):
-        router.add_sink(sink)
 
 
 # Redials

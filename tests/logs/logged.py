@@ -69,7 +69,7 @@ def judged(event: Event) -> Outcome:
 
 def tell(*outcomes: Outcome) -> None:
     """As it is done on the way in."""
-    logs.received(Received(Delivery(tuple(each.event for each in outcomes)), outcomes))
+    list(logs.received(Received(Delivery(tuple(each.event for each in outcomes)), outcomes)))
 
 
 BUSY = judged(busy_event())

@@ -17,7 +17,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logged import BUSY, STREAMED
+from logged import STREAMED
 from ringback import Event, Outcome, classify, classify_event, logs
 from ringback.core.events import Delivery, Diagnostic, EventData, Result
 from ringback.core.fields import ROWS, SCHEMA, Line, Row, as_dict
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parents[2] / "docs"
 # No outcome has a carrier's details and a status of media streaming.
-EVERYTHING = Outcome(STREAMED.event, replace(BUSY.verdict, refined_by="q850"))
+OURS = Catalog.default().with_overrides({"code": 486, "subcode": 560486, "owner": "callee"})
+EVERYTHING = Outcome(STREAMED.event, replace(OURS.look_up(None, 486, 560486), refined_by="q850", unheard="sip"))
 TENANT = Row("tenant", lambda o: "acme", "whose call it was", "private", "text")
 
 
@@ -225,7 +226,7 @@ def test_the_usual_line_is_short() -> None:
         structlog.reset_defaults()
         logs.configure()
         received = tuple(each for each in outcomes if each is not None)
-        logs.received(Received(Delivery(()), received))
+        list(logs.received(Received(Delivery(()), received)))
         structlog.reset_defaults()
     sizes = [len(line) for line in out.getvalue().splitlines()]
     assert len(sizes) == len(COMMON) == 20

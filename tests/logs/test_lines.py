@@ -9,6 +9,7 @@ import pytest
 import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from logged import (
@@ -135,7 +136,7 @@ def test_a_delivery_writes_its_faults_and_then_a_line_for_each_outcome() -> None
     """Elements that are no events are one line, however many; reasons are redacted."""
     delivery = Delivery((BUSY.event,), (Fault(1, "no type near +1 425 555 0100"), Fault(3, "a JSON number")))
     with capture_logs() as lines:
-        logs.received(Received(delivery, (BUSY, SERVER_ERROR)))
+        list(logs.received(Received(delivery, (BUSY, SERVER_ERROR))))
     assert lines == [
         {
             "event": "delivery.elements_rejected",
@@ -152,15 +153,32 @@ def test_a_hostile_delivery_does_not_fill_the_log() -> None:
     """All faults are counted, the first 20 listed."""
     faults = tuple(Fault(index, "a JSON null") for index in range(500))
     with capture_logs() as lines:
-        logs.received(Received(Delivery((), faults), ()))
+        list(logs.received(Received(Delivery((), faults), ())))
     listed = [{"index": index, "reason": "a JSON null"} for index in range(20)]
     assert lines == [{"event": "delivery.elements_rejected", "log_level": "warning", "count": 500, "faults": listed}]
+
+
+def test_what_a_delivery_repeats_is_counted_in_one_line() -> None:
+    """An element that says what an earlier one said, under the same id, has no line of its own. Any other one has."""
+    event = busy_event()
+    others = [
+        busy_event(operation_context="reminder-18"),
+        replace(event, id=f"{EVENT_ID[:-1]}f"),
+        replace(event, time=None),
+        replace(event, type="Microsoft.Communication.CreateCallFailed"),
+    ]
+    outcomes = tuple(map(judged, [event, *others, *(replace(event) for _ in range(400))]))
+    with capture_logs() as lines:
+        steps = list(logs.received(Received(Delivery(tuple(each.event for each in outcomes)), outcomes)))
+    told = [{"event": "call.outcome", "log_level": "info", **Line()(each)} for each in outcomes[:5]]
+    assert lines == [*told, {"event": "delivery.elements_repeated", "log_level": "info", "count": 400}]
+    assert len(steps) == 5
 
 
 def test_a_delivery_without_outcomes_and_faults_writes_nothing() -> None:
     """Events that report nothing are the route's business alone."""
     with capture_logs() as lines:
-        logs.received(Received(Delivery((Event(type="Microsoft.Communication.IncomingCall"),)), ()))
+        list(logs.received(Received(Delivery((Event(type="Microsoft.Communication.IncomingCall"),)), ())))
     assert lines == []
 
 
@@ -330,7 +348,7 @@ def test_a_duplicate_is_a_short_line(event_id: str | None) -> None:
     """The outcome was told in full before; what differs is the event."""
     event = Event(type="Microsoft.Communication.CreateCallFailed", id=event_id, data=BUSY.event.data)
     with capture_logs() as lines:
-        logs.LogObserver().outcome_duplicate(judged(event))
+        logs.LogObserver().outcomes_duplicate([judged(event)])
     assert lines == [
         {
             "event": "call.outcome_duplicate",
@@ -340,6 +358,16 @@ def test_a_duplicate_is_a_short_line(event_id: str | None) -> None:
             "event_type": "Microsoft.Communication.CreateCallFailed",
         }
     ]
+
+
+def test_duplicates_of_one_delivery_are_one_line() -> None:
+    """About the first, with their number and the first twenty ids."""
+    outcomes = [judged(busy_event(call_connection_id=f"8:acs:{number // 2}")) for number in range(100)]
+    with capture_logs() as lines:
+        logs.LogObserver().outcomes_duplicate(outcomes)
+    (line,) = lines
+    assert (line["event"], line["outcome_id"], line["count"]) == ("call.outcome_duplicate", "call:[id]", 100)
+    assert line["outcome_ids"] == ["call:[id]"] * 20
 
 
 def test_an_unhandled_outcome_shows_a_handler_to_paste() -> None:
@@ -380,6 +408,16 @@ def test_a_failed_hook_is_one_line_with_its_traceback_redacted() -> None:
     assert exception.startswith("KeyError: '[sip]'\n\nThe above exception was the direct cause")
     assert f'File "{raised.__code__.co_filename}"' in exception
     assert exception.endswith("ValueError: cannot dial [phone]\ntried [id]\n")
+
+
+def test_a_long_text_of_an_exception_leaves_its_traceback() -> None:
+    """The text may be a sender's: its beginning is kept, and all of the way to the line that raised."""
+    with capture_logs() as lines:
+        logs.LogObserver().hook_failed(BUSY, "jobs.call_again", raised(ValueError("no line " * 9000)), 1, None)
+    assert lines[0]["error"].startswith("ValueError: no line no line")
+    assert f'File "{raised.__code__.co_filename}"' in lines[0]["exception"]
+    assert "ValueError: no line no line" in lines[0]["exception"]
+    assert len(lines[0]["exception"]) < 5000
 
 
 def test_an_exception_without_readable_text_is_reported_all_the_same() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from logged import BUSY, KEYS_URL, LEG, LOUDNESS, REFUSED, STREAMED, busy_event, judged, no_handlers, raised, tell
@@ -30,8 +31,9 @@ def every_line() -> dict[str, dict[str, Any]]:
     """A line of every event, by its name."""
     observer, fault = logs.LogObserver(), Fault(1, "a JSON null")
     with capture_logs() as lines:
-        logs.received(Received(Delivery((STREAMED.event,), (fault,)), (STREAMED,)))
-        observer.outcome_duplicate(BUSY)
+        again = Outcome(replace(STREAMED.event), STREAMED.verdict)
+        list(logs.received(Received(Delivery((STREAMED.event, again.event), (fault,)), (STREAMED, again))))
+        observer.outcomes_duplicate([BUSY, BUSY])
         observer.outcome_unhandled(BUSY)
         observer.hook_failed(BUSY, "jobs.call_again", raised(ValueError("no line")), 1, 2.0)
         observer.lease_lost(BUSY)
@@ -109,7 +111,9 @@ def test_the_documented_keys_are_the_emitted_keys() -> None:
     told = {event: [row[0].strip("`") for row in rows] for event, rows in documented().items()}
     # That of an outcome is made of the table of keys; see logs/test_fields.py.
     assert set(told.pop("call.outcome")) == set(emitted.pop("call.outcome")) | Line(full=True)(STREAMED).keys() | {
-        "refined_by"
+        "refined_by",
+        "override",
+        "unheard",
     }
     assert told == emitted
 
@@ -121,7 +125,7 @@ def test_the_documented_types_are_the_emitted_types(missing: bool) -> None:
     if missing:
         bare = Outcome(Event(type="Microsoft.Communication.CallDisconnected"), BUSY.verdict)
         with capture_logs() as written:
-            logs.LogObserver().outcome_duplicate(bare)
+            logs.LogObserver().outcomes_duplicate([bare, bare])
             logs.LogObserver().hook_failed(bare, "jobs.call_again", raised(ValueError("no line")), 5, None)
             logs.LogObserver().redial_placed(bare, 2, None)
         lines = {line.pop("event"): line for line in written}

@@ -61,10 +61,10 @@ def test_no_phone_number_is_ever_written(texts: list[str], error: str, encoding:
     if plain:
         attach(kept)
     with no_handlers(), contextlib.redirect_stdout(io.StringIO()) as printed, logs.bound_ids(delivery.events):
-        logs.received(Received(delivery, outcomes))
+        list(logs.received(Received(delivery, outcomes)))
         for outcome in outcomes:
             with observer.bound(outcome):
-                observer.outcome_duplicate(outcome)
+                observer.outcomes_duplicate([outcome])
                 observer.outcome_unhandled(outcome)
                 observer.hook_failed(outcome, "jobs.call_again", raised(ValueError(error)), 1, None)
                 observer.hook_failed(outcome, "jobs.call_again", raised(Retry(error)), 1, 2.0)

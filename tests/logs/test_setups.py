@@ -201,7 +201,7 @@ def written(set_up: Callable[[io.StringIO], object], *outcomes: Outcome) -> str:
     try:
         with contextlib.redirect_stdout(out):
             set_up(out)
-            logs.received(Received(Delivery(tuple(each.event for each in outcomes)), outcomes))
+            list(logs.received(Received(Delivery(tuple(each.event for each in outcomes)), outcomes)))
     finally:
         root.handlers[:] = handlers
         structlog.reset_defaults()

@@ -9,7 +9,8 @@ import pytest
 
 from private_texts import JWT, KEY, NAMED, PRIVATE, PUBLIC, hashed
 from ringback import ConfigurationError, use_redaction
-from ringback.privacy.redaction import redact
+from ringback.privacy import redaction
+from ringback.privacy.redaction import LONGEST, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,8 +68,9 @@ def test_what_is_needed_to_find_a_call_stays() -> None:
     assert wrong == []
 
 
-def test_everything_private_in_one_text_is_replaced():
+def test_everything_private_in_one_text_is_replaced(monkeypatch):
     """One pass replaces every private thing, in its place."""
+    monkeypatch.setattr(redaction, "LONGEST", 10_000)
     assert redact(", ".join(text for text, _ in PRIVATE)) == ", ".join(f"[{kind}]" for _, kind in PRIVATE)
 
 
@@ -158,6 +160,22 @@ def test_no_redaction_is_possible_if_said_so():
     """None leaves every text as it is."""
     use_redaction(None)
     assert [redact(text) for text, _ in PRIVATE] == [text for text, _ in PRIVATE]
+
+
+@pytest.mark.parametrize(("mode", "key", "shown"), [(None, None, "+15550100"), ("mask", None, "[phone]")])
+def test_of_a_long_text_the_beginning_is_kept(mode, key, shown):
+    """In every mode, also where nothing is private: a sender's text fills neither the log nor the time of others."""
+    use_redaction(mode, key)
+    whole, long = "+15550100 " + "is busy " * ((LONGEST - 10) // 8), "+15550100 " + "is busy " * LONGEST
+    assert redact(whole) == whole.replace("+15550100", shown)
+    assert redact(long).startswith(f"{shown} is busy is busy")
+    assert redact(long).endswith(f"[... of {len(long)} characters]")
+    assert len(redact(long)) < LONGEST + 40
+
+
+def test_of_a_long_word_nothing_is_kept():
+    """Nobody can say whether the end of the beginning is within something private."""
+    assert redact("a" * 5000) == "[... of 5000 characters]"
 
 
 @pytest.mark.parametrize("text", ["call +15550100199", "call +15550100199" + " and so on" * 100], ids=["short", "long"])
@@ -333,8 +351,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("unit", HOSTILE)
-def test_hostile_text_ends(unit):
+def test_hostile_text_ends(unit, monkeypatch):
     """Long runs of what might begin a private thing take no more than linear time: this test ends."""
+    monkeypatch.setattr(redaction, "LONGEST", 2 * SIZE)
     for size in (100, SIZE):
         text = (unit * size)[:size]
         named = ("?key=" + text, "incomingCallContext" + text)

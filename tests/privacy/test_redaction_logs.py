@@ -86,7 +86,7 @@ def lines(body: bytes) -> tuple[str, str, list[dict[str, Any]]]:
         refused = received
         assert REFUSED.search(refused.body) is None
         return _written(lambda: logs.LogObserver().answered(refused), [])
-    return _written(lambda: logs.received(received), received.delivery.events)
+    return _written(lambda: list(logs.received(received)), received.delivery.events)
 
 
 REFUSED = re.compile(rb"\d{5}|orgid|@")

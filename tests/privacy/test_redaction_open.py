@@ -15,7 +15,7 @@ from ringback import use_redaction
 from ringback.privacy import redaction
 from ringback.privacy.private import KEPT, group_of
 from ringback.privacy.private import PRIVATE as _PATTERN
-from ringback.privacy.redaction import _OPEN, is_open, open_ids, redact, redact_place
+from ringback.privacy.redaction import _OPEN, LONGEST, is_open, open_ids, redact, redact_place
 from ringback.privacy.written import meant
 
 if TYPE_CHECKING:
@@ -107,6 +107,12 @@ def test_ids_as_the_service_makes_them_are_open(server):
 def test_a_server_call_id_that_is_no_word_is_looked_at(server):
     """What may be a number, or is no text of the service."""
     assert not open_ids(*GUIDS, server)
+
+
+def test_a_long_server_call_id_is_not_open():
+    """A sender may make it a megabyte, and each line of the app's in that request would have it."""
+    assert open_ids(*GUIDS, "a" * LONGEST)
+    assert not open_ids(*GUIDS, "a" * (LONGEST + 1))
 
 
 near_guids = st.sampled_from([*GUIDS, *GUIDS, *GUIDS, "+1555010-0199-4000-8000-000000000001", None]) | adversarial

@@ -27,7 +27,7 @@ from private_texts import (
     raw_ids,
 )
 from ringback import use_redaction
-from ringback.privacy.redaction import redact
+from ringback.privacy.redaction import LONGEST, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +55,17 @@ numbers_of_any_form = st.builds(
 def test_no_digit_of_a_number_behind_tel_survives(scheme, number, right):
     """However the number is written: what names it a number hides no less than nothing would."""
     assert redact(f"call {scheme}{number}{right}") == f"call [sip]{right}"
+
+
+@given(st.sampled_from([text for text, _ in (*PRIVATE, *NAMED)]), st.integers(-700, 100), st.sampled_from(" \n"))
+def test_the_end_of_a_long_text_cuts_nothing_private_in_two(private, place, blank):
+    """A long text is kept up to a blank, and what is kept reads as in the text that is redacted whole."""
+    left = (f"a{blank}" * LONGEST)[: (LONGEST + place) // 2 * 2]
+    text = left + private + " and so on" * 500
+    kept, _, length = redact(text).rpartition("[... of ")
+    assert length == f"{len(text)} characters]"
+    assert len(kept) > LONGEST - 700 - len(private)
+    assert (left + redact(f" {private}" + " and so on" * 80)[1:]).startswith(kept)
 
 
 @given(st.sampled_from(["sip:+49", "sips:+1", "sip:0171", "sip:+44 (0)20"]), numbers_of_any_form)

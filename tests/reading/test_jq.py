@@ -46,7 +46,7 @@ def log(tmp_path: Path) -> Path:
             processors=[structlog.processors.TimeStamper(fmt="iso"), structlog.processors.JSONRenderer()],
             logger_factory=structlog.WriteLoggerFactory(out),
         )
-        logs.received(Received(delivery, tuple(outcomes)))
+        list(logs.received(Received(delivery, tuple(outcomes))))
     return file
 
 

@@ -149,7 +149,7 @@ def written(set_up: Callable[[io.StringIO], None]) -> str:
     assert OUTCOME is not None
     out = io.StringIO()
     set_up(out)
-    logs.received(Received(DELIVERY, (OUTCOME,)))
+    list(logs.received(Received(DELIVERY, (OUTCOME,))))
     return out.getvalue()
 
 

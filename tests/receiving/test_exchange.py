@@ -19,9 +19,10 @@ from ringback import CallbackHandler, Catalog, Outcome, OutcomeRouter, Refusal, 
 from ringback.receiving.door import Door
 from ringback.receiving.exchange import Admitted, Exchange, Receiver, SyncExchange
 from ringback.receiving.replies import Reply, too_large
-from ringback.stores import MemoryStore
+from ringback.stores import DeliveryStore, MemoryStore
 from ringback.stores.sqlite import SQLiteStore
 from ringback.telemetry import Telemetry
+from ticking import Ticking, others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -82,52 +83,34 @@ async def accepted() -> Exchange:
     return begun
 
 
-async def routed() -> Exchange:
+async def over() -> Exchange:
     begun = await accepted()
     assert await begun.__aenter__() is begun
-    return begun
-
-
-async def over() -> Exchange:
-    begun = await routed()
     await begun.__aexit__(None, None, None)
     return begun
 
 
-async def defer(begun: Exchange) -> object:
-    return begun.defer()
-
-
-STATES = {"new": new, "reading": reading, "accepted": accepted, "routed": routed, "over": over}
+STATES = {"new": new, "reading": reading, "accepted": accepted, "over": over}
 VERBS: dict[str, Callable[[Exchange], Any]] = {
     "admit": lambda begun: begun.admit(),
     "take": lambda begun: begun.take(BODY),
     "async with": lambda begun: begun.__aenter__(),
-    "defer": defer,
 }
-ORDER = "the order is admit, take, async with, defer"
-IN_ORDER = {("new", "admit"), ("reading", "take"), ("accepted", "async with"), ("routed", "defer")}
+ORDER = "the order is admit, take, async with"
+IN_ORDER = {("new", "admit"), ("reading", "take"), ("accepted", "async with")}
 OUT_OF_ORDER = {
     ("new", "take"): "take is out of order: the exchange is new, and take is for one that is reading",
     ("new", "async with"): "async with is out of order: the exchange is new, and async with is for one that is "
     "accepted",
-    ("new", "defer"): "defer is out of order: the exchange is new, and defer is for one that is routed",
     ("reading", "admit"): "admit is out of order: the exchange is reading, and admit is for one that is new",
     ("reading", "async with"): "async with is out of order: the exchange is reading, and async with is for one that "
     "is accepted",
-    ("reading", "defer"): "defer is out of order: the exchange is reading, and defer is for one that is routed",
     ("accepted", "admit"): "admit is out of order: the exchange is accepted, and admit is for one that is new",
     ("accepted", "take"): "take is out of order: the exchange is accepted, and take is for one that is reading",
-    ("accepted", "defer"): "defer is out of order: the exchange is accepted, and defer is for one that is routed",
-    ("routed", "admit"): "admit is out of order: the exchange is routed, and admit is for one that is new",
-    ("routed", "take"): "take is out of order: the exchange is routed, and take is for one that is reading",
-    ("routed", "async with"): "async with is out of order: the exchange is routed, and async with is for one that is "
-    "accepted",
     ("over", "admit"): "admit is out of order: the exchange is over, and admit is for one that is new",
     ("over", "take"): "take is out of order: the exchange is over, and take is for one that is reading",
     ("over", "async with"): "async with is out of order: the exchange is over, and async with is for one that is "
     "accepted",
-    ("over", "defer"): "defer is out of order: the exchange is over, and defer is for one that is routed",
 }
 
 
@@ -139,7 +122,7 @@ def _bound_in_no_other_test() -> Generator[None]:
 
 
 def test_each_verb_in_each_state_is_in_the_table() -> None:
-    """Twenty cases, of which four are in order."""
+    """Twelve cases, of which three are in order."""
     assert IN_ORDER | OUT_OF_ORDER.keys() == {(state, verb) for state in STATES for verb in VERBS}
     assert IN_ORDER & OUT_OF_ORDER.keys() == set()
 
@@ -243,7 +226,7 @@ class Noting(Catalog):
 class Steps(logging.Handler):
     """A router with all that takes part in a delivery, and the order in which it does."""
 
-    def __init__(self, store: SQLiteStore | None = None, refusal: Refusal | None = None) -> None:
+    def __init__(self, store: DeliveryStore | None = None, refusal: Refusal | None = None) -> None:
         super().__init__()
         self.log: list[str] = []
         self.hooked = asyncio.Event()
@@ -298,16 +281,8 @@ def steps() -> Generator[Callable[..., Steps]]:
         logger.removeHandler(each)
 
 
-async def test_in_memory_the_hooks_follow_the_route(steps: Callable[..., Steps]) -> None:
-    """The whole way of a delivery, in its order."""
-    tried = steps()
-    await tried.deliver()
-    await tried.router.drain()
-    assert tried.log == ["verify", "classify", "log", "listener", "route", "hook"]
-
-
-class Persisting(SQLiteStore):
-    """A store that notes when outcomes are in it, or cannot be."""
+class Persisting:
+    """Notes when outcomes are in the store, or cannot be."""
 
     log: list[str]
     down = False
@@ -316,16 +291,23 @@ class Persisting(SQLiteStore):
         if self.down:
             self.log.append("not persisted")
             raise StoreUnavailable("away")
-        offers = await super().put(items)
+        offers = await super().put(items)  # type: ignore[misc]
         self.log.append("persist")
         return offers
 
 
-async def test_with_a_store_a_delivery_is_persisted_before_anything_is_said_of_it(
-    steps: Callable[..., Steps], tmp_path: Path
+class InMemory(Persisting, MemoryStore): ...
+
+
+class OnDisk(Persisting, SQLiteStore): ...
+
+
+@pytest.mark.parametrize("durable", [False, True], ids=["memory", "sqlite"])
+async def test_a_delivery_is_in_the_store_before_anything_is_said_of_it(
+    steps: Callable[..., Steps], tmp_path: Path, durable: bool
 ) -> None:
     """Neither the log nor a listener nor the route hears of what may come again. The hook is the store's from then."""
-    store = Persisting(tmp_path / "ringback.db")
+    store = OnDisk(tmp_path / "ringback.db") if durable else InMemory()
     tried = steps(store=store)
     store.log = tried.log
     async with tried.router.lifespan():
@@ -360,7 +342,7 @@ async def test_a_step_that_fails_is_the_last(
     log: list[str],
 ) -> None:
     """Of what is wrong in several ways the first step says so."""
-    store = Persisting(tmp_path / "ringback.db")
+    store = OnDisk(tmp_path / "ringback.db")
     tried = steps(store=store, refusal=refusal)
     store.log, store.down = tried.log, down
     async with tried.router.lifespan():
@@ -368,16 +350,42 @@ async def test_a_step_that_fails_is_the_last(
     assert tried.log == log
 
 
-# The hooks, afterwards
+# The hooks
 
 
-async def test_the_hooks_follow_a_route_that_raises() -> None:
+STORES = pytest.mark.parametrize("store", ["memory", "sqlite:///{}/ringback.db"], ids=["memory", "sqlite"])
+
+
+async def under_way(router: OutcomeRouter, *events: object) -> Exchange:
+    """An exchange whose route may run now."""
+    begun = exchange(router)
+    await begun.admit()
+    assert isinstance(await begun.take(json.dumps(events or [BUSY]).encode()), tuple)
+    return begun
+
+
+@STORES
+async def test_the_hooks_do_not_wait_for_the_route(store: str, tmp_path: Path) -> None:
+    """Nor do they need an end of it: the settle time counts from the moment when the store had the outcome."""
+    called = asyncio.Event()
+    router = OutcomeRouter(settle=0.01, store=store.format(tmp_path))
+
+    @router.on_retryable
+    async def again(outcome: Outcome) -> None:
+        assert not called.is_set()
+        called.set()
+
+    async with router.lifespan():
+        begun = await under_way(router)
+        async with begun:
+            await called.wait()
+
+
+async def test_a_route_that_raises_costs_no_hook() -> None:
     """The call has ended, whatever the route makes of it; and the ids are bound no longer."""
     called: list[str] = []
     router = calling(called)
-    begun = exchange(router)
-    await begun.admit()
-    await begun.take(BODY)
+    begun = await under_way(router)
 
     async def route() -> None:
         async with begun:
@@ -391,42 +399,79 @@ async def test_the_hooks_follow_a_route_that_raises() -> None:
     assert called == ["hook"]
 
 
-async def test_deferred_hooks_follow_when_they_are_told_to() -> None:
-    """Not with the end of the route; the ids of the call are bound then, once more."""
-    called: list[Any] = []
-    router = calling(called)
-    begun = exchange(router)
-    await begun.admit()
-    await begun.take(BODY)
-    async with begun:
-        follow = begun.defer()
-    await router.drain()
-    assert called == []
-    await follow()
-    await router.drain()
-    assert called == ["hook"]
-    assert get_contextvars() == {}
+PLAYED = {
+    "id": "1f0e5c1a-0000-4000-8000-000000000004",
+    "type": "Microsoft.Communication.PlayFailed",
+    "data": {"callConnectionId": LEG, "resultInformation": {"code": 400, "subCode": 8536, "message": ""}},
+}
 
 
-async def test_with_a_store_there_is_nothing_to_defer(tmp_path: Path) -> None:
-    """The outcome is in the store: whoever forgets the function loses nothing, and who calls it calls nothing twice."""
-    called = asyncio.Event()
-    router = OutcomeRouter(settle=0, store=f"sqlite:///{tmp_path}/ringback.db")
+def telling(told: asyncio.Queue[str], **engine: Any) -> OutcomeRouter:
+    """A router whose hook for everything tells the events."""
+    router = OutcomeRouter(**engine)
 
-    @router.on_retryable
-    async def again(outcome: Outcome) -> None:
-        assert not called.is_set()
-        called.set()
+    @router.on(scope=["call", "operation"])
+    async def hook(outcome: Outcome) -> None:
+        told.put_nowait(outcome.event_name)
 
+    return router
+
+
+@STORES
+async def test_the_hook_of_an_operation_follows_the_end_of_the_response(store: str, tmp_path: Path) -> None:
+    """It has no sibling to wait for; the end of the call that came with it has."""
+    told = asyncio.Queue[str]()
+    router = telling(told, settle=3600, store=store.format(tmp_path))
     async with router.lifespan():
-        begun = exchange(router)
-        await begun.admit()
-        await begun.take(BODY)
+        begun = await under_way(router, PLAYED, BUSY)
+        assert begun.early == [f"event:{PLAYED['id']}"]
         async with begun:
-            follow = begun.defer()
-        await called.wait()
-        await follow()
-        assert (await router.engine.store.stats()).ready == 0
+            assert told.empty()
+            await begun.answered()
+            assert await told.get() == "PlayFailed"
+            await begun.answered()
+        assert (await router.engine.store.stats()).ready == 1
+
+
+@STORES
+async def test_where_nobody_sees_the_end_the_hook_of_an_operation_waits_for_the_settle_time(
+    store: str, tmp_path: Path
+) -> None:
+    """As the end of a call does."""
+    told = asyncio.Queue[str]()
+    router = telling(told, settle=0.01, store=store.format(tmp_path))
+    async with router.lifespan(), await under_way(router, PLAYED):
+        assert await told.get() == "PlayFailed"
+
+
+async def test_an_answer_hastens_nothing_that_no_hook_wants_or_that_is_due() -> None:
+    """So the store is not asked."""
+    for settings, events in (({}, [BUSY]), ({"settle": 0}, [PLAYED])):
+        router = telling(asyncio.Queue(), **settings)
+        begun = await under_way(router, *events)
+        assert list(begun.early) == []
+        await router.drain()
+    begun = await under_way(calling([], settle=3600), PLAYED)
+    assert list(begun.early) == []
+
+
+class Failing(MemoryStore):
+    """A store that cannot be used once it has the outcome."""
+
+    async def hasten(self, keys: Sequence[str]) -> None:  # noqa: ARG002 - the store's signature
+        raise StoreUnavailable("away")
+
+
+async def test_a_store_that_fails_at_the_end_of_the_response_delays_the_hook_and_no_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The response is sent, so nobody is to hear of that but the log."""
+    told = asyncio.Queue[str]()
+    router = telling(told, settle=0.01, store=Failing())
+    begun = await under_way(router, PLAYED)
+    await begun.answered()
+    assert await told.get() == "PlayFailed"
+    assert "store.unavailable" in caplog.text
 
 
 def test_without_async_the_verbs_are_the_same() -> None:
@@ -596,3 +641,20 @@ async def test_a_function_is_asked_for_the_body_only_if_it_matters(brought: bool
         await exchange(of=of, auth=nobody).admit(brings)
     await exchange(of=scope("GET") | {"http_version": "2"}).admit(brings)
     assert asked == [True]
+
+
+# Many events
+
+
+async def test_the_lines_of_many_events_let_others_have_the_loop(caplog: pytest.LogCaptureFixture) -> None:
+    """A body of a megabyte has five thousand events. Each line takes as long as the app's logging takes."""
+    play = {"type": "Microsoft.Communication.PlayFailed"}
+    body = json.dumps([{**BUSY, **play, "id": str(number)} for number in range(30)]).encode()
+    receiver = Receiver(OutcomeRouter(), Door.of({"auth": None}), clock=Ticking())
+    begun = receiver.exchange(scope())
+    assert await begun.admit() is Admitted.READ_BODY
+    caplog.set_level(logging.INFO, "ringback")
+    passed, when = others(), list[int]()
+    caplog.handler.addFilter(lambda _: when.append(len(passed)) is None)
+    assert len(await begun.take(body)) == 30  # type: ignore[arg-type]
+    assert when[:10] == [1, 1, 1, 2, 2, 2, 3, 3, 3, 4]

@@ -67,8 +67,8 @@ class Recorder:
         finally:
             bound_to.reset(token)
 
-    def outcome_duplicate(self, outcome: Outcome) -> None:
-        self.told.append(("duplicate", outcome))
+    def outcomes_duplicate(self, outcomes: Sequence[Outcome]) -> None:
+        self.told.append(("duplicate", *outcomes))
         self.duplicates_bound.append(bound_to.get())
 
     def outcome_unhandled(self, outcome: Outcome) -> None:

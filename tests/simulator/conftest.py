@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Route
 
+from live_server import Served
 from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 SETTLE = 0.05
 
 
-class App:
+class App(Served):
     """A server in a thread; ``hooks`` are what its hooks were called with, ``seen`` the events its route saw."""
 
     def __init__(self, auth: Any = None, refusals: int = 0) -> None:
@@ -57,26 +56,15 @@ class App:
 
         middleware = Middleware(CallOutcomeMiddleware, router=router, path="/cb", auth=auth)
         routes = [Route("/cb", callbacks, methods=["POST"]), Route("/grid", incoming, methods=["POST"])]
-        config = uvicorn.Config(Starlette(routes=routes, middleware=[middleware]), log_config=None, ws="none")
-        self._server = uvicorn.Server(config)
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.listen()
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/cb?token=elided"
-        self.grid_url = self.url.replace("/cb", "/grid")
+        super().__init__(Starlette(routes=routes, middleware=[middleware]))
+        self.url = f"{self.origin}/cb?token=elided"
+        self.grid_url = f"{self.origin}/grid?token=elided"
 
     def ended(self) -> list[tuple[str, str, str | None]]:
         """The hooks once the first was called and the server has shut down, which waits for any other."""
         until(lambda: self.hooks)
         self.close()
         return self.hooks
-
-    def close(self) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._socket.close()
 
 
 def until(condition: Callable[[], object]) -> bool:
@@ -90,15 +78,8 @@ def until(condition: Callable[[], object]) -> bool:
 @pytest.fixture
 def start() -> Iterator[Callable[..., App]]:
     """Starts apps, and ends those that still run."""
-    apps: list[App] = []
-
-    def begin(**settings: Any) -> App:
-        apps.append(App(**settings))
-        return apps[-1]
-
-    yield begin
-    for app in apps:
-        app.close()
+    with ExitStack() as apps:
+        yield lambda **settings: apps.enter_context(App(**settings))
 
 
 @pytest.fixture

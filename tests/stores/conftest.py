@@ -20,6 +20,7 @@ from ringback.stores.sqlite import SQLiteStore
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from pooler import Pooler
     from ringback.stores import DeliveryStore
 
 USER = "ringback"
@@ -147,19 +148,52 @@ def mortal_postgres(free_port: Callable[[], int]) -> Iterator[Server]:
     yield from _server(free_port())
 
 
+@pytest.fixture(scope="session")
+def pooler(postgres: Server, free_port: Callable[[], int]) -> Iterator[Pooler]:
+    """PgBouncer before the server of a worker's tests."""
+    yield from _pooler(postgres, free_port())
+
+
+@pytest.fixture
+def mortal_pooler(postgres: Server, free_port: Callable[[], int]) -> Iterator[Pooler]:
+    """PgBouncer that a test may stop."""
+    yield from _pooler(postgres, free_port())
+
+
+def _pooler(server: Server, port: int) -> Iterator[Pooler]:
+    from pooler import PROGRAM, Pooler
+
+    if PROGRAM is None:
+        _missing("no PgBouncer is installed (no pgbouncer in PATH nor in /usr/sbin)")
+    made = Pooler(server.port, port, USER, PASSWORD, _account() if os.geteuid() == 0 else None)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
+
+
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """What keeps the items. A module whose suite also runs through PgBouncer has a fixture of its own."""
+    return str(request.param)
+
+
+@pytest.fixture
 async def make(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Callable[[], float]
+    request: pytest.FixtureRequest, engine: str, tmp_path: Path, clock: Callable[[], float]
 ) -> AsyncIterator[Callable[[], DeliveryStore]]:
     """Stores, on one file or database if they are durable. A module has its own ``clock``."""
     stores: list[DeliveryStore] = []
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
+    url = request.getfixturevalue("postgres_url") if engine in ("postgres", "pgbouncer") else ""
+    if engine == "pgbouncer":
+        url = request.getfixturevalue("pooler").url(url)
 
     def made() -> DeliveryStore:
         store: DeliveryStore
-        if request.param == "memory":
+        if engine == "memory":
             store = MemoryStore(clock=clock)
-        elif request.param == "sqlite":
+        elif engine == "sqlite":
             store = SQLiteStore(tmp_path / "ringback.db", poll=0.05, lease=5.0, timeout=10.0, min_free=0, clock=clock)
         else:
             from ringback.stores.postgres import PostgresStore

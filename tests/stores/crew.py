@@ -31,12 +31,18 @@ class Clock:
 
 
 def outcome(
-    leg: str | None, name: str = "CallDisconnected", *, call: str | None = None, result: bool = True, event: str = ""
+    leg: str | None,
+    name: str = "CallDisconnected",
+    *,
+    call: str | None = None,
+    result: bool = True,
+    event: str = "",
+    source: str | None = None,
 ) -> Outcome:
     data = EventData(
         call_connection_id=leg, correlation_id=call, result_information=Result(486, 560486) if result else None
     )
-    told = Event(type=f"Microsoft.Communication.{name}", id=event or f"{name}-{leg}-{call}", data=data)
+    told = Event(f"Microsoft.Communication.{name}", event or f"{name}-{leg}-{call}", source, data=data)
     classified = classify_event(told)
     assert classified is not None
     return classified
@@ -92,6 +98,16 @@ def timeless(claim: Claim) -> Claim:
 
 async def finishes(_: Claim) -> Settlement:
     return DONE
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Wait until the condition is met, at most 20 seconds."""
+    async with asyncio.timeout(20):
+        while True:
+            met = condition()
+            if met if isinstance(met, bool) else await met:
+                return
+            await asyncio.sleep(0.02)
 
 
 class Crew:

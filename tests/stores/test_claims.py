@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextvars import Context, copy_context
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,9 +52,6 @@ class Fake:
     async def give_back(self, claim: Claim) -> None:
         self._break("give_back")
         self.log.append((claim.item.key, "given back"))
-
-    def context(self, claim: Claim) -> Context:  # noqa: ARG002 - the protocol
-        return copy_context()
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from crew import CONTACT, cancel, plan
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify_event
+from ringback.exceptions import StoreFull
 from ringback.stores import MemoryStore
 from ringback.work.contact import CallState, Step
 from ringback.work.items import Claim, Item, Kind, Settlement, State, Stats
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 DONE = Settlement(State.DONE)
-who: ContextVar[str] = ContextVar("who", default="nobody")
 
 
 def item(leg: str, due_at: float = 0.0) -> Item:
@@ -39,21 +38,6 @@ async def drained(store: MemoryStore, work: Callable[[Claim], Awaitable[Settleme
     late = await store.stop(5.0)
     await task
     return late
-
-
-async def test_work_is_done_in_the_context_of_its_put() -> None:
-    """A request's trace or tenant is there when its hook is called."""
-    store, seen = MemoryStore(), list[str]()
-
-    async def work(_: Claim) -> Settlement:
-        seen.append(who.get())
-        return DONE
-
-    token = who.set("me")
-    await store.put([item("a")])
-    who.reset(token)
-    await drained(store, work)
-    assert seen == ["me"]
 
 
 async def test_at_the_end_outcomes_are_worked_on_that_still_settle() -> None:
@@ -114,6 +98,33 @@ async def test_memory_is_limited() -> None:
     await drained(store, dies)
     assert [letter.key for letter in await store.dead()] == ["call:c", "call:b"]
     assert list(await store.put([item("a")])) == [Offer.OPENED]
+
+
+async def test_no_more_waits_than_agreed() -> None:
+    """What is ready or running takes memory. Somebody who delivers again later finds room, and nothing was kept."""
+    store = MemoryStore(max_backlog=2)
+    await store.put([item("a")])
+    # As in the other stores, the items of one put that finds room are kept.
+    await store.put([item("b"), item("c")])
+    for again in (item("d"), item("a")):
+        with pytest.raises(StoreFull, match=r"^3 items wait in the memory of this process; at most 2 may; see that"):
+            await store.put([again])
+    assert (await store.stats()).ready == 3
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: Claim) -> Settlement:
+        begun.set()
+        await release.wait()
+        return DONE
+
+    task = asyncio.create_task(store.run(slow, 3))
+    await begun.wait()
+    with pytest.raises(StoreFull):
+        await store.put([item("d")])
+    release.set()
+    await store.stop(5.0)
+    await task
+    assert list(await store.put([item("d")])) == [Offer.OPENED]
 
 
 async def test_two_redials_of_a_contact_are_both_known() -> None:

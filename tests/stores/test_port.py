@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +17,12 @@ from crew import (
     Crew,
     dies,
     item,
+    plan,
     whole,
     worked,
 )
-from ringback.core.outcome import Outcome
+from ringback.core.events import Diagnostic, Event, EventData, Result
+from ringback.core.outcome import Outcome, classify_event
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore
 from ringback.work.items import (
@@ -35,6 +38,7 @@ from ringback.work.items import (
 )
 from ringback.work.keys import short
 from ringback.work.latch import Offer
+from ringback_catalog import Catalog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +47,11 @@ OPENED, MERGED, DUPLICATE = Offer.OPENED, Offer.MERGED, Offer.DUPLICATE
 DAY = 86_400.0
 
 Make = Callable[[], DeliveryStore]
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres", "pgbouncer"])
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
@@ -142,6 +151,34 @@ async def test_a_call_is_told_once_by_its_best_event(
     assert stats == Stats(done=len(told), canceled=opened - len(told))
 
 
+@pytest.mark.parametrize("turned", [False, True], ids=["judged_first", "refined_first"])
+@pytest.mark.parametrize("together", [False, True])
+async def test_a_persons_word_outlasts_the_siblings_detail(store: DeliveryStore, turned: bool, together: bool) -> None:
+    """An override judges one report of the end; a carrier's detail comes with the other."""
+    data = EventData(call_connection_id="leg-1", result_information=Result(480, 560480))
+    detailed = EventData("leg-1", result_information=Result(480, 560480, None, None, Diagnostic(21)))
+    row = {"events": ["CallDisconnected"], "code": 480, "subcode": 560480, "retry": "later"}
+    ours = Catalog.default().with_overrides(row)
+    outcomes = [
+        classify_event(Event(type=f"Microsoft.Communication.{name}", id=name, data=data), ours)
+        for name, data in (("CallDisconnected", data), ("CreateCallFailed", detailed))
+    ]
+    items = [Item(each.outcome_id, Kind.OUTCOME, 0.0, each) for each in outcomes if each is not None]
+    items = items[::-1] if turned else items
+    if together:
+        await store.put(items)
+    else:
+        for each in items:
+            await store.put([each])
+    (claim,) = await worked(store, 1)
+    told = claim.item.outcome
+    assert (told.event_name, told.retry_class) == ("CallDisconnected", "later")
+    assert (told.override, told.verdict.entry.stated) == (
+        "overrides: entry 1 (event CallDisconnected, code 480, subcode 560480)",
+        ("retry",),
+    )
+
+
 @pytest.mark.parametrize("state", [State.DONE, State.DEAD, State.READY])
 @pytest.mark.parametrize("together", [False, True])
 async def test_the_first_event_with_a_reason_is_told_after_an_end_without_one(
@@ -169,6 +206,18 @@ async def test_an_end_without_a_reason_that_settles_is_told_with_the_reason(stor
     """Also where the same event brings it: then nothing has been told yet."""
     assert list(await store.put([SILENT, LEG])) == [OPENED, MERGED]
     assert [claim.item.outcome for claim in await worked(store, 1)] == [tells(LEG, SILENT)]
+
+
+async def test_operations_are_known_by_source_and_id(store: DeliveryStore) -> None:
+    """Equal ids of two sources are two events; each comes back with the id that it was put with, once."""
+    sources = ["calling/a", "calling/b", "tel:+15550100123", "https://user:secret@app/calls?id=7", None]
+    played = [item("leg-1", "PlayCompleted", event="event-1", source=source) for source in sources]
+    assert len({each.key for each in played}) == len(played)
+    assert list(await store.put(played)) == [OPENED] * len(played)
+    assert list(await store.put(played)) == [DUPLICATE] * len(played)
+    claims = await worked(store, len(played))
+    assert {claim.item.key for claim in claims} == {each.key for each in played}
+    assert [claim.item.outcome.outcome_id for claim in claims] == [claim.item.key for claim in claims]
 
 
 async def test_events_of_a_call_at_work_are_duplicates(store: DeliveryStore) -> None:
@@ -349,6 +398,25 @@ async def test_what_ends_in_time_is_not_cancelled(store: DeliveryStore) -> None:
     assert await store.stats() == Stats(done=1)
 
 
+who: ContextVar[str] = ContextVar("who", default="nobody")
+
+
+async def test_work_is_done_in_no_context_of_a_request(store: DeliveryStore) -> None:
+    """Neither in that of the put nor in that of the worker's start: another process may do the work, in any store."""
+    seen: list[str] = []
+
+    async def work(_: Claim) -> Settlement:
+        seen.append(who.get())
+        return DONE
+
+    token = who.set("a request")
+    await store.put([LEG])
+    await plan(store, "leg-2")
+    await worked(store, 2, work)
+    who.reset(token)
+    assert seen == ["nobody", "nobody"]
+
+
 async def test_work_that_raises_is_reported_and_not_lost(store: DeliveryStore, clock: Clock) -> None:
     """Against the contract, but it happens: nothing is stuck, and somebody is told."""
     faults: list[Exception] = []
@@ -412,6 +480,25 @@ async def test_dead_letters_are_listed_replayed_and_discarded(store: DeliverySto
     assert list(await store.dead()) == []
     assert await store.stats() == Stats(done=1, canceled=1)
     assert list(await store.put([LEG, OTHER])) == [DUPLICATE, DUPLICATE]
+
+
+async def test_what_waits_can_be_made_due(store: DeliveryStore, clock: Clock) -> None:
+    """By its keys, however long; what another claim is for, what is due and what is unknown are left alone."""
+    later = clock() + 3600
+    waiting = [replace(each, due_at=later) for each in (PLAYED, MADE_UP, LEG)]
+    await store.put([*waiting, OTHER])
+
+    async def again(claim: Claim) -> Settlement:
+        state = State.READY if claim.item.key == OTHER.key and claim.attempt == 1 else State.DONE
+        return Settlement(state, due_at=later)
+
+    async with Crew(store, again) as crew:
+        await crew.have(1)
+        await store.hasten([PLAYED.key, MADE_UP.key, OTHER.key, "event:nobody-has-put"])
+        await crew.have(3)
+        await store.hasten([PLAYED.key])
+        claimed = [claim.item.key for claim in crew.claims]
+        assert (claimed[0], sorted(claimed[1:])) == (OTHER.key, sorted([PLAYED.key, short(MADE_UP.key)]))
 
 
 async def test_a_dead_letter_with_a_long_key_is_found(store: DeliveryStore) -> None:

@@ -26,6 +26,11 @@ from ringback.work.latch import Offer
 Make = Callable[[], DeliveryStore]
 
 
+@pytest.fixture(params=["memory", "sqlite", "postgres", "pgbouncer"])
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from crew import until
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify, classify_event
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
@@ -66,15 +67,6 @@ async def make(path: Path) -> AsyncIterator[Make]:
 
 async def finishes(_: Claim) -> Settlement:
     return DONE
-
-
-async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            met = condition()
-            if met if isinstance(met, bool) else await met:
-                return
-            await asyncio.sleep(0.02)
 
 
 async def drained(store: SQLiteStore, work: Callable[[Claim], Awaitable[Settlement]] = finishes) -> None:

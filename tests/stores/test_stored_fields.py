@@ -12,8 +12,10 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from crew import Clock, worked
-from ringback.core.events import Event
-from ringback.core.outcome import Outcome, classify
+from ringback.core.events import Event, parse_delivery
+from ringback.core.outcome import Outcome, classify, classify_event
+from ringback.exceptions import NoRawBytes
+from ringback.testing import call_disconnected, delivery
 from ringback.work.items import DeliveryStore, Item, Kind
 from ringback.work.latch import Offer
 from ringback_catalog import Entry
@@ -116,3 +118,17 @@ async def test_what_is_put_twice_is_claimed_as_merged(
     assert merged == OTHER.merged_with(ONE)
     assert dict(leaves(claim.item.outcome)) == dict(leaves(merged))
     assert isinstance(merged.sibling, Event)
+
+
+async def test_the_bytes_of_a_body_wait_in_memory_alone(store: DeliveryStore) -> None:
+    """A store on a disk keeps no body, and whoever asks its outcomes for the bytes is told so."""
+    (event,) = parse_delivery(delivery(call_disconnected(486, 560486))).events
+    outcome = classify_event(event)
+    assert outcome is not None
+    await store.put([item(outcome)])
+    (claim,) = await worked(store, 1)
+    if store.durable:
+        with pytest.raises(NoRawBytes):
+            _ = claim.item.outcome.event.raw
+    else:
+        assert claim.item.outcome.event.raw == event.raw != b""

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ringback.exceptions import ConfigurationError
+from crew import item
+from ringback import OutcomeRouter
+from ringback.exceptions import ConfigurationError, StoreFull
 from ringback.stores import MemoryStore, open_store
 from ringback.stores.sqlite import SQLiteStore
 
@@ -17,6 +19,32 @@ def test_none_means_in_memory() -> None:
     store = open_store(None)
     assert isinstance(store, MemoryStore)
     assert not store.durable
+
+
+async def test_memory_takes_settings_as_a_url_does() -> None:
+    """By name, with the remedies of the other stores."""
+    store = open_store("memory?max_backlog=1&capacity=5")
+    assert isinstance(store, MemoryStore)
+    await store.put([item("a")])
+    with pytest.raises(StoreFull, match=r"at most 1 may"):
+        await store.put([item("b")])
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("memory?lease=9", "store 'memory': 'lease' is no setting; there are capacity, max_backlog"),
+        ("memory?max_backlog=1&max_backlog=2", "store 'memory': 'max_backlog' is set twice; leave one of the two out"),
+        ("memory?max_backlog=many", "store 'memory': max_backlog 'many' is no number"),
+        ("memory?max_backlog=0", "store: max_backlog 0 is no positive number"),
+        ("memory?capacity=-1", "store: capacity -1 is no positive number"),
+    ],
+)
+def test_a_setting_of_memory_that_cannot_work_is_refused(url: str, why: str) -> None:
+    """When the app is made, as those of every store."""
+    with pytest.raises(ConfigurationError) as caught:
+        OutcomeRouter(store=url)
+    assert str(caught.value) == why
 
 
 def test_a_store_is_returned_as_it_is() -> None:

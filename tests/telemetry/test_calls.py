@@ -160,7 +160,7 @@ async def test_with_worker_false_the_worker_counts(count: Count, tmp_path: Path)
     worker = Count()
     router = OutcomeRouter()
     called = asyncio.Event()
-    router.on_retryable(lambda _: called.set())
+    router.on_retryable(name="called")(lambda _: called.set())
     receives = made(router, count, SQLiteStore(tmp_path / "ringback.db"), worker=False)
     works = made(router, worker, SQLiteStore(tmp_path / "ringback.db", poll=0.05))
     await receives.accept(outcomes(event(), event("CreateCallFailed")))
@@ -210,7 +210,7 @@ async def test_a_call_that_may_not_be_made_again_is_counted_as_its_line_says(cou
     async def call(outcome: Outcome) -> None: ...
 
     told = asyncio.Event()
-    router.on_terminal(lambda _: told.set())
+    router.on_terminal(name="told")(lambda _: told.set())
     dispatcher = made(router, count, MemoryStore())
     await dispatcher.accept(outcomes(event()))
     await asyncio.wait_for(told.wait(), 60)
@@ -229,7 +229,7 @@ async def test_what_is_kept_in_memory_instead_is_counted(count: Count, tmp_path:
     """While the store is away, with ``on_store_failure="inline"``, with hooks and without."""
     for number, router in enumerate((OutcomeRouter(), OutcomeRouter()), start=1):
         if number == 2:
-            router.on_retryable(lambda _: None)
+            router.on_retryable(name="none")(lambda _: None)
         store = Away(tmp_path / f"{number}.db")
         dispatcher = made(router, count, store, on_store_failure="inline")
         await dispatcher.accept(outcomes(event(), event("CreateCallFailed")))

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ringback import CallOutcomeMiddleware, OutcomeRouter
+from ringback import CallOutcomeMiddleware, ConfigurationError, OutcomeRouter
 from ringback.testing import CallbackClient, batch, call_connected, call_disconnected, capture_outcomes, redelivered
 
 if TYPE_CHECKING:
@@ -63,16 +63,35 @@ async def test_blocks_nest_and_end() -> None:
 
 async def test_refused_deliveries_have_no_outcome() -> None:
     """They never were events."""
+    client = CallbackClient(wrapped(), path="/cb")
     with capture_outcomes() as outcomes:
-        assert (await CallbackClient(wrapped(), path="/cb").deliver(b"{")).status == 400
+        assert (await client.deliver(b"{")).status == 400
     assert outcomes == []
 
 
 async def test_the_routers_may_be_named() -> None:
-    """Then the others' outcomes are left out; of a router and of one that it includes an outcome comes once."""
+    """Then the others' are left out; of a router that is named twice, or included, an outcome comes once."""
     router, inner = OutcomeRouter(), OutcomeRouter()
     router.include(inner)
-    with capture_outcomes(router, inner) as outcomes:
+    with capture_outcomes(router, inner, router) as outcomes:
         await CallbackClient(wrapped(router), path="/cb").deliver(call_disconnected(486, 560486))
         await CallbackClient(wrapped(), path="/cb").deliver(call_disconnected(603))
     assert [each.cause for each in outcomes] == ["busy"]
+
+
+@pytest.mark.parametrize("given", [None, "router", wrapped()], ids=["none", "text", "app"])
+def test_what_is_no_router_is_refused(given) -> None:
+    """The message names what was passed; the client says the same."""
+    fault = f"a {type(given).__name__} is no OutcomeRouter; pass the router of the app"
+    with pytest.raises(ConfigurationError, match=fault), capture_outcomes(given):
+        pytest.fail("nothing could be captured")
+    if given is not None:
+        with pytest.raises(ConfigurationError, match=fault):
+            CallbackClient(wrapped(), router=given)
+
+
+def test_no_router_is_an_error_and_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the app is made within the block, nothing of it would be captured."""
+    monkeypatch.setattr("ringback.testing.capture.routers_of_this_process", lambda: ())
+    with pytest.raises(ConfigurationError, match="no OutcomeRouter exists yet"), capture_outcomes():
+        pytest.fail("nothing could be captured")

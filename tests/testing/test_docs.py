@@ -31,6 +31,16 @@ def test_every_test_of_the_page_passes(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=4)
 
 
+def test_every_test_passes_in_every_run_with_a_store_on_a_disk(pytester: pytest.Pytester) -> None:
+    """The file has the calls of the run before; the calls of a run are new."""
+    project(pytester, *FILES)
+    stored = FILES["shop.py"].replace("OutcomeRouter()", 'OutcomeRouter(store="sqlite:///shop.db", settle=0)')
+    pytester.path.joinpath("shop.py").write_text(stored, "utf-8")
+    for _ in range(2):
+        run(pytester, "auto").assert_outcomes(passed=4)
+    assert pytester.path.joinpath("shop.db").exists()
+
+
 @pytest.mark.parametrize("mark", ["asyncio", "anyio"])
 def test_the_first_test_runs_with_either_plugin(pytester: pytest.Pytester, mark: str) -> None:
     """The fixtures are no coroutines: whatever runs the test may run them."""

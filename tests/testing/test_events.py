@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ringback.testing import (
     batch,
     call_connected,
     call_disconnected,
+    call_ended,
     call_event,
     create_call_failed,
     delivery,
@@ -37,6 +38,7 @@ from ringback.testing import (
     rejected_call,
     remove_participant_succeeded,
 )
+from ringback.testing.bound import BOUND
 from ringback_catalog import CALL_EVENTS, OPERATION_EVENTS, Disposition
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
@@ -192,6 +194,62 @@ def test_any_type_and_any_key_can_be_built() -> None:
     whole = call_event("Microsoft.Other.Thing", 500, 1, operation_context="x")
     assert whole["type"] == "Microsoft.Other.Thing"
     assert whole["data"]["resultInformation"]["message"] == "Server Internal Error. DiagCode: 500#1.@"
+
+
+def test_a_time_has_its_zone() -> None:
+    """A time without one is in UTC, whatever the zone of the machine."""
+    there = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))
+    assert call_connected(time=there)["time"] == "2026-01-02T01:04:05.0000007+00:00"
+    assert call_connected(time=datetime(2026, 1, 2))["time"] == "2026-01-02T00:00:00.0000007+00:00"
+    assert incoming_call(time=there)["eventTime"] == "2026-01-02T01:04:05.0000007Z"
+
+
+GRID = {
+    name: getattr(ringback.testing, name) for name in ringback.testing.__all__ if name in BOUND and name not in BUILDERS
+}
+ALONE = {name: build for name, build in (BUILDERS | GRID).items() if name not in ("failed_call", "rejected_call")}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_an_empty_value_is_a_value(name: str) -> None:
+    """Of every builder: it is what a test asks for, and no default takes its place."""
+    needed = {"call_event": ("SomethingNew",), "grid_event": ("SomethingNew", {})}.get(name, ())
+    event = ALONE[name](*needed, event_id="", time="")
+    assert (event["id"], event.get("time", event.get("eventTime"))) == ("", "")
+    if name in BUILDERS:
+        assert ALONE[name](message="")["data"]["resultInformation"]["message"] == ""
+    if name in BUILDERS and ALONE[name].context != "none":
+        assert ALONE[name](operation_context="")["data"]["operationContext"] == ""
+    assert call_event("SomethingNew", source="")["source"] == ""
+
+
+def test_a_key_that_is_given_replaces_the_event_s_own() -> None:
+    """Also an id of the call, the version and the result."""
+    given = {"callConnectionId": None, "version": "2020", "resultInformation": {"code": "486"}, "publicEventType": "x"}
+    event = call_event("CallDisconnected", 603, operation_context="a", data=given | {"operationContext": "b"})
+    assert {key: event["data"][key] for key in given} == given
+    assert event["data"]["operationContext"] == "b"
+    assert list(event["data"]) == list(call_event("CallDisconnected", 603, operation_context="a", data=given)["data"])
+
+
+@pytest.mark.parametrize("part", [{"subcode": 560486}, {"message": ""}, {"sip": 486}, {"q850": (17, "busy")}], ids=str)
+def test_a_part_of_a_result_needs_a_code(part: Any) -> None:
+    """It would be left out of the event without a word."""
+    with pytest.raises(ConfigurationError, match="is a part of a result, and a result has a code; give a code, too"):
+        call_event("SomethingNew", **part)
+    if part.keys() & {"subcode", "message"}:
+        with pytest.raises(ConfigurationError, match="give a code, too"):
+            call_ended(**part)
+    assert "resultInformation" not in call_event("SomethingNew", None, 0)["data"]
+
+
+@pytest.mark.parametrize("given", ["text", b"[]", None, 486, ["text"], [[{}]], [None]], ids=repr)
+def test_what_is_no_event_is_refused(given: Any) -> None:
+    """And neither taken apart nor posted as it is."""
+    with pytest.raises(ConfigurationError, match=r"^an? \w+ is no event; pass what a builder gives"):
+        batch(given)
+    with pytest.raises(ConfigurationError):
+        delivery(call_connected(), given)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from importlib.metadata import entry_points
 
+import pytest
+
 from ringback.testing import Call, CallEvents, call_connected
 
 PROBE = """
@@ -24,11 +26,21 @@ def test_the_entry_point_imports_nothing_but_itself() -> None:
     assert found.stdout.split() == ["ringback_pytest"]
 
 
-def test_call_events_are_the_same_in_every_run(call_events: CallEvents, request) -> None:
-    """Their call is seeded with the test's own name."""
-    again = Call.seeded(request.node.nodeid)
-    assert call_events.call == again
-    assert call_events.call_connected() == call_connected(call=again)
+@pytest.mark.parametrize("run", [1, 2])
+def test_call_events_are_of_a_call_that_no_store_has_seen(call_events: CallEvents, run: int) -> None:
+    """A store on a disk remembers the run before, and would take the same ids for a redelivery."""
+    assert call_events.call.call_connection_id not in SEEN
+    SEEN.append(call_events.call.call_connection_id)
+
+
+SEEN: list[str] = []
+
+
+def test_call_events_are_the_same_in_every_run_on_demand(call_events: CallEvents) -> None:
+    """For tests that compare ids or times."""
+    seeded, again = call_events.seeded(42, operation_context="order-42"), Call.seeded(42, operation_context="order-42")
+    assert seeded.call == again
+    assert seeded.call_connected() == call_connected(call=again)
 
 
 def test_sync_clients_are_closed(ringback_client_sync) -> None:

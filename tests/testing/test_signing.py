@@ -115,5 +115,5 @@ async def test_signed_headers_are_ready_to_post() -> None:
     assert await default_issuer().verifier()(Head("POST", "/", "", tuple(headers.items()))) is None
     other = sign(audience="other")
     assert await default_issuer().verifier()(Head("POST", "/", "", tuple(other.items()))) == Refusal("audience_wrong")
-    own = Issuer(kid="own")
+    own = Issuer(kid="own", audience="0ddba115-0000-4000-8000-000000000002")
     assert await own.verifier()(Head("POST", "/", "", tuple(sign(issuer=own).items()))) is None

@@ -97,10 +97,35 @@ def by_keyword(outcome: Outcome, *, ctx: HookContext) -> None: ...
 def complain(outcome: Outcome, error: Exception) -> None: ...
 
 
+# A name, by which a store knows the handler, makes a decorator of each of them.
+
+
+@router.on_retryable(name="call_again")
+@router.on_terminal(name="call_again")
+@router.on_unrecognized(name="call_again")
+@router.on(cause="busy", name="call_again")
+async def told(outcome: Outcome) -> int:
+    return 1
+
+
+@router.on_error(name="pager")
+def page(outcome: Outcome, error: Exception) -> None: ...
+
+
+async def decides(outcome: Outcome) -> bool:
+    return outcome.retryable
+
+
+@router.on(when=decides)
+def when_async(outcome: Outcome) -> None: ...
+
+
 async def directly(outcome: Outcome) -> None:
     await call_again(outcome)
     await page_someone(outcome)
+    page(outcome, ValueError())
     assert_type(await tell_us(outcome), int)
+    assert_type(await told(outcome), int)
     close(outcome)
     complain(outcome, ValueError())
 
@@ -141,6 +166,18 @@ def place_sync(headers: dict[str, str]) -> None: ...
 async def place_anything(**offered: object) -> object: ...
 
 
+async def looked_up(outcome: Outcome) -> str | None:
+    return outcome.operation_context
+
+
+async def zone_of(outcome: Outcome) -> ZoneInfo:
+    return ZoneInfo("Asia/Tokyo")
+
+
+@router.redial(contact=looked_up, time_zone=zone_of, name="place")
+def place_looked_up(contact: str) -> None: ...
+
+
 async def redials(outcome: Outcome, ctx: HookContext) -> None:
     assert_type(await place(outcome, 2, {}, "customer-1", ctx), str)
     place_sync({})
@@ -151,13 +188,23 @@ async def redials(outcome: Outcome, ctx: HookContext) -> None:
 
 
 class Archive:
+    criteria = ({"scope": "call"}, {"event": ["PlayFailed"], "code": range(400, 500)})
+
     def wants(self, outcome: Outcome) -> bool:
         return outcome.retryable
 
     async def __call__(self, outcome: Outcome, ctx: HookContext) -> None: ...
 
 
+class Later:
+    async def wants(self, outcome: Outcome) -> bool:
+        return outcome.retryable
+
+    async def __call__(self, outcome: Outcome, ctx: HookContext) -> None: ...
+
+
 router.add_sink(Archive())
+router.add_sink(Later(), name="archive")
 
 
 # So does a decorated endpoint, with parentheses or without, async or not.
@@ -257,6 +304,13 @@ async def from_inside(head: Head) -> Refusal | None:
     return None if head.values("x-from") == ["inside"] else Refusal("from_outside", 503, retry_after=5)
 
 
+def sync_check(head: Head) -> Refusal | None:
+    return None
+
+
+CallOutcomeMiddleware(app, router=router, path="/s", auth=[sync_check, from_inside])
+
+
 callback_token = CallbackTokenVerifier(audience="1f0e5c1a-0000-4000-8000-000000000007", leeway=30)
 event_grid = EventGridTokenVerifier(tenant="1f0e5c1a-0000-4000-8000-000000000008", audience=["api://app"])
 secret = SharedSecret("first-secret-of-this-app", "second-secret-of-this-app", parameter=None)
@@ -314,6 +368,8 @@ assert_type(outcome.owner, Owner)
 assert_type(outcome.confidence, Confidence)
 assert_type(outcome.match, Match)
 assert_type(outcome.refined_by, str | None)
+assert_type(outcome.override, str | None)
+assert_type(outcome.unheard, str | None)
 assert_type(outcome.recognized, bool)
 assert_type(outcome.summary, str)
 assert_type(outcome.advice, tuple[str, ...])
@@ -368,6 +424,12 @@ def hooks_are_checked(checked: OutcomeRouter) -> None:
 
     @checked.on_error  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
     async def takes_no_error(outcome: Outcome) -> None: ...
+
+    @checked.on_terminal(name="number")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    async def takes_a_number_by_name(outcome: int) -> None: ...
+
+    checked.on_retryable(name=7)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    checked.on(when=takes_a_context)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
     @checked.on(cause="busy", category=ResultCategory.SUCCESS, code=range(400, 500), owner=["callee", Owner.NOBODY])
     async def knows_the_words(outcome: Outcome) -> None: ...

@@ -179,6 +179,16 @@ async def test_a_redelivered_event_is_seen_once(app: App, taken: bool) -> None:
         await app.calls.wait_for("PlayCompleted", call_connection_id=LEG, timeout=0)
 
 
+async def test_equal_ids_of_two_sources_are_two_events(app: App) -> None:
+    """As CloudEvents says: source and id together name an event."""
+    first = event("PlayCompleted", context="a")
+    app.hears(first, {**first, "source": "another"}, first)
+    for _ in range(2):
+        await app.calls.wait_for("PlayCompleted", call_connection_id=LEG, timeout=0)
+    with pytest.raises(WaitTimeout):
+        await app.calls.wait_for("PlayCompleted", call_connection_id=LEG, timeout=0)
+
+
 async def test_events_without_an_id_are_all_events(app: App) -> None:
     """Nothing tells that they are the same; what is said only once in a call's life is nevertheless."""
     app.hears(*(event(name, id=None) for name in ("PlayCompleted", "PlayCompleted", "CallConnected", "CallConnected")))
@@ -194,20 +204,24 @@ async def test_events_without_an_id_are_all_events(app: App) -> None:
 @pytest.mark.parametrize("earlier", [False, True], ids=["under way", "later"])
 @pytest.mark.parametrize("name", ["CallDisconnected", "CreateCallFailed", "AnswerFailed", "ConnectFailed"])
 async def test_a_call_that_ends_first_fails_the_wait_at_once(app: App, name: str, earlier: bool) -> None:
-    """With the outcome; not when the time is over. An operation's wait ends with its call, whatever its context."""
+    """With the outcome; not when the time is over. An operation's wait ends with its call, whatever its context.
+
+    tests/waits/test_contexts.py has the wait that names no call, and begins later.
+    """
     if earlier:
         app.hears(busy(name, context="order-7"))
-    waits = await app.begin(
+    asked = [
         app.calls.wait_for("CallConnected", call_connection_id=LEG),
         app.calls.wait_for("PlayCompleted", call_connection_id=LEG, operation_context="play-1"),
         app.calls.wait_for(lambda event: False, call_connection_id=LEG),
-        app.calls.wait_for("CallConnected", operation_context="order-7"),
-    )
+    ]
+    if not earlier:
+        asked.append(app.calls.wait_for("CallConnected", operation_context="order-7"))
+    waits = await app.begin(*asked)
     if not earlier:
         app.hears(busy(name, context="order-7"))
-    for waiting, about in zip(
-        waits, ("CallConnected", "PlayCompleted", "what the predicate asks for", "CallConnected"), strict=True
-    ):
+    abouts = ["CallConnected", "PlayCompleted", "what the predicate asks for", "CallConnected"]
+    for waiting, about in zip(waits, abouts[: len(waits)], strict=True):
         with pytest.raises(CallEnded) as ended:
             await waiting
         assert str(ended.value) == f"the call ended before {about}: busy"
@@ -489,7 +503,7 @@ async def test_asking_for_a_call_that_nobody_knows_leaves_nothing_behind(app: Ap
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert (len(app.calls), app.calls._legs._anywhere) == (0, [])
+    assert (len(app.calls), app.calls._legs._anywhere) == (0, {})
 
 
 # Cancellation.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -60,6 +62,67 @@ async def test_a_sync_handler_runs_in_a_thread_and_a_predicate_may_choose(app: A
     await turns(lambda: threads and seen)
     assert threads != [threading.get_ident()]
     assert seen == ["CallConnected"]
+
+
+async def test_what_a_handler_returns_is_awaited(app: App) -> None:
+    """A lambda around an async function is a handler as any other: one event at a time, in order."""
+    seen: list[str | None] = []
+
+    async def step(event: Event) -> None:
+        await asyncio.sleep(0)
+        seen.append(event.data.operation_context)
+
+    app.calls.on(LEG, "PlayCompleted")(lambda event: step(event))
+    app.hears(*(event("PlayCompleted", context=each) for each in "abc"))
+    await turns(lambda: len(seen) == 3)
+    assert seen == ["a", "b", "c"]
+
+
+async def cancelled_inside(error: BaseException) -> None:
+    other = asyncio.ensure_future(asyncio.Event().wait())
+    other.cancel()
+    await other
+
+
+async def raised_inside(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (StopIteration(), "raised StopIteration"),
+        (StopAsyncIteration(), "raised StopAsyncIteration"),
+        (SystemExit(3), "the function raised SystemExit"),
+        (KeyboardInterrupt(), "the function raised KeyboardInterrupt"),
+        (GeneratorExit(), "the function raised GeneratorExit"),
+        (asyncio.CancelledError(), "cancelled"),
+        (ValueError("no"), "ValueError: no"),
+    ],
+    ids=repr,
+)
+async def test_whatever_a_handler_raises_the_next_event_comes(
+    app: App, caplog: pytest.LogCaptureFixture, error: BaseException, told: str, sync: bool
+) -> None:
+    """The queue of the handler goes on, and so does the server."""
+    caplog.set_level(logging.ERROR, "ringback")
+    seen: list[str | None] = []
+
+    def step(event: Event) -> Any:
+        seen.append(event.data.operation_context)
+        if len(seen) == 1:
+            if sync and not isinstance(error, asyncio.CancelledError):
+                raise error
+            return cancelled_inside(error) if isinstance(error, asyncio.CancelledError) else raised_inside(error)
+        return None
+
+    app.calls.on(LEG, "PlayCompleted")(step)
+    app.hears(*(event("PlayCompleted", context=each) for each in "ab"))
+    await turns(lambda: len(seen) == 2 and caplog.records)
+    assert seen == ["a", "b"]
+    (line,) = lines_in(caplog.records)
+    assert told in line["error"]
 
 
 @pytest.mark.parametrize("by", ["calls", "call"])
@@ -191,9 +254,94 @@ def test_a_handler_belongs_to_a_loop(app: App) -> None:
         app.calls.on(LEG, "CallConnected")
 
 
-async def test_a_handler_that_could_not_be_called_is_refused(app: App) -> None:
-    """When it is registered."""
-    with pytest.raises(RegistrationError, match="handler 7 is not callable"):
-        app.calls.on(LEG, "CallConnected")(7)  # type: ignore[type-var]
+def yields(event: Event) -> Any:
+    yield event
+
+
+async def yields_async(event: Event) -> Any:
+    yield event
+
+
+def takes_two(event: Event, other: object) -> bool:
+    return True
+
+
+@pytest.mark.parametrize(
+    ("function", "rule"),
+    [
+        (7, "is not callable; register a function"),
+        (yields, "yields; register a function that returns"),
+        (yields_async, "yields; register a function that returns"),
+        (takes_two, "cannot be called as (event); change its parameters"),
+    ],
+    ids=["nothing", "generator", "async-generator", "arity"],
+)
+async def test_a_function_that_could_not_be_called_is_refused(app: App, function: Any, rule: str) -> None:
+    """When it is registered, as a handler or as a predicate, and when a wait begins; nothing is left behind."""
+    with pytest.raises(RegistrationError) as refused:
+        app.calls.on(LEG, "CallConnected")(function)
+    assert str(refused.value).startswith("handler ")
+    assert rule in str(refused.value)
+    if callable(function):
+        for begins in (
+            lambda: app.calls.on(LEG, function),
+            lambda: app.calls.wait_for(function, call_connection_id=LEG).send(None),
+        ):
+            with pytest.raises(RegistrationError) as refused:
+                begins()
+            assert str(refused.value).startswith("predicate ")
+            assert rule in str(refused.value)
+    assert len(app.calls) == 0
+
+
+async def is_connected(event: Event) -> bool:
+    return event.name == "CallConnected"
+
+
+class Connected:
+    async def __call__(self, event: Event) -> bool:
+        return await is_connected(event)
+
+
+@pytest.mark.parametrize(
+    "predicate", [is_connected, Connected(), functools.partial(is_connected)], ids=["function", "object", "partial"]
+)
+async def test_an_async_predicate_is_refused(app: App, predicate: Any) -> None:
+    """It is called where an event arrives, in any thread; its coroutine would be true for every event."""
+    with pytest.raises(RegistrationError, match=r"^predicate .* is async; register a function that returns$"):
+        await app.calls.wait_for(predicate)
+    with pytest.raises(RegistrationError, match=r"^predicate .* is async; register a function that returns$"):
+        app.calls.on(LEG, predicate)
+
+
+@pytest.mark.parametrize(
+    ("predicate", "told"),
+    [
+        (lambda event: is_connected(event), "TypeError: the function returned an awaitable"),
+        (lambda event: yields(event), "TypeError: the function returned a generator"),
+        (lambda event: next(iter(())), "RuntimeError: the function raised StopIteration"),
+        (lambda event: sys.exit(), "RuntimeError: the function raised SystemExit"),
+    ],
+    ids=["awaitable", "generator", "stop", "exit"],
+)
+async def test_a_predicate_that_fails_says_no_yes(
+    app: App, caplog: pytest.LogCaptureFixture, predicate: Any, told: str
+) -> None:
+    """The wait raises that, a handler's is logged, and the delivery goes on."""
+    caplog.set_level(logging.ERROR, "ringback")
+    seen: list[Event] = []
+    app.calls.on(LEG, predicate)(seen.append)
+    (waiting,) = await app.begin(app.calls.wait_for(predicate))
+    app.hears(event("PlayCompleted"))
+    (line,) = lines_in(caplog.records)
+    with pytest.raises(Exception, match=r"^the function (returned|raised)") as raised:
+        await waiting
+    assert line["error"].startswith(told)
+    assert f"{type(raised.value).__name__}: {raised.value}" == line["error"]
+    assert seen == []
+
+
+async def test_names_and_a_predicate_are_not_mixed(app: App) -> None:
+    """Register the function once for each."""
     with pytest.raises(RegistrationError, match="names or one predicate"):
         app.calls.on(LEG, "CallConnected", lambda event: True)

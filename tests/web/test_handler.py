@@ -201,6 +201,39 @@ async def test_code_of_ones_own_runs_between_with_the_calls_ids_bound() -> None:
     assert site.legs == [LEG]
 
 
+def played() -> bytes:
+    result = {"code": 400, "subCode": 8536, "message": ""}
+    data = {"callConnectionId": LEG, "resultInformation": result}
+    return json.dumps([{"type": "Microsoft.Communication.PlayFailed", "id": "1", "data": data}]).encode()
+
+
+@pytest.mark.parametrize("way", ["handle", "route", "accept"])
+async def test_the_hook_of_an_operation_is_due_once_the_program_has_answered(way: str) -> None:
+    """The settle time, an hour here, is for the ends of calls."""
+    router, hooked = OutcomeRouter(settle=3600), asyncio.Event()
+
+    @router.on(event="PlayFailed")
+    async def hook(outcome: Outcome) -> None:
+        hooked.set()
+
+    handler = CallbackHandler(router, auth=None)
+    if way == "handle":
+        await handler.handle(played(), {})
+    else:
+        received = await handler.receive(played(), {})
+        assert isinstance(received, Received)
+        await asyncio.sleep(0)
+        assert not hooked.is_set()
+        if way == "accept":
+            await handler.accept(received)
+        else:
+            async with handler.route(received):
+                assert not hooked.is_set()
+    async with asyncio.timeout(20):
+        await hooked.wait()
+    await handler.drain()
+
+
 async def test_with_a_store_a_delivery_is_in_it_before_the_route() -> None:
     """So there is nothing to do after it."""
     site = Site(store=KeepingStore())

@@ -43,6 +43,28 @@ def test_an_ending_is_opened_and_taken_once() -> None:
     assert (latch.take(outcome.outcome_id), latch.settling(), len(latch)) == (None, (), 1)
 
 
+def test_operations_of_two_sources_are_two() -> None:
+    """Equal ids are no redelivery where the sources differ."""
+    latch = Latch()
+    played = [
+        Outcome(Event("Microsoft.Communication.PlayFailed", "1", source), told("PlayFailed").verdict)
+        for source in ("calling/a", "calling/b", None)
+    ]
+    assert [latch.offer(each) for each in played] == [Offer.OPENED] * 3
+    assert [latch.offer(each) for each in played] == [Offer.DUPLICATE] * 3
+
+
+def test_the_end_of_a_call_without_ids_is_known_by_source_and_id() -> None:
+    """Also where no hook needs the latch."""
+    recent = RecentEnds()
+    ended = [
+        Outcome(Event("Microsoft.Communication.CallEnded", "1", source), told("CallEnded").verdict)
+        for source in ("/subscriptions/a", "/subscriptions/b", None)
+    ]
+    assert list(recent.repeated(ended)) == []
+    assert list(recent.repeated(ended)) == ended
+
+
 def test_settling_endings_are_listed_oldest_first() -> None:
     """Who drains the latch acts in the order in which the calls ended."""
     latch = Latch()

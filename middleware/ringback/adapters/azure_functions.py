@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from ringback.exceptions import DeliveryError, StoreUnavailable, needs_extra
+from ringback.adapters._registration import refuse_no_handler
+from ringback.exceptions import DeliveryError, RegistrationError, StoreUnavailable, needs_extra
+from ringback.hooks.signatures import handler_name, is_async
 from ringback.receiving.exchange import Admitted, Found
 from ringback.receiving.replies import Reply
 
@@ -30,10 +33,14 @@ def callback(handler: CallbackHandler) -> Callable[[Function], Function]:
     """Decorate the async function of an HTTP trigger, below ``@app.route(...)``. Only deliveries reach the function.
 
     The function's request parameter is ``req``, and the outcomes are in ``req.call_outcomes``. The handler's router
-    needs a store, because Azure Functions does not tell a function that its worker process ends.
+    needs a store, because Azure Functions does not tell a function that its worker process ends. Raises
+    :class:`RegistrationError` for a function that is not async, or that takes no ``req``.
     """
+    refuse_no_handler(handler)
 
     def decorate(function: Function) -> Function:
+        _refuse_unfit(function)
+
         @functools.wraps(function)
         async def callback(req: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             url = urlsplit(req.url)
@@ -84,6 +91,19 @@ def response(reply: Reply) -> HttpResponse:
     headers = dict(reply.headers)
     content_type = headers.pop("content-type", None)
     return HttpResponse(reply.body, status_code=reply.status, headers=headers, mimetype=content_type)
+
+
+def _refuse_unfit(function: object) -> None:
+    """Raise :class:`RegistrationError` for what the decorator cannot call."""
+    if not callable(function):
+        raise RegistrationError(f"callback {function!r} is no function; decorate the function itself")
+    if not is_async(function):
+        # A function of @app.route is no function any more, but what the platform registers.
+        raise RegistrationError(
+            f"callback {handler_name(function)} is not async; write async def, and @callback(handler) below @app.route"
+        )
+    if "req" not in inspect.signature(function).parameters:
+        raise RegistrationError(f"callback {handler_name(function)} has no parameter req; name the request's so")
 
 
 def _event(message: EventGridEvent) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from ringback.adapters._registration import refuse_no_handler, refuse_no_view
 from ringback.exceptions import needs_extra
 from ringback.receiving.exchange import Admitted, Found
 from ringback.receiving.replies import Reply, too_large
@@ -26,14 +27,18 @@ _LOGGED = frozenset({"PATH_INFO", "QUERY_STRING", "RAW_URI", "REQUEST_URI"})
 
 
 def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a view, or what ``as_view()`` returns. Only deliveries reach the view, and the hooks follow the view.
+    """Decorate a view, or what ``as_view()`` returns. Only deliveries reach the view. The hooks do not wait for it.
 
     The hooks of an async view run in the server's loop. Django does not tell an app that this loop ends, so the
     handler's router needs a store. The hooks of a sync view run in the loop of ``handler.sync``. One handler is for
-    async views or for sync views, not for both. The decorated view needs no CSRF token.
+    async views or for sync views, not for both. The decorated view needs no CSRF token. Raises
+    :class:`RegistrationError` for what is no view.
     """
+    refuse_no_handler(handler)
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        refuse_no_view(view, "decorate what as_view() returns")
+
         async def answer_async(request: HttpRequest, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             exchange = handler.exchange(request.headers, **_head(request))
             found: Found = await exchange.admit(_has_body(request))

@@ -6,12 +6,14 @@ import functools
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from ringback.adapters._registration import open_to_options, refuse_no_handler, refuse_no_view
 from ringback.exceptions import needs_extra
 from ringback.receiving.exchange import Admitted, Found
 from ringback.receiving.replies import Reply, too_large
 
 with needs_extra("the decorator for Flask", "flask"):
     from flask import Response, current_app, g, request
+    from flask.views import View
     from werkzeug.exceptions import RequestEntityTooLarge
 
 if TYPE_CHECKING:
@@ -23,13 +25,18 @@ _LOGGED = frozenset({"PATH_INFO", "QUERY_STRING", "RAW_URI", "REQUEST_URI"})
 
 
 def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a route, below ``@app.post(...)``. Only deliveries reach the route, and the hooks follow the route.
+    """Decorate a route, below ``@app.post(...)``. Only deliveries reach the route. The hooks do not wait for it.
 
     The hooks run in the loop of ``handler.sync``, which starts with the first delivery and drains when the process
-    ends. The decorator also takes ``OPTIONS`` requests, for the handshake of CloudEvents; Flask answers the others.
+    ends. The decorator also takes ``OPTIONS`` requests, for the handshake of CloudEvents; Flask answers the others. A
+    class of views lists the decorator in its ``decorators``. Raises :class:`RegistrationError` for what is no view.
     """
+    refuse_no_handler(handler)
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        refuse_no_view(view, "list callback(handler) in the decorators of the class")
+        open_to_options([View], decorate)
+
         @functools.wraps(view)
         def callback(*args: Any, **kwargs: Any) -> Any:
             try:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from ringback.adapters._registration import open_to_options, refuse_no_handler, refuse_no_view
 from ringback.exceptions import needs_extra
 from ringback.receiving.exchange import Admitted, Found
 from ringback.receiving.replies import Reply, too_large, too_slow
 
 with needs_extra("the decorator for Quart", "quart"):
     from quart import Response, current_app, g, request
+    from quart.views import View
     from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 if TYPE_CHECKING:
@@ -20,13 +22,18 @@ if TYPE_CHECKING:
 
 
 def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callable[..., Awaitable[Any]]]:
-    """Decorate a route, below ``@app.post(...)``. Only deliveries reach the route, and the hooks follow the route.
+    """Decorate a route, below ``@app.post(...)``. Only deliveries reach the route. The hooks do not wait for it.
 
     The decorator also takes ``OPTIONS`` requests, for the handshake of CloudEvents; Quart answers the others. The app
-    starts and drains the handler in ``@app.before_serving`` and ``@app.after_serving``.
+    starts and drains the handler in ``@app.before_serving`` and ``@app.after_serving``. A class of views lists the
+    decorator in its ``decorators``. Raises :class:`RegistrationError` for what is no view.
     """
+    refuse_no_handler(handler)
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+        refuse_no_view(view, "list callback(handler) in the decorators of the class")
+        open_to_options([View], decorate)
+
         @functools.wraps(view)
         async def callback(*args: Any, **kwargs: Any) -> Any:
             try:

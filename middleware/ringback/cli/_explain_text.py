@@ -144,6 +144,8 @@ def _facts(outcome: Outcome, catalog: Catalog) -> Iterator[tuple[str, str]]:
     yield "matched by", f"{outcome.match}: {_matched(outcome, found.entry)}"
     if outcome.refined_by is not None:
         yield "refined by", f"{outcome.refined_by}: {_REFINED[outcome.refined_by]}"
+    if outcome.unheard is not None:
+        yield "not heard", f"{outcome.unheard}: your override has the last word, unless it says refine = true"
     yield "row", _row(outcome.verdict.entry)
     read_as = _read_as(outcome, found.entry)
     if read_as:
@@ -163,8 +165,11 @@ def _again(outcome: Outcome) -> str:
 
 def _row(entry: Entry) -> str:
     """The row that answered: the key of the catalog's row, or the override that changed or added the row."""
-    overrides = [source.table for source in entry.sources if source.id == "override"]
-    return f"override {overrides[-1]}" if overrides else str(entry.key)
+    if not entry.overrides:
+        return str(entry.key)
+    # Who says when to call again has judged the whole result. Of any other override, the details leave what it states.
+    states = f", which states {', '.join(entry.stated)}" if entry.stated and not entry.is_last_word else ""
+    return f"override {entry.overrides[-1]}{states}"
 
 
 def _matched(outcome: Outcome, found: Entry) -> str:

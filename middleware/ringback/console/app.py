@@ -23,6 +23,7 @@ from ringback.console.view import shown
 from ringback.exceptions import ConfigurationError, StoreError
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.privacy.redaction import redact
+from ringback.settings import refuse_late
 from ringback.stores import open_store
 from ringback_catalog import Catalog
 
@@ -50,6 +51,9 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "x-robots-tag": "noindex",
 }
+
+
+_SETTINGS = ("router", "store", "auth", "allow_changes", "catalog")
 
 
 class Console:
@@ -101,6 +105,10 @@ class Console:
             _ = opened.history
         if router is not None:
             router.watch_planners(self._attached)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        refuse_late(name, _SETTINGS, "Console")
+        super().__setattr__(name, value)
 
     async def close(self) -> None:
         """Close the console's own store. The app closes the stores of its router."""

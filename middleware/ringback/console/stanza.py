@@ -43,6 +43,8 @@ def _block(code: int | None, subcode: int | None, cause: str, retry: str, owner:
         f'owner = "{Owner(owner)}"\n'
         'summary = "Say in one line what happened."\n'
         'advice = ["Say what to do about it."]\n'
+        "# leave this out, and nothing that a carrier reports with a call (SIP, Q.850) changes the row\n"
+        "refine = true\n"
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from msgspec import DecodeError, Meta, Raw, Struct, ValidationError
 from msgspec.json import Decoder
 
+from ringback.exceptions import NoRawBytes
 from ringback_catalog import EVENTS, event_name
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class EventData(Struct, frozen=True, gc=False, rename="camel"):
 
 
 class Event(Struct, frozen=True, gc=False, rename={"_origin": "ringback:origin"}):
-    """One CloudEvent or Event Grid event as received; ``raw`` holds the event's own bytes.
+    """One CloudEvent or Event Grid event as received; :attr:`raw` has the event's own bytes, but not out of a store.
 
     ``type`` is the full type as received (Event Grid's ``eventType``), ``name`` the short name in the service's
     spelling, ``time`` the text as received.
@@ -122,8 +123,18 @@ class Event(Struct, frozen=True, gc=False, rename={"_origin": "ringback:origin"}
 
     @property
     def raw(self) -> bytes:
-        """The event's bytes in the body; empty for an event that was not parsed from a body."""
-        return b"" if self._origin is None else self._origin.element()
+        """The event's own bytes in the body of the request.
+
+        The route, listeners, waits, and hooks without a store on a disk get events with these bytes. A store on a disk
+        keeps no body, and :func:`~ringback.classify` has none: then this raises
+        :class:`~ringback.exceptions.NoRawBytes`, an :class:`AttributeError`.
+        """
+        if self._origin is None:
+            raise NoRawBytes(
+                f"event {self.name!r} has no raw bytes here: a store keeps no body, and classify() has none; "
+                "read event.raw in the route (call_outcomes(request)) or in a listener, and keep there what you need"
+            )
+        return self._origin.element()
 
     def __repr__(self) -> str:
         # A repr ends up in logs, and the message and the data may hold phone numbers.
@@ -159,9 +170,15 @@ class Delivery(Struct, frozen=True, gc=False):
 def read_element(element: bytes, index: int, origin: Origin) -> Event | Fault:
     """The event in these bytes; a :class:`Fault` with ``index`` where the bytes are no event."""
     try:
-        content: Any = _decode(element)
+        return _event(element, index, origin)
+    except _WrongType as error:
+        return Fault(index, str(error))
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Fault(index, f"not JSON: {why(error)}")
+
+
+def _event(element: bytes, index: int, origin: Origin) -> Event | Fault:
+    content = _read(element)
     if not isinstance(content, dict):
         return Fault(index, f"{_kind(content)}, not an object; send a CloudEvent")
     keys = _folded(cast("object", content))
@@ -171,10 +188,6 @@ def read_element(element: bytes, index: int, origin: Origin) -> Event | Fault:
     event_type = keys.get("type") if isinstance(keys.get("type"), str) else keys.get("eventtype")
     if not isinstance(event_type, str) or not event_type.strip():
         return Fault(index, "no type (CloudEvents) and no eventType (Event Grid); send one of the two schemas")
-    try:
-        data = _data(keys, event_name(event_type))
-    except _WrongType as error:
-        return Fault(index, str(error))
     time = keys.get("time") if "time" in keys else keys.get("eventtime")
     return Event(
         type=event_type,
@@ -182,14 +195,14 @@ def read_element(element: bytes, index: int, origin: Origin) -> Event | Fault:
         source=_string(keys.get("source") if "source" in keys else keys.get("topic")),
         subject=_string(keys.get("subject")),
         time=_string(time),
-        data=data,
+        data=_data(keys, event_name(event_type)),
         _origin=origin,
     )
 
 
 def content_of(element: bytes) -> dict[str, Any]:
     """The ``data`` of an event's bytes, with keys in lower case; empty where ``data`` is no object."""
-    return _folded(_content(_folded(_decode(element)), _ignore))
+    return _folded(_content(_folded(_read(element)), _ignore))
 
 
 def why(error: Exception) -> str:
@@ -252,7 +265,7 @@ def _object(name: str, value: object, wrong: Complain) -> object:
         return cast("object", value)
     if isinstance(value, str | bytes):
         try:
-            parsed: object = _decode(value)
+            parsed = _read(value)
         except (DecodeError, UnicodeError, RecursionError):
             parsed = None
         if isinstance(parsed, dict):
@@ -316,18 +329,21 @@ def _update(name: str, data: dict[str, Any], wrong: Complain) -> Update | None:
 
 
 def _folded(value: object) -> dict[str, Any]:
-    """The object with its keys in lower case. Of two spellings the service's (camel case) wins, else the last."""
+    """The members that Ringback reads, by keys in lower case.
+
+    Of two spellings the service's (camel case) wins, else the last.
+    """
     if not isinstance(value, dict):
         return {}
-    folded: dict[str, Any] = {}
+    folded: dict[str, Raw] = {}
     own: set[str] = set()
-    for key, member in cast("dict[str, Any]", value).items():
+    for key, member in cast("dict[str, Raw]", value).items():
         low = key.lower()
-        if low not in own or key in _OWN_SPELLING:
+        if low in _WANTED and (low not in own or key in _OWN_SPELLING):
             folded[low] = member
         if key in _OWN_SPELLING:
             own.add(low)
-    return folded
+    return {low: _read(bytes(member)) for low, member in folded.items()}
 
 
 _OWN_SPELLING = frozenset(
@@ -336,6 +352,7 @@ _OWN_SPELLING = frozenset(
     "sipDetails sipCode sipMessage q850Details q850Cause q850Code q850Message publicEventType mediaStreamingUpdate "
     "transcriptionUpdate mediaStreamingStatusDetails transcriptionStatusDetails validationCode".split()
 )
+_WANTED = frozenset(map(str.lower, _OWN_SPELLING))
 
 
 def _number(name: str, value: object, wrong: Complain) -> int | None:
@@ -375,7 +392,19 @@ _KINDS: dict[type, str] = {
     type(None): "a JSON null",
 }
 
-_decode = Decoder().decode
+
+def _read(written: bytes | str) -> object:
+    """A JSON value, of which the members of an object and the elements of an array stay unread.
+
+    A sender may nest there what it likes. To make lists and dictionaries of a megabyte of brackets would hold the event
+    loop for a fifth of a second, most of it in the garbage collector.
+    """
+    if written.lstrip()[:1] in (b"[", "["):
+        return []
+    return _decode(written)
+
+
+_decode = Decoder(dict[str, Raw] | str | int | float | bool | None).decode
 
 split = Decoder(list[Raw]).decode
 """The elements of a JSON array, each element as its own bytes."""

@@ -65,6 +65,7 @@ ROWS = (
         "`after_fix` or `never`", "shared", "text"),
     Row("retry_action", lambda o: o.retry_action.value, "what is to be made again: `place_call`, `connect_call`, "
         "`call_back`, `repeat_operation` or `none`", "shared", "text"),
+    Row("attempts_exhausted", lambda o: o.attempts_exhausted, "", "dictionary"),
     Row("retry_after_seconds", lambda o: o.retry_after and o.retry_after.seconds, "how long to wait at least, where a "
         "source says it", "shared", "line"),
     Row("retry_after", lambda o: o.retry_after and o.retry_after.to_dict(), "", "dictionary", "seldom"),
@@ -72,7 +73,11 @@ ROWS = (
         "shared", "text"),
     Row("confidence", lambda o: o.confidence.value, "how well sources support it: `high`, `medium` or `low`", "shared"),
     Row("match", lambda o: o.match.value, "the rung of the look-up that answered, `exact` to `none`", "shared"),
+    Row("recognized", lambda o: o.recognized, "", "dictionary"),
     Row("refined_by", lambda o: o.refined_by, "`sip`, `q850`, `status` or `event` if it changed the answer", "shared"),
+    Row("override", lambda o: o.override, "the row of your overrides that answered", "shared", "seldom"),
+    Row("unheard", lambda o: o.unheard, "`sip`, `q850` or `status` if your override kept it from changing the answer",
+        "shared", "seldom"),
     Row("summary", lambda o: o.summary, "what happened, in one line", "shared", "text"),
     Row("advice", lambda o: [*o.verdict.entry.advice], "what to do, in order"),
     Row("documentation", lambda o: o.documentation, "the page to read: Microsoft's, or [your own "

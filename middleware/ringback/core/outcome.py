@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -41,28 +42,32 @@ if TYPE_CHECKING:
 Detail: TypeAlias = "Diagnostic | int | tuple[int | None, str | None] | None"
 """A SIP status or Q.850 cause: the bare code, ``(code, message)``, or a :class:`Diagnostic`."""
 
-LEVEL = 4
-"""One level of :meth:`Outcome.informs`; stores keep that number, and divide by this to get :attr:`Outcome.level`."""
+LEVEL, LAST_WORD = 4, 1024
+"""What :meth:`Outcome.informs` adds for one level, and for a verdict of an override. Stores keep the sum."""
 
 
 class Outcome(Struct, frozen=True, gc=False):
     """One classified event. Frozen; holds the event and the verdict, and every property reads one of the two.
 
     ``sibling`` is the other event of the same call that :meth:`merged_with` joined with this one, if any.
-    ``attempts_exhausted`` makes a retryable outcome terminal: the redial policy allows no further call. The
-    outcome keeps the event's original texts; :meth:`to_dict` and ``repr`` redact the texts.
+    ``attempts_exhausted`` makes a retryable outcome terminal: the redial policy allows no further call.
+    ``source_digest`` stands for the event's source where a store has redacted the source. The outcome keeps the
+    event's original texts; :meth:`to_dict` and ``repr`` redact the texts. A store on a disk redacts the texts of the
+    service and keeps no raw bytes, so hooks behind such a store get the event without these.
     """
 
     event: Event
     verdict: Verdict
     sibling: Event | None = None
     attempts_exhausted: bool = False
+    source_digest: str | None = None
 
     @property
     def outcome_id(self) -> str:
         """The key of deduplication and idempotency: every event that reports the same ending has the same id.
 
-        ``call:<callConnectionId>`` for the end of a call leg, ``event:<id>`` for an operation.
+        ``call:<callConnectionId>`` for the end of a call leg. For an operation ``event:<id>:<digest of the source>``,
+        because source and id together name a CloudEvent, and ``event:<id>`` for an event without a source.
         """
         data = self.event.data
         if _scope(self.event.type) is Scope.CALL:
@@ -73,7 +78,8 @@ class Outcome(Struct, frozen=True, gc=False):
             if whole is not None:
                 return f"call:{whole}"
         if self.event.id is not None:
-            return f"event:{self.event.id}"
+            digest = self.source_digest or digest_of(self.event.source)
+            return f"event:{self.event.id}" if digest is None else f"event:{self.event.id}:{digest}"
         return f"{self.event_name}:{data.call_connection_id}:{self.code}:{self.subcode}:{self.event.time}"
 
     @property
@@ -183,6 +189,16 @@ class Outcome(Struct, frozen=True, gc=False):
         return self.verdict.refined_by
 
     @property
+    def override(self) -> str | None:
+        """Where the override is that made or changed the verdict's entry: the file, the row's number and its key."""
+        return self.verdict.entry.overrides[-1] if self.verdict.entry.overrides else None
+
+    @property
+    def unheard(self) -> str | None:
+        """``sip``, ``q850`` or ``status`` if an override kept this detail from changing the verdict."""
+        return self.verdict.unheard
+
+    @property
     def summary(self) -> str:
         return self.verdict.entry.summary
 
@@ -261,17 +277,17 @@ class Outcome(Struct, frozen=True, gc=False):
         return -1 if self.event_name == "CallEnded" else 0
 
     def informs(self) -> int:
-        """How much this event says of the call's end: of two siblings the one with the greater number wins.
+        """How much this event says of the call's end: a sum that :func:`informs_more` compares.
 
-        The sum of :data:`LEVEL` for each level, 2 for a carrier's detail, which may say that the person refused, and 1
-        for an event that says that the call never started.
+        2 stands for a carrier's detail, which may say that the person refused, 1 for a call that never started.
         """
         detailed = self.sip is not None or self.q850 is not None
-        return LEVEL * self.level + 2 * detailed + (self.event_name in START_FAILURES)
+        word = LAST_WORD * self.verdict.entry.is_last_word
+        return word + LEVEL * self.level + 2 * detailed + (self.event_name in START_FAILURES)
 
     def merged_with(self, other: Outcome) -> Outcome:
         """The more informative of two outcomes of one call, with the other's event as its sibling."""
-        best, rest = (other, self) if other.informs() > self.informs() else (self, other)
+        best, rest = (other, self) if informs_more(other.informs(), self.informs()) else (self, other)
         return replace(best, sibling=best.sibling or rest.event)
 
     def exhausted(self) -> Outcome:
@@ -330,6 +346,28 @@ def classify_event(event: Event, catalog: Catalog | None = None) -> Outcome | No
         # What `_judged` does, without the steps that nearly no event needs.
         return Outcome(event, (catalog or Catalog.default()).look_up(event.type or None, result.code, result.subcode))
     return _judged(event, catalog or Catalog.default())
+
+
+def level_of(informs: int) -> int:
+    """The level in a number of :meth:`Outcome.informs`."""
+    return (informs if informs < LAST_WORD // 2 else informs - LAST_WORD) // LEVEL
+
+
+def informs_more(one: int, other: int) -> bool:
+    """Whether the first of two siblings wins, by the numbers of :meth:`Outcome.informs`: the level counts first."""
+    return (level_of(one), one) > (level_of(other), other)
+
+
+@lru_cache(maxsize=1024)
+def digest_of(source: str | None) -> str | None:
+    """16 letters that stand for the source of an event, which may be long, and private; ``None`` for no source."""
+    if source is None:
+        return None
+    # Letters alone: no digits of a digest may be taken for a number.
+    return hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:16].translate(_LETTERS)
+
+
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 
 @lru_cache(maxsize=1024)

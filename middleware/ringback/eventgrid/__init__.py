@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ringback.eventgrid._answers import LONGEST_WAIT, Failure, judged
 from ringback.eventgrid._batches import MAX_BYTES, Waiting, bytes_of, next_batch, settle
-from ringback.eventgrid._events import CALLS, PublishedType, chosen, cloud_event, published_type
+from ringback.eventgrid._events import CALLS, CRITERIA, PublishedType, chosen, cloud_event, published_type
 from ringback.eventgrid._topic import Topic, checked_credential, checked_endpoint
 from ringback.exceptions import ConfigurationError
 
@@ -69,6 +69,8 @@ class EventGridSink:
         if not 0 <= linger < math.inf:
             raise ConfigurationError(f"event grid: linger {linger!r} is no waiting time; give seconds, 0 or more")
         self._types = chosen(types)
+        self.criteria = [CRITERIA[name] for name in sorted(self._types)]
+        """The outcomes that the sink publishes: a store keeps no other operation for the sink."""
         self._source = source
         self._topic = Topic(checked_endpoint(endpoint), checked_credential(endpoint, credential))
         self._max_batch = max_batch
@@ -123,6 +125,9 @@ class EventGridSink:
             return
         # One bad event must not stop the others. A failure of the topic itself is a failure of all events that follow.
         for index, waiting in enumerate(batch):
+            if waiting.taken.done():
+                # The event's caller was cancelled meanwhile, by the hook's time-out; the store retries the event.
+                continue
             failure = await asyncio.to_thread(self._send, [waiting])
             if failure is not None and not failure.of_an_event:
                 settle(batch[index:], failure)

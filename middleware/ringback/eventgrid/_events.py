@@ -7,17 +7,19 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ringback.exceptions import ConfigurationError
+from ringback.hooks.criteria import met, read_criteria
 from ringback.privacy.redaction import redact
-from ringback_catalog import RetryClass, Scope
+from ringback_catalog import Disposition, RetryClass, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ringback.core.outcome import Outcome
+    from ringback.hooks.criteria import Values
 
 
 class PublishedType(StrEnum):
-    """The ``type`` of a CloudEvent, a closed set of stable names. Scope and retry class alone decide it."""
+    """The ``type`` of a CloudEvent, a closed set of stable names. :data:`CRITERIA` alone decide it."""
 
     CALL_RETRYABLE = "Ringback.CallRetryable"
     CALL_TERMINAL = "Ringback.CallTerminal"
@@ -27,14 +29,22 @@ class PublishedType(StrEnum):
 
 CALLS = (PublishedType.CALL_RETRYABLE, PublishedType.CALL_TERMINAL)
 
+CRITERIA: Mapping[str, Mapping[str, Values]] = {
+    PublishedType.CALL_RETRYABLE: {"scope": Scope.CALL, "disposition": Disposition.RETRYABLE},
+    PublishedType.CALL_TERMINAL: {"scope": Scope.CALL, "disposition": Disposition.TERMINAL},
+    # An operation without a known success has failed.
+    PublishedType.OPERATION_FAILED: {"scope": Scope.OPERATION, "retry_class": {*RetryClass} - {RetryClass.NONE}},
+    PublishedType.OPERATION_SUCCEEDED: {"scope": Scope.OPERATION, "retry_class": RetryClass.NONE},
+}
+"""Which outcomes each type is for: the arguments of ``on()``. Every outcome meets the criteria of one type."""
+
 
 def published_type(outcome: Outcome) -> PublishedType:
-    """The type that the sink publishes an outcome as. An operation without a known success has failed."""
-    if outcome.scope is Scope.CALL:
-        return PublishedType.CALL_RETRYABLE if outcome.retryable else PublishedType.CALL_TERMINAL
-    if outcome.retry_class is RetryClass.NONE:
-        return PublishedType.OPERATION_SUCCEEDED
-    return PublishedType.OPERATION_FAILED
+    """The type that the sink publishes an outcome as."""
+    return next(published for published, criteria in _READ if met(criteria, outcome))
+
+
+_READ = [(PublishedType(published), read_criteria(given)) for published, given in CRITERIA.items()]
 
 
 def cloud_event(outcome: Outcome, source: str) -> dict[str, Any]:

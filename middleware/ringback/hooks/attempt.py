@@ -11,7 +11,6 @@ from ringback.exceptions import StoreError, error_text
 from ringback.hooks.contacts import contact_of
 from ringback.hooks.invoke import called, decided
 from ringback.hooks.planning import LeaseLost, Planner
-from ringback.hooks.signatures import handler_name
 from ringback.privacy.redaction import redact
 from ringback.work.contact import report_of
 from ringback.work.items import NOBODY, Progress, Settlement, State
@@ -306,7 +305,7 @@ async def call_error_handlers(
         try:
             await called(registered.handler, (outcome, error), named, timeout=timeout)
         except Exception as further:
-            observer.hook_failed(outcome, handler_name(registered.handler), further, 1, None)
+            observer.hook_failed(outcome, registered.name, further, 1, None)
 
 
 def described(error: Exception) -> str:

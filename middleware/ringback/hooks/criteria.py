@@ -5,9 +5,9 @@ Every fault is a :class:`RegistrationError` that names the remedy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ringback.exceptions import RegistrationError
 from ringback_catalog import (
@@ -25,7 +25,7 @@ from ringback_catalog import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from enum import StrEnum
 
     from ringback.core.outcome import Outcome
@@ -39,7 +39,27 @@ Criteria = tuple[tuple[str, Collection[Any]], ...]
 
 def read_criteria(given: Mapping[str, Values]) -> Criteria:
     """The criteria without those whose value is ``None``. Raises :class:`RegistrationError` for an impossible value."""
+    for name in given:
+        if name not in _ALLOWED:
+            raise RegistrationError(f"criterion {name!r} is not one of {', '.join(_ALLOWED)}{_nearest(name, _ALLOWED)}")
     return tuple((name, _ALLOWED[name](name, value)) for name, value in given.items() if value is not None)
+
+
+def read_alternatives(given: object, sink: object) -> Iterable[Criteria]:
+    """The criteria of a sink, each once: of one mapping or of several.
+
+    Raises :class:`RegistrationError` for what is no mapping, for an empty one, and for an impossible value.
+    """
+    are_several = isinstance(given, Collection) and not isinstance(given, Mapping | str)
+    criteria: dict[Criteria, None] = {}
+    for one in cast("Collection[object]", given if are_several else [given]):
+        criteria[read_criteria(cast("Mapping[str, Values]", one)) if isinstance(one, Mapping) else ()] = None
+    if not criteria or () in criteria:
+        raise RegistrationError(
+            f"criteria {given!r} of sink {sink!r} choose no outcome; write a mapping such as {{'scope': 'operation'}}, "
+            "or a list of several"
+        )
+    return criteria
 
 
 def met(criteria: Criteria, outcome: Outcome) -> bool:

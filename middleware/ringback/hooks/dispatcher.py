@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.hooks.attempt import STORE_PAUSE, HookCaller, described
 from ringback.hooks.contacts import contact_when_it_comes
+from ringback.hooks.names import refuse_mixed_up
 from ringback.hooks.planning import LeaseLost, cancel_redials
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.settings import refuse_negative, refuse_no_flag
 from ringback.stores import MemoryStore, open_store
+from ringback.stores.turns import Turns
 from ringback.work.contact import CONNECTED, CallState
 from ringback.work.items import Item, Kind, Settlement, State
 from ringback.work.latch import Offer, RecentEnds
@@ -85,10 +87,11 @@ class _Runner:
 class Dispatcher:
     """Takes outcomes, keeps them in a store, and calls the router's hooks for every outcome.
 
-    The end of a call waits ``settle`` seconds for its sibling event, then its hooks run in the order of registration.
-    A hook that raises stops no other hook; ``hooks`` says whether the hook is called again. ``store`` is a URL or a
-    store; with ``None`` outcomes wait in memory, and are lost when the process dies. With ``worker`` false this process
-    only persists outcomes, and another process calls the hooks.
+    The end of a call waits ``settle`` seconds for its sibling event, and an operation at most that long for the end of
+    the response; then the hooks run in the order of registration. A hook that raises stops no other hook; ``hooks``
+    says whether the hook is called again. ``store`` is a URL or a store; with ``None`` outcomes wait in memory, and are
+    lost when the process dies. With ``worker`` false this process only persists outcomes, and another process calls the
+    hooks.
 
     If the store cannot be used, :meth:`accept` raises, so that the door can ask the sender to try again;
     with ``on_store_failure="inline"`` the dispatcher keeps the outcomes in memory instead.
@@ -110,6 +113,9 @@ class Dispatcher:
     ) -> None:
         given = checked_store(store, settle, hooks, on_store_failure, worker, telemetry)
         self.store = MemoryStore(clock=clock) if given is None else given
+        if self.store.durable:
+            # The store may be another one than the router's, as that of `ringback worker`.
+            refuse_mixed_up(router.roster, stored=True)
         self._memory_is_chosen = store is not None
         self._router = router
         self._gauge = None if telemetry is None else telemetry.over(self.store)
@@ -174,25 +180,27 @@ class Dispatcher:
             self._observer.store_unavailable(error)
         self._work_here()
 
-    async def accept(self, outcomes: Sequence[Outcome]) -> None:
+    async def accept(self, outcomes: Sequence[Outcome]) -> Sequence[str]:
         """Takes outcomes in the order of their events, and returns when the store has them. Needs a running loop.
 
-        Raises :class:`StoreError` if the store could not persist the outcomes. Then no outcome is persisted.
+        The hooks are due after the settle time. Gives the keys of the outcomes for which :meth:`hasten` may shorten
+        that time. Raises :class:`StoreError` if the store could not persist the outcomes. Then none is persisted.
         """
         if self._router.roster.calls_nobody and self._only_logged(outcomes):
-            return
-        now = self._clock()
+            return ()
+        due_at, redials = self._clock() + self.settle, self._router.redials
         items: list[Item] = []
-        redials = self._router.redials
+        # Only functions of the app take long.
+        turns = Turns() if redials else None
         for outcome in outcomes:
-            if outcome.scope is not Scope.CALL and not self._wants(outcome):
-                continue
-            # An operation has no sibling, so its hooks do not wait.
-            due_at = now + self.settle if outcome.scope is Scope.CALL else now
-            contact, target = await contact_when_it_comes(redials, outcome, self.settle) if redials else (None, None)
-            items.append(Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome, contact, target))
+            if outcome.scope is Scope.CALL or self.wants(outcome):
+                known: tuple[str | None, str | None] = None, None
+                if turns is not None:
+                    known = await contact_when_it_comes(redials, outcome, self.settle)
+                    await turns.next()
+                items.append(Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome, *known))
         if not items:
-            return
+            return ()
         if self._gauge is not None:
             self._gauge.awake()
         self._work_here()
@@ -203,12 +211,24 @@ class Dispatcher:
             if self._fallback is None:
                 raise
             self._observer.store_bypassed(len(items))
-            await self._fallback.accept([item.outcome for item in items])
-            return
-        for item, offer in zip(items, offers, strict=True):
-            if offer is Offer.DUPLICATE:
-                with self._observer.bound(item.outcome):
-                    self._observer.outcome_duplicate(item.outcome)
+            return await self._fallback.accept([item.outcome for item in items])
+        if Offer.DUPLICATE in offers:
+            told = zip(items, offers, strict=True)
+            self._tell_duplicates([item.outcome for item, offer in told if offer is Offer.DUPLICATE])
+        # The end of a call waits for its sibling. An operation has none.
+        return [item.key for item in items if item.outcome.scope is not Scope.CALL] if self.settle else ()
+
+    async def hasten(self, keys: Sequence[str]) -> None:
+        """Makes the hooks of operations due now, by the keys that :meth:`accept` gave: their sender has the response.
+
+        While the store cannot be used, the hooks are due after the settle time.
+        """
+        try:
+            await self.store.hasten(keys)
+        except StoreError as error:
+            self._observer.store_unavailable(error)
+        if self._fallback is not None:
+            await self._fallback.hasten(keys)
 
     async def drain(self, timeout: float) -> None:
         """Gives running hooks ``timeout`` seconds to return, then stops the worker and closes a durable store.
@@ -237,8 +257,8 @@ class Dispatcher:
             return False
         if self._gauge is not None:
             self._gauge.calls_without_hooks(outcomes, self.settle)
-        for outcome in self._recent.repeated(outcomes):
-            self._observer.outcome_duplicate(outcome)
+        if repeated := self._recent.repeated(outcomes):
+            self._tell_duplicates(repeated)
         if not self._warns:
             first = next((outcome for outcome in outcomes if outcome.scope is Scope.CALL and outcome.retryable), None)
             if first is not None:
@@ -247,7 +267,11 @@ class Dispatcher:
                 asyncio.get_running_loop().call_later(self.settle, self._hooks.warn_unhandled, first)
         return True
 
-    def _wants(self, operation: Outcome) -> bool:
+    def _tell_duplicates(self, outcomes: Sequence[Outcome]) -> None:
+        with self._observer.bound(outcomes[0]):
+            self._observer.outcomes_duplicate(outcomes)
+
+    def wants(self, operation: Outcome) -> bool:
         """Whether a hook or a redial may want the outcome of an operation."""
         if operation.event_name == CONNECTED and self._router.redials:
             return True

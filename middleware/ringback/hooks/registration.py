@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from ringback.core.outcome import Outcome
+from ringback.exceptions import ConfigurationError, RegistrationError
 from ringback.hooks.criteria import Criteria, met
-from ringback.hooks.signatures import ContextBy, handler_name
+from ringback.hooks.signatures import ContextBy, handler_name, refuse_uncallable
+from ringback.privacy.redaction import SHORTEST_KEY
 from ringback.work.policy import HookContext
+from ringback.work.redial import time_zone
 from ringback_catalog import Disposition, Scope
 
 if TYPE_CHECKING:
@@ -58,7 +61,13 @@ ZoneFunction: TypeAlias = "Callable[[Outcome], TimeZone | Awaitable[TimeZone]]"
 
 
 class Sink(Protocol):
-    """A hook with its own rule, ``wants``, for the outcomes that it gets."""
+    """A hook with its own rule, ``wants``, for the outcomes that it gets.
+
+    A worker alone asks ``wants``, which may be slow. A sink may also have ``criteria``, which are compared before the
+    store keeps an operation: the arguments of ``on()`` without ``when`` in a mapping, such as
+    ``{"event": "PlayFailed"}``, or several mappings, of which an outcome has to meet one. As with ``on()``, criteria
+    without ``event`` and ``scope`` are for calls alone. For a sink without ``criteria`` a store keeps every operation.
+    """
 
     def wants(self, outcome: Outcome) -> bool | Awaitable[bool]: ...
 
@@ -89,10 +98,12 @@ class Registration:
     criteria: Criteria = ()
     when: Predicate | None = None
     context: ContextBy = ContextBy.NONE
+    told: str | None = field(default=None, compare=False)
+    """The name that the app gives the handler, if it gives one."""
 
     @property
     def name(self) -> str:
-        return handler_name(self.handler)
+        return self.told or handler_name(self.handler)
 
     def arguments(self, outcome: Outcome, ctx: HookContext) -> tuple[tuple[object, ...], Mapping[str, object]]:
         """The positional and the named arguments of the handler."""
@@ -101,12 +112,13 @@ class Registration:
         return ((outcome, ctx) if self.context is ContextBy.SECOND else (outcome,)), {}
 
     def may_concern(self, outcome: Outcome) -> bool:
-        """Whether the registration may want the outcome. Calls no predicate, so never raises."""
+        """Whether the registration may want the outcome. Calls no function of the app, so is quick and never raises."""
         if self.concern is Concern.UNRECOGNIZED:
             return not outcome.recognized
         if outcome.scope is not Scope.CALL:
-            # Most operations succeed, so a hook gets them only if its criteria name an event or the scope.
-            return any(name in ("event", "scope") for name, _ in self.criteria)
+            # Most operations succeed, so a hook gets them only if its criteria name an event or the scope. An operation
+            # has no sibling that would change what the criteria are compared with.
+            return any(name in ("event", "scope") for name, _ in self.criteria) and met(self.criteria, outcome)
         # The legs of a call report their own ends, and hooks get those. Only a hook that names the event gets the bare
         # end of the whole call.
         return not outcome.unexplained or any(name == "event" for name, _ in self.criteria)
@@ -133,12 +145,13 @@ class RedialRegistration:
     time_zone: ZoneFunction | tzinfo
     parameters: frozenset[str]
     hash_key: bytes | None = None
+    told: str | None = None
     number: int = 1
     """The place among redials whose functions have the same name, as functions made by one factory have."""
 
     @property
     def name(self) -> str:
-        name = handler_name(self.function)
+        name = self.told or handler_name(self.function)
         return name if self.number == 1 else f"{name}#{self.number}"
 
     def stored(self, contact: str) -> str:
@@ -148,10 +161,33 @@ class RedialRegistration:
         return hmac.digest(self.hash_key, contact.encode("utf-8", "surrogatepass"), "sha256").hex()
 
 
-class ErrorRegistration(NamedTuple):
-    """One error handler. One that takes ``final`` gets the error of each attempt, any other that of the last alone."""
+def contact_key(secret: bytes | str | None) -> bytes | None:
+    """The key of a keyed hash of contacts. Raises :class:`RegistrationError` for a secret that can be guessed."""
+    key = secret.encode() if isinstance(secret, str) else secret
+    if key is not None and len(key) < SHORTEST_KEY:
+        raise RegistrationError(f"hash_contacts of {len(key)} bytes can be guessed; use at least {SHORTEST_KEY}")
+    return key
+
+
+def contact_zone(zone: ZoneFunction | TimeZone) -> ZoneFunction | tzinfo:
+    """A zone, or a function that returns one. Raises :class:`RegistrationError` for anything else."""
+    if callable(zone):
+        refuse_uncallable(zone, 1, "(outcome)", "time_zone")
+        return zone
+    try:
+        return time_zone(zone)
+    except ConfigurationError as error:
+        raise RegistrationError(str(error)) from error
+
+
+class ErrorHook(NamedTuple):
+    """An error handler, with its name for the log.
+
+    A handler that takes ``final`` gets the error of each attempt, any other handler that of the last attempt alone.
+    """
 
     handler: ErrorHandler
+    name: str
     takes_final: bool
 
 
@@ -162,7 +198,7 @@ class Roster(NamedTuple):
     hooks: tuple[tuple[str, Registration], ...]
     """Every registration in order, with a name that only its handler has."""
     redials: tuple[RedialRegistration, ...]
-    error_handlers: tuple[ErrorRegistration, ...]
+    error_handlers: tuple[ErrorHook, ...]
     listeners: tuple[Listener, ...]
     calls_nobody: bool
     """Whether there is neither a hook nor a redial."""
@@ -173,7 +209,7 @@ class Roster(NamedTuple):
         changes: int,
         registrations: Iterable[Registration],
         redials: Iterable[RedialRegistration],
-        error_handlers: Iterable[ErrorRegistration],
+        error_handlers: Iterable[ErrorHook],
         listeners: Iterable[Listener],
     ) -> Roster:
         """Makes a roster. A redial, an error handler or a listener stands there once, even if two ways lead there."""
@@ -204,11 +240,16 @@ def _numbered(redials: Collection[RedialRegistration]) -> tuple[RedialRegistrati
 
 def _named(registrations: Iterable[Registration]) -> Iterator[tuple[str, Registration]]:
     """Every registration with a name of its handler. A number tells two handlers of one name apart, such as lambdas."""
+    registrations = list(registrations)
     given: list[tuple[object, str]] = []
     for registration in registrations:
-        name = next((name for handler, name in given if handler == registration.handler), None)
+        handler = registration.handler
+        name = next((name for known, name in given if known == handler), None)
         if name is None:
-            earlier = sum(known.partition("#")[0] == registration.name for _, known in given)
-            name = f"{registration.name}#{earlier + 1}" if earlier else registration.name
-            given.append((registration.handler, name))
+            # One registration may tell the name for all registrations of the handler.
+            told = next((each.told for each in registrations if each.told and each.handler == handler), None)
+            own = told or registration.name
+            earlier = sum(known.partition("#")[0] == own for _, known in given)
+            name = f"{own}#{earlier + 1}" if earlier else own
+            given.append((handler, name))
         yield name, registration

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 from weakref import WeakSet
 
-from ringback.exceptions import ConfigurationError, RegistrationError
-from ringback.hooks.criteria import Criteria, Values, read_criteria
+from ringback.exceptions import RegistrationError
+from ringback.hooks.criteria import Criteria, Values, read_alternatives, read_criteria
 from ringback.hooks.guarded import told
+from ringback.hooks.names import checked_name, refuse_mixed_up
 from ringback.hooks.registration import (
     Concern,
     ErrorHandler,
-    ErrorRegistration,
+    ErrorHook,
     Handler,
     Listener,
     RedialRegistration,
     Registration,
     Roster,
+    contact_key,
+    contact_zone,
 )
 from ringback.hooks.signatures import (
     context_by,
@@ -27,14 +31,11 @@ from ringback.hooks.signatures import (
     refuse_uncallable,
     takes,
 )
-from ringback.privacy.redaction import SHORTEST_KEY
-from ringback.work.redial import TimeZone, time_zone
 from ringback.work.redial_policy import RedialPolicy
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import tzinfo
 
     from ringback.core.literals import (
         CategoryName,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     )
     from ringback.hooks.registration import ContactFunction, Planner, Predicate, Sink, ZoneFunction
     from ringback.receiving.intake import Received
+    from ringback.work.redial import TimeZone
     from ringback_catalog import Cause, Disposition, Match, Owner, ResultCategory, RetryAction, RetryClass
 
 
@@ -56,6 +58,7 @@ H = TypeVar("H", bound=Handler)
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R", bound=ErrorHandler)
 L = TypeVar("L", bound=Listener)
+T = TypeVar("T")
 
 
 class HandlerRouter:
@@ -68,47 +71,68 @@ class HandlerRouter:
         self._parts: list[Registration | HandlerRouter] = []
         self._includers: list[HandlerRouter] = []
         self._changes = 0
-        self._error_handlers: list[ErrorRegistration] = []
+        self._error_handlers: list[ErrorHook] = []
         self._redials: list[RedialRegistration] = []
         self._planners: WeakSet[Planner] = WeakSet()
         self._listeners: list[Listener] = []
         self._roster: Roster | None = None
         self._watchers: list[Callable[[Planner], object]] = []
 
-    def on_retryable(self, handler: H) -> H:
+    @overload
+    def on_retryable(self, handler: H, /) -> H: ...
+    @overload
+    def on_retryable(self, *, name: str | None = None) -> Callable[[H], H]: ...
+    def on_retryable(self, *handler: Any, name: str | None = None) -> Any:
         """Registers a hook for every call that ended and is worth another try: retry class ``now`` or ``later``.
 
         ``outcome.retry_action`` says what to try: another call only for ``place_call``. ``outcome.retry_after`` says
-        how long to wait at least, where Microsoft's documents say so.
+        how long to wait at least, where Microsoft's documents say so. With a store, a hook without a name of its own,
+        or with that of another hook, needs a ``name``: ``@router.on_retryable(name="call_again")``.
         """
-        return self._register(handler, Concern.RETRYABLE)
+        return self._decorating(handler, Concern.RETRYABLE, name)
 
-    def on_terminal(self, handler: H) -> H:
-        """Registers a hook for every call that ended and must not be tried again as it was."""
-        return self._register(handler, Concern.TERMINAL)
+    @overload
+    def on_terminal(self, handler: H, /) -> H: ...
+    @overload
+    def on_terminal(self, *, name: str | None = None) -> Callable[[H], H]: ...
+    def on_terminal(self, *handler: Any, name: str | None = None) -> Any:
+        """Registers a hook for every call that ended and must not be tried again as it was; ``name`` is as above."""
+        return self._decorating(handler, Concern.TERMINAL, name)
 
-    def on_unrecognized(self, handler: H) -> H:
+    @overload
+    def on_unrecognized(self, handler: H, /) -> H: ...
+    @overload
+    def on_unrecognized(self, *, name: str | None = None) -> Callable[[H], H]: ...
+    def on_unrecognized(self, *handler: Any, name: str | None = None) -> Any:
         """Registers a hook for every result that the catalog does not know. Other hooks get the outcome as well."""
-        return self._register(handler, Concern.UNRECOGNIZED)
+        return self._decorating(handler, Concern.UNRECOGNIZED, name)
 
-    def on_error(self, handler: R) -> R:
+    @overload
+    def on_error(self, handler: R, /) -> R: ...
+    @overload
+    def on_error(self, *, name: str | None = None) -> Callable[[R], R]: ...
+    def on_error(self, *handler: Any, name: str | None = None) -> Any:
         """Registers ``handler(outcome, error)`` for a hook, redial or predicate that raised and was given up.
 
-        A handler with a parameter ``final`` is called for every attempt that raised, as
-        ``handler(outcome, error, final=...)``: ``final`` is true for the last attempt. What the handler raises is only
-        logged.
+        A handler with a parameter ``final`` is called for every attempt that raised, with ``final=True`` for the last
+        one. What the handler raises is only logged, with the ``name``.
         """
-        takes_final = takes(handler, "final")
-        shape = "(outcome, error, final)" if takes_final else "(outcome, error)"
-        refuse_uncallable(handler, 2, shape, named=("final",) if takes_final else ())
-        if any(registered.handler == handler for registered in self._error_handlers):
-            raise RegistrationError(
-                f"handler {handler_name(handler)} is already registered with on_error; "
-                "remove one of the two registrations"
-            )
-        self._error_handlers.append(ErrorRegistration(handler, takes_final))
-        self._changed()
-        return handler
+        told = checked_name(name)
+
+        def register(handler: Any) -> Any:
+            takes_final = takes(handler, "final")
+            shape = "(outcome, error, final)" if takes_final else "(outcome, error)"
+            refuse_uncallable(handler, 2, shape, named=("final",) if takes_final else ())
+            if any(known.handler == handler for known in self._error_handlers):
+                raise RegistrationError(
+                    f"handler {handler_name(handler)} is already registered with on_error; "
+                    "remove one of the two registrations"
+                )
+            self._error_handlers.append(ErrorHook(handler, told or handler_name(handler), takes_final))
+            self._changed()
+            return handler
+
+        return register(*handler) if handler else register
 
     def on(
         self,
@@ -125,13 +149,15 @@ class HandlerRouter:
         match: Some[Match | MatchName] | None = None,
         scope: Some[Scope | ScopeName] | None = None,
         when: Predicate | None = None,
+        name: str | None = None,
     ) -> Callable[[H], H]:
         """Registers the decorated function as a hook for outcomes that meet every criterion given.
 
         A criterion is a value, a collection of values or a ``range``. The hook gets outcomes of operations only if
         ``event`` or ``scope`` asks for them. ``when``, a predicate of the outcome, is called last; it may be async, and
         a sync one runs in the event loop, and so must be quick. A predicate that raises is asked again, as the hook
-        policy says. Stacked decorators mean *or*, and the function still runs once for an outcome.
+        policy says. Stacked decorators mean *or*, and the function still runs once for an outcome. ``name`` is as for
+        :meth:`on_retryable`.
         """
         if misused:
             raise RegistrationError("on() takes criteria by name; write @router.on(cause='busy'), not @router.on")
@@ -156,9 +182,10 @@ class HandlerRouter:
             )
         if when is not None:
             refuse_uncallable(when, 1, "(outcome)", "when")
+        told = checked_name(name)
 
         def register(handler: H) -> H:
-            return self._register(handler, Concern.CHOSEN, criteria, when)
+            return self._register(handler, Concern.CHOSEN, criteria, when, told)
 
         return register
 
@@ -196,12 +223,18 @@ class HandlerRouter:
                 faults.append((handler_name(listener), error))
         return tuple(faults)
 
-    def add_sink(self, sink: Sink) -> None:
-        """Registers a sink as a hook for every outcome that the sink wants, of calls and of operations."""
+    def add_sink(self, sink: Sink, *, name: str | None = None) -> None:
+        """Registers a sink as a hook for every outcome that the sink wants, of calls and of operations.
+
+        A sink with ``criteria`` gets only outcomes that meet them; see :class:`~ringback.hooks.registration.Sink`. A
+        sink has the name of its class, so with a store a second sink of a class needs a ``name``.
+        """
         if not callable(getattr(sink, "wants", None)):
             raise RegistrationError(f"sink {sink!r} has no wants(outcome); pass an EventGridSink, or register a hook")
         refuse_uncallable(sink.wants, 1, "(outcome)", "wants")
-        self._register(sink, Concern.CHOSEN, (("scope", frozenset(Scope)),), sink.wants)
+        told = checked_name(name) or handler_name(sink)
+        for criteria in read_alternatives(getattr(sink, "criteria", {"scope": Scope}), sink):
+            self._register(sink, Concern.CHOSEN, criteria, sink.wants, told)
 
     def redial(
         self,
@@ -210,6 +243,7 @@ class HandlerRouter:
         policy: RedialPolicy | None = None,
         time_zone: ZoneFunction | TimeZone = "UTC",
         hash_contacts: bytes | str | None = None,
+        name: str | None = None,
     ) -> Callable[[F], F]:
         """Registers the decorated function, which calls a contact again when the policy says so.
 
@@ -223,26 +257,23 @@ class HandlerRouter:
         The function may take any of these by name: ``outcome``; ``attempt``, the number of this call to the contact,
         from 2; ``headers``, for ``create_call``, so that repeated requests place one call; ``contact``; and ``ctx``, a
         :class:`HookContext`. The function should return what ``create_call`` returned. If several redials are
-        registered, the first whose ``contact`` returns a key handles the outcome.
+        registered, the first whose ``contact`` returns a key handles the outcome. ``name`` is as for
+        :meth:`on_retryable`.
         """
         if misused:
             raise RegistrationError("redial() takes settings by name; write @router.redial(contact=...)")
         refuse_uncallable(contact, 1, "(outcome)", "contact")
         if policy is not None and not isinstance(policy, RedialPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise RegistrationError(f"policy {policy!r} is no RedialPolicy")
-        if callable(time_zone):
-            refuse_uncallable(time_zone, 1, "(outcome)", "time_zone")
-        zone = time_zone if callable(time_zone) else _zone(time_zone)
-        key = hash_contacts.encode() if isinstance(hash_contacts, str) else hash_contacts
-        if key is not None and len(key) < SHORTEST_KEY:
-            raise RegistrationError(f"hash_contacts of {len(key)} bytes can be guessed; use at least {SHORTEST_KEY}")
+        zone, key = contact_zone(time_zone), contact_key(hash_contacts)
+        told = checked_name(name)
 
         def register(function: F) -> F:
             parameters = redial_parameters(function)
             if any(redial.function is function for redial in self._redials):
                 raise RegistrationError(f"redial {handler_name(function)} is already registered; remove one of the two")
-            self._redials.append(RedialRegistration(function, policy or RedialPolicy(), contact, zone, parameters, key))
-            self._changed()
+            redial = RedialRegistration(function, policy or RedialPolicy(), contact, zone, parameters, key, told)
+            self._add(self._redials, redial)
             return function
 
         return register
@@ -253,9 +284,8 @@ class HandlerRouter:
             raise RegistrationError(f"include() takes an OutcomeRouter, not {other!r}")
         if self in other.routers():
             raise RegistrationError("include() would make the router include itself; include it in one direction only")
-        self._parts.append(other)
+        self._add(self._parts, other)
         other._includers.append(self)
-        self._changed()
         for planner in list(self._planners):
             other.attach(planner)
 
@@ -325,26 +355,45 @@ class HandlerRouter:
         """Every redial in order. The redials of included routers come last."""
         return self.roster.redials
 
+    @property
+    def _is_stored(self) -> bool:
+        """Whether a store keeps the names of handlers beyond the process."""
+        return False
+
+    def _decorating(self, handler: tuple[Any, ...], concern: Concern, name: str | None) -> Any:
+        """The registered handler; without a handler, a decorator that registers one."""
+        register = partial(self._register, concern=concern, told=checked_name(name))
+        return register(*handler) if handler else register
+
     def _register(
         self,
         handler: H,
         concern: Concern,
         criteria: Criteria = (),
         when: Predicate | None = None,
+        told: str | None = None,
     ) -> H:
-        registration = Registration(handler, concern, criteria, when, context_by(handler))
+        registration = Registration(handler, concern, criteria, when, context_by(handler), told)
         if registration in self._parts:
             raise RegistrationError(
                 f"handler {registration.name} is already registered with {concern} for the same criteria; "
                 "remove one of the two registrations"
             )
-        self._parts.append(registration)
-        self._changed()
+        self._add(self._parts, registration)
         return handler
 
+    def _add(self, parts: list[T], part: T) -> None:
+        """Adds a registration or a router, unless a name of a handler would not do here or in an including router."""
+        parts.append(part)
+        self._changed()
+        try:
+            self._refuse_mixed_up()
+        except RegistrationError:
+            parts.pop()
+            self._changed()
+            raise
 
-def _zone(zone: TimeZone) -> tzinfo:
-    try:
-        return time_zone(zone)
-    except ConfigurationError as error:
-        raise RegistrationError(str(error)) from error
+    def _refuse_mixed_up(self) -> None:
+        refuse_mixed_up(self.roster, stored=self._is_stored)
+        for router in self._includers:
+            router._refuse_mixed_up()

@@ -24,7 +24,7 @@ class ContextBy(StrEnum):
     SECOND = "second"
 
 
-def handler_name(handler: Callable[..., Any]) -> str:
+def handler_name(handler: object) -> str:
     """``module.qualname`` of a function, or of the class of any other callable."""
     named: Any = handler if hasattr(handler, "__qualname__") else type(handler)
     module = getattr(named, "__module__", None)  # methods of builtins have none

@@ -10,8 +10,11 @@ import time
 import traceback
 from collections import deque
 from datetime import UTC, datetime
+from itertools import islice
 from logging import ERROR, INFO, WARNING
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
 
 from ringback.exceptions import error_text
 from ringback.logs import _sinks
@@ -22,45 +25,69 @@ from ringback.work.policy import GiveUp, Retry
 from ringback_catalog import Cause, Owner, ResultCategory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from ringback.core.events import Event
     from ringback.core.outcome import Outcome
     from ringback.receiving.intake import Received
     from ringback.receiving.replies import Reply
 
 __all__ = ["IDS", "LOGGER", "Bound", "ContextFilter", "bound_ids", "configure"]
 
-_MOST_FAULTS = 20  # Faults in the line of one delivery: a hostile batch must not fill the log.
+_MOST_LISTED = 20  # Faults or ids in the line of one delivery: a hostile batch must not fill the log.
 
 
-def emit(level: int, event: str, about: Outcome | None = None, /, **fields: Any) -> None:
-    """Write one line with its texts redacted, if the sink takes the level. ``about`` is the outcome of the line."""
+def emit(
+    level: int, event: str, about: Outcome | None = None, /, *, raised: Exception | None = None, **fields: Any
+) -> None:
+    """Write one line with its texts redacted, if the sink takes the level.
+
+    ``about`` is the outcome of the line, and ``raised`` the exception whose traceback the line has.
+    """
     to = sink()
     if to.takes(level):
         if about is not None:
             words = {name: getattr(about, name).value for name in ("cause", "disposition", "retry_class")}
             fields = {"outcome_id": about.outcome_id, **words, **fields}
         redacted = {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
+        if raised is not None:
+            # As text, not as exc_info, because an error of a hook or listener may name a number. Each part by itself: a
+            # traceback may be longer than a text that is kept whole.
+            redacted["exception"] = "".join(map(redact, traceback.format_exception(raised)))
         write(to, level, event, redacted)
 
 
-def received(received: Received, *, ids_are_open: bool = False) -> None:
-    """Write what a delivery brought: one line for all elements that are no events, and one line for each outcome.
+def received(received: Received, *, ids_are_open: bool = False) -> Iterator[None]:
+    """Write what a delivery brought, a line at each step, so that the caller can do other work between two lines.
 
-    ``ids_are_open`` is :attr:`Bound.are_open`, which :func:`bound_ids` sets.
+    There is one line for all elements that are no events, one for each outcome, and one for all elements that say the
+    same as an earlier one. ``ids_are_open`` is :attr:`Bound.are_open`, which :func:`bound_ids` sets.
     """
     faults = received.delivery.faults
     if faults:
-        listed = [{"index": fault.index, "reason": redact(fault.reason)} for fault in faults[:_MOST_FAULTS]]
+        listed = [{"index": fault.index, "reason": redact(fault.reason)} for fault in faults[:_MOST_LISTED]]
         emit(WARNING, "delivery.elements_rejected", count=len(faults), faults=listed)
     if received.outcomes and (to := sink()).takes(ERROR):
         # An outcome's level is at most ERROR.
-        line = _sinks.line
+        line, repeated = _sinks.line, 0
+        written: dict[str | None, Event] = {}
         for outcome in received.outcomes:
+            event = outcome.event
+            first = written.setdefault(event.id, event)
+            if first is not event and _says_the_same(first, event):
+                repeated += 1
+                continue
             level = level_of(outcome)
             if to.takes(level):
                 write(to, level, "call.outcome", line(outcome, ids_are_open=ids_are_open))
+                yield
+        if repeated:
+            emit(INFO, "delivery.elements_repeated", count=repeated)
+
+
+def _says_the_same(one: Event, other: Event) -> bool:
+    return (one.type, one.source, one.time, one.data) == (other.type, other.source, other.time, other.data)
 
 
 def level_of(outcome: Outcome) -> int:
@@ -75,15 +102,48 @@ _CALM = (Cause.BUSY, Cause.NO_ANSWER, Cause.DECLINED)
 _LEVELS = {ResultCategory.SUCCESS: INFO, ResultCategory.UNEXPECTED_SERVER_ERROR: ERROR}
 
 
+class Witness(Protocol):
+    """Somebody who hears, beside the log, what functions of the app raise: a client of ``ringback.testing``."""
+
+    def raised(
+        self, function: str, error: Exception, *, outcome: Outcome | None, by: LogObserver | None, is_last: bool
+    ) -> None:
+        """A hook raised for ``outcome``, in the engine whose observer is ``by``; a listener has neither of the two.
+
+        ``is_last``: no further attempt follows.
+        """
+        ...
+
+
+def watch(witness: Witness) -> None:
+    """Tell the witness from now on, for as long as the witness lives."""
+    with _watching:
+        _witnesses.add(witness)
+
+
+def _tell(
+    function: str,
+    error: Exception,
+    *,
+    outcome: Outcome | None = None,
+    by: LogObserver | None = None,
+    is_last: bool = True,
+) -> None:
+    with _watching:
+        witnesses = list(_witnesses)
+    for witness in witnesses:
+        witness.raised(function, error, outcome=outcome, by=by, is_last=is_last)
+
+
+_witnesses: WeakSet[Witness] = WeakSet()
+_watching = Lock()
+
+
 def listeners_failed(faults: Iterable[tuple[str, Exception]]) -> None:
     """Write a line for every listener that raised. The engine does nothing else about a listener's error."""
     for listener, error in faults:
-        emit(ERROR, "listener.failed", listener=listener, error=error_text(error), exception=_traceback(error))
-
-
-def _traceback(error: Exception) -> str:
-    # As text, not as exc_info: :func:`emit` redacts texts, and an error of a hook or listener may name a number.
-    return "".join(traceback.format_exception(error))
+        _tell(listener, error)
+        emit(ERROR, "listener.failed", listener=listener, error=error_text(error), raised=error)
 
 
 def wait_doubtful(name: str, advice: str) -> None:
@@ -169,8 +229,7 @@ class LogObserver:
     def check_failed(self, check: str, error: Exception) -> None:
         """A check of the app raised, so the sender got 503. A budget limits the lines, for anybody may send."""
         if (suppressed := self.check_faults.spend()) is not None:
-            fields = {"error": error_text(error), "exception": _traceback(error), "suppressed": suppressed}
-            emit(ERROR, "check.failed", check=check, **fields)
+            emit(ERROR, "check.failed", check=check, error=error_text(error), suppressed=suppressed, raised=error)
 
     def keys_fetched(self, url: str, count: int) -> None:
         emit(INFO, "keys.fetched", url=url, count=count)
@@ -181,8 +240,14 @@ class LogObserver:
     def bound(self, outcome: Outcome) -> AbstractContextManager[None]:
         return bound_ids([outcome.event])
 
-    def outcome_duplicate(self, outcome: Outcome) -> None:
-        emit(INFO, "call.outcome_duplicate", outcome, event_id=outcome.event_id, event_type=outcome.event_type)
+    def outcomes_duplicate(self, outcomes: Sequence[Outcome]) -> None:
+        first = outcomes[0]
+        fields: dict[str, Any] = {"event_id": first.event_id, "event_type": first.event_type}
+        if len(outcomes) > 1:
+            # One line, however many outcomes of a batch come again.
+            ids = dict.fromkeys(outcome.outcome_id for outcome in outcomes)
+            fields.update(count=len(outcomes), outcome_ids=[redact(each) for each in islice(ids, _MOST_LISTED)])
+        emit(INFO, "call.outcome_duplicate", first, **fields)
 
     def outcome_unhandled(self, outcome: Outcome) -> None:
         advice = "a call may be tried again and no handler asked for it; add one; this line is not repeated"
@@ -190,13 +255,12 @@ class LogObserver:
         emit(WARNING, "outcome.unhandled", outcome, advice=advice, example=example)
 
     def hook_failed(self, outcome: Outcome, hook: str, error: Exception, attempt: int, retry_in: float | None) -> None:
+        _tell(hook, error, outcome=outcome, by=self, is_last=retry_in is None)
         fields: dict[str, Any] = {"hook": hook, "error": error_text(error), "attempt": attempt}
         fields["retry_in_seconds"] = retry_in and round(retry_in, 3)
+        # A hook that raises Retry or GiveUp decides, and has no fault to trace.
         decided = isinstance(error, Retry | GiveUp)
-        if not decided:
-            # A hook that raises Retry or GiveUp decides, and has no fault to trace.
-            fields["exception"] = _traceback(error)
-        emit(WARNING if decided else ERROR, "hook.failed", outcome, **fields)
+        emit(WARNING if decided else ERROR, "hook.failed", outcome, raised=None if decided else error, **fields)
 
     def hooks_abandoned(self, count: int, seconds: float) -> None:
         emit(ERROR, "hooks.abandoned", count=count, timeout_seconds=seconds)

@@ -26,6 +26,12 @@ _HIDDEN = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 LONGEST_REMEMBERED = 512
 """Characters of the longest text whose redaction is cached: longer texts would fill memory."""
 
+LONGEST = 2048
+"""Characters of the longest text that is kept whole. A megabyte of a sender's text would hold the event loop for a
+second, and fill the log."""
+_BEYOND = 512
+"""Characters behind a cut that are searched as well, for private text that begins before the cut."""
+
 SHORTEST_KEY = 16
 """Bytes of the shortest key that nobody can guess."""
 _HASH_DIGITS = 10
@@ -48,7 +54,7 @@ def is_open(text: str) -> bool:
 
 
 def open_ids(event: str | None, leg: str | None, call: str | None, server: str | None) -> bool:
-    """Whether an event's ids are written as the service writes them, so that nothing in them is private.
+    """Whether an event's ids are written as the service writes them, so that :func:`redact` would change none.
 
     The first three are GUIDs; a server call id is a URL in base64, of some hundred letters.
     """
@@ -57,6 +63,8 @@ def open_ids(event: str | None, leg: str | None, call: str | None, server: str |
         return False
     if server is None:
         return True
+    if len(server) > LONGEST:
+        return False
     letters = server.encode("ascii", "replace")
     if letters.isalnum():
         # No private text begins within a word of letters and digits, but the whole word may be a number.
@@ -78,7 +86,12 @@ _FEW = 8
 
 
 def redact(text: str) -> str:
-    """The text with all private text in it replaced, in the mode that :func:`use_redaction` chose."""
+    """The text with all private text in it replaced, in the mode that :func:`use_redaction` chose.
+
+    Of a text of more than :data:`LONGEST` characters only the beginning is kept, with the number of its characters.
+    """
+    if len(text) > LONGEST:
+        return f"{_current.begun(text[:LONGEST])}[... of {len(text)} characters]"
     if is_open(text):
         return text
     return _current.remembered(text) if len(text) <= LONGEST_REMEMBERED else _current.redacted(text)
@@ -111,7 +124,7 @@ def use_redaction(mode: Literal["mask", "hash"] | None, key: bytes | str | None 
     elif mode == "mask":
         _current = _redaction(_masked)
     elif mode is None:
-        _current = _Redaction(str, str)
+        _current = _Redaction(str, str, str)
     else:
         raise ConfigurationError(f"redaction {mode!r} is unknown; use 'mask', 'hash' or None")
 
@@ -121,23 +134,36 @@ class _Redaction(NamedTuple):
 
     redacted: Callable[[str], str]
     remembered: Callable[[str], str]
+    begun: Callable[[str], str]
+    """Redacts the beginning of a longer text, and leaves out what the end of the beginning may have cut in two."""
 
 
 def _redaction(standing_in: Callable[[str, str], str]) -> _Redaction:
-    def redacted(text: str) -> str:
+    def redacted_until(text: str, end: int) -> str:
+        """The redacted text up to ``end``, or up to the private text that stands there."""
         read, places = meant(text)
         pieces: list[str] = []
         last = 0
         for found in PRIVATE.finditer(read):
             kind, group = group_of(found)
             if kind not in KEPT:
-                start, end = found.span(group)
-                pieces += text[last : places[start]], standing_in(kind, found[group])
-                last = places[end]
-        return "".join([*pieces, text[last:]])
+                first, after = (places[place] for place in found.span(group))
+                if after > end:
+                    end = min(end, first)
+                    break
+                pieces += text[last:first], standing_in(kind, found[group])
+                last = after
+        return "".join([*pieces, text[last:end]])
+
+    def redacted(text: str) -> str:
+        return redacted_until(text, len(text))
+
+    def begun(text: str) -> str:
+        # At a blank, because private text of any length has none.
+        return redacted_until(text, max(text.rfind(blank, 0, -_BEYOND) for blank in " \n") + 1)
 
     # A call's ids stand in several lines, and the same event types and messages in lines of all calls.
-    return _Redaction(redacted, lru_cache(maxsize=2048)(redacted))
+    return _Redaction(redacted, lru_cache(maxsize=2048)(redacted), begun)
 
 
 def _masked(kind: str, private: str) -> str:

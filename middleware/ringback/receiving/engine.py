@@ -11,7 +11,7 @@ from ringback.exceptions import ConfigurationError
 from ringback.hooks.dispatcher import SETTLE, Dispatcher, checked_store
 from ringback.receiving.background_loop import at_exit
 from ringback.settings import ENGINE, refuse_misplaced, refuse_negative
-from ringback_catalog import Catalog
+from ringback_catalog import Catalog, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Gauge
     from ringback.hooks.router import HandlerRouter
-    from ringback.receiving.intake import Received
     from ringback.settings import OnStoreFailure
     from ringback.stores import DeliveryStore
     from ringback.work.policy import HookPolicy
@@ -92,7 +91,7 @@ class Engine:
             telemetry=settings.telemetry,
         )
         self.durable = self.dispatcher.durable
-        """Whether a store persists outcomes before Ringback answers the sender; if not, hooks follow the route."""
+        """Whether the store survives the process."""
         self._started = self._works = self._is_noticed = False
 
     @property
@@ -108,22 +107,21 @@ class Engine:
             await self.dispatcher.start()
             self._started = self._works = self._is_noticed = True
 
-    def accept(self, outcomes: Sequence[Outcome]) -> Awaitable[None]:
+    def accept(self, outcomes: Sequence[Outcome]) -> Awaitable[Sequence[str]]:
         """Give outcomes to the dispatcher, and return when the outcomes are persisted.
 
-        Raises :class:`StoreError` if the store cannot keep the outcomes.
+        Gives the keys for :meth:`Dispatcher.hasten`. Raises :class:`StoreError` if the store cannot keep the outcomes.
         """
         if not self._works and outcomes and (self.durable or not self.router.roster.calls_nobody):
             self._begin_late()
         return self.dispatcher.accept(outcomes)
 
-    async def follow(self, received: Received) -> None:
-        """Give a delivery's outcomes to the dispatcher after the route, unless a store persisted the outcomes before.
-
-        The caller binds the call's ids, so that the log lines of the hooks have the ids.
-        """
-        if not self.durable:
-            await self.accept(received.outcomes)
+    async def answered(self, outcomes: Sequence[Outcome]) -> None:
+        """Let the hooks of operations wait no longer: the sender of these outcomes has the whole response."""
+        wants = self.dispatcher.wants
+        keys = [each.outcome_id for each in outcomes if each.scope is not Scope.CALL and wants(each)]
+        if keys:
+            await self.dispatcher.hasten(keys)
 
     async def drain(self, timeout: float | None = None) -> None:
         """Let the hooks that are due run for ``timeout`` seconds, by default the setting ``drain``, and stop."""

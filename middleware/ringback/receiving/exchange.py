@@ -1,11 +1,14 @@
 """One request at a door, from its head to its hooks. This file alone has the order of the steps.
 
 The caller (the middleware, a decorator, or code of the app) asks a :class:`Receiver` for an :class:`Exchange`, calls
-``admit``, then ``take``, and runs the route inside ``async with exchange``. No web framework is imported here.
+``admit``, then ``take``, and runs the route inside ``async with exchange``. The hooks hang on ``take`` alone. No web
+framework is imported here.
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -17,9 +20,10 @@ from ringback.receiving.handshakes import consent
 from ringback.receiving.intake import Intake, Received, announces_more
 from ringback.receiving.replies import Reply, too_large, unavailable
 from ringback.receiving.target import canonical_method
+from ringback.stores.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
 
     from ringback.hooks.observer import DeliveryGauge
     from ringback.receiving.door import Door
@@ -44,20 +48,27 @@ Found = Reply | Admitted | tuple[Outcome, ...]
 """What a step gives: the answer to the sender, what the caller is to do next, or the outcomes for the route."""
 
 
-State = Literal["new", "reading", "accepted", "routed", "over"]
+State = Literal["new", "reading", "accepted", "over"]
 """How far an exchange has come."""
 
 # The verbs in their order, with the state that a verb needs.
-_NEXT: dict[str, State] = {"admit": "new", "take": "reading", "async with": "accepted", "defer": "routed"}
+_NEXT: dict[str, State] = {"admit": "new", "take": "reading", "async with": "accepted"}
 
 
 class Receiver:
-    """A door in front of a router's engine. One event loop uses a receiver.
+    """A door in front of a router's engine. One event loop uses a receiver. ``clock`` gives seconds.
 
     Raises :class:`ConfigurationError` for a ``router`` that is none.
     """
 
-    def __init__(self, router: OutcomeRouter, door: Door, *, measures_route: bool = True) -> None:
+    def __init__(
+        self,
+        router: OutcomeRouter,
+        door: Door,
+        *,
+        measures_route: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         # The class has the property as well. An instance would make its engine, and then no router could include it.
         if not hasattr(type(router), "engine"):
             raise ConfigurationError(f"router {router!r} is no OutcomeRouter; pass router=OutcomeRouter()")
@@ -65,6 +76,7 @@ class Receiver:
         self.door = door
         self.measures_route = measures_route
         """Whether the route runs in the same task, so that the delivery's span ends after the route."""
+        self.clock = clock
         self.gate = Gate(door.auth, door.max_headers)
         self._engine: Engine | None = None
         self._intake: Intake | None = None
@@ -102,13 +114,14 @@ class Exchange:
     """The body, after :meth:`take` has accepted the body."""
     received: Received
     """The delivery with its outcomes, after :meth:`take` has accepted the body."""
+    early: Sequence[str]
+    """The keys of operations whose hooks wait for the end of the response, and for the settle time at most."""
     sender_left = False
     """Whether the sender disconnected before the whole body came, so that nobody waits for the answer."""
 
     _state: State = "new"
     _gauge: DeliveryGauge | None = None
     _denied: Reply | None = None
-    _deferred = False
 
     def __init__(self, receiver: Receiver, engine: Engine, intake: Intake, scope: Scope) -> None:
         self._receiver = receiver
@@ -184,15 +197,22 @@ class Exchange:
         if isinstance(received, Reply):
             return self._answer(received)
         assert isinstance(content, bytes)
-        if self._engine.durable:
-            try:
-                await self._engine.accept(received.outcomes)
-            except StoreError as error:
-                # The dispatcher has logged the error, once for many senders: deliveries go on while a store is down.
-                seconds = error.retry_after if isinstance(error, StoreUnavailable) else 30
-                return self._answer(unavailable(seconds), is_logged=True)
+        if len(received.outcomes) > 1:
+            # Parsing and classifying the many events was a turn of its own.
+            await asyncio.sleep(0)
+        try:
+            # From here on the hooks do not depend on the route: on what it answers, whether it answers, or when.
+            self.early = await self._engine.accept(received.outcomes)
+        except StoreError as error:
+            # The dispatcher has logged the error, once for many senders: deliveries go on while a store is down.
+            seconds = error.retry_after if isinstance(error, StoreUnavailable) else 30
+            return self._answer(unavailable(seconds), is_logged=True)
         self._bound = logs.bound_ids(received.delivery.events)
-        logs.received(received, ids_are_open=self._bound.are_open)
+        # Nearly every delivery has one event.
+        turns = None if len(received.outcomes) == 1 else Turns(self._receiver.clock)
+        for _ in logs.received(received, ids_are_open=self._bound.are_open):
+            if turns is not None:
+                await turns.next()
         if self._gauge is not None:
             self._gauge.received(received, content)
         if self._engine.router.roster.listeners:
@@ -203,29 +223,20 @@ class Exchange:
         self.body, self.received, self._state = content, received, "accepted"
         return received.outcomes
 
+    async def answered(self) -> None:
+        """Let the hooks of operations wait no longer. A door that sees the end of the response calls this then."""
+        await self._engine.dispatcher.hasten(self.early)
+
     async def __aenter__(self) -> Self:
-        """The caller runs the route inside: the route's log lines have the call's ids, and its time is measured."""
+        """The caller runs the route inside: the route's log lines have the call's ids, and its time is measured.
+
+        The hooks do not hang on the route, nor on this block.
+        """
         self._enter()
         return self
 
     async def __aexit__(self, *raised: Any) -> None:
-        """Let the hooks follow, also after a route that raises, unless the caller has called :meth:`defer`."""
-        try:
-            if not self._deferred:
-                await self._engine.follow(self.received)
-        finally:
-            self._leave(*raised)
-
-    def defer(self) -> Callable[[], Awaitable[None]]:
-        """A function that lets the hooks follow. The caller calls the function after the response is sent."""
-        if self._state != "routed":
-            raise self._out_of_order("defer")
-        self._state, self._deferred = "over", True
-        return self._follow_later
-
-    async def _follow_later(self) -> None:
-        with logs.bound_ids(self.received.delivery.events):
-            await self._engine.follow(self.received)
+        self._leave(*raised)
 
     def _enter(self) -> None:
         if self._state != "accepted":
@@ -233,10 +244,9 @@ class Exchange:
         if self._gauge is not None:
             self._gauge.inside().__enter__()
         self._bound.__enter__()
-        self._state = "routed"
+        self._state = "over"
 
     def _leave(self, *raised: Any) -> None:
-        self._state = "over"
         self._bound.__exit__(*raised)
         if self._gauge is not None:
             self._gauge.inside().__exit__(*raised)
@@ -342,7 +352,4 @@ class SyncExchange:
         return self
 
     def __exit__(self, *raised: Any) -> None:
-        try:
-            self._run(self._exchange._engine.follow(self._exchange.received))  # pyright: ignore[reportPrivateUsage]
-        finally:
-            self._exchange._leave(*raised)  # pyright: ignore[reportPrivateUsage]
+        self._exchange._leave(*raised)  # pyright: ignore[reportPrivateUsage]

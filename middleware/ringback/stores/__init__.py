@@ -19,15 +19,18 @@ __all__ = ["DeadLetter", "DeliveryStore", "MemoryStore", "Stats", "open_store"]
 def open_store(store: str | DeliveryStore | None) -> DeliveryStore:
     """The store of a URL; ``"memory"`` or ``None`` gives a store in memory, and a store gives itself.
 
-    A URL is ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``postgresql://user:password@host/database``. The
-    function imports the module of that store alone, and opens nothing. Raises :class:`ConfigurationError` for any
-    other URL, and for a store whose packages are not installed.
+    A URL is ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``postgresql://user:password@host/database``.
+    Settings follow ``memory`` as they follow a URL: ``memory?max_backlog=1000``. The function imports the module of
+    that store alone, and opens nothing. Raises :class:`ConfigurationError` for any other URL, and for a store whose
+    packages are not installed.
     """
-    if store is None or store == "memory":
+    if store is None:
         return MemoryStore()
     if not isinstance(store, str):
         _refuse_no_store(store)
         return store
+    if store.partition("?")[0] == "memory":
+        return MemoryStore.from_url(store)
     scheme, found, _ = store.partition("://")
     if not found or scheme not in _ENGINES:
         # A URL may hold a password, so the message repeats the scheme alone.

@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from contextlib import suppress
+from contextvars import Context
 from typing import TYPE_CHECKING, Protocol
 
 from ringback.exceptions import StoreError
@@ -13,7 +14,6 @@ from ringback.work.items import Settlement, State
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from contextvars import Context
 
     from ringback.work.items import Claim, Work
 
@@ -35,10 +35,6 @@ class Claims(Protocol):
 
     async def give_back(self, claim: Claim) -> None:
         """Make the item of an interrupted claim ready again, and mark the item as redelivered."""
-        ...
-
-    def context(self, claim: Claim) -> Context:
-        """The context in which the loop works on the claim."""
         ...
 
 
@@ -206,7 +202,8 @@ class _Run:
             timer.cancel()
 
     def _start(self, claim: Claim) -> None:
-        task = self.loop.create_task(self._work_on(claim), context=self._store.context(claim))
+        # No request's context, in any store: another process may have put the item, or this one hours ago.
+        task = self.loop.create_task(self._work_on(claim), context=Context())
         self._working.add(task)
         task.add_done_callback(self._done)
 

@@ -12,6 +12,7 @@ rest of a record.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, convert
 from msgspec.structs import fields
 
 from ringback.core.events import Diagnostic, Event, EventData, Result, Update
-from ringback.core.outcome import Outcome
+from ringback.core.outcome import Outcome, digest_of
 from ringback.exceptions import StoreError
 from ringback.privacy.redaction import redact, redact_if_told, redact_place
 from ringback.stores._json import encoded
@@ -118,7 +119,12 @@ def _dumped(event: Event, verdict: Raw | UnsetType, own: dict[str, Any]) -> byte
 
 def _own(outcome: Outcome) -> dict[str, Any]:
     values = ((field, getattr(outcome, field.name)) for field in _OWN)
-    return {field.name: value for field, value in values if value != field.default}
+    own = {field.name: value for field, value in values if value != field.default}
+    source = outcome.event.source
+    if source is not None and outcome.source_digest is None and redact_place(source) != source:
+        # The key of the outcome has the digest of the source as it came.
+        own["source_digest"] = digest_of(source)
+    return own
 
 
 def _details(update: Update | None) -> str | None:
@@ -201,7 +207,7 @@ def _completed(verdict: Verdict, event: Event) -> Verdict:
     code, subcode = (None, None) if result is None else (result.code, result.subcode)
     today = Catalog.default().look_up(event.type or None, code, subcode).retry_action
     action = action_after(event.name, subcode) if today is RetryAction.NONE else today
-    return Verdict(verdict.entry, verdict.match, verdict.refined_by, action)
+    return replace(verdict, retry_action=action)
 
 
 def _stored(result: Result | None) -> _Result | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from ringback.core.outcome import LEVEL
+from ringback.core.outcome import informs_more, level_of
 from ringback.stores.record import dump, dump_sibling, dump_without_verdict, number
 from ringback.stores.verdicts import StoredVerdict, stored_verdict
 from ringback.work.contact import Report, report_of
@@ -103,7 +103,7 @@ def merged(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | 
     settles = kept["state"] == State.READY and kept["attempts"] == 0 and kept["sibling"] is None
     if not (settles and _end_a_call(kept, new) and (kept["event"] != new["event"] or _level(new) > _level(kept))):
         return None
-    best, rest = (new, kept) if new["rank"] > kept["rank"] else (kept, new)
+    best, rest = (new, kept) if informs_more(new["rank"], kept["rank"]) else (kept, new)
     contact, target = whom((kept["contact"], kept["target"]), (new["contact"], new["target"]))
     return {
         **{name: best[name] for name in _OF_OUTCOME if name in kept},
@@ -131,7 +131,7 @@ def _end_a_call(kept: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 def _level(row: Mapping[str, Any]) -> int:
     """The level of the row's outcome, see :attr:`~ringback.core.outcome.Outcome.level`."""
-    return int(row["rank"] // LEVEL)
+    return level_of(row["rank"])
 
 
 _OF_ITEM = frozenset("key kind due_at ends_call call contact target number sibling created_at ended report".split())

@@ -59,8 +59,10 @@ class _Verdict(Struct, frozen=True, omit_defaults=True):
     retry_action: RetryAction | None = None
     retry_after: RetryAfter | None = None
     page: str | None = None
+    stated: tuple[str, ...] = ()
     refined_by: str | None = None
     action: RetryAction | None = None
+    unheard: str | None = None
 
 
 class StoredVerdict(Struct, frozen=True, gc=False):
@@ -97,7 +99,8 @@ def _stored(verdict: Verdict) -> StoredVerdict:
     fields = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
     fields["key"] = {name: value for name, value in dataclasses.asdict(entry.key).items() if value not in (None, ())}
     fields["sources"] = tuple(source.id if packaged.get(source.id) == source else source for source in entry.sources)
-    text = encoded(_Verdict(match=verdict.match, refined_by=verdict.refined_by, action=verdict.retry_action, **fields))
+    fields |= {"refined_by": verdict.refined_by, "action": verdict.retry_action, "unheard": verdict.unheard}
+    text = encoded(_Verdict(match=verdict.match, **fields))
     # SQLite's integers have 63 bits and a sign: https://www.sqlite.org/datatype3.html
     number = int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
     return StoredVerdict(number, text, entry.cause.value, entry.category.value, entry.retry.value, verdict.match.value)
@@ -110,13 +113,14 @@ def loaded(text: bytes) -> tuple[Verdict, bool]:
     Raises :class:`msgspec.DecodeError` or :class:`~ringback_catalog.CatalogError` for any other bytes.
     """
     stored = _decoder.decode(text)
-    own = ("match", "refined_by", "action")
+    own = ("match", "refined_by", "action", "unheard")
     fields = {name: getattr(stored, name) for name in stored.__struct_fields__ if name not in own}
     fields["key"] = msgspec.convert(stored.key, Key)
     fields["mixture"] = () if isinstance(stored.mixture, bool) else stored.mixture
     fields["sources"] = tuple(_source(source) if isinstance(source, str) else source for source in stored.sources)
     action = stored.action or RetryAction.NONE
-    return Verdict(Entry(**fields), stored.match, stored.refined_by, action), stored.action is not None
+    verdict = Verdict(Entry(**fields), stored.match, stored.refined_by, action, stored.unheard)
+    return verdict, stored.action is not None
 
 
 def _source(name: str) -> Source:

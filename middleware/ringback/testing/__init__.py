@@ -17,10 +17,9 @@ from ringback.testing.capture import (
     capture_outcomes,
 )
 from ringback.testing.client import (
-    AppNotStarted,
     CallbackClient,
     HooksLate,
-    Reply,
+    RouterUnknown,
     SyncCallbackClient,
 )
 from ringback.testing.events import (
@@ -72,6 +71,9 @@ from ringback.testing.events import (
     transcription_stopped,
     transcription_updated,
 )
+from ringback.testing.failures import (
+    HooksFailed,
+)
 from ringback.testing.grid import (
     call_ended,
     call_participant_added,
@@ -83,6 +85,13 @@ from ringback.testing.grid import (
     recording_file_status_updated,
     subscription_validation,
     webhook_validation,
+)
+from ringback.testing.lifespan import (
+    AppNotStarted,
+)
+from ringback.testing.posting import (
+    NoAnswer,
+    Reply,
 )
 from ringback.testing.signing import (
     AUDIENCE,
@@ -105,9 +114,12 @@ __all__ = [
     "CallEvents",
     "CallbackClient",
     "CloudEvent",
+    "HooksFailed",
     "HooksLate",
     "Issuer",
+    "NoAnswer",
     "Reply",
+    "RouterUnknown",
     "Simulator",
     "SyncCallbackClient",
     "add_participant_failed",

@@ -21,6 +21,11 @@ class CallEvents:
     def __init__(self, call: Call | None = None) -> None:
         self.call = call or Call()
 
+    @classmethod
+    def seeded(cls, seed: int | str, **fields: str | None) -> CallEvents:
+        """The builders for :meth:`Call.seeded`: the ids and times are the same in every run."""
+        return cls(Call.seeded(seed, **fields))
+
     def leg(self) -> CallEvents:
         """The builders for another leg of the call."""
         return CallEvents(self.call.leg())

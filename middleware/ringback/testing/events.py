@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -23,6 +23,7 @@ from ringback.testing.wire import (
     diagnosed,
     identifier,
     media,
+    refuse_without_code,
     result,
     timestamp,
 )
@@ -52,8 +53,9 @@ def call_event(
 ) -> CloudEvent:
     """An event of any type, also of an unknown type. Without a code the event has no result.
 
-    ``name`` may leave out the prefix ``Microsoft.Communication.``. ``data`` are further keys of the event's ``data``,
-    spelled as in the event. Without ``call`` the event belongs to a new call. ``time`` is in UTC.
+    ``name`` may leave out the prefix ``Microsoft.Communication.``. ``data`` are keys of the event's ``data``, spelled
+    as in the event; they replace keys that the event has by itself. Without ``call`` the event belongs to a new call.
+    ``time`` is in UTC or has its zone. Raises :class:`ConfigurationError` for parts of a result without a code.
     """
     call = call or Call()
     content: dict[str, Any] = {**(data or {}), "version": call.version}
@@ -62,20 +64,22 @@ def call_event(
     if code is not None:
         text = diagnosed(code, subcode) if message is None else message
         content["resultInformation"] = result(code, subcode, text, sip, q850)
+    else:
+        refuse_without_code(subcode=subcode or None, message=message, sip=sip, q850=q850)
     full_name = name if name.startswith("Microsoft.") else PREFIX + name
-    source = source or f"calling/callConnections/{call.call_connection_id}"
+    source = f"calling/callConnections/{call.call_connection_id}" if source is None else source
+    ids = {
+        "callConnectionId": call.call_connection_id,
+        "serverCallId": call.server_call_id,
+        "correlationId": call.correlation_id,
+        "publicEventType": full_name,
+    }
     return {
-        "id": event_id or call.ids(),
+        "id": call.ids() if event_id is None else event_id,
         "source": source,
         "type": full_name,
-        "data": content
-        | {
-            "callConnectionId": call.call_connection_id,
-            "serverCallId": call.server_call_id,
-            "correlationId": call.correlation_id,
-            "publicEventType": full_name,
-        },
-        "time": timestamp(time or call.clock()),
+        "data": content | ids | dict(data or {}),
+        "time": timestamp(call.clock() if time is None else time),
         "specversion": "1.0",
         "datacontenttype": "application/json",
         "subject": source,
@@ -334,14 +338,21 @@ def old_api(event: CloudEvent | None = None, *, version: str | None = "2024-04-1
 
 
 def batch(*events: CloudEvent | Iterable[CloudEvent]) -> tuple[CloudEvent, ...]:
-    """Several events for one delivery, in order. A pair, such as of :func:`failed_call`, counts as its two events."""
-    flat: list[CloudEvent] = []
-    for one_or_more in events:
-        if isinstance(one_or_more, dict):
-            flat.append(cast("CloudEvent", one_or_more))
-        else:
-            flat.extend(one_or_more)
-    return tuple(flat)
+    """Several events for one delivery, in order. A pair, such as of :func:`failed_call`, counts as its two events.
+
+    Raises :class:`ConfigurationError` for what is no event, such as text or an event within two lists.
+    """
+    return tuple(event for one_or_more in events for event in _each(one_or_more))
+
+
+def _each(given: object) -> Iterator[CloudEvent]:
+    several = isinstance(given, Iterable) and not isinstance(given, Mapping | str | bytes)
+    for event in cast("Iterable[object]", given if several else [given]):
+        if not isinstance(event, Mapping):
+            raise ConfigurationError(
+                f"a {type(event).__name__} is no event; pass what a builder gives, or a decoded JSON object"
+            )
+        yield cast("CloudEvent", event)
 
 
 def delivery(*events: CloudEvent | Iterable[CloudEvent]) -> bytes:
@@ -349,7 +360,7 @@ def delivery(*events: CloudEvent | Iterable[CloudEvent]) -> bytes:
 
     Event Grid sends a single CloudEvent without an array, and so does this function.
     """
-    content = batch(*events)
+    content = [dict(event) for event in batch(*events)]
     if len(content) == 1 and "type" in content[0] and str(content[0].get("source", "")).startswith("/subscriptions/"):
         return msgspec.json.encode(content[0])
     return msgspec.json.encode(content)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 from ringback.exceptions import ConfigurationError
 from ringback.receiving.handshakes import VALIDATION_EVENT
 from ringback.testing.calls import Call
-from ringback.testing.wire import diagnosed, identifier, timestamp
+from ringback.testing.wire import diagnosed, identifier, refuse_without_code, timestamp
 from ringback_catalog import PREFIX
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class GridOptions(TypedDict, total=False):
     schema: Schema
     event_id: str | None
     time: datetime | str | None
-    """The time in UTC."""
+    """The time, in UTC or with its zone."""
 
 
 def grid_event(
@@ -54,8 +54,8 @@ def grid_event(
     unknown ``schema``.
     """
     call = call or Call()
-    event_id = event_id or call.ids()
-    at = _grid_time(time or call.clock())
+    event_id = call.ids() if event_id is None else event_id
+    at = _grid_time(call.clock() if time is None else time)
     full_name = name if name.startswith("Microsoft.") else PREFIX + name
     if schema == "cloudevents":
         content = {"source": TOPIC, "subject": subject, "data": dict(data), "type": full_name}
@@ -108,12 +108,15 @@ def call_ended(
     """A whole call has ended. ``duration`` is in seconds.
 
     Without a code the event has no reason, as in the documentation. With a code the event is that of the REST
-    specification. Sources: https://learn.microsoft.com/azure/event-grid/communication-services-voice-video-events and
+    specification. Raises :class:`ConfigurationError` for a subcode or a message without a code. Sources:
+    https://learn.microsoft.com/azure/event-grid/communication-services-voice-video-events and
     https://github.com/Azure/azure-rest-api-specs
     """
     call = options["call"] = options.get("call") or Call()
     content: dict[str, Any] = {"durationOfCall": duration}
-    if code is not None:
+    if code is None:
+        refuse_without_code(subcode=subcode or None, message=message)
+    else:
         content = {
             "endedBy": {**_communication(call.callee), "type": "Participant", "name": "callee"},
             "reason": {

@@ -35,8 +35,8 @@ LIFETIME = 300.0
 class Issuer:
     """One RSA key, the key set that publishes the key, and tokens like those of Call Automation and Event Grid.
 
-    ``clock`` gives seconds since 1970. Making a key takes some tenths of a second, so a test run should share one
-    issuer. ``key`` is a private key in PEM, for the same key in every run.
+    ``clock`` gives seconds since 1970, which verifiers compare with the machine's. Making a key takes some tenths of a
+    second, so a test run should share one issuer. ``key`` is a private key in PEM, for the same key in every run.
     Source: https://learn.microsoft.com/azure/communication-services/how-tos/call-automation/secure-webhook-endpoint
     """
 
@@ -223,10 +223,11 @@ def default_issuer() -> Issuer:
     return Issuer()
 
 
-def sign(_body: bytes | None = None, /, *, audience: str = AUDIENCE, issuer: Issuer | None = None) -> dict[str, str]:
-    """The headers of a signed delivery. The verifier of :func:`default_issuer` accepts these headers.
+def sign(_body: bytes | None = None, /, *, audience: str | None = None, issuer: Issuer | None = None) -> dict[str, str]:
+    """The headers of a signed delivery, which the verifier of ``issuer`` accepts, by default of :func:`default_issuer`.
 
-    The body changes nothing, because Microsoft's token names the sender and does not sign the body. The argument makes
-    a test read like a delivery.
+    ``audience`` is by default the issuer's. The body changes nothing, because Microsoft's token names the sender and
+    does not sign the body. The argument makes a test read like a delivery.
     """
-    return (issuer or default_issuer()).headers(aud=audience)
+    by = issuer or default_issuer()
+    return by.headers() if audience is None else by.headers(aud=audience)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
+
+from ringback.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,8 +55,23 @@ def identifier(who: str) -> dict[str, Any]:
 
 
 def timestamp(time: datetime | str) -> str:
-    """A time as the service writes it: with seven digits, because a test must show what a parser of six digits does."""
-    return time if isinstance(time, str) else f"{time:%Y-%m-%dT%H:%M:%S.%f}7+00:00"
+    """A time as the service writes it: with seven digits, because a test must show what a parser of six digits does.
+
+    A time without a zone is in UTC.
+    """
+    if isinstance(time, str):
+        return time
+    utc = time if time.tzinfo is None else time.astimezone(UTC)
+    return f"{utc:%Y-%m-%dT%H:%M:%S.%f}7+00:00"
+
+
+def refuse_without_code(**given: object) -> None:
+    """Raise :class:`ConfigurationError` for a part of a result that has no code: the event would leave the part out."""
+    for name, value in given.items():
+        if value is not None:
+            raise ConfigurationError(
+                f"{name} {value!r} is a part of a result, and a result has a code; give a code, too"
+            )
 
 
 def result(

@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError
+from ringback.hooks.guarded import told
+from ringback.hooks.signatures import refuse_async, refuse_uncallable
 from ringback_catalog import CALL_EVENTS, EVENTS, INSTEAD_OF, PREFIX, EventKind, event_name
 
 if TYPE_CHECKING:
@@ -45,6 +47,11 @@ class Wanted:
     leg: str | None = None
     context: str | None = None
 
+    @property
+    def by_context(self) -> bool:
+        """Whether the operation context alone says which call is meant."""
+        return self.leg is None and self.context is not None
+
     def answer(self, event: Event) -> Answer | None:
         """What an event of the leg means to the wait; ``None`` if the wait ignores the event.
 
@@ -55,7 +62,7 @@ class Wanted:
         # The end of a leg also ends its operations, whatever context the event has. CreateCallFailed has none.
         if self.context not in (None, data.operation_context) and not (ending and self.leg is not None):
             return None
-        if name in self.names if self.when is None else self.when(event):
+        if name in self.names if self.when is None else told(self.when, event):
             return Answer.WANTED
         if self.leg is None and self.context is None:
             # The wait takes any call, so the end of one call does not end the wait.
@@ -66,8 +73,13 @@ class Wanted:
 
 
 def wanted(events: EventFilter, leg: str | None = None, context: str | None = None) -> Wanted:
-    """Reads the arguments of a wait. Raises :class:`ConfigurationError` where ``events`` names no event."""
+    """Reads the arguments of a wait. Raises :class:`ConfigurationError` where ``events`` names no event.
+
+    A predicate is called where an event arrives, in any thread, so it must not be async.
+    """
     if callable(events):
+        refuse_uncallable(events, 1, "(event)", "predicate")
+        refuse_async(events, "predicate")
         return Wanted(when=events, leg=leg, context=context)
     names = frozenset(event_name(name) for name in ([events] if isinstance(events, str) else events))
     if not names or "" in names:
@@ -101,48 +113,88 @@ class Arrival:
     takers: int = 0
 
 
+class KeptByContext:
+    """The kept events of all calls, in the order of arrival: all of them, or those of one operation context."""
+
+    def __init__(self) -> None:
+        self._all: dict[int, Arrival] = {}
+        self._of: dict[str, dict[int, Arrival]] = {}
+
+    def add(self, arrival: Arrival) -> None:
+        self._all[arrival.number] = arrival
+        context = arrival.event.data.operation_context
+        if context is not None:
+            self._of.setdefault(context, {})[arrival.number] = arrival
+
+    def remove(self, arrival: Arrival) -> None:
+        del self._all[arrival.number]
+        context = arrival.event.data.operation_context
+        if context is not None:
+            kept = self._of[context]
+            del kept[arrival.number]
+            if not kept:
+                del self._of[context]
+
+    def of(self, context: str | None) -> list[Arrival]:
+        """The events of a context; all events for ``None``."""
+        kept = self._all if context is None else self._of.get(context, {})
+        # An event that was given back stands behind younger ones.
+        return [kept[number] for number in sorted(kept)]
+
+
 class _Buffer:
-    """At most ``size`` events that no wait has taken, and the ids of the last ``2 * size`` events that came.
+    """At most ``size`` events that no wait has taken, and the keys of the last ``2 * size`` events that came.
 
     A full buffer drops an event of the name that the buffer has most often, the oldest event first.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, index: KeptByContext) -> None:
         self._size = size
+        self._index = index
         self.kept: list[Arrival] = []
-        self.seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self.seen: OrderedDict[tuple[str | None, str, str], None] = OrderedDict()
 
     def repeated(self, arrival: Arrival) -> bool:
-        """Remembers the event. True if an event with the same id and name came before."""
-        if arrival.event.id is None:
+        """Remembers the event. True if an event with the same source, id and name came before."""
+        event = arrival.event
+        if event.id is None:
             return False
-        key = (arrival.event.id, arrival.event.name)
+        key = (event.source, event.id, event.name)
         if key in self.seen:
             return True
         self.seen[key] = None
-        # Ids are kept longer than events, because the sender may redeliver an event that a wait has taken.
+        # Keys are kept longer than events, because the sender may redeliver an event that a wait has taken.
         if len(self.seen) > 2 * self._size:
             self.seen.popitem(last=False)
         return False
 
     def keep(self, arrival: Arrival) -> None:
         self.kept.append(arrival)
+        self._index.add(arrival)
         if len(self.kept) > self._size:
             counts = Counter(kept.event.name for kept in self.kept)
-            self.kept.remove(max(self.kept, key=lambda kept: (counts[kept.event.name], -kept.number)))
+            self.drop(max(self.kept, key=lambda kept: (counts[kept.event.name], -kept.number)))
+
+    def drop(self, arrival: Arrival) -> None:
+        self.kept.remove(arrival)
+        self._index.remove(arrival)
 
 
 class Backlog:
     """The events of one call that no wait has taken: at most ``size`` answers, and ``size`` other events.
 
     Answers have a buffer of their own, so that frequent reports such as ParticipantsUpdated push no answer out.
+    ``index`` has the events of all calls.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, index: KeptByContext) -> None:
+        self._index = index
         self._once: dict[str, Arrival] = {}
-        self._answers = _Buffer(size)
-        self._states = _Buffer(size)
+        self._answers = _Buffer(size, index)
+        self._states = _Buffer(size, index)
         self.ending: Outcome | None = None
+        self.ended: int | None = None
+        """The number of the event that was the first to report the end."""
 
     @property
     def blank(self) -> bool:
@@ -161,8 +213,9 @@ class Backlog:
             if name in self._once:
                 return False
             self._once[name] = arrival
-            if arrival.outcome is not None and name in CALL_EVENTS:
-                self.ending = arrival.outcome if self.ending is None else self.ending.merged_with(arrival.outcome)
+            self._index.add(arrival)
+            if name in CALL_EVENTS:
+                self._end(arrival)
             return True
         buffer = self._buffer(arrival)
         if buffer.repeated(arrival):
@@ -173,9 +226,9 @@ class Backlog:
     def take(self, arrival: Arrival) -> None:
         """A wait has taken this event: no later wait gets the event, unless the event is in :data:`ONCE`."""
         arrival.takers += 1
-        kept = self._buffer(arrival).kept
-        if arrival in kept:
-            kept.remove(arrival)
+        buffer = self._buffer(arrival)
+        if arrival in buffer.kept:
+            buffer.drop(arrival)
 
     def give_back(self, arrival: Arrival) -> bool:
         """The wait that took this event was cancelled. True if another wait can take the event now."""
@@ -185,6 +238,17 @@ class Backlog:
         buffer = self._buffer(arrival)
         buffer.keep(arrival)
         return arrival in buffer.kept
+
+    def forget(self) -> None:
+        """Takes the events of the call out of the index."""
+        for arrival in self:
+            self._index.remove(arrival)
+
+    def _end(self, arrival: Arrival) -> None:
+        if self.ended is None:
+            self.ended = arrival.number
+        if arrival.outcome is not None:
+            self.ending = arrival.outcome if self.ending is None else self.ending.merged_with(arrival.outcome)
 
     def _buffer(self, arrival: Arrival) -> _Buffer:
         return self._answers if arrival.event.name in ANSWERS else self._states

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from ringback import logs
 from ringback.exceptions import CallEnded, ConfigurationError, OperationFailed, RegistrationError, WaitTimeout
+from ringback.hooks.signatures import refuse_uncallable
 from ringback.waits.backlog import Answer, Arrival, EventFilter, Wanted, doubtful, wanted
 from ringback.waits.registry import EventTask, Legs, Wait
 from ringback_catalog import CALL_EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Callable, Iterable
 
     from ringback.core.events import Event
     from ringback.core.outcome import Outcome
     from ringback.hooks.router import HandlerRouter
 
-EventHandler = TypeVar("EventHandler", bound="Callable[[Event], Awaitable[None] | None]")
+EventHandler = TypeVar("EventHandler", bound="Callable[[Event], object]")
 
 TIMEOUT = 30.0
 """Seconds until a wait without ``timeout`` gives up."""
@@ -72,7 +73,9 @@ class Calls:
         """The next event with this name, with one of these names, or for which the predicate returns true.
 
         Give the call, the ``operation_context`` that your app set for the operation, or both; a predicate needs
-        neither. An earlier event counts if no wait has taken it. ``timeout`` is in seconds.
+        neither. An earlier event counts if no wait has taken it; with ``operation_context`` alone, only an event of a
+        call that had not ended when the wait began, because an app may use a context again. A predicate is called where
+        an event arrives and must be quick; an async one is refused. ``timeout`` is in seconds.
 
         Raises :class:`CallEnded` as soon as the call ends and ``event`` does not name the end,
         :class:`OperationFailed` when a failure comes instead, such as PlayFailed instead of PlayCompleted,
@@ -101,8 +104,9 @@ class Calls:
     ) -> Callable[[EventHandler], EventHandler]:
         """Registers the decorated function for events of the call: one event after the other, in order.
 
-        ``events`` are names, or one predicate. The function first gets the earlier events that no wait has taken. A
-        sync function runs in a worker thread; what the function raises is only logged. A handler takes no event
+        ``events`` are names, or one predicate, which must not be async. The function first gets the earlier events that
+        no wait has taken. A sync function runs in a worker thread; what the function returns is awaited if it is
+        awaitable, and what the function raises is only logged. A handler takes no event
         away from a wait. The handler is removed ``keep`` seconds after the call's end, or when ``calls`` other calls
         with handlers have had events since. Raises :class:`RegistrationError` where no event loop runs.
         """
@@ -177,7 +181,8 @@ async def _next(legs: Legs, filters: Wanted, timeout: float) -> Arrival:
         raise wait.error
     arrival, about = wait.arrival, " or ".join(sorted(filters.names)) or "what the predicate asks for"
     if arrival is None:
-        raise WaitTimeout(f"{about} did not come within {timeout:g} seconds")
+        ended = "; a call of this operation_context ended before: pass call_connection_id" if wait.passed_over else ""
+        raise WaitTimeout(f"{about} did not come within {timeout:g} seconds{ended}")
     if wait.answer is Answer.ENDED:
         outcome = legs.ending(arrival)
         raise CallEnded(f"the call ended before {about}: {outcome.cause}", arrival.event, outcome)
@@ -202,8 +207,7 @@ def _registering(
         raise RegistrationError("on() was called where no loop runs; call it in the loop of the handler") from None
 
     def register(function: EventHandler) -> EventHandler:
-        if not callable(function):
-            raise RegistrationError(f"handler {function!r} is not callable; register a function (event)")
+        refuse_uncallable(function, 1, "(event)")
         handler = EventTask(filters, function, loop, legs.backlog, legs.running)
         registered.append(handler)
         legs.attach(leg, handler)

@@ -9,15 +9,16 @@ from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ringback import logs
 from ringback.exceptions import WaitError
-from ringback.hooks.signatures import handler_name, is_async
-from ringback.waits.backlog import Answer, Arrival, Backlog, Wanted
+from ringback.hooks.invoke import called
+from ringback.hooks.signatures import handler_name
+from ringback.waits.backlog import Answer, Arrival, Backlog, KeptByContext, Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from ringback.core.events import Event
     from ringback.core.outcome import Outcome
@@ -47,7 +48,9 @@ class Legs:
         self._legs: dict[str, Leg] = {}
         self._idle: OrderedDict[str, None] = OrderedDict()
         self._handled: OrderedDict[str, None] = OrderedDict()
-        self._anywhere: list[Wait] = []
+        self._kept = KeptByContext()
+        # The waits that name no call, by their operation context; those of a predicate alone have none.
+        self._anywhere: dict[str | None, list[Wait]] = {}
 
     def __len__(self) -> int:
         with self._lock:
@@ -63,7 +66,7 @@ class Legs:
                 name = event.data.call_connection_id
                 if not name:
                     # Event Grid's events name no leg. No later wait could name their call, so the event is not kept.
-                    self._answer_waits(Leg("", Backlog(1)), arrival)
+                    self._answer_waits(Leg("", Backlog(1, KeptByContext())), arrival)
                     continue
                 leg = self._leg(name)
                 if leg.backlog.add(arrival):
@@ -76,25 +79,33 @@ class Legs:
         """Answers the wait with an event of the backlog; if none fits, registers the wait for the events to come."""
         with self._lock:
             self._forget()
+            wait.began = next(self._numbers)
             if wait.wanted.leg is None:
-                legs = list(self._legs.values())
-                self._anywhere.append(wait)
+                self._anywhere.setdefault(wait.wanted.context, []).append(wait)
+                earlier = self._kept.of(wait.wanted.context)
             else:
-                legs = [self._leg(wait.wanted.leg)]
-                legs[0].waits.append(wait)
-                self._file(legs[0])
-            earlier = sorted(((kept, leg) for leg in legs for kept in leg.backlog), key=lambda pair: pair[0].number)
-            # An event of the call outranks the end of the call, in whichever order the two arrived.
-            for endings in (False, True):
-                for kept, leg in earlier:
-                    if wait.offer(kept, endings):
-                        leg.backlog.take(kept)
+                leg = self._leg(wait.wanted.leg)
+                leg.waits.append(wait)
+                self._file(leg)
+                earlier = list(leg.backlog)
+            # An event of the call outranks the end of the call, in whichever order the two arrived. A wait that names
+            # no call is ended by no earlier event.
+            for endings in (False, True) if wait.wanted.leg is not None else (False,):
+                for kept in earlier:
+                    backlog = self._legs[kept.event.data.call_connection_id or ""].backlog
+                    if wait.offer(kept, backlog.ended, endings):
+                        backlog.take(kept)
+                    if wait.over:
+                        return
 
     def finish(self, wait: Wait, *, cancelled: bool) -> None:
         """Ends the wait. An event that a cancelled wait has taken goes to the next wait."""
         with self._lock:
             if wait.wanted.leg is None:
-                self._anywhere.remove(wait)
+                waits = self._anywhere[wait.wanted.context]
+                waits.remove(wait)
+                if not waits:
+                    del self._anywhere[wait.wanted.context]
             else:
                 leg = self._legs[wait.wanted.leg]
                 leg.waits.remove(wait)
@@ -108,9 +119,11 @@ class Legs:
     def ending(self, arrival: Arrival) -> Outcome:
         """The outcome of the call's end that ``arrival`` reports. Of two reports the more informative one counts."""
         with self._lock:
+            # The call may have been forgotten since, and a later wait may have made it known again.
             leg = self._legs.get(arrival.event.data.call_connection_id or "")
-            outcome = arrival.outcome if leg is None else leg.backlog.ending
-        assert outcome is not None
+            outcome = arrival.outcome if leg is None or leg.backlog.ending is None else leg.backlog.ending
+        if outcome is None:
+            raise WaitError(f"{arrival.event.name} ended the call, and came to the router without its outcome")
         return outcome
 
     def open(self, leg: str) -> None:
@@ -150,15 +163,17 @@ class Legs:
             self._file(known)
 
     def _answer_waits(self, leg: Leg, arrival: Arrival) -> None:
-        for wait in (*leg.waits, *self._anywhere):
-            if wait.offer(arrival):
+        context = arrival.event.data.operation_context
+        of_context = () if context is None else self._anywhere.get(context, ())
+        for wait in (*leg.waits, *of_context, *self._anywhere.get(None, ())):
+            if wait.offer(arrival, leg.backlog.ended):
                 leg.backlog.take(arrival)
 
     def _leg(self, leg: str) -> Leg:
         self._forget()
         known = self._legs.get(leg)
         if known is None:
-            known = self._legs[leg] = Leg(leg, Backlog(self.backlog))
+            known = self._legs[leg] = Leg(leg, Backlog(self.backlog, self._kept))
         return known
 
     def _file(self, leg: Leg) -> None:
@@ -182,11 +197,14 @@ class Legs:
             oldest = next(iter(self._idle))
             if len(self._idle) <= self._most and self._legs[oldest].forget_at > now:
                 break
-            del self._idle[oldest], self._legs[oldest]
+            del self._idle[oldest]
+            self._legs.pop(oldest).backlog.forget()
         while len(self._handled) > self._most:
             oldest, _ = self._handled.popitem(last=False)
             fault = WaitError(f"more than {self._most} calls with handlers have not ended; this one is forgotten")
-            logs.listeners_failed([(handler.name, fault) for handler in self._legs.pop(oldest).handlers])
+            leg = self._legs.pop(oldest)
+            leg.backlog.forget()
+            logs.listeners_failed([(handler.name, fault) for handler in leg.handlers])
 
 
 @dataclass(eq=False, slots=True)
@@ -203,20 +221,35 @@ class Leg:
 
 @dataclass(eq=False, slots=True)
 class Wait:
-    """A wait that has begun. :class:`Legs` sets its answer under the lock and wakes the wait in the wait's own loop."""
+    """A wait that has begun. :class:`Legs` sets its answer under the lock and wakes the wait in the wait's own loop.
+
+    ``began`` is the wait's place in the order of arrivals. ``passed_over`` says that the wait has the operation context
+    of a call that had ended before.
+    """
 
     wanted: Wanted
     woken: asyncio.Future[None]
+    began: int = 0
+    passed_over: bool = False
     answer: Answer | None = None
     arrival: Arrival | None = None
     error: Exception | None = None
 
-    def offer(self, arrival: Arrival, endings: bool = True) -> bool:
+    @property
+    def over(self) -> bool:
+        return self.answer is not None or self.error is not None
+
+    def offer(self, arrival: Arrival, ended: int | None, endings: bool = True) -> bool:
         """Takes the event and wakes the wait if the event answers the wait. True if the wait took the event.
 
-        With ``endings`` false the end of the call does not answer a wait for something else.
+        ``ended`` is the place of the call's end. With ``endings`` false the end of the call does not answer a wait for
+        something else.
         """
-        if self.answer is not None or self.error is not None:
+        if self.over:
+            return False
+        if self.wanted.by_context and ended is not None and ended < self.began:
+            # The app uses an operation context again, so a call that had ended before the wait is an earlier call.
+            self.passed_over = True
             return False
         try:
             answer = self.wanted.answer(arrival.event)
@@ -242,7 +275,7 @@ class EventTask:
     def __init__(
         self,
         wanted: Wanted,
-        function: Callable[[Event], Awaitable[None] | None],
+        function: Callable[[Event], object],
         loop: asyncio.AbstractEventLoop,
         most: int,
         running: set[asyncio.Task[None]],
@@ -299,12 +332,8 @@ class EventTask:
             self._runs = False
 
     async def _call(self, event: Event) -> None:
-        function: Any = self._function
         try:
             with logs.bound_ids([event]):
-                if is_async(function):
-                    await function(event)
-                else:
-                    await asyncio.to_thread(function, event)
+                await called(self._function, (event,))
         except Exception as error:
             logs.listeners_failed([(self.name, error)])

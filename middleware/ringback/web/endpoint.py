@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
 
 from ringback.exceptions import ConfigurationError, RegistrationError
 from ringback.hooks.router import HandlerRouter
@@ -19,14 +18,14 @@ from ringback.receiving.door import Door
 from ringback.receiving.engine import Engine, Settings
 from ringback.receiving.exchange import Admitted, Found, Receiver
 from ringback.receiving.replies import Reply
-from ringback.settings import ENGINE, DoorSettings, EngineSettings
+from ringback.settings import ENGINE, DoorSettings, EngineSettings, refuse_late
 from ringback.web.body import PeekedReceive, read_body, replayed, response
 from ringback.web.state import give_outcomes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Callable
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Receive
 
 E = TypeVar("E", bound="Callable[..., Any]")
 
@@ -49,9 +48,13 @@ class OutcomeRouter(HandlerRouter):
         self._engine: Engine | None = None
         self._included_by: OutcomeRouter | None = None
 
+    @property
+    def _is_stored(self) -> bool:
+        store = self.settings.opened
+        return store is not None and store.durable
+
     def __setattr__(self, name: str, value: object) -> None:
-        if name in ENGINE:
-            raise ConfigurationError(f"{name} cannot be set later; pass it at once: OutcomeRouter({name}=...)")
+        refuse_late(name, ENGINE, "OutcomeRouter")
         super().__setattr__(name, value)
 
     def __repr__(self) -> str:
@@ -75,7 +78,8 @@ class OutcomeRouter(HandlerRouter):
     def include(self, other: HandlerRouter) -> None:
         """Add the handlers of another router, also later ones. This router's engine serves the other router's doors.
 
-        Raises :class:`ConfigurationError` for a router with settings or an engine of its own.
+        Of several routers that include the other router, the last one's engine serves its doors. Raises
+        :class:`ConfigurationError` for a router with settings or an engine of its own.
         """
         if isinstance(other, OutcomeRouter):
             if other._named:
@@ -89,7 +93,8 @@ class OutcomeRouter(HandlerRouter):
                     "include() comes too late: the router has an engine of its own, for it was used; include it first"
                 )
         super().include(other)
-        if isinstance(other, OutcomeRouter) and other._included_by is None:
+        if isinstance(other, OutcomeRouter):
+            # Who makes an app anew, as tests do, includes the routers of the app's modules in a new router.
             other._included_by = self
 
     @overload
@@ -137,53 +142,56 @@ _ADDED_PARAMETER = "ringback_request"
 def _decorated(endpoint: Callable[..., Any], receiver: Receiver) -> Callable[..., Any]:
     is_async = inspect.iscoroutinefunction(endpoint)
 
-    async def call_endpoint(original: Request, request: Request, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        # The endpoint gets `request` in the place of the original one.
-        args = tuple(request if argument is original else argument for argument in args)
-        kwargs = {name: request if argument is original else argument for name, argument in kwargs.items()}
+    async def call_endpoint(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return await endpoint(*args, **kwargs) if is_async else await run_in_threadpool(endpoint, *args, **kwargs)
 
     @functools.wraps(endpoint)
     async def callback(*args: Any, **kwargs: Any) -> Any:
         arguments = (*args, *kwargs.values())
         kwargs.pop(_ADDED_PARAMETER, None)
-        original: Request | None = next(filter(_is_request, arguments), None)
-        if original is None:
+        request: Request | None = next(filter(_is_request, arguments), None)
+        if request is None:
             raise RegistrationError(
                 f"callback {handler_name(endpoint)} was called without a starlette Request; "
                 "give it a parameter request: Request"
             )
         try:
-            return await answer(original, args, kwargs)
+            return await answer(request, args, kwargs)
         finally:
             # The secret leaves the URL before the framework sends the answer and the server logs the URL.
-            receiver.gate.hide(original.scope)
+            receiver.gate.hide(request.scope)
 
-    async def answer(original: Request, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        exchange, timeout = receiver.exchange(original.scope), receiver.door.body_timeout
+    async def answer(request: Request, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        exchange, timeout = receiver.exchange(request.scope), receiver.door.body_timeout
         # FastAPI has read the body if the endpoint has a parameter for the body.
-        read = await original.body() if hasattr(original, "_body") else None
-        peeked = PeekedReceive(original.receive, timeout)
+        read = await request.body() if hasattr(request, "_body") else None
+        peeked = PeekedReceive(request.receive, timeout)
         found: Found = await exchange.admit(peeked.has_body if read is None else bool(read))
         if found is Admitted.PASS_ON:
-            request = original if read is not None else type(original)(original.scope, peeked)
-            return await call_endpoint(original, request, args, kwargs)
+            _let_read(request, peeked.channel)
+            return await call_endpoint(args, kwargs)
         if found is Admitted.READ_BODY:
-            reading = functools.partial(read_body, original.receive, exchange.max_body, timeout)
+            reading = functools.partial(read_body, request.receive, exchange.max_body, timeout)
             found = await exchange.take(reading if read is None else read)
         if isinstance(found, Reply):
             return response(found)
-        request = type(original)(original.scope, replayed(exchange.body, original.receive))
+        if read is None:
+            _let_read(request, replayed(exchange.body, request.receive))
         give_outcomes(request.scope, found)
         async with exchange:
-            returned = await call_endpoint(original, request, args, kwargs)
-            if isinstance(returned, Response) and not receiver.engine.durable:
-                # A response can let the hooks follow after it is sent. Other values of FastAPI endpoints cannot.
-                return _ResponseBeforeHooks(returned, exchange.defer())
-            return returned
+            return await call_endpoint(args, kwargs)
 
     callback.__signature__ = _signature(endpoint)  # type: ignore[attr-defined]
     return callback
+
+
+def _let_read(request: Request, receive: Receive) -> None:
+    """Let the endpoint's request read from ``receive``.
+
+    Starlette has no public way. A second request in place of the first would need the constructor of the app's own
+    class of requests, which takes what the app likes, and would lose what the app has set on the first.
+    """
+    request._receive = receive  # pyright: ignore[reportPrivateUsage]
 
 
 def _is_request(argument: object) -> bool:
@@ -217,21 +225,3 @@ def _takes_request(parameter: inspect.Parameter) -> bool:
     if isinstance(annotation, str):
         return annotation.rpartition(".")[2] == "Request"
     return isinstance(annotation, type) and issubclass(annotation, Request)
-
-
-class _ResponseBeforeHooks(Response):
-    """An endpoint's response. The hooks follow after it is sent, and also where the server cannot send it."""
-
-    __slots__ = ("_follow", "_response")
-
-    def __init__(self, response: Response, follow: Callable[[], Awaitable[None]]) -> None:
-        # Both responses share one state, because a framework adds headers and background tasks to this one.
-        self.__dict__ = response.__dict__
-        self._response = response
-        self._follow = follow
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._response(scope, receive, send)
-        finally:
-            await self._follow()

@@ -13,6 +13,7 @@ from ringback.receiving.background_loop import BackgroundLoop
 from ringback.receiving.door import Door
 from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver, SyncExchange
 from ringback.receiving.replies import Reply, not_allowed
+from ringback.settings import DOOR, refuse_late
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Generator
@@ -25,6 +26,8 @@ Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 """The headers of a request: names in any case, with values. Only pairs can repeat a name."""
 
 T = TypeVar("T")
+
+_SETTINGS = ("router", *DOOR)
 
 
 class CallbackHandler:
@@ -40,6 +43,10 @@ class CallbackHandler:
     def __init__(self, router: OutcomeRouter, **door: Unpack[DoorSettings]) -> None:
         # The program runs the route, perhaps in another thread, so the delivery's span ends before the route.
         self._receiver = Receiver(router, Door.of(door), measures_route=False)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        refuse_late(name, _SETTINGS, "CallbackHandler")
+        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         return f"CallbackHandler({self._receiver.router!r})"
@@ -61,7 +68,10 @@ class CallbackHandler:
     async def receive(
         self, body: bytes, headers: Headers, *, method: str = "POST", path: str = "/", query: str = ""
     ) -> Received | Reply:
-        """Verify, classify, persist and log a delivery. Gives the delivery, or the answer to what is no delivery."""
+        """Verify, classify, persist and log a delivery. Gives the delivery, or the answer to what is no delivery.
+
+        The hooks follow, whatever becomes of the program's route.
+        """
         exchange = self.exchange(headers, method=method, path=path, query=query)
         found: Found = await exchange.admit(bool(body))
         if found is Admitted.READ_BODY:
@@ -82,13 +92,12 @@ class CallbackHandler:
         return self._receiver.exchange(scope)
 
     async def accept(self, received: Received) -> None:
-        """Let the hooks follow. A program without :meth:`route` awaits this once after its code, even if that fails."""
-        with logs.bound_ids(received.delivery.events):
-            await self._receiver.engine.follow(received)
+        """The program has answered: let the hooks of operations wait no longer. Without this, they wait to settle."""
+        await self._receiver.engine.answered(received.outcomes)
 
     @asynccontextmanager
     async def route(self, received: Received) -> AsyncGenerator[None]:
-        """``async with handler.route(received)``: log lines inside have the call's ids, and then the hooks follow."""
+        """``async with handler.route(received)``: log lines inside have the call's ids; :meth:`accept` is the end."""
         with logs.bound_ids(received.delivery.events):
             try:
                 yield

@@ -10,6 +10,7 @@ from ringback.receiving.door import Door
 from ringback.receiving.exchange import Admitted, Found, Receiver
 from ringback.receiving.replies import Reply
 from ringback.receiving.target import Fit, GuardedPaths, canonical_method
+from ringback.settings import DOOR, refuse_late
 from ringback.web.body import PeekedReceive, read_body, replayed, response
 from ringback.web.lifespan import run_lifespan
 from ringback.web.misconfigured import ends_the_start
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from ringback.receiving.exchange import Exchange
     from ringback.settings import DoorSettings
     from ringback.web.endpoint import OutcomeRouter
 
@@ -28,9 +30,9 @@ class CallOutcomeMiddleware:
     """Classifies the events POSTed to ``path``, gives the route outcomes and the untouched request, then calls hooks.
 
     ``path`` is one template of Starlette or several (``/api/callbacks/{context_id}``); other requests and other scopes
-    pass through. The route finds the outcomes with :func:`ringback.call_outcomes`. The hooks run after the route's
-    response, whatever its status. The middleware answers what is no acceptable delivery with 400, 413 or 415 as
-    problem+json, and Event Grid's handshakes with 200.
+    pass through. The route finds the outcomes with :func:`ringback.call_outcomes`. The hooks are due after the router's
+    settle time, whatever becomes of the response; those of operations when the response is sent. The middleware answers
+    what is no acceptable delivery with 400, 413 or 415 as problem+json, and Event Grid's handshakes with 200.
 
     ``auth`` checks the sender before the middleware reads the body: a verifier, or several verifiers of which one must
     agree. A refused sender gets 401, or 503 while the verifier cannot get its keys. ``None`` accepts every sender; an
@@ -50,6 +52,10 @@ class CallOutcomeMiddleware:
         self._receiver = Receiver(router, Door.of(door))
         self._hides = self._receiver.gate.hides
         self._receiver.warn()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        refuse_late(name, _SETTINGS, "CallOutcomeMiddleware")
+        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         return f"CallOutcomeMiddleware(path={list(self._guarded.templates)}, router={self._receiver.router!r})"
@@ -96,6 +102,7 @@ class CallOutcomeMiddleware:
             return
         give_outcomes(scope, found)
         async with exchange:
+            send = _send_and_tell(exchange, send) if exchange.early else send
             await self.app(scope, replayed(exchange.body, receive), send)
 
     def _send_and_report(self, send: Send, *, guarded: bool) -> Send:
@@ -122,6 +129,26 @@ class CallOutcomeMiddleware:
 
         return send_and_hide
 
+
+_SETTINGS = ("router", "path", *DOOR)
+
+
+def _send_and_tell(exchange: Exchange, send: Send) -> Send:
+    """A ``send`` that tells the exchange of the end of the response; background tasks of the app come after the end."""
+
+    async def send_and_tell(message: Message) -> None:
+        await send(message)
+        if message["type"] in _LAST and not message.get("more_body", False):
+            await exchange.answered()
+
+    return send_and_tell
+
+
+_LAST = ("http.response.body", "http.response.pathsend")
+"""The messages that may end a response.
+
+Source: https://asgi.readthedocs.io/en/latest/extensions.html#path-send
+"""
 
 _NO_ROUTE = (404, 405)
 """The statuses of an app without a route for a path, or for the method."""

@@ -201,6 +201,10 @@ class DeliveryStore(Protocol):
         """
         ...
 
+    async def hasten(self, keys: Sequence[str]) -> None:
+        """Makes these items due now, those that wait for their first claim. Ignores every other key."""
+        ...
+
     async def run(self, work: Work, concurrency: int) -> None:
         """Claims due items and works on at most ``concurrency`` claims at a time, until :meth:`stop`.
 

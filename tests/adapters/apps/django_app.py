@@ -33,22 +33,25 @@ def exempt(view: Any) -> Any:
 
 def _async_view(rig: Any) -> Any:
     async def view(request: HttpRequest, **_: str) -> HttpResponse:
-        return _answer(rig, request)
+        return _response(*await rig.routed(*_asked(request)))
 
     return view
 
 
 def _view(rig: Any) -> Any:
     def view(request: HttpRequest, **_: str) -> HttpResponse:
-        return _answer(rig, request)
+        return _response(*rig.route(*_asked(request)))
 
     return view
 
 
-def _answer(rig: Any, request: Any) -> HttpResponse:
+def _asked(request: Any) -> tuple[Any, ...]:
     state = getattr(request, "scope", {}).get("state", {})
     outcomes = getattr(request, "call_outcomes", None) or state.get("call_outcomes")
-    status, body, headers = rig.route(request.method, request.path, request.body, request.headers, outcomes)
+    return request.method, request.path, request.body, request.headers, outcomes
+
+
+def _response(status: int, body: bytes, headers: dict[str, str]) -> HttpResponse:
     return HttpResponse(body, status=status, headers=headers)
 
 

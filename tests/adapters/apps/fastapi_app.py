@@ -12,7 +12,7 @@ METHODS = ["GET", "POST", "OPTIONS"]
 def _endpoint(rig: Any) -> Any:
     async def endpoint(request: Request) -> Response:
         outcomes = getattr(request.state, "call_outcomes", None)
-        status, body, headers = rig.route(
+        status, body, headers = await rig.routed(
             request.method, request.url.path, await request.body(), request.headers, outcomes
         )
         return Response(body, status, headers)

@@ -58,7 +58,7 @@ def decorator(rig: Any) -> Any:
     async def function(req: func.HttpRequest) -> func.HttpResponse:
         outcomes = getattr(req, "call_outcomes", None)
         path = req.url.removeprefix("http://127.0.0.1").partition("?")[0]
-        status, body, headers = rig.route(req.method, path, req.get_body(), req.headers, outcomes)
+        status, body, headers = await rig.routed(req.method, path, req.get_body(), req.headers, outcomes)
         return func.HttpResponse(body, status_code=status, headers=headers, mimetype=headers["content-type"])
 
     routed = {name: callback(handler)(function) for name, handler in rig.handlers().items()}

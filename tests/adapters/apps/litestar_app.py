@@ -10,7 +10,7 @@ def middleware(rig: Any) -> Any:
     async def endpoint(request: Request[Any, Any, Any]) -> Response[bytes]:
         outcomes = request.scope["state"].get("call_outcomes")
         body = await request.body()
-        status, answer, headers = rig.route(request.method, request.url.path, body, request.headers, outcomes)
+        status, answer, headers = await rig.routed(request.method, request.url.path, body, request.headers, outcomes)
         kind = headers["content-type"]
         return Response(answer, status_code=status, headers={"x-route": headers["x-route"]}, media_type=kind)
 

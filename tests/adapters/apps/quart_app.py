@@ -14,7 +14,7 @@ METHODS = ["GET", "POST"]
 def _endpoint(rig: Any) -> Any:
     async def endpoint(**_: str) -> Response:
         outcomes = g.get("call_outcomes") or request.scope.get("state", {}).get("call_outcomes")
-        status, body, headers = rig.route(
+        status, body, headers = await rig.routed(
             request.method, request.path, await request.get_data(), request.headers, outcomes
         )
         return Response(body, status, headers)

@@ -20,7 +20,7 @@ def app_of(rig: Any) -> Any:
             more = message.get("more_body", False)
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         outcomes = (scope.get("state") or {}).get("call_outcomes")
-        status, answer, own = rig.route(scope["method"], scope["path"], body, headers, outcomes)
+        status, answer, own = await rig.routed(scope["method"], scope["path"], body, headers, outcomes)
         pairs = [(name.encode(), value.encode()) for name, value in own.items()]
         await send({"type": "http.response.start", "status": status, "headers": pairs})
         await send({"type": "http.response.body", "body": answer})

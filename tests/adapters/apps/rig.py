@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
 import threading
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -112,7 +114,28 @@ class Rig:
     def route(
         self, method: str, path: str, body: bytes, headers: Any, outcomes: Sequence[Outcome] | None
     ) -> tuple[int, bytes, dict[str, str]]:
-        """What the app's route does with any request: it notes it, and raises if the path says so."""
+        """What the app's route does with any request: it notes it, and raises or waits if the path says so."""
+        self._note(method, path, body, headers, outcomes)
+        while not self._may_answer(path):
+            time.sleep(0.01)
+        return STATUS, BODY, HEADERS
+
+    async def routed(
+        self, method: str, path: str, body: bytes, headers: Any, outcomes: Sequence[Outcome] | None
+    ) -> tuple[int, bytes, dict[str, str]]:
+        """The same in an event loop, which goes on meanwhile."""
+        self._note(method, path, body, headers, outcomes)
+        while not self._may_answer(path):  # noqa: ASYNC110 - the hook may run in another loop
+            await asyncio.sleep(0.01)
+        return STATUS, BODY, HEADERS
+
+    def _may_answer(self, path: str) -> bool:
+        """A route that waits answers once the hook was called for its leg, which is the end of its path."""
+        leg = path.partition("waits-")[2]
+        hooked = (each for each in self._record.read_text("utf-8").splitlines() if '"hook"' in each and leg in each)
+        return not leg or any(hooked)
+
+    def _note(self, method: str, path: str, body: bytes, headers: Any, outcomes: Sequence[Outcome] | None) -> None:
         named = {name.lower(): value for name, value in dict(headers).items()}
         self._write(
             {
@@ -126,7 +149,6 @@ class Rig:
         )
         if "raises" in path:
             raise LookupError("the route's own")
-        return STATUS, BODY, HEADERS
 
     def _write(self, entry: dict[str, Any]) -> None:
         with self._lock, self._record.open("a", encoding="utf-8") as file:

@@ -135,6 +135,7 @@ class _Tally:
                 if isinstance(part, Registration):
                     handler = counted.setdefault(part.handler, self._counting(part.handler))
                     parts[index] = replace(part, handler=handler)
+            router._changed()  # pyright: ignore[reportPrivateUsage]
 
     def expect(self, posting: Posting, routers: list[OutcomeRouter]) -> None:
         """Add the hooks that this delivery makes due: those for calls whose end no earlier delivery reported."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from msgspec import DecodeError, Struct, ValidationError, convert
 
 from ringback.core.events import Diagnostic, Event, EventData, Number, Result, Update
+from ringback.core.outcome import digest_of
 from ringback.privacy.redaction import redact
 from ringback_catalog import event_name, scope_of
 
@@ -136,7 +137,15 @@ class Counted(Struct, gc=False, rename={"at_timestamp": "@timestamp"}):
             leg = self.call_connection_id or self.correlation_id or self.server_call_id
             if leg is not None:
                 return f"call:{leg}"
-        return None if self.event_id is None else f"event:{self.event_id}"
+        if self.event_id is None:
+            return None
+        digest = digest_of(self.source)
+        return f"event:{self.event_id}" if digest is None else f"event:{self.event_id}:{digest}"
+
+    @property
+    def source(self) -> str | None:
+        """The event's source, as Call Automation writes the sources of a call's events. A line has none of its own."""
+        return None if self.call_connection_id is None else f"calling/callConnections/{self.call_connection_id}"
 
 
 class Line(Counted, gc=False):
@@ -171,6 +180,7 @@ class Line(Counted, gc=False):
         return Event(
             type=self.event_type or "",
             id=self.event_id,
+            source=self.source,
             time=self.occurred_at,
             data=EventData(
                 call_connection_id=self.call_connection_id,

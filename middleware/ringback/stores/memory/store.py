@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from contextvars import Context, copy_context
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import astuple, replace
 
+from ringback.exceptions import StoreFull
+from ringback.settings import refuse_for_store
 from ringback.stores.claims import ClaimLoop
 from ringback.stores.memory.history import MemoryHistory
+from ringback.stores.query import settings_in
 from ringback.work.contact import Contact, report_of
 from ringback.work.history import Waiting
 from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, State, Stats, whom
@@ -31,7 +33,6 @@ T = TypeVar("T")
 
 class _Row(Struct):
     item: Item
-    context: Context
     due_at: float
     put_at: float
     latched: str = ""
@@ -47,12 +48,21 @@ class _Row(Struct):
 
 
 class MemoryStore:
-    """Remembers the last ``capacity`` endings, dead letters and contacts, and all items that are ready or running."""
+    """Remembers the last ``capacity`` endings, dead letters and contacts, and all items that are ready or running.
+
+    A put raises :class:`StoreFull` when ``max_backlog`` items are ready or running. Raises :class:`ConfigurationError`
+    for settings that cannot work.
+    """
 
     durable = False
 
-    def __init__(self, *, capacity: int = 10_000, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, *, capacity: int = 10_000, max_backlog: int = 100_000, clock: Callable[[], float] = time.time
+    ) -> None:
+        for name, number in (("capacity", capacity), ("max_backlog", max_backlog)):
+            refuse_for_store(name, number)
         self._capacity = capacity
+        self._max_backlog = max_backlog
         self._clock = clock
         self._latch = Latch(capacity)
         self._rows: dict[str, _Row] = {}
@@ -83,9 +93,21 @@ class MemoryStore:
     async def open(self) -> None:
         """Nothing to do."""
 
+    @classmethod
+    def from_url(cls, url: str) -> MemoryStore:
+        """The store of ``memory``, which settings may follow, as in ``memory?max_backlog=1000``.
+
+        Raises :class:`ConfigurationError` for a setting that the store does not know, or that cannot work.
+        """
+        return cls(**settings_in(url.partition("?")[2], {"capacity": int, "max_backlog": int}, "memory"))
+
     async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
+        if len(self._rows) >= self._max_backlog:
+            raise StoreFull(
+                f"{len(self._rows)} items wait in the memory of this process; at most {self._max_backlog} may; "
+                "see that hooks return, or keep items in a store"
+            )
         offers: list[Offer] = []
-        context: Context | None = None
         for item in items:
             outcome_id = item.outcome.outcome_id
             latched = self._latch.name_of(item.outcome, outcome_id)
@@ -100,11 +122,8 @@ class MemoryStore:
                 self._latch.take(latched)
                 offer = Offer.DUPLICATE
             if offer is Offer.OPENED:
-                if context is None:
-                    # One context for all items: the loop works on an item in a copy.
-                    context = copy_context()
                 kept = item if key is item.key else replace(item, key=key)
-                self._keep(key, _Row(kept, context, item.due_at, self._clock(), latched))
+                self._keep(key, _Row(kept, item.due_at, self._clock(), latched))
             elif offer is Offer.MERGED:
                 row = self._rows[key]
                 contact, target = whom((row.item.contact, row.item.target), (item.contact, item.target))
@@ -116,9 +135,17 @@ class MemoryStore:
             if self._history is not None:
                 self._history.put(key, item, offer, self._clock())
             offers.append(offer)
-        if context is not None:
+        if Offer.OPENED in offers:
             self._loop.wake(min([item.due_at for item in items]))
         return offers
+
+    async def hasten(self, keys: Sequence[str]) -> None:
+        now = self._clock()
+        for key in map(short, keys):
+            row = self._rows.get(key)
+            if row is not None and not row.taken and row.due_at > now:
+                row.due_at = now
+                self._push(key, now)
 
     def _keep(self, key: str, row: _Row) -> None:
         self._rows[key] = row
@@ -186,9 +213,6 @@ class MemoryStore:
         interrupted, row.interrupted = row.interrupted, False
         return Claim(row.item, row.attempts, redelivered=interrupted, progress=row.progress, put_at=row.put_at)
 
-    def context(self, claim: Claim) -> Context:
-        return self._rows[claim.item.key].context.copy()
-
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         key = claim.item.key
         row = self._rows[key]
@@ -232,7 +256,7 @@ class MemoryStore:
             return None
         if made.put is not None:
             item = replace(made.put, key=short(made.put.key), contact=contact)
-            self._keep(item.key, _Row(item, copy_context(), item.due_at, self._clock()))
+            self._keep(item.key, _Row(item, item.due_at, self._clock()))
             self._loop.wake(item.due_at)
         for key in made.cancel:
             if key in self._rows and self._rows[key].state is State.READY:

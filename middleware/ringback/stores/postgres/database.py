@@ -22,10 +22,27 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
+
+class Connection(AsyncConnection[tuple[Any, ...]]):
+    """A connection of the pool. ``pooled``: a pooler stands between the connection and the server."""
+
+    pooled = False
+
+    async def cancel_safe(self, *, timeout: float = 30.0) -> None:
+        """Ask the server to cancel what it does. Behind a pooler do not ask: psycopg then waits for the answer.
+
+        A PgBouncer before 1.21 may end by such a request, with all its connections, see
+        https://github.com/pgbouncer/pgbouncer/issues/822. Debian 12 has PgBouncer 1.18.
+        """
+        if not self.pooled:
+            await super().cancel_safe(timeout=timeout)
+
+
 Pool: TypeAlias = AsyncConnectionPool[Connection]
 
 _TRIES = 3
+
+_LIMIT = "SELECT set_config('statement_timeout', %s, false) WHERE pg_backend_pid() = %s"
 
 
 def conninfo_of(url: str, timeout: float) -> str:
@@ -97,11 +114,15 @@ _WORDS = {
 
 class Database:
     """A pool of 1 to ``size`` connections. An operation may take ``limit`` seconds. That includes the wait for a
-    connection, which may take ``timeout`` seconds.
+    connection, which may take ``timeout`` seconds. ``pooled`` says that a pooler such as PgBouncer may give every
+    transaction another connection of the server, so that nothing may outlive a transaction; the database finds such a
+    pooler by itself as well.
     """
 
-    def __init__(self, conninfo: str, *, size: int, timeout: float, limit: float) -> None:
+    def __init__(self, conninfo: str, *, size: int, timeout: float, limit: float, pooled: bool = False) -> None:
+        self.pooled = pooled
         self._limit = limit
+        self._milliseconds = str(math.ceil(limit * 1000))
         self._abandoned: set[asyncio.Task[Any]] = set()
         self.pool: Pool = AsyncConnectionPool(
             conninfo,
@@ -111,6 +132,7 @@ class Database:
             # Short, so that the next operation connects anew: the pool itself waits longer after every failure.
             reconnect_timeout=min(timeout, 2.0),
             open=False,
+            connection_class=Connection,
             configure=self._configure,
             check=AsyncConnectionPool.check_connection,
         )
@@ -139,15 +161,27 @@ class Database:
         with translated():
             for _ in range(_TRIES - 1):
                 with suppress(psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
-                    async with self.pool.connection() as connection:
-                        return await operation(connection)
-            async with self.pool.connection() as connection:
-                return await operation(connection)
+                    return await self._transaction(operation)
+            return await self._transaction(operation)
+
+    async def _transaction(self, operation: Callable[[Connection], Awaitable[T]]) -> T:
+        async with self.pool.connection() as connection:
+            if self.pooled:
+                await connection.execute("SELECT set_config('statement_timeout', %s, true)", (self._milliseconds,))
+            return await operation(connection)
 
     async def _configure(self, connection: Connection) -> None:
-        milliseconds = str(math.ceil(self._limit * 1000))
-        await connection.execute("SELECT set_config('statement_timeout', %s, false)", (milliseconds,))
-        await connection.commit()
+        """Limit the statements of the connection. Behind a pooler the next transaction may have another connection of
+        the server: there every transaction sets its limit, and nothing is prepared.
+        """
+        if not self.pooled:
+            # A pooler gives its clients process ids of its own.
+            found = await connection.execute(_LIMIT, (self._milliseconds, connection.info.backend_pid), prepare=False)
+            self.pooled = await found.fetchone() is None
+            await connection.commit()
+        if self.pooled:
+            connection.pooled = True
+            connection.prepare_threshold = None
 
     def _abandon(self, task: asyncio.Task[Any]) -> None:
         self._abandoned.add(task)
@@ -156,5 +190,10 @@ class Database:
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._abandoned.discard(task)
-        # Read, because the event loop logs an error that nobody reads.
-        _ = task.cancelled() or task.exception()
+        read_error(task)
+
+
+def read_error(task: asyncio.Task[Any]) -> None:
+    """Read the error of a task that has ended, because the event loop logs an error that nobody reads."""
+    if not task.cancelled():
+        task.exception()

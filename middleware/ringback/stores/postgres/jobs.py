@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from procrastinate import App, PsycopgConnector, RetryStrategy
 from procrastinate.jobs import DeleteJobCondition, Job
+
+from ringback.stores.postgres.database import read_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -15,6 +19,11 @@ if TYPE_CHECKING:
 
 QUEUE = "ringback"
 TASK = "ringback.deliver"
+
+# What procrastinate and the pool say of a fault, Ringback's own line says in one. An app that configures logging still
+# gets their lines; without a handler Python would write them to standard error as they are.
+for _name in ("procrastinate", "psycopg.pool"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
@@ -69,6 +78,11 @@ class Jobs:
         # After an error or a stop, the job is due again in a second.
         @app.task(name=TASK, queue=QUEUE, retry=RetryStrategy(wait=1))
         async def look(key: str) -> None:
+            # procrastinate runs a job in a task that nobody awaits. While PostgreSQL is away the task fails, because it
+            # cannot write that the job is done; the repair deletes the job later.
+            task = asyncio.current_task()
+            assert task is not None
+            task.add_done_callback(read_error)
             await deliver(key)
 
         await app.open_async(pool)

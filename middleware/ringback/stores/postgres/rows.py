@@ -63,6 +63,11 @@ _CLAIM = f"""
     WHERE key = %(key)s AND (state = 'ready' AND due_at <= %(now)s OR state = 'running' AND owner = %(owner)s)
     RETURNING {_ITEM}
 """
+_HASTEN = """
+    UPDATE ringback_items SET due_at = %(now)s
+    WHERE key = ANY(%(keys)s) AND state = 'ready' AND attempts = 0 AND due_at > %(now)s
+    RETURNING key
+"""
 _WAITS = """
     SELECT due_at, extract(epoch FROM clock_timestamp())::float8 FROM ringback_items
     WHERE key = %s AND state = 'ready'
@@ -198,6 +203,11 @@ async def claim(connection: Connection, key: str, owner: str, worker: int | None
     item = Item(key, Kind(kind), due_at, outcome, contact, target, number)
     redelivered, crashed = interrupted > 0, interrupted == 2
     return Claim(item, attempts, redelivered=redelivered, crashed=crashed, progress=done, put_at=put_at)
+
+
+async def hasten(connection: Connection, keys: Sequence[str], now: float) -> Sequence[str]:
+    """Make items due that wait for their first claim. Gives their keys."""
+    return [key for (key,) in await (await connection.execute(_HASTEN, {"keys": keys, "now": now})).fetchall()]
 
 
 async def waits(connection: Connection, key: str) -> tuple[float, float] | None:

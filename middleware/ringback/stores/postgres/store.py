@@ -10,7 +10,7 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 
@@ -22,6 +22,7 @@ from ringback.stores.postgres.faults import translated
 from ringback.stores.postgres.history import PostgresHistory
 from ringback.stores.postgres.jobs import Jobs
 from ringback.stores.postgres.worker import Worker
+from ringback.stores.turns import Turns
 from ringback.work.items import DAY, REMEMBER_CALLS
 from ringback.work.keys import short
 from ringback.work.latch import Offer
@@ -41,8 +42,9 @@ class PostgresStore:
     """Items in the database of ``url``; the store makes its tables if there are none. Times are in seconds.
 
     A worker that has not renewed its entry for ``lease`` is taken for dead, and others take over its work. ``poll`` is
-    how often a worker looks for jobs that no notification announced; with ``listen`` false there are no notifications,
-    for a connection through PgBouncer. ``timeout`` is how long a put may take, the wait for one of at most
+    how often a worker looks for jobs that no notification announced. With ``listen`` false there are no notifications,
+    and nothing outlives a transaction, as a pooler such as PgBouncer demands in transaction pooling; where the store
+    finds a pooler, it does so by itself. ``timeout`` is how long a put may take, the wait for one of at most
     ``pool_size`` connections included; other operations may take fifteen times as long, and have as many connections.
     A put raises :class:`StoreFull` when ``max_backlog`` items wait. An item that is done loses its payload after
     ``keep`` and its key after ``remember``; the store forgets dead letters after ``remember_dead``, and calls to
@@ -105,20 +107,23 @@ class PostgresStore:
         async with self._opening:
             if self._databases is None:
                 await self._prepare()
-                puts, others = (
-                    Database(self._conninfo, size=self._pool_size, timeout=self._timeout, limit=limit)
-                    for limit in (self._timeout, self._timeout * 15)
-                )
+                puts, others = self._database(self._timeout), self._database(self._timeout * 15)
                 await puts.open()
                 await others.open()
                 self._databases = puts, others
             return self._databases
 
+    def _database(self, limit: float) -> Database:
+        return Database(
+            self._conninfo, size=self._pool_size, timeout=self._timeout, limit=limit, pooled=not self._listen
+        )
+
     async def _prepare(self) -> None:
         async with _within(self._timeout * 15):
             with translated():
                 # Not the pool's: that does not say why it cannot connect.
-                async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True) as connection:
+                connecting = psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, prepare_threshold=None)
+                async with await connecting as connection:
                     await schema.prepare(connection)
                     found = await connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
                     for (theirs,) in await found.fetchall():
@@ -131,8 +136,11 @@ class PostgresStore:
                 await database.close()
 
     async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
-        now = self._clock()
-        put = [rows.row_of(item, now) for item in items]
+        now, turns = self._clock(), Turns()
+        put: list[dict[str, Any]] = []
+        for item in items:
+            put.append(rows.row_of(item, now))
+            await turns.next()
 
         async def operation(connection: Connection) -> list[Offer]:
             await self._refuse_full(connection)
@@ -148,6 +156,15 @@ class PostgresStore:
         offers = await puts.do(operation)
         self._waiting += offers.count(Offer.OPENED)
         return offers
+
+    async def hasten(self, keys: Sequence[str]) -> None:
+        async def operation(connection: Connection) -> None:
+            waiting = await rows.hasten(connection, [short(key) for key in keys], self._clock())
+            await self._jobs.defer(connection, [(key, None) for key in waiting])
+
+        # As a put: the route's answer may wait for this.
+        puts, _ = await self._opened()
+        await puts.do(operation)
 
     async def _refuse_full(self, connection: Connection) -> None:
         """Raise :class:`StoreFull` for a full backlog, counted once a second: more work of one second does no harm."""

@@ -19,6 +19,8 @@ from psycopg import Error
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.claims import FAULT_PAUSE
 from ringback.stores.postgres import repair, rows
+from ringback.stores.postgres.database import read_error
+from ringback.stores.postgres.faults import store_error
 from ringback.work.items import Settlement, State
 
 if TYPE_CHECKING:
@@ -89,11 +91,13 @@ class Worker:
                     concurrency,
                     poll=self.poll,
                     lease=self.lease,
-                    listen=self.listen,
+                    listen=self.listen and not self._database.pooled,
                 )
                 await _first_of(jobs, self._keep_house())
-            except (StoreUnavailable, ProcrastinateException, Error) as error:
+            except StoreUnavailable as error:
                 self.on_fault(error)
+            except (ProcrastinateException, Error) as error:
+                self.on_fault(store_error(error))
             await self.sleep(FAULT_PAUSE)
 
     async def _keep_house(self) -> None:
@@ -152,7 +156,7 @@ class Worker:
     def _done(self, hook: asyncio.Task[None]) -> None:
         self._hooks.discard(hook)
         self._slots.release()
-        _read_error(hook)
+        read_error(hook)
 
     async def _work_on(self, key: str, owner: str) -> None:
         claim = await self._insist(lambda: self._claim(key, owner), until=self._stopping)
@@ -241,10 +245,4 @@ async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
     if tasks:
         await asyncio.wait(tasks)
         for task in tasks:
-            _read_error(task)
-
-
-def _read_error(task: asyncio.Task[Any]) -> None:
-    """Read the task's error, because the event loop logs an error that nobody reads."""
-    if not task.cancelled():
-        task.exception()
+            read_error(task)

@@ -227,6 +227,9 @@ WHOLE = "items LEFT JOIN verdicts ON verdicts.id = items.verdict"
 """Items, with the text of the verdict if the payload does not have it."""
 _WHOLE = f"SELECT items.*, text AS verdict_text FROM {WHOLE}"
 DUE = f"{_WHOLE} WHERE state = 'ready' AND due_at <= ? ORDER BY due_at LIMIT ?"
+HASTEN = """
+    UPDATE items SET due_at = :now WHERE key = :key AND state = 'ready' AND attempts = 0 AND due_at > :now
+"""
 EXPIRED = f"{_WHOLE} WHERE state = 'running' AND leased_until <= ? AND owner <> ? ORDER BY leased_until LIMIT ?"
 CLAIM = """
     UPDATE items SET state = 'running', owner = :owner, leased_until = :until, attempts = attempts + 1, interrupted = 0

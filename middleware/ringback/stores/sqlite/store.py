@@ -16,15 +16,17 @@ from contextlib import suppress
 from contextvars import Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.claims import ClaimLoop
+from ringback.stores.query import settings_in
 from ringback.stores.sqlite import rows, schema
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
 from ringback.stores.sqlite.history import SQLiteHistory
 from ringback.stores.sqlite.writer import Writer
+from ringback.stores.turns import Turns
 from ringback.work.items import DAY, REMEMBER_CALLS, Claim, DeadLetter, Item, Progress, State, Stats
 from ringback.work.keys import short
 from ringback.work.latch import Offer
@@ -119,17 +121,7 @@ class SQLiteStore:
         if parts.netloc or parts.fragment or not path or path == ":memory:" or "\0" in path:
             # Without the URL, which may hold a password if its scheme is a mistake.
             raise ConfigurationError(f"the URL of the SQLite store names no file; {remedy}")
-        settings: dict[str, Any] = {}
-        for name, value in parse_qsl(parts.query, keep_blank_values=True):
-            if name not in _SETTINGS:
-                raise ConfigurationError(f"store {path!r}: {name!r} is no setting; there are {', '.join(_SETTINGS)}")
-            if name in settings:
-                raise ConfigurationError(f"store {path!r}: {name!r} is set twice; leave one of the two out")
-            try:
-                settings[name] = _SETTINGS[name](value)
-            except (KeyError, ValueError):
-                raise ConfigurationError(f"store {path!r}: {name} {value!r} is no number") from None
-        return cls(path, **settings)
+        return cls(path, **settings_in(parts.query, _SETTINGS, path))
 
     async def open(self) -> None:
         await self._writer.open()
@@ -140,8 +132,11 @@ class SQLiteStore:
         await self._writer.close()
 
     async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
-        now = self._clock()
-        puts = [rows.row_of(item, now) for item in items]
+        now, turns = self._clock(), Turns(self._monotonic)
+        puts: list[Row] = []
+        for item in items:
+            puts.append(rows.row_of(item, now))
+            await turns.next()
         try:
             offers = await self._writer.together(self._put, puts)
         except TimeoutError as error:
@@ -153,6 +148,12 @@ class SQLiteStore:
         if Offer.OPENED in offers:
             self._loop.wake(min([item.due_at for item in items]))
         return offers
+
+    async def hasten(self, keys: Sequence[str]) -> None:
+        now = self._clock()
+        waiting = [{"key": short(key), "now": now} for key in keys]
+        await self._do(lambda connection: connection.executemany(schema.HASTEN, waiting))
+        self._loop.wake(now)
 
     def _put(
         self, connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]
@@ -208,10 +209,6 @@ class SQLiteStore:
         claims, due_at = await self._do(lambda connection: rows.claim(connection, limit, now, now + self._lease, owner))
         self._held.update(((claim.item.key, claim.attempt), owner) for claim in claims)
         return claims, due_at
-
-    def context(self, claim: Claim) -> Context:  # noqa: ARG002 - the loop's protocol
-        # Another process may have put the item, so there is no context of the put.
-        return Context()
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         now, held = self._clock(), (claim.item.key, claim.attempt)
