@@ -24,7 +24,7 @@ from attempting import (
 from ringback import HookPolicy, Outcome, RedialPolicy, Retry, classify_event
 from ringback.core.events import Event, EventData
 from ringback.hooks.attempt import STORE_PAUSE, described
-from ringback.work.contact import CallRecord, CallState, Contact, Report, Why, report_of
+from ringback.work.contact import CallRecord, CallState, Contact, Report, report_of
 from ringback.work.items import NOBODY, Item, Kind, Progress, Settlement, State
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ async def test_what_is_not_answered_with_a_call_is_skipped(outcome: Outcome, not
     assert await bench.attempt(outcome=outcome) == done(CONTACT, "app.only")
     assert bench.happened() == [UNPLANNED, ("redial_skipped", outcome, reason), ("called", "only", outcome)]
     assert isinstance(bench.store.known, Contact)
-    assert len(bench.store.known.calls) == noted
+    assert len(bench.store.known.times()) == noted
 
 
 async def test_who_had_called_is_called_back_if_the_policy_says_so() -> None:
@@ -248,7 +248,7 @@ async def test_a_contact_function_that_raises_is_called_again_before_any_hook_is
     failed = {CONTACT: "LookupError: no tenant"}
     dead = Settlement(
         State.DEAD,
-        Progress(done=("app.only",), failed=failed, tries={CONTACT: 2}),
+        Progress(done=("told_without_contact", "app.only"), failed=failed, tries={CONTACT: 2}),
         reason=f"{CONTACT}: LookupError: no tenant",
     )
     assert third == dead
@@ -292,7 +292,7 @@ async def test_what_speaks_against_a_call_is_told() -> None:
     bench = Bench()
     redial(bench)
     bench.router.on_retryable(bench.hook("only"))
-    bench.store.known = Contact().marked(Why.CANCELED, NOW)
+    bench.store.known = Contact(canceled_at=NOW)
     assert await bench.attempt() == done(CONTACT, "app.only")
     reason = "the app has canceled the redials of the contact"
     assert bench.happened() == [UNPLANNED, ("redial_skipped", BUSY, reason), ("called", "only", BUSY)]
@@ -304,7 +304,7 @@ async def test_a_contact_that_is_no_text_is_a_failure() -> None:
     redial(bench, contact=lambda outcome: 15550100)
     reason = "RegistrationError: contact of app.call_again returned a int; return text or None"
     assert await bench.attempt() == Settlement(
-        State.DEAD, Progress(failed={CONTACT: reason}), reason=f"{CONTACT}: {reason}"
+        State.DEAD, Progress(done=("told_without_contact",), failed={CONTACT: reason}), reason=f"{CONTACT}: {reason}"
     )
 
 

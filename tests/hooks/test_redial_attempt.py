@@ -113,7 +113,8 @@ class FakeStore:
         assert contact == "customer-1"
         made = step(self.known)
         if made.checkpoint is not None:
-            self._log.append(("checkpoint", *made.checkpoint))
+            if made.result == "place":
+                self._log.append(("checkpoint", *made.checkpoint))
             if isinstance(self.answer, Exception):
                 raise self.answer
             if not self.answer:
@@ -449,7 +450,7 @@ async def test_a_redial_that_is_given_up_is_a_dead_letter(error: Exception, reas
     def complain(outcome: Outcome, error: Exception) -> None:
         bench.log.append(("complained", outcome, repr(error)))
 
-    call = CallState.CANCELED if isinstance(error, GiveUp) else CallState.PLACED
+    call = CallState.CANCELED if isinstance(error, GiveUp) else CallState.UNKNOWN
     assert await bench.attempt() == Settlement(State.DEAD, progress, reason=f"{NAME}: {reason}", call=call)
     assert bench.happened() == [
         checkpoint(first_sent=NOW),
@@ -499,7 +500,7 @@ async def test_a_412_is_done_as_unknown() -> None:
     reason = "the service no longer knows the request (412)"
     bench = Bench(HttpError(412))
     assert await bench.attempt(sent(tries={"placing": 1}), attempt=2) == Settlement(
-        State.DONE, sent(tries={"placing": 1}), reason=reason, call=CallState.PLACED
+        State.DONE, sent(tries={"placing": 1}), reason=reason, call=CallState.UNKNOWN
     )
     assert bench.happened()[1:] == [("called", HEADERS), ("redial_unknown", BUSY, 2, reason)]
 
@@ -512,7 +513,7 @@ async def test_a_request_too_old_to_be_repeated_is_done_as_unknown(since: float,
     bench = Bench()
     bench.now = NOW + since
     assert await bench.attempt(sent(), attempt=2, crashed=crashed) == Settlement(
-        State.DONE, sent(), reason=reason, call=CallState.PLACED
+        State.DONE, sent(), reason=reason, call=CallState.UNKNOWN
     )
     assert bench.happened() == [("redial_unknown", BUSY, 2, reason)]
 
@@ -545,10 +546,14 @@ async def test_a_redial_whose_worker_was_late_waits_for_the_end_of_the_quiet_hou
     assert (await bench.attempt()).state is State.DONE
 
 
-async def test_a_request_that_may_have_placed_the_call_is_repeated_in_quiet_hours() -> None:
-    """The phone rings already, or the service has to be asked while it knows the request."""
+async def test_a_request_that_may_have_placed_the_call_is_not_repeated_in_quiet_hours() -> None:
+    """If the service had not taken the first one, the repeated one would ring now."""
     bench = Bench(NEW_LEG, policy=RedialPolicy(quiet_hours=("21:00", "08:00")))
-    assert await bench.attempt(sent(), attempt=2) == Settlement(State.DONE, sent(), call=CallState.PLACED, leg=NEW_LEG)
+    reason = "a limit of the policy forbids to repeat the request now"
+    assert await bench.attempt(sent(), attempt=2) == Settlement(
+        State.DONE, sent(), reason=reason, call=CallState.UNKNOWN
+    )
+    assert bench.happened() == [("redial_unknown", BUSY, 2, reason)]
 
 
 async def test_a_time_zone_that_raises_is_asked_again_like_a_hook() -> None:
@@ -589,7 +594,7 @@ async def test_a_function_that_kills_its_worker_every_time_is_given_up() -> None
     settlement = await bench.attempt(sent(tries={"placing": 2}), attempt=3, redelivered=True, crashed=True)
     error = RuntimeError("the worker died during this call and every one before")
     reason = f"{NAME}: RuntimeError: {error}"
-    assert settlement == Settlement(State.DEAD, sent(tries={"placing": 3}), reason=reason, call=CallState.PLACED)
+    assert settlement == Settlement(State.DEAD, sent(tries={"placing": 3}), reason=reason, call=CallState.UNKNOWN)
     assert bench.happened() == [failed(error, 3)]
 
 
@@ -597,7 +602,7 @@ async def test_a_redial_that_is_not_registered_here_is_a_dead_letter() -> None:
     """Renamed or removed: it is for a person to say what becomes of it."""
     bench = Bench()
     assert await bench.attempt(sent(), target="app.gone") == Settlement(
-        State.DEAD, sent(), reason="no redial app.gone is registered in this worker", call=CallState.CANCELED
+        State.DEAD, sent(), reason="no redial app.gone is registered in this worker", call=CallState.UNKNOWN
     )
     assert bench.happened() == []
 

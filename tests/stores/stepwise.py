@@ -145,7 +145,7 @@ class PostgresBench(Bench):
             claims.append(claim)
         return claims
 
-    async def next_due(self, process: Process) -> float | None:
+    async def next_due(self, _: Process) -> float | None:
         ((due_at,),) = await self._do("SELECT min(due_at) FROM ringback_items WHERE state = 'ready'")
         return due_at
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from crew import CONTACT, DONE, Clock, cancel, dies, item, known, outcome, plan, redial, worked
-from ringback.work.contact import CallRecord, CallState, Contact, Mark, Step, Why, report_of
+from ringback.work.contact import CallRecord, CallState, Contact, Step, report_of
 from ringback.work.items import (
     REMEMBER_CALLS,
     Claim,
@@ -118,7 +118,7 @@ async def test_what_an_event_reports_is_noted_when_the_event_comes(store: Delive
         ("leg-1", CallState.OPEN),
         ("leg-2", CallState.CONNECTED),
     ]
-    assert {why: mark.leg for why, mark in first.marks.items()} == {Why.REACHED: "leg-2"}
+    assert [call.answered_at is None for call in first.calls] == [True, False]
     assert await store.put([sibling]) == [Offer.MERGED]
     assert await store.put([busy]) == [Offer.DUPLICATE]
     assert await known(store) == first
@@ -214,7 +214,7 @@ async def test_nobody_else_changes_a_contact_meanwhile(make: Make) -> None:
     assert (await stores[0].stats()).redials == 1
 
 
-async def test_a_mark_is_kept(store: DeliveryStore) -> None:
+async def test_a_cancellation_is_kept(store: DeliveryStore) -> None:
     """What speaks against a call outlives the calls."""
-    await store.change(CONTACT, lambda known: Step(known.marked(Why.CANCELED, 7.0), None))
-    assert (await known(store)).marks == {Why.CANCELED: Mark(7.0)}
+    assert await cancel(store) == 0
+    assert (await known(store)).canceled_at == 0.0
