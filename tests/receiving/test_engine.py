@@ -27,6 +27,7 @@ from ringback import (
     HookPolicy,
     Outcome,
     OutcomeRouter,
+    RegistrationError,
     StoreError,
 )
 from ringback.hooks.router import HandlerRouter
@@ -680,3 +681,73 @@ def test_telemetry_is_one_for_all_doors() -> None:
     inner, outer = OutcomeRouter(), OutcomeRouter(telemetry=telemetry)
     outer.include(inner)
     assert inner.engine.telemetry is telemetry
+
+
+# Redials
+
+
+def redialing(**settings: Any) -> OutcomeRouter:
+    router = OutcomeRouter(**settings)
+
+    @router.redial(contact=lambda outcome: outcome.operation_context)
+    async def call_again(contact: str) -> None: ...
+
+    return router
+
+
+def included() -> OutcomeRouter:
+    outer = OutcomeRouter()
+    outer.include(redialing())
+    return outer
+
+
+UNSTORED = (
+    r"^redial \S*call_again needs a store: a crash loses the redials that wait in memory, and each worker process "
+    r"places its own; pass store='sqlite:///ringback.db' to OutcomeRouter, or store='memory' if that will do$"
+)
+
+
+@pytest.mark.parametrize("made", [redialing, included])
+async def test_a_redial_without_a_store_ends_the_start(made: Callable[[], OutcomeRouter]) -> None:
+    """Whoever starts; and where nobody does, each delivery is refused before its route is called."""
+    router = made()
+    with pytest.raises(ConfigurationError, match=UNSTORED):
+        await router.start()
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match=UNSTORED):
+            await CallbackHandler(router, auth=None).handle(BODY, {})
+    answers: list[Any] = []
+    app = CallOutcomeMiddleware(Starlette(), router=router, path="/cb", auth=None)
+
+    async def receive() -> Any:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    with pytest.raises(ConfigurationError, match=UNSTORED):
+        await app({"type": "lifespan"}, receive, send)
+    assert [answer["type"] for answer in answers] == ["lifespan.startup.failed"]
+
+
+@pytest.mark.parametrize("store", ["memory", "memory?max_backlog=9", "a store", "sqlite:///{}/ringback.db"])
+async def test_a_store_that_is_said_will_do_for_redials(store: str, tmp_path: Path) -> None:
+    """Memory, too: then the app knows what it has."""
+    router = redialing(store=MemoryStore() if store == "a store" else store.format(tmp_path))
+    await router.start()
+    assert (await CallbackHandler(router, auth=None).handle(BODY, {})).status == 200
+    await router.drain()
+
+
+async def test_a_redial_that_comes_late_is_refused_and_not_registered() -> None:
+    """The start has looked at those before; an app that runs goes on."""
+    router = OutcomeRouter()
+    await router.start()
+    with pytest.raises(RegistrationError, match=UNSTORED):
+        router.redial(contact=lambda _: None)(call_again)
+    assert router.redials == ()
+    assert (await CallbackHandler(router, auth=None).handle(BODY, {})).status == 200
+    await router.drain()
+
+
+async def call_again(contact: str) -> None: ...

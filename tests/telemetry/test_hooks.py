@@ -156,7 +156,7 @@ async def test_a_redial_is_a_span_and_counted(sight: Sight) -> None:
     async def call(outcome: Outcome) -> str:
         return "leg-2"
 
-    await ask(behind(sight, router=router), content=delivery())
+    await ask(behind(sight, router=router, store="memory"), content=delivery())
     await settled(lambda: sight.spans("ringback redial"))
     (span,) = sight.spans("ringback redial")
     assert (span.parent, [link.context for link in span.links]) == (None, [sight.delivery.context])

@@ -59,7 +59,7 @@ def app_of(router: OutcomeRouter) -> Starlette:
 def router(request: pytest.FixtureRequest, tmp_path: Path) -> OutcomeRouter:
     """Routers whose hooks are called once, several times, and out of a file."""
     if request.param == "memory":
-        return OutcomeRouter()
+        return OutcomeRouter(store="memory")
     hooks = HookPolicy(attempts=2, backoff=3600, max_backoff=3600)
     if request.param == "sqlite":
         return OutcomeRouter(store=f"sqlite:///{tmp_path / 'hooks.db'}", settle=0, hooks=hooks)

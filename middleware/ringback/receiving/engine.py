@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ringback import logs
-from ringback.exceptions import ConfigurationError
+from ringback.exceptions import ConfigurationError, RegistrationError
 from ringback.hooks.dispatcher import SETTLE, Dispatcher, checked_store
 from ringback.receiving.background_loop import at_exit
 from ringback.settings import ENGINE, refuse_misplaced, refuse_negative
@@ -92,17 +92,47 @@ class Engine:
         )
         self.durable = self.dispatcher.durable
         """Whether the store survives the process."""
+        self._names_store = settings.opened is not None
+        self.is_checked = False
+        """Whether :meth:`check` has found nothing wrong."""
         self._started = self._works = self._is_noticed = False
 
     @property
     def store(self) -> DeliveryStore:
         return self.dispatcher.store
 
+    def check(self) -> None:
+        """Raise :class:`ConfigurationError` where the engine would lose outcomes, or place calls twice.
+
+        That is in an event loop that is not asyncio's, and for a redial in memory that the app has not asked for. The
+        start calls this, or else the first request at a door, in the loop of the app.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigurationError(
+                "Ringback needs asyncio's event loop, and this app runs in another, such as Trio's; run the app with "
+                "asyncio or uvloop: hypercorn --worker-class asyncio, anyio.run(..., backend='asyncio')"
+            ) from None
+        self.refuse_redials()
+        self.is_checked = True
+
+    def refuse_redials(self) -> None:
+        """Raise :class:`RegistrationError` for a redial, if the app has named no store."""
+        redials = self.router.roster.redials
+        if redials and not self._names_store:
+            raise RegistrationError(
+                f"redial {redials[0].name} needs a store: a crash loses the redials that wait in memory, and each "
+                "worker process places its own; pass store='sqlite:///ringback.db' to OutcomeRouter, or "
+                "store='memory' if that will do"
+            )
+
     async def start(self) -> None:
         """Begin to work on the items in the store. Every door may call this; only the first call starts the work.
 
-        Raises :class:`StoreError` for a store that cannot work.
+        Raises :class:`StoreError` for a store that cannot work, and what :meth:`check` raises.
         """
+        self.check()
         if not self._started:
             await self.dispatcher.start()
             self._started = self._works = self._is_noticed = True

@@ -135,11 +135,14 @@ class Exchange:
         """Verify the sender by the request's head alone. Gives the answer, or what the caller is to do next.
 
         ``has_body`` says whether a request that is no POST has a body. A function is called only where the answer
-        matters; ``None`` leaves the question to the headers.
+        matters; ``None`` leaves the question to the headers. Raises what :meth:`Engine.check` raises.
         """
         if self._state != "new":
             raise self._out_of_order("admit")
         self._state = "over"
+        if not self._engine.is_checked:
+            # Nobody has started the engine. Without this check a request could hang, or its outcome get lost.
+            self._engine.check()
         gate, telemetry = self._receiver.gate, self._engine.telemetry
         if gate.unverified:
             # The door warns at the first delivery, because the app sets up its logging after imports.

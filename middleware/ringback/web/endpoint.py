@@ -53,6 +53,12 @@ class OutcomeRouter(HandlerRouter):
         store = self.settings.opened
         return store is not None and store.durable
 
+    def _refuse_mixed_up(self) -> None:
+        super()._refuse_mixed_up()
+        if self._engine is not None and self._engine.is_checked:
+            # The app works already, so nothing else would look at a redial that is registered now.
+            self._engine.refuse_redials()
+
     def __setattr__(self, name: str, value: object) -> None:
         refuse_late(name, ENGINE, "OutcomeRouter")
         super().__setattr__(name, value)
@@ -119,7 +125,9 @@ class OutcomeRouter(HandlerRouter):
         return _decorated(endpoint, Receiver(self, checked))
 
     async def start(self) -> None:
-        """Begin to work on the items in the store; for the app's start. Raises :class:`StoreError`."""
+        """Begin to work on the items in the store; for the app's start. Raises :class:`StoreError` for a store that
+        cannot work, and :class:`ConfigurationError` outside of asyncio, and for a redial without a store.
+        """
         await self.engine.start()
 
     @asynccontextmanager

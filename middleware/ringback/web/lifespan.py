@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.exceptions import StoreError
+from ringback.exceptions import ConfigurationError, StoreError
+from ringback.web.misconfigured import fail_start
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,8 +19,14 @@ if TYPE_CHECKING:
 async def run_lifespan(app: ASGIApp, engine: Engine, scope: Scope, receive: Receive, send: Send) -> None:
     """Run the app's lifespan, and let the engine work from the app's start to its stop: hooks use what the app opens.
 
-    With a store Ringback answers the server where the app does not, because not every app knows the protocol.
+    With a store Ringback answers the server where the app does not, because not every app knows the protocol. What
+    :meth:`Engine.check` raises ends the server's start.
     """
+    try:
+        engine.check()
+    except ConfigurationError as error:
+        # Before the app has opened anything.
+        await fail_start(error, receive, send)
     lifespan = _Lifespan(engine, receive, send)
     try:
         await app(scope, lifespan.receive, lifespan.send)

@@ -55,10 +55,20 @@ class _Misconfigured:
         send: Callable[[Message], Awaitable[None]],
     ) -> NoReturn:
         if scope["type"] == "lifespan":
-            await receive()
-            await send({"type": "lifespan.startup.failed", "message": f"{type(self.error).__name__}: {self.error}"})
-        # Starlette also raises after a failed lifespan, and Starlette's test client looks for the exception.
+            await fail_start(self.error, receive, send)
         raise self.error
+
+
+async def fail_start(
+    error: Exception, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> NoReturn:
+    """Answer the server's start of the lifespan with the error, and raise the error.
+
+    Starlette also raises after a failed lifespan, and Starlette's test client looks for the exception.
+    """
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
+    raise error
 
 
 def _is_made_late() -> bool:
