@@ -93,7 +93,7 @@ async def known(store: DeliveryStore, contact: str = CONTACT) -> Contact:
 
 
 def timeless(claim: Claim) -> Claim:
-    return replace(claim, item=replace(claim.item, due_at=0.0))
+    return replace(claim, item=replace(claim.item, due_at=0.0), put_at=0.0)
 
 
 async def finishes(_: Claim) -> Settlement:
