@@ -24,6 +24,7 @@ from attempting import (
 from ringback import HookPolicy, Outcome, RedialPolicy, Retry, classify_event
 from ringback.core.events import Event, EventData
 from ringback.hooks.attempt import STORE_PAUSE, described
+from ringback.hooks.planning import LeaseLost
 from ringback.work.contact import CallRecord, CallState, Contact, Report, report_of
 from ringback.work.items import NOBODY, Item, Kind, Progress, Settlement, State
 
@@ -382,6 +383,16 @@ async def test_what_the_store_decides_by_is_asked_as_often_as_it_likes() -> None
     bench.store.change = twice  # type: ignore[method-assign]
     await bench.attempt()
     assert bench.happened() == [planned(NOW + 600), ("redial_scheduled", BUSY, NOW + 600, 2)]
+
+
+async def test_a_claim_that_was_taken_over_plans_nothing() -> None:
+    """Another worker decides by now."""
+    bench = Bench()
+    redial(bench)
+    bench.store.answers = [False]
+    with pytest.raises(LeaseLost):
+        await bench.attempt()
+    assert bench.store.known == Contact()
 
 
 # Errors

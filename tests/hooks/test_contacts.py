@@ -10,7 +10,7 @@ import pytest
 
 from attempting import BUSY, Bench, done, named
 from ringback import ConfigurationError, HookPolicy, Outcome, RedialPolicy, RegistrationError
-from ringback.hooks.contacts import contact_of, zone_of
+from ringback.hooks.contacts import contact_again, contact_of, zone_of
 from ringback.hooks.router import HandlerRouter
 from ringback.work.items import Progress, Settlement, State
 
@@ -143,3 +143,15 @@ async def test_whatever_a_function_of_a_redial_raises_is_its_failure(which: str,
     name, reason = "app.call_again (contact)", f"RuntimeError: the function raised {type(error).__name__}"
     progress = Progress(done=("told_without_contact",), failed={name: reason})
     assert await bench.attempt() == Settlement(State.DEAD, progress, reason=f"{name}: {reason}")
+
+
+async def test_a_redial_function_gets_the_contact_and_not_its_hash() -> None:
+    """The app is asked anew, and must name the same contact: the limits were asked for that one."""
+    names = ["customer-1", "customer-2", None]
+    redial = redial_of(contact=lambda outcome: names.pop(0), hash_contacts="sixteen-bytes-ok")
+    stored = redial.stored("customer-1")
+    assert await contact_again(redial, BUSY, stored, None) == "customer-1"
+    for _ in range(2):
+        with pytest.raises(RegistrationError, match="names another contact than when the call ended"):
+            await contact_again(redial, BUSY, stored, None)
+    assert await contact_again(redial_of(), BUSY, "customer-3", None) == "customer-3"

@@ -9,7 +9,7 @@ import pytest
 
 from ringback import HookContext, Outcome, RegistrationError, classify
 from ringback.hooks.router import HandlerRouter
-from ringback.hooks.signatures import handler_name
+from ringback.hooks.signatures import handler_name, takes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,3 +221,13 @@ def test_a_redial_function_takes_what_is_offered_by_name(function: Any, paramete
     router.redial(contact=lambda outcome: "customer-1")(function)
     (redial,) = router.redials
     assert redial.parameters == parameters
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [(lambda *, final: None, True), (lambda final, /: None, False), (print, False), (7, False)],
+    ids=["by-name", "by-place", "no-such", "no-function"],
+)
+def test_which_names_a_function_takes(function: Any, expected: bool) -> None:
+    """What tells no parameters takes none by name."""
+    assert takes(function, "final") is expected

@@ -17,7 +17,7 @@ from ringback import Catalog, Event, Outcome, classify, classify_event, parse_de
 from ringback.core.events import Diagnostic, EventData, Result
 from ringback.exceptions import StoreError
 from ringback.privacy.redaction import redact
-from ringback.stores.record import dump, dump_progress, dump_sibling, load, load_progress
+from ringback.stores.record import dump, dump_progress, dump_sibling, load, load_contact, load_progress
 from ringback.stores.rows import Row, counted_by, stored_row
 from ringback.work.items import Item, Kind, Progress
 from ringback.work.keys import short
@@ -581,3 +581,10 @@ def test_a_call_that_tells_no_result_is_counted_without_numbers() -> None:
     for told in (classify("CallDisconnected", None, None), classify("CallDisconnected", 2**31, -(2**31))):
         counted = counted_by(told)
         assert (counted["cause"], counted["code"], counted["subcode"]) == (told.cause.value, None, None)
+
+
+@pytest.mark.parametrize("stored", [b"", b"[]", b'{"calls":5}', b"\xff"])
+def test_a_contact_that_no_release_wrote_is_refused(stored: bytes) -> None:
+    """The store says so, and the hooks wait."""
+    with pytest.raises(StoreError, match="what is known of a contact cannot be read"):
+        load_contact(stored)

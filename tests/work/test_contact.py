@@ -241,6 +241,18 @@ def test_calls_of_long_ago_count_no_more() -> None:
     assert known.recent(NOW + LONGEST_WINDOW + 5) == Contact(known.calls[1:])
 
 
+def test_a_redial_that_begins_again_is_another_call_than_the_one_an_event_has_told_of() -> None:
+    known = Contact().redial("redial:a", PLACING, NOW, context="request-1")
+    told = known.noted(report("b", context="request-1"), NOW + 1)
+    assert legs(told.redial("redial:a", PLANNED, NOW + 60)) == ["b", None]
+
+
+def test_a_call_that_was_refused_itself_is_no_reason_to_call() -> None:
+    """Of two reports of one end the stricter word stands, whichever the hooks get."""
+    known = Contact().noted(report("a"), NOW).noted(report("a", DECLINED, "CreateCallFailed"), NOW)
+    assert words(known, report("a")) == "a call to the contact was refused"
+
+
 LEGS = st.sampled_from("abcd")
 STEPS = st.lists(
     st.one_of(
