@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from attempting import BUSY, Bench, done, named
+from attempting import BUSY, PLAY_FAILED, Bench, done, named
+from dispatching import Bench as DispatcherBench
+from dispatching import told
 from ringback import ConfigurationError, HookPolicy, Outcome, RedialPolicy, RegistrationError
-from ringback.hooks.contacts import contact_again, contact_of, zone_of
+from ringback.hooks.contacts import Asking, contact_again, contact_of, zone_of
 from ringback.hooks.router import HandlerRouter
+from ringback.stores.turns import TURN
 from ringback.work.items import Progress, Settlement, State
+from ticking import others
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,3 +160,107 @@ async def test_a_redial_function_gets_the_contact_and_not_its_hash() -> None:
         with pytest.raises(RegistrationError, match="names another contact than when the call ended"):
             await contact_again(redial, BUSY, stored, None)
     assert await contact_again(redial_of(), BUSY, "customer-3", None) == "customer-3"
+
+
+class Slow:
+    """A clock, and contact functions each of which takes as long as the test says; ``asked`` has who was asked."""
+
+    def __init__(self, seconds: float, **answers: str | None) -> None:
+        self.now, self.asked = 0.0, list[str]()
+        self.router = HandlerRouter()
+        for name, answer in answers.items():
+            self.router.redial(contact=self.takes(seconds, name, answer))(named(lambda: None, name))
+
+    def __call__(self) -> float:
+        return self.now
+
+    def takes(self, seconds: float, name: str, answer: str | None) -> Callable[[Outcome], str | None]:
+        def contact(outcome: Outcome) -> str | None:
+            self.asked.append(name)
+            self.now += seconds
+            return answer
+
+        return contact
+
+    def asking(self, seconds: float) -> Asking:
+        return Asking(self.router.redials, seconds, self)
+
+
+@pytest.mark.parametrize(
+    ("each", "settle", "asked", "known"),
+    [
+        pytest.param(
+            0.25, 1.0, ["first", "second"] * 2, [("customer-1", "app.second")] * 2 + [(None, None)], id="some"
+        ),
+        pytest.param(0.6, 1.0, ["first", "second"], [("customer-1", "app.second")] + [(None, None)] * 2, id="one"),
+        pytest.param(2.0, 1.0, ["first"], [(None, None)] * 3, id="none"),
+        pytest.param(0.0, 0.0, ["first", "second"] * 3, [("customer-1", "app.second")] * 3, id="quick-without-settle"),
+        pytest.param(TURN, 0.0, ["first"], [(None, None)] * 3, id="slow-without-settle"),
+    ],
+)
+async def test_all_questions_of_a_delivery_share_the_settle_time(
+    each: float, settle: float, asked: list[str], known: list[tuple[str | None, str | None]]
+) -> None:
+    """The sender waits for them. Whom they leave out the worker asks about; without a settle time quick ones answer."""
+    slow = Slow(each, first=None, second="customer-1")
+    asking = slow.asking(settle)
+    assert [await asking.whom(BUSY) for _ in range(3)] == known
+    assert slow.asked == asked
+
+
+async def test_nobody_is_asked_about_what_says_nothing_of_a_contact() -> None:
+    """An operation neither answers nor ends a call. A function that raises leaves the outcome to the worker."""
+    slow = Slow(0, first=None)
+    slow.router.redial(contact=lambda outcome: {}[outcome.cause])(named(lambda: None, "second"))
+    slow.router.redial(contact=slow.takes(0, "third", "customer-1"))(named(lambda: None, "third"))
+    assert await slow.asking(1.0).whom(PLAY_FAILED) == (None, None)
+    assert slow.asked == []
+    assert await slow.asking(1.0).whom(BUSY) == (None, None)
+    assert slow.asked == ["first"]
+
+
+async def test_a_function_that_waits_gets_what_the_others_have_left() -> None:
+    """Then it is cancelled, and the redials after it are not asked."""
+    slow, cancelled = Slow(0.25, first=None), list[float]()
+
+    async def hangs(outcome: Outcome) -> str:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.append(slow.now)
+        return "customer-1"
+
+    slow.router.redial(contact=hangs)(named(lambda: None, "second"))
+    slow.router.redial(contact=slow.takes(0, "third", "customer-1"))(named(lambda: None, "third"))
+    # The loop's own clock passes the little that is left.
+    assert await slow.asking(0.26).whom(BUSY) == (None, None)
+    assert (slow.asked, cancelled) == (["first"], [0.25])
+
+
+async def test_a_delivery_of_slow_questions_is_put_all_the_same() -> None:
+    """The worker asks about those events that nobody was asked about when they came."""
+    bench, answer = DispatcherBench(settle=0.05), asyncio.Event()
+
+    async def contact(outcome: Outcome) -> str:
+        bench.calls.append(outcome.call_connection_id)
+        await answer.wait()
+        return "customer-1"
+
+    bench.router.redial(contact=contact)(named(lambda: None, "call_again"))
+    bench.router.on_retryable(bench.hook("hook"))
+    ends = [told(leg=f"leg-{number}") for number in range(3)]
+    await bench.dispatcher.accept(ends)
+    assert (bench.calls, (await bench.store.stats()).ready) == (["leg-0"], 3)
+    answer.set()
+    await bench.dispatcher.drain(5)
+    assert bench.calls[1:4] == ["leg-0", "leg-1", "leg-2"]
+    assert [call[1] for call in bench.calls[4:]] == ends
+
+
+async def test_the_loop_works_meanwhile() -> None:
+    """A delivery of many events takes turns while contacts are asked, too."""
+    slow, passed = Slow(TURN, call_again="customer-1"), others()
+    asking = slow.asking(1.0)
+    for _ in range(10):
+        await asking.whom(BUSY)
+    assert len(passed) >= 9

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import time
 from contextlib import closing
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import asdict
@@ -21,9 +23,6 @@ from ringback.stores.sqlite import SQLiteStore, schema
 from ringback.work.contact import CallRecord, CallState
 from ringback.work.items import Claim, DeliveryStore, Item, Kind, Settlement, State
 from ringback.work.latch import Offer
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SQLITE_1 = """
 CREATE TABLE items (
@@ -247,6 +246,16 @@ async def test_a_file_of_version_4_loses_what_a_put_made_in_it(tmp_path: Path) -
     with closing(sqlite3.connect(new)) as made:
         assert old.execute(names).fetchall() == made.execute(names).fetchall()
     old.close()
+
+
+def test_the_page_names_the_versions() -> None:
+    """Whoever looks into a file finds there what docs/durability.md says."""
+    pytest.importorskip("psycopg")
+    from ringback.stores.postgres.schema import VERSION
+
+    page = (Path(__file__).parents[2] / "docs" / "durability.md").read_text("utf-8")
+    said = re.findall(r"`PRAGMA user_version`, now (\d+)\) or the table `ringback_meta` \(now (\d+)\)", page)
+    assert said == [(str(schema.VERSION), str(VERSION))]
 
 
 async def made_1(url: str) -> Any:

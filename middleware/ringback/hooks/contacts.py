@@ -2,40 +2,63 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import RegistrationError
 from ringback.hooks.invoke import decided
+from ringback.stores.turns import TURN, Turns
 from ringback.work.contact import report_of
 from ringback.work.items import NOBODY
 from ringback.work.redial import time_zone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Sequence
     from datetime import tzinfo
 
     from ringback.core.outcome import Outcome
     from ringback.hooks.registration import RedialRegistration
 
 
-async def contact_when_it_comes(
-    redials: Iterable[RedialRegistration], outcome: Outcome, timeout: float
-) -> tuple[str | None, str | None]:
-    """The contact and the target of an outcome's item, so that a store notes the event in the contact's state at once.
+@dataclass(slots=True)
+class Asking:
+    """Asks whom the outcomes of one delivery concern, so that a store notes the events in the contacts' states at once.
 
-    ``(None, None)`` for a contact function that raises or takes longer than ``timeout`` seconds: the worker asks it
-    again, and reports the error.
+    The sender waits meanwhile, so all the questions of the delivery together may take ``seconds``, or a turn of the
+    loop if that is longer. The loop does its other work after each turn. ``clock`` gives seconds.
     """
-    if report_of(outcome) is None:
-        return None, None
-    for redial in redials:
-        try:
-            contact = await contact_of(redial, outcome, timeout)
-        except Exception:
+
+    redials: Sequence[RedialRegistration]
+    seconds: float
+    clock: Callable[[], float] = time.monotonic
+    _turns: Turns = field(init=False)
+    _until: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._turns = Turns(self.clock)
+        self._until = self.clock() + max(self.seconds, TURN)
+
+    async def whom(self, outcome: Outcome) -> tuple[str | None, str | None]:
+        """The contact and the target of an outcome's item.
+
+        ``(None, None)`` if a contact function raises, or if the time is over: the worker asks again, and reports the
+        error.
+        """
+        await self._turns.next()
+        if report_of(outcome) is None:
             return None, None
-        if contact is not None:
-            return contact, redial.name
-    return None, NOBODY
+        for redial in self.redials:
+            left = self._until - self.clock()
+            if left <= 0:
+                return None, None
+            try:
+                contact = await contact_of(redial, outcome, left)
+            except Exception:
+                return None, None
+            if contact is not None:
+                return contact, redial.name
+        return None, NOBODY
 
 
 async def contact_of(redial: RedialRegistration, outcome: Outcome, timeout: float | None) -> str | None:

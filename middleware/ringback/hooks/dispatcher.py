@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.hooks.attempt import STORE_PAUSE, HookCaller, described
-from ringback.hooks.contacts import contact_when_it_comes
+from ringback.hooks.contacts import Asking
 from ringback.hooks.names import refuse_mixed_up
 from ringback.hooks.planning import LeaseLost, cancel_redials
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.settings import refuse_negative, refuse_no_flag
 from ringback.stores import MemoryStore, open_store
-from ringback.stores.turns import Turns
 from ringback.work.contact import CONNECTED, CallState
 from ringback.work.items import Item, Kind, Settlement, State
 from ringback.work.latch import Offer, RecentEnds
@@ -190,14 +189,10 @@ class Dispatcher:
             return ()
         due_at, redials = self._clock() + self.settle, self._router.redials
         items: list[Item] = []
-        # Only functions of the app take long.
-        turns = Turns() if redials else None
+        asking = Asking(redials, self.settle) if redials else None
         for outcome in outcomes:
             if outcome.scope is Scope.CALL or self.wants(outcome):
-                known: tuple[str | None, str | None] = None, None
-                if turns is not None:
-                    known = await contact_when_it_comes(redials, outcome, self.settle)
-                    await turns.next()
+                known = (None, None) if asking is None else await asking.whom(outcome)
                 items.append(Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome, *known))
         if not items:
             return ()

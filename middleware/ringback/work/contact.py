@@ -59,8 +59,9 @@ class CallState(StrEnum):
     ENDED = "ended"
     CANCELED = "canceled"
     """A redial that placed no call, and does not count."""
-    MISSED = "missed"
-    """The contact had called, and nobody answered. That is no call to the contact, and does not count."""
+    NOT_OURS = "not_ours"
+    """The app has not called the contact: the contact had called and nobody answered, or ``connect_call`` has failed.
+    Such a call does not count."""
 
 
 class Word(StrEnum):
@@ -106,7 +107,7 @@ class CallRecord(Struct, frozen=True, omit_defaults=True):
             return replace(self, state=state, answered_at=at if self.answered_at is None else self.answered_at)
         if self.ended_at is None:
             state = CallState.OPEN if report.word is Word.ASKS and not late else self.state
-            if state is not CallState.OPEN and state is not CallState.MISSED:
+            if state is not CallState.OPEN and state is not CallState.NOT_OURS:
                 state = CallState.ENDED
             return replace(self, state=state, ended_at=at, word=report.word)
         if late and report.word not in _FINAL:
@@ -202,7 +203,7 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         """
         call = self._reported(report, at)
         if call is None:
-            call = CallRecord(report.name, at, report.leg, CallState.ENDED if report.counts else CallState.MISSED)
+            call = CallRecord(report.name, at, report.leg, CallState.ENDED if report.counts else CallState.NOT_OURS)
         return self._with(replace(call, leg=report.leg).after(report, at, late=late))
 
     def _reported(self, report: Report, at: float) -> CallRecord | None:
@@ -299,7 +300,7 @@ class Contact(Struct, frozen=True, omit_defaults=True):
 
 def _by_leg(call: CallRecord) -> bool:
     """Whether no redial has told of this call to the contact."""
-    return call.key.startswith("leg:") and call.state is not CallState.MISSED
+    return call.key.startswith("leg:") and call.state is not CallState.NOT_OURS
 
 
 def _may_be(redial: CallRecord, report: Report, at: float) -> bool:
@@ -317,7 +318,7 @@ _FINAL = (Word.BLOCKED, Word.REFUSED)
 """The words that no other report of the same end takes back."""
 
 _UNTOLD = (CallState.PLACING, CallState.UNKNOWN, CallState.PLACED)
-_UNCOUNTED = (CallState.CANCELED, CallState.MISSED)
+_UNCOUNTED = (CallState.CANCELED, CallState.NOT_OURS)
 
 _CANCELED = {CallState.PLANNED: CallState.CANCELED, CallState.OPEN: CallState.ENDED}
 """What becomes of a call when the app wants no redials."""
