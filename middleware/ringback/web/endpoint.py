@@ -130,6 +130,13 @@ class OutcomeRouter(HandlerRouter):
         """
         await self.engine.start()
 
+    async def cancel_redials(self, contact: str) -> int:
+        """See :meth:`ringback.hooks.router.HandlerRouter.cancel_redials`. No delivery need have come before."""
+        if not self._planners:
+            # Whoever made the router knows the store, in which another process may have planned redials.
+            _ = self.engine
+        return await super().cancel_redials(contact)
+
     @asynccontextmanager
     async def lifespan(self, _: object = None) -> AsyncGenerator[None]:
         """:meth:`start` and :meth:`drain` around the app's life: ``FastAPI(lifespan=router.lifespan)``."""
