@@ -145,6 +145,8 @@ class World:
                 prevented.append(await self.router.cancel_redials("ann"))
             elif name == "replay":
                 assert [await self.store.replay(letter.key) for letter in await self.store.dead()] == [True]
+                # An event of nobody starts the worker, which the last drain has ended.
+                await self.hears(call_connected())
             else:
                 await self.hears(EVENTS[what](self.call(name, (contacts or {}).get(name, "ann"))))
         return prevented
@@ -152,8 +154,6 @@ class World:
     async def work(self) -> None:
         """Until nothing is due."""
         if isinstance(self.store, MemoryStore):
-            # An event of nobody starts the worker, which the last drain has ended.
-            await self.hears(call_connected())
             await self.handler.drain(30)
             return
         worker = self._router(open_store(self._url), settle=0.0)
