@@ -525,14 +525,33 @@ def test_what_a_hook_asked_for_is_no_fault_of_it(error: Exception) -> None:
     ]
 
 
-@pytest.mark.parametrize("line", ["hooks_volatile", "lifespan_missing"])
-def test_what_a_start_lacks_is_one_line_with_its_remedy(line: str) -> None:
-    """The advice names what to write."""
+STARTS: dict[str, tuple[Callable[[logs.LogObserver], None], str, dict[str, int], list[str]]] = {
+    "one-process": (
+        lambda observer: observer.hooks_volatile(1),
+        "hooks.volatile",
+        {},
+        ["the memory of this process", "once in this process alone; pass store='sqlite:///ringback.db'"],
+    ),
+    "several-processes": (
+        lambda observer: observer.hooks_volatile(3),
+        "hooks.volatile",
+        {"processes": 3},
+        ["3 processes serve the app, each with hooks of its own; pass store='sqlite:///ringback.db'"],
+    ),
+    "no-start": (lambda observer: observer.lifespan_missing(), "lifespan.missing", {}, ["await router.start()"]),
+}
+
+
+@pytest.mark.parametrize(("write", "event", "keys", "said"), STARTS.values(), ids=STARTS)
+def test_what_a_start_lacks_is_one_line_with_its_remedy(
+    write: Callable[[logs.LogObserver], None], event: str, keys: dict[str, int], said: list[str]
+) -> None:
+    """The advice names what is at stake, and what to write."""
     with capture_logs() as lines:
-        getattr(logs.LogObserver(), line)()
-    remedies = {"hooks_volatile": ["store='sqlite:///ringback.db'"], "lifespan_missing": ["await router.start()"]}
-    assert [(each["event"], each["log_level"]) for each in lines] == [(line.replace("_", "."), "warning")]
-    assert [remedy for remedy in remedies[line] if remedy not in lines[0]["advice"]] == []
+        write(logs.LogObserver())
+    ((advice, line),) = [(line.pop("advice"), line) for line in lines]
+    assert line == {"event": event, "log_level": "warning", **keys}
+    assert [part for part in said if part not in advice] == []
 
 
 def test_a_store_that_is_down_does_not_fill_the_log() -> None:

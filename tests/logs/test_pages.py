@@ -39,7 +39,7 @@ def every_line() -> dict[str, dict[str, Any]]:
         observer.lease_lost(BUSY)
         observer.hooks_abandoned(2, 0.5)
         observer.hooks_given_back(2, 0.5)
-        observer.hooks_volatile()
+        observer.hooks_volatile(2)
         observer.lifespan_missing()
         observer.redial_scheduled(BUSY, 1768470031.7, 2)
         observer.redial_exhausted(BUSY, "max_attempts")

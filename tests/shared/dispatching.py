@@ -83,7 +83,7 @@ class Recorder:
     def hooks_given_back(self, count: int, seconds: float) -> None:
         self.told.append(("given back", count, seconds))
 
-    def hooks_volatile(self) -> None:
+    def hooks_volatile(self, _: int) -> None:
         self.told.append(("volatile",))
 
     def lifespan_missing(self) -> None:

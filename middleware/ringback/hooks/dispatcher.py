@@ -7,6 +7,7 @@ process, and "once" holds in that process alone.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from contextlib import suppress
@@ -19,6 +20,7 @@ from ringback.hooks.attempt import STORE_PAUSE, HookCaller, described
 from ringback.hooks.contacts import Asking
 from ringback.hooks.names import refuse_mixed_up
 from ringback.hooks.planning import LeaseLost, cancel_redials
+from ringback.hooks.processes import serving
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.settings import refuse_negative, refuse_no_flag
 from ringback.stores import MemoryStore, open_store
@@ -169,7 +171,7 @@ class Dispatcher:
         """
         if not self.store.durable:
             if not self._memory_is_chosen and not self._router.roster.calls_nobody:
-                self._observer.hooks_volatile()
+                self._observer.hooks_volatile(serving(os.getpid()))
             return
         if self._gauge is not None:
             self._gauge.awake()

@@ -39,8 +39,11 @@ class Observer(Protocol):
         """The shutdown cancelled ``count`` hooks after ``seconds``. Another worker or the next start calls them."""
         ...
 
-    def hooks_volatile(self) -> None:
-        """The app has hooks and no store, so a crash loses the outcomes that wait."""
+    def hooks_volatile(self, processes: int) -> None:
+        """The app has hooks and no store, so a crash loses the outcomes that wait, and "once" holds in one process.
+
+        ``processes`` is how many serve the app, this one included, as far as the system tells.
+        """
         ...
 
     def lifespan_missing(self) -> None:

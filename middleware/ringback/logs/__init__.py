@@ -268,12 +268,17 @@ class LogObserver:
     def hooks_given_back(self, count: int, seconds: float) -> None:
         emit(WARNING, "hooks.given_back", count=count, timeout_seconds=seconds)
 
-    def hooks_volatile(self) -> None:
+    def hooks_volatile(self, processes: int) -> None:
+        several, fields = "", dict[str, Any]()
+        if processes > 1:
+            several = f", and {processes} processes serve the app, each with hooks of its own"
+            fields["processes"] = processes
         advice = (
-            "outcomes wait for their hooks in memory, and a crash loses what waits; "
-            "pass store='sqlite:///ringback.db' to keep them"
+            "outcomes wait for their hooks in the memory of this process, so a crash loses what waits, and a call's "
+            f"hooks run once in this process alone{several}; pass store='sqlite:///ringback.db' to keep outcomes, for "
+            "all processes that share the file"
         )
-        emit(WARNING, "hooks.volatile", advice=advice)
+        emit(WARNING, "hooks.volatile", advice=advice, **fields)
 
     def lifespan_missing(self) -> None:
         advice = (
