@@ -25,6 +25,7 @@ from dispatching import (
     until,
 )
 from ringback import ConfigurationError, HookContext, HookPolicy, Outcome, RedialPolicy, StoreError, StoreUnavailable
+from ringback.core.events import Result
 from ringback.hooks import dispatcher as dispatch
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.hooks.router import HandlerRouter
@@ -245,21 +246,67 @@ async def test_what_waits_inline_is_hastened_too() -> None:
     await bench.dispatcher.drain(5)
 
 
-async def test_redials_planned_inline_are_canceled_too() -> None:
-    """A contact that asks not to be called is not called, wherever the redial waits."""
+AWAY = "the store is away, so nobody knows whether the contact may be called"
+DOWN, BYPASSED = ("store", "StoreUnavailable('down')"), ("bypassed", 1)
+
+
+async def test_nobody_is_redialled_from_memory() -> None:
+    """What is known of the contact is in the store. The hooks hear of the call, and there is nothing to cancel."""
     bench, store = fake(on_store_failure="inline")
     bench.router.redial(contact=lambda outcome: "contact 7", policy=RedialPolicy(jitter=0))(bench.hook("never"))
+    bench.router.on_retryable(bench.hook("again"))
     await bench.dispatcher.start()
     store.faults["put"] = StoreUnavailable("down")
     await bench.dispatcher.accept([RETRYABLE])
     await turns()
-    await bench.dispatcher.accept([told(leg="other")])
-    await turns()
-    assert await bench.router.cancel_redials("contact 7") == 1
+    assert await bench.router.cancel_redials("contact 7") == 0
     await bench.dispatcher.drain(5)
-    bypassed = [("store", "StoreUnavailable('down')"), ("bypassed", 1)]
-    scheduled = ("scheduled", RETRYABLE, bench.clock.now + 600, 2)
-    assert (bench.calls, bench.observer.told) == ([], [*bypassed, scheduled, *bypassed])
+    assert bench.calls == [("again", RETRYABLE)]
+    assert bench.observer.told == [DOWN, BYPASSED, ("skipped", RETRYABLE, AWAY)]
+
+
+MEANWHILE = {
+    "declined": told(leg="other", result=Result(603, 0)),
+    "hung-up": told(leg="other", result=Result(200, 560000)),
+    "answered": told("CallConnected", leg="other", result=Result(200, 0)),
+}
+
+
+@pytest.mark.parametrize("knows", [True, False], ids=["at-once", "when-hooks-run"])
+@pytest.mark.parametrize("planned", [True, False], ids=["planned-before", "ended-after"])
+@pytest.mark.parametrize("meanwhile", MEANWHILE.values(), ids=MEANWHILE)
+async def test_what_was_heard_while_the_store_was_away_stands_in_the_way(
+    meanwhile: Outcome, planned: bool, knows: bool
+) -> None:
+    """Of redials that wait in the store, and of those that are planned later; and the store knows it from then on."""
+    bench, store = fake(on_store_failure="inline")
+    doubts = [] if knows else [meanwhile]
+
+    def contact(outcome: Outcome) -> str:
+        if outcome in doubts:
+            doubts.remove(outcome)
+            raise LookupError
+        return "contact 7"
+
+    bench.router.redial(contact=contact, policy=RedialPolicy(jitter=0))(bench.hook("never"))
+    await bench.dispatcher.start()
+    if planned:
+        await bench.dispatcher.accept([RETRYABLE])
+        await turns()
+        assert (await store.stats()).redials == 1
+    store.faults["put"] = StoreUnavailable("down")
+    # The same event twice is one report.
+    for _ in range(2):
+        await bench.dispatcher.accept([meanwhile])
+        await turns()
+    store.faults.clear()
+    if not planned:
+        await bench.dispatcher.accept([RETRYABLE])
+    await bench.passes(600)
+    assert bench.calls == []
+    assert [entry[0] for entry in bench.observer.told if entry[0] in ("skipped", "placed")] == ["skipped"]
+    assert [call.leg for call in store._known("contact 7").calls].count("other") == 1
+    await bench.dispatcher.drain(5)
 
 
 async def test_a_worker_whose_store_gives_up_is_reported_and_started_again(monkeypatch: pytest.MonkeyPatch) -> None:

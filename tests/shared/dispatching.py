@@ -98,6 +98,9 @@ class Recorder:
     def redial_exhausted(self, outcome: Outcome, limit: str) -> None:
         self.told.append(("exhausted", outcome, limit))
 
+    def redial_skipped(self, outcome: Outcome, reason: str) -> None:
+        self.told.append(("skipped", outcome, reason))
+
     def redial_canceled(self, outcome: Outcome) -> None:
         self.told.append(("canceled", outcome))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ringback.exceptions import StoreError, error_text
 from ringback.hooks.contacts import contact_of
 from ringback.hooks.invoke import called, decided
+from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost, Planner
 from ringback.privacy.redaction import redact
 from ringback.work.contact import report_of
@@ -99,11 +100,15 @@ class HookCaller:
     clock: Callable[[], float]
     random: Callable[[], float]
     gauge: StoreGauge | None = None
+    overheard: Overheard = field(default_factory=Overheard)
+    blind: bool = False
     planner: Planner = field(init=False)
     _warned_unhandled: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self.planner = Planner(self.observer, self.store, self.clock, self.random, self.policy.timeout)
+        self.planner = Planner(
+            self.observer, self.store, self.clock, self.random, self.policy.timeout, self.overheard, self.blind
+        )
 
     async def attempt(self, claim: Claim) -> Settlement:
         """The settlement of the claim. After a fault of the store the remaining hooks wait for another attempt.

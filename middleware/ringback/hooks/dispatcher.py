@@ -19,12 +19,13 @@ from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.hooks.attempt import STORE_PAUSE, HookCaller, described
 from ringback.hooks.contacts import Asking
 from ringback.hooks.names import refuse_mixed_up
+from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost, cancel_redials
 from ringback.hooks.processes import serving
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.settings import refuse_negative, refuse_no_flag
 from ringback.stores import MemoryStore, open_store
-from ringback.work.contact import CONNECTED, CallState
+from ringback.work.contact import CONNECTED, CallState, report_of
 from ringback.work.items import Item, Kind, Settlement, State
 from ringback.work.latch import Offer, RecentEnds
 from ringback.work.policy import HookPolicy
@@ -95,7 +96,8 @@ class Dispatcher:
     hooks.
 
     If the store cannot be used, :meth:`accept` raises, so that the door can ask the sender to try again;
-    with ``on_store_failure="inline"`` the dispatcher keeps the outcomes in memory instead.
+    with ``on_store_failure="inline"`` the dispatcher keeps the outcomes in memory instead. It then ``stands_in`` for a
+    store, and places no redials, because what is known of contacts is in the store.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Dispatcher:
         telemetry: Gauge | None = None,
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = random.random,
+        stands_in: Overheard | None = None,
     ) -> None:
         given = checked_store(store, settle, hooks, on_store_failure, worker, telemetry)
         self.store = MemoryStore(clock=clock) if given is None else given
@@ -128,8 +131,10 @@ class Dispatcher:
         self._clock = clock
         self._policy = hooks or (HookPolicy() if self.store.durable else IN_MEMORY)
         self._worker = worker
-        self._hooks = HookCaller(router, observer, self.store, self._policy, clock, random, self._gauge)
-        self._redials = RedialCaller(router, observer, self.store, self._policy, clock, random, self._gauge)
+        self._overheard = Overheard() if stands_in is None else stands_in
+        around = router, observer, self.store, self._policy, clock, random, self._gauge, self._overheard
+        self._hooks = HookCaller(*around, blind=stands_in is not None)
+        self._redials = RedialCaller(*around)
         self._recent = RecentEnds()
         self._warns = False
         self._runners: set[_Runner] = set()
@@ -144,6 +149,7 @@ class Dispatcher:
                 telemetry=telemetry,
                 clock=clock,
                 random=random,
+                stands_in=self._overheard,
             )
         self.store.on_fault = observer.store_unavailable
         router.attach(self)
@@ -181,21 +187,23 @@ class Dispatcher:
             self._observer.store_unavailable(error)
         self._work_here()
 
-    async def accept(self, outcomes: Sequence[Outcome]) -> Sequence[str]:
+    async def accept(self, outcomes: Sequence[Outcome], items: Sequence[Item] | None = None) -> Sequence[str]:
         """Takes outcomes in the order of their events, and returns when the store has them. Needs a running loop.
 
         The hooks are due after the settle time. Gives the keys of the outcomes for which :meth:`hasten` may shorten
-        that time. Raises :class:`StoreError` if the store could not persist the outcomes. Then none is persisted.
+        that time. Raises :class:`StoreError` if the store could not persist the outcomes. Then none is persisted. A
+        dispatcher that stands in gets the ``items`` that the other one has made of the outcomes.
         """
         if self._router.roster.calls_nobody and self._only_logged(outcomes):
             return ()
-        due_at, redials = self._clock() + self.settle, self._router.redials
-        items: list[Item] = []
-        asking = Asking(redials, self.settle) if redials else None
-        for outcome in outcomes:
-            if outcome.scope is Scope.CALL or self.wants(outcome):
-                known = (None, None) if asking is None else await asking.whom(outcome)
-                items.append(Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome, *known))
+        if items is None:
+            due_at, redials = self._clock() + self.settle, self._router.redials
+            asking = Asking(redials, self.settle) if redials else None
+            items = made = list[Item]()
+            for outcome in outcomes:
+                if outcome.scope is Scope.CALL or self.wants(outcome):
+                    known = (None, None) if asking is None else await asking.whom(outcome)
+                    made.append(Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome, *known))
         if not items:
             return ()
         if self._gauge is not None:
@@ -208,12 +216,20 @@ class Dispatcher:
             if self._fallback is None:
                 raise
             self._observer.store_bypassed(len(items))
-            return await self._fallback.accept([item.outcome for item in items])
+            self._overhear(items)
+            return await self._fallback.accept([item.outcome for item in items], items)
         if Offer.DUPLICATE in offers:
             told = zip(items, offers, strict=True)
             self._tell_duplicates([item.outcome for item, offer in told if offer is Offer.DUPLICATE])
         # The end of a call waits for its sibling. An operation has none.
         return [item.key for item in items if item.outcome.scope is not Scope.CALL] if self.settle else ()
+
+    def _overhear(self, items: Sequence[Item]) -> None:
+        """Remembers for the store what these items report of contacts."""
+        for item in items:
+            report = report_of(item.outcome)
+            if item.contact is not None and report is not None:
+                self._overheard.note(item.contact, report, self._clock())
 
     async def hasten(self, keys: Sequence[str]) -> None:
         """Makes the hooks of operations due now, by the keys that :meth:`accept` gave: their sender has the response.
@@ -244,6 +260,9 @@ class Dispatcher:
 
     async def cancel_redials(self, contact: str) -> int:
         """Notes that the app wants no redials of the contact. Returns how many calls that prevents, planned or not."""
+        if self._hooks.blind:
+            # There are none, and the dispatcher of the store is asked as well.
+            return 0
         return await cancel_redials(self._router.redials, self.store, contact, self._clock())
 
     def _only_logged(self, outcomes: Sequence[Outcome]) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Observer
+    from ringback.hooks.overheard import Overheard
     from ringback.hooks.registration import RedialRegistration
     from ringback.work.items import Claim, DeliveryStore, Progress
     from ringback.work.redial import Plan
@@ -58,6 +59,9 @@ class Planner:
     random: Callable[[], float]
     timeout: float | None
     """Seconds that the app's ``time_zone`` may take."""
+    overheard: Overheard
+    blind: bool = False
+    """Whether what is known of contacts is in another store, which is away: then nobody is called."""
 
     async def plan(
         self, claim: Claim, redial: RedialRegistration, contact: str, progress: Callable[[Plan | None], Progress]
@@ -71,10 +75,17 @@ class Planner:
         outcome, report = claim.item.outcome, report_of(claim.item.outcome)
         assert report is not None
         asks = outcome.retryable and outcome.scope is Scope.CALL
+        if self.blind:
+            self.overheard.note(contact, report, claim.put_at)
+            if not asks:
+                return None
+            away = Skipped("the store is away, so nobody knows whether the contact may be called")
+            self.observer.redial_skipped(outcome, away.reason)
+            return away
         zone = await zone_of(redial, outcome, self.timeout) if asks else UTC
 
         def decided(known: Contact) -> Step[Decision]:
-            known = known.noted(report, claim.put_at).decided(report)
+            known = self.overheard.added(contact, known).noted(report, claim.put_at).decided(report)
             step = self._planned(known, outcome, redial, report, zone) if asks else _closed(known)
             return replace(step, checkpoint=(claim.item.key, progress(step.result.plan)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from ringback.hooks.attempt import UNMEASURED, call_error_handlers, described
 from ringback.hooks.contacts import contact_again, zone_of
 from ringback.hooks.invoke import called
+from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost
 from ringback.hooks.signatures import takes
 from ringback.work.contact import CallState, Contact, Step, obstacle, report_of
@@ -53,6 +54,7 @@ class RedialCaller:
     clock: Callable[[], float]
     random: Callable[[], float]
     gauge: StoreGauge | None = None
+    overheard: Overheard = field(default_factory=Overheard)
 
     async def attempt(self, claim: Claim) -> Settlement:
         """The settlement of the claim. Raises :class:`StoreError` for a fault of the store, and :class:`LeaseLost`."""
@@ -103,6 +105,7 @@ class RedialCaller:
     ) -> Step[_Answer]:
         """Whether the redial is placed, put off, or not placed at all, after what is known of the contact by now."""
         item, now = claim.item, self.clock()
+        known = self.overheard.added(item.contact or "", known)
         answer = self._answer(known, claim, redial.policy, zone, now)
         if answer == "place":
             told = takes(redial.function, "operation_context")
