@@ -29,6 +29,7 @@ from ringback.core.delivery import (
 )
 from ringback.core.elements import read_element, why
 from ringback.exceptions import DeliveryTooLarge, MalformedDelivery, UnsupportedEncoding
+from ringback.settings import MAX_BODY, MAX_EVENTS
 from ringback_catalog import EVENTS, PREFIX, event_name
 
 if TYPE_CHECKING:
@@ -52,12 +53,6 @@ __all__ = [
     "parse_delivery",
     "refuse_encoded",
 ]
-
-MAX_BODY = 1024 * 1024
-"""Bytes of one delivery. Event Grid sends at most 1 MB; Call Automation about 1 kB."""
-
-MAX_EVENTS = 5000
-"""Events of one delivery: the most Event Grid puts into one batch."""
 
 
 def parse_delivery(
