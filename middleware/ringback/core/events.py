@@ -137,7 +137,7 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
         return _parse_singly(content, max_events)
     if len(events) > max_events:
         raise DeliveryTooLarge(f"the body holds {len(events)} events; at most {max_events} are accepted")
-    absent = set[str]()
+    absent: set[str] = set()
     for index, event in enumerate(events):
         force_setattr(event, "_origin", Origin(content, index))
         data = event.data
