@@ -30,7 +30,6 @@ from hypothesis import strategies as st
 from ringback import (
     CallbackTokenVerifier,
     CallOutcomeMiddleware,
-    Catalog,
     DeliveryError,
     EventGridTokenVerifier,
     OutcomeRouter,
@@ -40,11 +39,12 @@ from ringback import (
     parse_delivery,
 )
 from ringback.core.events import Delivery
-from ringback.receiving.gate import MAX_HEADERS, Gate
+from ringback.receiving.gate import Gate
 from ringback.receiving.handshakes import VALIDATION_EVENT
 from ringback.receiving.intake import Intake, Received
 from ringback.senders.keys import KeySet
 from ringback.senders.tokens import CALL_AUTOMATION, LONGEST
+from ringback.settings import MAX_HEADERS, Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -243,7 +243,7 @@ def test_any_bytes_are_a_delivery_or_the_one_documented_error(
             assert repr(outcome)
 
 
-INTAKE = Intake(Catalog.default(), max_body=10_000, max_events=2)
+INTAKE = Intake(Door(max_body=10_000, max_events=2))
 
 
 @slices

@@ -64,7 +64,7 @@ class Catalog:
         phrase = None
         if sip_message:
             sip, phrase = self._ladder.status_of(code, subcode, sip, sip_message)
-        word = self._ladder.status(status)
+        word = None if status is None else self._ladder.status(status)
         remembered = (event, code, subcode, sip, phrase, q850, word)
         verdict = self._memo.get(remembered)
         if verdict is None:

@@ -83,9 +83,9 @@ class Ladder:
                 return status, phrase
         return sip, None
 
-    def status(self, details: str | None) -> str | None:
+    def status(self, details: str) -> str | None:
         """The row's spelling of the status details of media streaming or transcription; ``None`` without a row."""
-        return None if details is None else self._statuses.get(details.strip().lower())
+        return self._statuses.get(details.strip().lower())
 
     def judge(
         self,

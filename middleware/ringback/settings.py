@@ -1,19 +1,22 @@
 """The settings by name, and the rules for their values. An error names the value, the rule and the remedy. Pure.
 
-A setting stands in one of the two tables here, and in the class with the setting's default:
-:class:`ringback.receiving.engine.Settings` or :class:`ringback.receiving.door.Door`.
+A setting stands in one of the two tables here, and in the class with the setting's default: :class:`Door`, or
+:class:`ringback.receiving.engine.Settings`. A door is one way in: the middleware on its paths, one decorated endpoint,
+or one handler. Behind all doors of a router stands the engine (:mod:`ringback.receiving.engine`).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Literal, TypedDict, TypeGuard
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeGuard
 
 from ringback.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from ringback.hooks.observer import Gauge
     from ringback.senders.auth import Check
@@ -22,6 +25,30 @@ if TYPE_CHECKING:
     from ringback_catalog import Catalog
 
 OnStoreFailure = Literal["refuse", "inline"]
+
+MAX_BODY = 1024 * 1024
+"""Bytes of one delivery. Event Grid sends at most 1 MB; Call Automation about 1 kB."""
+
+MAX_EVENTS = 5000
+"""Events of one delivery: the most Event Grid puts into one batch."""
+
+MAX_HEADERS = 100
+"""The most header fields of one request. Microsoft and the proxies before an app send a few dozen."""
+
+BODY_TIMEOUT = 10.0
+"""Seconds that a sender may take for the body. Event Grid waits 30 seconds for an answer.
+
+Source: https://learn.microsoft.com/azure/event-grid/delivery-and-retry
+"""
+
+
+class Unset(Enum):
+    """The ``auth`` of an app that leaves ``auth`` out: the gate accepts every sender, and start-up logs a warning."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
 
 
 class EngineSettings(TypedDict, total=False):
@@ -48,7 +75,7 @@ class EngineSettings(TypedDict, total=False):
 
 
 class DoorSettings(TypedDict, total=False):
-    """What every door takes by name; :class:`ringback.receiving.door.Door` has the defaults."""
+    """What every door takes by name; :class:`Door` has the defaults."""
 
     auth: Check | Collection[Check] | None
     """Who may send: a verifier, or several verifiers of which one must agree. ``None`` accepts every sender. A door
@@ -70,6 +97,38 @@ ENGINE = tuple(EngineSettings.__annotations__)
 
 DOOR = tuple(DoorSettings.__annotations__)
 """The names of a door's settings, which no engine takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The settings of one door, checked. The names are those of :class:`DoorSettings`.
+
+    The door travels whole to the place where outcomes are made: an outcome carries each setting that has the name of
+    a field of :class:`~ringback.core.outcome.Outcome`.
+    """
+
+    auth: Check | Collection[Check] | Unset | None = UNSET
+    max_body: int = MAX_BODY
+    max_events: int = MAX_EVENTS
+    max_depth: int | None = None
+    max_headers: int = MAX_HEADERS
+    body_timeout: float = BODY_TIMEOUT
+
+    def __post_init__(self) -> None:
+        for name in ("max_body", "max_events", "max_headers"):
+            refuse_nothing(name, getattr(self, name))
+        if self.max_depth is not None:
+            refuse_nothing("max_depth", self.max_depth)
+        refuse_negative("body_timeout", self.body_timeout)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Door:
+        """A door with these settings by name.
+
+        Raises :class:`ConfigurationError` for a name that no door has, and for a value that cannot work.
+        """
+        refuse_misplaced(given, DOOR)
+        return cls(**given)
 
 
 def refuse_misplaced(given: Iterable[str], own: Collection[str]) -> None:

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from private_texts import KEY, MODES, after, before, guids, hashed
 from records import lines_in
-from ringback import Catalog, logs, use_redaction
+from ringback import logs, use_redaction
 from ringback.receiving.intake import Intake
 from ringback.receiving.replies import Reply
+from ringback.settings import Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -80,7 +81,7 @@ def delivery(placed: dict[tuple[str, ...], str]) -> bytes:
 
 def lines(body: bytes) -> tuple[str, str, list[dict[str, Any]]]:
     """What is written of a delivery: as JSON, as plain text, and as the fields of plain logging's records."""
-    received = Intake(Catalog.default()).receive({}, body)
+    received = Intake(Door()).receive({}, body)
     if isinstance(received, Reply):
         # A number where none may be: what is said of that is a line, too, and an answer.
         refused = received

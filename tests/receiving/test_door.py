@@ -10,8 +10,7 @@ import pytest
 
 import ringback
 from ringback import CallbackHandler, CallOutcomeMiddleware, ConfigurationError, OutcomeRouter
-from ringback.receiving.door import Door
-from ringback.settings import ENGINE, DoorSettings
+from ringback.settings import ENGINE, Door, DoorSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from structlog.contextvars import get_contextvars
 
 from ringback import CallbackHandler, Catalog, Outcome, OutcomeRouter, Refusal, StoreUnavailable
-from ringback.receiving.door import Door
 from ringback.receiving.exchange import Admitted, Exchange, Receiver, SyncExchange
 from ringback.receiving.replies import Reply, too_large
+from ringback.settings import Door
 from ringback.stores import DeliveryStore, MemoryStore
 from ringback.stores.sqlite import SQLiteStore
 from ringback.telemetry import Telemetry
@@ -50,7 +50,7 @@ def exchange(
 ) -> Exchange:
     """A request at a door of the router."""
     receiver = Receiver(router or OutcomeRouter(), Door.of({"auth": None} | door), measures_route=measures_route)
-    return receiver.exchange(of or scope())
+    return Exchange(receiver, of or scope())
 
 
 def calling(into: list[Any], **engine: Any) -> OutcomeRouter:
@@ -651,7 +651,7 @@ async def test_the_lines_of_many_events_let_others_have_the_loop(caplog: pytest.
     play = {"type": "Microsoft.Communication.PlayFailed"}
     body = json.dumps([{**BUSY, **play, "id": str(number)} for number in range(30)]).encode()
     receiver = Receiver(OutcomeRouter(), Door.of({"auth": None}), clock=Ticking())
-    begun = receiver.exchange(scope())
+    begun = Exchange(receiver, scope())
     assert await begun.admit() is Admitted.READ_BODY
     caplog.set_level(logging.INFO, "ringback")
     passed, when = others(), list[int]()

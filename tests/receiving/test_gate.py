@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from ringback import Head, Refusal, SharedSecret
-from ringback.receiving.gate import UNSET, Gate, head_of
+from ringback.receiving.gate import Gate, head_of
 from ringback.receiving.replies import Reply
+from ringback.settings import UNSET
 
 SECRET = "a-shared-secret-of-this-app"
 PROBLEM = ("content-type", "application/problem+json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -15,8 +16,9 @@ from ringback.exceptions import MalformedDelivery
 from ringback.receiving.handshakes import consent
 from ringback.receiving.intake import Intake, Received
 from ringback.receiving.replies import Reply, denial, refusal, unavailable
+from ringback.settings import Door
 
-INTAKE = Intake(Catalog.default(), max_body=2000, max_events=2)
+INTAKE = Intake(Door(max_body=2000, max_events=2))
 PROBLEM = (("content-type", "application/problem+json"),)
 VALIDATION = "Microsoft.EventGrid.SubscriptionValidationEvent"
 NO_TYPE = "no type (CloudEvents) and no eventType (Event Grid); send one of the two schemas"
@@ -57,7 +59,7 @@ def test_a_delivery_is_received_with_the_outcomes_of_its_events_in_order() -> No
 def test_outcomes_are_classified_with_the_catalog_of_the_intake() -> None:
     """An override of the app's catalog reaches the outcome."""
     catalog = Catalog.default().with_overrides({"entry": [{"code": 486, "subcode": 560486, "owner": "app"}]})
-    received = Intake(catalog).receive({}, json.dumps([disconnected()]).encode())
+    received = Intake(Door()).receive({}, json.dumps([disconnected()]).encode(), catalog)
     assert isinstance(received, Received)
     assert [outcome.owner for outcome in received.outcomes] == ["app"]
 
@@ -141,7 +143,7 @@ def test_what_is_no_delivery_is_answered_with_problem_details(
 
 def test_a_hostile_batch_gets_a_short_answer() -> None:
     """At most twenty faults are listed."""
-    reply = Intake(Catalog.default()).receive({}, json.dumps([0] * 500).encode())
+    reply = Intake(Door()).receive({}, json.dumps([0] * 500).encode())
     assert isinstance(reply, Reply)
     assert [fault["index"] for fault in json.loads(reply.body)["faults"]] == list(range(20))
 
@@ -337,7 +339,7 @@ def test_a_validation_without_a_code_is_malformed(body: bytes) -> None:
 
 def test_nesting_of_any_depth_is_never_an_exception() -> None:
     """A depth that the first reading still bears and a later one does not is a malformed delivery."""
-    intake = Intake(Catalog.default())
+    intake = Intake(Door())
     shell = '[{"type":"%s","data":{"validationCode":"code-1","deep":%s%s}}]'
     # Python 3.12 and newer have a bound for C of their own, which is not the recursion limit: 100,000 is beyond any.
     limit = sys.getrecursionlimit()
@@ -371,3 +373,17 @@ def test_nesting_of_any_depth_is_never_an_exception() -> None:
 def test_consent_answers_the_handshake_of_cloudevents_alone(headers: dict[str, str], reply: Reply | None) -> None:
     """Any other OPTIONS request is the app's."""
     assert consent(headers) == reply
+
+
+@dataclass(frozen=True)
+class Final(Door):
+    """A door with a setting that has the name of a field of an outcome."""
+
+    attempts_exhausted: bool = True
+
+
+def test_an_outcome_carries_the_settings_of_its_door_that_it_has_a_field_for() -> None:
+    """The door travels whole to the place where outcomes are made, so nothing in between names the setting."""
+    received = Intake(Final()).receive({}, json.dumps([disconnected("leg-1"), disconnected("leg-2")]).encode())
+    assert isinstance(received, Received)
+    assert [outcome.attempts_exhausted for outcome in received.outcomes] == [True, True]

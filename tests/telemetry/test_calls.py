@@ -17,11 +17,12 @@ from ringback import CallbackHandler, GiveUp, HookPolicy, Outcome, OutcomeRouter
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.logs import LogObserver
 from ringback.receiving.intake import Intake, Received
+from ringback.settings import Door
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore
 from ringback.telemetry import Telemetry
 from ringback.telemetry._calls import Endings
-from ringback_catalog import Catalog, Cause
+from ringback_catalog import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ def event(name: str = "CallDisconnected", leg: str | None = LEG, code: int = 486
 
 
 def outcomes(*events: Any) -> tuple[Outcome, ...]:
-    received = Intake(Catalog.default()).receive({}, json.dumps(events).encode())
+    received = Intake(Door()).receive({}, json.dumps(events).encode())
     assert isinstance(received, Received)
     return received.outcomes
 

@@ -21,11 +21,12 @@ from ringback import (
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.logs import LogObserver
 from ringback.receiving.intake import Intake, Received
+from ringback.settings import Door
 from ringback.stores import MemoryStore, Stats
 from ringback.stores.sqlite import SQLiteStore
 from ringback.telemetry._metrics import SHOWN_FOR
 from ringback.telemetry._traces import Origins
-from ringback_catalog import Catalog, Cause
+from ringback_catalog import Cause
 from sights import CALL, LEG, OUTCOME, STORED, Sight, ask, behind, delivery, event, settled
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ async def test_an_attempt_at_a_hook_is_a_span_and_a_duration(
     sight: Sight, error: BaseException | None, result: str, blamed: str | None
 ) -> None:
     """The whole span and the whole data point for every way out; what is raised goes on."""
-    received = Intake(Catalog.default()).receive({}, delivery())
+    received = Intake(Door()).receive({}, delivery())
     assert isinstance(received, Received)
     store = MemoryStore()
     queue = sight.telemetry.over(store)
@@ -115,7 +116,7 @@ async def test_from_a_store_a_hook_is_a_trace_of_its_own_with_a_link(sight: Sigh
 async def test_the_first_delivery_of_an_ending_is_remembered_and_not_for_ever(sight: Sight) -> None:
     """A sibling's span does not replace it; the oldest are forgotten; no span leaves no trace."""
     sight.telemetry.origins = Origins(1)
-    intake = Intake(Catalog.default())
+    intake = Intake(Door())
     spans = []
     outcomes = []
     for leg in (LEG, LEG, CALL):
@@ -136,7 +137,7 @@ async def test_the_first_delivery_of_an_ending_is_remembered_and_not_for_ever(si
 async def test_without_spans_no_trace_is_remembered(sight: Sight) -> None:
     """With metrics alone a route finds the context that was there."""
     sight.telemetry.tracer = trace.NoOpTracer()
-    received = Intake(Catalog.default()).receive({}, delivery())
+    received = Intake(Door()).receive({}, delivery())
     assert isinstance(received, Received)
     gauge = sight.telemetry.delivery([])
     before = get_current()
@@ -179,7 +180,7 @@ class Heard:
 
 async def test_the_observer_is_told_all_that_is_counted(sight: Sight) -> None:
     """Counting takes nothing away; the number of the call is capped, and left out where there is none."""
-    received = Intake(Catalog.default()).receive({}, delivery())
+    received = Intake(Door()).receive({}, delivery())
     assert isinstance(received, Received)
     outcome = received.outcomes[0]
     heard = Heard()

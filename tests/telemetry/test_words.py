@@ -19,6 +19,7 @@ from ringback import (
 )
 from ringback.core.events import Event
 from ringback.receiving.intake import Intake, Received
+from ringback.settings import Door
 from ringback.stores import MemoryStore, Stats
 from ringback.telemetry._attributes import (
     CLASSIFIED_BY,
@@ -32,7 +33,7 @@ from ringback.telemetry._attributes import (
 )
 from ringback.telemetry._metrics import RESULTS
 from ringback.telemetry._telemetry import _EVENT_GRID, SCHEMA
-from ringback_catalog import Catalog, Cause, Disposition, Match, ResultCategory
+from ringback_catalog import Cause, Disposition, Match, ResultCategory
 from sights import OTHER, PROCESSED, Sight, delivery, event
 
 
@@ -86,7 +87,7 @@ def test_nothing_private_reaches_an_attribute(name: str, text: str, code: int, s
     told["data"] |= {"callConnectionId": text, "correlationId": text, "operationContext": text}
     told["data"]["resultInformation"]["message"] = text
     body = delivery(told)
-    received = Intake(Catalog.default()).receive({}, body)
+    received = Intake(Door()).receive({}, body)
     assert isinstance(received, Received)
     gauge = sight.telemetry.delivery([(b"authorization", b"Bearer abc123.def456")])
     gauge.received(received, body)
@@ -140,7 +141,7 @@ def test_deliveries_are_counted_from_zero(sight: Sight) -> None:
 
 def test_an_unknown_event_is_counted_as_other(sight: Sight) -> None:
     """A name that the service or a stranger invents makes no series of its own."""
-    received = Intake(Catalog.default()).receive({}, delivery(event("Invented")))
+    received = Intake(Door()).receive({}, delivery(event("Invented")))
     assert isinstance(received, Received)
     assert dict(zip(CLASSIFIED_BY, words(received.outcomes[0]), strict=True))["event"] == "other"
 
@@ -165,7 +166,7 @@ def test_the_page_names_every_metric(sight: Sight) -> None:
     listed = re.findall(r"^\| `(ringback\.[\w.]+)` \| \w+, `([^`]+)` \| (.*?) ?\|$", page("telemetry.md"), re.MULTILINE)
     told = {name: (unit, set(re.findall(r"`(\w+)`", attributes))) for name, unit, attributes in listed}
     sight.telemetry.metrics.count_delivery("accepted")
-    received = Intake(Catalog.default()).receive({}, delivery())
+    received = Intake(Door()).receive({}, delivery())
     assert isinstance(received, Received)
     sight.telemetry.metrics.count_outcome(received.outcomes[0])
     sight.telemetry.metrics.count_call(received.outcomes[0])
@@ -184,7 +185,7 @@ def test_the_page_names_every_metric(sight: Sight) -> None:
 
 def test_a_thing_has_one_name_in_metrics_and_spans(sight: Sight) -> None:
     """What is counted by is what a span says, under the same name and with the same word; other names are standard."""
-    received = Intake(Catalog.default()).receive({}, delivery())
+    received = Intake(Door()).receive({}, delivery())
     assert isinstance(received, Received)
     outcome = received.outcomes[0]
     told = of_outcome(outcome)

@@ -15,7 +15,7 @@ from msgspec import DecodeError
 from msgspec.json import Decoder
 from msgspec.structs import force_setattr
 
-from ringback.core.elements import (
+from ringback.core.delivery import (
     Delivery,
     Diagnostic,
     Event,
@@ -25,12 +25,12 @@ from ringback.core.elements import (
     Origin,
     Result,
     Update,
-    read_element,
     split,
-    why,
 )
+from ringback.core.elements import read_element, why
 from ringback.exceptions import DeliveryTooLarge, MalformedDelivery, UnsupportedEncoding
-from ringback_catalog import EVENTS, PREFIX
+from ringback.settings import MAX_BODY, MAX_EVENTS
+from ringback_catalog import EVENTS, PREFIX, event_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,12 +53,6 @@ __all__ = [
     "parse_delivery",
     "refuse_encoded",
 ]
-
-MAX_BODY = 1024 * 1024
-"""Bytes of one delivery. Event Grid sends at most 1 MB; Call Automation about 1 kB."""
-
-MAX_EVENTS = 5000
-"""Events of one delivery: the most Event Grid puts into one batch."""
 
 
 def parse_delivery(
@@ -143,7 +137,7 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
         return _parse_singly(content, max_events)
     if len(events) > max_events:
         raise DeliveryTooLarge(f"the body holds {len(events)} events; at most {max_events} are accepted")
-    absent: set[str] | None = None
+    absent: set[str] = set()
     for index, event in enumerate(events):
         force_setattr(event, "_origin", Origin(content, index))
         data = event.data
@@ -162,40 +156,41 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
             or data.version is None
             or event.type not in _PLAIN_TYPES
         ):
-            absent = absent or set()
-            absent.update(key for key, value in _wanted(event) if value is None)
+            absent |= _absent_from(event)
     if absent and _spelled_otherwise(content, absent):
         return _parse_singly(content, max_events)
     return Delivery(tuple(events))
 
 
-def _wanted(event: Event) -> Iterable[tuple[str, object]]:
-    """Each key that the event may hold its values under, with the value that the fast decoder read."""
+def _absent_from(event: Event) -> set[str]:
+    """Each key under which the event may hold a value that the fast decoder has not read."""
     data = event.data
-    yield "id", event.id
-    yield "subject", event.subject
-    yield "version", data.version
-    if event.source is None:
-        yield from (("source", None), ("topic", None))
-    if event.time is None:
-        yield from (("time", None), ("eventTime", None))
-    yield "callConnectionId", data.call_connection_id
-    yield "correlationId", data.correlation_id
-    yield "operationContext", data.operation_context
-    yield "serverCallId", data.server_call_id
-    if data.result_information is None:
-        yield from ((key, None) for key in ("resultInformation", "resultInfo", "reason", "data", "data_base64"))
-    if data.status_details is None:
-        yield from ((key, None) for key in _WITH_UPDATE.get(event.name, ()))
+    read = (
+        (("id",), event.id),
+        (("source", "topic"), event.source),
+        (("subject",), event.subject),
+        (("time", "eventTime"), event.time),
+        (("callConnectionId",), data.call_connection_id),
+        (("correlationId",), data.correlation_id),
+        (("operationContext",), data.operation_context),
+        (("serverCallId",), data.server_call_id),
+        (("version",), data.version),
+        (("resultInformation", "resultInfo", "reason", "data", "data_base64"), data.result_information),
+        (_WITH_UPDATE.get(event_name(event.type), ()), data.status_details),
+    )
+    return {key for keys, value in read if value is None for key in keys}
 
 
 def _spelled_otherwise(content: bytes, keys: Iterable[str]) -> bool:
     """Whether a key that some event lacks stands in the body in another case, or under its old name."""
     lowered = content.lower()
-    return _ESCAPED_LETTER.search(lowered) is not None or any(
-        lowered.count(b'"%s"' % key.lower().encode()) > (0 if key in _OLD else content.count(b'"%s"' % key.encode()))
-        for key in keys
-    )
+    if _ESCAPED_LETTER.search(lowered) is not None:
+        return True
+    for key in keys:
+        expected = 0 if key in _OLD else content.count(b'"%s"' % key.encode())
+        if lowered.count(b'"%s"' % key.lower().encode()) > expected:
+            return True
+    return False
 
 
 # Keys that the fast decoder does not read: those of the previews of 2022, of Event Grid and of binary data.

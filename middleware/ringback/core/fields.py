@@ -21,6 +21,7 @@ SCHEMA = 2
 """The version of the log line. A new key keeps the version; a key that goes or changes its meaning makes a new one."""
 
 _MOST = 2048  # Verdicts whose facts a line keeps.
+_NO_FACTS: tuple[Verdict | None, dict[str, Any]] = (None, {})
 
 Mark = Literal["shared", "id", "private", "text", "full", "dictionary", "line", "seldom"]
 """What holds for a key.
@@ -87,17 +88,20 @@ ROWS = (
     Row("server_call_id", lambda o: o.event.data.server_call_id, "the service's own id of the call", "id", "full"),
     Row("correlation_id", lambda o: o.event.data.correlation_id, "the whole call: joins its legs", "id", "text"),
     Row("operation_context", lambda o: o.operation_context, "what your app set with its request", "private", "text"),
-    Row("occurred_at", lambda o: (at := o.occurred_at) and at.isoformat(), "the event's time, ISO 8601 in UTC"),
+    Row("occurred_at", lambda o: (at := o.event.occurred_at) and at.isoformat(), "the event's time, ISO 8601 in UTC"),
     Row("message", lambda o: o.message, "", "private", "dictionary"),
-    Row("result_message", lambda o: o.message, "Microsoft's text; unstable, no key", "private", "line"),
+    Row("result_message", lambda o: (r := o.result) and r.message, "Microsoft's text; unstable, no key",
+        "private", "line"),
     Row("sip", lambda o: _detail(o.sip), "", "dictionary"),
     Row("q850", lambda o: _detail(o.q850), "", "dictionary"),
-    Row("sip_code", lambda o: o.sip and o.sip.code, "the SIP status", "line"),
-    Row("sip_reason", lambda o: o.sip and o.sip.message, "the text beside it", "private", "line"),
-    Row("q850_cause", lambda o: o.q850 and o.q850.code, "the Q.850 cause", "line"),
-    Row("q850_reason", lambda o: o.q850 and o.q850.message, "the text beside it", "private", "line"),
-    Row("status_details", lambda o: o.status_details, "why media streaming or transcription stands as it does, in the "
-        "service's own word", "private", "text", "seldom"),
+    Row("sip_code", lambda o: (r := o.result) and r.sip and r.sip.code, "the SIP status", "line"),
+    Row("sip_reason", lambda o: (r := o.result) and r.sip and r.sip.message, "the text beside it", "private",
+        "line"),
+    Row("q850_cause", lambda o: (r := o.result) and r.q850 and r.q850.code, "the Q.850 cause", "line"),
+    Row("q850_reason", lambda o: (r := o.result) and r.q850 and r.q850.message, "the text beside it", "private",
+        "line"),
+    Row("status_details", lambda o: o.event.data.status_details, "why media streaming or transcription stands as "
+        "it does, in the service's own word", "private", "text", "seldom"),
 )
 # fmt: on
 
@@ -125,30 +129,30 @@ class Line:
         own = [row for row in chosen if "shared" not in row.marks]
         self._own = [(row.name, row.value, "private" in row.marks, "id" in row.marks) for row in own]
         self.in_text = [row.name for row in chosen if "text" in row.marks]
-        self._facts: dict[tuple[object, ...], tuple[Verdict, dict[str, Any]]] = {}
+        self._facts: dict[tuple[object, ...], tuple[Verdict | None, dict[str, Any]]] = {}
 
     def __call__(self, outcome: Outcome, *, ids_are_open: bool = False) -> dict[str, Any]:
         """The fields by key. ``ids_are_open``: the caller knows that none of the event's ids is private."""
-        fields = self._facts_of(outcome).copy()
+        verdict, result = outcome.verdict, outcome.result
+        code, subcode = (None, None) if result is None else (result.code, result.subcode)
+        key = id(verdict), outcome.attempts_exhausted, outcome.event.type, code, subcode
+        kept_for, facts = self._facts.get(key, _NO_FACTS)
+        # The line keeps the verdict beside the facts: as long as the verdict lives, no other verdict has its id.
+        fields = facts.copy() if kept_for is verdict else self._made(outcome, key)
         for name, value_of, is_private, is_id in self._own:
             value = value_of(outcome)
             if value is not None:
                 fields[name] = redact(value) if is_private or (is_id and not ids_are_open) else value
         return fields
 
-    def _facts_of(self, outcome: Outcome) -> dict[str, Any]:
-        verdict, event_type = outcome.verdict, outcome.event.type
-        key = id(verdict), outcome.attempts_exhausted, event_type, outcome.code, outcome.subcode
-        known = self._facts.get(key)
-        # The line keeps the verdict beside the facts: as long as the verdict lives, no other verdict has its id.
-        if known is not None and known[0] is verdict:
-            return known[1]
+    def _made(self, outcome: Outcome, key: tuple[object, ...]) -> dict[str, Any]:
+        """The facts of an outcome's verdict, which the line keeps under ``key``."""
         values = ((row.name, _value(row, outcome)) for row in self._shared)
         facts = {name: value for name, value in values if value is not None}
         # A type that is no plain word may be private, and the app may set another redaction later.
-        if event_type.removeprefix(PREFIX).isalpha():
+        if outcome.event.type.removeprefix(PREFIX).isalpha():
             if len(self._facts) >= _MOST:
                 # Senders choose types and codes, so their number has no end.
                 self._facts.clear()
-            self._facts[key] = verdict, facts
+            self._facts[key] = outcome.verdict, facts.copy()
         return facts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringback.core.events import Diagnostic, Event, EventData, Result
+from ringback.core.delivery import Diagnostic, Event, EventData, Result, digest_of
 from ringback.core.fields import as_dict
 from ringback.privacy.redaction import redact
 from ringback_catalog import (
@@ -107,29 +106,24 @@ class Outcome(Struct, frozen=True, gc=False):
     @property
     def code(self) -> int | None:
         """The code as received: a 0 stays 0 and a 200 stays 200, though both name one row of the catalog."""
-        result = self.event.data.result_information
-        return None if result is None else result.code
+        return None if (result := self.event.data.result_information) is None else result.code
 
     @property
     def subcode(self) -> int | None:
-        result = self.event.data.result_information
-        return None if result is None else result.subcode
+        return None if (result := self.event.data.result_information) is None else result.subcode
 
     @property
     def message(self) -> str | None:
         """Microsoft's text as received. Unstable, and may hold phone numbers: do not compare or log the text."""
-        result = self.event.data.result_information
-        return None if result is None else result.message
+        return None if (result := self.event.data.result_information) is None else result.message
 
     @property
     def sip(self) -> Diagnostic | None:
-        result = self.event.data.result_information
-        return None if result is None else result.sip
+        return None if (result := self.event.data.result_information) is None else result.sip
 
     @property
     def q850(self) -> Diagnostic | None:
-        result = self.event.data.result_information
-        return None if result is None else result.q850
+        return None if (result := self.event.data.result_information) is None else result.q850
 
     @property
     def status_details(self) -> str | None:
@@ -356,18 +350,6 @@ def level_of(informs: int) -> int:
 def informs_more(one: int, other: int) -> bool:
     """Whether the first of two siblings wins, by the numbers of :meth:`Outcome.informs`: the level counts first."""
     return (level_of(one), one) > (level_of(other), other)
-
-
-@lru_cache(maxsize=1024)
-def digest_of(source: str | None) -> str | None:
-    """16 letters that stand for the source of an event, which may be long, and private; ``None`` for no source."""
-    if source is None:
-        return None
-    # Letters alone: no digits of a digest may be taken for a number.
-    return hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:16].translate(_LETTERS)
-
-
-_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,6 @@ library's logger ``ringback`` if logging has a handler, else to standard output 
 from __future__ import annotations
 
 import time
-import traceback
 from collections import deque
 from datetime import UTC, datetime
 from itertools import islice
@@ -17,89 +16,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 from ringback.exceptions import error_text
-from ringback.logs import _sinks
-from ringback.logs._context import IDS, Bound, ContextFilter, bound_ids
-from ringback.logs._sinks import LOGGER, configure, sink, write
+from ringback.logs._delivery import IDS, MOST_LISTED, Bound, ContextFilter, bound_ids, level_of, received
+from ringback.logs._sinks import LOGGER, configure, emit
 from ringback.privacy.redaction import redact
 from ringback.work.policy import GiveUp, Retry
-from ringback_catalog import Cause, Owner, ResultCategory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
-    from ringback.core.events import Event
     from ringback.core.outcome import Outcome
-    from ringback.receiving.intake import Received
     from ringback.receiving.replies import Reply
 
-__all__ = ["IDS", "LOGGER", "Bound", "ContextFilter", "bound_ids", "configure"]
-
-_MOST_LISTED = 20  # Faults or ids in the line of one delivery: a hostile batch must not fill the log.
-
-
-def emit(
-    level: int, event: str, about: Outcome | None = None, /, *, raised: Exception | None = None, **fields: Any
-) -> None:
-    """Write one line with its texts redacted, if the sink takes the level.
-
-    ``about`` is the outcome of the line, and ``raised`` the exception whose traceback the line has.
-    """
-    to = sink()
-    if to.takes(level):
-        if about is not None:
-            words = {name: getattr(about, name).value for name in ("cause", "disposition", "retry_class")}
-            fields = {"outcome_id": about.outcome_id, **words, **fields}
-        redacted = {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
-        if raised is not None:
-            # As text, not as exc_info, because an error of a hook or listener may name a number. Each part by itself: a
-            # traceback may be longer than a text that is kept whole.
-            redacted["exception"] = "".join(map(redact, traceback.format_exception(raised)))
-        write(to, level, event, redacted)
-
-
-def received(received: Received, *, ids_are_open: bool = False) -> Iterator[None]:
-    """Write what a delivery brought, a line at each step, so that the caller can do other work between two lines.
-
-    There is one line for all elements that are no events, one for each outcome, and one for all elements that say the
-    same as an earlier one. ``ids_are_open`` is :attr:`Bound.are_open`, which :func:`bound_ids` sets.
-    """
-    faults = received.delivery.faults
-    if faults:
-        listed = [{"index": fault.index, "reason": redact(fault.reason)} for fault in faults[:_MOST_LISTED]]
-        emit(WARNING, "delivery.elements_rejected", count=len(faults), faults=listed)
-    if received.outcomes and (to := sink()).takes(ERROR):
-        # An outcome's level is at most ERROR.
-        line, repeated = _sinks.line, 0
-        written: dict[str | None, Event] = {}
-        for outcome in received.outcomes:
-            event = outcome.event
-            first = written.setdefault(event.id, event)
-            if first is not event and _says_the_same(first, event):
-                repeated += 1
-                continue
-            level = level_of(outcome)
-            if to.takes(level):
-                write(to, level, "call.outcome", line(outcome, ids_are_open=ids_are_open))
-                yield
-        if repeated:
-            emit(INFO, "delivery.elements_repeated", count=repeated)
-
-
-def _says_the_same(one: Event, other: Event) -> bool:
-    return (one.type, one.source, one.time, one.data) == (other.type, other.source, other.time, other.data)
-
-
-def level_of(outcome: Outcome) -> int:
-    """``INFO`` for a success, a callee's decision or a mere end; ``ERROR`` for a server's error; else ``WARNING``."""
-    entry = outcome.verdict.entry
-    calm = entry.cause in _CALM or (entry.cause is Cause.UNREPORTED and entry.owner is Owner.NOBODY)
-    return INFO if calm else _LEVELS.get(entry.category, WARNING)
-
-
-# A tuple: to compare three members costs less than to hash one.
-_CALM = (Cause.BUSY, Cause.NO_ANSWER, Cause.DECLINED)
-_LEVELS = {ResultCategory.SUCCESS: INFO, ResultCategory.UNEXPECTED_SERVER_ERROR: ERROR}
+__all__ = ["IDS", "LOGGER", "Bound", "ContextFilter", "bound_ids", "configure", "level_of", "received"]
 
 
 class Witness(Protocol):
@@ -246,7 +175,7 @@ class LogObserver:
         if len(outcomes) > 1:
             # One line, however many outcomes of a batch come again.
             ids = dict.fromkeys(outcome.outcome_id for outcome in outcomes)
-            fields.update(count=len(outcomes), outcome_ids=[redact(each) for each in islice(ids, _MOST_LISTED)])
+            fields.update(count=len(outcomes), outcome_ids=[redact(each) for each in islice(ids, MOST_LISTED)])
         emit(INFO, "call.outcome_duplicate", first, **fields)
 
     def outcome_unhandled(self, outcome: Outcome) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 from contextlib import suppress
 from functools import cache
 from json.encoder import encode_basestring, encode_basestring_ascii
@@ -18,9 +19,12 @@ import structlog
 
 from ringback.core.fields import Line
 from ringback.exceptions import ConfigurationError
+from ringback.privacy.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from ringback.core.outcome import Outcome
 
 LOGGER = "ringback"
 
@@ -41,9 +45,11 @@ def sink() -> _Structlog | _Logging:
     to: _Structlog | _Logging
     if structlog.is_configured():
         config = structlog.get_config()
-        if not config["cache_logger_on_first_use"] or _kept is None or _kept.config != config:
-            # A sink lives as long as its configuration, if the configuration lets loggers be cached.
+        if _kept is None or _kept.config != config:
+            # A sink lives as long as its configuration.
             _kept = _Structlog(config)
+        elif not config["cache_logger_on_first_use"]:
+            _kept.bound = None
         to = _kept
         if not to.on_logging:
             return to
@@ -120,6 +126,26 @@ def write(to: _Structlog | _Logging, level: int, event: str, fields: Mapping[str
             _output().write(level, event, fields)
 
 
+def emit(
+    level: int, event: str, about: Outcome | None = None, /, *, raised: Exception | None = None, **fields: Any
+) -> None:
+    """Write one line with its texts redacted, if the sink takes the level.
+
+    ``about`` is the outcome of the line, and ``raised`` the exception whose traceback the line has.
+    """
+    to = sink()
+    if to.takes(level):
+        if about is not None:
+            words = {name: getattr(about, name).value for name in ("cause", "disposition", "retry_class")}
+            fields = {"outcome_id": about.outcome_id, **words, **fields}
+        redacted = {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
+        if raised is not None:
+            # As text, not as exc_info, because an error of a hook or listener may name a number. Each part by itself: a
+            # traceback may be longer than a text that is kept whole.
+            redacted["exception"] = "".join(map(redact, traceback.format_exception(raised)))
+        write(to, level, event, redacted)
+
+
 class _Structlog:
     """Through the processors of a configuration of structlog, as the logger ``ringback``."""
 
@@ -128,7 +154,8 @@ class _Structlog:
         self.on_logging = isinstance(config["logger_factory"], structlog.stdlib.LoggerFactory)
         # From the class: an instance of some wrapper classes has a method of any name.
         self._is_enabled_for: Any = getattr(config["wrapper_class"], "is_enabled_for", None)
-        self._bound: Any = None
+        self.bound: Any = None
+        """The configuration's logger, or ``None`` for a new one with the next line."""
 
     def takes(self, level: int) -> bool:
         if self.on_logging:
@@ -140,12 +167,12 @@ class _Structlog:
             return True
 
     def write(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
-        if self._bound is None:
-            config = self.config
+        bound, config = self.bound, self.config
+        if bound is None:
             logger, context = config["logger_factory"](LOGGER), config["context_class"]({})
-            self._bound = config["wrapper_class"](logger, processors=config["processors"], context=context)
+            self.bound = bound = config["wrapper_class"](logger, processors=config["processors"], context=context)
         # By the level's name: not every wrapper class of structlog has a method `log` that takes a level.
-        getattr(self._bound, _METHODS[level])(event, **fields)
+        getattr(bound, _METHODS[level])(event, **fields)
 
 
 def _output() -> _Structlog:

@@ -1,7 +1,7 @@
 """One request at a door, from its head to its hooks. This file alone has the order of the steps.
 
-The caller (the middleware, a decorator, or code of the app) asks a :class:`Receiver` for an :class:`Exchange`, calls
-``admit``, then ``take``, and runs the route inside ``async with exchange``. The hooks hang on ``take`` alone. No web
+The caller (the middleware, a decorator, or code of the app) makes an :class:`Exchange`, calls ``admit``, then
+``take``, and runs the route inside ``async with exchange``. The hooks hang on ``take`` alone. No web
 framework is imported here.
 """
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
 
     from ringback.hooks.observer import DeliveryGauge
-    from ringback.receiving.door import Door
     from ringback.receiving.engine import Engine
+    from ringback.settings import Door
     from ringback.web.endpoint import OutcomeRouter
 
     Scope = MutableMapping[str, Any]
@@ -78,26 +78,13 @@ class Receiver:
         """Whether the route runs in the same task, so that the delivery's span ends after the route."""
         self.clock = clock
         self.gate = Gate(door.auth, door.max_headers)
-        self._engine: Engine | None = None
-        self._intake: Intake | None = None
+        self.intake = Intake(door)
 
     def warn(self) -> None:
         """Log once that the door accepts every sender, if the app gives no ``auth``."""
         if self.gate.unverified:
             self.gate.unverified = False
             logs.callbacks_unverified()
-
-    def exchange(self, scope: Scope) -> Exchange:
-        """The exchange of one request. ``scope`` has ``method``, ``path``, ``query_string`` and ``headers`` as in ASGI.
-
-        Source: https://asgi.readthedocs.io/en/latest/specs/www.html#http-connection-scope
-        """
-        engine, door = self.router.engine, self.door
-        if engine is not self._engine or self._intake is None:
-            # This is the first request, or a router has included this router since, and the engine is that router's.
-            self._engine = engine
-            self._intake = Intake(engine.catalog, door.max_body, door.max_events, door.max_depth)
-        return Exchange(self, engine, self._intake, scope)
 
     @property
     def engine(self) -> Engine:
@@ -107,7 +94,10 @@ class Receiver:
 class Exchange:
     """One request. The caller calls every verb once; a verb out of order raises :class:`RuntimeError`.
 
-    A verb that gives a :class:`Reply` has logged and counted the reply; the caller sends it.
+    ``scope`` has ``method``, ``path``, ``query_string`` and ``headers`` as in ASGI. A verb that gives a :class:`Reply`
+    has logged and counted the reply; the caller sends it.
+
+    Source: https://asgi.readthedocs.io/en/latest/specs/www.html#http-connection-scope
     """
 
     body: bytes
@@ -123,12 +113,12 @@ class Exchange:
     _gauge: DeliveryGauge | None = None
     _denied: Reply | None = None
 
-    def __init__(self, receiver: Receiver, engine: Engine, intake: Intake, scope: Scope) -> None:
+    def __init__(self, receiver: Receiver, scope: Scope) -> None:
         self._receiver = receiver
-        self._engine = engine
-        self._intake = intake
+        # For each request: another router may include this router at any time, and the engine is that router's then.
+        self._engine = receiver.router.engine
         self._scope = scope
-        self.max_body = intake.max_body
+        self.max_body = receiver.door.max_body
         """The most bytes of the body that the door accepts."""
 
     async def admit(self, has_body: HasBody = None) -> Reply | Admitted:
@@ -147,13 +137,13 @@ class Exchange:
         if gate.unverified:
             # The door warns at the first delivery, because the app sets up its logging after imports.
             self._receiver.warn()
-        method = canonical_method(self._scope["method"])
-        if method != "POST":
+        method: str = self._scope["method"]
+        if method != "POST" and (method := canonical_method(method)) != "POST":
             return await self._admit_no_post(method, has_body)
         if telemetry is not None:
             self._gauge = telemetry.delivery(self._scope["headers"])
         try:
-            denied = None if gate.admits(self._scope) else await gate.denied(self._scope)
+            denied = None if len(self._scope["headers"]) <= gate.open_to else await gate.denied(self._scope)
         except BaseException:
             # The server may cancel the request while a check waits for keys.
             if self._gauge is not None:
@@ -196,7 +186,11 @@ class Exchange:
         content = await body() if callable(body) else body
         if content is None:
             return self._interrupted()
-        received = self._intake.receive(self._headers, content, self._denied)
+        engine, receive = self._engine, self._receiver.intake.receive
+        received = content if isinstance(content, Reply) else receive(self._headers, content, engine.catalog)
+        if self._denied is not None and not (isinstance(received, Reply) and received.status == 200):
+            # A sender whom the gate refuses may prove to be a handshake, and nothing else.
+            received = self._denied
         if isinstance(received, Reply):
             return self._answer(received)
         assert isinstance(content, bytes)
@@ -205,7 +199,7 @@ class Exchange:
             await asyncio.sleep(0)
         try:
             # From here on the hooks do not depend on the route: on what it answers, whether it answers, or when.
-            self.early = await self._engine.accept(received.outcomes)
+            self.early = await engine.accept(received.outcomes)
         except StoreError as error:
             # The dispatcher has logged the error, once for many senders: deliveries go on while a store is down.
             seconds = error.retry_after if isinstance(error, StoreUnavailable) else 30
@@ -218,13 +212,16 @@ class Exchange:
                 await turns.next()
         if self._gauge is not None:
             self._gauge.received(received, content)
-        if self._engine.router.roster.listeners:
-            # The ids are bound, so that a listener's log lines and tasks have the ids.
-            with self._bound:
-                failures = self._engine.router.notify(received)
-            logs.listeners_failed(failures)
+        if engine.router.roster.listeners:
+            self._notify(received)
         self.body, self.received, self._state = content, received, "accepted"
         return received.outcomes
+
+    def _notify(self, received: Received) -> None:
+        # The ids are bound, so that a listener's log lines and tasks have the ids.
+        with self._bound:
+            failures = self._engine.router.notify(received)
+        logs.listeners_failed(failures)
 
     async def answered(self) -> None:
         """Let the hooks of operations wait no longer. A door that sees the end of the response calls this then."""

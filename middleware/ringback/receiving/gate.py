@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ringback import logs
 from ringback.exceptions import TooManyHeaders
 from ringback.receiving.replies import denial, refusal
 from ringback.receiving.target import canonical_method
 from ringback.senders.auth import Head, SharedSecret, allows_handshake, checks_of, one_check, verdict_of
+from ringback.settings import UNSET, Unset
 
 if TYPE_CHECKING:
     from collections.abc import Collection, MutableMapping
@@ -18,18 +18,6 @@ if TYPE_CHECKING:
     from ringback.senders.auth import Check
 
     Scope = MutableMapping[str, Any]
-
-MAX_HEADERS = 100
-"""The most header fields of one request. Microsoft and the proxies before an app send a few dozen."""
-
-
-class Unset(Enum):
-    """The ``auth`` of an app that leaves ``auth`` out: the gate accepts every sender, and start-up logs a warning."""
-
-    UNSET = "unset"
-
-
-UNSET: Final = Unset.UNSET
 
 
 class Gate:
@@ -43,16 +31,15 @@ class Gate:
         self._check = None if auth is None or isinstance(auth, Unset) else one_check(auth)
         self._secrets = [check for check in checks_of(self._check) if isinstance(check, SharedSecret)]
         self._max_headers = max_headers
+        self.open_to = max_headers if self._check is None else -1
+        """The most header fields of a request that may come in without :meth:`denied`. Where senders are verified, no
+        request may."""
         self._log = logs.LogObserver()
 
     @property
     def checks(self) -> bool:
         """Whether the gate verifies senders."""
         return self._check is not None
-
-    def admits(self, scope: Scope) -> bool:
-        """Whether a request may come in without any check. This is the fast way of most requests."""
-        return self._check is None and len(scope["headers"]) <= self._max_headers
 
     async def denied(self, scope: Scope) -> Reply | None:
         """The answer to a request that may not come in; ``None`` for a request that may."""

@@ -16,11 +16,12 @@ from ringback.receiving.replies import Reply
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ringback.core.events import Delivery, Event
+    from ringback.core.events import Delivery
 
 VALIDATION_EVENT = "Microsoft.EventGrid.SubscriptionValidationEvent"
 
-_VALIDATION = VALIDATION_EVENT.lower()
+VALIDATION = VALIDATION_EVENT.lower()
+"""The type of a validation event in lower case; a sender may write the type in any case."""
 
 
 def consent(headers: Mapping[str, str]) -> Reply | None:
@@ -43,7 +44,7 @@ def validation(headers: Mapping[str, str], delivery: Delivery) -> Reply | None:
     """
     announced = headers.get("aeg-event-type", "").lower() == "subscriptionvalidation"
     event = delivery.events[0] if len(delivery.events) == 1 and not delivery.faults else None
-    if event is None or not validates(event):
+    if event is None or event.type.lower() != VALIDATION:
         if announced:
             raise MalformedDelivery(
                 f"aeg-event-type announces a validation, but the body is no single {VALIDATION_EVENT}"
@@ -58,8 +59,3 @@ def validation(headers: Mapping[str, str], delivery: Delivery) -> Reply | None:
         raise MalformedDelivery("the validation event has no data.validationCode")
     answer = msgspec.json.encode({"validationResponse": code})
     return Reply(200, answer, (("content-type", "application/json"),), "eventgrid")
-
-
-def validates(event: Event) -> bool:
-    """Whether an event is a validation event, in any case of letters."""
-    return event.type.lower() == _VALIDATION

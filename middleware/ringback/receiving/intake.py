@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from ringback.core.events import MAX_BODY, MAX_EVENTS, Delivery, parse_content, refuse_encoded
+from ringback.core.events import Delivery, parse_content, refuse_encoded
 from ringback.core.outcome import Outcome, classify_event
 from ringback.exceptions import DeliveryError
-from ringback.receiving.handshakes import validates, validation
+from ringback.receiving.handshakes import VALIDATION, validation
 from ringback.receiving.replies import Reply, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ringback.settings import Door
     from ringback_catalog import Catalog
 
 
@@ -25,40 +27,33 @@ class Received(Struct, frozen=True, gc=False):
     outcomes: tuple[Outcome, ...]
 
 
-class Intake(Struct, frozen=True):
-    """The limits of one door, and the catalog of the engine behind the door. ``max_body`` is in bytes."""
+class Intake:
+    """Decides on what comes to one ``door``. An outcome carries each setting of the door that it has a field for."""
 
-    catalog: Catalog
-    max_body: int = MAX_BODY
-    max_events: int = MAX_EVENTS
-    max_depth: int | None = None
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._carried = {name: getattr(door, name) for name in Outcome.__struct_fields__ if hasattr(door, name)}
 
-    def receive(self, headers: Mapping[str, str], body: bytes | Reply, denied: Reply | None = None) -> Reply | Received:
-        """Decide on a POST. ``headers`` have lower-case names. Bad input gives a reply, never an exception.
+    def receive(self, headers: Mapping[str, str], body: bytes, catalog: Catalog | None = None) -> Reply | Received:
+        """Decide on a POST, with the ``catalog`` of the engine. Bad input gives a reply, never an exception.
 
-        ``body`` is already a reply where no whole body came. ``denied`` is the gate's answer to a refused sender; the
-        sender gets ``denied`` unless the request proves to be a handshake.
+        ``headers`` have lower-case names.
         """
-        decided = body if isinstance(body, Reply) else self._decide(headers, body)
-        if denied is None:
-            return decided
-        is_handshake = isinstance(decided, Reply) and decided.status == 200
-        return decided if is_handshake else denied
-
-    def _decide(self, headers: Mapping[str, str], body: bytes) -> Reply | Received:
+        door = self._door
         try:
             if "content-encoding" in headers:
                 refuse_encoded(headers)
-            delivery = parse_content(body, self.max_body, self.max_events, self.max_depth)
+            delivery = parse_content(body, door.max_body, door.max_events, door.max_depth)
             events = delivery.events
-            if "aeg-event-type" in headers or (len(events) == 1 and validates(events[0])):
+            if "aeg-event-type" in headers or (len(events) == 1 and events[0].type.lower() == VALIDATION):
                 handshake = validation(headers, delivery)
                 if handshake is not None:
                     return handshake
         except DeliveryError as error:
             return refusal(error)
-        catalog = self.catalog
         outcomes = [outcome for event in events if (outcome := classify_event(event, catalog)) is not None]
+        if self._carried:
+            outcomes = [replace(outcome, **self._carried) for outcome in outcomes]
         return Received(delivery, tuple(outcomes))
 
 

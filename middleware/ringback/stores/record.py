@@ -19,8 +19,9 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, convert
 from msgspec.structs import fields
 
+from ringback.core.delivery import digest_of
 from ringback.core.events import Diagnostic, Event, EventData, Result, Update
-from ringback.core.outcome import Outcome, digest_of
+from ringback.core.outcome import Outcome
 from ringback.exceptions import StoreError
 from ringback.privacy.redaction import redact, redact_if_told, redact_place
 from ringback.stores._json import encoded

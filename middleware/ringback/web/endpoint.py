@@ -14,11 +14,10 @@ from ringback.exceptions import ConfigurationError, RegistrationError
 from ringback.hooks.router import HandlerRouter
 from ringback.hooks.signatures import handler_name
 from ringback.privacy.redaction import redact
-from ringback.receiving.door import Door
 from ringback.receiving.engine import Engine, Settings
-from ringback.receiving.exchange import Admitted, Found, Receiver
+from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver
 from ringback.receiving.replies import Reply
-from ringback.settings import ENGINE, DoorSettings, EngineSettings, refuse_late
+from ringback.settings import ENGINE, Door, DoorSettings, EngineSettings, refuse_late
 from ringback.web.body import PeekedReceive, read_body, replayed, response
 from ringback.web.state import give_outcomes
 
@@ -177,7 +176,7 @@ def _decorated(endpoint: Callable[..., Any], receiver: Receiver) -> Callable[...
             receiver.gate.hide(request.scope)
 
     async def answer(request: Request, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        exchange, timeout = receiver.exchange(request.scope), receiver.door.body_timeout
+        exchange, timeout = Exchange(receiver, request.scope), receiver.door.body_timeout
         # FastAPI has read the body if the endpoint has a parameter for the body.
         read = await request.body() if hasattr(request, "_body") else None
         peeked = PeekedReceive(request.receive, timeout)

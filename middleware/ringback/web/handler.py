@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 from ringback import logs
 from ringback.exceptions import StoreError
 from ringback.receiving.background_loop import BackgroundLoop
-from ringback.receiving.door import Door
 from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver, SyncExchange
 from ringback.receiving.replies import Reply, not_allowed
-from ringback.settings import DOOR, refuse_late
+from ringback.settings import DOOR, Door, refuse_late
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Generator
@@ -89,7 +88,7 @@ class CallbackHandler:
             "headers": [(_octets(name.lower()), _octets(value)) for name, value in _pairs(headers)],
             "http_version": "",
         }
-        return self._receiver.exchange(scope)
+        return Exchange(self._receiver, scope)
 
     async def accept(self, received: Received) -> None:
         """The program has answered: let the hooks of operations wait no longer. Without this, they wait to settle."""

@@ -6,11 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ringback import logs
-from ringback.receiving.door import Door
-from ringback.receiving.exchange import Admitted, Found, Receiver
+from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver
 from ringback.receiving.replies import Reply
 from ringback.receiving.target import Fit, GuardedPaths, canonical_method
-from ringback.settings import DOOR, refuse_late
+from ringback.settings import DOOR, Door, refuse_late
 from ringback.web.body import PeekedReceive, read_body, replayed, response
 from ringback.web.lifespan import run_lifespan
 from ringback.web.misconfigured import ends_the_start
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from ringback.receiving.exchange import Exchange
     from ringback.settings import DoorSettings
     from ringback.web.endpoint import OutcomeRouter
 
@@ -88,7 +86,7 @@ class CallOutcomeMiddleware:
 
     async def _deliver(self, scope: Scope, receive: Receive, send: Send) -> None:
         timeout = self._receiver.door.body_timeout
-        exchange, peeked = self._receiver.exchange(scope), PeekedReceive(receive, timeout)
+        exchange, peeked = Exchange(self._receiver, scope), PeekedReceive(receive, timeout)
         found: Found = await exchange.admit(peeked.has_body)
         if found is Admitted.PASS_ON:
             await self.app(scope, peeked.channel, send)

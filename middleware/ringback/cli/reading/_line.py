@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from msgspec import DecodeError, Struct, ValidationError, convert
 
+from ringback.core.delivery import digest_of
 from ringback.core.events import Diagnostic, Event, EventData, Number, Result, Update
-from ringback.core.outcome import digest_of
 from ringback.privacy.redaction import redact
 from ringback_catalog import event_name, scope_of
 

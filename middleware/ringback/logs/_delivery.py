@@ -1,27 +1,80 @@
-"""Every line that the app writes while a request or a hook of a call runs has the ids of the call."""
+"""What the log has of a delivery: one line for each outcome, and the ids of the call in every line of the app."""
 
 from __future__ import annotations
 
 import logging
+from logging import ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from structlog.contextvars import bind_contextvars, get_contextvars, reset_contextvars
 
-from ringback.privacy.redaction import open_ids, redact_if_told
+from ringback.logs import _sinks
+from ringback.logs._sinks import emit, sink, write
+from ringback.privacy.redaction import open_ids, redact, redact_if_told
+from ringback_catalog import Cause, Owner, ResultCategory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ringback.core.events import Event
+    from ringback.core.outcome import Outcome
+    from ringback.receiving.intake import Received
 
 IDS = ("call_connection_id", "server_call_id", "correlation_id")
 """The ids that a door binds to the request's context, so that the app's own lines carry the ids, too."""
+
+MOST_LISTED = 20
+"""Faults or ids in the line of one delivery: a hostile batch must not fill the log."""
 
 _tokens = bind_contextvars(**dict.fromkeys(IDS, ""))
 reset_contextvars(**_tokens)
 # The variables in which structlog keeps the ids; `bind_contextvars` would look every variable up for every request.
 _LEG, _SERVER, _CALL = (_tokens[name].var for name in IDS)
+
+
+def received(received: Received, *, ids_are_open: bool = False) -> Iterator[None]:
+    """Write what a delivery brought, a line at each step, so that the caller can do other work between two lines.
+
+    There is one line for all elements that are no events, one for each outcome, and one for all elements that say the
+    same as an earlier one. ``ids_are_open`` is :attr:`Bound.are_open`, which :func:`bound_ids` sets.
+    """
+    faults = received.delivery.faults
+    if faults:
+        listed = [{"index": fault.index, "reason": redact(fault.reason)} for fault in faults[:MOST_LISTED]]
+        emit(WARNING, "delivery.elements_rejected", count=len(faults), faults=listed)
+    if received.outcomes and (to := sink()).takes(ERROR):
+        # An outcome's level is at most ERROR.
+        line, repeated = _sinks.line, 0
+        written: dict[str | None, Event] = {}
+        for outcome in received.outcomes:
+            event = outcome.event
+            first = written.setdefault(event.id, event)
+            if first is not event and _says_the_same(first, event):
+                repeated += 1
+                continue
+            level = level_of(outcome)
+            if to.takes(level):
+                write(to, level, "call.outcome", line(outcome, ids_are_open=ids_are_open))
+                yield
+        if repeated:
+            emit(INFO, "delivery.elements_repeated", count=repeated)
+
+
+def _says_the_same(one: Event, other: Event) -> bool:
+    return (one.type, one.source, one.time, one.data) == (other.type, other.source, other.time, other.data)
+
+
+def level_of(outcome: Outcome) -> int:
+    """``INFO`` for a success, a callee's decision or a mere end; ``ERROR`` for a server's error; else ``WARNING``."""
+    entry = outcome.verdict.entry
+    calm = entry.cause in _CALM or (entry.cause is Cause.UNREPORTED and entry.owner is Owner.NOBODY)
+    return INFO if calm else _LEVELS.get(entry.category, WARNING)
+
+
+# A tuple: to compare three members costs less than to hash one.
+_CALM = (Cause.BUSY, Cause.NO_ANSWER, Cause.DECLINED)
+_LEVELS = {ResultCategory.SUCCESS: INFO, ResultCategory.UNEXPECTED_SERVER_ERROR: ERROR}
 
 
 # As many contexts as deliveries wait for a store. No context is part of a cycle, so the collector need not look.
