@@ -137,9 +137,6 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG}")
     if version < VERSION:
         _migrate(connection, path)
-    (verdict, *_) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise StoreError(f"{path} is damaged ({verdict}); restore it, or move it away and start with a new one")
 
 
 def _with_log(connection: sqlite3.Connection) -> str:

@@ -25,6 +25,8 @@ from ringback.stores.query import settings_in
 from ringback.stores.sqlite import rows, schema
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
 from ringback.stores.sqlite.history import SQLiteHistory
+from ringback.stores.sqlite.identity import Watch
+from ringback.stores.sqlite.whole import WholeCheck
 from ringback.stores.sqlite.writer import Writer
 from ringback.stores.turns import Turns
 from ringback.work.items import DAY, REMEMBER_CALLS, Claim, DeadLetter, Item, Progress, State, Stats
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ringback.stores.rows import Row
+    from ringback.stores.sqlite.identity import Loss
     from ringback.work.contact import Change
     from ringback.work.items import Settlement, Work
 
@@ -92,13 +95,18 @@ class SQLiteStore:
         self._monotonic = monotonic
         self._owner = ""
         self._held: dict[tuple[str, int], str] = {}
-        self._writer = Writer(self._connect, rest=_LogKeeper(), limit=2 * timeout)
+        self._writer = Writer(self._connect, look=self._look, rest=_LogKeeper(), limit=2 * timeout)
         self._reader = Writer(self._connect_to_read, begin="BEGIN")
         self.history = SQLiteHistory(self._read)
         self.on_fault: Callable[[Exception], None] = lambda _: None
         self._loop = ClaimLoop(self, poll=poll, clock=clock, on_fault=lambda error: self.on_fault(error))
         self._looked_at = -math.inf
         self._full: str | None = None
+        self._watch: Watch | None = None
+        self._loss: Loss | None = None
+        self._told: Loss | None = None
+        self._whole: WholeCheck | None = None
+        self._damage: str | None = None
 
     @classmethod
     def from_url(cls, url: str) -> SQLiteStore:
@@ -127,6 +135,8 @@ class SQLiteStore:
         await self._writer.open()
 
     async def close(self) -> None:
+        if self._whole is not None:
+            await asyncio.to_thread(self._whole.stop)
         # The connection that closes last puts the log into the file, which the reader cannot.
         await self._reader.close()
         await self._writer.close()
@@ -159,6 +169,8 @@ class SQLiteStore:
         self, connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]
     ) -> Sequence[Sequence[Offer]] | Sequence[None]:
         """Within a transaction: the offers of several puts, put by put; ``None`` for every put if the store is full."""
+        if self._damage is not None:
+            raise StoreError(self._damage)
         now = self._monotonic()
         # Once a second at most: the work of one second beyond the limit does no harm.
         if now >= self._looked_at + 1.0:
@@ -207,6 +219,11 @@ class SQLiteStore:
     async def claim(self, limit: int) -> tuple[Sequence[Claim], float | None]:
         now, owner = self._clock(), self._owner
         claims, due_at = await self._do(lambda connection: rows.claim(connection, limit, now, now + self._lease, owner))
+        if self._loss is not self._told:
+            # A put says it, too, and there may be none for hours.
+            self._told = self._loss
+            if self._loss is not None:
+                self.on_fault(StoreUnavailable(self._loss.text))
         self._held.update(((claim.item.key, claim.attempt), owner) for claim in claims)
         return claims, due_at
 
@@ -285,10 +302,29 @@ class SQLiteStore:
 
     def _connect(self) -> sqlite3.Connection:
         refuse_network(self.path, self._network)
-        return opened(self.path, self._timeout)
+        connection, died = opened(self.path, self._timeout)
+        self._watch = Watch(self.path)
+        if died:
+            self._whole = WholeCheck(self._connect_to_read, self._damaged)
+        return connection
 
     def _connect_to_read(self) -> sqlite3.Connection:
         return opened_to_read(self.path, self._timeout)
+
+    def _look(self, connection: sqlite3.Connection) -> Loss | None:
+        loss = None if self._watch is None else self._watch.look(connection)
+        if loss is not None and loss.reopens:
+            # A reader of the other file, or of the other log, would keep the writer from opening the file anew.
+            self._reader.end()
+            if self._whole is not None:
+                self._whole.stop()
+            self._damage = None
+        self._loss = loss
+        return loss
+
+    def _damaged(self, what: str) -> None:
+        self._damage = f"{self.path} is damaged ({what}); restore it, or move it away and start with a new one"
+        self.on_fault(StoreError(self._damage))
 
 
 class _LogKeeper:
