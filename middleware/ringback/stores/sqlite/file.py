@@ -59,7 +59,9 @@ def _made(path: Path) -> bool:
 
 def _refuse_short(connection: sqlite3.Connection, path: Path) -> None:
     """Raise :class:`StoreError` for a file that lacks pages which its log does not have."""
-    if log_of(path).stat().st_size == 0 and path.stat().st_size < size_by(connection):
+    # SQLite makes the log for this first reading, at the latest.
+    size = size_by(connection)
+    if log_of(path).stat().st_size == 0 and path.stat().st_size < size:
         raise StoreError(f"{path} is damaged (pages are missing); {_LASTING[sqlite3.SQLITE_CORRUPT]}")
 
 
