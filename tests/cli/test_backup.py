@@ -57,6 +57,10 @@ def looked_at(path: Path) -> tuple[int, int]:
     return found.st_size, stat.S_IMODE(found.st_mode)
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
 def said(capsys: pytest.CaptureFixture[str], *arguments: str, status: int) -> str:
     assert main(["store", "backup", *arguments]) == status
     captured = capsys.readouterr()
@@ -75,7 +79,7 @@ async def test_a_copy_is_made_while_the_app_writes(folder: Path, capsys: pytest.
     assert told == (
         f"{size} bytes in {COPY}, a copy of {FILE}: to use it, end all processes of the app, move it into place\n"
     )
-    assert (mode, sorted(each.name for each in await asyncio.to_thread(list, folder.iterdir()))) == (
+    assert (mode, names(folder)) == (
         0o600,
         [COPY, FILE],
     )
@@ -185,4 +189,4 @@ def test_a_copy_that_cannot_be_put_in_place_is_removed(folder: Path, monkeypatch
     monkeypatch.setattr(backup, "_copy", fails)
     with pytest.raises(KeyboardInterrupt):
         backup.back_up(folder / FILE, folder / COPY)
-    assert sorted(each.name for each in folder.iterdir()) == [FILE]
+    assert names(folder) == [FILE]
