@@ -16,7 +16,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
-from ringback.exceptions import error_text
+from ringback.exceptions import ClockJumped, error_text
 from ringback.logs import _sinks
 from ringback.logs._context import IDS, Bound, ContextFilter, bound_ids
 from ringback.logs._sinks import LOGGER, configure, sink, write
@@ -306,7 +306,9 @@ class LogObserver:
         emit(WARNING, "redial.unknown", outcome, attempt=number, reason=reason)
 
     def store_unavailable(self, error: Exception) -> None:
-        if (suppressed := self.store_faults.spend()) is not None:
+        if isinstance(error, ClockJumped):
+            emit(WARNING, "clock.jumped", seconds=round(error.seconds, 1), count=error.count)
+        elif (suppressed := self.store_faults.spend()) is not None:
             emit(ERROR, "store.unavailable", error=error_text(error), suppressed=suppressed)
 
     def store_bypassed(self, count: int) -> None:

@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.claims import ClaimLoop
+from ringback.stores.clocks import SLACK, Boot, Jumps, jumped
 from ringback.stores.query import settings_in
 from ringback.stores.sqlite import rows, schema
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
@@ -55,7 +56,8 @@ class SQLiteStore:
     a put may take twice as long, and then raises :class:`StoreUnavailable`. A put raises :class:`StoreFull` when
     ``max_backlog`` items wait or fewer than ``min_free`` bytes are free. An item that is done loses its payload after
     ``keep`` and its key after ``remember``; dead letters and calls to contacts stay for 31 days. ``network`` allows a
-    file on a network file system. :meth:`run` calls ``on_fault`` with the faults that it survives.
+    file on a network file system. :meth:`run` calls ``on_fault`` with the faults that it survives. Leases count by the
+    time since ``boot``, which is this machine's: nobody sets it, and no other boot has it.
 
     Raises :class:`ConfigurationError` for settings that cannot work.
     """
@@ -76,6 +78,7 @@ class SQLiteStore:
         network: bool = False,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        boot: Boot | None = None,
     ) -> None:
         for name, number in (("lease", lease), ("poll", poll), ("timeout", timeout), ("max_backlog", max_backlog)):
             refuse_for_store(name, number)
@@ -93,6 +96,9 @@ class SQLiteStore:
         self._network = network
         self._clock = clock
         self._monotonic = monotonic
+        self._boot = boot or Boot.here(clock)
+        self._jumps = Jumps(clock, self._boot.clock)
+        self._set_right = False
         self._owner = ""
         self._held: dict[tuple[str, int], str] = {}
         self._writer = Writer(self._connect, look=self._look, rest=_LogKeeper(), limit=2 * timeout)
@@ -190,7 +196,8 @@ class SQLiteStore:
     async def run(self, work: Work, concurrency: int) -> None:
         if not self._loop.working:
             # A new owner: this run must not renew the leases of an earlier run, or of the parent process.
-            self._owner = uuid.uuid4().hex
+            self._owner = f"{self._boot.id}.{uuid.uuid4().hex}"
+            self._set_right = False
         renewing = asyncio.get_running_loop().create_task(self._keep_house(), context=Context())
         try:
             await self._loop.run(work, concurrency)
@@ -204,21 +211,24 @@ class SQLiteStore:
 
     async def _keep_house(self) -> None:
         """Renew the leases three times before they end; every ten minutes purge."""
-        purge_at = 0.0
+        purge_at = -math.inf
         while True:
             await asyncio.sleep(self._lease / 3)
             try:
-                until = self._clock() + self._lease
+                until = self._boot.clock() + self._lease
                 await self._change(schema.RENEW, (until, self._owner))
-                if self._clock() >= purge_at:
-                    purge_at = self._clock() + 600.0
+                if self._boot.clock() >= purge_at:
+                    purge_at = self._boot.clock() + 600.0
                     await self.purge()
             except StoreError as error:
                 self.on_fault(error)
 
     async def claim(self, limit: int) -> tuple[Sequence[Claim], float | None]:
+        await self._follow_clock()
         now, owner = self._clock(), self._owner
-        claims, due_at = await self._do(lambda connection: rows.claim(connection, limit, now, now + self._lease, owner))
+        claims, due_at = await self._do(
+            lambda connection: rows.claim(connection, limit, now, self._lease, owner, self._boot)
+        )
         if self._loss is not self._told:
             # A put says it, too, and there may be none for hours.
             self._told = self._loss
@@ -226,6 +236,16 @@ class SQLiteStore:
                 self.on_fault(StoreUnavailable(self._loss.text))
         self._held.update(((claim.item.key, claim.attempt), owner) for claim in claims)
         return claims, due_at
+
+    async def _follow_clock(self) -> None:
+        """After the wall clock was set back, and at a start, let nothing wait for it that waits for hooks."""
+        jump = self._jumps.look()
+        if jump or not self._set_right:
+            now, self._set_right = self._clock(), False
+            count = await self._change(schema.SET_RIGHT, {"now": now, "soon": now + SLACK, "back": max(0.0, -jump)})
+            self._set_right = True
+            if jump or count:
+                self.on_fault(jumped(jump, count))
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         now, held = self._clock(), (claim.item.key, claim.attempt)
@@ -269,7 +289,7 @@ class SQLiteStore:
         return await self._change(schema.DISCARD, (short(key),)) == 1
 
     async def purge(self) -> int:
-        now, count = self._clock(), 0
+        now, count = self._jumps.passed(), 0
         times = {"keep": now - self._keep, "remember": now - self._remember, "long": now - REMEMBER_CALLS}
         for statement in schema.PURGE:
             # The statement takes a thousand rows at a time, because puts wait for the same writer.
