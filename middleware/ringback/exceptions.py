@@ -84,6 +84,17 @@ class StoreFull(StoreUnavailable):
     retry_after = 30
 
 
+class ClockJumped(RingbackError):
+    """The wall clock of the machine was set, by ``seconds``; 0 for before the process began. ``count`` items would have
+    waited for it.
+    """
+
+    def __init__(self, message: str, seconds: float, count: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+        self.count = count
+
+
 class NoRawBytes(RingbackError, AttributeError):
     """The bytes of an event are not known here: the event came out of a store, or out of no request."""
 

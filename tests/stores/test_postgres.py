@@ -26,6 +26,7 @@ from crew import until  # noqa: E402
 from ringback.core.events import Event, EventData, Result  # noqa: E402
 from ringback.core.outcome import classify_event  # noqa: E402
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable  # noqa: E402
+from ringback.stores.clocks import Jumps  # noqa: E402
 from ringback.stores.postgres.jobs import Jobs  # noqa: E402
 from ringback.stores.postgres.repair import repair  # noqa: E402
 from ringback.stores.postgres.store import PostgresStore  # noqa: E402
@@ -557,7 +558,8 @@ async def test_a_claim_is_tried_again_until_the_worker_stops() -> None:
         raise StoreUnavailable("locked")
 
     worker = Worker(
-        connect=claims, jobs=Jobs(), lease=1, poll=1, listen=False, purge=claims, clock=time.time, sleep=pause,
+        connect=claims, jobs=Jobs(), lease=1, poll=1, listen=False, purge=claims, clock=time.time,
+        jumps=Jumps(time.time), sleep=pause,
         on_fault=faults.append,
     )  # fmt: skip
     with pytest.raises(StoreUnavailable, match="locked"):

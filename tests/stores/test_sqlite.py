@@ -192,7 +192,6 @@ def overwritten(path: Path) -> None:
         (marked_by_another, "is the database of another application"),
         (newer, "made by a newer release .schema 7, this one knows 6.; upgrade ringback"),
         (truncated, "restore it, or move it away"),
-        (overwritten, "restore it, or move it away"),
         (Path.mkdir, "see that its folder exists and is writable"),
     ],
 )
@@ -211,6 +210,16 @@ def test_a_file_that_is_no_store_of_ours_is_refused(path: Path, spoil: Callable[
 
     asyncio.run(check())
     assert (path.read_bytes() if path.is_file() else b"") == before
+
+
+async def test_damage_is_said_by_whoever_meets_it(make: Make, path: Path) -> None:
+    """Nobody reads a whole file at each start: it takes seconds in a large one."""
+    await asyncio.to_thread(overwritten, path)
+    store = make()
+    await store.open()
+    with pytest.raises(StoreError, match="restore it, or move it away") as caught:
+        await store.put([item("leg-1")])
+    assert type(caught.value) is StoreError
 
 
 async def test_a_missing_folder_is_an_error_until_it_is_made(make: Make, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_a_file_that_cannot_be_made_a_store_is_left_as_it_was(
 
 def test_a_new_file_that_was_made_by_somebody_else_meanwhile_is_kept(path: Path) -> None:
     """Two processes that start together both find nothing, and one makes the tables."""
-    opened(path, 1.0).close()
+    opened(path, 1.0)[0].close()
     connection = sqlite3.connect(path, isolation_level=None)
     before = connection.execute("SELECT * FROM sqlite_master").fetchall()
     schema._migrate(connection, path)

@@ -209,10 +209,13 @@ def _add_stores(commands: _Commands) -> None:
     cancel.add_argument("contact", metavar="CONTACT", help="the key that the app's contact function returns")
     cancel.add_argument("--router", metavar="MODULE:ROUTER", help="needed if the router hashes its contacts")
 
-    about = "count or purge what is in a store"
+    about = "count, purge or back up what is in a store"
     parts = _group(commands, "store", about, "What is in a store.", "store stats")
     _add_store_command(parts, "stats", _store.stats, "how many items there are in each state")
     _add_store_command(parts, "purge", _store.purge, "forget what is older than the store's retention, now")
+    backup = _add_store_command(parts, "backup", _store.backup, "copy the file of an SQLite store, while the app runs")
+    backup.add_argument("file", metavar="FILE", type=Path, help="the copy, which must not be there yet")
+    backup.add_argument("--force", action="store_true", help="replace FILE if it is there")
 
 
 def _group(commands: _Commands, name: str, about: str, more: str, example: str) -> _Commands:

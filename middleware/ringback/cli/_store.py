@@ -77,12 +77,7 @@ def answer_of_store(
 ) -> T:
     """Open the store, ask it, close it, and return its answer. A missing file raises and is not made."""
     store = chosen(arguments.store, router)
-    path = file_of(store)
-    if path is not None and (not path.exists() or path.stat().st_size == 0):
-        raise ConfigurationError(
-            f"there is no store in '{path.resolve()}'; name the file that the app writes: 'sqlite:///name.db' is "
-            "relative to the working directory, 'sqlite:////folder/name.db' is absolute"
-        )
+    _refuse_no_file(file_of(store))
 
     async def answer() -> T:
         try:
@@ -92,6 +87,31 @@ def answer_of_store(
             await store.close()
 
     return asyncio.run(answer())
+
+
+def _refuse_no_file(path: Path | None) -> None:
+    if path is not None and (not path.exists() or path.stat().st_size == 0):
+        raise ConfigurationError(
+            f"there is no store in '{path.resolve()}'; name the file that the app writes: 'sqlite:///name.db' is "
+            "relative to the working directory, 'sqlite:////folder/name.db' is absolute"
+        )
+
+
+def backup(arguments: argparse.Namespace) -> int:
+    """Copy the file of an SQLite store, also while the app writes to it."""
+    path = file_of(chosen(arguments.store))
+    if path is None:
+        raise ConfigurationError(
+            "a PostgreSQL store is backed up by PostgreSQL: pg_dump --format=custom --file=ringback.dump DATABASE"
+        )
+    _refuse_no_file(path)
+    from ringback.stores.sqlite.backup import back_up
+
+    target: Path = arguments.file
+    size = back_up(path, target, overwrite=arguments.force)
+    text = f"{size} bytes in {target}, a copy of {path}: to use it, end all processes of the app, move it into place"
+    print(json.dumps({"file": str(target), "bytes": size}) if arguments.json else text)
+    return 0
 
 
 def stats(arguments: argparse.Namespace) -> int:

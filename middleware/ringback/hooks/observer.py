@@ -68,7 +68,11 @@ class Observer(Protocol):
         """The call may have been placed, so no further attempt is made."""
         ...
 
-    def store_unavailable(self, error: Exception) -> None: ...
+    def store_unavailable(self, error: Exception) -> None:
+        """The store cannot be used, or has noticed that the wall clock was set:
+        :class:`~ringback.exceptions.ClockJumped`.
+        """
+        ...
 
     def store_bypassed(self, count: int) -> None:
         """The store cannot be used, so ``count`` outcomes are kept in memory instead."""

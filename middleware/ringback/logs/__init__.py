@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
-from ringback.exceptions import error_text
+from ringback.exceptions import ClockJumped, error_text
 from ringback.logs._delivery import IDS, MOST_LISTED, Bound, ContextFilter, bound_ids, level_of, received
 from ringback.logs._sinks import LOGGER, configure, emit
 from ringback.privacy.redaction import redact
@@ -240,7 +240,9 @@ class LogObserver:
         emit(WARNING, "redial.unknown", outcome, attempt=number, reason=reason)
 
     def store_unavailable(self, error: Exception) -> None:
-        if (suppressed := self.store_faults.spend()) is not None:
+        if isinstance(error, ClockJumped):
+            emit(WARNING, "clock.jumped", seconds=round(error.seconds, 1), count=error.count)
+        elif (suppressed := self.store_faults.spend()) is not None:
             emit(ERROR, "store.unavailable", error=error_text(error), suppressed=suppressed)
 
     def store_bypassed(self, count: int) -> None:

@@ -117,13 +117,16 @@ class _Run:
         self._woken = asyncio.Event()
         self._working: set[asyncio.Task[None]] = set()
         self._wakes_at: float | None = None
-        """When the run looks at the store by itself; ``None`` while the run looks, or can claim no more."""
+        """When the run looks at the store by itself; ``None`` while the run looks, or can claim no more. By the event
+        loop's clock, which nobody sets.
+        """
         self._due_while_looking = math.inf
         """The earliest time of the items that were put while the run looked: the look may have missed those items."""
         self._cancelled = False
 
     def wake(self, due_at: float | None = None) -> None:
-        if due_at is not None and self._wakes_at is not None and due_at >= self._wakes_at:
+        wakes_at = self._wakes_at
+        if due_at is not None and wakes_at is not None and self._from_now(due_at) >= wakes_at:
             return
         if asyncio.get_running_loop() is self.loop:
             self._wake(due_at)
@@ -131,6 +134,10 @@ class _Run:
         # The run's event loop is another thread's. It may be closed, which raises RuntimeError.
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self._wake, due_at)
+
+    def _from_now(self, at: float) -> float:
+        """The wall clock's time ``at`` by the event loop's clock."""
+        return self.loop.time() + at - self._owner.clock()
 
     def _wake(self, due_at: float | None) -> None:
         if due_at is not None and self._wakes_at is None:
@@ -190,12 +197,13 @@ class _Run:
         return True
 
     async def _pause(self, until: float) -> None:
-        now, poll = self._owner.clock(), self._owner.poll
-        self._wakes_at = min(until, self._due_while_looking, math.inf if poll is None else now + poll)
+        poll = self._owner.poll
+        polls_at = math.inf if poll is None else self.loop.time() + poll
+        self._wakes_at = min(self._from_now(min(until, self._due_while_looking)), polls_at)
         if self._wakes_at == math.inf:
             await self._woken.wait()
             return
-        timer = self.loop.call_later(max(0.0, self._wakes_at - now), self._woken.set)
+        timer = self.loop.call_at(self._wakes_at, self._woken.set)
         try:
             await self._woken.wait()
         finally:

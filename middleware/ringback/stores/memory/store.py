@@ -14,6 +14,7 @@ from msgspec.structs import astuple, replace
 from ringback.exceptions import StoreFull
 from ringback.settings import refuse_for_store
 from ringback.stores.claims import ClaimLoop
+from ringback.stores.clocks import Jumps, jumped
 from ringback.stores.memory.history import MemoryHistory
 from ringback.stores.query import settings_in
 from ringback.work.contact import Contact, report_of
@@ -50,20 +51,26 @@ class _Row(Struct):
 class MemoryStore:
     """Remembers the last ``capacity`` endings, dead letters and contacts, and all items that are ready or running.
 
-    A put raises :class:`StoreFull` when ``max_backlog`` items are ready or running. Raises :class:`ConfigurationError`
-    for settings that cannot work.
+    A put raises :class:`StoreFull` when ``max_backlog`` items are ready or running. ``elapsed`` gives seconds that
+    nobody sets, beside the wall ``clock``. Raises :class:`ConfigurationError` for settings that cannot work.
     """
 
     durable = False
 
     def __init__(
-        self, *, capacity: int = 10_000, max_backlog: int = 100_000, clock: Callable[[], float] = time.time
+        self,
+        *,
+        capacity: int = 10_000,
+        max_backlog: int = 100_000,
+        clock: Callable[[], float] = time.time,
+        elapsed: Callable[[], float] | None = None,
     ) -> None:
         for name, number in (("capacity", capacity), ("max_backlog", max_backlog)):
             refuse_for_store(name, number)
         self._capacity = capacity
         self._max_backlog = max_backlog
         self._clock = clock
+        self._jumps = Jumps(clock, elapsed)
         self._latch = Latch(capacity)
         self._rows: dict[str, _Row] = {}
         self._heap: list[tuple[float, int, str]] = []
@@ -175,6 +182,8 @@ class MemoryStore:
 
     async def claim(self, limit: int) -> tuple[Sequence[Claim], float | None]:
         now = self._clock()
+        if jump := self._jumps.look():
+            self._follow_clock(jump, now)
         claims: list[Claim] = []
         if self._loop.ending and self._pushed != self._hastened:
             self._hasten(now)
@@ -190,6 +199,18 @@ class MemoryStore:
                     claims.append(claim)
             heappop(self._heap)
         return claims, None if self._loop.ending or not self._heap else self._heap[0][0]
+
+    def _follow_clock(self, jump: float, now: float) -> None:
+        """After the wall clock was set back let nothing wait for it that waits for hooks. A redial waits for a time."""
+        waiting = [
+            (key, row)
+            for key, row in self._rows.items()
+            if jump < 0 and row.item.kind is Kind.OUTCOME and row.state is State.READY and row.due_at > now
+        ]
+        for key, row in waiting:
+            row.due_at = max(now, row.due_at + jump)
+            self._push(key, row.due_at)
+        self.on_fault(jumped(jump, len(waiting)))
 
     def _hasten(self, now: float) -> None:
         """Make outcomes due now that still wait for their siblings, behind the items that are due already."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from procrastinate import App, PsycopgConnector, RetryStrategy
 from procrastinate.jobs import DeleteJobCondition, Job
 
+from ringback.stores.clocks import measure_of
 from ringback.stores.postgres.database import read_error
 
 if TYPE_CHECKING:
@@ -29,18 +31,19 @@ _LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 
 class Jobs:
-    """Makes jobs for items, and runs procrastinate's worker, which fetches the jobs."""
+    """Makes jobs for items, and runs procrastinate's worker, which fetches the jobs.
 
-    def __init__(self) -> None:
+    Items are due by the ``clock``, jobs by PostgreSQL's. ``elapsed`` gives seconds that nobody sets.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time, elapsed: Callable[[], float] | None = None) -> None:
         self._app = App(connector=PsycopgConnector())
-        self._ahead = 0.0
+        self._clock, self._elapsed = clock, elapsed or measure_of(clock)
+        self._theirs_less_elapsed = clock() - self._elapsed()
 
-    def set_clock(self, theirs: float, ours: float) -> None:
-        """Set how far PostgreSQL's clock, by which jobs are due, is ahead of ours, by which items are due.
-
-        Both in seconds since the epoch, of the same moment.
-        """
-        self._ahead = theirs - ours
+    def set_clock(self, theirs: float) -> None:
+        """Set PostgreSQL's clock, in seconds since the epoch, as it is now."""
+        self._theirs_less_elapsed = theirs - self._elapsed()
 
     async def defer(self, connection: Connection, due: Iterable[tuple[str, float | None]]) -> None:
         """Make jobs in the transaction of the connection. ``due`` has the items' keys and times; ``None`` is now."""
@@ -102,4 +105,6 @@ class Jobs:
         )
 
     def _scheduled(self, at: float) -> datetime:
-        return datetime.fromtimestamp(min(max(0.0, at + self._ahead), _LATEST), UTC)
+        # As far from now by PostgreSQL's clock as by ours, wherever ours was set meanwhile.
+        theirs = self._theirs_less_elapsed + self._elapsed() + at - self._clock()
+        return datetime.fromtimestamp(min(max(0.0, theirs), _LATEST), UTC)

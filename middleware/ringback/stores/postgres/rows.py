@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 
 from ringback.exceptions import StoreError
 from ringback.privacy.redaction import redact
+from ringback.stores.clocks import SLACK
 from ringback.stores.record import dump_contact, dump_progress, load, load_contact, load_progress
 from ringback.stores.rows import merged, stored_row, superseded
 from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, State, Stats
@@ -67,6 +68,17 @@ _HASTEN = """
     UPDATE ringback_items SET due_at = %(now)s
     WHERE key = ANY(%(keys)s) AND state = 'ready' AND attempts = 0 AND due_at > %(now)s
     RETURNING key
+"""
+# What waits for hooks, and was put before the wall clock was set back, waits as long as it would have. A redial waits
+# for a time of the day.
+_SET_RIGHT = """
+    UPDATE ringback_items SET
+        due_at = CASE WHEN created_at > %(soon)s THEN %(now)s + due_at - created_at
+                      ELSE greatest(%(now)s, due_at - %(back)s) END,
+        created_at = least(created_at, %(now)s)
+    WHERE state = 'ready' AND due_at > %(soon)s AND kind = 'outcome'
+      AND (created_at > %(soon)s OR %(back)s > 0 AND attempts > 0)
+    RETURNING key, due_at
 """
 _WAITS = """
     SELECT due_at, extract(epoch FROM clock_timestamp())::float8 FROM ringback_items
@@ -208,6 +220,15 @@ async def claim(connection: Connection, key: str, owner: str, worker: int | None
 async def hasten(connection: Connection, keys: Sequence[str], now: float) -> Sequence[str]:
     """Make items due that wait for their first claim. Gives their keys."""
     return [key for (key,) in await (await connection.execute(_HASTEN, {"keys": keys, "now": now})).fetchall()]
+
+
+async def set_right(connection: Connection, now: float, back: float) -> Sequence[tuple[str, float]]:
+    """After the wall clock was set back by so many seconds, let nothing wait for it that waits for hooks.
+
+    Gives the keys and times for which the caller must make a job.
+    """
+    parameters = {"now": now, "soon": now + SLACK, "back": back}
+    return [(key, at) for key, at in await (await connection.execute(_SET_RIGHT, parameters)).fetchall()]
 
 
 async def waits(connection: Connection, key: str) -> tuple[float, float] | None:

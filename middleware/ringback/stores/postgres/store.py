@@ -16,6 +16,7 @@ import psycopg
 
 from ringback.exceptions import StoreFull, StoreUnavailable
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
+from ringback.stores.clocks import Jumps
 from ringback.stores.postgres import rows, schema
 from ringback.stores.postgres.database import Database, conninfo_of
 from ringback.stores.postgres.faults import translated
@@ -48,7 +49,8 @@ class PostgresStore:
     ``pool_size`` connections included; other operations may take fifteen times as long, and have as many connections.
     A put raises :class:`StoreFull` when ``max_backlog`` items wait. An item that is done loses its payload after
     ``keep`` and its key after ``remember``; the store forgets dead letters after ``remember_dead``, and calls to
-    contacts after 31 days. :meth:`run` calls ``on_fault`` with the faults that it survives.
+    contacts after 31 days. :meth:`run` calls ``on_fault`` with the faults that it survives. ``elapsed`` gives seconds
+    that nobody sets, beside the wall ``clock``; leases count by PostgreSQL's.
 
     Raises :class:`ConfigurationError` for a URL that PostgreSQL cannot use and for settings that cannot work.
     """
@@ -69,6 +71,7 @@ class PostgresStore:
         remember_dead: float = REMEMBER_CALLS,
         listen: bool = True,
         clock: Callable[[], float] = time.time,
+        elapsed: Callable[[], float] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         numbers = {"lease": lease, "poll": poll, "pool_size": pool_size, "timeout": timeout}
@@ -91,7 +94,8 @@ class PostgresStore:
         self._clock = clock
         self._sleep = sleep
         self._opening = asyncio.Lock()
-        self._jobs = Jobs()
+        self._jumps = Jumps(clock, elapsed)
+        self._jobs = Jobs(clock, elapsed)
         self._databases: tuple[Database, Database] | None = None
         self._worker: Worker | None = None
         self.history = PostgresHistory(self._do)
@@ -127,7 +131,7 @@ class PostgresStore:
                     await schema.prepare(connection)
                     found = await connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
                     for (theirs,) in await found.fetchall():
-                        self._jobs.set_clock(theirs, self._clock())
+                        self._jobs.set_clock(theirs)
 
     async def close(self) -> None:
         async with self._opening:
@@ -184,6 +188,7 @@ class PostgresStore:
             listen=self._listen,
             purge=self.purge,
             clock=self._clock,
+            jumps=self._jumps,
             sleep=self._sleep,
             on_fault=lambda error: self.on_fault(error),
         )
@@ -238,7 +243,7 @@ class PostgresStore:
         return await self._do(lambda connection: rows.discard(connection, short(key)))
 
     async def purge(self) -> int:
-        now, count = self._clock(), 0
+        now, count = self._jumps.passed(), 0
         steps: list[tuple[LiteralString, float]] = [
             (rows.FORGET_PAYLOADS, self._keep),
             (rows.FORGET_KEYS, self._remember),

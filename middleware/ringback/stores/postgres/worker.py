@@ -18,6 +18,7 @@ from psycopg import Error
 
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.claims import FAULT_PAUSE
+from ringback.stores.clocks import jumped
 from ringback.stores.postgres import repair, rows
 from ringback.stores.postgres.database import read_error
 from ringback.stores.postgres.faults import store_error
@@ -26,6 +27,7 @@ from ringback.work.items import Settlement, State
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 
+    from ringback.stores.clocks import Jumps
     from ringback.stores.postgres.database import Connection, Database
     from ringback.stores.postgres.jobs import Jobs
     from ringback.work.items import Claim, Work
@@ -47,10 +49,13 @@ class Worker:
     listen: bool
     purge: Callable[[], Awaitable[object]]
     clock: Callable[[], float]
+    jumps: Jumps
     sleep: Callable[[float], Awaitable[None]]
     on_fault: Callable[[Exception], None]
     _id: int | None = None
     _in_touch_since: float | None = None
+    _theirs: float | None = None
+    _set_right: bool = False
     _purged_at: float = -math.inf
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _counter: Iterator[int] = field(default_factory=count)
@@ -120,8 +125,26 @@ class Worker:
         since, self._in_touch_since = self._in_touch_since, None
         self._database = await self.connect()
         self._id, theirs = await self._database.do(lambda connection: repair.beat(connection, self._id))
-        self.jobs.set_clock(theirs, self.clock())
-        self._in_touch_since = asyncio.get_running_loop().time() if since is None else since
+        self.jobs.set_clock(theirs)
+        now = asyncio.get_running_loop().time()
+        before, self._theirs = self._theirs, theirs - now
+        if before is not None and abs(self._theirs - before) > self.lease / 3:
+            # PostgreSQL's clock was set, and by it every entry is old, or of times to come.
+            since = None
+        self._in_touch_since = now if since is None else since
+        if not self._set_right:
+            await self._database.do(self._follow_clock)
+
+    async def _follow_clock(self, connection: Connection) -> None:
+        """After the wall clock was set back, and at a start, let nothing wait for it that waits for hooks."""
+        jump = self.jumps.look()
+        if jump or not self._set_right:
+            self._set_right = False
+            due = await rows.set_right(connection, self.clock(), max(0.0, -jump))
+            await self.jobs.defer(connection, due)
+            self._set_right = True
+            if jump or due:
+                self.on_fault(jumped(jump, len(due)))
 
     async def _repair(self, connection: Connection) -> None:
         keys = await repair.repair(connection, self.lease, self.clock())
@@ -193,12 +216,13 @@ class Worker:
 
     async def _claim(self, key: str, owner: str) -> Claim | None:
         async def claim(connection: Connection) -> Claim | None:
+            await self._follow_clock(connection)
             now = self.clock()
             claim = await rows.claim(connection, key, owner, self._id, now)
             if claim is None and (waits := await rows.waits(connection, key)):
                 # The job came too early, because the clocks differ.
                 due_at, theirs = waits
-                self.jobs.set_clock(theirs, now)
+                self.jobs.set_clock(theirs)
                 await self.jobs.defer(connection, [(key, max(due_at, now + 0.1))])
             return claim
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.sqlite import schema
+from ringback.stores.sqlite.identity import ended_uncleanly, log_of, size_by
 
 NETWORK = frozenset(
     "nfs nfs4 cifs smb2 smb3 smbfs 9p afs ceph glusterfs lustre fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs "
@@ -17,31 +18,61 @@ NETWORK = frozenset(
 """File systems on which the write-ahead log does not work, or not reliably: https://www.sqlite.org/wal.html"""
 
 
-def opened(path: Path, timeout: float) -> sqlite3.Connection:
-    """A connection that may write, to a file that the function makes if there is none. Raises :class:`StoreError`."""
+def opened(path: Path, timeout: float) -> tuple[sqlite3.Connection, bool]:
+    """A connection that may write, to a file that the function makes if there is none. Raises :class:`StoreError`.
+
+    Also whether the processes that wrote the file before have died, so that the whole file should be checked.
+    """
+    made = _made(path)
+    try:
+        died = not made and ended_uncleanly(path)
+        connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, cached_statements=256)
+        try:
+            connection.row_factory = sqlite3.Row
+            schema.prepare(connection, path)
+            _refuse_short(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise store_error(path, error) from error
+    return connection, died
+
+
+def _made(path: Path) -> bool:
+    """Whether there was no file. The function has made an empty one."""
+    _refuse_log_alone(path)
     try:
         # Made before SQLite makes it, so that no other user can read the items. A file that exists is not opened: a
         # process that closes any descriptor of a file loses the locks of all its connections to the file, see
         # https://www.sqlite.org/howtocorrupt.html
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
-        pass
+        return False
     except FileNotFoundError as error:
         raise StoreError(f"{path} cannot be made: its folder does not exist; create it first") from error
     except OSError as error:
         kind = StoreUnavailable if error.errno in _PASSING else StoreError
         raise kind(f"{path} cannot be made ({error.strerror}); see that its folder is writable") from error
-    try:
-        connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, cached_statements=256)
-        try:
-            connection.row_factory = sqlite3.Row
-            schema.prepare(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-    except sqlite3.Error as error:
-        raise store_error(path, error) from error
-    return connection
+    return True
+
+
+def _refuse_short(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise :class:`StoreError` for a file that lacks pages which its log does not have."""
+    # SQLite makes the log for this first reading, at the latest.
+    size = size_by(connection)
+    if log_of(path).stat().st_size == 0 and path.stat().st_size < size:
+        raise StoreError(f"{path} is damaged (pages are missing); {_LASTING[sqlite3.SQLITE_CORRUPT]}")
+
+
+def _refuse_log_alone(path: Path) -> None:
+    """Raise :class:`StoreError` for a log whose file is gone: SQLite would write what is in the log into a new file."""
+    log = log_of(path)
+    if not path.exists() and log.exists():
+        raise StoreError(
+            f"{path} is gone, and {log} is there, which may have outcomes of it; move the file back beside it, or move "
+            "-wal and -shm away too"
+        )
 
 
 def opened_to_read(path: Path, timeout: float) -> sqlite3.Connection:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ringback.core.outcome import Outcome
+    from ringback.stores.clocks import Boot
     from ringback.work.contact import Change, Contact, Report, Step
     from ringback.work.items import Settlement
 
@@ -137,11 +138,13 @@ _values: Callable[[Row], tuple[Any, ...]] = attrgetter(*schema.COLUMNS[:-1], "ve
 
 
 def claim(
-    connection: sqlite3.Connection, limit: int, now: float, until: float, owner: str
+    connection: sqlite3.Connection, limit: int, now: float, lease: float, owner: str, boot: Boot
 ) -> tuple[list[Claim], float | None]:
+    since_boot = boot.clock()
+    until, times = since_boot + lease, {"now": now, "owner": owner, "boot": f"{boot.id}.", "since_boot": since_boot}
     found = connection.execute(schema.DUE, (now, limit)).fetchall()
     if len(found) < limit:
-        found += connection.execute(schema.EXPIRED, (now, owner, limit - len(found))).fetchall()
+        found += connection.execute(schema.EXPIRED, {**times, "limit": limit - len(found)}).fetchall()
     claims: list[Claim] = []
     for row in found:
         try:
@@ -150,7 +153,7 @@ def claim(
             connection.execute(schema.BROKEN, {"id": row["id"], "reason": _storable(redact(str(error))), "now": now})
         else:
             connection.execute(schema.CLAIM, {"id": row["id"], "owner": owner, "until": until})
-    (due_at,) = connection.execute(schema.NEXT_DUE, (owner,)).fetchone()
+    (due_at,) = connection.execute(schema.NEXT_DUE, times).fetchone()
     return claims, due_at
 
 

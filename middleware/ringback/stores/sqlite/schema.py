@@ -137,9 +137,6 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG}")
     if version < VERSION:
         _migrate(connection, path)
-    (verdict, *_) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise StoreError(f"{path} is damaged ({verdict}); restore it, or move it away and start with a new one")
 
 
 def _with_log(connection: sqlite3.Connection) -> str:
@@ -230,16 +227,33 @@ DUE = f"{_WHOLE} WHERE state = 'ready' AND due_at <= ? ORDER BY due_at LIMIT ?"
 HASTEN = """
     UPDATE items SET due_at = :now WHERE key = :key AND state = 'ready' AND attempts = 0 AND due_at > :now
 """
-EXPIRED = f"{_WHOLE} WHERE state = 'running' AND leased_until <= ? AND owner <> ? ORDER BY leased_until LIMIT ?"
+# An owner begins with the boot by whose clock its leases count. A lease of another boot is void; one without a boot, as
+# a machine gives that does not name its boots, counts by the wall clock.
+_LEASES_NOW = """
+    CASE substr(owner, 1, instr(owner, '.')) WHEN '' THEN :now WHEN :boot THEN :since_boot ELSE 9e999 END
+"""
+EXPIRED = f"""
+    {_WHOLE} WHERE state = 'running' AND leased_until <= {_LEASES_NOW} AND owner <> :owner
+    ORDER BY leased_until LIMIT :limit
+"""
 CLAIM = """
     UPDATE items SET state = 'running', owner = :owner, leased_until = :until, attempts = attempts + 1, interrupted = 0
     WHERE id = :id
 """
-NEXT_DUE = """
+NEXT_DUE = f"""
     SELECT min(at) FROM (
         SELECT min(due_at) AS at FROM items WHERE state = 'ready'
-        UNION ALL SELECT min(leased_until) FROM items WHERE state = 'running' AND owner <> ?
+        UNION ALL SELECT :now + min(leased_until - {_LEASES_NOW}) FROM items WHERE state = 'running' AND owner <> :owner
     )
+"""
+# What waits for hooks, and was put before the wall clock was set back, waits as long as it would have. A second process
+# finds nothing more to do, unless hooks are tried again: those then come earlier. A redial waits for a time of the day.
+SET_RIGHT = """
+    UPDATE items SET
+        due_at = CASE WHEN created_at > :soon THEN :now + due_at - created_at ELSE max(:now, due_at - :back) END,
+        created_at = min(created_at, :now)
+    WHERE state = 'ready' AND due_at > :soon AND kind = 'outcome'
+      AND (created_at > :soon OR :back > 0 AND attempts > 0)
 """
 RENEW = "UPDATE items SET leased_until = ? WHERE state = 'running' AND owner = ?"
 CHECKPOINT = "UPDATE items SET progress = :progress WHERE key = :key AND state = 'running' AND owner = :owner"

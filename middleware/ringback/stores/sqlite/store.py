@@ -21,10 +21,13 @@ from urllib.parse import unquote, urlsplit
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.claims import ClaimLoop
+from ringback.stores.clocks import SLACK, Boot, Jumps, jumped
 from ringback.stores.query import settings_in
 from ringback.stores.sqlite import rows, schema
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
 from ringback.stores.sqlite.history import SQLiteHistory
+from ringback.stores.sqlite.identity import Watch
+from ringback.stores.sqlite.whole import WholeCheck
 from ringback.stores.sqlite.writer import Writer
 from ringback.stores.turns import Turns
 from ringback.work.items import DAY, REMEMBER_CALLS, Claim, DeadLetter, Item, Progress, State, Stats
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ringback.stores.rows import Row
+    from ringback.stores.sqlite.identity import Loss
     from ringback.work.contact import Change
     from ringback.work.items import Settlement, Work
 
@@ -52,7 +56,8 @@ class SQLiteStore:
     a put may take twice as long, and then raises :class:`StoreUnavailable`. A put raises :class:`StoreFull` when
     ``max_backlog`` items wait or fewer than ``min_free`` bytes are free. An item that is done loses its payload after
     ``keep`` and its key after ``remember``; dead letters and calls to contacts stay for 31 days. ``network`` allows a
-    file on a network file system. :meth:`run` calls ``on_fault`` with the faults that it survives.
+    file on a network file system. :meth:`run` calls ``on_fault`` with the faults that it survives. Leases count by the
+    time since ``boot``, which is this machine's: nobody sets it, and no other boot has it.
 
     Raises :class:`ConfigurationError` for settings that cannot work.
     """
@@ -73,6 +78,7 @@ class SQLiteStore:
         network: bool = False,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        boot: Boot | None = None,
     ) -> None:
         for name, number in (("lease", lease), ("poll", poll), ("timeout", timeout), ("max_backlog", max_backlog)):
             refuse_for_store(name, number)
@@ -90,15 +96,23 @@ class SQLiteStore:
         self._network = network
         self._clock = clock
         self._monotonic = monotonic
+        self._boot = boot or Boot.here(clock)
+        self._jumps = Jumps(clock, self._boot.clock)
+        self._set_right = False
         self._owner = ""
         self._held: dict[tuple[str, int], str] = {}
-        self._writer = Writer(self._connect, rest=_LogKeeper(), limit=2 * timeout)
+        self._writer = Writer(self._connect, look=self._look, rest=_LogKeeper(), limit=2 * timeout)
         self._reader = Writer(self._connect_to_read, begin="BEGIN")
         self.history = SQLiteHistory(self._read)
         self.on_fault: Callable[[Exception], None] = lambda _: None
         self._loop = ClaimLoop(self, poll=poll, clock=clock, on_fault=lambda error: self.on_fault(error))
         self._looked_at = -math.inf
         self._full: str | None = None
+        self._watch: Watch | None = None
+        self._loss: Loss | None = None
+        self._told: Loss | None = None
+        self._whole: WholeCheck | None = None
+        self._damage: str | None = None
 
     @classmethod
     def from_url(cls, url: str) -> SQLiteStore:
@@ -127,6 +141,8 @@ class SQLiteStore:
         await self._writer.open()
 
     async def close(self) -> None:
+        if self._whole is not None:
+            await asyncio.to_thread(self._whole.stop)
         # The connection that closes last puts the log into the file, which the reader cannot.
         await self._reader.close()
         await self._writer.close()
@@ -159,6 +175,8 @@ class SQLiteStore:
         self, connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]
     ) -> Sequence[Sequence[Offer]] | Sequence[None]:
         """Within a transaction: the offers of several puts, put by put; ``None`` for every put if the store is full."""
+        if self._damage is not None:
+            raise StoreError(self._damage)
         now = self._monotonic()
         # Once a second at most: the work of one second beyond the limit does no harm.
         if now >= self._looked_at + 1.0:
@@ -178,7 +196,8 @@ class SQLiteStore:
     async def run(self, work: Work, concurrency: int) -> None:
         if not self._loop.working:
             # A new owner: this run must not renew the leases of an earlier run, or of the parent process.
-            self._owner = uuid.uuid4().hex
+            self._owner = f"{self._boot.id}.{uuid.uuid4().hex}"
+            self._set_right = False
         renewing = asyncio.get_running_loop().create_task(self._keep_house(), context=Context())
         try:
             await self._loop.run(work, concurrency)
@@ -192,23 +211,41 @@ class SQLiteStore:
 
     async def _keep_house(self) -> None:
         """Renew the leases three times before they end; every ten minutes purge."""
-        purge_at = 0.0
+        purge_at = -math.inf
         while True:
             await asyncio.sleep(self._lease / 3)
             try:
-                until = self._clock() + self._lease
+                until = self._boot.clock() + self._lease
                 await self._change(schema.RENEW, (until, self._owner))
-                if self._clock() >= purge_at:
-                    purge_at = self._clock() + 600.0
+                if self._boot.clock() >= purge_at:
+                    purge_at = self._boot.clock() + 600.0
                     await self.purge()
             except StoreError as error:
                 self.on_fault(error)
 
     async def claim(self, limit: int) -> tuple[Sequence[Claim], float | None]:
+        await self._follow_clock()
         now, owner = self._clock(), self._owner
-        claims, due_at = await self._do(lambda connection: rows.claim(connection, limit, now, now + self._lease, owner))
+        claims, due_at = await self._do(
+            lambda connection: rows.claim(connection, limit, now, self._lease, owner, self._boot)
+        )
+        if self._loss is not self._told:
+            # A put says it, too, and there may be none for hours.
+            self._told = self._loss
+            if self._loss is not None:
+                self.on_fault(StoreUnavailable(self._loss.text))
         self._held.update(((claim.item.key, claim.attempt), owner) for claim in claims)
         return claims, due_at
+
+    async def _follow_clock(self) -> None:
+        """After the wall clock was set back, and at a start, let nothing wait for it that waits for hooks."""
+        jump = self._jumps.look()
+        if jump or not self._set_right:
+            now, self._set_right = self._clock(), False
+            count = await self._change(schema.SET_RIGHT, {"now": now, "soon": now + SLACK, "back": max(0.0, -jump)})
+            self._set_right = True
+            if jump or count:
+                self.on_fault(jumped(jump, count))
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         now, held = self._clock(), (claim.item.key, claim.attempt)
@@ -252,7 +289,7 @@ class SQLiteStore:
         return await self._change(schema.DISCARD, (short(key),)) == 1
 
     async def purge(self) -> int:
-        now, count = self._clock(), 0
+        now, count = self._jumps.passed(), 0
         times = {"keep": now - self._keep, "remember": now - self._remember, "long": now - REMEMBER_CALLS}
         for statement in schema.PURGE:
             # The statement takes a thousand rows at a time, because puts wait for the same writer.
@@ -285,10 +322,29 @@ class SQLiteStore:
 
     def _connect(self) -> sqlite3.Connection:
         refuse_network(self.path, self._network)
-        return opened(self.path, self._timeout)
+        connection, died = opened(self.path, self._timeout)
+        self._watch = Watch(self.path)
+        if died:
+            self._whole = WholeCheck(self._connect_to_read, self._damaged)
+        return connection
 
     def _connect_to_read(self) -> sqlite3.Connection:
         return opened_to_read(self.path, self._timeout)
+
+    def _look(self, connection: sqlite3.Connection) -> Loss | None:
+        loss = None if self._watch is None else self._watch.look(connection)
+        if loss is not None and loss.reopens:
+            # A reader of the other file, or of the other log, would keep the writer from opening the file anew.
+            self._reader.end()
+            if self._whole is not None:
+                self._whole.stop()
+            self._damage = None
+        self._loss = loss
+        return loss
+
+    def _damaged(self, what: str) -> None:
+        self._damage = f"{self.path} is damaged ({what}); restore it, or move it away and start with a new one"
+        self.on_fault(StoreError(self._damage))
 
 
 class _LogKeeper:

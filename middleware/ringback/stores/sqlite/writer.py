@@ -21,6 +21,8 @@ from ringback.exceptions import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from ringback.stores.sqlite.identity import Loss
+
 A = TypeVar("A")
 T = TypeVar("T")
 
@@ -57,19 +59,22 @@ class Writer:
     An operation is a function of the connection, within a transaction. The writer may run an operation a second
     time, if another one of the same transaction failed: an operation must do nothing but use the connection.
     Several event loops may use one writer. ``begin`` begins a transaction: ``BEGIN`` for a connection that only
-    reads. The thread calls ``rest`` after each transaction, once the callers have their results. ``limit`` is how many
-    seconds a caller of :meth:`together` waits.
+    reads. The thread calls ``look`` after each transaction; after a loss the callers of :meth:`together` get
+    :class:`StoreUnavailable`, and the next operation connects anew if that helps. The thread calls ``rest`` once the
+    callers have their results. ``limit`` is how many seconds a caller of :meth:`together` waits.
     """
 
     def __init__(
         self,
         connect: Callable[[], sqlite3.Connection],
         begin: str = "BEGIN IMMEDIATE",
+        look: Callable[[sqlite3.Connection], Loss | None] = lambda _: None,
         rest: Callable[[sqlite3.Connection], object] = lambda _: None,
         limit: float = math.inf,
     ) -> None:
         self._connect = connect
         self._begin = begin
+        self._look = look
         self._rest = rest
         self._limit = limit
         self._line: _Line | None = None
@@ -143,12 +148,18 @@ class Writer:
     async def close(self) -> None:
         """Finish the operations that wait, close the connection, end the thread."""
         self._hand_in(asyncio.get_running_loop())
+        thread = self.end()
+        if thread is not None:
+            await asyncio.to_thread(thread.join)
+
+    def end(self) -> threading.Thread | None:
+        """Tell the thread to finish what it has, and to close the connection. Any thread may call this."""
         with self._guard:
             line, self._line = self._ours(), None
             if line is None:
-                return
+                return None
             line.jobs.put(None)
-        await asyncio.to_thread(line.thread.join)
+        return line.thread
 
     def _ours(self) -> _Line | None:
         """The line, unless it is that of the process that forked this process, which has no such thread."""
@@ -164,31 +175,33 @@ class Writer:
         return line
 
     def _run(self, line: _Line) -> None:
-        try:
-            connection = self._connect()
-        except BaseException as error:
-            self._refuse(line, error)
-            return
-        line.opened.set_result(None)
-        try:
-            self._work(connection, line.jobs)
-        finally:
-            with suppress(sqlite3.Error):
-                connection.close()
+        ended = False
+        while not ended:
+            try:
+                connection = self._connect()
+            except BaseException as error:
+                self._refuse(line, error)
+                return
+            if not line.opened.done():
+                line.opened.set_result(None)
+            try:
+                ended = self._work(connection, line.jobs)
+            finally:
+                with suppress(sqlite3.Error):
+                    connection.close()
 
     def _refuse(self, line: _Line, error: BaseException) -> None:
         with self._guard:
             if self._line is line:
                 self._line = None
-        line.opened.set_exception(error)
+        if not line.opened.done():
+            line.opened.set_exception(error)
         with suppress(Empty):
             while (jobs := line.jobs.get_nowait()) is not None:
-                for job in jobs:
-                    job.error = error
-                _resolve(jobs)
+                _refuse_all(jobs, error)
 
-    def _work(self, connection: sqlite3.Connection, jobs: SimpleQueue[list[_Job] | None]) -> None:
-        """Do jobs until the queue gives ``None``."""
+    def _work(self, connection: sqlite3.Connection, jobs: SimpleQueue[list[_Job] | None]) -> bool:
+        """Do jobs until the queue gives ``None``. False after a loss for which a new connection helps."""
         turn = jobs.get()
         while turn is not None:
             waiting = turn
@@ -198,11 +211,21 @@ class Writer:
             for start in range(0, len(waiting), MOST):
                 batch = waiting[start : start + MOST]
                 self._commit(connection, batch)
+                # Before the callers hear: what is in the file then is in the file that the next start reads.
+                lost = self._look(connection)
+                if lost is not None:
+                    for job in batch:
+                        if job.limited and job.error is None:
+                            job.error = StoreUnavailable(lost.text)
                 _resolve(batch)
+                if lost is not None and lost.reopens:
+                    _refuse_all(waiting[start + MOST :], StoreUnavailable(lost.text))
+                    return turn is None
                 with suppress(sqlite3.Error):
                     self._rest(connection)
             if turn is not None:
                 turn = jobs.get()
+        return True
 
     def _commit(self, connection: sqlite3.Connection, batch: list[_Job]) -> None:
         try:
@@ -228,6 +251,12 @@ class Writer:
 
 def _one_by_one(connection: sqlite3.Connection, operations: Sequence[Callable[[sqlite3.Connection], T]]) -> Sequence[T]:
     return [operation(connection) for operation in operations]
+
+
+def _refuse_all(jobs: Iterable[_Job], error: BaseException) -> None:
+    for job in jobs:
+        job.error = error
+    _resolve(jobs)
 
 
 def _resolve(batch: Iterable[_Job]) -> None:

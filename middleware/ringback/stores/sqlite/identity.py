@@ -1,0 +1,147 @@
+"""Whether the file at a store's path is still the file that a connection has open, and who else has the file open.
+
+A connection goes on with a file that was removed or renamed, and nobody finds at the next start what it writes there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from ringback.exceptions import StoreUnavailable
+from ringback.stores.sqlite.schema import PUT_LOG_IN_FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TRIES, _PAUSE = 100, 0.02
+
+
+class Loss(Struct, frozen=True):
+    """What has happened to the file, and the remedy. ``reopens``: a new connection may write again."""
+
+    text: str
+    reopens: bool
+
+
+class Watch:
+    """Looks at the file, and at the log, of a connection that has just been opened to write."""
+
+    __slots__ = ("_cut", "_file", "_log", "_log_path", "_path", "_shown", "_size")
+
+    def __init__(self, path: Path) -> None:
+        # SQLite resolves the path once, too. The log lies beside the file that a link names.
+        self._shown, self._path, self._log_path = path, path.absolute(), log_of(path)
+        found = self._path.stat()
+        self._file, self._size, self._cut = (found.st_dev, found.st_ino), found.st_size, False
+        self._log = _identity(self._log_path)
+
+    def look(self, connection: sqlite3.Connection) -> Loss | None:
+        """What has happened to the file since it was opened. Puts into the file what a lost log had, so far as it can.
+
+        Two calls of the system, so that there may be one after each transaction.
+        """
+        path = self._shown
+        try:
+            found = self._path.stat()
+        except OSError:
+            _save(connection)
+            return Loss(
+                f"{path} is gone: somebody removed or renamed the file of the running app; move the file back, or "
+                "restart the app, which then makes a new one",
+                reopens=False,
+            )
+        if (found.st_dev, found.st_ino) != self._file:
+            _save(connection)
+            return Loss(
+                f"{path} is another file than the one that the app has open, and Ringback opens it now; what waits in "
+                "the other one is in that one alone: ringback worker --store works on it",
+                reopens=True,
+            )
+        if self._cut or (found.st_size < self._size and _lacks_pages(connection, found.st_size)):
+            self._cut = True
+            return Loss(
+                f"somebody cut {path} short under the running app; stop the app, restore a backup, or move the file "
+                "away with its -wal and -shm, and start the app",
+                reopens=False,
+            )
+        self._size = found.st_size
+        if _identity(self._log_path) != self._log:
+            _save(connection)
+            return Loss(
+                f"{path}-wal is gone or replaced, which belongs to the file of the running app; Ringback has put into "
+                "the file what was in it, and opens the file anew",
+                reopens=True,
+            )
+        return None
+
+
+def log_of(path: Path) -> Path:
+    """The path of the write-ahead log."""
+    return path.resolve().with_name(f"{path.resolve().name}-wal")
+
+
+def ended_uncleanly(path: Path) -> bool:
+    """Whether the processes that wrote an existing file have all died, and left its log behind.
+
+    Raises :class:`StoreUnavailable` if others have the file open and its log is gone: whoever joined them would make
+    another log, and damage the file.
+    """
+    log = log_of(path)
+    for _ in range(_TRIES):
+        there = log.exists()
+        left = there and log.stat().st_size > 0
+        if _nobody_else(path):
+            return left
+        if there:
+            return False
+        # Another process may be opening or closing the file just now.
+        time.sleep(_PAUSE)
+    raise StoreUnavailable(
+        f"{path}-wal is gone, and other processes have {path} open; restart them, which puts into the file what they "
+        "have in the log"
+    )
+
+
+def _nobody_else(path: Path) -> bool:
+    connection = sqlite3.connect(path, timeout=0.0, isolation_level=None)
+    try:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        # What else is wrong with the file, the connection that is to be used will say.
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    finally:
+        connection.close()
+    return True
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _save(connection: sqlite3.Connection) -> None:
+    with suppress(sqlite3.Error):
+        connection.execute(PUT_LOG_IN_FILE).fetchall()
+
+
+def _lacks_pages(connection: sqlite3.Connection, size: int) -> bool:
+    try:
+        return size < size_by(connection)
+    except sqlite3.Error:
+        return True
+
+
+def size_by(connection: sqlite3.Connection) -> int:
+    """Bytes that the file must have once its log is in it. A vacuum makes them fewer."""
+    (count,) = connection.execute("PRAGMA page_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    return int(count * size)
