@@ -23,10 +23,11 @@ from ringback.hooks.redial_attempt import RedialCaller
 from ringback.settings import refuse_negative, refuse_no_flag
 from ringback.stores import MemoryStore, open_store
 from ringback.stores.turns import Turns
-from ringback.work.contact import CONNECTED, CallState
+from ringback.work.contact import CallState
 from ringback.work.items import Item, Kind, Settlement, State
 from ringback.work.latch import Offer, RecentEnds
 from ringback.work.policy import HookPolicy
+from ringback.work.report import CONNECTED
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:

@@ -16,11 +16,12 @@ from ringback.settings import refuse_for_store
 from ringback.stores.claims import ClaimLoop
 from ringback.stores.memory.history import MemoryHistory
 from ringback.stores.query import settings_in
-from ringback.work.contact import Contact, report_of
+from ringback.work.contact import Contact
 from ringback.work.history import Waiting
 from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, State, Stats, whom
 from ringback.work.keys import short
 from ringback.work.latch import Latch, Offer, informed, remember
+from ringback.work.report import report_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

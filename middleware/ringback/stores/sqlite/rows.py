@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ringback.core.outcome import Outcome
-    from ringback.work.contact import Change, Contact, Report, Step
+    from ringback.work.contact import Change, Contact, Step
     from ringback.work.items import Settlement
+    from ringback.work.report import Report
 
 T = TypeVar("T")
 S = TypeVar("S", str, "str | None")
