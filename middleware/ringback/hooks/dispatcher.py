@@ -26,6 +26,7 @@ from ringback.stores.turns import Turns
 from ringback.work.contact import CallState
 from ringback.work.items import Item, Kind, Settlement, State
 from ringback.work.latch import Offer, RecentEnds
+from ringback.work.pace import UNPACED
 from ringback.work.policy import HookPolicy
 from ringback.work.report import CONNECTED
 from ringback_catalog import Scope
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ringback.hooks.router import HandlerRouter
     from ringback.settings import OnStoreFailure
     from ringback.work.items import Claim, DeliveryStore
+    from ringback.work.pace import Pace
 
 SETTLE = 1.0
 """Seconds that the end of a call waits for its sibling event before its hooks are called."""
@@ -109,6 +111,7 @@ class Dispatcher:
         on_store_failure: OnStoreFailure = "refuse",
         worker: bool = True,
         telemetry: Gauge | None = None,
+        pace: Pace | None = None,
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = random.random,
     ) -> None:
@@ -128,6 +131,7 @@ class Dispatcher:
         self._clock = clock
         self._policy = hooks or (HookPolicy() if self.store.durable else IN_MEMORY)
         self._worker = worker
+        self._pace = pace or UNPACED
         self._hooks = HookCaller(router, observer, self.store, self._policy, clock, random, self._gauge)
         self._redials = RedialCaller(router, observer, self.store, self._policy, clock, random, self._gauge)
         self._recent = RecentEnds()
@@ -142,6 +146,7 @@ class Dispatcher:
                 settle=settle,
                 hooks=hooks or IN_MEMORY,
                 telemetry=telemetry,
+                pace=pace,
                 clock=clock,
                 random=random,
             )
@@ -305,7 +310,7 @@ class Dispatcher:
     async def _run(self, stopping: asyncio.Event) -> None:
         while True:
             try:
-                await self.store.run(self._work, self._policy.concurrency)
+                await self.store.run(self._work, self._policy.concurrency, self._pace)
             except Exception as error:
                 self._observer.store_unavailable(error)
             else:

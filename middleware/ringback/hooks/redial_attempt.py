@@ -222,6 +222,10 @@ class RedialCaller:
         retry_in = self.policy.retry_in(attempt, error, self.random)
         if retry_in is not None and not isinstance(error, Retry):
             advised = retry_after(error, self.clock())
+            if status == 429 and advised:
+                # The service counts the requests of the resource, so the calls to all other contacts wait as well.
+                await self.store.pause_redials(self.clock() + advised)
+                self.observer.redials_paused(outcome, advised)
             cause = Cause.THROTTLED if status == 429 else Cause.SERVICE_ERROR
             usual = redial.policy.delay(cause, RetryClass.LATER, attempt - 1)
             retry_in = advised if advised is not None else usual * (1 + redial.policy.jitter * self.random())

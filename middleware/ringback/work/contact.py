@@ -32,6 +32,9 @@ T = TypeVar("T")
 UNSEEN = 600.0
 """Seconds for which a call may be under way although no event of the call has come: longer than any call rings."""
 
+LONGEST_CALL = 12 * 3600.0
+"""Seconds after which a connected call that never reports its end no longer counts as in progress."""
+
 
 class CallState(StrEnum):
     """What is known of one call to a contact."""
@@ -141,7 +144,7 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         """The calls that were placed, the earliest first, but for the call with the key ``without``."""
         placed = (call for call in self.calls if call.state not in _UNPLACED and call.key != without)
         return tuple(
-            PastCall(call.at, call.answered_at, call.ended_at, is_redial=not call.key.startswith("leg:"))
+            PastCall(call.at, call.answered_at, call.ended_at, is_redial=not _is_leg(call))
             for call in sorted(placed, key=lambda call: call.at)
         )
 
@@ -149,6 +152,15 @@ class Contact(Struct, frozen=True, omit_defaults=True):
     def has_planned(self) -> bool:
         """Whether a redial waits for its time."""
         return any(call.state is CallState.PLANNED for call in self.calls)
+
+    @property
+    def busy_until(self) -> float | None:
+        """Until when a redial of the contact counts as in progress if no event says more; ``None`` without one.
+
+        A redial whose function is running is not meant: a worker has its item.
+        """
+        lasting = [call.at + LASTS[call.state] for call in self.calls if call.state in LASTS and not _is_leg(call)]
+        return max(lasting, default=None)
 
     def recent(self, now: float) -> Contact:
         """The contact without the calls that no policy asks for any more."""
@@ -260,7 +272,11 @@ class Contact(Struct, frozen=True, omit_defaults=True):
 
 def _by_leg(call: CallRecord) -> bool:
     """Whether no redial has told of this call to the contact."""
-    return call.key.startswith("leg:") and call.state is not CallState.MISSED
+    return _is_leg(call) and call.state is not CallState.MISSED
+
+
+def _is_leg(call: CallRecord) -> bool:
+    return call.key.startswith("leg:")
 
 
 def _may_be(redial: CallRecord, report: Report, at: float) -> bool:
@@ -273,6 +289,9 @@ def _stricter(one: Word | None, other: Word | None) -> Word | None:
     words = [word for word in Word if word in (one, other)]
     return words[-1] if words else None
 
+
+LASTS = {CallState.UNKNOWN: UNSEEN, CallState.PLACED: UNSEEN, CallState.CONNECTED: LONGEST_CALL}
+"""Seconds for which a call in this state counts as in progress."""
 
 _UNTOLD = (CallState.PLACING, CallState.UNKNOWN, CallState.PLACED)
 _UNCOUNTED = (CallState.CANCELED, CallState.MISSED)

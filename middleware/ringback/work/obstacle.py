@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ringback.work.contact import UNSEEN, CallState
+from ringback.work.contact import LASTS, UNSEEN, CallState
 from ringback.work.report import Word
 
 if TYPE_CHECKING:
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from ringback.work.contact import CallRecord, Contact
     from ringback.work.redial_policy import RedialPolicy
     from ringback.work.report import Report
-
-LONGEST_CALL = 12 * 3600.0
-"""Seconds after which a connected call that never reports its end no longer counts as in progress."""
 
 
 def obstacle(
@@ -61,12 +58,7 @@ def _rests(policy: RedialPolicy) -> Mapping[Word, float]:
     return {Word.STOPPED: 0.0, Word.REACHED: answer, Word.BLOCKED: refusal, Word.REFUSED: refusal}
 
 
-_LONGEST: Mapping[CallState, float] = {
-    CallState.PLACING: UNSEEN,
-    CallState.UNKNOWN: UNSEEN,
-    CallState.PLACED: UNSEEN,
-    CallState.CONNECTED: LONGEST_CALL,
-}
+_LONGEST: Mapping[CallState, float] = {**LASTS, CallState.PLACING: UNSEEN}
 """Seconds for which a call in this state counts as in progress."""
 
 _WORDS: Mapping[Word, str] = {

@@ -16,6 +16,7 @@ from ringback.stores.sqlite import schema
 from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, State, Stats
 from ringback.work.keys import short
 from ringback.work.latch import Offer, informed
+from ringback.work.pace import Lane
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.work.contact import Change, Contact, Step
     from ringback.work.items import Settlement
+    from ringback.work.pace import Pace
     from ringback.work.report import Report
 
 T = TypeVar("T")
@@ -138,11 +140,11 @@ _values: Callable[[Row], tuple[Any, ...]] = attrgetter(*schema.COLUMNS[:-1], "ve
 
 
 def claim(
-    connection: sqlite3.Connection, limit: int, now: float, until: float, owner: str
+    connection: sqlite3.Connection, kind: Kind, limit: int, now: float, until: float, owner: str
 ) -> tuple[list[Claim], float | None]:
-    found = connection.execute(schema.DUE, (now, limit)).fetchall()
+    found = connection.execute(schema.DUE, (kind.value, now, limit)).fetchall()
     if len(found) < limit:
-        found += connection.execute(schema.EXPIRED, (now, owner, limit - len(found))).fetchall()
+        found += connection.execute(schema.EXPIRED, (kind.value, now, owner, limit - len(found))).fetchall()
     claims: list[Claim] = []
     for row in found:
         try:
@@ -151,8 +153,36 @@ def claim(
             connection.execute(schema.BROKEN, {"id": row["id"], "reason": _storable(redact(str(error))), "now": now})
         else:
             connection.execute(schema.CLAIM, {"id": row["id"], "owner": owner, "until": until})
-    (due_at,) = connection.execute(schema.NEXT_DUE, (owner,)).fetchone()
+    (due_at,) = connection.execute(schema.NEXT_DUE, {"kind": kind.value, "owner": owner}).fetchone()
     return claims, due_at
+
+
+def claim_redials(
+    connection: sqlite3.Connection, pace: Pace, limit: int, now: float, until: float, owner: str
+) -> tuple[list[Claim], float | None]:
+    """As :func:`claim`, for redials: no more than the lane has room for, which the store's processes share."""
+    lane = Lane(*connection.execute(schema.LANE).fetchone())
+    room = lane.room(pace, 0 if pace.in_progress is None else in_progress(connection, now), now)
+    limit = limit if room is None else min(limit, room)
+    claims, due_at = claim(connection, Kind.REDIAL, limit, now, until, owner)
+    _keep_lane(connection, lane, after := lane.after(pace, len(claims), now))
+    return claims, after.next_look(pace, due_at, now, full=not limit)
+
+
+def in_progress(connection: sqlite3.Connection, now: float) -> int:
+    """How many redials have begun and are not known to have ended."""
+    (count,) = connection.execute(schema.IN_PROGRESS, (now,)).fetchone()
+    return int(count)
+
+
+def pause_redials(connection: sqlite3.Connection, until: float) -> None:
+    lane = Lane(*connection.execute(schema.LANE).fetchone())
+    _keep_lane(connection, lane, lane.paused(until))
+
+
+def _keep_lane(connection: sqlite3.Connection, before: Lane, after: Lane) -> None:
+    if after != before:
+        connection.execute(schema.KEEP_LANE, (after.next_at, after.paused_until))
 
 
 def _claim_of(row: sqlite3.Row) -> Claim:
@@ -199,7 +229,7 @@ def _known(connection: sqlite3.Connection, contact: str, now: float) -> Contact:
 
 def _keep(connection: sqlite3.Connection, contact: str, before: Contact, after: Contact, now: float) -> None:
     if after != before:
-        connection.execute(schema.KEEP_CONTACT, (contact, dump_contact(after), now))
+        connection.execute(schema.KEEP_CONTACT, (contact, dump_contact(after), now, after.busy_until))
 
 
 def change(connection: sqlite3.Connection, contact: str, step: Change[T], now: float, owner: str) -> Step[T] | None:
@@ -240,6 +270,8 @@ def stats(connection: sqlite3.Connection, now: float) -> Stats:
         **counts,
         done=finished - counts["dead"] - counts["canceled"],
         oldest_due=0.0 if oldest is None else max(0.0, now - oldest),
+        redials_in_progress=in_progress(connection, now),
+        redials_paused=max(0.0, Lane(*connection.execute(schema.LANE).fetchone()).paused_until - now),
     )
 
 
