@@ -93,6 +93,5 @@ async def _locked(connection: Connection) -> tuple[Lane, float]:
 
 
 async def _next_due(connection: Connection) -> float | None:
-    due_at: float | None
-    ((due_at,),) = await (await connection.execute(_NEXT_DUE)).fetchall()
-    return due_at
+    row = await (await connection.execute(_NEXT_DUE)).fetchone()
+    return row[0] if row else None

@@ -191,7 +191,10 @@ async def _written(connection: Connection, kept: dict[str, Any], columns: dict[s
 async def claim(
     connection: Connection, key: str, kind: Kind, owner: str, worker: int | None, now: float
 ) -> Claim | None:
-    """The claim, if the item is of this kind, ready and due. An item whose record cannot be read becomes a dead letter."""
+    """The claim, if the item is of this kind, ready and due.
+
+    An item whose record cannot be read becomes a dead letter.
+    """
     parameters = {"key": key, "kind": kind.value, "owner": owner, "worker": worker, "now": now}
     row = await (await connection.execute(_CLAIM, parameters)).fetchone()
     if row is None:
