@@ -93,5 +93,6 @@ async def _locked(connection: Connection) -> tuple[Lane, float]:
 
 
 async def _next_due(connection: Connection) -> float | None:
-    row = await (await connection.execute(_NEXT_DUE)).fetchone()
-    return row[0] if row else None
+    rows = await (await connection.execute(_NEXT_DUE)).fetchall()
+    due_at: float | None = rows[0][0]
+    return due_at
