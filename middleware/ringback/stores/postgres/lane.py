@@ -81,7 +81,7 @@ async def in_progress(connection: Connection, now: float) -> int:
 async def paused(connection: Connection) -> float:
     """Seconds until the lane's pause ends; 0 without one."""
     ((_, until, theirs),) = await (await connection.execute(_LANE)).fetchall()
-    return max(0.0, until - theirs)
+    return max(0.0, float(until - theirs))
 
 
 async def _locked(connection: Connection) -> tuple[Lane, float]:
