@@ -120,7 +120,7 @@ def _outcome(event: dict[str, Any]) -> Outcome:
 
 async def _work(store: SQLiteStore, random: Random, outcomes: list[Outcome], at: float, now: float) -> None:
     """What a worker would have made of a batch: most is done, some failed, the last of the day still waits."""
-    while claims := (await store.claim(1000))[0]:
+    while claims := (await store.claim(1000, Kind.OUTCOME))[0]:
         settled: list[Settlement] = []
         for _ in claims:
             luck = random.random()

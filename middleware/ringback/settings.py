@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ringback.hooks.observer import Gauge
     from ringback.senders.auth import Check
     from ringback.stores import DeliveryStore
+    from ringback.work.pace import Pace
     from ringback.work.policy import HookPolicy
     from ringback_catalog import Catalog
 
@@ -72,6 +73,8 @@ class EngineSettings(TypedDict, total=False):
     """Seconds that hooks may still run when the app stops."""
     telemetry: Gauge | None
     """A :class:`ringback.telemetry.Telemetry`; ``None`` measures nothing."""
+    pace: Pace | None
+    """How fast redials are placed, over all contacts and all processes of the store; ``None`` sets no limit."""
 
 
 class DoorSettings(TypedDict, total=False):

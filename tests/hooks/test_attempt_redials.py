@@ -25,8 +25,9 @@ from ringback import HookPolicy, Outcome, RedialPolicy, Retry, classify_event
 from ringback.core.events import Event, EventData
 from ringback.hooks.attempt import STORE_PAUSE, described
 from ringback.hooks.planning import LeaseLost
-from ringback.work.contact import CallRecord, CallState, Contact, Report, report_of
+from ringback.work.contact import CallRecord, CallState, Contact
 from ringback.work.items import NOBODY, Item, Kind, Progress, Settlement, State
+from ringback.work.report import Report, report_of
 
 if TYPE_CHECKING:
     from ringback.work.contact import Change

@@ -26,9 +26,10 @@ from ringback.core.events import Event, EventData, Result
 from ringback.hooks.attempt import LeaseLost
 from ringback.hooks.redial_attempt import RedialCaller, not_placed, retry_after
 from ringback.hooks.router import HandlerRouter
-from ringback.work.contact import CallState, Contact, Report, report_of
+from ringback.work.contact import CallState, Contact
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 from ringback.work.redial import REPEATABLE_FOR, repeatability
+from ringback.work.report import Report, report_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -104,6 +104,9 @@ class Recorder:
     def redial_canceled(self, outcome: Outcome) -> None:
         self.told.append(("canceled", outcome))
 
+    def redials_paused(self, outcome: Outcome, seconds: float) -> None:
+        self.told.append(("paused", outcome, seconds))
+
     def redial_placed(self, outcome: Outcome, number: int, leg: str | None) -> None:
         self.told.append(("placed", outcome, number, leg))
 

@@ -13,6 +13,7 @@ from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import Outcome, classify_event
 from ringback.work.contact import CallState, Contact, Step
 from ringback.work.items import Claim, DeliveryStore, Item, Kind, Progress, Settlement, State
+from ringback.work.pace import UNPACED, Pace
 
 DONE = Settlement(State.DONE)
 CONTACT = "+15550100"
@@ -113,14 +114,16 @@ async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
 class Crew:
     """A worker for a while: what it has claimed, in order, without the times."""
 
-    def __init__(self, store: DeliveryStore, work: Working = finishes, *, concurrency: int = 4) -> None:
+    def __init__(
+        self, store: DeliveryStore, work: Working = finishes, *, concurrency: int = 4, pace: Pace = UNPACED
+    ) -> None:
         self.claims: list[Claim] = []
-        self._store, self._work, self._concurrency = store, work, concurrency
+        self._store, self._work, self._concurrency, self._pace = store, work, concurrency, pace
         self._finished = 0
         self._told = asyncio.Event()
 
     async def __aenter__(self) -> Crew:
-        self._task = asyncio.create_task(self._store.run(self._noted, self._concurrency))
+        self._task = asyncio.create_task(self._store.run(self._noted, self._concurrency, self._pace))
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore, schema
+from ringback.work.items import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -44,12 +45,14 @@ class Bench:
         return [MemoryStore(clock=lambda: self.now)]
 
     async def claim(self, process: Process) -> Sequence[Claim]:
-        claims, _ = await process.store.claim(4)  # type: ignore[attr-defined]
+        claims: list[Claim] = []
+        for kind in Kind:
+            claims += (await process.store.claim(4, kind))[0]  # type: ignore[attr-defined]
         return claims
 
     async def next_due(self, process: Process) -> float | None:
-        _, due_at = await process.store.claim(0)  # type: ignore[attr-defined]
-        return due_at
+        found = [(await process.store.claim(0, kind))[1] for kind in Kind]  # type: ignore[attr-defined]
+        return min((due_at for due_at in found if due_at is not None), default=None)
 
     async def settle(self, process: Process, claim: Claim, settlement: Settlement) -> None:
         await process.store.settle(claim, settlement)  # type: ignore[attr-defined]
@@ -132,14 +135,17 @@ class PostgresBench(Bench):
                     owner,
                 )
         due = await self._do(
-            "SELECT key FROM ringback_items WHERE state = 'ready' AND due_at <= %s ORDER BY due_at LIMIT 4", self.now
+            "SELECT key, kind FROM ringback_items WHERE state = 'ready' AND due_at <= %s ORDER BY due_at LIMIT 4",
+            self.now,
         )
         claims: list[Claim] = []
         store: Any = process.store
         store._worker = Owner(process.owner)
-        for (key,) in due:
+        for key, kind in due:
             claim = await store._do(
-                lambda connection, key=key: self._rows.claim(connection, key, process.owner, None, self.now)
+                lambda connection, key=key, kind=kind: self._rows.claim(
+                    connection, key, Kind(kind), process.owner, None, self.now
+                )
             )
             self._leases[key, process.owner] = self.now + LEASE
             claims.append(claim)

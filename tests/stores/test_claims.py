@@ -39,7 +39,7 @@ class Fake:
             self.broken[name] -= 1
             raise StoreUnavailable(name)
 
-    async def claim(self, limit: int) -> tuple[Sequence[Claim], float | None]:
+    async def claim(self, limit: int, _: Kind) -> tuple[Sequence[Claim], float | None]:
         await asyncio.sleep(self.delay)
         self._break("claim")
         given, self.waiting = self.waiting[:limit], self.waiting[limit:]
@@ -74,7 +74,7 @@ async def test_faults_of_the_store_are_told_and_survived() -> None:
     """A claim is asked for again; a settlement is written again, until it is."""
     store, faults = Fake("a"), list[str]()
     store.broken = {"claim": 2, "settle": 2}
-    loop = ClaimLoop(store, poll=None, on_fault=lambda error: faults.append(str(error)))
+    loop = ClaimLoop(store, Kind.OUTCOME, poll=None, on_fault=lambda error: faults.append(str(error)))
     task = asyncio.create_task(loop.run(finishes, 2))
     await until(lambda: bool(store.log))
     assert await loop.stop(5.0) == 0
@@ -89,7 +89,7 @@ async def test_a_settlement_is_tried_until_the_worker_must_end() -> None:
     """While a stop still waits, it is; then the lease ends by itself. It is not given back: its hook has run."""
     store, faults = Fake("a"), list[str]()
     store.broken = {"settle": 10**6}
-    loop = ClaimLoop(store, poll=None, on_fault=lambda error: faults.append(str(error)))
+    loop = ClaimLoop(store, Kind.OUTCOME, poll=None, on_fault=lambda error: faults.append(str(error)))
     task = asyncio.create_task(loop.run(finishes, 2))
     await until(lambda: bool(faults))
     assert await loop.stop(0.1) == 1
@@ -109,7 +109,7 @@ async def test_what_cannot_be_given_back_is_left_to_its_lease() -> None:
         await asyncio.Event().wait()
         return DONE
 
-    loop = ClaimLoop(store, poll=None, on_fault=lambda error: faults.append(str(error)))
+    loop = ClaimLoop(store, Kind.OUTCOME, poll=None, on_fault=lambda error: faults.append(str(error)))
     task = asyncio.create_task(loop.run(hangs, 2))
     await begun.wait()
     assert await loop.stop(0.0) == 1
@@ -131,7 +131,7 @@ async def test_a_hook_that_will_not_be_cancelled_is_left_to_its_fate() -> None:
                 continue
         return DONE
 
-    loop = ClaimLoop(store, poll=0.05)
+    loop = ClaimLoop(store, Kind.OUTCOME, poll=0.05)
     task = asyncio.create_task(loop.run(deaf, 2))
     await begun.wait()
     assert await loop.stop(0.0) == 1
@@ -146,7 +146,7 @@ async def test_what_is_claimed_when_it_is_too_late_is_given_back() -> None:
     """A claim that was under way when the time was over begins nothing."""
     store = Fake("a", "b")
     store.delay = 0.1
-    loop = ClaimLoop(store, poll=None)
+    loop = ClaimLoop(store, Kind.OUTCOME, poll=None)
     task = asyncio.create_task(loop.run(finishes, 2))
     await asyncio.sleep(0.02)
     assert await loop.stop(0.0) == 0
@@ -164,7 +164,7 @@ async def test_a_run_that_is_cancelled_gives_back_too() -> None:
         await asyncio.Event().wait()
         return DONE
 
-    loop = ClaimLoop(store, poll=0.01)
+    loop = ClaimLoop(store, Kind.OUTCOME, poll=0.01)
     task = asyncio.create_task(loop.run(hangs, 2))
     await begun.wait()
     await asyncio.sleep(0.03)
@@ -178,7 +178,7 @@ async def test_a_run_that_is_cancelled_gives_back_too() -> None:
 async def test_wakes_from_another_thread_are_heard() -> None:
     """A put in another loop wakes the worker of this one; one of a loop that is gone bothers nobody."""
     store = Fake()
-    loop = ClaimLoop(store, poll=None)
+    loop = ClaimLoop(store, Kind.OUTCOME, poll=None)
     gone = asyncio.new_event_loop()
     left = gone.create_task(loop.run(finishes, 1))
     left._log_destroy_pending = False  # type: ignore[attr-defined]
@@ -200,7 +200,7 @@ async def test_wakes_from_another_thread_are_heard() -> None:
 def test_a_loop_that_is_gone_is_forgotten() -> None:
     """It is neither waited for nor woken in vain; the next run begins anew."""
     store = Fake("a")
-    loop = ClaimLoop(store, poll=None)
+    loop = ClaimLoop(store, Kind.OUTCOME, poll=None)
     gone = asyncio.new_event_loop()
     left = gone.create_task(loop.run(finishes, 1))
     gone.run_until_complete(asyncio.sleep(0.01))
@@ -234,7 +234,7 @@ async def test_an_earlier_time_wakes_and_a_later_does_not() -> None:
 
     store.claim = counted  # type: ignore[method-assign]
     store.next = time.time() + 60
-    loop = ClaimLoop(store, poll=None)
+    loop = ClaimLoop(store, Kind.OUTCOME, poll=None)
     task = asyncio.create_task(loop.run(finishes, 1))
     await until(lambda: asked == 1)
     await asyncio.sleep(0.01)
@@ -266,7 +266,7 @@ async def test_what_is_put_during_a_look_is_looked_for_when_it_is_due(seconds: f
         return given, None
 
     store.claim = slow  # type: ignore[method-assign]
-    loop = ClaimLoop(store, poll=None)
+    loop = ClaimLoop(store, Kind.OUTCOME, poll=None)
     task = asyncio.create_task(loop.run(finishes, 4))
     await looking.wait()
     for key in "ab":
@@ -286,7 +286,7 @@ async def test_nobody_hears_of_faults_unless_he_asks() -> None:
     """Without on_fault a fault is survived all the same."""
     store = Fake("a")
     store.broken = {"claim": 1}
-    loop = ClaimLoop(store, poll=None)
+    loop = ClaimLoop(store, Kind.OUTCOME, poll=None)
     task = asyncio.create_task(loop.run(finishes, 1))
     await until(lambda: bool(store.log))
     await loop.stop(5.0)

@@ -143,4 +143,4 @@ async def test_two_redials_of_a_contact_are_both_known() -> None:
     await task
     assert await plan(store, "c", 50.0) is False
     assert await cancel(store) == 1
-    assert await store.stats() == Stats(done=1, canceled=1)
+    assert await store.stats() == Stats(done=1, canceled=1, redials_in_progress=1)

@@ -41,6 +41,7 @@ from ringback.work.items import (  # noqa: E402
     Stats,
 )
 from ringback.work.latch import Offer  # noqa: E402
+from ringback.work.pace import UNPACED  # noqa: E402
 
 DONE = Settlement(State.DONE)
 CONTACT = "+15550100"
@@ -131,15 +132,15 @@ async def test_stores_that_open_together_make_the_tables_once(make: Make, postgr
     stores = [make() for _ in range(6)]
     await asyncio.gather(*(store.open() for store in stores * 2))
     assert stores[0].durable
-    assert await query(postgres_url, "SELECT name, value FROM ringback_meta") == [("schema", "3")]
+    assert await query(postgres_url, "SELECT name, value FROM ringback_meta") == [("schema", "4")]
     assert [await store.stats() for store in stores] == [Stats()] * 6
 
 
 async def test_schema_of_a_newer_release_is_refused(make: Make, postgres_url: str) -> None:
     """A schema this release does not know is left alone."""
     await make().open()
-    await query(postgres_url, "UPDATE ringback_meta SET value = '4'")
-    with pytest.raises(StoreError, match=r"made by a newer release .schema 4, this one knows 3"):
+    await query(postgres_url, "UPDATE ringback_meta SET value = '5'")
+    with pytest.raises(StoreError, match=r"made by a newer release .schema 5, this one knows 4"):
         await make().open()
     await query(postgres_url, "DELETE FROM ringback_meta")
     with pytest.raises(StoreError, match="schema unknown"):
@@ -559,8 +560,7 @@ async def test_a_claim_is_tried_again_until_the_worker_stops() -> None:
 
     worker = Worker(
         connect=claims, jobs=Jobs(), lease=1, poll=1, listen=False, purge=claims, clock=time.time,
-        jumps=Jumps(time.time), sleep=pause,
-        on_fault=faults.append,
+        jumps=Jumps(time.time), sleep=pause, on_fault=faults.append, pace=UNPACED,
     )  # fmt: skip
     with pytest.raises(StoreUnavailable, match="locked"):
         await worker._insist(claims, until=stopping)

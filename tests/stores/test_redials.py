@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from crew import CONTACT, DONE, Clock, cancel, dies, item, known, outcome, plan, redial, worked
-from ringback.work.contact import CallRecord, CallState, Contact, Step, report_of
+from ringback.work.contact import CallRecord, CallState, Contact, Step
 from ringback.work.items import (
     REMEMBER_CALLS,
     Claim,
@@ -22,6 +22,7 @@ from ringback.work.items import (
     Stats,
 )
 from ringback.work.latch import Offer
+from ringback.work.report import report_of
 
 Make = Callable[[], DeliveryStore]
 

@@ -190,7 +190,7 @@ def overwritten(path: Path) -> None:
         (foreign, "is the database of another application"),
         (empty_database, "is the database of another application"),
         (marked_by_another, "is the database of another application"),
-        (newer, "made by a newer release .schema 7, this one knows 6.; upgrade ringback"),
+        (newer, "made by a newer release .schema 8, this one knows 7.; upgrade ringback"),
         (truncated, "restore it, or move it away"),
         (Path.mkdir, "see that its folder exists and is writable"),
     ],
@@ -519,8 +519,8 @@ async def test_the_log_is_put_into_the_file_after_some_hundred_rows(make: Make, 
     store = make()
     await store.open()
     sizes = list[int]()
-    # With the verdict they share.
-    for count in (0, CHECKPOINT - 2, 1, 1):
+    # With the verdict they share, and the lane of redials.
+    for count in (0, CHECKPOINT - 3, 1, 1):
         await store.put([item(f"{len(sizes)}-{number}") for number in range(count)])
         # Behind what follows the transaction.
         await store._do(lambda _: sizes.append(path.stat().st_size))
@@ -633,9 +633,9 @@ async def test_what_was_taken_over_is_not_ours_to_settle(make: Make) -> None:
     one, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
     await one.put([item("a")])
     one._owner, other._owner = "one", "other"
-    ((first,), _) = await one.claim(5)
+    ((first,), _) = await one.claim(5, Kind.OUTCOME)
     now[0] += 2.0
-    ((second,), _) = await other.claim(5)
+    ((second,), _) = await other.claim(5, Kind.OUTCOME)
     assert (second.attempt, second.crashed) == (2, True)
     assert not await one.checkpoint("call:a", Progress(trying="late"))
     await one.settle(first, Settlement(State.DEAD, reason="late"))
@@ -651,10 +651,10 @@ async def test_a_late_attempt_of_the_same_process_is_not_taken_for_the_next(make
     store = make(clock=lambda: now[0])
     await store.put([item("a")])
     store._owner = "one"
-    ((first,), _) = await store.claim(5)
+    ((first,), _) = await store.claim(5, Kind.OUTCOME)
     store._owner = "two"
     now[0] += 2.0
-    ((second,), _) = await store.claim(5)
+    ((second,), _) = await store.claim(5, Kind.OUTCOME)
     await store.give_back(first)
     assert await store.stats() == Stats(running=1)
     await store.give_back(second)

@@ -196,7 +196,7 @@ async def test_a_file_of_version_1_is_upgraded(tmp_path: Path) -> None:
     after = [dict(row) for row in old.execute(everything)]
     new = dict.fromkeys(("cause", "category", "retry", "match", "code", "subcode", "verdict"))
     assert after[:3] == [{**row, **new} for row in before]
-    assert old.execute("PRAGMA user_version").fetchone()[0] == 6
+    assert old.execute("PRAGMA user_version").fetchone()[0] == 7
     old.close()
     await check(stores[0])
     for store in stores:
@@ -287,7 +287,7 @@ async def test_a_database_of_version_1_is_upgraded(postgres_url: str) -> None:
     stores = [PostgresStore(postgres_url, poll=0.05, timeout=10.0, lease=0.6) for _ in range(4)]
     await asyncio.gather(*(store.open() for store in stores))
     await put_1(old, old_row("late"))
-    assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("3",)]
+    assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("4",)]
     await old.close()
     await check(stores[0])
     for store in stores:
@@ -306,9 +306,9 @@ async def test_an_upgrade_that_cannot_be_had_changes_nothing(postgres_url: str) 
             await store.open()
     assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("1",)]
     await store.open()
-    assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("3",)]
+    assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("4",)]
     await old.execute("UPDATE ringback_meta SET value = '0'")
-    with pytest.raises(StoreError, match="schema 0, this one knows 3"):
+    with pytest.raises(StoreError, match="schema 0, this one knows 4"):
         await PostgresStore(postgres_url).open()
     await old.close()
     await store.close()

@@ -11,18 +11,10 @@ from hypothesis import strategies as st
 from ringback import RedialPolicy
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify_event
-from ringback.work.contact import (
-    LONGEST_CALL,
-    UNSEEN,
-    CallRecord,
-    CallState,
-    Contact,
-    Report,
-    Word,
-    obstacle,
-    report_of,
-)
+from ringback.work.contact import UNSEEN, CallRecord, CallState, Contact
+from ringback.work.obstacle import LONGEST_CALL, obstacle
 from ringback.work.redial_policy import LONGEST_WINDOW
+from ringback.work.report import Report, Word, report_of
 
 if TYPE_CHECKING:
     from ringback.core.outcome import Outcome

@@ -13,12 +13,12 @@ from ringback.hooks.invoke import called, decided
 from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost, Planner
 from ringback.privacy.redaction import redact
-from ringback.work.contact import report_of
 from ringback.work.items import NOBODY, Progress, Settlement, State
 from ringback.work.keys import short
 from ringback.work.latch import informed
 from ringback.work.policy import HookContext
 from ringback.work.redial import Exhausted
+from ringback.work.report import report_of
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:

@@ -1,17 +1,19 @@
-"""Asks the functions of a redial whom the calls are to reach, and in which time zone."""
+"""Asks the functions of a redial whom the calls are to reach, in which time zone, and whether they may be called."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import RegistrationError
 from ringback.hooks.invoke import decided
+from ringback.privacy.redaction import redact
 from ringback.stores.turns import TURN, Turns
-from ringback.work.contact import report_of
 from ringback.work.items import NOBODY
 from ringback.work.redial import time_zone
+from ringback.work.report import report_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,6 +90,30 @@ async def contact_again(redial: RedialRegistration, outcome: Outcome, stored: st
             f"contact of {redial.name} names another contact than when the call ended; return the same one each time"
         )
     return contact
+
+
+async def allowed_from(
+    redial: RedialRegistration, contact: str, at: float, zone: tzinfo, timeout: float | None
+) -> float | str:
+    """From when on the policy's ``may_call`` allows a call that is to be placed at ``at``; or the reason why it does
+    not.
+
+    Times in seconds since the epoch. Raises what the app's function raises, and :class:`RegistrationError` for an
+    answer of another kind: doubt never rings a person.
+    """
+    if redial.policy.may_call is None:
+        return at
+    answer = await decided(redial.policy.may_call, contact, datetime.fromtimestamp(at, zone), timeout=timeout)
+    if isinstance(answer, datetime) and answer.tzinfo is not None:
+        return max(at, answer.timestamp())
+    if isinstance(answer, bool):
+        return at if answer else "may_call of the policy does not allow the call"
+    if isinstance(answer, str) and answer:
+        return redact(answer)
+    raise RegistrationError(
+        f"may_call of {redial.name} returned {type(answer).__name__}; return True, False, a reason as text, or a "
+        "datetime with a time zone"
+    )
 
 
 async def zone_of(redial: RedialRegistration, outcome: Outcome, timeout: float | None) -> tzinfo:

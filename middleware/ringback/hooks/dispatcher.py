@@ -25,10 +25,12 @@ from ringback.hooks.processes import serving
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.settings import refuse_negative, refuse_no_flag
 from ringback.stores import MemoryStore, open_store
-from ringback.work.contact import CONNECTED, CallState, report_of
+from ringback.work.contact import CallState
 from ringback.work.items import Item, Kind, Settlement, State
 from ringback.work.latch import Offer, RecentEnds
+from ringback.work.pace import UNPACED
 from ringback.work.policy import HookPolicy
+from ringback.work.report import CONNECTED, report_of
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from ringback.hooks.router import HandlerRouter
     from ringback.settings import OnStoreFailure
     from ringback.work.items import Claim, DeliveryStore
+    from ringback.work.pace import Pace
 
 SETTLE = 1.0
 """Seconds that the end of a call waits for its sibling event before its hooks are called."""
@@ -111,6 +114,7 @@ class Dispatcher:
         on_store_failure: OnStoreFailure = "refuse",
         worker: bool = True,
         telemetry: Gauge | None = None,
+        pace: Pace | None = None,
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = random.random,
         stands_in: Overheard | None = None,
@@ -131,6 +135,7 @@ class Dispatcher:
         self._clock = clock
         self._policy = hooks or (HookPolicy() if self.store.durable else IN_MEMORY)
         self._worker = worker
+        self._pace = pace or UNPACED
         self._overheard = Overheard() if stands_in is None else stands_in
         around = router, observer, self.store, self._policy, clock, random, self._gauge, self._overheard
         self._hooks = HookCaller(*around, blind=stands_in is not None)
@@ -147,6 +152,7 @@ class Dispatcher:
                 settle=settle,
                 hooks=hooks or IN_MEMORY,
                 telemetry=telemetry,
+                pace=pace,
                 clock=clock,
                 random=random,
                 stands_in=self._overheard,
@@ -320,7 +326,7 @@ class Dispatcher:
     async def _run(self, stopping: asyncio.Event) -> None:
         while True:
             try:
-                await self.store.run(self._work, self._policy.concurrency)
+                await self.store.run(self._work, self._policy.concurrency, self._pace)
             except Exception as error:
                 self._observer.store_unavailable(error)
             else:

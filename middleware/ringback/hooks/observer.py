@@ -62,6 +62,10 @@ class Observer(Protocol):
 
     def redial_canceled(self, outcome: Outcome) -> None: ...
 
+    def redials_paused(self, outcome: Outcome, seconds: float) -> None:
+        """The service has answered 429 to the redial of this outcome, and no redial is placed for that long."""
+        ...
+
     def redial_placed(self, outcome: Outcome, number: int, leg: str | None) -> None: ...
 
     def redial_unknown(self, outcome: Outcome, number: int, reason: str) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ringback.work.latch import remember
 
 if TYPE_CHECKING:
-    from ringback.work.contact import Contact, Report
+    from ringback.work.contact import Contact
+    from ringback.work.report import Report
 
 
 class Overheard:

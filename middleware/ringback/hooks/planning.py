@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
-from ringback.hooks.contacts import zone_of
-from ringback.work.contact import CallState, Contact, Report, Step, obstacle, report_of
+from ringback.hooks.contacts import allowed_from, contact_again, zone_of
+from ringback.work.contact import CallState, Contact, Step
 from ringback.work.items import Item, Kind
 from ringback.work.keys import short
+from ringback.work.obstacle import obstacle
 from ringback.work.redial import Exhausted, Planned, Skipped, decide
+from ringback.work.report import Report, report_of
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:
@@ -40,6 +43,10 @@ async def cancel_redials(redials: Iterable[RedialRegistration], store: DeliveryS
 
 class LeaseLost(Exception):
     """Another worker has taken the claim over."""
+
+
+Allowed: TypeAlias = "float | Skipped | Exhausted"
+"""From when on the app allows a call, in seconds since the epoch; or why the app allows none."""
 
 
 class Decision(NamedTuple):
@@ -83,10 +90,19 @@ class Planner:
             self.observer.redial_skipped(outcome, away.reason)
             return away
         zone = await zone_of(redial, outcome, self.timeout) if asks else UTC
+        # One number for all looks, so that the app is asked about the very time that is planned.
+        chance = self.random() if asks else 0.0
+
+        def asked(known: Contact, allowed: Allowed) -> Step[Decision]:
+            known = self.overheard.added(contact, known).noted(report, claim.put_at).decided(report)
+            return self._planned(known, outcome, redial, report, zone, chance, allowed) if asks else _closed(known)
+
+        allowed: Allowed = 0.0
+        if asks and redial.policy.may_call is not None:
+            allowed = await self._allowed(redial, contact, outcome, zone, asked)
 
         def decided(known: Contact) -> Step[Decision]:
-            known = self.overheard.added(contact, known).noted(report, claim.put_at).decided(report)
-            step = self._planned(known, outcome, redial, report, zone) if asks else _closed(known)
+            step = asked(known, allowed)
             return replace(step, checkpoint=(claim.item.key, progress(step.result.plan)))
 
         decision = await self.store.change(contact, decided)
@@ -103,8 +119,38 @@ class Planner:
             self.observer.redial_skipped(outcome, plan.reason)
         return plan
 
+    async def _allowed(
+        self,
+        redial: RedialRegistration,
+        contact: str,
+        outcome: Outcome,
+        zone: tzinfo,
+        asked: Callable[[Contact, Allowed], Step[Decision]],
+    ) -> Allowed:
+        """What the policy's ``may_call`` says of the time that would be planned: from when on, or why not at all."""
+        person = await contact_again(redial, outcome, contact, self.timeout)
+        allowed = 0.0
+        for _ in range(_LOOKS):
+            seen = await self.store.change(contact, partial(_looked_at, asked=asked, allowed=allowed))
+            if not isinstance(seen, Planned):
+                return allowed
+            answer = await allowed_from(redial, person, seen.at, zone, self.timeout)
+            if isinstance(answer, str):
+                return Skipped(answer)
+            if answer == seen.at:
+                return allowed
+            allowed = answer
+        return Exhausted("may_call")
+
     def _planned(
-        self, known: Contact, outcome: Outcome, redial: RedialRegistration, report: Report, zone: tzinfo
+        self,
+        known: Contact,
+        outcome: Outcome,
+        redial: RedialRegistration,
+        report: Report,
+        zone: tzinfo,
+        chance: float,
+        allowed: Allowed,
     ) -> Step[Decision]:
         key, now = short(f"redial:{outcome.outcome_id}"), self.clock()
         skipped = redial.policy.skips(outcome.retry_action)
@@ -115,6 +161,8 @@ class Planner:
         reason = obstacle(known, redial.policy, report, now=now)
         if reason is not None:
             return Step(known, Decision(Skipped(reason)))
+        if isinstance(allowed, Skipped | Exhausted):
+            return Step(known, Decision(allowed))
         plan = decide(
             redial.policy,
             outcome.cause,
@@ -122,14 +170,28 @@ class Planner:
             known.times(),
             now=now,
             zone=zone,
-            random=self.random,
+            random=lambda: chance,
             retry_action=outcome.retry_action,
             retry_after=outcome.retry_after,
+            unrung=known.times(unrung=True),
+            unanswered=known.unanswered,
+            not_before=allowed,
         )
         if not isinstance(plan, Planned):
             return Step(known, Decision(plan))
         item = Item(key, Kind.REDIAL, plan.at, outcome, target=redial.name, number=plan.number)
         return Step(known.redial(key, CallState.PLANNED, plan.at), Decision(plan), put=item)
+
+
+def _looked_at(
+    known: Contact, asked: Callable[[Contact, Allowed], Step[Decision]], allowed: Allowed
+) -> Step[Plan | None]:
+    """What would be planned. The contact stays as it is."""
+    return Step(known, asked(known, allowed).result.plan)
+
+
+_LOOKS = 10
+"""How often ``may_call`` may name a later time for one redial before the redial is given up."""
 
 
 def _closed(known: Contact) -> Step[Decision]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
 from ringback.hooks.attempt import UNMEASURED, call_error_handlers, described
-from ringback.hooks.contacts import contact_again, zone_of
+from ringback.hooks.contacts import allowed_from, contact_again, zone_of
 from ringback.hooks.invoke import called
 from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost
+from ringback.hooks.retry_after import retry_after
 from ringback.hooks.signatures import takes
-from ringback.work.contact import CallState, Contact, Step, obstacle, report_of
+from ringback.work.contact import CallState, Contact, Step
 from ringback.work.items import Progress, Settlement, State
+from ringback.work.obstacle import obstacle
 from ringback.work.policy import GiveUp, HookContext, Retry
 from ringback.work.redial import (
     REPEATABLE_FOR,
@@ -26,7 +28,9 @@ from ringback.work.redial import (
     awake,
     repeatability,
 )
-from ringback_catalog import Cause
+from ringback.work.redial_policy import LONGEST_WINDOW
+from ringback.work.report import report_of
+from ringback_catalog import Cause, RetryClass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,12 +39,12 @@ if TYPE_CHECKING:
     from ringback.hooks.observer import Observer, StoreGauge
     from ringback.hooks.registration import RedialRegistration
     from ringback.hooks.router import HandlerRouter
+    from ringback.work.contact import PastCall
     from ringback.work.items import Claim, DeliveryStore, Item
     from ringback.work.policy import HookPolicy
     from ringback.work.redial_policy import RedialPolicy
 
 _TRIES = "placing"
-_LONGEST_PAUSE = 86_400.0
 
 
 @dataclass(eq=False, slots=True)
@@ -79,10 +83,13 @@ class RedialCaller:
         try:
             contact = await contact_again(redial, item.outcome, item.contact, self.policy.timeout)
             zone = await zone_of(redial, item.outcome, self.policy.timeout)
+            allowed = await allowed_from(redial, contact, now, zone, self.policy.timeout)
         except Exception as error:
             return await self._failed(claim, redial, progress, error, tries)
         sending = replace(progress, first_sent=now if progress.first_sent is None else progress.first_sent)
-        answer = await self.store.change(item.contact, lambda known: self._asked(known, claim, redial, zone, sending))
+        answer = await self.store.change(
+            item.contact, lambda known: self._asked(known, claim, redial, zone, allowed, sending)
+        )
         if answer is None:
             raise LeaseLost
         if isinstance(answer, Planned):
@@ -98,16 +105,22 @@ class RedialCaller:
         if isinstance(answer, _Placed):
             self.observer.redial_placed(item.outcome, item.number, answer.leg)
             return Settlement(State.DONE, progress, call=CallState.PLACED, leg=answer.leg)
-        return await self._place(claim, redial, contact, sending)
+        return await self._place(claim, redial, contact, answer.history, sending)
 
     def _asked(
-        self, known: Contact, claim: Claim, redial: RedialRegistration, zone: tzinfo, sending: Progress
+        self,
+        known: Contact,
+        claim: Claim,
+        redial: RedialRegistration,
+        zone: tzinfo,
+        allowed: float | str,
+        sending: Progress,
     ) -> Step[_Answer]:
         """Whether the redial is placed, put off, or not placed at all, after what is known of the contact by now."""
         item, now = claim.item, self.clock()
         known = self.overheard.added(item.contact or "", known)
-        answer = self._answer(known, claim, redial.policy, zone, now)
-        if answer == "place":
+        answer = self._answer(known, claim, redial.policy, zone, allowed, now)
+        if isinstance(answer, _Place):
             told = takes(redial.function, "operation_context")
             context = _headers(item, sending)[REQUEST_ID] if told else None
             # The store writes the progress before the first request, so that a request after a crash has the same time.
@@ -121,7 +134,15 @@ class RedialCaller:
         # A worker that has lost the claim must not change what another worker has noted.
         return Step(after, answer, checkpoint=(item.key, progress))
 
-    def _answer(self, known: Contact, claim: Claim, policy: RedialPolicy, zone: tzinfo, now: float) -> _Answer:
+    def _answer(
+        self,
+        known: Contact,
+        claim: Claim,
+        policy: RedialPolicy,
+        zone: tzinfo,
+        allowed: float | str,
+        now: float,
+    ) -> _Answer:
         item, ended = claim.item, report_of(claim.item.outcome)
         assert ended is not None
         # A request that was sent may have placed the call already, and is the same call if it is repeated.
@@ -130,19 +151,31 @@ class RedialCaller:
         if not is_new and call is not None and call.leg is not None:
             return _Placed(call.leg)
         reason = policy.skips(item.outcome.retry_action) or obstacle(known, policy, ended, now=now, redial=item.key)
+        if reason is None and isinstance(allowed, str):
+            reason = allowed
         if reason is not None:
             return Skipped(reason) if is_new else _Doubt(reason)
-        full = policy.made(others, now) >= policy.max_attempts
-        at = None if full else awake(policy, now, zone, others)
+        at: float | Exhausted = Exhausted("max_attempts")
+        if policy.made(others, now) < policy.max_attempts and not isinstance(allowed, str):
+            at = awake(policy, allowed, zone, others)
         if at == now:
-            return "place"
+            return _Place(known.history(without=item.key))
         if not is_new:
             return _Doubt("a limit of the policy forbids to repeat the request now")
-        if at is None:
-            return Exhausted("max_attempts" if full else "quiet_hours")
+        if isinstance(at, Exhausted):
+            return at
+        if at > claim.put_at + LONGEST_WINDOW:
+            return Exhausted("may_call")
         return Planned(at, item.number)
 
-    async def _place(self, claim: Claim, redial: RedialRegistration, contact: str, progress: Progress) -> Settlement:
+    async def _place(
+        self,
+        claim: Claim,
+        redial: RedialRegistration,
+        contact: str,
+        history: tuple[PastCall, ...],
+        progress: Progress,
+    ) -> Settlement:
         item, attempt = claim.item, progress.tries.get(_TRIES, 0) + 1
         headers = _headers(item, progress)
         offered: Mapping[str, object] = {
@@ -150,6 +183,7 @@ class RedialCaller:
             "attempt": item.number,
             "headers": headers,
             "contact": contact,
+            "history": history,
             "operation_context": headers[REQUEST_ID],
             "ctx": HookContext(
                 hook=redial.name,
@@ -190,9 +224,13 @@ class RedialCaller:
             progress = replace(progress, first_sent=None, generation=progress.generation + 1)
         retry_in = self.policy.retry_in(attempt, error, self.random)
         if retry_in is not None and not isinstance(error, Retry):
-            advised = retry_after(error)
+            advised = retry_after(error, self.clock())
+            if status == 429 and advised:
+                # The service counts the requests of the resource, so the calls to all other contacts wait as well.
+                await self.store.pause_redials(self.clock() + advised)
+                self.observer.redials_paused(outcome, advised)
             cause = Cause.THROTTLED if status == 429 else Cause.SERVICE_ERROR
-            usual = redial.policy.delay(cause, attempt - 1)
+            usual = redial.policy.delay(cause, RetryClass.LATER, attempt - 1)
             retry_in = advised if advised is not None else usual * (1 + redial.policy.jitter * self.random())
         self.observer.hook_failed(outcome, redial.name, error, attempt, retry_in)
         final = retry_in is None
@@ -202,6 +240,12 @@ class RedialCaller:
             return Settlement(State.DEAD, progress, reason=f"{redial.name}: {described(error)}", call=state)
         call = CallState.PLANNED if unplaced else None
         return Settlement(State.READY, progress, due_at=self.clock() + retry_in, call=call)
+
+
+class _Place(NamedTuple):
+    """Nothing stands in the way. The calls to the contact so far are for the redial function."""
+
+    history: tuple[PastCall, ...]
 
 
 class _Placed(NamedTuple):
@@ -216,7 +260,7 @@ class _Doubt(NamedTuple):
     reason: str
 
 
-_Answer: TypeAlias = "Planned | Exhausted | Skipped | _Placed | _Doubt | Literal['place']"
+_Answer: TypeAlias = "Planned | Exhausted | Skipped | _Place | _Placed | _Doubt"
 
 
 def _headers(item: Item, progress: Progress) -> Mapping[str, str]:
@@ -274,17 +318,3 @@ _UNSENT = frozenset(
     {"azure.ServiceRequestError", "httpx.ConnectError", "httpx.ConnectTimeout", "aiohttp.ClientConnectorError"}
 )
 """Errors of clients before anything was sent. Source of the first: azure-core, ``azure.core.exceptions``."""
-
-
-def retry_after(error: Exception) -> float | None:
-    """Seconds of the Retry-After header of an HTTP error; ``None`` without one. A date counts as none.
-
-    Source: RFC 9110, section 10.2.3. The errors of azure-core and httpx have the header in ``response.headers``.
-    """
-    headers: Any = getattr(getattr(error, "response", None), "headers", None)
-    try:
-        # The headers of azure-core and httpx ignore the case of a name.
-        seconds = float(headers["Retry-After"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    return seconds if 0 <= seconds <= _LONGEST_PAUSE else None

@@ -12,7 +12,7 @@ from ringback.exceptions import RegistrationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_OFFERED = frozenset({"outcome", "attempt", "headers", "contact", "ctx", "operation_context"})
+_OFFERED = frozenset({"outcome", "attempt", "headers", "contact", "ctx", "history", "operation_context"})
 """The arguments that a redial function may take, by name."""
 
 

@@ -233,6 +233,9 @@ class LogObserver:
     def redial_canceled(self, outcome: Outcome) -> None:
         emit(INFO, "redial.canceled", outcome)
 
+    def redials_paused(self, outcome: Outcome, seconds: float) -> None:
+        emit(WARNING, "redials.paused", outcome, retry_in_seconds=round(seconds, 3))
+
     def redial_placed(self, outcome: Outcome, number: int, leg: str | None) -> None:
         emit(INFO, "redial.placed", outcome, attempt=number, placed_call_connection_id=leg)
 

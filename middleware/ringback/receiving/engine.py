@@ -11,6 +11,7 @@ from ringback.exceptions import ConfigurationError, RegistrationError
 from ringback.hooks.dispatcher import SETTLE, Dispatcher, checked_store
 from ringback.receiving.background_loop import at_exit
 from ringback.settings import ENGINE, refuse_misplaced, refuse_negative
+from ringback.work.pace import Pace
 from ringback_catalog import Catalog, Scope
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Settings:
     on_store_failure: OnStoreFailure = "refuse"
     drain: float = DRAIN
     telemetry: Gauge | None = None
+    pace: Pace | None = None
     opened: DeliveryStore | None = field(default=None, init=False, repr=False, compare=False)
     """The store that ``store`` names, not yet connected; ``None`` where the app names no store."""
 
@@ -48,6 +50,8 @@ class Settings:
                 f"catalog {self.catalog!r} is no Catalog; pass Catalog.default().with_overrides(...)"
             )
         refuse_negative("drain", self.drain)
+        if not isinstance(self.pace, Pace | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"pace {self.pace!r} is no Pace; pass Pace(per_second=1.0), or leave it out")
         opened = checked_store(self.store, self.settle, self.hooks, self.on_store_failure, self.worker, self.telemetry)
         object.__setattr__(self, "opened", opened)
 
@@ -89,6 +93,7 @@ class Engine:
             on_store_failure=settings.on_store_failure,
             worker=settings.worker,
             telemetry=settings.telemetry,
+            pace=settings.pace,
         )
         self.durable = self.dispatcher.durable
         """Whether the store survives the process."""

@@ -15,7 +15,7 @@ from ringback.work.items import Settlement, State
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from ringback.work.items import Claim, Work
+    from ringback.work.items import Claim, Kind, Work
 
 FAULT_PAUSE = 1.0
 """Seconds that a worker waits after a fault of the store."""
@@ -27,8 +27,10 @@ GRACE = 1.0
 class Claims(Protocol):
     """What the loop calls of a store."""
 
-    async def claim(self, limit: int) -> tuple[Sequence[Claim], float | None]:
-        """Claim up to ``limit`` items that are due now. Also the time, in seconds since the epoch, of the next item."""
+    async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
+        """Claim up to ``limit`` items of this kind that are due now. Also when, in seconds since the epoch, to look
+        again if nobody wakes the loop: the time of the next item, or when the lane of redials opens.
+        """
         ...
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None: ...
@@ -39,7 +41,7 @@ class Claims(Protocol):
 
 
 class ClaimLoop:
-    """Claims and works on items until somebody stops the loop.
+    """Claims and works on items of one kind until somebody stops the loop.
 
     ``poll``: the most seconds between two looks at the store; ``None`` if no other process puts items into the store.
     ``flush``: a stopped loop first works on all items that are due. ``clock`` gives seconds since the epoch. The loop
@@ -49,6 +51,7 @@ class ClaimLoop:
     def __init__(
         self,
         store: Claims,
+        kind: Kind,
         *,
         poll: float | None,
         flush: bool = False,
@@ -56,6 +59,7 @@ class ClaimLoop:
         on_fault: Callable[[Exception], None] = lambda _: None,
     ) -> None:
         self.store = store
+        self.kind = kind
         self.poll = poll
         self.flush = flush
         self.clock = clock
@@ -177,7 +181,7 @@ class _Run:
         next_at: float | None = None
         if room > 0 and (not self.ending or (self._owner.flush and not self._cancelled)):
             try:
-                claims, next_at = await self._store.claim(room)
+                claims, next_at = await self._store.claim(room, self._owner.kind)
             except StoreError as error:
                 self._owner.on_fault(error)
                 next_at = self._owner.clock() + FAULT_PAUSE

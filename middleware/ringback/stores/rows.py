@@ -13,9 +13,9 @@ from msgspec import Struct
 from ringback.core.outcome import informs_more, level_of
 from ringback.stores.record import dump, dump_sibling, dump_without_verdict, number
 from ringback.stores.verdicts import StoredVerdict, stored_verdict
-from ringback.work.contact import Report, report_of
 from ringback.work.items import Item, Kind, State, whom
 from ringback.work.keys import short
+from ringback.work.report import Report, report_of
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
@@ -61,6 +62,13 @@ class Metrics:
         items, oldest = "Items in the store, by state", "Age of the oldest item that is due"
         meter.create_observable_gauge("ringback.queue.items", [self._items], "{item}", items)
         meter.create_observable_gauge("ringback.queue.oldest_due", [self._oldest_due], "s", oldest)
+        for name, field, gather, unit, description in (
+            ("waiting", "redials", sum, "{redial}", "Redials that wait for their time or for the lane"),
+            ("in_progress", "redials_in_progress", sum, "{redial}", "Redials that have begun and not ended"),
+            ("paused", "redials_paused", max, "s", "Time until the service's pause of all redials ends"),
+        ):
+            observed = partial(self._redials_now, field, gather)
+            meter.create_observable_gauge(f"ringback.redials.{name}", [observed], unit, description)
 
     def queue(self, store: DeliveryStore) -> Queue:
         """Show what waits in a store, for as long as the caller keeps the returned queue."""
@@ -102,6 +110,12 @@ class Metrics:
     def _oldest_due(self, _: CallbackOptions) -> Iterator[Observation]:
         if known := self._known():
             yield Observation(max(stats.oldest_due for stats in known))
+
+    def _redials_now(
+        self, field: str, gather: Callable[[Iterable[float]], float], _: CallbackOptions
+    ) -> Iterator[Observation]:
+        if known := self._known():
+            yield Observation(gather(getattr(stats, field) for stats in known))
 
     def _known(self) -> list[Stats]:
         return [stats for queue in list(self._queues) if (stats := queue.stats()) is not None]

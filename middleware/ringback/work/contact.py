@@ -1,7 +1,8 @@
-"""What is known of a contact: the calls to the contact, and what stands in the way of another call. Pure.
+"""What is known of a contact: the calls to the contact, and what the app has said of further calls. Pure.
 
 A store keeps one :class:`Contact` for each contact, notes in it what events report as soon as they come, and changes it
-in transactions that exclude each other. Planning a redial and placing a redial both ask :func:`obstacle`. Times are
+in transactions that exclude each other. Planning a redial and placing a redial both ask
+:func:`ringback.work.obstacle.obstacle`. Times are
 seconds since the epoch, UTC.
 
 A redial counts as a call from its plan on, by the key of its item. Any other call counts when an event of it comes, by
@@ -13,27 +14,20 @@ whether a redial was placed, a leg that nobody has told counts beside the redial
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from enum import StrEnum
-from itertools import chain
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringback.work.keys import short
 from ringback.work.redial_policy import LONGEST_WINDOW
-from ringback_catalog import Cause, RetryAction, RetryClass, Scope, action_after
+from ringback.work.report import FINAL, Report, Word
 
 if TYPE_CHECKING:
-    from ringback.core.outcome import Outcome
     from ringback.work.items import Item, Progress
-    from ringback.work.redial_policy import RedialPolicy
 
 T = TypeVar("T")
-
-CONNECTED = "CallConnected"
-"""The event of a contact who has answered."""
 
 UNSEEN = 600.0
 """Seconds for which a call may be under way although no event of the call has come: longer than any call rings."""
@@ -64,26 +58,12 @@ class CallState(StrEnum):
     Such a call does not count."""
 
 
-class Word(StrEnum):
-    """What the end of a call says of further calls to the contact; the later in this list, the stricter."""
-
-    ASKS = "asks"
-    """Another call may be placed."""
-    STOPPED = "stopped"
-    """The call has failed in a way that no further call mends, or was canceled by the app."""
-    REACHED = "reached"
-    """The contact has answered."""
-    BLOCKED = "blocked"
-    """A network blocks the calls."""
-    REFUSED = "refused"
-    """The person or the number says no: the retry class ``never``."""
-
-
 class CallRecord(Struct, frozen=True, omit_defaults=True):
     """A call that was placed or is to be placed at ``at``, answered at ``answered_at``, and ended at ``ended_at``.
 
     ``leg`` is its call connection id, and ``context`` the operation context that Ringback offered for the call, where
-    they are known. ``word`` is the strictest word of the reports of its end, until somebody decides.
+    they are known. ``word`` is the strictest word of the reports of its end, until somebody decides. ``unrung`` says
+    that the call has failed before anything can have rung.
     """
 
     key: str
@@ -94,6 +74,7 @@ class CallRecord(Struct, frozen=True, omit_defaults=True):
     context: str | None = None
     answered_at: float | None = None
     word: Word | None = None
+    unrung: bool = False
 
     @property
     def last(self) -> float:
@@ -110,7 +91,7 @@ class CallRecord(Struct, frozen=True, omit_defaults=True):
             if state is not CallState.OPEN and state is not CallState.NOT_OURS:
                 state = CallState.ENDED
             return replace(self, state=state, ended_at=at, word=report.word)
-        if late and report.word not in _FINAL:
+        if late and report.word not in FINAL:
             return self
         state = CallState.OPEN if report.word is Word.ASKS else self.state
         return replace(self, state=state, ended_at=min(at, self.ended_at), word=_stricter(self.word, report.word))
@@ -124,72 +105,63 @@ class CallRecord(Struct, frozen=True, omit_defaults=True):
             yield self.word, self.ended_at
 
 
-class Report(Struct, frozen=True):
-    """What one event reports of a contact: a call was answered or has ended.
+class PastCall(NamedTuple):
+    """A call to a contact, for the redial function: when it was placed, answered and ended, as far as that is known."""
 
-    ``name`` is the key of the call unless a redial placed the call. ``word`` is what an end says of further calls;
-    ``None`` if it says nothing. ``counts`` says that the app had called the contact.
-    """
-
-    name: str
-    leg: str | None
-    context: str | None
-    connected: bool
-    word: Word | None
-    counts: bool
-
-
-def report_of(outcome: Outcome) -> Report | None:
-    """The report of an outcome; ``None`` for an event that neither answers nor ends a call to a contact."""
-    connected = outcome.event_name == CONNECTED
-    if not connected and (outcome.scope is not Scope.CALL or outcome.unexplained):
-        return None
-    word = None if connected else _word(outcome)
-    # Nobody had called the contact whose own call was not answered.
-    called = connected or word is not None
-    leg, context = outcome.call_connection_id, outcome.operation_context
-    return Report(
-        name=short(f"leg:{leg or outcome.outcome_id}"),
-        leg=None if leg is None else short(leg),
-        context=None if context is None else short(context),
-        connected=connected,
-        word=word,
-        counts=called or action_after(outcome.event_name, outcome.subcode) is RetryAction.PLACE_CALL,
-    )
-
-
-def _word(outcome: Outcome) -> Word | None:
-    if outcome.retryable:
-        return Word.ASKS if outcome.retry_action is RetryAction.PLACE_CALL else None
-    if outcome.cause is Cause.CANCELED:
-        return Word.STOPPED
-    if outcome.cause is Cause.BLOCKED:
-        return Word.BLOCKED
-    if outcome.retry_class is RetryClass.NEVER:
-        return Word.REFUSED
-    if outcome.retry_class is RetryClass.NONE:
-        return Word.REACHED
-    return Word.STOPPED
+    at: float
+    answered_at: float | None
+    ended_at: float | None
+    is_redial: bool
 
 
 class Contact(Struct, frozen=True, omit_defaults=True):
-    """The calls to one contact, in the order in which they became known, and when the app last canceled redials."""
+    """The calls to one contact, in the order in which they became known, and when the app last canceled redials.
+
+    ``never`` says that nobody may call the contact again, until somebody takes that back.
+    """
 
     calls: tuple[CallRecord, ...] = ()
     canceled_at: float | None = None
+    never: bool = False
 
     def call(self, name: str) -> CallRecord | None:
         """The call with this key or this leg."""
         return next((call for call in self.calls if name in (call.key, call.leg)), None)
 
-    def times(self, without: str | None = None) -> list[float]:
-        """When the calls were or are to be placed, the earliest first, but for the call with the key ``without``."""
-        return sorted(call.at for call in self.calls if call.state not in _UNCOUNTED and call.key != without)
+    def times(self, without: str | None = None, *, unrung: bool = False) -> list[float]:
+        """When the calls were or are to be placed, the earliest first, but for the call with the key ``without``.
+
+        With ``unrung`` the calls that failed before anything can have rung, else all others.
+        """
+        counted = (call for call in self.calls if call.state not in _UNCOUNTED and call.unrung is unrung)
+        return sorted(call.at for call in counted if call.key != without)
+
+    @property
+    def unanswered(self) -> list[float]:
+        """When the calls were placed that have ended, may have rung, and were not answered."""
+        return [call.at for call in self.calls if call.ended_at and call.answered_at is None and not call.unrung]
+
+    def history(self, without: str) -> tuple[PastCall, ...]:
+        """The calls that were placed, the earliest first, but for the call with the key ``without``."""
+        placed = (call for call in self.calls if call.state not in _UNPLACED and call.key != without)
+        return tuple(
+            PastCall(call.at, call.answered_at, call.ended_at, is_redial=not _is_leg(call))
+            for call in sorted(placed, key=lambda call: call.at)
+        )
 
     @property
     def has_planned(self) -> bool:
         """Whether a redial waits for its time."""
         return any(call.state is CallState.PLANNED for call in self.calls)
+
+    @property
+    def busy_until(self) -> float | None:
+        """Until when a redial of the contact counts as in progress if no event says more; ``None`` without one.
+
+        A redial whose function is running is not meant: a worker has its item.
+        """
+        lasting = [call.at + LASTS[call.state] for call in self.calls if call.state in LASTS and not _is_leg(call)]
+        return max(lasting, default=None)
 
     def recent(self, now: float) -> Contact:
         """The contact without the calls that no policy asks for any more."""
@@ -204,7 +176,8 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         call = self._reported(report, at)
         if call is None:
             call = CallRecord(report.name, at, report.leg, CallState.ENDED if report.counts else CallState.NOT_OURS)
-        return self._with(replace(call, leg=report.leg).after(report, at, late=late))
+        unrung = call.unrung if report.rung is None else not report.rung
+        return self._with(replace(call, leg=report.leg, unrung=unrung).after(report, at, late=late))
 
     def _reported(self, report: Report, at: float) -> CallRecord | None:
         """The call of a report: by the leg, by the operation context, or the oldest redial that has told no leg."""
@@ -224,7 +197,7 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         if call is None or report.connected:
             return self
         state = CallState.ENDED if call.state is CallState.OPEN else call.state
-        return self._with(replace(call, state=state, word=call.word if call.word in _FINAL else report.word))
+        return self._with(replace(call, state=state, word=call.word if call.word in FINAL else report.word))
 
     def redial(
         self, key: str, state: CallState, at: float, *, leg: str | None = None, context: str | None = None
@@ -268,7 +241,7 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         planned = tuple(call.key for call in self.calls if call.state is CallState.PLANNED)
         waiting = sum(call.state is CallState.OPEN for call in self.calls)
         calls = tuple(replace(call, state=_CANCELED.get(call.state, call.state)) for call in self.calls)
-        return Contact(calls, now), planned, len(planned) + waiting
+        return replace(self, calls=calls, canceled_at=now), planned, len(planned) + waiting
 
     def closed(self) -> tuple[Contact, tuple[str, ...]]:
         """The contact without the redials that wait, and the keys of these redials."""
@@ -300,7 +273,11 @@ class Contact(Struct, frozen=True, omit_defaults=True):
 
 def _by_leg(call: CallRecord) -> bool:
     """Whether no redial has told of this call to the contact."""
-    return call.key.startswith("leg:") and call.state is not CallState.NOT_OURS
+    return _is_leg(call) and call.state is not CallState.NOT_OURS
+
+
+def _is_leg(call: CallRecord) -> bool:
+    return call.key.startswith("leg:")
 
 
 def _may_be(redial: CallRecord, report: Report, at: float) -> bool:
@@ -314,11 +291,12 @@ def _stricter(one: Word | None, other: Word | None) -> Word | None:
     return words[-1] if words else None
 
 
-_FINAL = (Word.BLOCKED, Word.REFUSED)
-"""The words that no other report of the same end takes back."""
+LASTS = {CallState.UNKNOWN: UNSEEN, CallState.PLACED: UNSEEN, CallState.CONNECTED: LONGEST_CALL}
+"""Seconds for which a call in this state counts as in progress."""
 
 _UNTOLD = (CallState.PLACING, CallState.UNKNOWN, CallState.PLACED)
 _UNCOUNTED = (CallState.CANCELED, CallState.NOT_OURS)
+_UNPLACED = (*_UNCOUNTED, CallState.PLANNED)
 
 _CANCELED = {CallState.PLANNED: CallState.CANCELED, CallState.OPEN: CallState.ENDED}
 """What becomes of a call when the app wants no redials."""
@@ -340,59 +318,3 @@ class Step(Struct, Generic[T], frozen=True):
 
 Change = Callable[[Contact], Step[T]]
 """Makes a step from what is known of the contact. Pure: a store may call it twice."""
-
-
-def obstacle(
-    contact: Contact, policy: RedialPolicy, ended: Report, *, now: float, redial: str | None = None
-) -> str | None:
-    """What stands in the way of another call to the contact, in words; ``None`` if nothing does.
-
-    ``ended`` is the report of the call that asks for another one. What another call has said after that call's end
-    always stands in the way, and what it said before for the rest that the policy gives. ``redial`` is the key of the
-    redial that is about to be placed.
-    """
-    call = contact.call(ended.leg or ended.name)
-    if call is None:
-        # The call was forgotten, so whatever is known came after its end, for all that can be said.
-        began = since = 0.0
-    else:
-        began, since = call.at, call.at if call.ended_at is None else call.ended_at
-        if call.word not in (None, Word.ASKS):
-            return _WORDS[call.word]
-    if contact.canceled_at is not None and contact.canceled_at >= min(began, since - UNSEEN):
-        return "the app has canceled the redials of the contact"
-    others = [other for other in contact.calls if other is not call and other.key != redial]
-    rests = _rests(policy)
-    for word, at in chain.from_iterable(other.says() for other in others):
-        if at >= since - rests[word]:
-            return _WORDS[word]
-    if any(_in_progress(other, now) for other in others):
-        return "another call to the contact is in progress"
-    return None
-
-
-def _in_progress(call: CallRecord, now: float) -> bool:
-    longest = _LONGEST.get(call.state)
-    return longest is not None and call.at > now - longest
-
-
-def _rests(policy: RedialPolicy) -> Mapping[Word, float]:
-    """Seconds for which each word stands in the way of the redials of calls that end later."""
-    answer, refusal = policy.rests
-    return {Word.STOPPED: 0.0, Word.REACHED: answer, Word.BLOCKED: refusal, Word.REFUSED: refusal}
-
-
-_LONGEST: Mapping[CallState, float] = {
-    CallState.PLACING: UNSEEN,
-    CallState.UNKNOWN: UNSEEN,
-    CallState.PLACED: UNSEEN,
-    CallState.CONNECTED: LONGEST_CALL,
-}
-"""Seconds for which a call in this state counts as in progress."""
-
-_WORDS: Mapping[Word, str] = {
-    Word.REACHED: "the contact was reached by another call",
-    Word.REFUSED: "a call to the contact was refused",
-    Word.BLOCKED: "a network blocks calls to the contact",
-    Word.STOPPED: "another call to the contact has ended for good",
-}

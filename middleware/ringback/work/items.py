@@ -16,11 +16,13 @@ from msgspec import Struct
 from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
 from ringback.work.contact import CallState  # noqa: TC001 - likewise
 from ringback.work.latch import Offer  # noqa: TC001 - likewise
+from ringback.work.pace import UNPACED
 from ringback.work.redial_policy import LONGEST_WINDOW
 
 if TYPE_CHECKING:
     from ringback.work.contact import Change
     from ringback.work.history import History
+    from ringback.work.pace import Pace
 
 T = TypeVar("T")
 
@@ -158,7 +160,10 @@ class DeadLetter(Struct, frozen=True):
 
 
 class Stats(Struct, frozen=True):
-    """Counts of items by state, and of redials that wait. ``oldest_due``: seconds since the oldest due item was due."""
+    """Counts of items by state, and of redials that wait and that are in progress.
+
+    ``oldest_due``: seconds since the oldest due item was due. ``redials_paused``: seconds until the end of a pause.
+    """
 
     ready: int = 0
     running: int = 0
@@ -167,6 +172,8 @@ class Stats(Struct, frozen=True):
     canceled: int = 0
     redials: int = 0
     oldest_due: float = 0.0
+    redials_in_progress: int = 0
+    redials_paused: float = 0.0
 
 
 class DeliveryStore(Protocol):
@@ -205,8 +212,9 @@ class DeliveryStore(Protocol):
         """Makes these items due now, those that wait for their first claim. Ignores every other key."""
         ...
 
-    async def run(self, work: Work, concurrency: int) -> None:
-        """Claims due items and works on at most ``concurrency`` claims at a time, until :meth:`stop`.
+    async def run(self, work: Work, concurrency: int, pace: Pace = UNPACED) -> None:
+        """Claims due items and works on at most ``concurrency`` outcomes and as many redials at a time, until
+        :meth:`stop`. Claims redials no faster than ``pace`` and the pauses allow, the oldest due first.
 
         Survives faults of the store that pass. Takes over the items of a dead worker when their lease ends.
         """
@@ -217,6 +225,10 @@ class DeliveryStore(Protocol):
 
         Returns how many claims were cancelled. :meth:`run` then returns.
         """
+        ...
+
+    async def pause_redials(self, until: float) -> None:
+        """No worker of the store claims a redial before ``until``, in seconds since the epoch."""
         ...
 
     async def checkpoint(self, key: str, progress: Progress) -> bool:

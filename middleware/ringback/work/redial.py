@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 from ringback.exceptions import ConfigurationError
-from ringback.work.redial_policy import RedialPolicy, quiet_hours_of, seconds_of
+from ringback.work.redial_policy import DAY, RedialPolicy, seconds_of
 from ringback_catalog import Cause, RetryAction, RetryAfter, RetryClass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
 REPEATABLE_FOR = 240.0
 """Seconds after the first request of a redial in which the same request may be sent again.
@@ -51,11 +51,10 @@ class Planned:
 class Exhausted:
     """Do not call again: ``limit`` names the setting of the policy that forbids it.
 
-    ``max_attempts``: the window that ends now has that many calls, planned calls included. The redial is given up, and
-    does not wait until the window has moved on.
-    ``max_per_day``: a full day puts a call off to the next day, and no day up to the horizon has room.
-    ``quiet_hours``: the clock of the zone shows only quiet hours up to the horizon.
-    The horizon is one window after the delay, and at least three days.
+    ``max_attempts`` and ``max_unrung``: the window that ends now has that many calls, planned calls included. The
+    redial is given up, and does not wait until the window has moved on.
+    ``max_per_day``, ``caps``, ``hours`` and ``may_call`` put a call off, and no moment up to the horizon is allowed.
+    The horizon is one window after the delay, and at least eight days.
     """
 
     limit: str
@@ -87,15 +86,20 @@ def decide(
     random: Callable[[], float],
     retry_action: RetryAction = RetryAction.PLACE_CALL,
     retry_after: RetryAfter | None = None,
+    unrung: Sequence[float] = (),
+    unanswered: Sequence[float] = (),
+    not_before: float = 0.0,
 ) -> Plan:
     """Whether and when to call a contact again.
 
     ``cause``, ``retry_class``, ``retry_action`` and ``retry_after`` are the outcome's. ``calls`` are the times of all
-    known calls to the contact, in seconds since the epoch: the call that has just ended and planned calls included.
-    ``now`` has the same unit. ``random`` returns a number from 0 up to 1; ``decide`` calls it at most once.
+    known calls to the contact that may have rung, in seconds since the epoch: the call that has just ended and planned
+    calls included. ``unrung`` are the times of the attempts that never left, and ``unanswered`` those of the ``calls``
+    that the contact did not answer. ``now`` has the same unit, and so has ``not_before``, the earliest time that the
+    app allows. ``random`` returns a number from 0 up to 1; ``decide`` calls it at most once.
 
     Never raises: a ``now`` outside the calendar's years gets ``Exhausted("max_attempts")``, because no attempt can be
-    counted. The jitter also spreads redials that wait for the end of quiet hours or of a full day, where these limits
+    counted. The jitter also spreads redials that wait for the end of closed hours or of a full day, where these limits
     allow; else all redials of a night would be due in one second.
     """
     if retry_class not in (RetryClass.NOW, RetryClass.LATER):
@@ -103,44 +107,44 @@ def decide(
     skipped = policy.skips(retry_action)
     if skipped is not None:
         return Skipped(skipped)
-    window = seconds_of(policy.window)
-    made = policy.made(calls, now)
-    if made >= policy.max_attempts or not _FIRST <= now <= _LAST:
+    rung, lost = policy.made(calls, now), policy.made(unrung, now)
+    # The call that asks for a redial counts, whenever it began.
+    made = max(1, rung + lost)
+    if max(rung, 0 if lost else 1) >= policy.max_attempts or not _FIRST <= now <= _LAST:
         return Exhausted("max_attempts")
-    delay = policy.delay(cause, made - 1, retry_after)
+    if lost >= policy.max_unrung:
+        return Exhausted("max_unrung")
+    redials = lost - 1 if lost and cause in NOT_RUNG else rung - 1
+    delay = policy.delay(cause, retry_class, max(0, redials), retry_after)
     spread = delay * policy.jitter * random()
-    at = now + delay + spread
-    horizon = at + max(window, 3 * _DAY)
-    earliest = moment = datetime.fromtimestamp(at, UTC)
-    limit = "quiet_hours"
-    while (until := _put_off(policy, calls, moment, zone)) is not None:
-        if until.limit == "max_per_day":
-            limit = until.limit
-        moment = until.moment
-        if moment.timestamp() > horizon:
-            return Exhausted(limit)
-    if moment is earliest:
-        return Planned(at, made + 1)
-    later = moment + timedelta(seconds=spread)
-    if _same_day(moment, later, zone) and _put_off(policy, calls, later, zone) is None:
-        moment = later
-    return Planned(moment.timestamp(), made + 1)
+    earliest = max(now + delay + spread, not_before)
+    hours_used = frozenset[int]()
+    if policy.another_hour and cause is Cause.NO_ANSWER:
+        hours_used = frozenset(_local(call, zone).hour for call in unanswered if call > now - seconds_of(policy.window))
+    found = _allowed_from(policy, calls, earliest, zone, hours_used)
+    if isinstance(found, str) and hours_used:
+        # No other hour of the day is left.
+        found = _allowed_from(policy, calls, earliest, zone)
+    if isinstance(found, str):
+        return Exhausted(found)
+    if found == earliest:
+        return Planned(found, made + 1)
+    later = found + spread
+    same_day = _local(found, zone).date() == _local(later, zone).date()
+    if same_day and _put_off(policy, calls, datetime.fromtimestamp(later, UTC), zone, hours_used) is None:
+        found = later
+    return Planned(found, made + 1)
 
 
-def awake(policy: RedialPolicy, at: float, zone: tzinfo, calls: Sequence[float] = ()) -> float | None:
-    """The first time from ``at`` on outside the quiet hours, on a day with room beside these ``calls``; ``None`` if
-    there is no such time in three days.
+def awake(policy: RedialPolicy, at: float, zone: tzinfo, calls: Sequence[float] = ()) -> float | Exhausted:
+    """The first time from ``at`` on at which hours and limits allow a call beside these ``calls``.
 
-    A redial that is due needs this second look: no worker may have run before, and other calls may have filled the day.
+    A redial that is due needs this second look: no worker may have run before, and other calls may have been placed.
     """
     if not _FIRST <= at <= _LAST:
         return at
-    now = moment = datetime.fromtimestamp(at, UTC)
-    while (until := _put_off(policy, calls, moment, zone)) is not None:
-        moment = until.moment
-        if moment.timestamp() > at + 3 * _DAY:
-            return None
-    return at if moment is now else moment.timestamp()
+    found = _allowed_from(policy, calls, at, zone)
+    return Exhausted(found) if isinstance(found, str) else found
 
 
 def repeatability(key: str, generation: int, first_sent: float) -> dict[str, str]:
@@ -172,7 +176,9 @@ def time_zone(zone: TimeZone) -> tzinfo:
     return found
 
 
-_DAY = 86_400.0
+NOT_RUNG = (Cause.THROTTLED, Cause.SERVICE_ERROR)
+"""The causes of attempts that may never have left the service."""
+
 _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2, 9990))
 """Seconds so far from the ends of the calendar that no delay or zone leads beyond the ends."""
 
@@ -186,18 +192,47 @@ class _Until(NamedTuple):
     limit: str
 
 
-def _put_off(policy: RedialPolicy, calls: Sequence[float], moment: datetime, zone: tzinfo) -> _Until | None:
+def _allowed_from(
+    policy: RedialPolicy, calls: Sequence[float], at: float, zone: tzinfo, hours_used: Container[int] = ()
+) -> float | str:
+    """The first time from ``at`` on that every limit allows; or the limit that stays until the horizon."""
+    horizon = at + max(seconds_of(policy.window), 8 * DAY)
+    earliest = moment = datetime.fromtimestamp(at, UTC)
+    limits: list[str] = []
+    while (until := _put_off(policy, calls, moment, zone, hours_used)) is not None:
+        moment, limits = until.moment, [*limits, until.limit]
+        if moment.timestamp() > horizon:
+            # Closed hours end each day, so what kept the call back until now is the limit beside them.
+            return next((limit for limit in limits if limit != "hours"), "hours")
+    return at if moment is earliest else moment.timestamp()
+
+
+def _put_off(
+    policy: RedialPolicy, calls: Sequence[float], moment: datetime, zone: tzinfo, hours_used: Container[int] = ()
+) -> _Until | None:
     """Until when a limit forbids a call at this moment, and which limit; ``None`` if the call is allowed."""
     local = moment.astimezone(zone).replace(tzinfo=None)
-    tomorrow = local.date() + timedelta(days=1)
-    if policy.quiet_hours is not None:
-        start, end = quiet_hours_of(policy.quiet_hours)
-        if _within(local.time(), start, end):
-            day = local.date() if local.time() < end else tomorrow
-            return _Until(_next(moment, local, datetime.combine(day, end), zone), "quiet_hours")
-    if policy.max_per_day is not None and _calls_on_day(calls, moment, zone) >= policy.max_per_day:
-        return _Until(_next(moment, local, datetime.combine(tomorrow, time.min), zone), "max_per_day")
+    opening = None if policy.opened is None else policy.opened.closed_until(local)
+    if opening is not None:
+        return _Until(_next(moment, local, opening, zone), "hours")
+    if local.hour in hours_used:
+        hour = local.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+        return _Until(_next(moment, local, hour, zone), "another_hour")
+    if policy.calendar_days and policy.max_per_day is not None:
+        today = sum(_same_day(call, moment, zone) for call in calls)
+        if today >= policy.max_per_day:
+            tomorrow = datetime.combine(local.date() + timedelta(days=1), time.min)
+            return _Until(_next(moment, local, tomorrow, zone), "max_per_day")
+    for limit, most, span in policy.limits:
+        near = sorted(call for call in calls if call + span > moment.timestamp())
+        if len(near) >= most:
+            return _Until(_after(near[-most] + span, moment), limit)
     return None
+
+
+def _after(at: float, moment: datetime) -> datetime:
+    """The moment of ``at``; later than ``moment`` although floats and microseconds round."""
+    return max(datetime.fromtimestamp(at, UTC), moment + timedelta(microseconds=1))
 
 
 def _next(moment: datetime, local: datetime, wall: datetime, zone: tzinfo) -> datetime:
@@ -215,16 +250,11 @@ def _next(moment: datetime, local: datetime, wall: datetime, zone: tzinfo) -> da
     return then
 
 
-def _within(now: time, start: time, end: time) -> bool:
-    return start <= now < end if start < end else now >= start or now < end
+def _local(at: float, zone: tzinfo) -> datetime:
+    return datetime.fromtimestamp(at, UTC).astimezone(zone)
 
 
-def _calls_on_day(calls: Sequence[float], moment: datetime, zone: tzinfo) -> int:
+def _same_day(call: float, moment: datetime, zone: tzinfo) -> bool:
     # A day has up to 25 hours, or two days where the date line was moved, so calls further away need no calendar.
-    at = moment.timestamp()
-    near = (datetime.fromtimestamp(call, UTC) for call in calls if abs(call - at) < 3 * _DAY)
-    return sum(_same_day(call, moment, zone) for call in near)
-
-
-def _same_day(one: datetime, other: datetime, zone: tzinfo) -> bool:
-    return one.astimezone(zone).date() == other.astimezone(zone).date()
+    near = abs(call - moment.timestamp()) < 3 * DAY
+    return near and _local(call, zone).date() == moment.astimezone(zone).date()

@@ -13,21 +13,24 @@ from msgspec.structs import astuple, replace
 
 from ringback.exceptions import StoreFull
 from ringback.settings import refuse_for_store
-from ringback.stores.claims import ClaimLoop
 from ringback.stores.clocks import Jumps, jumped
+from ringback.stores.lanes import Lanes
 from ringback.stores.memory.history import MemoryHistory
 from ringback.stores.query import settings_in
-from ringback.work.contact import Contact, report_of
+from ringback.work.contact import Contact
 from ringback.work.history import Waiting
 from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, State, Stats, whom
 from ringback.work.keys import short
 from ringback.work.latch import Latch, Offer, informed, remember
+from ringback.work.pace import UNPACED, Lane
+from ringback.work.report import report_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ringback.work.contact import Change
     from ringback.work.items import Settlement, Work
+    from ringback.work.pace import Pace
 
 T = TypeVar("T")
 
@@ -73,7 +76,8 @@ class MemoryStore:
         self._jumps = Jumps(clock, elapsed)
         self._latch = Latch(capacity)
         self._rows: dict[str, _Row] = {}
-        self._heap: list[tuple[float, int, str]] = []
+        self._heaps: dict[Kind, list[tuple[float, int, str]]] = {kind: [] for kind in Kind}
+        self._lane, self._pace = Lane(), UNPACED
         self._pushed = 0
         self._hastened = -1
         self._counts = dict.fromkeys((State.DONE, State.CANCELED), 0)
@@ -83,7 +87,7 @@ class MemoryStore:
         self.watched = False
         """Whether somebody has read :attr:`history`: the dispatcher then puts outcomes that no hook waits for, too."""
         self.on_fault: Callable[[Exception], None] = lambda _: None
-        self._loop = ClaimLoop(self, poll=None, flush=True, clock=clock, on_fault=lambda error: self.on_fault(error))
+        self._lanes = Lanes(self, poll=None, flush=True, clock=clock, on_fault=lambda error: self.on_fault(error))
 
     @property
     def history(self) -> MemoryHistory:
@@ -143,7 +147,7 @@ class MemoryStore:
                 self._history.put(key, item, offer, self._clock())
             offers.append(offer)
         if Offer.OPENED in offers:
-            self._loop.wake(min([item.due_at for item in items]))
+            self._lanes.wake(Kind.OUTCOME, min([item.due_at for item in items]))
         return offers
 
     async def hasten(self, keys: Sequence[str]) -> None:
@@ -152,44 +156,49 @@ class MemoryStore:
             row = self._rows.get(key)
             if row is not None and not row.taken and row.due_at > now:
                 row.due_at = now
-                self._push(key, now)
+                self._push(key, row)
 
     def _keep(self, key: str, row: _Row) -> None:
         self._rows[key] = row
-        self._queue(key, row.due_at)
+        self._queue(key, row)
 
-    def _queue(self, key: str, due_at: float) -> None:
+    def _queue(self, key: str, row: _Row) -> None:
         self._pushed += 1
-        heappush(self._heap, (due_at, self._pushed, key))
+        heappush(self._heaps[row.item.kind], (row.due_at, self._pushed, key))
 
-    def _push(self, key: str, due_at: float) -> None:
-        self._queue(key, due_at)
-        self._loop.wake(due_at)
+    def _push(self, key: str, row: _Row) -> None:
+        self._queue(key, row)
+        self._lanes.wake(row.item.kind, row.due_at)
 
-    async def run(self, work: Work, concurrency: int) -> None:
+    async def run(self, work: Work, concurrency: int, pace: Pace = UNPACED) -> None:
+        self._pace = pace
         for key, row in self._rows.items():
             if row.state is State.RUNNING and row.loop is not None and row.loop.is_closed():
                 # The worker's event loop is closed, so nobody will settle the item.
                 row.state, row.interrupted = State.READY, True
-                self._push(key, row.due_at)
-        await self._loop.run(work, concurrency)
+                self._push(key, row)
+        await self._lanes.run(work, concurrency)
 
     async def stop(self, timeout: float) -> int:
         """Work on every outcome first, also if its call still settles. The process's end loses retries and redials."""
-        late = await self._loop.stop(timeout)
+        late = await self._lanes.stop(timeout)
         left = (row for row in self._rows.values() if row.state is State.READY and not row.interrupted)
         return late + sum(row.item.kind is Kind.OUTCOME for row in left)
 
-    async def claim(self, limit: int) -> tuple[Sequence[Claim], float | None]:
-        now = self._clock()
+    async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
+        now, heap = self._clock(), self._heaps[kind]
         if jump := self._jumps.look():
             self._follow_clock(jump, now)
         claims: list[Claim] = []
-        if self._loop.ending and self._pushed != self._hastened:
+        if self._lanes.ending and self._pushed != self._hastened:
             self._hasten(now)
             self._hastened = self._pushed
-        while self._heap and len(claims) < limit:
-            due_at, _, key = self._heap[0]
+        if kind is Kind.REDIAL:
+            in_progress = 0 if self._pace.in_progress is None else self._in_progress(now)
+            room = self._lane.room(self._pace, in_progress, now)
+            limit = limit if room is None else min(limit, room)
+        while heap and len(claims) < limit:
+            due_at, _, key = heap[0]
             row = self._rows.get(key)
             if row is not None and row.state is State.READY and row.due_at == due_at:
                 if due_at > now:
@@ -197,8 +206,20 @@ class MemoryStore:
                 claim = self._claimed(row)
                 if claim is not None:
                     claims.append(claim)
-            heappop(self._heap)
-        return claims, None if self._loop.ending or not self._heap else self._heap[0][0]
+            heappop(heap)
+        next_at = None if self._lanes.ending or not heap else heap[0][0]
+        if kind is Kind.REDIAL:
+            self._lane = self._lane.after(self._pace, len(claims), now)
+            next_at = self._lane.next_look(self._pace, next_at, now, full=not limit)
+        return claims, next_at
+
+    def _in_progress(self, now: float) -> int:
+        """How many redials have begun and are not known to have ended."""
+        running = sum(row.state is State.RUNNING and row.item.kind is Kind.REDIAL for row in self._rows.values())
+        return running + sum((known.busy_until or 0.0) > now for known in self._contacts.values())
+
+    async def pause_redials(self, until: float) -> None:
+        self._lane = self._lane.paused(until)
 
     def _follow_clock(self, jump: float, now: float) -> None:
         """After the wall clock was set back let nothing wait for it that waits for hooks. A redial waits for a time."""
@@ -209,7 +230,7 @@ class MemoryStore:
         ]
         for key, row in waiting:
             row.due_at = max(now, row.due_at + jump)
-            self._push(key, row.due_at)
+            self._push(key, row)
         self.on_fault(jumped(jump, len(waiting)))
 
     def _hasten(self, now: float) -> None:
@@ -217,7 +238,7 @@ class MemoryStore:
         for key, row in self._rows.items():
             if row.item.kind is Kind.OUTCOME and not row.taken and row.due_at > now:
                 row.due_at = now
-                self._push(key, now)
+                self._push(key, row)
 
     def _claimed(self, row: _Row) -> Claim | None:
         if not row.taken and row.item.kind is Kind.OUTCOME:
@@ -245,7 +266,7 @@ class MemoryStore:
             self._note(contact, self._known(contact).redial(key, settlement.call, at, leg=leg))
         if settlement.state is State.READY:
             row.state, row.due_at = State.READY, settlement.due_at
-            self._push(key, row.due_at)
+            self._push(key, row)
             return
         del self._rows[key]
         self._ended(key, settlement.state)
@@ -262,7 +283,7 @@ class MemoryStore:
     async def give_back(self, claim: Claim) -> None:
         row = self._rows[claim.item.key]
         row.state, row.interrupted, row.due_at = State.READY, True, self._clock()
-        self._push(claim.item.key, row.due_at)
+        self._push(claim.item.key, row)
 
     async def checkpoint(self, key: str, progress: Progress) -> bool:
         row = self._rows.get(short(key))
@@ -278,7 +299,7 @@ class MemoryStore:
         if made.put is not None:
             item = replace(made.put, key=short(made.put.key), contact=contact)
             self._keep(item.key, _Row(item, item.due_at, self._clock()))
-            self._loop.wake(item.due_at)
+            self._lanes.wake(item.kind, item.due_at)
         for key in made.cancel:
             if key in self._rows and self._rows[key].state is State.READY:
                 del self._rows[key]
@@ -305,6 +326,8 @@ class MemoryStore:
             canceled=self._counts[State.CANCELED],
             redials=sum(row.item.kind is Kind.REDIAL for row in ready),
             oldest_due=max(0.0, self._clock() - min(due, default=self._clock())),
+            redials_in_progress=self._in_progress(self._clock()),
+            redials_paused=max(0.0, self._lane.paused_until - self._clock()),
         )
 
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
@@ -321,7 +344,7 @@ class MemoryStore:
         contact = row.item.contact
         if contact is not None:
             self._note(contact, self._known(contact).replayed(key, self._clock()))
-        self._loop.wake()
+        self._lanes.wake()
         return True
 
     async def discard(self, key: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringback.stores.postgres.jobs import QUEUE
+from ringback.work.items import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -50,13 +51,13 @@ _TAKE_OVER = f"""
         WHERE state = 'running' AND NOT EXISTS ({_LIVES} item.worker)
         LIMIT %(limit)s FOR UPDATE SKIP LOCKED
     )
-    RETURNING key
+    RETURNING key, kind
 """
 # Without this test_a_worker_of_somebody_elses_that_takes_a_job_loses_no_item fails. The query also finds the items
 # whose jobs `_DROP_JOBS` deleted.
 _WITHOUT_JOB = """
     SELECT key FROM ringback_items AS item
-    WHERE state = 'ready' AND due_at < %(now)s - %(lease)s AND NOT EXISTS (
+    WHERE kind = 'outcome' AND state = 'ready' AND due_at < %(now)s - %(lease)s AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS job
         WHERE job.queue_name = %(queue)s AND job.status IN ('todo', 'doing') AND job.args ->> 'key' = item.key
     )
@@ -88,4 +89,5 @@ async def repair(connection: Connection, lease: float, now: float) -> Collection
     await connection.execute(_DROP_JOBS, parameters)
     taken = await (await connection.execute(_TAKE_OVER, parameters)).fetchall()
     waiting = await (await connection.execute(_WITHOUT_JOB, parameters)).fetchall()
-    return {key for (key,) in taken + waiting}
+    # Workers claim redials without jobs.
+    return {key for key, kind in taken if kind == Kind.OUTCOME} | {key for (key,) in waiting}

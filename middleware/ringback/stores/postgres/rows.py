@@ -61,7 +61,8 @@ _KEPT = "SELECT * FROM ringback_items WHERE key = %s FOR UPDATE"
 _CLAIM = f"""
     UPDATE ringback_items SET state = 'running', owner = %(owner)s, worker = %(worker)s,
         attempts = attempts + CASE WHEN state = 'ready' THEN 1 ELSE 0 END
-    WHERE key = %(key)s AND (state = 'ready' AND due_at <= %(now)s OR state = 'running' AND owner = %(owner)s)
+    WHERE key = %(key)s AND kind = %(kind)s
+      AND (state = 'ready' AND due_at <= %(now)s OR state = 'running' AND owner = %(owner)s)
     RETURNING {_ITEM}
 """
 _HASTEN = """
@@ -82,7 +83,7 @@ _SET_RIGHT = """
 """
 _WAITS = """
     SELECT due_at, extract(epoch FROM clock_timestamp())::float8 FROM ringback_items
-    WHERE key = %s AND state = 'ready'
+    WHERE key = %s AND kind = 'outcome' AND state = 'ready'
 """
 _OURS = "key = %(key)s AND state = 'running' AND owner = %(owner)s"
 _CHECKPOINT = f"UPDATE ringback_items SET progress = %(progress)s WHERE {_OURS}"
@@ -100,8 +101,9 @@ _GIVE_BACK = f"""
 _LOCK_CONTACT = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 _CONTACT = "SELECT state FROM ringback_contacts WHERE contact = %s"
 _KEEP_CONTACT = """
-    INSERT INTO ringback_contacts (contact, state, changed_at) VALUES (%s, %s, %s)
-    ON CONFLICT (contact) DO UPDATE SET state = EXCLUDED.state, changed_at = EXCLUDED.changed_at
+    INSERT INTO ringback_contacts (contact, state, changed_at, busy_until) VALUES (%s, %s, %s, %s)
+    ON CONFLICT (contact) DO UPDATE
+        SET state = EXCLUDED.state, changed_at = EXCLUDED.changed_at, busy_until = EXCLUDED.busy_until
 """
 _CANCEL = "UPDATE ringback_items SET state = 'canceled', finished_at = %s WHERE key = ANY(%s) AND state = 'ready'"
 
@@ -198,13 +200,18 @@ async def _written(connection: Connection, kept: dict[str, Any], columns: dict[s
     return True
 
 
-async def claim(connection: Connection, key: str, owner: str, worker: int | None, now: float) -> Claim | None:
-    """The claim, if the item is ready and due. An item whose record cannot be read becomes a dead letter."""
-    parameters = {"key": key, "owner": owner, "worker": worker, "now": now}
+async def claim(
+    connection: Connection, key: str, kind: Kind, owner: str, worker: int | None, now: float
+) -> Claim | None:
+    """The claim, if the item is of this kind, ready and due.
+
+    An item whose record cannot be read becomes a dead letter.
+    """
+    parameters = {"key": key, "kind": kind.value, "owner": owner, "worker": worker, "now": now}
     row = await (await connection.execute(_CLAIM, parameters)).fetchone()
     if row is None:
         return None
-    key, kind, due_at, attempts, interrupted, contact, target, number, payload, sibling, progress, put_at = row
+    _, _, due_at, attempts, interrupted, contact, target, number, payload, sibling, progress, put_at = row
     try:
         outcome, done = load(payload or b"", sibling), load_progress(progress)
     except StoreError as error:
@@ -212,7 +219,7 @@ async def claim(connection: Connection, key: str, owner: str, worker: int | None
         broken = {"key": key, "owner": owner, "state": "dead", "reason": reason, "due_at": None, "finished_at": now}
         await connection.execute(_SETTLE, {**broken, "progress": progress})
         return None
-    item = Item(key, Kind(kind), due_at, outcome, contact, target, number)
+    item = Item(key, kind, due_at, outcome, contact, target, number)
     redelivered, crashed = interrupted > 0, interrupted == 2
     return Claim(item, attempts, redelivered=redelivered, crashed=crashed, progress=done, put_at=put_at)
 
@@ -277,7 +284,7 @@ async def _known(connection: Connection, contact: str, now: float) -> Contact:
 
 async def _keep(connection: Connection, contact: str, before: Contact, after: Contact, now: float) -> None:
     if after != before:
-        await connection.execute(_KEEP_CONTACT, (contact, dump_contact(after).decode(), now))
+        await connection.execute(_KEEP_CONTACT, (contact, dump_contact(after).decode(), now, after.busy_until))
 
 
 async def note(connection: Connection, rows: Iterable[dict[str, Any]], offers: Iterable[Offer]) -> None:
@@ -338,18 +345,19 @@ def _letter(row: tuple[Any, ...]) -> DeadLetter:
     return DeadLetter(key, Kind(kind), outcome, attempts, reason or "", died_at, done, target)
 
 
-async def replay(connection: Connection, key: str, now: float) -> bool:
-    query = "SELECT progress, contact FROM ringback_items WHERE key = %s AND state = 'dead' FOR UPDATE"
+async def replay(connection: Connection, key: str, now: float) -> Kind | None:
+    """The kind of the dead letter that is ready again; ``None`` if there is no such dead letter."""
+    query = "SELECT progress, contact, kind FROM ringback_items WHERE key = %s AND state = 'dead' FOR UPDATE"
     row = await (await connection.execute(query, (key,))).fetchone()
     if row is None:
-        return False
+        return None
     progress = load_progress(row[0]).for_replay()
     await connection.execute(_REPLAY, (now, dump_progress(progress), key))
     contact = row[1]
     if contact is not None:
         known = await _known(connection, contact, now)
         await _keep(connection, contact, known, known.replayed(key, now), now)
-    return True
+    return Kind(row[2])
 
 
 async def discard(connection: Connection, key: str) -> bool:

@@ -13,20 +13,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
+from msgspec.structs import replace
 
 from ringback.exceptions import StoreFull, StoreUnavailable
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.clocks import Jumps
-from ringback.stores.postgres import rows, schema
+from ringback.stores.postgres import lane, rows, schema
 from ringback.stores.postgres.database import Database, conninfo_of
 from ringback.stores.postgres.faults import translated
 from ringback.stores.postgres.history import PostgresHistory
 from ringback.stores.postgres.jobs import Jobs
 from ringback.stores.postgres.worker import Worker
 from ringback.stores.turns import Turns
-from ringback.work.items import DAY, REMEMBER_CALLS
+from ringback.work.items import DAY, REMEMBER_CALLS, Kind
 from ringback.work.keys import short
 from ringback.work.latch import Offer
+from ringback.work.pace import UNPACED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from ringback.stores.postgres.database import Connection
     from ringback.work.contact import Change
     from ringback.work.items import DeadLetter, Item, Progress, Stats, Work
+    from ringback.work.pace import Pace
 
 T = TypeVar("T")
 
@@ -151,8 +154,8 @@ class PostgresStore:
             await rows.lock_for_put(connection, put)
             became = [await rows.put(connection, row) for row in put]
             await rows.note(connection, put, [offer for offer, _ in became])
-            due = [(key, row["due_at"]) for row, (offer, key) in zip(put, became, strict=True) if offer is Offer.OPENED]
-            await self._jobs.defer(connection, due)
+            opened = [(key, row) for row, (offer, key) in zip(put, became, strict=True) if offer is Offer.OPENED]
+            await self._jobs.defer(connection, [(key, row["due_at"]) for key, row in opened if _needs_job(row)])
             return [offer for offer, _ in became]
 
         async with _within(self._timeout):
@@ -179,7 +182,7 @@ class PostgresStore:
         if self._waiting >= self._max_backlog:
             raise StoreFull(f"{self._waiting} items wait in PostgreSQL; at most that many may; see that workers run")
 
-    async def run(self, work: Work, concurrency: int) -> None:
+    async def run(self, work: Work, concurrency: int, pace: Pace = UNPACED) -> None:
         worker = self._worker = Worker(
             connect=self._for_work,
             jobs=self._jobs,
@@ -191,6 +194,7 @@ class PostgresStore:
             jumps=self._jumps,
             sleep=self._sleep,
             on_fault=lambda error: self.on_fault(error),
+            pace=pace,
         )
         try:
             await worker.run(work, concurrency)
@@ -219,25 +223,43 @@ class PostgresStore:
             if made is None:
                 return None
             if made.put is not None:
-                await self._jobs.defer(connection, [(short(made.put.key), made.put.due_at)])
+                put.append(made.put)
             return made.result
 
-        return await self._do(operation)
+        put: list[Item] = []
+        result = await self._do(operation)
+        for item in put:
+            self._look_at_redials(item.due_at)
+        return result
+
+    async def pause_redials(self, until: float) -> None:
+        await self._do(lambda connection: lane.pause(connection, until - self._clock()))
+
+    def _look_at_redials(self, due_at: float | None = None) -> None:
+        if self._worker is not None:
+            self._worker.look_at_redials(due_at)
 
     async def stats(self) -> Stats:
-        return await self._do(lambda connection: rows.stats(connection, self._clock()))
+        async def operation(connection: Connection) -> Stats:
+            counts = await rows.stats(connection, self._clock())
+            in_progress = await lane.in_progress(connection, self._clock())
+            return replace(counts, redials_in_progress=in_progress, redials_paused=await lane.paused(connection))
+
+        return await self._do(operation)
 
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
         return await self._do(lambda connection: rows.dead(connection, limit))
 
     async def replay(self, key: str) -> bool:
         async def operation(connection: Connection) -> bool:
-            replayed = await rows.replay(connection, short(key), self._clock())
-            if replayed:
+            kind = await rows.replay(connection, short(key), self._clock())
+            if kind is Kind.OUTCOME:
                 await self._jobs.defer(connection, [(short(key), None)])
-            return replayed
+            return kind is not None
 
-        return await self._do(operation)
+        replayed = await self._do(operation)
+        self._look_at_redials()
+        return replayed
 
     async def discard(self, key: str) -> bool:
         return await self._do(lambda connection: rows.discard(connection, short(key)))
@@ -258,6 +280,11 @@ class PostgresStore:
 
     async def _do(self, operation: Callable[[Connection], Awaitable[T]]) -> T:
         return await (await self._for_work()).do(operation)
+
+
+def _needs_job(row: dict[str, Any]) -> bool:
+    """Whether a job tells the workers of the row. Redials need none: the workers look at their lane."""
+    return bool(row["kind"] == Kind.OUTCOME)
 
 
 @asynccontextmanager

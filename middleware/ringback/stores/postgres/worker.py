@@ -17,20 +17,21 @@ from procrastinate.exceptions import ProcrastinateException
 from psycopg import Error
 
 from ringback.exceptions import StoreError, StoreUnavailable
-from ringback.stores.claims import FAULT_PAUSE
+from ringback.stores.claims import FAULT_PAUSE, ClaimLoop
 from ringback.stores.clocks import jumped
-from ringback.stores.postgres import repair, rows
+from ringback.stores.postgres import lane, repair, rows
 from ringback.stores.postgres.database import read_error
 from ringback.stores.postgres.faults import store_error
-from ringback.work.items import Settlement, State
+from ringback.work.items import Kind, Settlement, State
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 
     from ringback.stores.clocks import Jumps
     from ringback.stores.postgres.database import Connection, Database
     from ringback.stores.postgres.jobs import Jobs
     from ringback.work.items import Claim, Work
+    from ringback.work.pace import Pace
 
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ class Worker:
     jumps: Jumps
     sleep: Callable[[float], Awaitable[None]]
     on_fault: Callable[[Exception], None]
+    pace: Pace
     _id: int | None = None
     _in_touch_since: float | None = None
     _theirs: float | None = None
@@ -60,6 +62,8 @@ class Worker:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _counter: Iterator[int] = field(default_factory=count)
     _owners: dict[str, str] = field(default_factory=dict[str, str])
+    _asked_as: str | None = None
+    """The owner for which redials were asked, while no answer has come."""
     _hooks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     def owner_of(self, key: str) -> str | None:
@@ -69,22 +73,61 @@ class Worker:
     async def run(self, work: Work, concurrency: int) -> None:
         self._work = work
         self._slots = asyncio.Semaphore(concurrency)
+        self._redials = ClaimLoop(self, Kind.REDIAL, poll=self.poll, clock=self.clock, on_fault=self.on_fault)
+        redials = asyncio.create_task(self._redials.run(work, concurrency), context=Context())
         try:
             await _first_of(self._stopping.wait(), self._serve(concurrency))
             # `stop` waits for the same hooks, and cancels them when its time is over.
             if self._hooks:
                 await asyncio.wait(self._hooks)
+            await asyncio.wait({redials})
         finally:
-            await _end(self._hooks)
+            await _end({*self._hooks, redials})
             await self._leave()
 
     async def stop(self, timeout: float) -> int:
         self._stopping.set()
+        return sum(await asyncio.gather(self._stop_hooks(timeout), self._redials.stop(timeout)))
+
+    async def _stop_hooks(self, timeout: float) -> int:
         if not self._hooks:
             return 0
         _, late = await asyncio.wait(self._hooks, timeout=timeout)
         await _end(late)
         return len(late)
+
+    def look_at_redials(self, due_at: float | None = None) -> None:
+        """Look at the lane of redials at ``due_at``, or now."""
+        self._redials.wake(due_at)
+
+    async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
+        """Claim redials from the lane. Jobs tell of all other items."""
+        assert kind is Kind.REDIAL
+        worker = self._id
+        if worker is None:
+            # The worker has no entry yet, or no more.
+            return (), None
+        # The same owner until the claim succeeds: PostgreSQL's answer may have been lost, and the items be claimed.
+        again, owner = self._asked_as is not None, self._asked_as or f"{worker}.{next(self._counter)}"
+        self._asked_as = owner
+        claims, next_at = await (await self.connect()).do(
+            lambda connection: lane.claim(connection, self.pace, limit, owner, worker, self.clock(), again=again)
+        )
+        self._asked_as = None
+        self._owners.update((claim.item.key, owner) for claim in claims)
+        return claims, next_at
+
+    async def settle(self, claim: Claim, settlement: Settlement) -> None:
+        key = claim.item.key
+        await self._settle(claim, self._owners[key], settlement)
+        del self._owners[key]
+        if settlement.state is State.READY:
+            self.look_at_redials(settlement.due_at)
+
+    async def give_back(self, claim: Claim) -> None:
+        key = claim.item.key
+        await self._database.do(lambda connection: rows.give_back(connection, key, self._owners[key], self.clock()))
+        del self._owners[key]
 
     async def _serve(self, concurrency: int) -> None:
         while True:
@@ -218,7 +261,7 @@ class Worker:
         async def claim(connection: Connection) -> Claim | None:
             await self._follow_clock(connection)
             now = self.clock()
-            claim = await rows.claim(connection, key, owner, self._id, now)
+            claim = await rows.claim(connection, key, Kind.OUTCOME, owner, self._id, now)
             if claim is None and (waits := await rows.waits(connection, key)):
                 # The job came too early, because the clocks differ.
                 due_at, theirs = waits
@@ -231,7 +274,7 @@ class Worker:
     async def _settle(self, claim: Claim, owner: str, settlement: Settlement) -> None:
         async def settle(connection: Connection) -> None:
             written = await rows.settle(connection, claim.item, owner, settlement, self.clock())
-            if written and settlement.state is State.READY:
+            if written and settlement.state is State.READY and claim.item.kind is Kind.OUTCOME:
                 await self.jobs.defer(connection, [(claim.item.key, settlement.due_at)])
 
         await self._database.do(settle)

@@ -16,6 +16,7 @@ from ringback.stores.sqlite import schema
 from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, State, Stats
 from ringback.work.keys import short
 from ringback.work.latch import Offer, informed
+from ringback.work.pace import Lane
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
     from ringback.core.outcome import Outcome
     from ringback.stores.clocks import Boot
-    from ringback.work.contact import Change, Contact, Report, Step
+    from ringback.work.contact import Change, Contact, Step
     from ringback.work.items import Settlement
+    from ringback.work.pace import Pace
+    from ringback.work.report import Report
 
 T = TypeVar("T")
 S = TypeVar("S", str, "str | None")
@@ -138,11 +141,12 @@ _values: Callable[[Row], tuple[Any, ...]] = attrgetter(*schema.COLUMNS[:-1], "ve
 
 
 def claim(
-    connection: sqlite3.Connection, limit: int, now: float, lease: float, owner: str, boot: Boot
+    connection: sqlite3.Connection, kind: Kind, limit: int, now: float, lease: float, owner: str, boot: Boot
 ) -> tuple[list[Claim], float | None]:
     since_boot = boot.clock()
-    until, times = since_boot + lease, {"now": now, "owner": owner, "boot": f"{boot.id}.", "since_boot": since_boot}
-    found = connection.execute(schema.DUE, (now, limit)).fetchall()
+    until = since_boot + lease
+    times = {"now": now, "owner": owner, "boot": f"{boot.id}.", "since_boot": since_boot, "kind": kind.value}
+    found = connection.execute(schema.DUE, (kind.value, now, limit)).fetchall()
     if len(found) < limit:
         found += connection.execute(schema.EXPIRED, {**times, "limit": limit - len(found)}).fetchall()
     claims: list[Claim] = []
@@ -155,6 +159,34 @@ def claim(
             connection.execute(schema.CLAIM, {"id": row["id"], "owner": owner, "until": until})
     (due_at,) = connection.execute(schema.NEXT_DUE, times).fetchone()
     return claims, due_at
+
+
+def claim_redials(
+    connection: sqlite3.Connection, pace: Pace, limit: int, now: float, lease: float, owner: str, boot: Boot
+) -> tuple[list[Claim], float | None]:
+    """As :func:`claim`, for redials: no more than the lane has room for, which the store's processes share."""
+    lane = Lane(*connection.execute(schema.LANE).fetchone())
+    room = lane.room(pace, 0 if pace.in_progress is None else in_progress(connection, now), now)
+    limit = limit if room is None else min(limit, room)
+    claims, due_at = claim(connection, Kind.REDIAL, limit, now, lease, owner, boot)
+    _keep_lane(connection, lane, after := lane.after(pace, len(claims), now))
+    return claims, after.next_look(pace, due_at, now, full=not limit)
+
+
+def in_progress(connection: sqlite3.Connection, now: float) -> int:
+    """How many redials have begun and are not known to have ended."""
+    (count,) = connection.execute(schema.IN_PROGRESS, (now,)).fetchone()
+    return int(count)
+
+
+def pause_redials(connection: sqlite3.Connection, until: float) -> None:
+    lane = Lane(*connection.execute(schema.LANE).fetchone())
+    _keep_lane(connection, lane, lane.paused(until))
+
+
+def _keep_lane(connection: sqlite3.Connection, before: Lane, after: Lane) -> None:
+    if after != before:
+        connection.execute(schema.KEEP_LANE, (after.next_at, after.paused_until))
 
 
 def _claim_of(row: sqlite3.Row) -> Claim:
@@ -201,7 +233,7 @@ def _known(connection: sqlite3.Connection, contact: str, now: float) -> Contact:
 
 def _keep(connection: sqlite3.Connection, contact: str, before: Contact, after: Contact, now: float) -> None:
     if after != before:
-        connection.execute(schema.KEEP_CONTACT, (contact, dump_contact(after), now))
+        connection.execute(schema.KEEP_CONTACT, (contact, dump_contact(after), now, after.busy_until))
 
 
 def change(connection: sqlite3.Connection, contact: str, step: Change[T], now: float, owner: str) -> Step[T] | None:
@@ -242,6 +274,8 @@ def stats(connection: sqlite3.Connection, now: float) -> Stats:
         **counts,
         done=finished - counts["dead"] - counts["canceled"],
         oldest_due=0.0 if oldest is None else max(0.0, now - oldest),
+        redials_in_progress=in_progress(connection, now),
+        redials_paused=max(0.0, Lane(*connection.execute(schema.LANE).fetchone()).paused_until - now),
     )
 
 

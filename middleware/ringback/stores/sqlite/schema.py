@@ -102,6 +102,15 @@ MIGRATIONS = (
         "CREATE INDEX contacts_changed ON contacts (changed_at)",
         "DROP TABLE calls",
     ),
+    (
+        # Redials have a lane of their own. `busy_until`: until when a redial of the contact counts as in progress.
+        "DROP INDEX items_due",
+        "CREATE INDEX items_due ON items (kind, due_at) WHERE state = 'ready'",
+        "CREATE TABLE lane (id INTEGER PRIMARY KEY CHECK (id = 1), next_at REAL NOT NULL, paused_until REAL NOT NULL)",
+        "INSERT INTO lane (id, next_at, paused_until) VALUES (1, 0, 0)",
+        "ALTER TABLE contacts ADD COLUMN busy_until REAL",
+        "CREATE INDEX contacts_busy ON contacts (busy_until) WHERE busy_until IS NOT NULL",
+    ),
 )
 """The statements that bring a file from version n to n + 1. A release adds versions and changes none."""
 
@@ -223,7 +232,7 @@ KEPT = "SELECT * FROM items WHERE key = ?"
 WHOLE = "items LEFT JOIN verdicts ON verdicts.id = items.verdict"
 """Items, with the text of the verdict if the payload does not have it."""
 _WHOLE = f"SELECT items.*, text AS verdict_text FROM {WHOLE}"
-DUE = f"{_WHOLE} WHERE state = 'ready' AND due_at <= ? ORDER BY due_at LIMIT ?"
+DUE = f"{_WHOLE} WHERE state = 'ready' AND kind = ? AND due_at <= ? ORDER BY due_at LIMIT ?"
 HASTEN = """
     UPDATE items SET due_at = :now WHERE key = :key AND state = 'ready' AND attempts = 0 AND due_at > :now
 """
@@ -233,7 +242,7 @@ _LEASES_NOW = """
     CASE substr(owner, 1, instr(owner, '.')) WHEN '' THEN :now WHEN :boot THEN :since_boot ELSE 9e999 END
 """
 EXPIRED = f"""
-    {_WHOLE} WHERE state = 'running' AND leased_until <= {_LEASES_NOW} AND owner <> :owner
+    {_WHOLE} WHERE state = 'running' AND kind = :kind AND leased_until <= {_LEASES_NOW} AND owner <> :owner
     ORDER BY leased_until LIMIT :limit
 """
 CLAIM = """
@@ -242,8 +251,9 @@ CLAIM = """
 """
 NEXT_DUE = f"""
     SELECT min(at) FROM (
-        SELECT min(due_at) AS at FROM items WHERE state = 'ready'
-        UNION ALL SELECT :now + min(leased_until - {_LEASES_NOW}) FROM items WHERE state = 'running' AND owner <> :owner
+        SELECT min(due_at) AS at FROM items WHERE state = 'ready' AND kind = :kind
+        UNION ALL SELECT :now + min(leased_until - {_LEASES_NOW}) FROM items
+        WHERE state = 'running' AND kind = :kind AND owner <> :owner
     )
 """
 # What waits for hooks, and was put before the wall clock was set back, waits as long as it would have. A second process
@@ -254,6 +264,12 @@ SET_RIGHT = """
         created_at = min(created_at, :now)
     WHERE state = 'ready' AND due_at > :soon AND kind = 'outcome'
       AND (created_at > :soon OR :back > 0 AND attempts > 0)
+"""
+LANE = "SELECT next_at, paused_until FROM lane"
+KEEP_LANE = "UPDATE lane SET next_at = ?, paused_until = ?"
+IN_PROGRESS = """
+    SELECT (SELECT count(*) FROM items WHERE state = 'running' AND kind = 'redial')
+        + (SELECT count(*) FROM contacts WHERE busy_until > ?)
 """
 RENEW = "UPDATE items SET leased_until = ? WHERE state = 'running' AND owner = ?"
 CHECKPOINT = "UPDATE items SET progress = :progress WHERE key = :key AND state = 'running' AND owner = :owner"
@@ -273,7 +289,7 @@ BROKEN = """
 """
 
 CONTACT = "SELECT state FROM contacts WHERE contact = ?"
-KEEP_CONTACT = "INSERT OR REPLACE INTO contacts (contact, state, changed_at) VALUES (?, ?, ?)"
+KEEP_CONTACT = "INSERT OR REPLACE INTO contacts (contact, state, changed_at, busy_until) VALUES (?, ?, ?, ?)"
 CANCEL = "UPDATE items SET state = 'canceled', finished_at = ? WHERE key = ? AND state = 'ready'"
 
 COUNT_READY = "SELECT count(*) FROM items WHERE state = 'ready'"
@@ -286,7 +302,12 @@ COUNT_STATES = """
         (SELECT count(*) FROM items WHERE state = 'dead') AS dead,
         (SELECT count(*) FROM items WHERE state = 'canceled') AS canceled,
         (SELECT count(*) FROM items WHERE state = 'ready' AND kind = 'redial') AS redials,
-        (SELECT min(due_at) FROM items WHERE state = 'ready') AS oldest
+        (
+            SELECT min(at) FROM (
+                SELECT min(due_at) AS at FROM items WHERE state = 'ready' AND kind = 'outcome'
+                UNION ALL SELECT min(due_at) FROM items WHERE state = 'ready' AND kind = 'redial'
+            )
+        ) AS oldest
 """
 DEAD = f"{_WHOLE} WHERE state = 'dead' ORDER BY finished_at DESC, items.id DESC LIMIT ?"
 DEAD_LETTER = "SELECT progress, contact FROM items WHERE key = ? AND state = 'dead'"

@@ -20,8 +20,8 @@ from urllib.parse import unquote, urlsplit
 
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
-from ringback.stores.claims import ClaimLoop
 from ringback.stores.clocks import SLACK, Boot, Jumps, jumped
+from ringback.stores.lanes import Lanes
 from ringback.stores.query import settings_in
 from ringback.stores.sqlite import rows, schema
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
@@ -30,9 +30,10 @@ from ringback.stores.sqlite.identity import Watch
 from ringback.stores.sqlite.whole import WholeCheck
 from ringback.stores.sqlite.writer import Writer
 from ringback.stores.turns import Turns
-from ringback.work.items import DAY, REMEMBER_CALLS, Claim, DeadLetter, Item, Progress, State, Stats
+from ringback.work.items import DAY, REMEMBER_CALLS, Claim, DeadLetter, Item, Kind, Progress, State, Stats
 from ringback.work.keys import short
 from ringback.work.latch import Offer
+from ringback.work.pace import UNPACED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from ringback.stores.sqlite.identity import Loss
     from ringback.work.contact import Change
     from ringback.work.items import Settlement, Work
+    from ringback.work.pace import Pace
 
 T = TypeVar("T")
 
@@ -105,7 +107,8 @@ class SQLiteStore:
         self._reader = Writer(self._connect_to_read, begin="BEGIN")
         self.history = SQLiteHistory(self._read)
         self.on_fault: Callable[[Exception], None] = lambda _: None
-        self._loop = ClaimLoop(self, poll=poll, clock=clock, on_fault=lambda error: self.on_fault(error))
+        self._lanes = Lanes(self, poll=poll, clock=clock, on_fault=lambda error: self.on_fault(error))
+        self._pace = UNPACED
         self._looked_at = -math.inf
         self._full: str | None = None
         self._watch: Watch | None = None
@@ -162,14 +165,14 @@ class SQLiteStore:
         if offers is None:
             raise StoreFull(self._full)
         if Offer.OPENED in offers:
-            self._loop.wake(min([item.due_at for item in items]))
+            self._lanes.wake(Kind.OUTCOME, min([item.due_at for item in items]))
         return offers
 
     async def hasten(self, keys: Sequence[str]) -> None:
         now = self._clock()
         waiting = [{"key": short(key), "now": now} for key in keys]
         await self._do(lambda connection: connection.executemany(schema.HASTEN, waiting))
-        self._loop.wake(now)
+        self._lanes.wake(Kind.OUTCOME, now)
 
     def _put(
         self, connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]
@@ -193,21 +196,22 @@ class SQLiteStore:
             return f"{ready} items wait in {self.path}; at most {self._max_backlog} may; see that workers run"
         return None
 
-    async def run(self, work: Work, concurrency: int) -> None:
-        if not self._loop.working:
+    async def run(self, work: Work, concurrency: int, pace: Pace = UNPACED) -> None:
+        self._pace = pace
+        if not self._lanes.working:
             # A new owner: this run must not renew the leases of an earlier run, or of the parent process.
             self._owner = f"{self._boot.id}.{uuid.uuid4().hex}"
             self._set_right = False
         renewing = asyncio.get_running_loop().create_task(self._keep_house(), context=Context())
         try:
-            await self._loop.run(work, concurrency)
+            await self._lanes.run(work, concurrency)
         finally:
             # The event loop may be closed already.
             with suppress(RuntimeError):
                 renewing.cancel()
 
     async def stop(self, timeout: float) -> int:
-        return await self._loop.stop(timeout)
+        return await self._lanes.stop(timeout)
 
     async def _keep_house(self) -> None:
         """Renew the leases three times before they end; every ten minutes purge."""
@@ -223,19 +227,26 @@ class SQLiteStore:
             except StoreError as error:
                 self.on_fault(error)
 
-    async def claim(self, limit: int) -> tuple[Sequence[Claim], float | None]:
+    async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
         await self._follow_clock()
-        now, owner = self._clock(), self._owner
-        claims, due_at = await self._do(
-            lambda connection: rows.claim(connection, limit, now, self._lease, owner, self._boot)
-        )
+        now, owner, pace = self._clock(), self._owner, self._pace
+
+        def claim(connection: sqlite3.Connection) -> tuple[Sequence[Claim], float | None]:
+            if kind is Kind.REDIAL:
+                return rows.claim_redials(connection, pace, limit, now, self._lease, owner, self._boot)
+            return rows.claim(connection, kind, limit, now, self._lease, owner, self._boot)
+
+        claims, next_at = await self._do(claim)
         if self._loss is not self._told:
             # A put says it, too, and there may be none for hours.
             self._told = self._loss
             if self._loss is not None:
                 self.on_fault(StoreUnavailable(self._loss.text))
         self._held.update(((claim.item.key, claim.attempt), owner) for claim in claims)
-        return claims, due_at
+        return claims, next_at
+
+    async def pause_redials(self, until: float) -> None:
+        await self._do(lambda connection: rows.pause_redials(connection, until))
 
     async def _follow_clock(self) -> None:
         """After the wall clock was set back, and at a start, let nothing wait for it that waits for hooks."""
@@ -253,14 +264,14 @@ class SQLiteStore:
         await self._do(lambda connection: rows.settle(connection, claim, settlement, now, owner))
         del self._held[held]
         if settlement.state is State.READY:
-            self._loop.wake(settlement.due_at)
+            self._lanes.wake(claim.item.kind, settlement.due_at)
 
     async def give_back(self, claim: Claim) -> None:
         held = (claim.item.key, claim.attempt)
         parameters = {"key": claim.item.key, "attempt": claim.attempt, "now": self._clock(), "owner": self._held[held]}
         await self._change(schema.GIVE_BACK, parameters)
         del self._held[held]
-        self._loop.wake()
+        self._lanes.wake()
 
     async def checkpoint(self, key: str, progress: Progress) -> bool:
         return await self._do(lambda connection: rows.checkpoint(connection, key, progress, self._owner))
@@ -270,7 +281,7 @@ class SQLiteStore:
         if made is None:
             return None
         if made.put is not None:
-            self._loop.wake(made.put.due_at)
+            self._lanes.wake(made.put.kind, made.put.due_at)
         return made.result
 
     async def stats(self) -> Stats:
@@ -282,7 +293,7 @@ class SQLiteStore:
 
     async def replay(self, key: str) -> bool:
         replayed = await self._do(lambda connection: rows.replay(connection, short(key), self._clock()))
-        self._loop.wake()
+        self._lanes.wake()
         return replayed
 
     async def discard(self, key: str) -> bool:

@@ -1,0 +1,56 @@
+"""The two lanes of a worker: outcomes whose hooks are due, and redials. Neither lane waits for the other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from ringback.stores.claims import ClaimLoop
+from ringback.work.items import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ringback.stores.claims import Claims
+    from ringback.work.items import Work
+
+
+class Lanes:
+    """A loop of claims for each kind of item; see :class:`~ringback.stores.claims.ClaimLoop` for the settings."""
+
+    def __init__(
+        self,
+        store: Claims,
+        *,
+        poll: float | None,
+        flush: bool = False,
+        clock: Callable[[], float] = time.time,
+        on_fault: Callable[[Exception], None] = lambda _: None,
+    ) -> None:
+        self._loops = {
+            kind: ClaimLoop(store, kind, poll=poll, flush=flush, clock=clock, on_fault=on_fault) for kind in Kind
+        }
+
+    async def run(self, work: Work, concurrency: int) -> None:
+        """Work on at most ``concurrency`` items of each kind at a time, until :meth:`stop`."""
+        async with asyncio.TaskGroup() as lanes:
+            for loop in self._loops.values():
+                lanes.create_task(loop.run(work, concurrency))
+
+    @property
+    def ending(self) -> bool:
+        return any(loop.ending for loop in self._loops.values())
+
+    @property
+    def working(self) -> bool:
+        return any(loop.working for loop in self._loops.values())
+
+    def wake(self, kind: Kind | None = None, due_at: float | None = None) -> None:
+        """Look at the lane of this kind at ``due_at``, or now; without a kind, at both lanes."""
+        for loop in self._loops.values() if kind is None else (self._loops[kind],):
+            loop.wake(due_at)
+
+    async def stop(self, timeout: float) -> int:
+        """End both lanes; after ``timeout`` seconds cancel what still runs. Gives the number of cancelled claims."""
+        return sum(await asyncio.gather(*(loop.stop(timeout) for loop in self._loops.values())))

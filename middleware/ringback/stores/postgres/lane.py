@@ -1,0 +1,98 @@
+"""The lane of redials in PostgreSQL, which all workers share. Every function is one step of a transaction.
+
+Rate and pauses go by PostgreSQL's clock, because the clocks of two machines differ.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ringback.stores.postgres import rows
+from ringback.work.items import Kind
+from ringback.work.pace import Lane
+
+if TYPE_CHECKING:
+    from ringback.stores.postgres.database import Connection
+    from ringback.work.items import Claim
+    from ringback.work.pace import Pace
+
+_NOW = "extract(epoch FROM clock_timestamp())::float8"
+_LANE = f"SELECT next_at, paused_until, {_NOW} FROM ringback_lane"
+_KEEP = "UPDATE ringback_lane SET next_at = %s, paused_until = %s"
+_NEXT_DUE = "SELECT min(due_at) FROM ringback_items WHERE kind = 'redial' AND state = 'ready'"
+_DUE = """
+    SELECT key FROM ringback_items WHERE kind = 'redial' AND state = 'ready' AND due_at <= %s
+    ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+_CLAIMED = """
+    SELECT key FROM ringback_items WHERE kind = 'redial' AND state = 'running' AND worker = %s AND owner = %s
+"""
+_IN_PROGRESS = """
+    SELECT (SELECT count(*) FROM ringback_items WHERE kind = 'redial' AND state = 'running')
+        + (SELECT count(*) FROM ringback_contacts WHERE busy_until > %s)
+"""
+
+
+async def claim(
+    connection: Connection, pace: Pace, limit: int, owner: str, worker: int, now: float, *, again: bool = False
+) -> tuple[list[Claim], float | None]:
+    """Claim redials that are due, the oldest first, as many as the lane has room for. Also when to look again.
+
+    ``now`` is this process's time. ``again``: an earlier claim for this owner may have succeeded, and its result is
+    lost.
+    """
+    lost = await (await connection.execute(_CLAIMED, (worker, owner))).fetchall() if again else []
+    if lost:
+        found = [await rows.claim(connection, key, Kind.REDIAL, owner, worker, now) for (key,) in lost]
+        return [claim for claim in found if claim is not None], now
+    due_at = await _next_due(connection)
+    if due_at is None or due_at > now:
+        return [], due_at
+    lane, theirs = await _locked(connection)
+    busy = 0 if pace.in_progress is None else await in_progress(connection, now)
+    room = lane.room(pace, busy, theirs)
+    limit = limit if room is None else min(limit, room)
+    claims: list[Claim] = []
+    for (key,) in await (await connection.execute(_DUE, (now, limit))).fetchall():
+        claim = await rows.claim(connection, key, Kind.REDIAL, owner, worker, now)
+        if claim is not None:
+            claims.append(claim)
+    after = lane.after(pace, len(claims), theirs)
+    if after != lane:
+        await connection.execute(_KEEP, (after.next_at, after.paused_until))
+    due_at, ahead = await _next_due(connection), theirs - now
+    next_at = after.next_look(pace, None if due_at is None else due_at + ahead, theirs, full=not limit)
+    return claims, None if next_at is None else next_at - ahead
+
+
+async def pause(connection: Connection, seconds: float) -> None:
+    """Nobody claims a redial in the next seconds."""
+    lane, theirs = await _locked(connection)
+    after = lane.paused(theirs + seconds)
+    await connection.execute(_KEEP, (after.next_at, after.paused_until))
+
+
+async def in_progress(connection: Connection, now: float) -> int:
+    """How many redials have begun and are not known to have ended."""
+    (row,) = await (await connection.execute(_IN_PROGRESS, (now,))).fetchall()
+    return int(row[0])
+
+
+async def paused(connection: Connection) -> float:
+    """Seconds until the lane's pause ends; 0 without one."""
+    ((_, until, theirs),) = await (await connection.execute(_LANE)).fetchall()
+    return max(0.0, float(until - theirs))
+
+
+async def _locked(connection: Connection) -> tuple[Lane, float]:
+    """The lane, which no other transaction changes before this one ends, and PostgreSQL's time."""
+    await connection.execute("SELECT FROM ringback_lane FOR UPDATE")
+    # A statement of its own: the time is that after the wait for the lock.
+    ((next_at, paused_until, theirs),) = await (await connection.execute(_LANE)).fetchall()
+    return Lane(next_at, paused_until), theirs
+
+
+async def _next_due(connection: Connection) -> float | None:
+    rows = await (await connection.execute(_NEXT_DUE)).fetchall()
+    due_at: float | None = rows[0][0]
+    return due_at

@@ -1,0 +1,117 @@
+"""The hours in which a contact may be called, by day of the week, on the clock of the contact's zone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import TypeAlias, cast
+
+from ringback.exceptions import ConfigurationError
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+Pair: TypeAlias = "tuple[str | time, str | time]"
+"""From when until when, such as ``("09:00", "20:00")``. The end does not belong to the pair; ``"24:00"`` is one."""
+
+HoursSetting: TypeAlias = "Pair | Mapping[str, Pair | Sequence[Pair]]"
+"""A pair for every day; or pairs by day, such as ``{"mon-fri": ("09:00", "20:00"), "sat": ("10:00", "14:00")}``."""
+
+_MIDNIGHT = 86_400
+_REMEDY = 'write a pair such as ("09:00", "20:00"), or pairs by day such as {"mon-fri": ("09:00", "20:00")}'
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """The open times of the seven days from Monday: pairs of seconds since midnight, in order and apart."""
+
+    days: tuple[tuple[tuple[int, int], ...], ...]
+
+    def closed_until(self, local: datetime) -> datetime | None:
+        """The next time on this naive wall clock that is open; ``None`` if ``local`` is open."""
+        for ahead in range(8):
+            midnight = datetime.combine(local.date() + timedelta(days=ahead), time.min)
+            now = (local - midnight).total_seconds()
+            for start, end in self.days[midnight.weekday()]:
+                if now < end:
+                    return midnight + timedelta(seconds=start) if now < start else None
+        raise AssertionError("hours without an open time are refused")  # pragma: no cover - see `hours_of`
+
+
+def hours_of(setting: object) -> Hours:
+    """Reads a setting of hours. Raises :class:`ConfigurationError` for days and times that cannot work."""
+    if isinstance(setting, Hours):
+        return setting
+    by_day = cast("Mapping[object, object]", setting) if isinstance(setting, Mapping) else {"mon-sun": setting}
+    opened: list[list[tuple[int, int]]] = [[] for _ in DAYS]
+    for days, pairs in by_day.items():
+        for number in _days(days):
+            for start, end in _pairs(pairs):
+                if start < end:
+                    opened[number].append((start, end))
+                else:
+                    # The pair goes over midnight.
+                    opened[number].append((start, _MIDNIGHT))
+                    opened[(number + 1) % 7].append((0, end))
+    hours = Hours(tuple(_apart(day) for day in opened))
+    if not any(hours.days):
+        raise ConfigurationError(f"redial: hours {setting!r} leave no time to call; {_REMEDY}, or None for any hour")
+    return hours
+
+
+def outside(quiet: object) -> Hours:
+    """The hours that a pair of quiet hours, such as ``("21:00", "08:00")``, leaves open every day."""
+    if not isinstance(quiet, tuple | list):
+        raise ConfigurationError(f"redial: quiet_hours {quiet!r} are no pair; {_REMEDY.replace('09', '21')}")
+    return hours_of(tuple(reversed(cast("Sequence[object]", quiet))))
+
+
+def _days(named: object) -> Sequence[int]:
+    numbers: list[int] = []
+    for part in named.lower().replace(" ", "").split(",") if isinstance(named, str) else [""]:
+        first, _, last = part.partition("-")
+        try:
+            start, end = DAYS.index(first[:3]), DAYS.index((last or first)[:3])
+        except ValueError:
+            raise ConfigurationError(
+                f'redial: hours name {named!r}, which is no day; write {", ".join(DAYS)}, "mon-fri" or "sat,sun"'
+            ) from None
+        numbers += [(start + step) % 7 for step in range((end - start) % 7 + 1)]
+    return numbers
+
+
+def _pairs(given: object) -> Sequence[tuple[int, int]]:
+    pairs = cast("Sequence[object]", given) if isinstance(given, tuple | list) else [given]
+    if any(isinstance(part, str | time) for part in pairs):
+        pairs = [pairs]
+    return [_pair(pair) for pair in pairs]
+
+
+def _pair(pair: object) -> tuple[int, int]:
+    try:
+        start, end = (_second(clock) for clock in cast("Sequence[object]", pair))
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"redial: hours {pair!r} are no pair of times of day; {_REMEDY}") from None
+    if start in (end, _MIDNIGHT):
+        raise ConfigurationError(f"redial: hours {pair!r} have no time between them; {_REMEDY}")
+    return start, end
+
+
+def _second(clock: object) -> int:
+    if clock == "24:00":
+        return _MIDNIGHT
+    told = clock if isinstance(clock, time) else time.fromisoformat(cast("str", clock))
+    if told.tzinfo is not None:
+        raise ValueError("a time of day with a zone")
+    return told.hour * 3600 + told.minute * 60 + told.second
+
+
+def _apart(pairs: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """The pairs in order, those that touch or overlap as one, those without a time between left out."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(pair for pair in pairs if pair[0] < pair[1]):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return tuple(merged)

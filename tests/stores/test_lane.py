@@ -1,0 +1,135 @@
+"""What every store must do with its lane of redials: all processes that share the store keep to one pace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from crew import DONE, Clock, Crew, item, known, plan, until
+from ringback.work.contact import CallState, Step
+from ringback.work.items import Claim, DeliveryStore, Kind, Settlement, State, Stats
+from ringback.work.pace import Pace
+
+Make = Callable[[], DeliveryStore]
+
+ONCE = Pace(per_second=0.001)
+"""One redial, and the next in a quarter of an hour."""
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres", "pgbouncer"])
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+async def _plan(store: DeliveryStore, count: int, clock: Clock) -> None:
+    """Redials to as many contacts, each due a second before the one planned before it."""
+    for number in range(count):
+        await plan(store, f"leg-{number}", clock() - 10.0 - number, contact=f"contact-{number}")
+
+
+async def _places(claim: Claim) -> Settlement:
+    if claim.item.kind is Kind.OUTCOME:
+        return DONE
+    return Settlement(State.DONE, call=CallState.PLACED, leg=f"placed-{claim.item.contact}")
+
+
+async def test_the_rate_holds_for_all_processes(make: Make, clock: Clock) -> None:
+    """One redial is placed, by whichever process comes first, and the one that was due first."""
+    store = make()
+    await store.open()
+    await _plan(store, 4, clock)
+    other = make() if store.durable else store
+    async with Crew(store, pace=ONCE) as crew, Crew(other, pace=ONCE) as others:
+        await until(lambda: len(crew.claims + others.claims) == 1)
+        # Another item shows that both have looked since.
+        await store.put([item("a")])
+        await until(lambda: len(crew.claims + others.claims) == 2)
+    placed = [claim.item.contact for claim in crew.claims + others.claims if claim.item.kind is Kind.REDIAL]
+    assert placed == ["contact-3"]
+    assert (await store.stats()).redials == 3
+
+
+async def test_without_a_pace_all_that_are_due_are_placed(store: DeliveryStore, clock: Clock) -> None:
+    """The oldest due first."""
+    await _plan(store, 4, clock)
+    async with Crew(store, concurrency=1) as crew:
+        await crew.have(4)
+    assert [claim.item.contact for claim in crew.claims] == ["contact-3", "contact-2", "contact-1", "contact-0"]
+
+
+async def test_no_more_are_in_progress_than_the_bound(make: Make, clock: Clock) -> None:
+    """From the placing until an event tells of the end, in whichever process; then the next is placed."""
+    store = make()
+    await store.open()
+    await _plan(store, 4, clock)
+    other = make() if store.durable else store
+    pace = Pace(in_progress=2)
+    async with Crew(store, _places, pace=pace) as crew, Crew(other, _places, pace=pace) as others:
+        await until(lambda: len(crew.claims + others.claims) == 2)
+        assert (await store.stats()).redials_in_progress == 2
+        ended = (crew.claims + others.claims)[0].item.contact
+        await store.put([replace(item(f"placed-{ended}"), contact=ended, target="call_again")])
+        await until(lambda: sum(claim.item.kind is Kind.REDIAL for claim in crew.claims + others.claims) == 3)
+    assert (await store.stats()).redials_in_progress == 2
+
+
+async def test_a_pause_stops_the_redials_of_every_contact_and_nothing_else(make: Make, clock: Clock) -> None:
+    """Hooks go on meanwhile; when the pause is over, so do the redials."""
+    store = make()
+    await store.open()
+    await _plan(store, 2, clock)
+    await store.pause_redials(clock() + 3600.0)
+    other = make() if store.durable else store
+    async with Crew(other) as crew:
+        await store.put([item("a")])
+        await crew.have(1)
+        assert [claim.item.kind for claim in crew.claims] == [Kind.OUTCOME]
+        stats = await store.stats()
+        assert 3500 < stats.redials_paused <= 3600
+        assert stats.redials == 2
+
+
+async def test_a_pause_ends(store: DeliveryStore, clock: Clock) -> None:
+    """The worker looks again by itself."""
+    await _plan(store, 1, clock)
+    await store.pause_redials(clock() + 0.2)
+    async with Crew(store) as crew:
+        await crew.have(1)
+    assert (await store.stats()).redials_paused == 0
+
+
+async def test_hooks_do_not_wait_for_redials(store: DeliveryStore, clock: Clock) -> None:
+    """However long a redial function takes, and however many redials are due."""
+    release = asyncio.Event()
+
+    async def work(claim: Claim) -> Settlement:
+        if claim.item.kind is Kind.REDIAL:
+            await release.wait()
+        return DONE
+
+    await _plan(store, 3, clock)
+    async with Crew(store, work, concurrency=1) as crew:
+        await until(lambda: len(crew.claims) == 1)
+        await store.put([item("a")])
+        await crew.have(1)
+        assert [claim.item.kind for claim in crew.claims] == [Kind.REDIAL, Kind.OUTCOME]
+        release.set()
+        await crew.have(4)
+
+
+async def test_a_contact_that_is_called_counts_until_the_call_has_ended(store: DeliveryStore, clock: Clock) -> None:
+    """A call by another than a redial does not: the pace is that of redials."""
+    at = clock()
+    await store.change("one", lambda known: Step(known.redial("redial:1", CallState.PLACED, at, leg="leg"), None))
+    assert (await known(store, "one")).busy_until == at + 600.0
+    assert await store.stats() == Stats(redials_in_progress=1)
+    clock.ahead = 601.0
+    assert await store.stats() == Stats()
