@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OURS = tuple(str(Path(each.__file__).parent) for each in (ringback, ringback_catalog))
 TO_THE_LINE = (59, 22)
 """Functions and files at most, from the middleware to the log line, where nothing is registered."""
-TO_THE_HOOK = (115, 31)
+TO_THE_HOOK = (116, 32)
 """The same to a hook whose outcome waited in memory."""
 
 

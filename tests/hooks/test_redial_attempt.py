@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -616,3 +617,32 @@ async def test_functions_of_one_name_are_told_apart_by_their_order() -> None:
         State.DONE, sent(), call=CallState.PLACED, leg="second"
     )
     assert bench.happened() == [checkpoint(first_sent=NOW), ("redial_placed", BUSY, 2, "second")]
+
+
+async def test_a_sync_function_that_returns_too_late_has_placed_the_call() -> None:
+    """What it returns counts, unless somebody has worked on the redial since; nobody calls it meanwhile."""
+    go = threading.Event()
+
+    def stuck() -> str:
+        go.wait(30)
+        return NEW_LEG
+
+    bench = Bench(function=stuck, hooks=HookPolicy(attempts=3, timeout=0.01))
+    first = await bench.attempt()
+    (late,) = first.late
+    still = TimeoutError("an earlier attempt has overrun its time-out, and still runs")
+    second = await bench.attempt(first.progress, attempt=2)
+    assert bench.happened() == [
+        checkpoint(first_sent=NOW),
+        ("hook_overran", BUSY, NAME, 0.01, 1, 16),
+        failed(TimeoutError(), 1, 37.5),
+        checkpoint(first_sent=NOW, tries={"placing": 1}),
+        failed(still, 2, 62.5),
+    ]
+    go.set()
+    ended = await late
+    assert ended is not None
+    claim, settlement = ended
+    assert (claim.attempt, second.late) == (2, ())
+    assert settlement == Settlement(State.DONE, second.progress, call=CallState.PLACED, leg=NEW_LEG)
+    assert bench.happened() == [("redial_placed", BUSY, 2, NEW_LEG)]

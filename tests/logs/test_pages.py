@@ -36,6 +36,7 @@ def every_line() -> dict[str, dict[str, Any]]:
         observer.outcomes_duplicate([BUSY, BUSY])
         observer.outcome_unhandled(BUSY)
         observer.hook_failed(BUSY, "jobs.call_again", raised(ValueError("no line")), 1, 2.0)
+        observer.hook_overran(BUSY, "jobs.call_again", 60.0, 1, 16)
         observer.lease_lost(BUSY)
         observer.hooks_abandoned(2, 0.5)
         observer.hooks_given_back(2, 0.5)

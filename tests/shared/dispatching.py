@@ -77,6 +77,9 @@ class Recorder:
     def hook_failed(self, outcome: Outcome, hook: str, error: Exception, attempt: int, retry_in: float | None) -> None:
         self.told.append(("failed", outcome, hook.rpartition(".")[2], repr(error), attempt, retry_in))
 
+    def hook_overran(self, outcome: Outcome, hook: str, seconds: float, held: int, threads: int) -> None:
+        self.told.append(("overran", outcome, hook.rpartition(".")[2], seconds, held, threads))
+
     def hooks_abandoned(self, count: int, seconds: float) -> None:
         self.told.append(("abandoned", count, seconds))
 

@@ -619,7 +619,7 @@ async def test_a_lease_is_renewed_while_work_takes_longer(
 
 
 async def test_what_was_taken_over_is_not_ours_to_settle(make: Make) -> None:
-    """Neither checkpoint nor settlement nor giving back changes what somebody else works on, or has done."""
+    """Neither checkpoint nor failure nor giving back changes what somebody else works on, or has done."""
     now = [1000.0]
     one, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
     await one.put([item("a")])

@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError, error_text
+from ringback.hooks.bulkhead import Bulkhead, Work
 from ringback.hooks.contacts import contact_of
-from ringback.hooks.invoke import called, decided
+from ringback.hooks.invoke import decided
 from ringback.hooks.planning import LeaseLost, Planner
 from ringback.privacy.redaction import redact
 from ringback.work.contact import report_of
@@ -79,14 +80,6 @@ class _Course:
     def no_wait(self, names: Iterable[str]) -> None:
         self.wait = {name: until for name, until in self.wait.items() if name not in names}
 
-    def settlement(self) -> Settlement:
-        if self.wait:
-            return Settlement(State.READY, self.progress(), due_at=min(self.wait.values()))
-        if self.failed:
-            reason = "; ".join(f"{hook}: {reason}" for hook, reason in self.failed.items())
-            return Settlement(State.DEAD, self.progress(), reason=reason)
-        return Settlement(State.DONE, self.progress())
-
 
 @dataclass(eq=False, slots=True)
 class HookCaller:
@@ -99,10 +92,12 @@ class HookCaller:
     clock: Callable[[], float]
     random: Callable[[], float]
     gauge: StoreGauge | None = None
+    bulkhead: Bulkhead = field(init=False)
     planner: Planner = field(init=False)
     _warned_unhandled: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
+        self.bulkhead = Bulkhead(self.observer, self.policy)
         self.planner = Planner(self.observer, self.store, self.clock, self.random, self.policy.timeout)
 
     async def attempt(self, claim: Claim) -> Settlement:
@@ -124,9 +119,10 @@ class HookCaller:
             # The settlement has the hooks that returned after the last checkpoint, so no worker calls them again.
             self.observer.store_unavailable(error)
             course.trying = None
-            return Settlement(State.READY, course.progress(), due_at=self.clock() + STORE_PAUSE)
+            again = Settlement(State.READY, course.progress(), due_at=self.clock() + STORE_PAUSE)
+            return self.bulkhead.settled(claim, again)
         course.trying = None
-        return course.settlement()
+        return self.bulkhead.settled(claim, course.progress().settlement())
 
     async def _run(self, claim: Claim, course: _Course) -> None:
         planned = await self._planned(course, claim)
@@ -196,7 +192,10 @@ class HookCaller:
             course.no_wait([name])
         try:
             with UNMEASURED if self.gauge is None else self.gauge.hook(outcome, name, attempt):
-                await called(registration.handler, *registration.arguments(outcome, ctx), timeout=self.policy.timeout)
+                work = Work(claim, partial(_late, name))
+                await self.bulkhead.call(
+                    outcome, name, registration.handler, *registration.arguments(outcome, ctx), work=work
+                )
         except Exception as error:
             await self._failed(course, outcome, name, error, attempt)
         else:
@@ -210,12 +209,12 @@ class HookCaller:
         self.observer.hook_failed(outcome, name, error, attempt, retry_in)
         course.tried(name, attempt)
         course.wait = {**course.wait, name: self.clock() + retry_in}
-        await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=False)
+        await call_error_handlers(self.router, self.bulkhead, outcome, error, final=False)
 
     async def _give_up(self, course: _Course, outcome: Outcome, name: str, error: Exception, attempt: int) -> None:
         self.observer.hook_failed(outcome, name, error, attempt, None)
         course.failed_for_good(name, described(error))
-        await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=True)
+        await call_error_handlers(self.router, self.bulkhead, outcome, error, final=True)
 
     async def _concerns(
         self,
@@ -295,7 +294,7 @@ class HookCaller:
 
 
 async def call_error_handlers(
-    router: HandlerRouter, observer: Observer, outcome: Outcome, error: Exception, timeout: float | None, *, final: bool
+    router: HandlerRouter, bulkhead: Bulkhead, outcome: Outcome, error: Exception, *, final: bool
 ) -> None:
     """Calls every error handler that wants an attempt of this kind. One that raises is reported as a hook is."""
     for registered in router.roster.error_handlers:
@@ -303,14 +302,19 @@ async def call_error_handlers(
             continue
         named = {"final": final} if registered.takes_final else {}
         try:
-            await called(registered.handler, (outcome, error), named, timeout=timeout)
+            await bulkhead.call(outcome, registered.name, registered.handler, (outcome, error), named)
         except Exception as further:
-            observer.hook_failed(outcome, registered.name, further, 1, None)
+            bulkhead.observer.hook_failed(outcome, registered.name, further, 1, None)
 
 
 def described(error: Exception) -> str:
     """The reason of a dead letter: the exception's text, redacted, in one line of at most 500 characters."""
     return redact(" ".join(error_text(error).split()))[:500]
+
+
+def _late(hook: str, progress: Progress, _: object) -> Settlement:
+    """What an item comes to once a hook has returned that an attempt took for failed."""
+    return progress.late(hook).settlement()
 
 
 def _ends_call(claim: Claim) -> bool:

@@ -20,6 +20,7 @@ from ringback.hooks.contacts import contact_when_it_comes
 from ringback.hooks.names import refuse_mixed_up
 from ringback.hooks.planning import LeaseLost, cancel_redials
 from ringback.hooks.redial_attempt import RedialCaller
+from ringback.hooks.signatures import is_async
 from ringback.settings import refuse_negative, refuse_no_flag
 from ringback.stores import MemoryStore, open_store
 from ringback.stores.turns import Turns
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 SETTLE = 1.0
 """Seconds that the end of a call waits for its sibling event before its hooks are called."""
+
+GRACE = 0.75
+"""Seconds beyond its time-out that :meth:`Dispatcher.drain` takes at most."""
 
 IN_MEMORY = HookPolicy(retry_errors=False, concurrency=256)
 """How hooks are called without a store: an exception is reported, and the hook is not called again."""
@@ -128,7 +132,8 @@ class Dispatcher:
         self._policy = hooks or (HookPolicy() if self.store.durable else IN_MEMORY)
         self._worker = worker
         self._hooks = HookCaller(router, observer, self.store, self._policy, clock, random, self._gauge)
-        self._redials = RedialCaller(router, observer, self.store, self._policy, clock, random, self._gauge)
+        bulkhead = self._hooks.bulkhead
+        self._redials = RedialCaller(router, observer, self.store, self._policy, clock, random, self._gauge, bulkhead)
         self._recent = RecentEnds()
         self._warns = False
         self._runners: set[_Runner] = set()
@@ -234,8 +239,18 @@ class Dispatcher:
         """Gives running hooks ``timeout`` seconds to return, then stops the worker and closes a durable store.
 
         In memory the worker first calls every hook that waits, without waiting for siblings, and hooks that are late
-        are lost. A durable store keeps the items that wait, and gets back the items whose hooks are late.
+        are lost. A durable store keeps the items that wait, and gets back the items whose hooks are late. Whatever does
+        not end, such as a hook that ignores its cancellation or a database that is away, is left :data:`GRACE` later.
         """
+        ending = asyncio.get_running_loop().create_task(self._drain(timeout))
+        try:
+            await asyncio.wait({ending}, timeout=timeout + GRACE)
+        finally:
+            ending.cancel()
+        if ending.done():
+            ending.result()
+
+    async def _drain(self, timeout: float) -> None:
         if self._fallback is None:
             await self._stop_working(timeout)
         else:
@@ -301,10 +316,19 @@ class Dispatcher:
     def _forget_gone(self) -> None:
         self._runners -= {runner for runner in tuple(self._runners) if runner.gone}
 
+    def _places(self) -> int:
+        """How many items the worker may work on at once: what waits for a thread waits in the store, for any worker."""
+        concurrency, threads = self._policy.concurrency, self._policy.threads
+        if threads is None or threads >= concurrency:
+            return concurrency
+        roster = self._router.roster
+        functions = [hook.handler for _, hook in roster.hooks] + [redial.function for redial in roster.redials]
+        return concurrency if all(map(is_async, functions)) else threads
+
     async def _run(self, stopping: asyncio.Event) -> None:
         while True:
             try:
-                await self.store.run(self._work, self._policy.concurrency)
+                await self.store.run(self._work, self._places())
             except Exception as error:
                 self._observer.store_unavailable(error)
             else:

@@ -31,6 +31,13 @@ class Observer(Protocol):
         """An attempt ended with an exception. ``retry_in`` is ``None`` after the last attempt."""
         ...
 
+    def hook_overran(self, outcome: Outcome, hook: str, seconds: float, held: int, threads: int) -> None:
+        """A sync function has overrun its time-out of ``seconds``, cannot be stopped, and keeps its thread.
+
+        Such functions hold ``held`` of at most ``threads`` threads. What the function returns still counts.
+        """
+        ...
+
     def hooks_abandoned(self, count: int, seconds: float) -> None:
         """The shutdown cancelled ``count`` hooks after ``seconds``, and their outcomes are lost."""
         ...

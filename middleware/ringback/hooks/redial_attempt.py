@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
 from ringback.hooks.attempt import UNMEASURED, call_error_handlers, described
+from ringback.hooks.bulkhead import Bulkhead, Work
 from ringback.hooks.contacts import contact_again, zone_of
-from ringback.hooks.invoke import called
 from ringback.hooks.planning import LeaseLost
 from ringback.hooks.signatures import takes
 from ringback.work.contact import CallState, Contact, Step, obstacle, report_of
@@ -53,9 +54,17 @@ class RedialCaller:
     clock: Callable[[], float]
     random: Callable[[], float]
     gauge: StoreGauge | None = None
+    shared: InitVar[Bulkhead | None] = None
+    bulkhead: Bulkhead = field(init=False)
+
+    def __post_init__(self, shared: Bulkhead | None) -> None:
+        self.bulkhead = shared or Bulkhead(self.observer, self.policy)
 
     async def attempt(self, claim: Claim) -> Settlement:
         """The settlement of the claim. Raises :class:`StoreError` for a fault of the store, and :class:`LeaseLost`."""
+        return self.bulkhead.settled(claim, await self._attempt(claim))
+
+    async def _attempt(self, claim: Claim) -> Settlement:
         item, progress = claim.item, claim.progress
         redial = next((redial for redial in self.router.redials if redial.name == item.target), None)
         if redial is None or item.contact is None:
@@ -158,9 +167,13 @@ class RedialCaller:
         taken = {name: value for name, value in offered.items() if name in redial.parameters}
         try:
             with UNMEASURED if self.gauge is None else self.gauge.redial(item.outcome, redial.name, attempt):
-                placed = await called(redial.function, (), taken, timeout=self.policy.timeout)
+                work = Work(claim, partial(self._placed, item))
+                placed = await self.bulkhead.call(item.outcome, redial.name, redial.function, (), taken, work)
         except Exception as error:
             return await self._failed(claim, redial, progress, error, attempt)
+        return self._placed(item, progress, placed)
+
+    def _placed(self, item: Item, progress: Progress, placed: object) -> Settlement:
         leg = _leg_of(placed)
         self.observer.redial_placed(item.outcome, item.number, leg)
         return Settlement(State.DONE, progress, call=CallState.PLACED, leg=leg)
@@ -169,7 +182,7 @@ class RedialCaller:
         """Counts the call as placed. If the call was placed, its own events report its end."""
         outcome = claim.item.outcome
         self.observer.redial_unknown(outcome, claim.item.number, reason)
-        await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=True)
+        await call_error_handlers(self.router, self.bulkhead, outcome, error, final=True)
         return Settlement(State.DONE, claim.progress, reason=reason, call=CallState.UNKNOWN)
 
     async def _failed(
@@ -193,7 +206,7 @@ class RedialCaller:
             retry_in = advised if advised is not None else usual * (1 + redial.policy.jitter * self.random())
         self.observer.hook_failed(outcome, redial.name, error, attempt, retry_in)
         final = retry_in is None
-        await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=final)
+        await call_error_handlers(self.router, self.bulkhead, outcome, error, final=final)
         if retry_in is None:
             state = CallState.CANCELED if unplaced else CallState.UNKNOWN
             return Settlement(State.DEAD, progress, reason=f"{redial.name}: {described(error)}", call=state)

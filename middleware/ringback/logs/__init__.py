@@ -262,6 +262,9 @@ class LogObserver:
         decided = isinstance(error, Retry | GiveUp)
         emit(WARNING if decided else ERROR, "hook.failed", outcome, raised=None if decided else error, **fields)
 
+    def hook_overran(self, outcome: Outcome, hook: str, seconds: float, held: int, threads: int) -> None:
+        emit(WARNING, "hook.overran", outcome, hook=hook, seconds=seconds, held=held, threads=threads)
+
     def hooks_abandoned(self, count: int, seconds: float) -> None:
         emit(ERROR, "hooks.abandoned", count=count, timeout_seconds=seconds)
 

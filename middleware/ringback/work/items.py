@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
 from ringback.work.contact import CallState  # noqa: TC001 - likewise
@@ -97,6 +98,22 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
     generation: int = 0
     replayed: bool = False
 
+    def late(self, hook: str) -> Progress:
+        """The progress once this hook has returned, though an attempt took it for failed."""
+        failed, tries, wait = (
+            {name: of[name] for name in of if name != hook} for of in (self.failed, self.tries, self.wait)
+        )
+        return replace(self, done=(*self.done, hook), failed=failed, tries=tries, wait=wait)
+
+    def settlement(self) -> Settlement:
+        """What an item comes to with this progress, once no hook runs."""
+        if self.wait:
+            return Settlement(State.READY, self, due_at=min(self.wait.values()))
+        if self.failed:
+            reason = "; ".join(f"{hook}: {reason}" for hook, reason in self.failed.items())
+            return Settlement(State.DEAD, self, reason=reason)
+        return Settlement(State.DONE, self)
+
     def for_replay(self) -> Progress:
         """The progress of a replayed dead letter: hooks stay done, and a redial stays the same request."""
         return Progress(done=self.done, first_sent=self.first_sent, generation=self.generation, replayed=True)
@@ -126,7 +143,9 @@ class Settlement(Struct, frozen=True, gc=False):
     """What became of a claim: done, dead with a reason, or ready again at ``due_at``.
 
     ``call`` is what has become of the call of a redial, and ``leg`` the call connection id, if the redial function
-    returned the id.
+    returned the id. ``late`` has the functions that took too long and still run: each holds its place among the items
+    that a worker works on until it ends, and then gives what to settle, which counts unless somebody else has worked
+    on the item since.
     """
 
     state: State
@@ -135,6 +154,7 @@ class Settlement(Struct, frozen=True, gc=False):
     reason: str | None = None
     call: CallState | None = None
     leg: str | None = None
+    late: tuple[Awaitable[tuple[Claim, Settlement] | None], ...] = ()
 
 
 Work = Callable[[Claim], Awaitable[Settlement]]

@@ -215,7 +215,12 @@ class MemoryStore:
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         key = claim.item.key
-        row = self._rows[key]
+        row = self._rows.get(key) or self._dead.get(key)
+        is_open = key in self._rows
+        if row is None or (row.attempts != claim.attempt and not (is_open and settlement.state is State.DONE)):
+            return
+        if not is_open:
+            self._rows[key] = self._dead.pop(key)
         row.progress = settlement.progress
         contact = row.item.contact
         if settlement.call is not None and contact is not None:

@@ -17,7 +17,7 @@ from procrastinate.exceptions import ProcrastinateException
 from psycopg import Error
 
 from ringback.exceptions import StoreError, StoreUnavailable
-from ringback.stores.claims import FAULT_PAUSE
+from ringback.stores.claims import FAULT_PAUSE, GRACE
 from ringback.stores.postgres import repair, rows
 from ringback.stores.postgres.database import read_error
 from ringback.stores.postgres.faults import store_error
@@ -56,6 +56,8 @@ class Worker:
     _counter: Iterator[int] = field(default_factory=count)
     _owners: dict[str, str] = field(default_factory=dict[str, str])
     _hooks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    _overrun: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    _owed: int = 0
 
     def owner_of(self, key: str) -> str | None:
         """The owner under which this worker has claimed the item of this key, if it has."""
@@ -71,6 +73,7 @@ class Worker:
                 await asyncio.wait(self._hooks)
         finally:
             await _end(self._hooks)
+            await _end(self._overrun)
             await self._leave()
 
     async def stop(self, timeout: float) -> int:
@@ -78,7 +81,11 @@ class Worker:
         if not self._hooks:
             return 0
         _, late = await asyncio.wait(self._hooks, timeout=timeout)
-        await _end(late)
+        for task in late:
+            task.cancel()
+        if late:
+            # The worker waits no longer for a hook that ignores its cancellation.
+            await asyncio.wait(late, timeout=GRACE)
         return len(late)
 
     async def _serve(self, concurrency: int) -> None:
@@ -153,10 +160,28 @@ class Worker:
             if self._owners.get(key) != owner:
                 raise
 
-    def _done(self, hook: asyncio.Task[None]) -> None:
-        self._hooks.discard(hook)
-        self._slots.release()
-        read_error(hook)
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._hooks.discard(task)
+        self._overrun.discard(task)
+        if self._owed:
+            self._owed -= 1
+        else:
+            self._slots.release()
+        read_error(task)
+
+    def _follow(self, late: Awaitable[tuple[Claim, Settlement] | None], owner: str) -> None:
+        """Settle when a function that took too long returns. It keeps a thread, and so its place, until then."""
+
+        async def follow() -> None:
+            ended = await late
+            if ended is not None:
+                claim, settlement = ended
+                await self._insist(lambda: self._settle(claim, owner, settlement))
+
+        self._owed += 1
+        task = asyncio.get_running_loop().create_task(follow(), context=Context())
+        self._overrun.add(task)
+        task.add_done_callback(self._done)
 
     async def _work_on(self, key: str, owner: str) -> None:
         claim = await self._insist(lambda: self._claim(key, owner), until=self._stopping)
@@ -176,6 +201,8 @@ class Worker:
             if self._owners.get(key) == owner:
                 del self._owners[key]
         await self._insist(lambda: self._settle(claim, owner, settlement))
+        for late in settlement.late:
+            self._follow(late, owner)
 
     async def _insist(self, write: Callable[[], Awaitable[T]], until: asyncio.Event | None = None) -> T:
         """Write to the store, again after every fault: what the store does not know, the next worker does again.
@@ -206,7 +233,7 @@ class Worker:
 
     async def _settle(self, claim: Claim, owner: str, settlement: Settlement) -> None:
         async def settle(connection: Connection) -> None:
-            written = await rows.settle(connection, claim.item, owner, settlement, self.clock())
+            written = await rows.settle(connection, claim, owner, settlement, self.clock())
             if written and settlement.state is State.READY:
                 await self.jobs.defer(connection, [(claim.item.key, settlement.due_at)])
 

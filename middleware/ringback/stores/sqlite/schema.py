@@ -243,10 +243,14 @@ NEXT_DUE = """
 """
 RENEW = "UPDATE items SET leased_until = ? WHERE state = 'running' AND owner = ?"
 CHECKPOINT = "UPDATE items SET progress = :progress WHERE key = :key AND state = 'running' AND owner = :owner"
+# The second line is for what nobody has worked on since; the third says that every hook has returned, which counts
+# while the item is open.
 SETTLE = """
     UPDATE items SET state = :state, progress = :progress, due_at = :due_at, reason = :reason, owner = NULL,
         leased_until = NULL, finished_at = :finished_at
-    WHERE key = :key AND state = 'running' AND owner = :owner AND attempts = :attempt
+    WHERE key = :key AND (state = 'running' AND owner = :owner AND attempts = :attempt
+        OR state IN ('ready', 'dead') AND attempts = :attempt
+        OR state IN ('ready', 'running') AND :returned)
 """
 GIVE_BACK = """
     UPDATE items SET state = 'ready', due_at = :now, interrupted = 1, owner = NULL, leased_until = NULL

@@ -212,9 +212,10 @@ class SQLiteStore:
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         now, held = self._clock(), (claim.item.key, claim.attempt)
-        owner = self._held[held]
+        # A function that took too long may return after its claim was settled.
+        owner = self._held.get(held, "")
         await self._do(lambda connection: rows.settle(connection, claim, settlement, now, owner))
-        del self._held[held]
+        self._held.pop(held, None)
         if settlement.state is State.READY:
             self._loop.wake(settlement.due_at)
 

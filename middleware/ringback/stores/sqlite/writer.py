@@ -47,6 +47,7 @@ class _Line:
         self.process = os.getpid()
         self.jobs: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self.opened: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self.closed: concurrent.futures.Future[None] = concurrent.futures.Future()
         # Not a thread of a pool: the thread lives as long as the store, and a process that ends does not wait for it.
         self.thread = threading.Thread(target=run, args=(self,), name="ringback-store", daemon=True)
 
@@ -148,7 +149,8 @@ class Writer:
             if line is None:
                 return
             line.jobs.put(None)
-        await asyncio.to_thread(line.thread.join)
+        # No thread waits for the end, because the threads of the app may all be taken.
+        await asyncio.shield(asyncio.wrap_future(line.closed))
 
     def _ours(self) -> _Line | None:
         """The line, unless it is that of the process that forked this process, which has no such thread."""
@@ -168,13 +170,15 @@ class Writer:
             connection = self._connect()
         except BaseException as error:
             self._refuse(line, error)
-            return
-        line.opened.set_result(None)
-        try:
-            self._work(connection, line.jobs)
+        else:
+            line.opened.set_result(None)
+            try:
+                self._work(connection, line.jobs)
+            finally:
+                with suppress(sqlite3.Error):
+                    connection.close()
         finally:
-            with suppress(sqlite3.Error):
-                connection.close()
+            line.closed.set_result(None)
 
     def _refuse(self, line: _Line, error: BaseException) -> None:
         with self._guard:
