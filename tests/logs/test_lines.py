@@ -453,6 +453,16 @@ SHORT: dict[str, tuple[Callable[[logs.LogObserver], None], dict[str, Any]]] = {
             "threads": 16,
         },
     ),
+    "blocked": (
+        lambda observer: observer.loop_blocked("jobs.call_again", 12.34567),
+        {
+            "event": "loop.blocked",
+            "log_level": "warning",
+            "hook": "jobs.call_again",
+            "seconds": 12.346,
+            "advice": "nothing of the app goes on meanwhile; let what blocks be a plain def, which runs in a thread",
+        },
+    ),
     "lease lost": (
         lambda observer: observer.lease_lost(BUSY),
         {"event": "hook.lease_lost", "log_level": "warning", **BRIEF},

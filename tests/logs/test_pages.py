@@ -38,6 +38,7 @@ def every_line() -> dict[str, dict[str, Any]]:
         observer.hook_failed(BUSY, "jobs.call_again", raised(ValueError("no line")), 1, 2.0)
         observer.hook_overran(BUSY, "jobs.call_again", 60.0, 1, 16)
         observer.lease_lost(BUSY)
+        observer.loop_blocked("jobs.call_again", 12.5)
         observer.hooks_abandoned(2, 0.5)
         observer.hooks_given_back(2, 0.5)
         observer.hooks_volatile()

@@ -95,6 +95,9 @@ class Recorder:
     def lease_lost(self, outcome: Outcome) -> None:
         self.told.append(("lease lost", outcome))
 
+    def loop_blocked(self, hook: str | None, seconds: float) -> None:
+        self.told.append(("blocked", hook, seconds))
+
     def redial_scheduled(self, outcome: Outcome, at: float, number: int) -> None:
         self.told.append(("scheduled", outcome, at, number))
 

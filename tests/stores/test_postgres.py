@@ -558,7 +558,7 @@ async def test_a_claim_is_tried_again_until_the_worker_stops() -> None:
 
     worker = Worker(
         connect=claims, jobs=Jobs(), lease=1, poll=1, listen=False, purge=claims, clock=time.time, sleep=pause,
-        on_fault=faults.append,
+        on_fault=faults.append, on_blocked=lambda _, __: None, beat=lambda _: None,
     )  # fmt: skip
     with pytest.raises(StoreUnavailable, match="locked"):
         await worker._insist(claims, until=stopping)

@@ -81,9 +81,8 @@ class Bulkhead:
         if work is not None and self._overran and (work.claim.item.key, name) in self._overran:
             raise TimeoutError("an earlier attempt has overrun its time-out, and still runs")
         overran = partial(self._has_overrun, outcome, name, work)
-        return await called(
-            function, arguments, named, timeout=self.policy.timeout, threads=self._threads, overran=overran
-        )
+        timeout, threads = self.policy.timeout, self._threads
+        return await called(function, arguments, named, timeout=timeout, threads=threads, overran=overran, hook=name)
 
     def settled(self, claim: Claim, settlement: Settlement) -> Settlement:
         """The settlement of an attempt, with the functions of the item that still run."""

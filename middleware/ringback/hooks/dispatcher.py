@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.hooks.attempt import STORE_PAUSE, HookCaller, described
 from ringback.hooks.contacts import contact_when_it_comes
+from ringback.hooks.invoke import hook_of
 from ringback.hooks.names import refuse_mixed_up
 from ringback.hooks.planning import LeaseLost, cancel_redials
 from ringback.hooks.redial_attempt import RedialCaller
@@ -150,6 +151,7 @@ class Dispatcher:
                 random=random,
             )
         self.store.on_fault = observer.store_unavailable
+        self.store.on_blocked = lambda task, seconds: observer.loop_blocked(hook_of(task), seconds)
         router.attach(self)
 
     @property

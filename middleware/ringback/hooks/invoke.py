@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _NONE: Mapping[str, object] = {}
 
+_HOOK = "ringback hook "
 _OTHERS = Threads(64, "ringback-call")
 """For functions that are no hooks, such as checks of senders: these wait for no hook that hangs."""
 
@@ -33,12 +34,13 @@ async def called(
     inline: bool = False,
     threads: Threads = _OTHERS,
     overran: Callable[[asyncio.Future[Any]], object] = lambda _: None,
+    hook: str | None = None,
 ) -> Any:
     """What the function returns, awaited if it is awaitable.
 
     A sync function runs in one of ``threads``; its time begins when the function does, not while it waits for a thread.
     A time-out cannot stop the function: ``overran`` then gets what will come of it. With ``inline`` a sync function
-    runs in the loop, which suits a quick decision alone.
+    runs in the loop, which suits a quick decision alone. :func:`hook_of` finds ``hook`` in the name of the task.
 
     Raises what the function raises, :class:`RuntimeError` in place of what is no :class:`Exception` (``SystemExit``,
     ``KeyboardInterrupt``, a cancellation from within), :class:`TimeoutError` after ``timeout`` seconds, and
@@ -55,7 +57,8 @@ async def called(
         if not inspect.isawaitable(answer):
             return answer
     # The function gets a task of its own: a function that cancels its task does not cancel the worker's task.
-    running = asyncio.get_running_loop().create_task(_result(function, arguments, named, answer))
+    name = None if hook is None else _HOOK + hook
+    running = asyncio.get_running_loop().create_task(_result(function, arguments, named, answer), name=name)
     late = False
     try:
         # The new task runs first. Most functions return in this one turn of the loop, and so need no timer.
@@ -84,6 +87,11 @@ async def called(
     except BaseException as error:
         # The worker handles an `Exception` alone; after any other one the hook would count as running for ever.
         raise failure(error) from error
+
+
+def hook_of(task: str | None) -> str | None:
+    """The hook that runs in the task of this name; ``None`` for a task of the app's own."""
+    return task.removeprefix(_HOOK) if task is not None and task.startswith(_HOOK) else None
 
 
 async def _answered(

@@ -58,6 +58,13 @@ class Observer(Protocol):
         """Another worker took the claim over, because this worker did not renew the lease in time."""
         ...
 
+    def loop_blocked(self, hook: str | None, seconds: float) -> None:
+        """The event loop stands still, or stood still: nothing of the app went on for ``seconds``.
+
+        ``hook`` is the hook that ran; ``None`` if it was other code of the app. Any thread may call this.
+        """
+        ...
+
     def redial_scheduled(self, outcome: Outcome, at: float, number: int) -> None: ...
 
     def redial_exhausted(self, outcome: Outcome, limit: str) -> None: ...

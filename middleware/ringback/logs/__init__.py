@@ -289,6 +289,10 @@ class LogObserver:
     def lease_lost(self, outcome: Outcome) -> None:
         emit(WARNING, "hook.lease_lost", outcome)
 
+    def loop_blocked(self, hook: str | None, seconds: float) -> None:
+        advice = "nothing of the app goes on meanwhile; let what blocks be a plain def, which runs in a thread"
+        emit(WARNING, "loop.blocked", hook=hook, seconds=round(seconds, 3), advice=advice)
+
     def redial_scheduled(self, outcome: Outcome, at: float, number: int) -> None:
         due_at = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
         emit(INFO, "redial.scheduled", outcome, attempt=number, due_at=due_at)

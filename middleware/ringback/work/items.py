@@ -197,6 +197,10 @@ class DeliveryStore(Protocol):
 
     on_fault: Callable[[Exception], None]
     """The store calls this with each fault that :meth:`run` survives. The dispatcher sets it."""
+    on_blocked: Callable[[str | None, float], None]
+    """A store whose work has leases calls this, from any thread, with the name of the task that keeps the event loop of
+    :meth:`run` from going on, and for how many seconds, if that is longer than a third of a lease.
+    """
 
     @property
     def durable(self) -> bool:

@@ -76,6 +76,7 @@ class MemoryStore:
         self.watched = False
         """Whether somebody has read :attr:`history`: the dispatcher then puts outcomes that no hook waits for, too."""
         self.on_fault: Callable[[Exception], None] = lambda _: None
+        self.on_blocked: Callable[[str | None, float], None] = lambda _, __: None
         self._loop = ClaimLoop(self, poll=None, flush=True, clock=clock, on_fault=lambda error: self.on_fault(error))
 
     @property

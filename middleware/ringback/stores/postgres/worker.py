@@ -21,6 +21,7 @@ from ringback.stores.claims import FAULT_PAUSE, GRACE
 from ringback.stores.postgres import repair, rows
 from ringback.stores.postgres.database import read_error
 from ringback.stores.postgres.faults import store_error
+from ringback.stores.pulse import Pulse
 from ringback.work.items import Settlement, State
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Worker:
     clock: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     on_fault: Callable[[Exception], None]
+    on_blocked: Callable[[str | None, float], None]
+    beat: Callable[[int], None]
     _id: int | None = None
     _in_touch_since: float | None = None
     _purged_at: float = -math.inf
@@ -66,12 +69,14 @@ class Worker:
     async def run(self, work: Work, concurrency: int) -> None:
         self._work = work
         self._slots = asyncio.Semaphore(concurrency)
+        self._pulse = Pulse(self.lease, self._renew, self.on_blocked)
         try:
             await _first_of(self._stopping.wait(), self._serve(concurrency))
             # `stop` waits for the same hooks, and cancels them when its time is over.
             if self._hooks:
                 await asyncio.wait(self._hooks)
         finally:
+            self._pulse.stop()
             await _end(self._hooks)
             await _end(self._overrun)
             await self._leave()
@@ -129,6 +134,12 @@ class Worker:
         self._id, theirs = await self._database.do(lambda connection: repair.beat(connection, self._id))
         self.jobs.set_clock(theirs, self.clock())
         self._in_touch_since = asyncio.get_running_loop().time() if since is None else since
+        self._pulse.beat()
+
+    def _renew(self) -> None:
+        """As :meth:`_beat` renews the entry, from the thread of the pulse."""
+        if self._id is not None:
+            self.beat(self._id)
 
     async def _repair(self, connection: Connection) -> None:
         keys = await repair.repair(connection, self.lease, self.clock())

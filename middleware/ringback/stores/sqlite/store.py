@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.claims import ClaimLoop
+from ringback.stores.pulse import Pulse
 from ringback.stores.query import settings_in
 from ringback.stores.sqlite import rows, schema
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
@@ -96,6 +97,7 @@ class SQLiteStore:
         self._reader = Writer(self._connect_to_read, begin="BEGIN")
         self.history = SQLiteHistory(self._read)
         self.on_fault: Callable[[Exception], None] = lambda _: None
+        self.on_blocked: Callable[[str | None, float], None] = lambda _, __: None
         self._loop = ClaimLoop(self, poll=poll, clock=clock, on_fault=lambda error: self.on_fault(error))
         self._looked_at = -math.inf
         self._full: str | None = None
@@ -179,10 +181,12 @@ class SQLiteStore:
         if not self._loop.working:
             # A new owner: this run must not renew the leases of an earlier run, or of the parent process.
             self._owner = uuid.uuid4().hex
-        renewing = asyncio.get_running_loop().create_task(self._keep_house(), context=Context())
+        pulse = Pulse(self._lease, self._renew, lambda task, seconds: self.on_blocked(task, seconds), self._monotonic)
+        renewing = asyncio.get_running_loop().create_task(self._keep_house(pulse), context=Context())
         try:
             await self._loop.run(work, concurrency)
         finally:
+            pulse.stop()
             # The event loop may be closed already.
             with suppress(RuntimeError):
                 renewing.cancel()
@@ -190,7 +194,12 @@ class SQLiteStore:
     async def stop(self, timeout: float) -> int:
         return await self._loop.stop(timeout)
 
-    async def _keep_house(self) -> None:
+    def _renew(self) -> None:
+        """As :meth:`_keep_house` renews, from the thread of the pulse."""
+        until, owner = self._clock() + self._lease, self._owner
+        self._writer.post(lambda connection: connection.execute(schema.RENEW, (until, owner)))
+
+    async def _keep_house(self, pulse: Pulse) -> None:
         """Renew the leases three times before they end; every ten minutes purge."""
         purge_at = 0.0
         while True:
@@ -198,6 +207,7 @@ class SQLiteStore:
             try:
                 until = self._clock() + self._lease
                 await self._change(schema.RENEW, (until, self._owner))
+                pulse.beat()
                 if self._clock() >= purge_at:
                     purge_at = self._clock() + 600.0
                     await self.purge()

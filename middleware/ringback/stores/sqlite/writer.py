@@ -32,8 +32,8 @@ MOST = 512
 class _Job(Struct, gc=False, eq=False):
     operation: Any
     argument: Any
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop | None
+    future: asyncio.Future[Any] | None
     limited: bool
     result: Any = None
     error: BaseException | None = None
@@ -133,13 +133,20 @@ class Writer:
                 if limited:
                     # One timer for all, which ends with the last result: a timer for every job takes a fifth of the
                     # CPU of a put.
-                    futures = [job.future for job in limited]
+                    futures = [job.future for job in limited if job.future is not None]
                     limited[-1].timer = loop.call_later(self._limit, _give_up, futures)
                 line.jobs.put(turn)
                 return
         for job in turn:
             job.error = StoreUnavailable("the store is closed")
         _hand_over(turn)
+
+    def post(self, operation: Callable[[sqlite3.Connection], object]) -> None:
+        """Have the operation done, if the writer is open. Any thread may call this, and nobody learns the result."""
+        with self._guard:
+            line = self._ours()
+            if line is not None:
+                line.jobs.put([_Job(_one_by_one, operation, None, None, limited=False)])
 
     async def close(self) -> None:
         """Finish the operations that wait, close the connection, end the thread."""
@@ -237,7 +244,8 @@ def _one_by_one(connection: sqlite3.Connection, operations: Sequence[Callable[[s
 def _resolve(batch: Iterable[_Job]) -> None:
     by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
     for job in batch:
-        by_loop.setdefault(job.loop, []).append(job)
+        if job.loop is not None:
+            by_loop.setdefault(job.loop, []).append(job)
     for loop, jobs in by_loop.items():
         # In a loop that is closed, which raises RuntimeError, nobody waits.
         with suppress(RuntimeError):
@@ -254,7 +262,7 @@ def _hand_over(jobs: list[_Job]) -> None:
     for job in jobs:
         if job.timer is not None:
             job.timer.cancel()
-        if job.future.done():
+        if job.future is None or job.future.done():
             # The caller waits no longer; the operation stays done.
             continue
         if job.error is None:
