@@ -27,7 +27,7 @@ from ringback.core.events import Event, EventData, Result  # noqa: E402
 from ringback.core.outcome import classify_event  # noqa: E402
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable  # noqa: E402
 from ringback.stores.postgres.jobs import Jobs  # noqa: E402
-from ringback.stores.postgres.repair import repair  # noqa: E402
+from ringback.stores.postgres.repair import beat_alone, repair  # noqa: E402
 from ringback.stores.postgres.store import PostgresStore  # noqa: E402
 from ringback.stores.postgres.worker import Worker  # noqa: E402
 from ringback.work.items import (  # noqa: E402
@@ -459,6 +459,39 @@ async def test_work_of_a_killed_process_is_taken_over(make: Make, postgres_url: 
     async with running(store, work):
         await until(lambda: _is(store, done=2))
     assert sorted(seen) == [(False, False, 1), (True, True, 2)]
+
+
+async def test_what_a_dead_worker_has_left_is_tried_one_at_a_time(make: Make, postgres_url: str) -> None:
+    """Whichever of its items killed it, the next death is of that item's doing alone. What is new does not wait."""
+    store, running_now, most = make(), list[str](), list[list[str]]()
+    await store.put([item(name) for name in "abcd"])
+    await query(postgres_url, "UPDATE ringback_items SET attempts = 1, interrupted = 2")
+    await store.put([item("new")])
+
+    async def work(claim: Claim) -> Settlement:
+        running_now.append(claim.item.key)
+        most.append([key for key in running_now if key != "call:new"])
+        await asyncio.sleep(0.05)
+        running_now.remove(claim.item.key)
+        return DONE
+
+    async with running(store, work):
+        await until(lambda: _is(store, done=5))
+    assert max(len(keys) for keys in most) == 1
+
+
+async def test_a_live_process_renews_its_entry_without_its_loop(postgres_url: str, make: Make) -> None:
+    """By a connection of its own; a database that is away is left to the next time."""
+    store = make()
+    await store.open()
+    await query(
+        postgres_url,
+        "INSERT INTO procrastinate_workers (id, last_heartbeat) OVERRIDING SYSTEM VALUE VALUES (77, 'epoch')",
+    )
+    beat_alone(postgres_url, 77)
+    found = await query(postgres_url, "SELECT last_heartbeat > now() - interval '1 minute' FROM procrastinate_workers")
+    assert found == [(True,)]
+    beat_alone("postgresql://nobody@127.0.0.1:1/nothing?connect_timeout=2", 77)
 
 
 async def test_a_job_that_was_fetched_by_a_dead_worker_is_made_again(make: Make, postgres_url: str) -> None:

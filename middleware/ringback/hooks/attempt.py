@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 UNMEASURED = nullcontext[None]()
 """The context of an attempt without telemetry. All attempts share the context, which has no state."""
 
+HOPELESS = 10
+"""An item that no hook can be blamed for is given up after this many times the attempts of a hook."""
+
 STORE_PAUSE = 1.0
 """Seconds until the next attempt at an item after a fault of the store."""
 
@@ -48,13 +51,14 @@ class _Course:
     tries: Mapping[str, int]
     wait: Mapping[str, float]
     trying: str | None = None
+    alone: bool = False
 
     @classmethod
     def of(cls, progress: Progress) -> _Course:
         return cls(progress.done, progress.failed, progress.tries, progress.wait)
 
     def progress(self) -> Progress:
-        return Progress(self.done, self.failed, self.tries, self.wait, self.trying)
+        return Progress(self.done, self.failed, self.tries, self.wait, self.trying, self.alone)
 
     def returned(self, name: str) -> None:
         self.done += (name,)
@@ -72,7 +76,7 @@ class _Course:
         if isinstance(plan, Exhausted) and _TOLD not in done:
             done = (*done, _EXHAUSTED)
         wait = {name: until for name, until in self.wait.items() if name not in redials}
-        return Progress(done, self.failed, self.tries, wait, self.trying)
+        return Progress(done, self.failed, self.tries, wait)
 
     def follow(self, progress: Progress) -> None:
         self.done, self.wait = progress.done, progress.wait
@@ -107,7 +111,7 @@ class HookCaller:
         """
         if self.gauge is not None and _ends_call(claim):
             self.gauge.call_settled(claim.item.outcome)
-        if claim.crashed and claim.attempt > _HOPELESS * self.policy.attempts:
+        if claim.crashed and claim.attempt > HOPELESS * self.policy.attempts:
             # No attempt reached a hook: a predicate or a contact function kills the process.
             error = RuntimeError(f"the worker died again, in attempt {claim.attempt - 1}, before any hook was called")
             self.observer.hook_failed(claim.item.outcome, "ringback", error, claim.attempt - 1, None)
@@ -118,10 +122,10 @@ class HookCaller:
         except StoreError as error:
             # The settlement has the hooks that returned after the last checkpoint, so no worker calls them again.
             self.observer.store_unavailable(error)
-            course.trying = None
+            course.trying, course.alone = None, False
             again = Settlement(State.READY, course.progress(), due_at=self.clock() + STORE_PAUSE)
             return self.bulkhead.settled(claim, again)
-        course.trying = None
+        course.trying, course.alone = None, False
         return self.bulkhead.settled(claim, course.progress().settlement())
 
     async def _run(self, claim: Claim, course: _Course) -> None:
@@ -153,7 +157,7 @@ class HookCaller:
         # The hook that may have killed the last worker runs last, so that the other hooks are called.
         last = claim.progress.trying if claim.crashed else None
         for name in sorted(due, key=lambda name: name == last) if last in due else due:
-            await self._call(claim, course, outcome, name, due[name], alone=len(due) == 1)
+            await self._call(claim, course, outcome, name, due[name], noted=claim.crashed or len(due) > 1)
 
     def warn_unhandled(self, outcome: Outcome) -> None:
         """Reports the first retryable end of a call for which the app has no hook."""
@@ -162,24 +166,25 @@ class HookCaller:
             self.observer.outcome_unhandled(outcome)
 
     async def _blame(self, claim: Claim, course: _Course, outcome: Outcome, due: dict[str, Registration]) -> None:
-        """Counts the death of a worker as a failed attempt of the running hook, or of all hooks if that is unknown."""
-        course.trying = claim.progress.trying
-        blamed = [course.trying] if course.trying in due else list(due)
-        for name in blamed:
+        """Counts the death of a worker as a failed attempt of the running hook, or of all hooks if that is unknown.
+
+        No hook is given up for a death that another item may have caused: the item is tried by itself first.
+        """
+        course.trying = trying = claim.progress.trying
+        for name in [trying] if trying in due else due:
             course.tried(name, course.tries.get(name, 0) + 1)
         # Written before any hook is called, so that another death counts on top of this one.
         await self._checkpoint(claim, course)
-        for name in blamed:
-            if course.tries[name] >= self.policy.attempts:
-                error = RuntimeError("the worker died during this call and every one before")
-                await self._give_up(course, outcome, name, error, course.tries[name])
-                del due[name]
+        if claim.progress.alone and trying in due and course.tries[trying] >= self.policy.attempts:
+            error = RuntimeError(f"the worker died while this hook ran, in attempt {course.tries[trying]}")
+            await self._give_up(course, outcome, trying, error, course.tries[trying])
+            del due[trying]
 
     async def _call(
-        self, claim: Claim, course: _Course, outcome: Outcome, name: str, registration: Registration, *, alone: bool
+        self, claim: Claim, course: _Course, outcome: Outcome, name: str, registration: Registration, *, noted: bool
     ) -> None:
-        if not alone:
-            course.trying = name
+        if noted:
+            course.trying, course.alone = name, claim.crashed
             await self._checkpoint(claim, course)
         attempt = course.tries.get(name, 0) + 1
         ctx = HookContext(
@@ -345,6 +350,5 @@ def _by_contact(redials: Iterable[RedialRegistration]) -> dict[str, RedialRegist
     return {f"{redial.name} (contact)": redial for redial in redials}
 
 
-_HOPELESS = 10
 _EXHAUSTED = "attempts_exhausted"
 _TOLD = "told_without_contact"

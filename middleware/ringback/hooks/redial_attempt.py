@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
-from ringback.hooks.attempt import UNMEASURED, call_error_handlers, described
+from ringback.hooks.attempt import HOPELESS, UNMEASURED, call_error_handlers, described
 from ringback.hooks.bulkhead import Bulkhead, Work
 from ringback.hooks.contacts import contact_again, zone_of
 from ringback.hooks.planning import LeaseLost
@@ -77,10 +77,12 @@ class RedialCaller:
             reason = "an earlier attempt may have placed the call, too long ago to repeat it"
             return await self._unknown(claim, RuntimeError(reason), reason)
         tries = progress.tries.get(_TRIES, 0) + 1
+        was_alone, progress = progress.alone, replace(progress, alone=False)
         if claim.crashed:
             progress = replace(progress, tries={_TRIES: tries})
-            if tries >= self.policy.attempts:
-                died = RuntimeError("the worker died during this call and every one before")
+            # Another item may have caused the death, so that the redial is tried by itself before it is given up.
+            if tries >= self.policy.attempts * (1 if was_alone else HOPELESS):
+                died = RuntimeError(f"the worker died while this function ran, in attempt {tries}")
                 return await self._failed(claim, redial, progress, died, tries)
             tries += 1
         try:
@@ -88,7 +90,8 @@ class RedialCaller:
             zone = await zone_of(redial, item.outcome, self.policy.timeout)
         except Exception as error:
             return await self._failed(claim, redial, progress, error, tries)
-        sending = replace(progress, first_sent=now if progress.first_sent is None else progress.first_sent)
+        first_sent = now if progress.first_sent is None else progress.first_sent
+        sending = replace(progress, first_sent=first_sent, alone=claim.crashed)
         answer = await self.store.change(item.contact, lambda known: self._asked(known, claim, redial, zone, sending))
         if answer is None:
             raise LeaseLost
@@ -105,7 +108,7 @@ class RedialCaller:
         if isinstance(answer, _Placed):
             self.observer.redial_placed(item.outcome, item.number, answer.leg)
             return Settlement(State.DONE, progress, call=CallState.PLACED, leg=answer.leg)
-        return await self._place(claim, redial, contact, sending)
+        return await self._place(claim, redial, contact, replace(sending, alone=False))
 
     def _asked(
         self, known: Contact, claim: Claim, redial: RedialRegistration, zone: tzinfo, sending: Progress

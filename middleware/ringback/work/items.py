@@ -83,7 +83,9 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
 
     Hooks in ``done`` have returned. Hooks in ``failed`` were given up, and their reasons are the values. ``tries``
     counts the failed attempts of the other hooks, and ``wait`` says when a hook may be called again. ``trying`` is the
-    hook that was running at the last checkpoint. ``replayed`` says that a person made the dead letter ready again.
+    hook that was running at the last checkpoint; ``alone`` says that the worker tried no other item then that a dead
+    worker had left, so that the worker's death is of this item's doing. ``replayed`` says that a person made the dead
+    letter ready again.
 
     For a redial, ``first_sent`` is the time of its first request, and ``generation`` counts the answers that said for
     certain that no call was placed.
@@ -94,6 +96,7 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
     tries: Mapping[str, int] = {}
     wait: Mapping[str, float] = {}
     trying: str | None = None
+    alone: bool = False
     first_sent: float | None = None
     generation: int = 0
     replayed: bool = False

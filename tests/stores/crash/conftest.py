@@ -183,6 +183,16 @@ class Rig:
                 found = await cursor.fetchall()
         return {key: (state, None if at is None else float(at)) for key, state, at in found}
 
+    async def reasons(self) -> dict[str, str]:
+        """Why each dead letter died."""
+        from ringback.stores import open_store
+
+        store = open_store(self.url)
+        try:
+            return {letter.key: letter.reason for letter in await store.dead()}
+        finally:
+            await store.close()
+
     async def settled(self, seconds: float = 60.0) -> dict[str, tuple[str, float | None]]:
         """The rows, once nothing waits and nothing runs any more."""
         end = time.monotonic() + seconds

@@ -118,3 +118,36 @@ async def test_a_hook_cannot_end_its_server(rig: Any) -> None:
     assert begun(rig) == dict.fromkeys(keys("exits", 2) | keys("leaves", 2), 2) | dict.fromkeys(keys("good", 10), 1)
     assert server.popen.poll() is None
     assert {pid for _, pid, _, _ in rig.facts()} == {process}
+
+
+async def test_a_hook_that_kills_its_process_harms_itself_alone(rig: Any) -> None:
+    """Of 13 events that begin together one is poison. Whoever starts the process again loses no other one."""
+    server = rig.server(app="troubles", ATTEMPTS="3")
+    await server.ready()
+    await rig.send([rig.event("dies-0"), *bodies(rig, "good", 12)], [server], senders=1)
+    deaths = 0
+
+    async def start_again() -> None:
+        nonlocal deaths
+        while True:
+            if server.popen.poll() is not None:
+                deaths += 1
+                server.start()
+            await asyncio.sleep(0.05)
+
+    restarting = asyncio.create_task(start_again())
+    rows = await rig.settled(120)
+    restarting.cancel()
+    await asyncio.wait({restarting})
+    assert {key for key, (state, _) in rows.items() if state == "dead"} == {"call:dies-0"}
+    assert set(rig.ends()) == keys("good", 12)
+    # Whose process died after the return and before its record is called again, and told so.
+    told: dict[str, list[str]] = {}
+    for _, _, fact, key in rig.facts():
+        if fact in ("end", "redelivered"):
+            told.setdefault(key, []).append(fact)
+    assert [facts for facts in told.values() if facts not in (["end"], ["redelivered"], ["end", "redelivered"])] == []
+    assert (deaths, begun(rig)["call:dies-0"]) == (3, 3)
+    reason = "troubles.hook: RuntimeError: the worker died while this hook ran, in attempt 3"
+    assert await rig.reasons() == {"call:dies-0": reason}
+    rig.report(f"{deaths} deaths; begun {dict(Counter(begun(rig).values()))}")

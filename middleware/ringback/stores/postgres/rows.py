@@ -60,7 +60,8 @@ _KEPT = "SELECT * FROM ringback_items WHERE key = %s FOR UPDATE"
 _CLAIM = f"""
     UPDATE ringback_items SET state = 'running', owner = %(owner)s, worker = %(worker)s,
         attempts = attempts + CASE WHEN state = 'ready' THEN 1 ELSE 0 END
-    WHERE key = %(key)s AND (state = 'ready' AND due_at <= %(now)s OR state = 'running' AND owner = %(owner)s)
+    WHERE key = %(key)s AND (state = 'running' AND owner = %(owner)s
+        OR state = 'ready' AND due_at <= %(now)s AND (interrupted < 2 OR %(suspects)s))
     RETURNING {_ITEM}
 """
 _HASTEN = """
@@ -190,9 +191,14 @@ async def _written(connection: Connection, kept: dict[str, Any], columns: dict[s
     return True
 
 
-async def claim(connection: Connection, key: str, owner: str, worker: int | None, now: float) -> Claim | None:
-    """The claim, if the item is ready and due. An item whose record cannot be read becomes a dead letter."""
-    parameters = {"key": key, "owner": owner, "worker": worker, "now": now}
+async def claim(
+    connection: Connection, key: str, owner: str, worker: int | None, now: float, *, suspects: bool = True
+) -> Claim | None:
+    """The claim, if the item is ready and due, and with ``suspects`` also if a dead worker has left it.
+
+    An item whose record cannot be read becomes a dead letter.
+    """
+    parameters = {"key": key, "owner": owner, "worker": worker, "now": now, "suspects": suspects}
     row = await (await connection.execute(_CLAIM, parameters)).fetchone()
     if row is None:
         return None

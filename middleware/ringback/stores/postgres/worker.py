@@ -61,6 +61,7 @@ class Worker:
     _hooks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     _overrun: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     _owed: int = 0
+    _suspect: str | None = None
 
     def owner_of(self, key: str) -> str | None:
         """The owner under which this worker has claimed the item of this key, if it has."""
@@ -195,6 +196,13 @@ class Worker:
         task.add_done_callback(self._done)
 
     async def _work_on(self, key: str, owner: str) -> None:
+        try:
+            await self._worked_on(key, owner)
+        finally:
+            if self._suspect == owner:
+                self._suspect = None
+
+    async def _worked_on(self, key: str, owner: str) -> None:
         claim = await self._insist(lambda: self._claim(key, owner), until=self._stopping)
         if claim is None:
             return
@@ -232,12 +240,18 @@ class Worker:
     async def _claim(self, key: str, owner: str) -> Claim | None:
         async def claim(connection: Connection) -> Claim | None:
             now = self.clock()
-            claim = await rows.claim(connection, key, owner, self._id, now)
+            claim = await rows.claim(connection, key, owner, self._id, now, suspects=self._suspect == owner)
+            if claim is None and self._suspect is None:
+                # What a dead worker has left is tried one at a time: an item that kills its worker harms itself alone.
+                self._suspect = owner
+                claim = await rows.claim(connection, key, owner, self._id, now)
+            if self._suspect == owner and (claim is None or not claim.crashed):
+                self._suspect = None
             if claim is None and (waits := await rows.waits(connection, key)):
-                # The job came too early, because the clocks differ.
+                # The clocks differ, so that the job came too early; or another item is being tried.
                 due_at, theirs = waits
                 self.jobs.set_clock(theirs, now)
-                await self.jobs.defer(connection, [(key, max(due_at, now + 0.1))])
+                await self.jobs.defer(connection, [(key, max(due_at, now + (0.1 if due_at > now else self.poll)))])
             return claim
 
         return await self._database.do(claim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -137,11 +138,13 @@ _values: Callable[[Row], tuple[Any, ...]] = attrgetter(*schema.COLUMNS[:-1], "ve
 
 
 def claim(
-    connection: sqlite3.Connection, limit: int, now: float, until: float, owner: str
+    connection: sqlite3.Connection, limit: int, now: float, until: float, owner: str, *, suspects: int = 1
 ) -> tuple[list[Claim], float | None]:
+    """Claim what is due, and at most ``suspects`` of the items that a dead worker has left."""
     found = connection.execute(schema.DUE, (now, limit)).fetchall()
-    if len(found) < limit:
-        found += connection.execute(schema.EXPIRED, (now, owner, limit - len(found))).fetchall()
+    if len(found) < limit and suspects:
+        left = connection.execute(schema.EXPIRED, (now, owner, suspects)).fetchall()
+        found, suspects = found + left, suspects - len(left)
     claims: list[Claim] = []
     for row in found:
         try:
@@ -150,7 +153,8 @@ def claim(
             connection.execute(schema.BROKEN, {"id": row["id"], "reason": _storable(redact(str(error))), "now": now})
         else:
             connection.execute(schema.CLAIM, {"id": row["id"], "owner": owner, "until": until})
-    (due_at,) = connection.execute(schema.NEXT_DUE, (owner,)).fetchone()
+    # The other items of a dead worker wait until the one that is tried has ended.
+    (due_at,) = connection.execute(schema.NEXT_DUE, (owner, -math.inf if suspects else now)).fetchone()
     return claims, due_at
 
 

@@ -238,7 +238,7 @@ CLAIM = """
 NEXT_DUE = """
     SELECT min(at) FROM (
         SELECT min(due_at) AS at FROM items WHERE state = 'ready'
-        UNION ALL SELECT min(leased_until) FROM items WHERE state = 'running' AND owner <> ?
+        UNION ALL SELECT min(leased_until) FROM items WHERE state = 'running' AND owner <> ? AND leased_until > ?
     )
 """
 RENEW = "UPDATE items SET leased_until = ? WHERE state = 'running' AND owner = ?"

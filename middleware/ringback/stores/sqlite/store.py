@@ -93,6 +93,7 @@ class SQLiteStore:
         self._monotonic = monotonic
         self._owner = ""
         self._held: dict[tuple[str, int], str] = {}
+        self._suspects = set[tuple[str, int]]()
         self._writer = Writer(self._connect, rest=_LogKeeper(), limit=2 * timeout)
         self._reader = Writer(self._connect_to_read, begin="BEGIN")
         self.history = SQLiteHistory(self._read)
@@ -216,8 +217,13 @@ class SQLiteStore:
 
     async def claim(self, limit: int) -> tuple[Sequence[Claim], float | None]:
         now, owner = self._clock(), self._owner
-        claims, due_at = await self._do(lambda connection: rows.claim(connection, limit, now, now + self._lease, owner))
+        # What a dead worker has left is tried one at a time, so that an item that kills its worker harms itself alone.
+        suspects = 0 if self._suspects else 1
+        claims, due_at = await self._do(
+            lambda connection: rows.claim(connection, limit, now, now + self._lease, owner, suspects=suspects)
+        )
         self._held.update(((claim.item.key, claim.attempt), owner) for claim in claims)
+        self._suspects.update((claim.item.key, claim.attempt) for claim in claims if claim.crashed)
         return claims, due_at
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
@@ -226,6 +232,7 @@ class SQLiteStore:
         owner = self._held.get(held, "")
         await self._do(lambda connection: rows.settle(connection, claim, settlement, now, owner))
         self._held.pop(held, None)
+        self._suspects.discard(held)
         if settlement.state is State.READY:
             self._loop.wake(settlement.due_at)
 
@@ -234,6 +241,7 @@ class SQLiteStore:
         parameters = {"key": claim.item.key, "attempt": claim.attempt, "now": self._clock(), "owner": self._held[held]}
         await self._change(schema.GIVE_BACK, parameters)
         del self._held[held]
+        self._suspects.discard(held)
         self._loop.wake()
 
     async def checkpoint(self, key: str, progress: Progress) -> bool:
