@@ -119,6 +119,10 @@ class HookCaller:
         course = _Course.of(claim.progress)
         try:
             await self._run(claim, course)
+        except LeaseLost as lost:
+            course.trying, course.alone = None, False
+            lost.progress = course.progress()
+            raise
         except StoreError as error:
             # The settlement has the hooks that returned after the last checkpoint, so no worker calls them again.
             self.observer.store_unavailable(error)

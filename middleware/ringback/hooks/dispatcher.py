@@ -359,13 +359,14 @@ class Dispatcher:
             self._observer.hooks_abandoned(late, timeout)
 
     async def _work(self, claim: Claim) -> Settlement:
-        outcome = claim.item.outcome
+        outcome, progress = claim.item.outcome, claim.progress
         with self._observer.bound(outcome):
             try:
                 if claim.item.kind is Kind.REDIAL:
                     return await self._redials.attempt(claim)
                 return await self._hooks.attempt(claim)
-            except LeaseLost:
+            except LeaseLost as lost:
+                progress = lost.progress or progress
                 self._observer.lease_lost(outcome)
             except StoreError as error:
                 self._observer.store_unavailable(error)
@@ -375,4 +376,4 @@ class Dispatcher:
                 call = CallState.UNKNOWN if claim.item.kind is Kind.REDIAL else None
                 return Settlement(State.DEAD, claim.progress, reason=described(error), call=call)
         # The item is neither done nor dead, so it is due again, unless another worker has the lease.
-        return Settlement(State.READY, claim.progress, due_at=self._clock() + STORE_PAUSE)
+        return Settlement(State.READY, progress, due_at=self._clock() + STORE_PAUSE)
