@@ -480,6 +480,32 @@ async def test_what_a_dead_worker_has_left_is_tried_one_at_a_time(make: Make, po
     assert max(len(keys) for keys in most) == 1
 
 
+async def test_a_job_that_finds_every_place_held_goes_to_another_worker(make: Make) -> None:
+    """A function that hangs holds a place of its own worker alone."""
+    one, other = make(), make()
+    go, first = asyncio.Event(), list[str]()
+
+    async def hangs(claim: Claim) -> Settlement:
+        async def late() -> None:
+            await go.wait()
+
+        first.append(claim.item.key)
+        return Settlement(State.DEAD, reason="too late", late=(late(),))
+
+    task = asyncio.create_task(one.run(hangs, 1))
+    await one.put([item("a")])
+    await until(lambda: _is(one, dead=1))
+    await one.put([item("b")])
+    # The first worker has fetched the job by then, or the other one does.
+    await asyncio.sleep(0.3)
+    async with running(other):
+        await until(lambda: _is(one, dead=1, done=1))
+    assert first == ["call:a"]
+    go.set()
+    await one.stop(5.0)
+    await task
+
+
 async def test_a_live_process_renews_its_entry_without_its_loop(postgres_url: str, make: Make) -> None:
     """By a connection of its own; a database that is away is left to the next time."""
     store = make()

@@ -158,7 +158,12 @@ class Worker:
         """Do a job: start a task for the item and wait for the task. A job that is cancelled ends well if the task has
         claimed the item, and else raises, so that the item gets another job.
         """
-        await self._slots.acquire()
+        try:
+            # Functions that overran their time-outs hold places for as long as they run; another worker may have one.
+            async with asyncio.timeout(self.lease if self._slots.locked() else None):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise StoreUnavailable("every place of the worker is held") from None
         if self._stopping.is_set():
             self._slots.release()
             raise StoreUnavailable("the worker stops")
