@@ -55,10 +55,16 @@ async def again(outcome):
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-@handlers.on_terminal
+@handlers.on(code=603)
 def stuck(outcome):
     os.kill(os.getpid(), signal.SIGINT)
     release.wait()
+
+
+@handlers.on(code=404)
+async def stuck_elsewhere(outcome):
+    os.kill(os.getpid(), signal.SIGINT)
+    await asyncio.to_thread(release.wait)
 
 
 release = threading.Event()
@@ -180,25 +186,36 @@ def arguments(**given: object) -> argparse.Namespace:
     return argparse.Namespace(**{"store": "sqlite:///given.db", "concurrency": None, "drain": 0.0} | given)
 
 
-def test_a_sync_hook_that_never_returns_does_not_keep_the_process(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("code", "left", "said"),
+    [
+        (603, [], "SIGINT: hooks get 0 s to finish; a second signal ends it at once"),
+        (
+            404,
+            [0],
+            "threads of hooks that did not end: 1; they end with the process, and the next worker has the hooks",
+        ),
+    ],
+    ids=["sync", "async"],
+)
+def test_a_hook_that_never_returns_does_not_keep_the_process(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, code: int, left: list[int], said: str
 ) -> None:
     """Its outcome goes back to the store, and the process leaves without waiting for the thread."""
     monkeypatch.setattr(_worker, "_GRACE", 0.05)
-    put("given.db", 603, 0)
-    left: list[int] = []
+    put("given.db", code, 0)
+    statuses: list[int] = []
 
     def leave(status: int) -> None:
-        left.append(status)
+        statuses.append(status)
         # What ends with the process in earnest must end for the test.
         sys.modules["jobs"].release.set()
 
     assert _worker.work(arguments(router="jobs:router"), leave) == 0
-    assert left == [0]
+    sys.modules["jobs"].release.set()
+    assert statuses == left
     assert states("given.db") == {"ready": 1, "running": 0, "done": 0}
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        "ringback worker: sync hooks that did not return: 1; they end with the process, and the next worker has them"
-    )
+    assert capsys.readouterr().err.splitlines()[-1] == f"ringback worker: {said}"
 
 
 @pytest.mark.parametrize(

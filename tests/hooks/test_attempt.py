@@ -254,9 +254,9 @@ async def test_a_crash_is_blamed_on_the_hook_that_was_being_called_and_it_goes_l
     assert settlement == Settlement(State.DONE, finished)
     assert bench.happened() == [
         checkpoint(done=("app.one",), tries=tries, trying="app.two"),
-        checkpoint(done=("app.one",), tries=tries, trying="app.three"),
+        checkpoint(done=("app.one",), tries=tries, trying="app.three", alone=True),
         ("called", "three", HookContext("app.three", f"{KEY}/app.three", 1, redelivered=False)),
-        checkpoint(done=("app.one", "app.three"), tries=tries, trying="app.two"),
+        checkpoint(done=("app.one", "app.three"), tries=tries, trying="app.two", alone=True),
         ("called", "two", HookContext("app.two", f"{KEY}/app.two", 2, redelivered=True)),
     ]
 
@@ -273,9 +273,9 @@ async def test_a_crash_of_nobody_in_particular_is_blamed_on_all_that_are_due(try
     assert settlement == ready(5, done=("app.one", "app.two", "app.three"), tries=tries, wait=wait)
     assert bench.happened() == [
         checkpoint(done=("app.one",), tries=tries, wait=wait, trying=trying),
-        checkpoint(done=("app.one",), tries=tries, wait=wait, trying="app.two"),
+        checkpoint(done=("app.one",), tries=tries, wait=wait, trying="app.two", alone=True),
         ("called", "two", BUSY),
-        checkpoint(done=("app.one", "app.two"), tries=tries, wait=wait, trying="app.three"),
+        checkpoint(done=("app.one", "app.two"), tries=tries, wait=wait, trying="app.three", alone=True),
         ("called", "three", BUSY),
     ]
 
@@ -286,9 +286,9 @@ async def test_a_hook_that_kills_its_worker_every_time_is_given_up() -> None:
     bench.on_error()
     bench.router.on_retryable(bench.hook("killer"))
     bench.router.on_retryable(bench.hook("other"))
-    progress = Progress(tries={"app.killer": 2}, wait={"app.killer": NOW}, trying="app.killer")
+    progress = Progress(tries={"app.killer": 2}, wait={"app.killer": NOW}, trying="app.killer", alone=True)
     settlement = await bench.attempt(progress, attempt=3, redelivered=True, crashed=True)
-    why = "the worker died during this call and every one before"
+    why = "the worker died while this hook ran, in attempt 3"
     tries = {"app.killer": 3}
     assert settlement == Settlement(
         State.DEAD,
@@ -299,7 +299,23 @@ async def test_a_hook_that_kills_its_worker_every_time_is_given_up() -> None:
         checkpoint(tries=tries, wait={"app.killer": NOW}, trying="app.killer"),
         ("hook_failed", BUSY, "app.killer", repr(RuntimeError(why)), 3, None),
         ("complained", BUSY, repr(RuntimeError(why))),
+        checkpoint(failed={"app.killer": f"RuntimeError: {why}"}, tries=tries, trying="app.other", alone=True),
         ("called", "other", BUSY),
+    ]
+
+
+@pytest.mark.parametrize("trying", [None, "app.only"], ids=["unknown", "with-others"])
+async def test_nobody_is_given_up_for_a_death_that_another_item_may_have_caused(trying: str | None) -> None:
+    """It counts, so that no hook is called more often than the policy says; and the hook is tried by itself."""
+    bench = Bench()
+    bench.router.on_retryable(bench.hook_of_context("only"))
+    progress, tries = Progress(tries={"app.only": 2}, trying=trying), {"app.only": 3}
+    settlement = await bench.attempt(progress, attempt=3, redelivered=True, crashed=True)
+    assert settlement == Settlement(State.DONE, Progress(done=("app.only",), tries=tries))
+    assert bench.happened() == [
+        checkpoint(tries=tries, trying=trying),
+        checkpoint(tries=tries, trying="app.only", alone=True),
+        ("called", "only", HookContext("app.only", f"{KEY}/app.only", 4, redelivered=True)),
     ]
 
 

@@ -397,6 +397,51 @@ async def test_work_that_was_taken_over_is_left_to_the_other_worker() -> None:
     assert (bench.calls, bench.observer.told) == ([("one", RETRYABLE), ("two", RETRYABLE)], [("lease lost", RETRYABLE)])
 
 
+async def test_what_has_returned_before_the_work_was_taken_over_counts() -> None:
+    """Unless the other worker has begun; so no hook is called again that has returned."""
+    bench, store = fake()
+
+    @bench.router.on_retryable(name="one")
+    async def one(outcome: Outcome) -> None:
+        bench.calls.append(("one", outcome))
+        store.ours = False
+
+    bench.router.on_retryable(bench.hook("two"))
+    await bench.dispatcher.start()
+    await bench.dispatcher.accept([RETRYABLE])
+    await turns()
+    assert (bench.calls, bench.observer.told) == ([("one", RETRYABLE)], [("lease lost", RETRYABLE)])
+    store.ours = True
+    await bench.passes(1)
+    await bench.dispatcher.drain(5)
+    assert bench.calls == [("one", RETRYABLE), ("two", RETRYABLE)]
+
+
+@pytest.mark.parametrize(
+    ("task", "hook"), [("ringback hook app.one", "app.one"), ("Task-7", None), (None, None)], ids=str
+)
+async def test_a_loop_that_stands_still_is_told_with_the_hook_that_runs(task: str | None, hook: str | None) -> None:
+    """Other code of the app has no name here."""
+    bench, store = fake()
+    store.on_blocked(task, 7.0)
+    assert bench.observer.told == [("blocked", hook, 7.0)]
+
+
+async def test_the_task_of_an_async_hook_has_its_name() -> None:
+    """By which another thread finds out who keeps the loop."""
+    bench, _ = fake()
+
+    @bench.router.on_retryable(name="app.one")
+    async def one(outcome: Outcome) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        bench.calls.append(task.get_name())
+
+    await bench.dispatcher.start()
+    await bench.dispatch(RETRYABLE)
+    assert bench.calls == ["ringback hook app.one"]
+
+
 async def test_a_redial_whose_store_is_down_is_tried_again() -> None:
     """The function is not called before it is written down that it will be."""
     bench, store = fake()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ringback.hooks.invoke import called
+from ringback.hooks.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -75,9 +76,7 @@ async def test_a_decision_runs_in_the_loop(function: Callable[..., Any]) -> None
 
 async def test_the_caller_chooses_the_threads() -> None:
     """The loop's own threads belong to the app."""
-    with concurrent.futures.ThreadPoolExecutor(1, "own") as executor:
-        name = await called(lambda: threading.current_thread().name, (), executor=executor)
-    assert name.startswith("own")
+    assert await called(lambda: threading.current_thread().name, (), threads=Threads(1, "own")) == "own"
 
 
 async def test_arguments_may_be_left_out() -> None:
@@ -305,14 +304,17 @@ async def awaits_what_is_cancelled() -> None:
     await other
 
 
-def raises_cancelled_in_a_thread() -> None:
-    raise concurrent.futures.CancelledError
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), concurrent.futures.CancelledError()], ids=repr)
+async def test_a_cancellation_in_a_thread_is_an_error_of_the_function(error: BaseException) -> None:
+    """Nobody has cancelled the caller."""
+    with pytest.raises(Exception, match=r"^(the function raised CancelledError)?$"):
+        await called(raising(error), (), timeout=5)
 
 
 @pytest.mark.parametrize(
     "function",
-    [cancels_its_task, raises_cancelled, awaits_what_is_cancelled, raises_cancelled_in_a_thread],
-    ids=["own-task", "raised", "awaited", "thread"],
+    [cancels_its_task, raises_cancelled, awaits_what_is_cancelled],
+    ids=["own-task", "raised", "awaited"],
 )
 async def test_a_cancellation_from_within_is_an_error_of_the_function(function: Callable[..., Any]) -> None:
     """Taken for a shutdown, it would end the worker; the caller is not cancelled and goes on."""

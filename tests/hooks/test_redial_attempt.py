@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -583,17 +584,27 @@ async def test_a_crash_counts_as_an_attempt_before_the_next_one() -> None:
     progress = sent(tries={"placing": 1})
     assert settlement == Settlement(State.DONE, progress, call=CallState.PLACED, leg=NEW_LEG)
     assert bench.happened() == [
-        ("checkpoint", KEY, progress),
+        ("checkpoint", KEY, sent(tries={"placing": 1}, alone=True)),
         ("called", HEADERS),
         ("redial_placed", BUSY, 2, NEW_LEG),
     ]
 
 
+@pytest.mark.parametrize("tries", [3, 30])
+async def test_a_redial_is_not_given_up_for_a_death_that_another_may_have_caused(tries: int) -> None:
+    """It is tried by itself, unless deaths without number have come before its function was called."""
+    bench = Bench(NEW_LEG)
+    progress = sent(tries={"placing": tries - 1})
+    settlement = await bench.attempt(progress, attempt=tries, redelivered=True, crashed=True)
+    assert settlement.state is (State.DONE if tries == 3 else State.DEAD)
+
+
 async def test_a_function_that_kills_its_worker_every_time_is_given_up() -> None:
     """Its request is kept: whoever replays the dead letter repeats it, or is told that nobody knows."""
     bench = Bench()
-    settlement = await bench.attempt(sent(tries={"placing": 2}), attempt=3, redelivered=True, crashed=True)
-    error = RuntimeError("the worker died during this call and every one before")
+    progress = sent(tries={"placing": 2}, alone=True)
+    settlement = await bench.attempt(progress, attempt=3, redelivered=True, crashed=True)
+    error = RuntimeError("the worker died while this function ran, in attempt 3")
     reason = f"{NAME}: RuntimeError: {error}"
     assert settlement == Settlement(State.DEAD, sent(tries={"placing": 3}), reason=reason, call=CallState.UNKNOWN)
     assert bench.happened() == [failed(error, 3)]
@@ -617,3 +628,32 @@ async def test_functions_of_one_name_are_told_apart_by_their_order() -> None:
         State.DONE, sent(), call=CallState.PLACED, leg="second"
     )
     assert bench.happened() == [checkpoint(first_sent=NOW), ("redial_placed", BUSY, 2, "second")]
+
+
+async def test_a_sync_function_that_returns_too_late_has_placed_the_call() -> None:
+    """What it returns counts, unless somebody has worked on the redial since; nobody calls it meanwhile."""
+    go = threading.Event()
+
+    def stuck() -> str:
+        go.wait(30)
+        return NEW_LEG
+
+    bench = Bench(function=stuck, hooks=HookPolicy(attempts=3, timeout=0.01))
+    first = await bench.attempt()
+    (late,) = first.late
+    still = TimeoutError("an earlier attempt has overrun its time-out, and still runs")
+    second = await bench.attempt(first.progress, attempt=2)
+    assert bench.happened() == [
+        checkpoint(first_sent=NOW),
+        ("hook_overran", BUSY, NAME, 0.01, 1, 16),
+        failed(TimeoutError(), 1, 37.5),
+        checkpoint(first_sent=NOW, tries={"placing": 1}),
+        failed(still, 2, 62.5),
+    ]
+    go.set()
+    ended = await late
+    assert ended is not None
+    claim, settlement = ended
+    assert (claim.attempt, second.late) == (2, ())
+    assert settlement == Settlement(State.DONE, second.progress, call=CallState.PLACED, leg=NEW_LEG)
+    assert bench.happened() == [("redial_placed", BUSY, 2, NEW_LEG)]

@@ -441,6 +441,28 @@ SHORT: dict[str, tuple[Callable[[logs.LogObserver], None], dict[str, Any]]] = {
         lambda observer: observer.hooks_given_back(2, 0.5),
         {"event": "hooks.given_back", "log_level": "warning", "count": 2, "timeout_seconds": 0.5},
     ),
+    "overran": (
+        lambda observer: observer.hook_overran(BUSY, "jobs.call_again", 60.0, 1, 16),
+        {
+            "event": "hook.overran",
+            "log_level": "warning",
+            **BRIEF,
+            "hook": "jobs.call_again",
+            "seconds": 60.0,
+            "held": 1,
+            "threads": 16,
+        },
+    ),
+    "blocked": (
+        lambda observer: observer.loop_blocked("jobs.call_again", 12.34567),
+        {
+            "event": "loop.blocked",
+            "log_level": "warning",
+            "hook": "jobs.call_again",
+            "seconds": 12.346,
+            "advice": "nothing of the app goes on meanwhile; let what blocks be a plain def, which runs in a thread",
+        },
+    ),
     "lease lost": (
         lambda observer: observer.lease_lost(BUSY),
         {"event": "hook.lease_lost", "log_level": "warning", **BRIEF},

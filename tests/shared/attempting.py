@@ -66,7 +66,12 @@ class FakeStore:
     async def checkpoint(self, key: str, progress: Progress) -> bool:
         # A copy, as any store makes one: the caller goes on with the same mappings.
         wrote = Progress(
-            progress.done, dict(progress.failed), dict(progress.tries), dict(progress.wait), progress.trying
+            progress.done,
+            dict(progress.failed),
+            dict(progress.tries),
+            dict(progress.wait),
+            progress.trying,
+            progress.alone,
         )
         self._log.append(("checkpoint", key, wrote))
         answer = self.answers.pop(0) if self.answers else True

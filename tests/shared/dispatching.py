@@ -77,6 +77,9 @@ class Recorder:
     def hook_failed(self, outcome: Outcome, hook: str, error: Exception, attempt: int, retry_in: float | None) -> None:
         self.told.append(("failed", outcome, hook.rpartition(".")[2], repr(error), attempt, retry_in))
 
+    def hook_overran(self, outcome: Outcome, hook: str, seconds: float, held: int, threads: int) -> None:
+        self.told.append(("overran", outcome, hook.rpartition(".")[2], seconds, held, threads))
+
     def hooks_abandoned(self, count: int, seconds: float) -> None:
         self.told.append(("abandoned", count, seconds))
 
@@ -91,6 +94,9 @@ class Recorder:
 
     def lease_lost(self, outcome: Outcome) -> None:
         self.told.append(("lease lost", outcome))
+
+    def loop_blocked(self, hook: str | None, seconds: float) -> None:
+        self.told.append(("blocked", hook, seconds))
 
     def redial_scheduled(self, outcome: Outcome, at: float, number: int) -> None:
         self.told.append(("scheduled", outcome, at, number))

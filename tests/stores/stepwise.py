@@ -157,9 +157,7 @@ class PostgresBench(Bench):
 
     async def settle(self, process: Process, claim: Claim, settlement: Settlement) -> None:
         store: Any = process.store
-        await store._do(
-            lambda connection: self._rows.settle(connection, claim.item, process.owner, settlement, self.now)
-        )
+        await store._do(lambda connection: self._rows.settle(connection, claim, process.owner, settlement, self.now))
         self._leases.pop((claim.item.key, process.owner), None)
 
     async def give_back(self, process: Process, claim: Claim) -> None:

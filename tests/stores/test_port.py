@@ -18,6 +18,7 @@ from crew import (
     dies,
     item,
     plan,
+    until,
     whole,
     worked,
 )
@@ -444,6 +445,62 @@ async def test_stores_are_opened_twice_and_used_by_one_loop_after_the_other(make
     await store.open()
     assert list(await store.put([LEG, OTHER])) == [DUPLICATE, OPENED]
     assert (await worked(store, 1))[0].item.key == OTHER.key
+
+
+# Functions that return too late
+
+
+@pytest.mark.parametrize("state", [State.READY, State.DEAD])
+@pytest.mark.parametrize("returns", [True, False], ids=["returns", "raises"])
+async def test_what_returns_too_late_counts_if_nobody_has_worked_on_the_item_since(
+    store: DeliveryStore, clock: Clock, state: State, returns: bool
+) -> None:
+    """It keeps its place in the worker until then."""
+    go, seen = asyncio.Event(), list[str]()
+
+    async def work(claim: Claim) -> Settlement:
+        async def late() -> tuple[Claim, Settlement] | None:
+            await go.wait()
+            return (claim, DONE) if returns else None
+
+        seen.append(claim.item.key)
+        if claim.item.key == OTHER.key:
+            return DONE
+        return Settlement(state, due_at=clock() + 3600, late=(late(),))
+
+    task = asyncio.create_task(store.run(work, 1))
+    await store.put([LEG])
+    before = {"ready": 1} if state is State.READY else {"dead": 1}
+    await until(lambda: _counts(store, **before))
+    await store.put([OTHER])
+    await asyncio.sleep(0.2)
+    assert seen == [LEG.key]
+    go.set()
+    after = {"done": 2} if returns else {"done": 1, **before}
+    await until(lambda: _counts(store, **after))
+    await store.stop(0.0 if isinstance(store, MemoryStore) else 5.0)
+    await task
+
+
+async def _counts(store: DeliveryStore, **counts: int) -> bool:
+    return replace(await store.stats(), oldest_due=0.0) == Stats(**counts)
+
+
+async def test_a_worker_that_stops_waits_for_no_function_that_took_too_long(store: DeliveryStore, clock: Clock) -> None:
+    """Its attempt has failed, and the item waits for the next one."""
+
+    async def work(claim: Claim) -> Settlement:
+        async def late() -> None:
+            await asyncio.Event().wait()
+
+        return Settlement(State.DEAD, reason="too late", late=(late(), late()))
+
+    task = asyncio.create_task(store.run(work, 4))
+    await store.put([LEG])
+    await until(lambda: _counts(store, dead=1))
+    assert await store.stop(5.0) == 0
+    await task
+    assert await store.stats() == Stats(dead=1)
 
 
 # Dead letters

@@ -28,7 +28,7 @@ from ringback.core.outcome import classify_event  # noqa: E402
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable  # noqa: E402
 from ringback.stores.clocks import Jumps  # noqa: E402
 from ringback.stores.postgres.jobs import Jobs  # noqa: E402
-from ringback.stores.postgres.repair import repair  # noqa: E402
+from ringback.stores.postgres.repair import beat_alone, repair  # noqa: E402
 from ringback.stores.postgres.store import PostgresStore  # noqa: E402
 from ringback.stores.postgres.worker import Worker  # noqa: E402
 from ringback.work.items import (  # noqa: E402
@@ -463,6 +463,65 @@ async def test_work_of_a_killed_process_is_taken_over(make: Make, postgres_url: 
     assert sorted(seen) == [(False, False, 1), (True, True, 2)]
 
 
+async def test_what_a_dead_worker_has_left_is_tried_one_at_a_time(make: Make, postgres_url: str) -> None:
+    """Whichever of its items killed it, the next death is of that item's doing alone. What is new does not wait."""
+    store, running_now, most = make(), list[str](), list[list[str]]()
+    await store.put([item(name) for name in "abcd"])
+    await query(postgres_url, "UPDATE ringback_items SET attempts = 1, interrupted = 2")
+    await store.put([item("new")])
+
+    async def work(claim: Claim) -> Settlement:
+        running_now.append(claim.item.key)
+        most.append([key for key in running_now if key != "call:new"])
+        await asyncio.sleep(0.05)
+        running_now.remove(claim.item.key)
+        return DONE
+
+    async with running(store, work):
+        await until(lambda: _is(store, done=5))
+    assert max(len(keys) for keys in most) == 1
+
+
+async def test_a_job_that_finds_every_place_held_goes_to_another_worker(make: Make) -> None:
+    """A function that hangs holds a place of its own worker alone."""
+    one, other = make(), make()
+    go, first = asyncio.Event(), list[str]()
+
+    async def hangs(claim: Claim) -> Settlement:
+        async def late() -> None:
+            await go.wait()
+
+        first.append(claim.item.key)
+        return Settlement(State.DEAD, reason="too late", late=(late(),))
+
+    task = asyncio.create_task(one.run(hangs, 1))
+    await one.put([item("a")])
+    await until(lambda: _is(one, dead=1))
+    await one.put([item("b")])
+    # The first worker has fetched the job by then, or the other one does.
+    await asyncio.sleep(0.3)
+    async with running(other):
+        await until(lambda: _is(one, dead=1, done=1))
+    assert first == ["call:a"]
+    go.set()
+    await one.stop(5.0)
+    await task
+
+
+async def test_a_live_process_renews_its_entry_without_its_loop(postgres_url: str, make: Make) -> None:
+    """By a connection of its own; a database that is away is left to the next time."""
+    store = make()
+    await store.open()
+    await query(
+        postgres_url,
+        "INSERT INTO procrastinate_workers (id, last_heartbeat) OVERRIDING SYSTEM VALUE VALUES (77, 'epoch')",
+    )
+    beat_alone(postgres_url, 77)
+    found = await query(postgres_url, "SELECT last_heartbeat > now() - interval '1 minute' FROM procrastinate_workers")
+    assert found == [(True,)]
+    beat_alone("postgresql://nobody@127.0.0.1:1/nothing?connect_timeout=2", 77)
+
+
 async def test_a_job_that_was_fetched_by_a_dead_worker_is_made_again(make: Make, postgres_url: str) -> None:
     """A process that dies between its job and its claim takes nothing with it, and leaves no job behind."""
     store = make()
@@ -560,7 +619,8 @@ async def test_a_claim_is_tried_again_until_the_worker_stops() -> None:
 
     worker = Worker(
         connect=claims, jobs=Jobs(), lease=1, poll=1, listen=False, purge=claims, clock=time.time,
-        jumps=Jumps(time.time), sleep=pause, on_fault=faults.append, pace=UNPACED,
+        jumps=Jumps(time.time), sleep=pause, on_fault=faults.append, pace=UNPACED, on_blocked=lambda _, __: None,
+        beat=lambda _: None,
     )  # fmt: skip
     with pytest.raises(StoreUnavailable, match="locked"):
         await worker._insist(claims, until=stopping)

@@ -628,7 +628,7 @@ async def test_a_lease_is_renewed_while_work_takes_longer(
 
 
 async def test_what_was_taken_over_is_not_ours_to_settle(make: Make) -> None:
-    """Neither checkpoint nor settlement nor giving back changes what somebody else works on, or has done."""
+    """Neither checkpoint nor failure nor giving back changes what somebody else works on, or has done."""
     now = [1000.0]
     one, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
     await one.put([item("a")])
@@ -643,6 +643,41 @@ async def test_what_was_taken_over_is_not_ours_to_settle(make: Make) -> None:
     assert await other.checkpoint("call:a", Progress(trying="x"))
     await other.settle(second, DONE)
     assert await one.stats() == Stats(done=1)
+
+
+async def test_a_return_counts_while_the_item_is_open_whoever_has_it(make: Make) -> None:
+    """The work is done. What the other worker says later comes too late."""
+    now = [1000.0]
+    one, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
+    await one.put([item("a")])
+    one._owner, other._owner = "one", "other"
+    ((first,), _) = await one.claim(5)
+    now[0] += 2.0
+    ((second,), _) = await other.claim(5)
+    await one.settle(first, DONE)
+    await other.settle(second, Settlement(State.DEAD, reason="late"))
+    assert await one.stats() == Stats(done=1)
+
+
+async def test_what_a_dead_worker_has_left_is_tried_one_at_a_time(make: Make) -> None:
+    """Whichever of its items killed it, the next death is of that item's doing alone. What is new does not wait."""
+    now = [1000.0]
+    dead, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
+    await dead.put([item("a"), item("b"), item("c")])
+    dead._owner, other._owner = "dead", "other"
+    await dead.claim(5)
+    now[0] += 2.0
+    ((first,), _) = await other.claim(5)
+    assert (first.item.key, first.crashed) == ("call:a", True)
+    await other.put([item("new")])
+    ((new,), next_at) = await other.claim(5)
+    assert (new.item.key, new.crashed, next_at) == ("call:new", False, None)
+    await other.settle(first, DONE)
+    ((second,), _) = await other.claim(5)
+    await other.give_back(second)
+    assert second.item.key == "call:b"
+    claims, _ = await other.claim(5)
+    assert [(claim.item.key, claim.crashed) for claim in claims] == [("call:b", False), ("call:c", True)]
 
 
 async def test_a_late_attempt_of_the_same_process_is_not_taken_for_the_next(make: Make) -> None:

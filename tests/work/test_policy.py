@@ -158,8 +158,9 @@ NO_TIMES = [-1, math.nan, math.inf, -math.inf, 1e300, True, "2", timedelta(secon
 WRONG = [
     *(
         (name, value, f"hooks: {name} {value!r} is no number of calls; write a whole number from 1")
-        for name in ("attempts", "concurrency")
+        for name in ("attempts", "concurrency", "threads")
         for value in NO_COUNTS
+        if (name, value) != ("threads", None)
     ),
     *(
         (name, value, f"hooks: {name} {value!r} is out of range; write seconds, from 0 to a year")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 DRAIN = 20.0
 """Seconds that running hooks have to finish after the first signal."""
 
-_THREADS = "ringback-hook"
+_THREADS = "ringback-worker"
 _GRACE = 1.0
 """Seconds in which idle threads end."""
 
@@ -59,8 +59,9 @@ async def _serve(
     dispatcher: Dispatcher, policy: HookPolicy, works: str, drain: float, leave: Callable[[int], object]
 ) -> int:
     loop = asyncio.get_running_loop()
-    # The loop's own executor has few threads on a small machine: sync hooks and the store would wait for each other.
-    threads = ThreadPoolExecutor(policy.concurrency + 4, _THREADS)
+    # For async hooks that ask for a thread: the loop's own executor has few on a small machine, and the process would
+    # wait for its threads. Sync hooks have daemon threads of their own.
+    threads = ThreadPoolExecutor(policy.concurrency, _THREADS)
     loop.set_default_executor(threads)
     stopping = asyncio.Event()
 
@@ -111,7 +112,7 @@ def _signals(stop: Callable[[str], object], leave: Callable[[int], object]) -> G
 
 
 def _end_threads(threads: ThreadPoolExecutor, leave: Callable[[int], object]) -> None:
-    """End idle threads. If a sync hook does not return, end the process: Python would wait for that hook for ever."""
+    """End idle threads. If one does not end, end the process: Python would wait for it for ever."""
     threads.shutdown(wait=False, cancel_futures=True)
     end = time.monotonic() + _GRACE
     alive = [thread for thread in threading.enumerate() if thread.name.startswith(_THREADS)]
@@ -119,7 +120,9 @@ def _end_threads(threads: ThreadPoolExecutor, leave: Callable[[int], object]) ->
         thread.join(max(0.0, end - time.monotonic()))
     stuck = sum(thread.is_alive() for thread in alive)
     if stuck:
-        _say(f"sync hooks that did not return: {stuck}; they end with the process, and the next worker has them")
+        _say(
+            f"threads of hooks that did not end: {stuck}; they end with the process, and the next worker has the hooks"
+        )
         _flush()
         leave(0)
 

@@ -16,6 +16,8 @@ from ringback.eventgrid._batches import MAX_BYTES, Waiting, bytes_of, next_batch
 from ringback.eventgrid._events import CALLS, CRITERIA, PublishedType, chosen, cloud_event, published_type
 from ringback.eventgrid._topic import Topic, checked_credential, checked_endpoint
 from ringback.exceptions import ConfigurationError
+from ringback.hooks.invoke import called
+from ringback.hooks.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -33,6 +35,9 @@ __all__ = [
     "cloud_event",
     "published_type",
 ]
+
+
+_THREADS = Threads(16, "ringback-eventgrid")
 
 
 # This module defines the class: a store keeps the class's module and name beside the work that waits for a sink.
@@ -119,7 +124,7 @@ class EventGridSink:
                 waiting.taken.cancel()
 
     async def _deliver(self, batch: Sequence[Waiting]) -> None:
-        failure = await asyncio.to_thread(self._send, batch)
+        failure = await called(self._send, (batch,), threads=_THREADS)
         if failure is None or len(batch) == 1 or not failure.of_an_event:
             settle(batch, failure)
             return
@@ -128,7 +133,7 @@ class EventGridSink:
             if waiting.taken.done():
                 # The event's caller was cancelled meanwhile, by the hook's time-out; the store retries the event.
                 continue
-            failure = await asyncio.to_thread(self._send, [waiting])
+            failure = await called(self._send, ([waiting],), threads=_THREADS)
             if failure is not None and not failure.of_an_event:
                 settle(batch[index:], failure)
                 return

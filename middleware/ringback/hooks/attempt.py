@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError, error_text
+from ringback.hooks.bulkhead import Bulkhead, Work
 from ringback.hooks.contacts import contact_of
-from ringback.hooks.invoke import called, decided
+from ringback.hooks.invoke import decided
 from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost, Planner
 from ringback.privacy.redaction import redact
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 UNMEASURED = nullcontext[None]()
 """The context of an attempt without telemetry. All attempts share the context, which has no state."""
 
+HOPELESS = 10
+"""An item that no hook can be blamed for is given up after this many times the attempts of a hook."""
+
 STORE_PAUSE = 1.0
 """Seconds until the next attempt at an item after a fault of the store."""
 
@@ -48,13 +52,14 @@ class _Course:
     tries: Mapping[str, int]
     wait: Mapping[str, float]
     trying: str | None = None
+    alone: bool = False
 
     @classmethod
     def of(cls, progress: Progress) -> _Course:
         return cls(progress.done, progress.failed, progress.tries, progress.wait)
 
     def progress(self) -> Progress:
-        return Progress(self.done, self.failed, self.tries, self.wait, self.trying)
+        return Progress(self.done, self.failed, self.tries, self.wait, self.trying, self.alone)
 
     def returned(self, name: str) -> None:
         self.done += (name,)
@@ -72,21 +77,13 @@ class _Course:
         if isinstance(plan, Exhausted) and _TOLD not in done:
             done = (*done, _EXHAUSTED)
         wait = {name: until for name, until in self.wait.items() if name not in redials}
-        return Progress(done, self.failed, self.tries, wait, self.trying)
+        return Progress(done, self.failed, self.tries, wait)
 
     def follow(self, progress: Progress) -> None:
         self.done, self.wait = progress.done, progress.wait
 
     def no_wait(self, names: Iterable[str]) -> None:
         self.wait = {name: until for name, until in self.wait.items() if name not in names}
-
-    def settlement(self) -> Settlement:
-        if self.wait:
-            return Settlement(State.READY, self.progress(), due_at=min(self.wait.values()))
-        if self.failed:
-            reason = "; ".join(f"{hook}: {reason}" for hook, reason in self.failed.items())
-            return Settlement(State.DEAD, self.progress(), reason=reason)
-        return Settlement(State.DONE, self.progress())
 
 
 @dataclass(eq=False, slots=True)
@@ -102,10 +99,12 @@ class HookCaller:
     gauge: StoreGauge | None = None
     overheard: Overheard = field(default_factory=Overheard)
     blind: bool = False
+    bulkhead: Bulkhead = field(init=False)
     planner: Planner = field(init=False)
     _warned_unhandled: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
+        self.bulkhead = Bulkhead(self.observer, self.policy)
         self.planner = Planner(
             self.observer, self.store, self.clock, self.random, self.policy.timeout, self.overheard, self.blind
         )
@@ -117,7 +116,7 @@ class HookCaller:
         """
         if self.gauge is not None and _ends_call(claim):
             self.gauge.call_settled(claim.item.outcome)
-        if claim.crashed and claim.attempt > _HOPELESS * self.policy.attempts:
+        if claim.crashed and claim.attempt > HOPELESS * self.policy.attempts:
             # No attempt reached a hook: a predicate or a contact function kills the process.
             error = RuntimeError(f"the worker died again, in attempt {claim.attempt - 1}, before any hook was called")
             self.observer.hook_failed(claim.item.outcome, "ringback", error, claim.attempt - 1, None)
@@ -125,13 +124,18 @@ class HookCaller:
         course = _Course.of(claim.progress)
         try:
             await self._run(claim, course)
+        except LeaseLost as lost:
+            course.trying, course.alone = None, False
+            lost.progress = course.progress()
+            raise
         except StoreError as error:
             # The settlement has the hooks that returned after the last checkpoint, so no worker calls them again.
             self.observer.store_unavailable(error)
-            course.trying = None
-            return Settlement(State.READY, course.progress(), due_at=self.clock() + STORE_PAUSE)
-        course.trying = None
-        return course.settlement()
+            course.trying, course.alone = None, False
+            again = Settlement(State.READY, course.progress(), due_at=self.clock() + STORE_PAUSE)
+            return self.bulkhead.settled(claim, again)
+        course.trying, course.alone = None, False
+        return self.bulkhead.settled(claim, course.progress().settlement())
 
     async def _run(self, claim: Claim, course: _Course) -> None:
         planned = await self._planned(course, claim)
@@ -162,7 +166,7 @@ class HookCaller:
         # The hook that may have killed the last worker runs last, so that the other hooks are called.
         last = claim.progress.trying if claim.crashed else None
         for name in sorted(due, key=lambda name: name == last) if last in due else due:
-            await self._call(claim, course, outcome, name, due[name], alone=len(due) == 1)
+            await self._call(claim, course, outcome, name, due[name], noted=claim.crashed or len(due) > 1)
 
     def warn_unhandled(self, outcome: Outcome) -> None:
         """Reports the first retryable end of a call for which the app has no hook."""
@@ -171,24 +175,25 @@ class HookCaller:
             self.observer.outcome_unhandled(outcome)
 
     async def _blame(self, claim: Claim, course: _Course, outcome: Outcome, due: dict[str, Registration]) -> None:
-        """Counts the death of a worker as a failed attempt of the running hook, or of all hooks if that is unknown."""
-        course.trying = claim.progress.trying
-        blamed = [course.trying] if course.trying in due else list(due)
-        for name in blamed:
+        """Counts the death of a worker as a failed attempt of the running hook, or of all hooks if that is unknown.
+
+        No hook is given up for a death that another item may have caused: the item is tried by itself first.
+        """
+        course.trying = trying = claim.progress.trying
+        for name in [trying] if trying in due else due:
             course.tried(name, course.tries.get(name, 0) + 1)
         # Written before any hook is called, so that another death counts on top of this one.
         await self._checkpoint(claim, course)
-        for name in blamed:
-            if course.tries[name] >= self.policy.attempts:
-                error = RuntimeError("the worker died during this call and every one before")
-                await self._give_up(course, outcome, name, error, course.tries[name])
-                del due[name]
+        if claim.progress.alone and trying in due and course.tries[trying] >= self.policy.attempts:
+            error = RuntimeError(f"the worker died while this hook ran, in attempt {course.tries[trying]}")
+            await self._give_up(course, outcome, trying, error, course.tries[trying])
+            del due[trying]
 
     async def _call(
-        self, claim: Claim, course: _Course, outcome: Outcome, name: str, registration: Registration, *, alone: bool
+        self, claim: Claim, course: _Course, outcome: Outcome, name: str, registration: Registration, *, noted: bool
     ) -> None:
-        if not alone:
-            course.trying = name
+        if noted:
+            course.trying, course.alone = name, claim.crashed
             await self._checkpoint(claim, course)
         attempt = course.tries.get(name, 0) + 1
         ctx = HookContext(
@@ -201,7 +206,10 @@ class HookCaller:
             course.no_wait([name])
         try:
             with UNMEASURED if self.gauge is None else self.gauge.hook(outcome, name, attempt):
-                await called(registration.handler, *registration.arguments(outcome, ctx), timeout=self.policy.timeout)
+                work = Work(claim, partial(_late, name))
+                await self.bulkhead.call(
+                    outcome, name, registration.handler, *registration.arguments(outcome, ctx), work=work
+                )
         except Exception as error:
             await self._failed(course, outcome, name, error, attempt)
         else:
@@ -215,12 +223,12 @@ class HookCaller:
         self.observer.hook_failed(outcome, name, error, attempt, retry_in)
         course.tried(name, attempt)
         course.wait = {**course.wait, name: self.clock() + retry_in}
-        await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=False)
+        await call_error_handlers(self.router, self.bulkhead, outcome, error, final=False)
 
     async def _give_up(self, course: _Course, outcome: Outcome, name: str, error: Exception, attempt: int) -> None:
         self.observer.hook_failed(outcome, name, error, attempt, None)
         course.failed_for_good(name, described(error))
-        await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=True)
+        await call_error_handlers(self.router, self.bulkhead, outcome, error, final=True)
 
     async def _concerns(
         self,
@@ -300,7 +308,7 @@ class HookCaller:
 
 
 async def call_error_handlers(
-    router: HandlerRouter, observer: Observer, outcome: Outcome, error: Exception, timeout: float | None, *, final: bool
+    router: HandlerRouter, bulkhead: Bulkhead, outcome: Outcome, error: Exception, *, final: bool
 ) -> None:
     """Calls every error handler that wants an attempt of this kind. One that raises is reported as a hook is."""
     for registered in router.roster.error_handlers:
@@ -308,14 +316,19 @@ async def call_error_handlers(
             continue
         named = {"final": final} if registered.takes_final else {}
         try:
-            await called(registered.handler, (outcome, error), named, timeout=timeout)
+            await bulkhead.call(outcome, registered.name, registered.handler, (outcome, error), named)
         except Exception as further:
-            observer.hook_failed(outcome, registered.name, further, 1, None)
+            bulkhead.observer.hook_failed(outcome, registered.name, further, 1, None)
 
 
 def described(error: Exception) -> str:
     """The reason of a dead letter: the exception's text, redacted, in one line of at most 500 characters."""
     return redact(" ".join(error_text(error).split()))[:500]
+
+
+def _late(hook: str, progress: Progress, _: object) -> Settlement:
+    """What an item comes to once a hook has returned that an attempt took for failed."""
+    return progress.late(hook).settlement()
 
 
 def _ends_call(claim: Claim) -> bool:
@@ -346,6 +359,5 @@ def _by_contact(redials: Iterable[RedialRegistration]) -> dict[str, RedialRegist
     return {f"{redial.name} (contact)": redial for redial in redials}
 
 
-_HOPELESS = 10
 _EXHAUSTED = "attempts_exhausted"
 _TOLD = "told_without_contact"

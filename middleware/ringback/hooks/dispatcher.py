@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.hooks.attempt import STORE_PAUSE, HookCaller, described
 from ringback.hooks.contacts import Asking
+from ringback.hooks.invoke import hook_of
 from ringback.hooks.names import refuse_mixed_up
 from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost, cancel_redials
 from ringback.hooks.processes import serving
 from ringback.hooks.redial_attempt import RedialCaller
+from ringback.hooks.signatures import is_async
 from ringback.settings import refuse_negative, refuse_no_flag
 from ringback.stores import MemoryStore, open_store
 from ringback.work.contact import CallState
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
 
 SETTLE = 1.0
 """Seconds that the end of a call waits for its sibling event before its hooks are called."""
+
+GRACE = 0.75
+"""Seconds beyond its time-out that :meth:`Dispatcher.drain` takes at most."""
 
 IN_MEMORY = HookPolicy(retry_errors=False, concurrency=256)
 """How hooks are called without a store: an exception is reported, and the hook is not called again."""
@@ -158,6 +163,7 @@ class Dispatcher:
                 stands_in=self._overheard,
             )
         self.store.on_fault = observer.store_unavailable
+        self.store.on_blocked = lambda task, seconds: observer.loop_blocked(hook_of(task), seconds)
         router.attach(self)
 
     @property
@@ -253,8 +259,18 @@ class Dispatcher:
         """Gives running hooks ``timeout`` seconds to return, then stops the worker and closes a durable store.
 
         In memory the worker first calls every hook that waits, without waiting for siblings, and hooks that are late
-        are lost. A durable store keeps the items that wait, and gets back the items whose hooks are late.
+        are lost. A durable store keeps the items that wait, and gets back the items whose hooks are late. Whatever does
+        not end, such as a hook that ignores its cancellation or a database that is away, is left :data:`GRACE` later.
         """
+        ending = asyncio.get_running_loop().create_task(self._drain(timeout))
+        try:
+            await asyncio.wait({ending}, timeout=timeout + GRACE)
+        finally:
+            ending.cancel()
+        if ending.done():
+            ending.result()
+
+    async def _drain(self, timeout: float) -> None:
         if self._fallback is None:
             await self._stop_working(timeout)
         else:
@@ -323,10 +339,19 @@ class Dispatcher:
     def _forget_gone(self) -> None:
         self._runners -= {runner for runner in tuple(self._runners) if runner.gone}
 
+    def _places(self) -> int:
+        """How many items the worker may work on at once: what waits for a thread waits in the store, for any worker."""
+        concurrency, threads = self._policy.concurrency, self._policy.threads
+        if threads is None or threads >= concurrency:
+            return concurrency
+        roster = self._router.roster
+        functions = [hook.handler for _, hook in roster.hooks] + [redial.function for redial in roster.redials]
+        return concurrency if all(map(is_async, functions)) else threads
+
     async def _run(self, stopping: asyncio.Event) -> None:
         while True:
             try:
-                await self.store.run(self._work, self._policy.concurrency, self._pace)
+                await self.store.run(self._work, self._places(), self._pace)
             except Exception as error:
                 self._observer.store_unavailable(error)
             else:
@@ -355,13 +380,14 @@ class Dispatcher:
             self._observer.hooks_abandoned(late, timeout)
 
     async def _work(self, claim: Claim) -> Settlement:
-        outcome = claim.item.outcome
+        outcome, progress = claim.item.outcome, claim.progress
         with self._observer.bound(outcome):
             try:
                 if claim.item.kind is Kind.REDIAL:
                     return await self._redials.attempt(claim)
                 return await self._hooks.attempt(claim)
-            except LeaseLost:
+            except LeaseLost as lost:
+                progress = lost.progress or progress
                 self._observer.lease_lost(outcome)
             except StoreError as error:
                 self._observer.store_unavailable(error)
@@ -371,4 +397,4 @@ class Dispatcher:
                 call = CallState.UNKNOWN if claim.item.kind is Kind.REDIAL else None
                 return Settlement(State.DEAD, claim.progress, reason=described(error), call=call)
         # The item is neither done nor dead, so it is due again, unless another worker has the lease.
-        return Settlement(State.READY, claim.progress, due_at=self._clock() + STORE_PAUSE)
+        return Settlement(State.READY, progress, due_at=self._clock() + STORE_PAUSE)

@@ -7,19 +7,22 @@ answer, :func:`ringback.hooks.guarded.told` calls the function by the same rules
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 from typing import TYPE_CHECKING, Any
 
 from ringback.hooks.guarded import failure, finished, refuse_awaitable, returned
 from ringback.hooks.signals import of_a_signal
 from ringback.hooks.signatures import is_async
+from ringback.hooks.threads import Call, Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from concurrent.futures import Executor
 
 _NONE: Mapping[str, object] = {}
+
+_HOOK = "ringback hook "
+_OTHERS = Threads(64, "ringback-call")
+"""For functions that are no hooks, such as checks of senders: these wait for no hook that hangs."""
 
 
 async def called(
@@ -29,24 +32,33 @@ async def called(
     *,
     timeout: float | None = None,
     inline: bool = False,
-    executor: Executor | None = None,
+    threads: Threads = _OTHERS,
+    overran: Callable[[asyncio.Future[Any]], object] = lambda _: None,
+    hook: str | None = None,
 ) -> Any:
     """What the function returns, awaited if it is awaitable.
 
-    A sync function runs in a thread of ``executor``, by default the loop's own, and a time-out cannot stop the thread;
-    with ``inline`` the function runs in the loop, which suits a quick decision alone.
+    A sync function runs in one of ``threads``; its time begins when the function does, not while it waits for a thread.
+    A time-out cannot stop the function: ``overran`` then gets what will come of it. With ``inline`` a sync function
+    runs in the loop, which suits a quick decision alone. :func:`hook_of` finds ``hook`` in the name of the task.
 
     Raises what the function raises, :class:`RuntimeError` in place of what is no :class:`Exception` (``SystemExit``,
     ``KeyboardInterrupt``, a cancellation from within), :class:`TimeoutError` after ``timeout`` seconds, and
     :class:`asyncio.CancelledError` only if the caller is cancelled. A signal still ends the process.
     """
     answer: Any = None
-    if inline and not is_async(function):
-        answer = returned(function, arguments, named)
+    if not is_async(function):
+        if inline:
+            answer = returned(function, arguments, named)
+        else:
+            call = threads.call(function, arguments, named)
+            answer = await _answered(call, threads, timeout, overran)
+            timeout = None if timeout is None else max(0.0, call.left(timeout))
         if not inspect.isawaitable(answer):
             return answer
     # The function gets a task of its own: a function that cancels its task does not cancel the worker's task.
-    running = asyncio.get_running_loop().create_task(_result(function, arguments, named, executor, answer))
+    name = None if hook is None else _HOOK + hook
+    running = asyncio.get_running_loop().create_task(_result(function, arguments, named, answer), name=name)
     late = False
     try:
         # The new task runs first. Most functions return in this one turn of the loop, and so need no timer.
@@ -77,6 +89,31 @@ async def called(
         raise failure(error) from error
 
 
+def hook_of(task: str | None) -> str | None:
+    """The hook that runs in the task of this name; ``None`` for a task of the app's own."""
+    return task.removeprefix(_HOOK) if task is not None and task.startswith(_HOOK) else None
+
+
+async def _answered(
+    call: Call, threads: Threads, timeout: float | None, overran: Callable[[asyncio.Future[Any]], object]
+) -> Any:
+    """What the call returns, which may be awaitable. Raises :class:`TimeoutError` if its function takes too long."""
+    left = timeout
+    try:
+        while not call.answer.done():
+            await asyncio.wait({call.answer}, timeout=left)
+            left = None if timeout is None else call.left(timeout)
+            if left is not None and left <= 0 and not call.answer.done():
+                if threads.overrun(call):
+                    overran(call.answer)
+                    raise TimeoutError
+                left = None
+    except asyncio.CancelledError:
+        threads.withdraw(call)
+        raise
+    return call.answer.result()
+
+
 async def decided(function: Callable[..., Any], *arguments: object, timeout: float | None = None) -> Any:
     """As :func:`called`, for a function of pure decision, which runs in the loop if it is sync.
 
@@ -86,39 +123,19 @@ async def decided(function: Callable[..., Any], *arguments: object, timeout: flo
 
 
 async def _result(
-    function: Callable[..., Any],
-    arguments: tuple[object, ...],
-    named: Mapping[str, object],
-    executor: Executor | None,
-    answer: Any,
+    function: Callable[..., Any], arguments: tuple[object, ...], named: Mapping[str, object], answer: Any
 ) -> Any:
-    """What the function comes to, or what its awaitable ``answer`` does. Sync functions run in a thread."""
+    """What the async function comes to, or what the awaitable ``answer`` of a sync one does."""
     try:
         if answer is None:
-            if is_async(function):
-                answer = function(*arguments, **named)
-            else:
-                answer = await _in_a_thread(function, arguments, named, executor)
-        if inspect.isawaitable(answer):
+            answer = function(*arguments, **named)
+        answer = await answer
+        while inspect.iscoroutine(answer):
+            # A decorator may forget to await the function that it decorates.
             answer = await answer
-            while inspect.iscoroutine(answer):
-                # A decorator may forget to await the function that it decorates.
-                answer = await answer
     except (KeyboardInterrupt, SystemExit, StopAsyncIteration) as error:
         # asyncio would let the first two out of the loop, and so end the server.
         if of_a_signal(error):
             raise
         raise failure(error) from error
     return None if answer is None else finished(answer)
-
-
-async def _in_a_thread(
-    function: Callable[..., Any],
-    arguments: tuple[object, ...],
-    named: Mapping[str, object],
-    executor: Executor | None,
-) -> Any:
-    context = contextvars.copy_context()
-    return await asyncio.get_running_loop().run_in_executor(
-        executor, lambda: context.run(returned, function, arguments, named)
-    )

@@ -31,6 +31,13 @@ class Observer(Protocol):
         """An attempt ended with an exception. ``retry_in`` is ``None`` after the last attempt."""
         ...
 
+    def hook_overran(self, outcome: Outcome, hook: str, seconds: float, held: int, threads: int) -> None:
+        """A sync function has overrun its time-out of ``seconds``, cannot be stopped, and keeps its thread.
+
+        Such functions hold ``held`` of at most ``threads`` threads. What the function returns still counts.
+        """
+        ...
+
     def hooks_abandoned(self, count: int, seconds: float) -> None:
         """The shutdown cancelled ``count`` hooks after ``seconds``, and their outcomes are lost."""
         ...
@@ -52,6 +59,13 @@ class Observer(Protocol):
 
     def lease_lost(self, outcome: Outcome) -> None:
         """Another worker took the claim over, because this worker did not renew the lease in time."""
+        ...
+
+    def loop_blocked(self, hook: str | None, seconds: float) -> None:
+        """The event loop stands still, or stood still: nothing of the app went on for ``seconds``.
+
+        ``hook`` is the hook that ran; ``None`` if it was other code of the app. Any thread may call this.
+        """
         ...
 
     def redial_scheduled(self, outcome: Outcome, at: float, number: int) -> None: ...

@@ -42,7 +42,9 @@ async def cancel_redials(redials: Iterable[RedialRegistration], store: DeliveryS
 
 
 class LeaseLost(Exception):
-    """Another worker has taken the claim over."""
+    """Another worker has taken the claim over. ``progress`` has what this one's hooks have returned before that."""
+
+    progress: Progress | None = None
 
 
 Allowed: TypeAlias = "float | Skipped | Exhausted"

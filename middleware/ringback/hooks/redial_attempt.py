@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
-from ringback.hooks.attempt import UNMEASURED, call_error_handlers, described
+from ringback.hooks.attempt import HOPELESS, UNMEASURED, call_error_handlers, described
+from ringback.hooks.bulkhead import Bulkhead, Work
 from ringback.hooks.contacts import allowed_from, contact_again, zone_of
-from ringback.hooks.invoke import called
 from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost
 from ringback.hooks.retry_after import retry_after
@@ -59,9 +60,17 @@ class RedialCaller:
     random: Callable[[], float]
     gauge: StoreGauge | None = None
     overheard: Overheard = field(default_factory=Overheard)
+    bulkhead: Bulkhead = field(init=False)
+    """Redial functions have threads of their own, so that hooks never wait behind redials."""
+
+    def __post_init__(self) -> None:
+        self.bulkhead = Bulkhead(self.observer, self.policy)
 
     async def attempt(self, claim: Claim) -> Settlement:
         """The settlement of the claim. Raises :class:`StoreError` for a fault of the store, and :class:`LeaseLost`."""
+        return self.bulkhead.settled(claim, await self._attempt(claim))
+
+    async def _attempt(self, claim: Claim) -> Settlement:
         item, progress = claim.item, claim.progress
         redial = next((redial for redial in self.router.redials if redial.name == item.target), None)
         if redial is None or item.contact is None:
@@ -74,10 +83,12 @@ class RedialCaller:
             reason = "an earlier attempt may have placed the call, too long ago to repeat it"
             return await self._unknown(claim, RuntimeError(reason), reason)
         tries = progress.tries.get(_TRIES, 0) + 1
+        was_alone, progress = progress.alone, replace(progress, alone=False)
         if claim.crashed:
             progress = replace(progress, tries={_TRIES: tries})
-            if tries >= self.policy.attempts:
-                died = RuntimeError("the worker died during this call and every one before")
+            # Another item may have caused the death, so that the redial is tried by itself before it is given up.
+            if tries >= self.policy.attempts * (1 if was_alone else HOPELESS):
+                died = RuntimeError(f"the worker died while this function ran, in attempt {tries}")
                 return await self._failed(claim, redial, progress, died, tries)
             tries += 1
         try:
@@ -86,7 +97,8 @@ class RedialCaller:
             allowed = await allowed_from(redial, contact, now, zone, self.policy.timeout)
         except Exception as error:
             return await self._failed(claim, redial, progress, error, tries)
-        sending = replace(progress, first_sent=now if progress.first_sent is None else progress.first_sent)
+        first_sent = now if progress.first_sent is None else progress.first_sent
+        sending = replace(progress, first_sent=first_sent, alone=claim.crashed)
         answer = await self.store.change(
             item.contact, lambda known: self._asked(known, claim, redial, zone, allowed, sending)
         )
@@ -105,7 +117,7 @@ class RedialCaller:
         if isinstance(answer, _Placed):
             self.observer.redial_placed(item.outcome, item.number, answer.leg)
             return Settlement(State.DONE, progress, call=CallState.PLACED, leg=answer.leg)
-        return await self._place(claim, redial, contact, answer.history, sending)
+        return await self._place(claim, redial, contact, answer.history, replace(sending, alone=False))
 
     def _asked(
         self,
@@ -195,9 +207,13 @@ class RedialCaller:
         taken = {name: value for name, value in offered.items() if name in redial.parameters}
         try:
             with UNMEASURED if self.gauge is None else self.gauge.redial(item.outcome, redial.name, attempt):
-                placed = await called(redial.function, (), taken, timeout=self.policy.timeout)
+                work = Work(claim, partial(self._placed, item))
+                placed = await self.bulkhead.call(item.outcome, redial.name, redial.function, (), taken, work)
         except Exception as error:
             return await self._failed(claim, redial, progress, error, attempt)
+        return self._placed(item, progress, placed)
+
+    def _placed(self, item: Item, progress: Progress, placed: object) -> Settlement:
         leg = _leg_of(placed)
         self.observer.redial_placed(item.outcome, item.number, leg)
         return Settlement(State.DONE, progress, call=CallState.PLACED, leg=leg)
@@ -206,7 +222,7 @@ class RedialCaller:
         """Counts the call as placed. If the call was placed, its own events report its end."""
         outcome = claim.item.outcome
         self.observer.redial_unknown(outcome, claim.item.number, reason)
-        await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=True)
+        await call_error_handlers(self.router, self.bulkhead, outcome, error, final=True)
         return Settlement(State.DONE, claim.progress, reason=reason, call=CallState.UNKNOWN)
 
     async def _failed(
@@ -234,7 +250,7 @@ class RedialCaller:
             retry_in = advised if advised is not None else usual * (1 + redial.policy.jitter * self.random())
         self.observer.hook_failed(outcome, redial.name, error, attempt, retry_in)
         final = retry_in is None
-        await call_error_handlers(self.router, self.observer, outcome, error, self.policy.timeout, final=final)
+        await call_error_handlers(self.router, self.bulkhead, outcome, error, final=final)
         if retry_in is None:
             state = CallState.CANCELED if unplaced else CallState.UNKNOWN
             return Settlement(State.DEAD, progress, reason=f"{redial.name}: {described(error)}", call=state)

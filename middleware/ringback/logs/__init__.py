@@ -191,6 +191,9 @@ class LogObserver:
         decided = isinstance(error, Retry | GiveUp)
         emit(WARNING if decided else ERROR, "hook.failed", outcome, raised=None if decided else error, **fields)
 
+    def hook_overran(self, outcome: Outcome, hook: str, seconds: float, held: int, threads: int) -> None:
+        emit(WARNING, "hook.overran", outcome, hook=hook, seconds=seconds, held=held, threads=threads)
+
     def hooks_abandoned(self, count: int, seconds: float) -> None:
         emit(ERROR, "hooks.abandoned", count=count, timeout_seconds=seconds)
 
@@ -219,6 +222,10 @@ class LogObserver:
 
     def lease_lost(self, outcome: Outcome) -> None:
         emit(WARNING, "hook.lease_lost", outcome)
+
+    def loop_blocked(self, hook: str | None, seconds: float) -> None:
+        advice = "nothing of the app goes on meanwhile; let what blocks be a plain def, which runs in a thread"
+        emit(WARNING, "loop.blocked", hook=hook, seconds=round(seconds, 3), advice=advice)
 
     def redial_scheduled(self, outcome: Outcome, at: float, number: int) -> None:
         due_at = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# At exit Python ends the worker threads of executors before Python calls the functions of `atexit`, but sync hooks need
-# worker threads. No public function is earlier (python/cpython#86128). The private one calls in reverse order: what
-# registers after the import of ThreadPoolExecutor runs before the executor's own end. With `atexit` sync hooks fail at
+# At exit Python ends the worker threads of executors before Python calls the functions of `atexit`, but a hook may ask
+# for such a thread. No public function is earlier (python/cpython#86128). The private one calls in reverse order: what
+# registers after the import of ThreadPoolExecutor runs before the executor's own end. With `atexit` such hooks fail at
 # exit, and the log says so.
 at_exit: Callable[..., object] = getattr(threading, "_register_atexit", atexit.register)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FAULT_PAUSE = 1.0
 """Seconds that a worker waits after a fault of the store."""
 
-GRACE = 1.0
+GRACE = 0.5
 """Seconds that a worker waits for a hook that it has cancelled."""
 
 
@@ -33,7 +33,11 @@ class Claims(Protocol):
         """
         ...
 
-    async def settle(self, claim: Claim, settlement: Settlement) -> None: ...
+    async def settle(self, claim: Claim, settlement: Settlement) -> None:
+        """Write what became of a claim. Whoever has the lease by then: that every hook has returned counts while the
+        item is open, and anything else unless somebody has worked on the item since.
+        """
+        ...
 
     async def give_back(self, claim: Claim) -> None:
         """Make the item of an interrupted claim ready again, and mark the item as redelivered."""
@@ -82,7 +86,7 @@ class ClaimLoop:
             if run in self._runs:
                 self._runs.remove(run)
             if not run.loop.is_closed():
-                run.ended.set()
+                run.let_go()
 
     @property
     def ending(self) -> bool:
@@ -120,6 +124,8 @@ class _Run:
         self._concurrency = concurrency
         self._woken = asyncio.Event()
         self._working: set[asyncio.Task[None]] = set()
+        self._overrun: set[asyncio.Task[None]] = set()
+        """Waits for functions that took too long. Each keeps a thread, and so its place among the claims."""
         self._wakes_at: float | None = None
         """When the run looks at the store by itself; ``None`` while the run looks, or can claim no more. By the event
         loop's clock, which nobody sets.
@@ -159,6 +165,12 @@ class _Run:
         self._woken.set()
         return late
 
+    def let_go(self) -> None:
+        """Wait for nothing any more: what a function returns after this is nobody's."""
+        for task in self._overrun:
+            task.cancel()
+        self.ended.set()
+
     async def cancel(self) -> int:
         """Cancel the tasks that still work, wait until they have given their claims back, and give their number."""
         # From now on the run claims nothing: the items that it gives back are for the next worker.
@@ -176,7 +188,7 @@ class _Run:
         """Look at the store once, and wait until the next look. False when the run has ended."""
         self._woken.clear()
         self._wakes_at, self._due_while_looking = None, math.inf
-        room = self._concurrency - len(self._working)
+        room = self._concurrency - len(self._working) - len(self._overrun)
         claims: Sequence[Claim] = ()
         next_at: float | None = None
         if room > 0 and (not self.ending or (self._owner.flush and not self._cancelled)):
@@ -221,6 +233,7 @@ class _Run:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._working.discard(task)
+        self._overrun.discard(task)
         self._woken.set()
 
     async def _work_on(self, claim: Claim) -> None:
@@ -234,6 +247,15 @@ class _Run:
             self._owner.on_fault(error)
             settlement = Settlement(State.READY, claim.progress, due_at=self._owner.clock() + FAULT_PAUSE)
         await self._write(self._store.settle, claim, settlement)
+        for late in settlement.late:
+            task = self.loop.create_task(self._follow(late), context=Context())
+            self._overrun.add(task)
+            task.add_done_callback(self._done)
+
+    async def _follow(self, late: Awaitable[tuple[Claim, Settlement] | None]) -> None:
+        ended = await late
+        if ended is not None:
+            await self._write(self._store.settle, *ended)
 
     async def _write(self, write: Callable[..., Awaitable[None]], *arguments: object) -> None:
         """Write to the store, again after every fault: what the store does not know, the next worker does again."""

@@ -15,6 +15,7 @@ from ringback import logs
 from ringback.exceptions import WaitError
 from ringback.hooks.invoke import called
 from ringback.hooks.signatures import handler_name
+from ringback.hooks.threads import Threads
 from ringback.waits.backlog import Answer, Arrival, Backlog, KeptByContext, Wanted
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from ringback.core.events import Event
     from ringback.core.outcome import Outcome
+
+_THREADS = Threads(64, "ringback-handler")
+"""For sync handlers of one call: no check of a sender waits for one that hangs."""
 
 
 class Legs:
@@ -334,6 +338,6 @@ class EventTask:
     async def _call(self, event: Event) -> None:
         try:
             with logs.bound_ids([event]):
-                await called(self._function, (event,))
+                await called(self._function, (event,), threads=_THREADS)
         except Exception as error:
             logs.listeners_failed([(self.name, error)])

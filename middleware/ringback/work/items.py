@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
 from ringback.work.contact import CallState  # noqa: TC001 - likewise
@@ -84,7 +85,9 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
 
     Hooks in ``done`` have returned. Hooks in ``failed`` were given up, and their reasons are the values. ``tries``
     counts the failed attempts of the other hooks, and ``wait`` says when a hook may be called again. ``trying`` is the
-    hook that was running at the last checkpoint. ``replayed`` says that a person made the dead letter ready again.
+    hook that was running at the last checkpoint; ``alone`` says that the worker tried no other item then that a dead
+    worker had left, so that the worker's death is of this item's doing. ``replayed`` says that a person made the dead
+    letter ready again.
 
     For a redial, ``first_sent`` is the time of its first request, and ``generation`` counts the answers that said for
     certain that no call was placed.
@@ -95,9 +98,26 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
     tries: Mapping[str, int] = {}
     wait: Mapping[str, float] = {}
     trying: str | None = None
+    alone: bool = False
     first_sent: float | None = None
     generation: int = 0
     replayed: bool = False
+
+    def late(self, hook: str) -> Progress:
+        """The progress once this hook has returned, though an attempt took it for failed."""
+        failed, tries, wait = (
+            {name: of[name] for name in of if name != hook} for of in (self.failed, self.tries, self.wait)
+        )
+        return replace(self, done=(*self.done, hook), failed=failed, tries=tries, wait=wait)
+
+    def settlement(self) -> Settlement:
+        """What an item comes to with this progress, once no hook runs."""
+        if self.wait:
+            return Settlement(State.READY, self, due_at=min(self.wait.values()))
+        if self.failed:
+            reason = "; ".join(f"{hook}: {reason}" for hook, reason in self.failed.items())
+            return Settlement(State.DEAD, self, reason=reason)
+        return Settlement(State.DONE, self)
 
     def for_replay(self) -> Progress:
         """The progress of a replayed dead letter: hooks stay done, and a redial stays the same request."""
@@ -128,7 +148,9 @@ class Settlement(Struct, frozen=True, gc=False):
     """What became of a claim: done, dead with a reason, or ready again at ``due_at``.
 
     ``call`` is what has become of the call of a redial, and ``leg`` the call connection id, if the redial function
-    returned the id.
+    returned the id. ``late`` has the functions that took too long and still run: each holds its place among the items
+    that a worker works on until it ends, and then gives what to settle, which counts unless somebody else has worked
+    on the item since.
     """
 
     state: State
@@ -137,6 +159,7 @@ class Settlement(Struct, frozen=True, gc=False):
     reason: str | None = None
     call: CallState | None = None
     leg: str | None = None
+    late: tuple[Awaitable[tuple[Claim, Settlement] | None], ...] = ()
 
 
 Work = Callable[[Claim], Awaitable[Settlement]]
@@ -184,6 +207,10 @@ class DeliveryStore(Protocol):
 
     on_fault: Callable[[Exception], None]
     """The store calls this with each fault that :meth:`run` survives. The dispatcher sets it."""
+    on_blocked: Callable[[str | None, float], None]
+    """A store whose work has leases calls this, from any thread, with the name of the task that keeps the event loop of
+    :meth:`run` from going on, and for how many seconds, if that is longer than a third of a lease.
+    """
 
     @property
     def durable(self) -> bool:

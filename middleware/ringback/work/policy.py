@@ -57,8 +57,10 @@ class HookPolicy:
 
     A hook is tried up to ``attempts`` times. The first retry waits ``backoff``, and each further retry twice as long,
     at most ``max_backoff``; a random share of up to ``jitter`` is added to the wait. One attempt may take ``timeout``.
-    The worker stops waiting for a sync hook that takes longer, but cannot stop the hook's thread. One worker works on
-    ``concurrency`` items at a time. With ``retry_errors`` false only :class:`Retry` leads to another attempt. Raises
+    The worker stops waiting for a sync hook that takes longer, but cannot stop the hook, which keeps its thread until
+    it returns. One worker works on ``concurrency`` items at a time. At most ``threads`` sync hooks run at once, by
+    default as many as ``concurrency``, because an item calls one hook at a time; where hooks are sync, fewer threads
+    mean fewer items. With ``retry_errors`` false only :class:`Retry` leads to another attempt. Raises
     :class:`ConfigurationError` for numbers that cannot work.
     """
 
@@ -69,10 +71,12 @@ class HookPolicy:
     timeout: float | None = 60.0
     concurrency: int = 16
     retry_errors: bool = True
+    threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("attempts", "concurrency"):
-            refuse_uncountable(f"hooks: {name}", getattr(self, name))
+        for name in ("attempts", "concurrency", "threads"):
+            if name != "threads" or self.threads is not None:
+                refuse_uncountable(f"hooks: {name}", getattr(self, name))
         for name, most in (("backoff", YEAR), ("max_backoff", YEAR), ("jitter", 1.0), ("timeout", YEAR)):
             value: object = getattr(self, name)
             if name == "timeout" and value is None:

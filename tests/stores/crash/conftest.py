@@ -65,12 +65,15 @@ class Process:
     command: Sequence[str]
     environment: dict[str, str]
     port: int | None = None
+    log: Path | None = None
+    """Where its log lines go; nowhere by default."""
     popen: subprocess.Popen[bytes] | None = None
     killed: dict[int, float] = field(default_factory=dict)
 
     def start(self) -> None:
         environment = {**os.environ, **self.environment}
-        self.popen = subprocess.Popen(self.command, cwd=HERE, env=environment, stdout=subprocess.DEVNULL)
+        with (self.log or Path(os.devnull)).open("ab") as out:
+            self.popen = subprocess.Popen(self.command, cwd=HERE, env=environment, stdout=out)
 
     @property
     def pid(self) -> int:
@@ -125,18 +128,23 @@ class Rig:
         self.environment = {"STORE": url, "JOURNAL": str(self.journal)}
         self.processes: list[Process] = []
         self.acknowledged = 0
+        self.headers: dict[str, str] = {}
 
-    def server(self, port: int | None = None, **environment: str) -> Process:
+    def server(
+        self, port: int | None = None, app: str = "service", log: Path | None = None, **environment: str
+    ) -> Process:
         port = port or self.free_port()
-        command = [sys.executable, "-m", "uvicorn", "--factory", "service:create_app", "--port", str(port)]
-        return self._process([*command, "--log-level", "error"], environment, port)
+        command = [sys.executable, "-m", "uvicorn", "--factory", f"{app}:create_app", "--port", str(port)]
+        return self._process([*command, "--log-level", "error"], environment, port, log)
 
     def worker(self, **environment: str) -> Process:
         command = [sys.executable, "-c", "import service; service.work()"]
         return self._process(command, environment, None)
 
-    def _process(self, command: Sequence[str], environment: dict[str, str], port: int | None) -> Process:
-        process = Process(command, {**self.environment, **environment}, port)
+    def _process(
+        self, command: Sequence[str], environment: dict[str, str], port: int | None, log: Path | None = None
+    ) -> Process:
+        process = Process(command, {**self.environment, **environment}, port, log)
         self.processes.append(process)
         process.start()
         return process
@@ -175,6 +183,16 @@ class Rig:
                 found = await cursor.fetchall()
         return {key: (state, None if at is None else float(at)) for key, state, at in found}
 
+    async def reasons(self) -> dict[str, str]:
+        """Why each dead letter died."""
+        from ringback.stores import open_store
+
+        store = open_store(self.url)
+        try:
+            return {letter.key: letter.reason for letter in await store.dead()}
+        finally:
+            await store.close()
+
     async def settled(self, seconds: float = 60.0) -> dict[str, tuple[str, float | None]]:
         """The rows, once nothing waits and nothing runs any more."""
         end = time.monotonic() + seconds
@@ -188,7 +206,7 @@ class Rig:
 
     async def post_once(self, deliveries: Sequence[bytes], target: Process) -> Counter[int]:
         """The answers to each delivery, posted once."""
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), headers=self.headers) as session:
 
             async def post(delivery: bytes) -> int:
                 async with session.post(f"http://127.0.0.1:{target.port}/callbacks", data=delivery) as reply:
@@ -203,7 +221,7 @@ class Rig:
         timeout = aiohttp.ClientTimeout(total=10)
 
         async def sender(number: int) -> None:
-            async with aiohttp.ClientSession(timeout=timeout) as session:
+            async with aiohttp.ClientSession(timeout=timeout, headers=self.headers) as session:
                 for turn, delivery in enumerate(waiting):
                     while True:
                         target = targets[(number + turn) % len(targets)]

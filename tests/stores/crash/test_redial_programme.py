@@ -214,7 +214,7 @@ class PostgresProcess(Process):
         from ringback.stores.postgres import rows
 
         await self.store._do(
-            lambda connection: rows.settle(connection, claim.item, self._owner, settlement, self._programme.now)
+            lambda connection: rows.settle(connection, claim, self._owner, settlement, self._programme.now)
         )
 
 

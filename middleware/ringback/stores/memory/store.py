@@ -87,6 +87,7 @@ class MemoryStore:
         self.watched = False
         """Whether somebody has read :attr:`history`: the dispatcher then puts outcomes that no hook waits for, too."""
         self.on_fault: Callable[[Exception], None] = lambda _: None
+        self.on_blocked: Callable[[str | None, float], None] = lambda _, __: None
         self._lanes = Lanes(self, poll=None, flush=True, clock=clock, on_fault=lambda error: self.on_fault(error))
 
     @property
@@ -257,7 +258,12 @@ class MemoryStore:
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         key = claim.item.key
-        row = self._rows[key]
+        row = self._rows.get(key) or self._dead.get(key)
+        is_open = key in self._rows
+        if row is None or (row.attempts != claim.attempt and not (is_open and settlement.state is State.DONE)):
+            return
+        if not is_open:
+            self._rows[key] = self._dead.pop(key)
         row.progress = settlement.progress
         contact = row.item.contact
         if settlement.call is not None and contact is not None:

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 _NOW = "extract(epoch FROM clock_timestamp())::float8"
 _LANE = f"SELECT next_at, paused_until, {_NOW} FROM ringback_lane"
 _KEEP = "UPDATE ringback_lane SET next_at = %s, paused_until = %s"
-_NEXT_DUE = "SELECT min(due_at) FROM ringback_items WHERE kind = 'redial' AND state = 'ready'"
+_NEXT_DUE = """
+    SELECT min(due_at) FROM ringback_items WHERE kind = 'redial' AND state = 'ready' AND (interrupted < 2 OR %s)
+"""
 _DUE = """
-    SELECT key FROM ringback_items WHERE kind = 'redial' AND state = 'ready' AND due_at <= %s
+    SELECT key, interrupted FROM ringback_items
+    WHERE kind = 'redial' AND state = 'ready' AND due_at <= %s AND (interrupted < 2 OR %s)
     ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
 """
 _CLAIMED = """
@@ -34,18 +37,26 @@ _IN_PROGRESS = """
 
 
 async def claim(
-    connection: Connection, pace: Pace, limit: int, owner: str, worker: int, now: float, *, again: bool = False
+    connection: Connection,
+    pace: Pace,
+    limit: int,
+    owner: str,
+    worker: int,
+    now: float,
+    *,
+    again: bool = False,
+    suspects: bool = True,
 ) -> tuple[list[Claim], float | None]:
     """Claim redials that are due, the oldest first, as many as the lane has room for. Also when to look again.
 
     ``now`` is this process's time. ``again``: an earlier claim for this owner may have succeeded, and its result is
-    lost.
+    lost. With ``suspects`` one of the redials that a dead worker has left may be among them.
     """
     lost = await (await connection.execute(_CLAIMED, (worker, owner))).fetchall() if again else []
     if lost:
         found = [await rows.claim(connection, key, Kind.REDIAL, owner, worker, now) for (key,) in lost]
         return [claim for claim in found if claim is not None], now
-    due_at = await _next_due(connection)
+    due_at = await _next_due(connection, suspects=suspects)
     if due_at is None or due_at > now:
         return [], due_at
     lane, theirs = await _locked(connection)
@@ -53,14 +64,17 @@ async def claim(
     room = lane.room(pace, busy, theirs)
     limit = limit if room is None else min(limit, room)
     claims: list[Claim] = []
-    for (key,) in await (await connection.execute(_DUE, (now, limit))).fetchall():
+    for key, interrupted in await (await connection.execute(_DUE, (now, suspects, limit))).fetchall():
+        if interrupted == 2 and not suspects:
+            continue
         claim = await rows.claim(connection, key, Kind.REDIAL, owner, worker, now)
         if claim is not None:
             claims.append(claim)
+            suspects = suspects and not claim.crashed
     after = lane.after(pace, len(claims), theirs)
     if after != lane:
         await connection.execute(_KEEP, (after.next_at, after.paused_until))
-    due_at, ahead = await _next_due(connection), theirs - now
+    due_at, ahead = await _next_due(connection, suspects=suspects), theirs - now
     next_at = after.next_look(pace, None if due_at is None else due_at + ahead, theirs, full=not limit)
     return claims, None if next_at is None else next_at - ahead
 
@@ -92,7 +106,7 @@ async def _locked(connection: Connection) -> tuple[Lane, float]:
     return Lane(next_at, paused_until), theirs
 
 
-async def _next_due(connection: Connection) -> float | None:
-    rows = await (await connection.execute(_NEXT_DUE)).fetchall()
+async def _next_due(connection: Connection, *, suspects: bool) -> float | None:
+    rows = await (await connection.execute(_NEXT_DUE, (suspects,))).fetchall()
     due_at: float | None = rows[0][0]
     return due_at

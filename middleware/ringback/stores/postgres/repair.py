@@ -7,7 +7,10 @@ its entry for a lease counts as dead.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+import psycopg
 
 from ringback.stores.postgres.jobs import QUEUE
 from ringback.work.items import Kind
@@ -71,6 +74,15 @@ async def beat(connection: Connection, worker: int | None) -> tuple[int, float]:
     row = await cursor.fetchone()
     assert row is not None
     return row[0], row[1]
+
+
+def beat_alone(conninfo: str, worker: int) -> None:
+    """Renew the worker's entry by a connection of its own, for a thread. A fault is left to the next time."""
+    with (
+        suppress(psycopg.Error),
+        psycopg.connect(conninfo, autocommit=True, prepare_threshold=None) as connection,
+    ):
+        connection.execute(_BEAT, (worker,))
 
 
 async def leave(connection: Connection, worker: int) -> None:

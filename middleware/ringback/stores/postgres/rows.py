@@ -61,8 +61,8 @@ _KEPT = "SELECT * FROM ringback_items WHERE key = %s FOR UPDATE"
 _CLAIM = f"""
     UPDATE ringback_items SET state = 'running', owner = %(owner)s, worker = %(worker)s,
         attempts = attempts + CASE WHEN state = 'ready' THEN 1 ELSE 0 END
-    WHERE key = %(key)s AND kind = %(kind)s
-      AND (state = 'ready' AND due_at <= %(now)s OR state = 'running' AND owner = %(owner)s)
+    WHERE key = %(key)s AND kind = %(kind)s AND (state = 'running' AND owner = %(owner)s
+        OR state = 'ready' AND due_at <= %(now)s AND (interrupted < 2 OR %(suspects)s))
     RETURNING {_ITEM}
 """
 _HASTEN = """
@@ -87,11 +87,15 @@ _WAITS = """
 """
 _OURS = "key = %(key)s AND state = 'running' AND owner = %(owner)s"
 _CHECKPOINT = f"UPDATE ringback_items SET progress = %(progress)s WHERE {_OURS}"
-_SETTLE = f"""
+# The second line is for what nobody has worked on since; the third says that every hook has returned, which counts
+# while the item is open.
+_SETTLE = """
     UPDATE ringback_items SET state = %(state)s, progress = %(progress)s, reason = %(reason)s,
         due_at = coalesce(%(due_at)s::float8, due_at), finished_at = %(finished_at)s,
         owner = NULL, worker = NULL, interrupted = 0
-    WHERE {_OURS}
+    WHERE key = %(key)s AND (state = 'running' AND owner = %(owner)s
+        OR state IN ('ready', 'dead') AND attempts = %(attempt)s
+        OR state IN ('ready', 'running') AND %(returned)s)
 """
 _GIVE_BACK = f"""
     UPDATE ringback_items SET state = 'ready', due_at = %(due_at)s, owner = NULL, worker = NULL, interrupted = 1
@@ -201,13 +205,20 @@ async def _written(connection: Connection, kept: dict[str, Any], columns: dict[s
 
 
 async def claim(
-    connection: Connection, key: str, kind: Kind, owner: str, worker: int | None, now: float
+    connection: Connection,
+    key: str,
+    kind: Kind,
+    owner: str,
+    worker: int | None,
+    now: float,
+    *,
+    suspects: bool = True,
 ) -> Claim | None:
-    """The claim, if the item is of this kind, ready and due.
+    """The claim, if the item is of this kind, ready and due, and with ``suspects`` also if a dead worker has left it.
 
     An item whose record cannot be read becomes a dead letter.
     """
-    parameters = {"key": key, "kind": kind.value, "owner": owner, "worker": worker, "now": now}
+    parameters = {"key": key, "kind": kind.value, "owner": owner, "worker": worker, "now": now, "suspects": suspects}
     row = await (await connection.execute(_CLAIM, parameters)).fetchone()
     if row is None:
         return None
@@ -217,7 +228,7 @@ async def claim(
     except StoreError as error:
         reason = storable(redact(str(error)))
         broken = {"key": key, "owner": owner, "state": "dead", "reason": reason, "due_at": None, "finished_at": now}
-        await connection.execute(_SETTLE, {**broken, "progress": progress})
+        await connection.execute(_SETTLE, {**broken, "progress": progress, "attempt": attempts, "returned": False})
         return None
     item = Item(key, kind, due_at, outcome, contact, target, number)
     redelivered, crashed = interrupted > 0, interrupted == 2
@@ -249,11 +260,13 @@ async def checkpoint(connection: Connection, key: str, owner: str, progress: Pro
     return await _changed(connection, _CHECKPOINT, parameters) == 1
 
 
-async def settle(connection: Connection, item: Item, owner: str, settlement: Settlement, now: float) -> bool:
-    again = settlement.state is State.READY
+async def settle(connection: Connection, claim: Claim, owner: str, settlement: Settlement, now: float) -> bool:
+    item, again = claim.item, settlement.state is State.READY
     parameters = {
         "key": item.key,
         "owner": owner,
+        "attempt": claim.attempt,
+        "returned": settlement.state is State.DONE,
         "state": settlement.state.value,
         "progress": dump_progress(settlement.progress),
         "reason": storable(settlement.reason),

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from ringback.exceptions import StoreFull, StoreUnavailable
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.clocks import Jumps
-from ringback.stores.postgres import lane, rows, schema
+from ringback.stores.postgres import lane, repair, rows, schema
 from ringback.stores.postgres.database import Database, conninfo_of
 from ringback.stores.postgres.faults import translated
 from ringback.stores.postgres.history import PostgresHistory
@@ -105,6 +105,7 @@ class PostgresStore:
         self._waiting = 0
         self._counted_at: float | None = None
         self.on_fault: Callable[[Exception], None] = lambda _: None
+        self.on_blocked: Callable[[str | None, float], None] = lambda _, __: None
 
     async def open(self) -> None:
         await self._opened()
@@ -195,6 +196,8 @@ class PostgresStore:
             sleep=self._sleep,
             on_fault=lambda error: self.on_fault(error),
             pace=pace,
+            on_blocked=lambda task, seconds: self.on_blocked(task, seconds),
+            beat=partial(repair.beat_alone, self._conninfo),
         )
         try:
             await worker.run(work, concurrency)

@@ -17,11 +17,12 @@ from procrastinate.exceptions import ProcrastinateException
 from psycopg import Error
 
 from ringback.exceptions import StoreError, StoreUnavailable
-from ringback.stores.claims import FAULT_PAUSE, ClaimLoop
+from ringback.stores.claims import FAULT_PAUSE, GRACE, ClaimLoop
 from ringback.stores.clocks import jumped
 from ringback.stores.postgres import lane, repair, rows
 from ringback.stores.postgres.database import read_error
 from ringback.stores.postgres.faults import store_error
+from ringback.stores.pulse import Pulse
 from ringback.work.items import Kind, Settlement, State
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Worker:
     sleep: Callable[[float], Awaitable[None]]
     on_fault: Callable[[Exception], None]
     pace: Pace
+    on_blocked: Callable[[str | None, float], None]
+    beat: Callable[[int], None]
     _id: int | None = None
     _in_touch_since: float | None = None
     _theirs: float | None = None
@@ -62,9 +65,14 @@ class Worker:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _counter: Iterator[int] = field(default_factory=count)
     _owners: dict[str, str] = field(default_factory=dict[str, str])
+    _held: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+    """The owners of the redials that are claimed, by key and attempt."""
     _asked_as: str | None = None
     """The owner for which redials were asked, while no answer has come."""
     _hooks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    _overrun: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    _owed: int = 0
+    _suspect: str | None = None
 
     def owner_of(self, key: str) -> str | None:
         """The owner under which this worker has claimed the item of this key, if it has."""
@@ -73,6 +81,7 @@ class Worker:
     async def run(self, work: Work, concurrency: int) -> None:
         self._work = work
         self._slots = asyncio.Semaphore(concurrency)
+        self._pulse = Pulse(self.lease, self._renew, self.on_blocked)
         self._redials = ClaimLoop(self, Kind.REDIAL, poll=self.poll, clock=self.clock, on_fault=self.on_fault)
         redials = asyncio.create_task(self._redials.run(work, concurrency), context=Context())
         try:
@@ -82,7 +91,9 @@ class Worker:
                 await asyncio.wait(self._hooks)
             await asyncio.wait({redials})
         finally:
+            self._pulse.stop()
             await _end({*self._hooks, redials})
+            await _end(self._overrun)
             await self._leave()
 
     async def stop(self, timeout: float) -> int:
@@ -93,7 +104,11 @@ class Worker:
         if not self._hooks:
             return 0
         _, late = await asyncio.wait(self._hooks, timeout=timeout)
-        await _end(late)
+        for task in late:
+            task.cancel()
+        if late:
+            # The worker waits no longer for a hook that ignores its cancellation.
+            await asyncio.wait(late, timeout=GRACE)
         return len(late)
 
     def look_at_redials(self, due_at: float | None = None) -> None:
@@ -110,24 +125,48 @@ class Worker:
         # The same owner until the claim succeeds: PostgreSQL's answer may have been lost, and the items be claimed.
         again, owner = self._asked_as is not None, self._asked_as or f"{worker}.{next(self._counter)}"
         self._asked_as = owner
-        claims, next_at = await (await self.connect()).do(
-            lambda connection: lane.claim(connection, self.pace, limit, owner, worker, self.clock(), again=again)
-        )
+        # As with jobs: what a dead worker has left is tried one at a time.
+        if suspects := self._suspect is None:
+            self._suspect = owner
+        try:
+            claims, next_at = await (await self.connect()).do(
+                lambda connection: lane.claim(
+                    connection, self.pace, limit, owner, worker, self.clock(), again=again, suspects=suspects
+                )
+            )
+        except BaseException:
+            self._clear(owner)
+            raise
         self._asked_as = None
         self._owners.update((claim.item.key, owner) for claim in claims)
+        self._held.update(((claim.item.key, claim.attempt), owner) for claim in claims)
+        if not any(claim.crashed for claim in claims):
+            self._clear(owner)
         return claims, next_at
 
+    def _clear(self, owner: str) -> None:
+        if self._suspect == owner:
+            self._suspect = None
+
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
-        key = claim.item.key
-        await self._settle(claim, self._owners[key], settlement)
-        del self._owners[key]
+        # A function that took too long may return after its claim was settled.
+        owner = self._held.get((claim.item.key, claim.attempt), "")
+        await self._settle(claim, owner, settlement)
+        self._let_go(claim, owner)
         if settlement.state is State.READY:
             self.look_at_redials(settlement.due_at)
 
     async def give_back(self, claim: Claim) -> None:
-        key = claim.item.key
-        await self._database.do(lambda connection: rows.give_back(connection, key, self._owners[key], self.clock()))
-        del self._owners[key]
+        key, owner = claim.item.key, self._held[claim.item.key, claim.attempt]
+        await self._database.do(lambda connection: rows.give_back(connection, key, owner, self.clock()))
+        self._let_go(claim, owner)
+
+    def _let_go(self, claim: Claim, owner: str) -> None:
+        self._held.pop((claim.item.key, claim.attempt), None)
+        if self._owners.get(claim.item.key) == owner:
+            del self._owners[claim.item.key]
+        if claim.crashed:
+            self._clear(owner)
 
     async def _serve(self, concurrency: int) -> None:
         while True:
@@ -175,8 +214,14 @@ class Worker:
             # PostgreSQL's clock was set, and by it every entry is old, or of times to come.
             since = None
         self._in_touch_since = now if since is None else since
+        self._pulse.beat()
         if not self._set_right:
             await self._database.do(self._follow_clock)
+
+    def _renew(self) -> None:
+        """As :meth:`_beat` renews the entry, from the thread of the pulse."""
+        if self._id is not None:
+            self.beat(self._id)
 
     async def _follow_clock(self, connection: Connection) -> None:
         """After the wall clock was set back, and at a start, let nothing wait for it that waits for hooks."""
@@ -205,7 +250,12 @@ class Worker:
         """Do a job: start a task for the item and wait for the task. A job that is cancelled ends well if the task has
         claimed the item, and else raises, so that the item gets another job.
         """
-        await self._slots.acquire()
+        try:
+            # Functions that overran their time-outs hold places for as long as they run; another worker may have one.
+            async with asyncio.timeout(self.lease if self._slots.locked() else None):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise StoreUnavailable("every place of the worker is held") from None
         if self._stopping.is_set():
             self._slots.release()
             raise StoreUnavailable("the worker stops")
@@ -219,12 +269,36 @@ class Worker:
             if self._owners.get(key) != owner:
                 raise
 
-    def _done(self, hook: asyncio.Task[None]) -> None:
-        self._hooks.discard(hook)
-        self._slots.release()
-        read_error(hook)
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._hooks.discard(task)
+        self._overrun.discard(task)
+        if self._owed:
+            self._owed -= 1
+        else:
+            self._slots.release()
+        read_error(task)
+
+    def _follow(self, late: Awaitable[tuple[Claim, Settlement] | None], owner: str) -> None:
+        """Settle when a function that took too long returns. It keeps a thread, and so its place, until then."""
+
+        async def follow() -> None:
+            ended = await late
+            if ended is not None:
+                claim, settlement = ended
+                await self._insist(lambda: self._settle(claim, owner, settlement))
+
+        self._owed += 1
+        task = asyncio.get_running_loop().create_task(follow(), context=Context())
+        self._overrun.add(task)
+        task.add_done_callback(self._done)
 
     async def _work_on(self, key: str, owner: str) -> None:
+        try:
+            await self._worked_on(key, owner)
+        finally:
+            self._clear(owner)
+
+    async def _worked_on(self, key: str, owner: str) -> None:
         claim = await self._insist(lambda: self._claim(key, owner), until=self._stopping)
         if claim is None:
             return
@@ -242,6 +316,8 @@ class Worker:
             if self._owners.get(key) == owner:
                 del self._owners[key]
         await self._insist(lambda: self._settle(claim, owner, settlement))
+        for late in settlement.late:
+            self._follow(late, owner)
 
     async def _insist(self, write: Callable[[], Awaitable[T]], until: asyncio.Event | None = None) -> T:
         """Write to the store, again after every fault: what the store does not know, the next worker does again.
@@ -261,19 +337,26 @@ class Worker:
         async def claim(connection: Connection) -> Claim | None:
             await self._follow_clock(connection)
             now = self.clock()
-            claim = await rows.claim(connection, key, Kind.OUTCOME, owner, self._id, now)
+            kind = Kind.OUTCOME
+            claim = await rows.claim(connection, key, kind, owner, self._id, now, suspects=self._suspect == owner)
+            if claim is None and self._suspect is None:
+                # What a dead worker has left is tried one at a time: an item that kills its worker harms itself alone.
+                self._suspect = owner
+                claim = await rows.claim(connection, key, kind, owner, self._id, now)
+            if self._suspect == owner and (claim is None or not claim.crashed):
+                self._suspect = None
             if claim is None and (waits := await rows.waits(connection, key)):
-                # The job came too early, because the clocks differ.
+                # The clocks differ, so that the job came too early; or another item is being tried.
                 due_at, theirs = waits
                 self.jobs.set_clock(theirs)
-                await self.jobs.defer(connection, [(key, max(due_at, now + 0.1))])
+                await self.jobs.defer(connection, [(key, max(due_at, now + (0.1 if due_at > now else self.poll)))])
             return claim
 
         return await self._database.do(claim)
 
     async def _settle(self, claim: Claim, owner: str, settlement: Settlement) -> None:
         async def settle(connection: Connection) -> None:
-            written = await rows.settle(connection, claim.item, owner, settlement, self.clock())
+            written = await rows.settle(connection, claim, owner, settlement, self.clock())
             if written and settlement.state is State.READY and claim.item.kind is Kind.OUTCOME:
                 await self.jobs.defer(connection, [(claim.item.key, settlement.due_at)])
 

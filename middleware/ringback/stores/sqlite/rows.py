@@ -141,14 +141,24 @@ _values: Callable[[Row], tuple[Any, ...]] = attrgetter(*schema.COLUMNS[:-1], "ve
 
 
 def claim(
-    connection: sqlite3.Connection, kind: Kind, limit: int, now: float, lease: float, owner: str, boot: Boot
+    connection: sqlite3.Connection,
+    kind: Kind,
+    limit: int,
+    now: float,
+    lease: float,
+    owner: str,
+    boot: Boot,
+    *,
+    suspects: int = 1,
 ) -> tuple[list[Claim], float | None]:
+    """Claim what is due, and at most ``suspects`` of the items that a dead worker has left."""
     since_boot = boot.clock()
     until = since_boot + lease
     times = {"now": now, "owner": owner, "boot": f"{boot.id}.", "since_boot": since_boot, "kind": kind.value}
     found = connection.execute(schema.DUE, (kind.value, now, limit)).fetchall()
-    if len(found) < limit:
-        found += connection.execute(schema.EXPIRED, {**times, "limit": limit - len(found)}).fetchall()
+    if len(found) < limit and suspects:
+        left = connection.execute(schema.EXPIRED, {**times, "limit": suspects}).fetchall()
+        found, suspects = found + left, suspects - len(left)
     claims: list[Claim] = []
     for row in found:
         try:
@@ -157,18 +167,27 @@ def claim(
             connection.execute(schema.BROKEN, {"id": row["id"], "reason": _storable(redact(str(error))), "now": now})
         else:
             connection.execute(schema.CLAIM, {"id": row["id"], "owner": owner, "until": until})
-    (due_at,) = connection.execute(schema.NEXT_DUE, times).fetchone()
+    # The other items of a dead worker wait until the one that is tried has ended.
+    (due_at,) = connection.execute(schema.NEXT_DUE, {**times, "suspects": suspects}).fetchone()
     return claims, due_at
 
 
 def claim_redials(
-    connection: sqlite3.Connection, pace: Pace, limit: int, now: float, lease: float, owner: str, boot: Boot
+    connection: sqlite3.Connection,
+    pace: Pace,
+    limit: int,
+    now: float,
+    lease: float,
+    owner: str,
+    boot: Boot,
+    *,
+    suspects: int = 1,
 ) -> tuple[list[Claim], float | None]:
     """As :func:`claim`, for redials: no more than the lane has room for, which the store's processes share."""
     lane = Lane(*connection.execute(schema.LANE).fetchone())
     room = lane.room(pace, 0 if pace.in_progress is None else in_progress(connection, now), now)
     limit = limit if room is None else min(limit, room)
-    claims, due_at = claim(connection, Kind.REDIAL, limit, now, lease, owner, boot)
+    claims, due_at = claim(connection, Kind.REDIAL, limit, now, lease, owner, boot, suspects=suspects)
     _keep_lane(connection, lane, after := lane.after(pace, len(claims), now))
     return claims, after.next_look(pace, due_at, now, full=not limit)
 
@@ -212,6 +231,7 @@ def settle(connection: sqlite3.Connection, claim: Claim, settlement: Settlement,
             "owner": owner,
             "attempt": claim.attempt,
             "state": settlement.state.value,
+            "returned": settlement.state is State.DONE,
             "progress": dump_progress(settlement.progress),
             "due_at": settlement.due_at if again else claim.item.due_at,
             "reason": _storable(settlement.reason),

@@ -253,7 +253,7 @@ NEXT_DUE = f"""
     SELECT min(at) FROM (
         SELECT min(due_at) AS at FROM items WHERE state = 'ready' AND kind = :kind
         UNION ALL SELECT :now + min(leased_until - {_LEASES_NOW}) FROM items
-        WHERE state = 'running' AND kind = :kind AND owner <> :owner
+        WHERE state = 'running' AND kind = :kind AND owner <> :owner AND (:suspects OR leased_until > {_LEASES_NOW})
     )
 """
 # What waits for hooks, and was put before the wall clock was set back, waits as long as it would have. A second process
@@ -273,10 +273,14 @@ IN_PROGRESS = """
 """
 RENEW = "UPDATE items SET leased_until = ? WHERE state = 'running' AND owner = ?"
 CHECKPOINT = "UPDATE items SET progress = :progress WHERE key = :key AND state = 'running' AND owner = :owner"
+# The second line is for what nobody has worked on since; the third says that every hook has returned, which counts
+# while the item is open.
 SETTLE = """
     UPDATE items SET state = :state, progress = :progress, due_at = :due_at, reason = :reason, owner = NULL,
         leased_until = NULL, finished_at = :finished_at
-    WHERE key = :key AND state = 'running' AND owner = :owner AND attempts = :attempt
+    WHERE key = :key AND (state = 'running' AND owner = :owner AND attempts = :attempt
+        OR state IN ('ready', 'dead') AND attempts = :attempt
+        OR state IN ('ready', 'running') AND :returned)
 """
 GIVE_BACK = """
     UPDATE items SET state = 'ready', due_at = :now, interrupted = 1, owner = NULL, leased_until = NULL

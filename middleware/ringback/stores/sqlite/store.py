@@ -22,6 +22,7 @@ from ringback.exceptions import ConfigurationError, StoreError, StoreFull, Store
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.clocks import SLACK, Boot, Jumps, jumped
 from ringback.stores.lanes import Lanes
+from ringback.stores.pulse import Pulse
 from ringback.stores.query import settings_in
 from ringback.stores.sqlite import rows, schema
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
@@ -103,10 +104,13 @@ class SQLiteStore:
         self._set_right = False
         self._owner = ""
         self._held: dict[tuple[str, int], str] = {}
+        self._suspects = set[tuple[str, int]]()
+        self._takes_over = False
         self._writer = Writer(self._connect, look=self._look, rest=_LogKeeper(), limit=2 * timeout)
         self._reader = Writer(self._connect_to_read, begin="BEGIN")
         self.history = SQLiteHistory(self._read)
         self.on_fault: Callable[[Exception], None] = lambda _: None
+        self.on_blocked: Callable[[str | None, float], None] = lambda _, __: None
         self._lanes = Lanes(self, poll=poll, clock=clock, on_fault=lambda error: self.on_fault(error))
         self._pace = UNPACED
         self._looked_at = -math.inf
@@ -202,10 +206,12 @@ class SQLiteStore:
             # A new owner: this run must not renew the leases of an earlier run, or of the parent process.
             self._owner = f"{self._boot.id}.{uuid.uuid4().hex}"
             self._set_right = False
-        renewing = asyncio.get_running_loop().create_task(self._keep_house(), context=Context())
+        pulse = Pulse(self._lease, self._renew, lambda task, seconds: self.on_blocked(task, seconds), self._monotonic)
+        renewing = asyncio.get_running_loop().create_task(self._keep_house(pulse), context=Context())
         try:
             await self._lanes.run(work, concurrency)
         finally:
+            pulse.stop()
             # The event loop may be closed already.
             with suppress(RuntimeError):
                 renewing.cancel()
@@ -213,7 +219,12 @@ class SQLiteStore:
     async def stop(self, timeout: float) -> int:
         return await self._lanes.stop(timeout)
 
-    async def _keep_house(self) -> None:
+    def _renew(self) -> None:
+        """As :meth:`_keep_house` renews, from the thread of the pulse."""
+        until, owner = self._boot.clock() + self._lease, self._owner
+        self._writer.post(lambda connection: connection.execute(schema.RENEW, (until, owner)))
+
+    async def _keep_house(self, pulse: Pulse) -> None:
         """Renew the leases three times before they end; every ten minutes purge."""
         purge_at = -math.inf
         while True:
@@ -221,6 +232,7 @@ class SQLiteStore:
             try:
                 until = self._boot.clock() + self._lease
                 await self._change(schema.RENEW, (until, self._owner))
+                pulse.beat()
                 if self._boot.clock() >= purge_at:
                     purge_at = self._boot.clock() + 600.0
                     await self.purge()
@@ -229,12 +241,24 @@ class SQLiteStore:
 
     async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
         await self._follow_clock()
+        # What a dead worker has left is tried one at a time, so that an item that kills its worker harms itself alone.
+        takes_over = not self._suspects and not self._takes_over
+        self._takes_over = self._takes_over or takes_over
+        try:
+            claims, next_at = await self._claimed(limit, kind, suspects=int(takes_over))
+        finally:
+            self._takes_over = self._takes_over and not takes_over
+        self._suspects.update((claim.item.key, claim.attempt) for claim in claims if claim.crashed)
+        return claims, next_at
+
+    async def _claimed(self, limit: int, kind: Kind, suspects: int) -> tuple[Sequence[Claim], float | None]:
         now, owner, pace = self._clock(), self._owner, self._pace
+        around = limit, now, self._lease, owner, self._boot
 
         def claim(connection: sqlite3.Connection) -> tuple[Sequence[Claim], float | None]:
             if kind is Kind.REDIAL:
-                return rows.claim_redials(connection, pace, limit, now, self._lease, owner, self._boot)
-            return rows.claim(connection, kind, limit, now, self._lease, owner, self._boot)
+                return rows.claim_redials(connection, pace, *around, suspects=suspects)
+            return rows.claim(connection, kind, *around, suspects=suspects)
 
         claims, next_at = await self._do(claim)
         if self._loss is not self._told:
@@ -260,9 +284,14 @@ class SQLiteStore:
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         now, held = self._clock(), (claim.item.key, claim.attempt)
-        owner = self._held[held]
+        # A function that took too long may return after its claim was settled.
+        owner = self._held.get(held, "")
         await self._do(lambda connection: rows.settle(connection, claim, settlement, now, owner))
-        del self._held[held]
+        self._held.pop(held, None)
+        if held in self._suspects:
+            # The next of the items that a dead worker has left may be in the other lane.
+            self._suspects.discard(held)
+            self._lanes.wake()
         if settlement.state is State.READY:
             self._lanes.wake(claim.item.kind, settlement.due_at)
 
@@ -271,6 +300,7 @@ class SQLiteStore:
         parameters = {"key": claim.item.key, "attempt": claim.attempt, "now": self._clock(), "owner": self._held[held]}
         await self._change(schema.GIVE_BACK, parameters)
         del self._held[held]
+        self._suspects.discard(held)
         self._lanes.wake()
 
     async def checkpoint(self, key: str, progress: Progress) -> bool:

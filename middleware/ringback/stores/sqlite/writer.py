@@ -34,8 +34,8 @@ MOST = 512
 class _Job(Struct, gc=False, eq=False):
     operation: Any
     argument: Any
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop | None
+    future: asyncio.Future[Any] | None
     limited: bool
     result: Any = None
     error: BaseException | None = None
@@ -49,6 +49,7 @@ class _Line:
         self.process = os.getpid()
         self.jobs: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self.opened: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self.closed: concurrent.futures.Future[None] = concurrent.futures.Future()
         # Not a thread of a pool: the thread lives as long as the store, and a process that ends does not wait for it.
         self.thread = threading.Thread(target=run, args=(self,), name="ringback-store", daemon=True)
 
@@ -137,7 +138,7 @@ class Writer:
                 if limited:
                     # One timer for all, which ends with the last result: a timer for every job takes a fifth of the
                     # CPU of a put.
-                    futures = [job.future for job in limited]
+                    futures = [job.future for job in limited if job.future is not None]
                     limited[-1].timer = loop.call_later(self._limit, _give_up, futures)
                 line.jobs.put(turn)
                 return
@@ -145,21 +146,29 @@ class Writer:
             job.error = StoreUnavailable("the store is closed")
         _hand_over(turn)
 
+    def post(self, operation: Callable[[sqlite3.Connection], object]) -> None:
+        """Have the operation done, if the writer is open. Any thread may call this, and nobody learns the result."""
+        with self._guard:
+            line = self._ours()
+            if line is not None:
+                line.jobs.put([_Job(_one_by_one, operation, None, None, limited=False)])
+
     async def close(self) -> None:
         """Finish the operations that wait, close the connection, end the thread."""
         self._hand_in(asyncio.get_running_loop())
-        thread = self.end()
-        if thread is not None:
-            await asyncio.to_thread(thread.join)
+        line = self.end()
+        if line is not None:
+            # No thread waits for the end, because the threads of the app may all be taken.
+            await asyncio.shield(asyncio.wrap_future(line.closed))
 
-    def end(self) -> threading.Thread | None:
+    def end(self) -> _Line | None:
         """Tell the thread to finish what it has, and to close the connection. Any thread may call this."""
         with self._guard:
             line, self._line = self._ours(), None
             if line is None:
                 return None
             line.jobs.put(None)
-        return line.thread
+        return line
 
     def _ours(self) -> _Line | None:
         """The line, unless it is that of the process that forked this process, which has no such thread."""
@@ -176,19 +185,22 @@ class Writer:
 
     def _run(self, line: _Line) -> None:
         ended = False
-        while not ended:
-            try:
-                connection = self._connect()
-            except BaseException as error:
-                self._refuse(line, error)
-                return
-            if not line.opened.done():
-                line.opened.set_result(None)
-            try:
-                ended = self._work(connection, line.jobs)
-            finally:
-                with suppress(sqlite3.Error):
-                    connection.close()
+        try:
+            while not ended:
+                try:
+                    connection = self._connect()
+                except BaseException as error:
+                    self._refuse(line, error)
+                    return
+                if not line.opened.done():
+                    line.opened.set_result(None)
+                try:
+                    ended = self._work(connection, line.jobs)
+                finally:
+                    with suppress(sqlite3.Error):
+                        connection.close()
+        finally:
+            line.closed.set_result(None)
 
     def _refuse(self, line: _Line, error: BaseException) -> None:
         with self._guard:
@@ -262,7 +274,8 @@ def _refuse_all(jobs: Iterable[_Job], error: BaseException) -> None:
 def _resolve(batch: Iterable[_Job]) -> None:
     by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
     for job in batch:
-        by_loop.setdefault(job.loop, []).append(job)
+        if job.loop is not None:
+            by_loop.setdefault(job.loop, []).append(job)
     for loop, jobs in by_loop.items():
         # In a loop that is closed, which raises RuntimeError, nobody waits.
         with suppress(RuntimeError):
@@ -279,7 +292,7 @@ def _hand_over(jobs: list[_Job]) -> None:
     for job in jobs:
         if job.timer is not None:
             job.timer.cancel()
-        if job.future.done():
+        if job.future is None or job.future.done():
             # The caller waits no longer; the operation stays done.
             continue
         if job.error is None:

@@ -1,0 +1,105 @@
+"""Where the hooks of a worker run: sync ones in threads of their own, so that one that hangs costs no other a turn."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec.structs import replace
+
+from ringback.hooks.guarded import refuse_awaitable
+from ringback.hooks.invoke import called
+from ringback.hooks.threads import Threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ringback.core.outcome import Outcome
+    from ringback.hooks.observer import Observer
+    from ringback.work.items import Claim, Progress, Settlement
+    from ringback.work.policy import HookPolicy
+
+_NONE: Mapping[str, object] = {}
+
+
+class Work(NamedTuple):
+    """What a function is called for: a claim, and what the item comes to if the function returns too late.
+
+    ``late`` gets the progress that the last attempt has settled, and what the function has returned.
+    """
+
+    claim: Claim
+    late: Callable[[Progress, Any], Settlement]
+
+
+@dataclass(eq=False, slots=True)
+class _Overrun:
+    """A function that has overrun its time-out, and what the last attempt at its item has settled meanwhile."""
+
+    work: Work
+    answer: asyncio.Future[Any]
+    settlement: Settlement | None = None
+
+    async def ended(self) -> tuple[Claim, Settlement] | None:
+        """What to settle; ``None`` if the function has raised, for its attempt counts as failed already."""
+        await asyncio.wait({self.answer})
+        if self.settlement is None or self.answer.exception() is not None:
+            return None
+        try:
+            value = refuse_awaitable(self.answer.result())
+        except TypeError:
+            return None
+        return self.work.claim, self.work.late(self.settlement.progress, value)
+
+
+@dataclass(eq=False, slots=True)
+class Bulkhead:
+    """Calls hooks, redial functions and error handlers, as the policy says."""
+
+    observer: Observer
+    policy: HookPolicy
+    _threads: Threads = field(init=False)
+    _overran: dict[tuple[str, str], _Overrun] = field(default_factory=dict[tuple[str, str], _Overrun], init=False)
+
+    def __post_init__(self) -> None:
+        self._threads = Threads(self.policy.threads or self.policy.concurrency, "ringback-hook")
+
+    async def call(
+        self,
+        outcome: Outcome,
+        name: str,
+        function: Callable[..., Any],
+        arguments: tuple[object, ...] = (),
+        named: Mapping[str, object] = _NONE,
+        work: Work | None = None,
+    ) -> Any:
+        """What the function returns. Raises as :func:`called`, and :class:`TimeoutError` at once while an earlier call
+        of the function for the same item still runs: each further attempt would hold one more thread.
+        """
+        if work is not None and self._overran and (work.claim.item.key, name) in self._overran:
+            raise TimeoutError("an earlier attempt has overrun its time-out, and still runs")
+        overran = partial(self._has_overrun, outcome, name, work)
+        timeout, threads = self.policy.timeout, self._threads
+        return await called(function, arguments, named, timeout=timeout, threads=threads, overran=overran, hook=name)
+
+    def settled(self, claim: Claim, settlement: Settlement) -> Settlement:
+        """The settlement of an attempt, with the functions of the item that still run."""
+        if not self._overran:
+            return settlement
+        new: list[_Overrun] = []
+        for overrun in self._overran.values():
+            if overrun.work.claim.item.key == claim.item.key:
+                if overrun.settlement is None:
+                    new.append(overrun)
+                overrun.work, overrun.settlement = overrun.work._replace(claim=claim), settlement
+        return replace(settlement, late=tuple(overrun.ended() for overrun in new)) if new else settlement
+
+    def _has_overrun(self, outcome: Outcome, name: str, work: Work | None, answer: asyncio.Future[Any]) -> None:
+        seconds = self.policy.timeout or 0.0
+        self.observer.hook_overran(outcome, name, seconds, self._threads.overran, self._threads.most)
+        if work is not None:
+            key = work.claim.item.key, name
+            self._overran[key] = _Overrun(work, answer)
+            answer.add_done_callback(lambda _: self._overran.pop(key))
