@@ -28,6 +28,7 @@ from ringback.stores.sqlite import rows, schema
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
 from ringback.stores.sqlite.history import SQLiteHistory
 from ringback.stores.sqlite.identity import Watch
+from ringback.stores.sqlite.log_keeper import LogKeeper
 from ringback.stores.sqlite.whole import WholeCheck
 from ringback.stores.sqlite.writer import Writer
 from ringback.stores.turns import Turns
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
     from ringback.work.pace import Pace
 
 T = TypeVar("T")
-
-CHECKPOINT = 600
-"""Changed rows after which the writer puts the write-ahead log into the file."""
 
 
 class SQLiteStore:
@@ -106,7 +104,7 @@ class SQLiteStore:
         self._held: dict[tuple[str, int], str] = {}
         self._suspects = set[tuple[str, int]]()
         self._takes_over = False
-        self._writer = Writer(self._connect, look=self._look, rest=_LogKeeper(), limit=2 * timeout)
+        self._writer = Writer(self._connect, look=self._look, rest=LogKeeper(), limit=2 * timeout)
         self._reader = Writer(self._connect_to_read, begin="BEGIN")
         self.history = SQLiteHistory(self._read)
         self.on_fault: Callable[[Exception], None] = lambda _: None
@@ -386,24 +384,6 @@ class SQLiteStore:
     def _damaged(self, what: str) -> None:
         self._damage = f"{self.path} is damaged ({what}); restore it, or move it away and start with a new one"
         self.on_fault(StoreError(self._damage))
-
-
-class _LogKeeper:
-    """Puts the write-ahead log into the file every :data:`CHECKPOINT` changed rows, once callers have their results.
-
-    SQLite itself would do so within a commit, and all callers of the transaction would wait several times as long.
-    """
-
-    __slots__ = ("_changed",)
-
-    def __init__(self) -> None:
-        self._changed = 0
-
-    def __call__(self, connection: sqlite3.Connection) -> None:
-        # A changed row takes a page or two. `total_changes` counts from 0 for every new connection.
-        if abs(connection.total_changes - self._changed) >= CHECKPOINT:
-            self._changed = connection.total_changes
-            connection.execute(schema.PUT_LOG_IN_FILE).fetchall()
 
 
 _FAULTS = (sqlite3.Error, OSError)
