@@ -255,9 +255,10 @@ class HandlerRouter:
         a contact.
 
         The function may take any of these by name: ``outcome``; ``attempt``, the number of this call to the contact,
-        from 2; ``headers``, for ``create_call``, so that repeated requests place one call; ``contact``; and ``ctx``, a
-        :class:`HookContext`. The function should return what ``create_call`` returned. If several redials are
-        registered, the first whose ``contact`` returns a key handles the outcome. ``name`` is as for
+        from 2; ``headers``, for ``create_call``, so that repeated requests place one call; ``contact``;
+        ``operation_context``, one that names this call; and ``ctx``, a :class:`HookContext`. The function should return
+        what ``create_call`` returned, or pass the ``operation_context`` on, so that Ringback knows the call. If several
+        redials are registered, the first whose ``contact`` returns a key handles the outcome. ``name`` is as for
         :meth:`on_retryable`.
         """
         if misused:
