@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ringback import GiveUp, OutcomeRouter, RedialPolicy
+from ringback import GiveUp, Outcome, OutcomeRouter, RedialPolicy
 from storytelling import AT_ONCE, LATER, App, Placed, World
 
 if TYPE_CHECKING:
@@ -209,6 +209,36 @@ async def test_somebody_elses_call_is_not_booked_as_the_redial(world: Tell, tell
     await here.tell(first, second, "work")
     assert app.dialled == ["ann"]
     assert sorted(app.told) == [("again", "a"), ("over", "m"), ("over", "r")]
+
+
+@pytest.mark.parametrize(
+    "others", [["declined create b"], ["busy a", "work", "declined create redial-1"]], ids=" ".join
+)
+async def test_a_refusal_without_an_operation_context_is_known_by_its_call(world: Tell, others: list[str]) -> None:
+    """CreateCallFailed lacks the context, so an app that looks its contacts up by their calls hears more."""
+    people = dict.fromkeys(("a", "b", "c", "redial-1"), "ann")
+    app = App(contact=lambda outcome: people.get(outcome.call_connection_id or ""))
+    here = world(app)
+    await here.tell(*others, "work", "busy c", "work")
+    assert app.dialled == ["ann"] * others.count("busy a")
+
+
+async def test_operations_say_nothing_of_a_contact(world: Tell) -> None:
+    """Nobody can tell whom they are about. A hook that knows cancels the redials, which are not placed then."""
+    app, cancels = App(), list[int]()
+
+    def register(router: OutcomeRouter) -> None:
+        app(router)
+
+        @router.on(event="AddParticipantFailed", cause="declined", name="refused")
+        async def refused(outcome: Outcome) -> None:
+            cancels.append(await router.cancel_redials("ann"))
+
+    here = world(register)
+    await here.tell("added b", "busy a", "work")
+    assert app.dialled == ["ann"]
+    await here.tell("add declined b", "work", "busy c", "busy redial-1", "work")
+    assert (app.dialled, cancels) == (["ann"], [0])
 
 
 async def test_a_rest_of_no_time_lets_the_next_call_be_made(world: Tell) -> None:

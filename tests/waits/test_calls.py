@@ -349,13 +349,16 @@ async def test_what_a_predicate_raises_the_wait_raises(app: App, earlier: bool) 
 # What is refused.
 
 
-@pytest.mark.parametrize("wanted", ["", "Microsoft.Communication.", []])
+@pytest.mark.parametrize("wanted", ["", "Microsoft.Communication.", [], [7]])
 async def test_a_wait_that_names_no_event_is_refused(app: App, wanted: Any) -> None:
     """When it begins, with the remedy; handlers likewise."""
     with pytest.raises(ConfigurationError, match="there is no event to wait for"):
         await app.calls.wait_for(wanted, call_connection_id=LEG)
     with pytest.raises(ConfigurationError, match="there is no event to wait for"):
         app.calls.on(LEG, *([wanted] if isinstance(wanted, str) else wanted))
+    nothing: Any = 7
+    with pytest.raises(ConfigurationError, match="7: there is no event to wait for"):
+        await app.calls.wait_for(nothing, call_connection_id=LEG)
 
 
 @pytest.mark.parametrize(

@@ -149,5 +149,7 @@ def cancel(arguments: argparse.Namespace) -> int:
     router = None if arguments.router is None else loaded(arguments.router)
     redials = () if router is None else router.redials
     count = answer_of_store(arguments, lambda store: cancel_redials(redials, store, contact, time.time()), router)
-    print(json.dumps({"canceled": count}) if arguments.json else f"{count} redial{'' if count == 1 else 's'} cancelled")
+    hint = "" if count or router is not None else "; if contacts are hashed, name the router: --router MODULE:ROUTER"
+    text = f"{count} redial{'' if count == 1 else 's'} cancelled{hint}"
+    print(json.dumps({"canceled": count}) if arguments.json else text)
     return 0 if count else 1

@@ -248,16 +248,16 @@ class HandlerRouter:
         """Registers the decorated function, which calls a contact again when the policy says so.
 
         ``contact`` is a function of the outcome. ``contact`` returns the app's key for the person whom the call was to
-        reach, the same key for every call, or ``None`` for a call that gets no redial. The limits of the policy hold
-        for a contact, however the calls ended. ``time_zone``, a zone or a function of the outcome, is the contact's,
-        for quiet hours and days. Both functions may be async; a sync one runs in the event loop, and so must be
-        quick. With ``hash_contacts``, a secret of 16 bytes or more, stores keep only a keyed hash of
-        a contact.
+        reach, the same key for every call, however the call ended, or ``None`` for a call to nobody whom the app would
+        redial. The limits of the policy hold for a contact. ``time_zone``, a zone or a function of the outcome, is the
+        contact's, for quiet hours and days. Both functions may be async; a sync one runs in the event loop, and so must
+        be quick. With ``hash_contacts``, a secret of 16 bytes or more, stores keep only a keyed hash of a contact.
 
         The function may take any of these by name: ``outcome``; ``attempt``, the number of this call to the contact,
-        from 2; ``headers``, for ``create_call``, so that repeated requests place one call; ``contact``; and ``ctx``, a
-        :class:`HookContext`. The function should return what ``create_call`` returned. If several redials are
-        registered, the first whose ``contact`` returns a key handles the outcome. ``name`` is as for
+        from 2; ``headers``, for ``create_call``, so that repeated requests place one call; ``contact``;
+        ``operation_context``, one that names this call; and ``ctx``, a :class:`HookContext`. The function should return
+        what ``create_call`` returned, or pass the ``operation_context`` on, so that Ringback knows the call. If several
+        redials are registered, the first whose ``contact`` returns a key handles the outcome. ``name`` is as for
         :meth:`on_retryable`.
         """
         if misused:

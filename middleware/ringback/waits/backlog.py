@@ -81,9 +81,13 @@ def wanted(events: EventFilter, leg: str | None = None, context: str | None = No
         refuse_uncallable(events, 1, "(event)", "predicate")
         refuse_async(events, "predicate")
         return Wanted(when=events, leg=leg, context=context)
-    names = frozenset(event_name(name) for name in ([events] if isinstance(events, str) else events))
+    several = not isinstance(events, str) and isinstance(events, Collection)  # pyright: ignore[reportUnnecessaryIsInstance]
+    given: Collection[object] = events if several else [events]
+    names = frozenset(event_name(name) if isinstance(name, str) else "" for name in given)
     if not names or "" in names:
-        raise ConfigurationError("there is no event to wait for; name one, such as 'CallConnected'")
+        raise ConfigurationError(
+            f"{events!r}: there is no event to wait for; name one, such as 'CallConnected', or several in a list"
+        )
     return Wanted(names, leg=leg, context=context)
 
 
