@@ -17,13 +17,13 @@ from ringback.core.outcome import Outcome
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.receiving.gate import Gate
 from ringback.receiving.handshakes import consent
-from ringback.receiving.intake import Intake, Received, announces_more
+from ringback.receiving.intake import Intake, Received, headers_of_the_body
 from ringback.receiving.replies import Reply, too_large, unavailable
 from ringback.receiving.target import canonical_method
 from ringback.stores.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 
     from ringback.hooks.observer import DeliveryGauge
     from ringback.receiving.engine import Engine
@@ -151,10 +151,10 @@ class Exchange:
             raise
         if denied is not None and not gate.may_handshake(self._scope):
             return self._answer(denied)
-        self._headers, self._denied = _headers_of_the_body(self._scope), denied
-        if announces_more(self._headers, self.max_body):
+        headers = headers_of_the_body(self._scope, self.max_body)
+        if headers is None:
             return self._answer(denied or too_large(self.max_body))
-        self._state = "reading"
+        self._headers, self._denied, self._state = headers, denied, "reading"
         return Admitted.READ_BODY
 
     def take(self, body: Body | Callable[[], Awaitable[Body]]) -> Coroutine[Any, Any, Reply | tuple[Outcome, ...]]:
@@ -292,9 +292,6 @@ class Exchange:
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods of people, browsers and health checks, whose requests rarely have a body."""
 
-# The headers that describe the body, in lower case as in ASGI.
-_BODY_HEADERS = frozenset({b"content-length", b"content-encoding", b"aeg-event-type"})
-
 
 async def _may_have_body(scope: Scope, has_body: HasBody) -> bool:
     """Whether a request may have a body: the caller knows, the headers announce a body, or the server has one."""
@@ -309,16 +306,6 @@ async def _may_have_body(scope: Scope, has_body: HasBody) -> bool:
     if version.startswith("1") or (not version and has_body is None):
         return False
     return True if has_body is None else await has_body()
-
-
-def _headers_of_the_body(scope: Scope) -> Mapping[str, str]:
-    """The headers that describe the body. The values of a repeated header are joined with commas."""
-    headers: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        if name in _BODY_HEADERS:
-            key, text = name.decode("latin-1"), value.decode("latin-1")
-            headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    return headers
 
 
 def _texts(scope: Scope) -> dict[str, str]:
