@@ -1,8 +1,9 @@
-"""How many functions of ours one delivery goes through: the way that docs/architecture.md describes stays short."""
+"""What a reader has to follow stays short: the way of a delivery in docs/architecture.md, and the chains of imports."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from types import FrameType
 
 OURS = tuple(str(Path(each.__file__).parent) for each in (ringback, ringback_catalog))
-TO_THE_LINE = (40, 18)
+TO_THE_LINE = (39, 18)
 """Functions and files at most, from the middleware to the log line, where nothing is registered."""
-TO_THE_HOOK = (96, 28)
+TO_THE_HOOK = (95, 28)
 """The same to a hook whose outcome waited in memory."""
+LONGEST_CHAIN = 24
+"""Modules of ours at most from one that nothing imports down to one that imports nothing."""
 
 
 class Trace:
@@ -120,3 +123,20 @@ async def test_the_way_to_a_hook_is_short(written: Callable[[Callable[[], object
     await router.drain()
     assert trace.functions
     assert [size <= most for size, most in zip(trace.size, TO_THE_HOOK, strict=True)] == [True, True]
+
+
+def test_no_chain_of_imports_is_long() -> None:
+    """Imports for type checkers do not count; imports that a function makes do."""
+    grimp = pytest.importorskip("grimp")
+    graph = grimp.build_graph("ringback", "ringback_catalog", exclude_type_checking_imports=True, cache_dir=None)
+    imported = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    # `ringback.testing.Simulator` is a name for users, imported when it is used.
+    imported["ringback.testing"] -= {"ringback.simulator"}
+
+    @functools.cache
+    def chain(module: str) -> tuple[str, ...]:
+        return (module, *max(map(chain, sorted(imported[module])), key=len, default=()))
+
+    longest = max(map(chain, sorted(imported)), key=len)
+    assert longest[-1].startswith("ringback_catalog.")
+    assert len(longest) <= LONGEST_CHAIN, longest

@@ -7,7 +7,11 @@ import contextlib
 import importlib
 import io
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +30,7 @@ RECIPES = {
     "Add a catalog row",
     "Add an event type",
     "Add a log key",
+    "Add a door's setting that the outcome carries",
     "Add a hook matcher",
     "Add a store",
     "Add a framework",
@@ -57,7 +62,7 @@ def places(text: str) -> list[str]:
 
 
 def test_every_recipe_names_files_that_exist() -> None:
-    """The page has the six recipes, and each of them leads to files of the checkout."""
+    """The page has the seven recipes, and each of them leads to files of the checkout."""
     recipes = dict(re.findall(r"^### (.*?)\n(.*?)(?=^###? |\Z)", contributing(), re.MULTILINE | re.DOTALL))
     assert recipes.keys() == RECIPES
     for name, text in recipes.items():
@@ -113,6 +118,42 @@ def test_the_recipe_of_a_log_key_is_enough(monkeypatch: pytest.MonkeyPatch) -> N
         return line
 
     assert written(TENANT) == {**written(), "tenant": "acme"}
+
+
+ADDED = {
+    "settings.py": (
+        ("    body_timeout: float\n", "    tenant: str | None\n"),
+        ("    body_timeout: float = BODY_TIMEOUT\n", "    tenant: str | None = None\n"),
+    ),
+    "core/outcome.py": (("    source_digest: str | None = None\n", "    tenant: str | None = None\n"),),
+    "core/fields.py": (
+        ("ROWS = (\n", '    Row("tenant", lambda o: o.tenant, "whose call it was", "private", "text"),\n'),
+    ),
+}
+"""What the recipe of a door's setting adds to the product: by file, a line behind a line."""
+
+
+def test_the_recipe_of_a_doors_setting_is_enough(tmp_path: Path) -> None:
+    """The route, the line, the hook and the dictionary have the value, in memory and in SQLite, where two events of a
+    call meet; through the middleware, a decorated endpoint, a handler and an adapter."""
+    shutil.copytree(PACKAGE, tmp_path / "ringback", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, lines in ADDED.items():
+        file = tmp_path / "ringback" / name
+        text = file.read_text("utf-8")
+        for before, added in lines:
+            assert text.count(before) == 1, before
+            text = text.replace(before, before + added)
+        file.write_text(text, "utf-8")
+    shown = subprocess.run(
+        [sys.executable, ROOT / "tests" / "shared" / "carried.py", tmp_path],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    whole = {"route": ["acme", "acme"], "line": ["acme", "acme"], "hook": ["acme"], "dictionary": ["acme"]}
+    assert [json.loads(line) for line in shown.stdout.splitlines()] == 8 * [whole]
 
 
 def modules_of(folder: Path) -> list[str]:

@@ -2,7 +2,6 @@
 
 from ringback_catalog._again import RetryAction, RetryAfter, action_after
 from ringback_catalog._catalog import Catalog
-from ringback_catalog._errors import CatalogError, RingbackError
 from ringback_catalog._events import (
     CALL_EVENTS,
     EVENTS,
@@ -34,6 +33,7 @@ from ringback_catalog._model import (
 from ringback_catalog._overrides import Overrides
 from ringback_catalog._pages import page_paths
 from ringback_catalog._sources import Source, source_lines
+from ringback_catalog.errors import CatalogError, RingbackError
 
 __all__ = [
     "CALL_EVENTS",

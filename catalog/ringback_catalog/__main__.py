@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ringback_catalog import _load
 from ringback_catalog._catalog import Catalog
 from ringback_catalog._check import check
-from ringback_catalog._errors import CatalogError
 from ringback_catalog._sources import source_lines
+from ringback_catalog.errors import CatalogError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

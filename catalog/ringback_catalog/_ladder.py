@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ringback_catalog._again import RetryAction, RetryAfter, action_after
-from ringback_catalog._errors import CatalogError
 from ringback_catalog._events import event_name, is_failure, is_success, scope_of
 from ringback_catalog._evidence import counts, deciding_detail, denies_failure, is_final_word, phrase_in, phrases
 from ringback_catalog._model import (
@@ -21,6 +20,7 @@ from ringback_catalog._model import (
     Scope,
 )
 from ringback_catalog._sources import OVERRIDE
+from ringback_catalog.errors import CatalogError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ringback_catalog._again import RetryAction, RetryAfter
-from ringback_catalog._errors import CatalogError
 from ringback_catalog._model import (
     SPECIAL,
     STATUS,
@@ -26,6 +25,7 @@ from ringback_catalog._model import (
 )
 from ringback_catalog._sources import Source
 from ringback_catalog._toml import package_files, read_toml
+from ringback_catalog.errors import CatalogError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ringback_catalog._again import RetryAction, RetryAfter
-from ringback_catalog._errors import CatalogError
 from ringback_catalog._sources import OVERRIDE, Source, source_lines
+from ringback_catalog.errors import CatalogError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ringback_catalog import _load
-from ringback_catalog._errors import CatalogError
 from ringback_catalog._events import is_failure, scope_of
 from ringback_catalog._evidence import denies_failure
 from ringback_catalog._model import (
@@ -25,6 +24,7 @@ from ringback_catalog._model import (
     RetryClass,
 )
 from ringback_catalog._sources import OVERRIDE, Source
+from ringback_catalog.errors import CatalogError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from ringback_catalog._errors import CatalogError
+from ringback_catalog.errors import CatalogError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

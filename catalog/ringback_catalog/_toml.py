@@ -6,7 +6,7 @@ import tomllib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from ringback_catalog._errors import CatalogError
+from ringback_catalog.errors import CatalogError
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable

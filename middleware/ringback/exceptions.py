@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ringback_catalog import CatalogError as CatalogError
-from ringback_catalog import RingbackError as RingbackError
+from ringback_catalog.errors import CatalogError as CatalogError
+from ringback_catalog.errors import RingbackError as RingbackError
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -16,8 +16,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from structlog.contextvars import get_contextvars
 
 from ringback import CallbackHandler, Catalog, Outcome, OutcomeRouter, Refusal, StoreUnavailable
-from ringback.receiving.exchange import Admitted, Exchange, Receiver, SyncExchange
+from ringback.receiving.exchange import Admitted, Exchange, Receiver
 from ringback.receiving.replies import Reply, too_large
+from ringback.receiving.sync_exchange import SyncExchange
 from ringback.settings import Door
 from ringback.stores import DeliveryStore, MemoryStore
 from ringback.stores.sqlite import SQLiteStore

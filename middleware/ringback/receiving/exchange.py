@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from ringback import logs
 from ringback.core.outcome import Outcome
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
-from ringback.receiving.gate import Gate
+from ringback.receiving.gate import Gate, may_have_body
 from ringback.receiving.handshakes import consent
-from ringback.receiving.intake import Intake, Received, announces_more
+from ringback.receiving.intake import Intake, Received, headers_of_the_body
 from ringback.receiving.replies import Reply, too_large, unavailable
 from ringback.receiving.target import canonical_method
 from ringback.stores.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 
     from ringback.hooks.observer import DeliveryGauge
     from ringback.receiving.engine import Engine
+    from ringback.receiving.gate import HasBody
     from ringback.settings import Door
     from ringback.web.endpoint import OutcomeRouter
 
     Scope = MutableMapping[str, Any]
-    HasBody = bool | Callable[[], Awaitable[bool]] | None
     Body = bytes | Reply | None
 
 
@@ -151,10 +151,10 @@ class Exchange:
             raise
         if denied is not None and not gate.may_handshake(self._scope):
             return self._answer(denied)
-        self._headers, self._denied = _headers_of_the_body(self._scope), denied
-        if announces_more(self._headers, self.max_body):
+        headers = headers_of_the_body(self._scope, self.max_body)
+        if headers is None:
             return self._answer(denied or too_large(self.max_body))
-        self._state = "reading"
+        self._headers, self._denied, self._state = headers, denied, "reading"
         return Admitted.READ_BODY
 
     def take(self, body: Body | Callable[[], Awaitable[Body]]) -> Coroutine[Any, Any, Reply | tuple[Outcome, ...]]:
@@ -266,7 +266,7 @@ class Exchange:
             self._gauge = None if telemetry is None else telemetry.delivery(scope["headers"])
             denied = await gate.denied(scope)
             return self._answer(consented if denied is None or gate.may_handshake(scope) else denied)
-        if not gate.checks or (method in _BODILESS and not await _may_have_body(scope, has_body)):
+        if not gate.checks or (method in _BODILESS and not await may_have_body(scope, has_body)):
             return Admitted.PASS_ON
         denied = await gate.denied(scope)
         return Admitted.PASS_ON if denied is None else self._answer(denied)
@@ -292,64 +292,6 @@ class Exchange:
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods of people, browsers and health checks, whose requests rarely have a body."""
 
-# The headers that describe the body, in lower case as in ASGI.
-_BODY_HEADERS = frozenset({b"content-length", b"content-encoding", b"aeg-event-type"})
-
-
-async def _may_have_body(scope: Scope, has_body: HasBody) -> bool:
-    """Whether a request may have a body: the caller knows, the headers announce a body, or the server has one."""
-    if isinstance(has_body, bool):
-        return has_body
-    headers = dict(scope["headers"])
-    if b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0":
-        return True
-    version: str = scope.get("http_version", "1.1")
-    # A request of HTTP/1.1 that announces no body has none (RFC 9112, section 6.3). HTTP/2 and HTTP/3 need no header
-    # for a body. For an unknown version the function answers, and without a function the headers decide.
-    if version.startswith("1") or (not version and has_body is None):
-        return False
-    return True if has_body is None else await has_body()
-
-
-def _headers_of_the_body(scope: Scope) -> Mapping[str, str]:
-    """The headers that describe the body. The values of a repeated header are joined with commas."""
-    headers: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        if name in _BODY_HEADERS:
-            key, text = name.decode("latin-1"), value.decode("latin-1")
-            headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    return headers
-
 
 def _texts(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-
-
-class SyncExchange:
-    """An :class:`Exchange` for code without ``async``: ``run`` runs the coroutines of the verbs in another thread."""
-
-    def __init__(self, exchange: Exchange, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
-        self._exchange = exchange
-        self._run = run
-
-    @property
-    def max_body(self) -> int:
-        return self._exchange.max_body
-
-    def admit(self, has_body: bool | None = None) -> Reply | Admitted:
-        """See :meth:`Exchange.admit`."""
-        admitted: Reply | Admitted = self._run(self._exchange.admit(has_body))
-        return admitted
-
-    def take(self, body: Body) -> Reply | tuple[Outcome, ...]:
-        """See :meth:`Exchange.take`."""
-        taken: Reply | tuple[Outcome, ...] = self._run(self._exchange.take(body))
-        return taken
-
-    def __enter__(self) -> Self:
-        """The caller runs the route inside, in this thread."""
-        self._exchange._enter()  # pyright: ignore[reportPrivateUsage]
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        self._exchange._leave(*raised)  # pyright: ignore[reportPrivateUsage]

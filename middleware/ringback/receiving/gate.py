@@ -1,4 +1,4 @@
-"""The gate before the body: may a request with this head come in, and who sent the request?"""
+"""The gate before the body: may a request with this head come in, who sent the request, and may a body follow?"""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from ringback.senders.auth import Head, SharedSecret, allows_handshake, checks_o
 from ringback.settings import UNSET, Unset
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, MutableMapping
+    from collections.abc import Awaitable, Callable, Collection, MutableMapping
 
     from ringback.receiving.replies import Reply
     from ringback.senders.auth import Check
 
     Scope = MutableMapping[str, Any]
+    HasBody = bool | Callable[[], Awaitable[bool]] | None
+    """Whether a request has a body, a function that finds that out, or ``None`` where the headers decide."""
 
 
 class Gate:
@@ -91,3 +93,18 @@ def head_of(scope: Scope) -> Head:
         query=scope.get("query_string", b"").decode("latin-1"),
         headers=tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]),
     )
+
+
+async def may_have_body(scope: Scope, has_body: HasBody) -> bool:
+    """Whether a request may have a body: the caller knows, the headers announce a body, or the server has one."""
+    if isinstance(has_body, bool):
+        return has_body
+    headers = dict(scope["headers"])
+    if b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0":
+        return True
+    version: str = scope.get("http_version", "1.1")
+    # A request of HTTP/1.1 that announces no body has none (RFC 9112, section 6.3). HTTP/2 and HTTP/3 need no header
+    # for a body. For an unknown version the function answers, and without a function the headers decide.
+    if version.startswith("1") or (not version and has_body is None):
+        return False
+    return True if has_body is None else await has_body()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,10 +14,12 @@ from ringback.receiving.handshakes import VALIDATION, validation
 from ringback.receiving.replies import Reply, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, MutableMapping
 
     from ringback.settings import Door
     from ringback_catalog import Catalog
+
+    Scope = MutableMapping[str, Any]
 
 
 class Received(Struct, frozen=True, gc=False):
@@ -57,8 +59,21 @@ class Intake:
         return Received(delivery, tuple(outcomes))
 
 
-def announces_more(headers: Mapping[str, str], limit: int) -> bool:
-    """Whether a request's Content-Length is more than ``limit`` bytes."""
+def headers_of_the_body(scope: Scope, limit: int) -> Mapping[str, str] | None:
+    """The headers that describe the body, by lower-case name; ``None`` if they announce more than ``limit`` bytes.
+
+    The values of a repeated header are joined with commas.
+    """
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        if name in _BODY_HEADERS:
+            key, text = name.decode("latin-1"), value.decode("latin-1")
+            headers[key] = f"{headers[key]}, {text}" if key in headers else text
     # The digits are counted first, because Python refuses to read a number of thousands of digits.
     announced = headers.get("content-length", "").lstrip("0")
-    return announced.isdecimal() and (len(announced) > len(str(limit)) or int(announced) > limit)
+    is_more = announced.isdecimal() and (len(announced) > len(str(limit)) or int(announced) > limit)
+    return None if is_more else headers
+
+
+# In lower case, as in ASGI.
+_BODY_HEADERS = frozenset({b"content-length", b"content-encoding", b"aeg-event-type"})

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from ringback.exceptions import ConfigurationError
@@ -32,6 +32,20 @@ class Fit(Enum):
 def canonical_method(method: str) -> str:
     """The method as most frameworks read it: ``post`` is ``POST`` to Django, Flask, Quart and class-based endpoints."""
     return method.upper()
+
+
+def root_path(app: Any) -> str:
+    """The prefix that the wrapped app cuts off though no server names the prefix: FastAPI's ``root_path``."""
+    for _ in range(_LAYERS):
+        root = getattr(app, "root_path", None)
+        if isinstance(root, str) and root:
+            return root
+        app = getattr(app, "app", None)
+    return ""
+
+
+_LAYERS = 32
+"""The most middlewares to look through. No app has more; a mock has an ``app`` below every ``app``."""
 
 
 class GuardedPaths:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 from ringback import logs
 from ringback.exceptions import StoreError
 from ringback.receiving.background_loop import BackgroundLoop
-from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver, SyncExchange
+from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver
 from ringback.receiving.replies import Reply, not_allowed
+from ringback.receiving.sync_exchange import SyncExchange
 from ringback.settings import DOOR, Door, refuse_late
 
 if TYPE_CHECKING:

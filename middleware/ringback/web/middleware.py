@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from ringback import logs
 from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver
 from ringback.receiving.replies import Reply
-from ringback.receiving.target import Fit, GuardedPaths, canonical_method
+from ringback.receiving.target import Fit, GuardedPaths, canonical_method, root_path
 from ringback.settings import DOOR, Door, refuse_late
 from ringback.web.body import PeekedReceive, read_body, replayed, response
 from ringback.web.lifespan import run_lifespan
@@ -45,7 +45,7 @@ class CallOutcomeMiddleware:
     ) -> None:
         self.app = app
         self._guarded = GuardedPaths(path)
-        self._root = _root_path(app)
+        self._root = root_path(app)
         self._near_misses: set[int] = set()
         self._receiver = Receiver(router, Door.of(door))
         self._hides = self._receiver.gate.hides
@@ -150,17 +150,3 @@ Source: https://asgi.readthedocs.io/en/latest/extensions.html#path-send
 
 _NO_ROUTE = (404, 405)
 """The statuses of an app without a route for a path, or for the method."""
-
-
-def _root_path(app: Any) -> str:
-    """The prefix that the wrapped app cuts off though no server names the prefix: FastAPI's ``root_path``."""
-    for _ in range(_LAYERS):
-        root = getattr(app, "root_path", None)
-        if isinstance(root, str) and root:
-            return root
-        app = getattr(app, "app", None)
-    return ""
-
-
-_LAYERS = 32
-"""The most middlewares to look through. No app has more; a mock has an ``app`` below every ``app``."""
