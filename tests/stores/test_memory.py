@@ -144,3 +144,18 @@ async def test_two_redials_of_a_contact_are_both_known() -> None:
     assert await plan(store, "c", 50.0) is False
     assert await cancel(store) == 1
     assert await store.stats() == Stats(done=1, canceled=1, redials_in_progress=1)
+
+
+async def test_of_an_attempt_that_another_has_followed_only_a_return_counts() -> None:
+    """A function that took too long may return while the next attempt is under way, or after its end."""
+    now = [100.0]
+    store = MemoryStore(clock=lambda: now[0])
+    await store.put([item("a", 100.0)])
+    ((first,), _) = await store.claim(1, Kind.OUTCOME)
+    await store.settle(first, Settlement(State.READY, due_at=100.0))
+    ((second,), _) = await store.claim(1, Kind.OUTCOME)
+    await store.settle(first, Settlement(State.DEAD, reason="too late"))
+    assert await store.stats() == Stats(running=1)
+    await store.settle(first, DONE)
+    await store.settle(second, Settlement(State.DEAD, reason="not any more"))
+    assert await store.stats() == Stats(done=1)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError, error_text
-from ringback.hooks.bulkhead import Bulkhead, Work
+from ringback.hooks.bulkhead import Bulkhead
 from ringback.hooks.contacts import contact_of
 from ringback.hooks.invoke import decided
 from ringback.hooks.overheard import Overheard
@@ -206,10 +206,8 @@ class HookCaller:
             course.no_wait([name])
         try:
             with UNMEASURED if self.gauge is None else self.gauge.hook(outcome, name, attempt):
-                work = Work(claim, partial(_late, name))
-                await self.bulkhead.call(
-                    outcome, name, registration.handler, *registration.arguments(outcome, ctx), work=work
-                )
+                arguments, named = registration.arguments(outcome, ctx)
+                await self.bulkhead.call(outcome, name, registration.handler, arguments, named, claim, _late)
         except Exception as error:
             await self._failed(course, outcome, name, error, attempt)
         else:
@@ -326,7 +324,7 @@ def described(error: Exception) -> str:
     return redact(" ".join(error_text(error).split()))[:500]
 
 
-def _late(hook: str, progress: Progress, _: object) -> Settlement:
+def _late(_: Claim, hook: str, progress: Progress, __: object) -> Settlement:
     """What an item comes to once a hook has returned that an attempt took for failed."""
     return progress.late(hook).settlement()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec.structs import replace
 
@@ -24,21 +24,18 @@ if TYPE_CHECKING:
 _NONE: Mapping[str, object] = {}
 
 
-class Work(NamedTuple):
-    """What a function is called for: a claim, and what the item comes to if the function returns too late.
-
-    ``late`` gets the progress that the last attempt has settled, and what the function has returned.
-    """
-
-    claim: Claim
-    late: Callable[[Progress, Any], Settlement]
+Late: TypeAlias = "Callable[[Claim, str, Progress, Any], Settlement]"
+"""What an item comes to when a function returns too late: of its claim, the function's name, the progress that the last
+attempt has settled, and what the function has returned."""
 
 
 @dataclass(eq=False, slots=True)
 class _Overrun:
     """A function that has overrun its time-out, and what the last attempt at its item has settled meanwhile."""
 
-    work: Work
+    claim: Claim
+    name: str
+    late: Late
     answer: asyncio.Future[Any]
     settlement: Settlement | None = None
 
@@ -51,7 +48,7 @@ class _Overrun:
             value = refuse_awaitable(self.answer.result())
         except TypeError:
             return None
-        return self.work.claim, self.work.late(self.settlement.progress, value)
+        return self.claim, self.late(self.claim, self.name, self.settlement.progress, value)
 
 
 @dataclass(eq=False, slots=True)
@@ -73,14 +70,15 @@ class Bulkhead:
         function: Callable[..., Any],
         arguments: tuple[object, ...] = (),
         named: Mapping[str, object] = _NONE,
-        work: Work | None = None,
+        claim: Claim | None = None,
+        late: Late | None = None,
     ) -> Any:
         """What the function returns. Raises as :func:`called`, and :class:`TimeoutError` at once while an earlier call
         of the function for the same item still runs: each further attempt would hold one more thread.
         """
-        if work is not None and self._overran and (work.claim.item.key, name) in self._overran:
+        if self._overran and claim is not None and (claim.item.key, name) in self._overran:
             raise TimeoutError("an earlier attempt has overrun its time-out, and still runs")
-        overran = partial(self._has_overrun, outcome, name, work)
+        overran = partial(self._has_overrun, outcome, name, claim, late)
         timeout, threads = self.policy.timeout, self._threads
         return await called(function, arguments, named, timeout=timeout, threads=threads, overran=overran, hook=name)
 
@@ -90,16 +88,18 @@ class Bulkhead:
             return settlement
         new: list[_Overrun] = []
         for overrun in self._overran.values():
-            if overrun.work.claim.item.key == claim.item.key:
+            if overrun.claim.item.key == claim.item.key:
                 if overrun.settlement is None:
                     new.append(overrun)
-                overrun.work, overrun.settlement = overrun.work._replace(claim=claim), settlement
+                overrun.claim, overrun.settlement = claim, settlement
         return replace(settlement, late=tuple(overrun.ended() for overrun in new)) if new else settlement
 
-    def _has_overrun(self, outcome: Outcome, name: str, work: Work | None, answer: asyncio.Future[Any]) -> None:
+    def _has_overrun(
+        self, outcome: Outcome, name: str, claim: Claim | None, late: Late | None, answer: asyncio.Future[Any]
+    ) -> None:
         seconds = self.policy.timeout or 0.0
         self.observer.hook_overran(outcome, name, seconds, self._threads.overran, self._threads.most)
-        if work is not None:
-            key = work.claim.item.key, name
-            self._overran[key] = _Overrun(work, answer)
+        if claim is not None and late is not None:
+            key = claim.item.key, name
+            self._overran[key] = _Overrun(claim, name, late, answer)
             answer.add_done_callback(lambda _: self._overran.pop(key))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
 from ringback.hooks.attempt import HOPELESS, UNMEASURED, call_error_handlers, described
-from ringback.hooks.bulkhead import Bulkhead, Work
+from ringback.hooks.bulkhead import Bulkhead
 from ringback.hooks.contacts import allowed_from, contact_again, zone_of
 from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost
@@ -207,13 +206,15 @@ class RedialCaller:
         taken = {name: value for name, value in offered.items() if name in redial.parameters}
         try:
             with UNMEASURED if self.gauge is None else self.gauge.redial(item.outcome, redial.name, attempt):
-                work = Work(claim, partial(self._placed, item))
-                placed = await self.bulkhead.call(item.outcome, redial.name, redial.function, (), taken, work)
+                placed = await self.bulkhead.call(
+                    item.outcome, redial.name, redial.function, (), taken, claim, self._placed
+                )
         except Exception as error:
             return await self._failed(claim, redial, progress, error, attempt)
-        return self._placed(item, progress, placed)
+        return self._placed(claim, redial.name, progress, placed)
 
-    def _placed(self, item: Item, progress: Progress, placed: object) -> Settlement:
+    def _placed(self, claim: Claim, _: str, progress: Progress, placed: object) -> Settlement:
+        item = claim.item
         leg = _leg_of(placed)
         self.observer.redial_placed(item.outcome, item.number, leg)
         return Settlement(State.DONE, progress, call=CallState.PLACED, leg=leg)
