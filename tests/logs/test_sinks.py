@@ -92,6 +92,25 @@ def test_a_wrapper_class_that_cannot_tell_its_level_gets_every_line() -> None:
     assert [line["event"] for line in lines] == ["call.outcome"]
 
 
+@pytest.mark.parametrize(("caches", "made"), [(False, 2), (True, 1)])
+def test_a_logger_lives_as_long_as_the_apps_configuration_says(caches: bool, made: int) -> None:
+    """An app that lets no logger be cached gets a new one for each line: what it writes to may be another by then."""
+    outputs: list[io.StringIO] = []
+
+    def logger(*_: object) -> object:
+        outputs.append(io.StringIO())
+        return structlog.PrintLogger(outputs[-1])
+
+    structlog.configure(
+        processors=[structlog.processors.KeyValueRenderer(key_order=["event"])],
+        logger_factory=logger,
+        cache_logger_on_first_use=caches,
+    )
+    logs.sender_disconnected()
+    logs.sender_disconnected()
+    assert [output.getvalue().count("delivery.interrupted") for output in outputs] == [2 // made] * made
+
+
 def test_a_configuration_that_cannot_work_does_not_cost_the_line(capsys: pytest.CaptureFixture[str]) -> None:
     """The app's fault in configuring its log is no reason to lose the outcome."""
 
