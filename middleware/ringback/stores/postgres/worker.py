@@ -219,8 +219,12 @@ class Worker:
             await self._follow_clock(connection)
             now = self.clock()
             claim = await rows.claim(connection, key, owner, self._id, now)
-            if claim is None and (waits := await rows.waits(connection, key)):
-                # The job came too early, because the clocks differ.
+            if claim is None and await rows.waits(connection, key):
+                # The job came too early, because the clocks differ, or ours was set forward and back since a last look.
+                self._set_right = False
+                await self._follow_clock(connection)
+                waits = await rows.waits(connection, key)
+                assert waits is not None
                 due_at, theirs = waits
                 self.jobs.set_clock(theirs)
                 await self.jobs.defer(connection, [(key, max(due_at, now + 0.1))])
