@@ -13,7 +13,7 @@ from ringback.receiving.handshakes import validates, validation
 from ringback.receiving.replies import Reply, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from ringback_catalog import Catalog
 
@@ -34,6 +34,11 @@ class Intake(Struct, frozen=True):
     max_depth: int | None = None
 
     def receive(self, headers: Mapping[str, str], body: bytes | Reply, denied: Reply | None = None) -> Reply | Received:
+        """As :meth:`read`, and classify."""
+        read = self.read(headers, body, denied)
+        return read if isinstance(read, Reply) else Received(read, tuple(self.classified(read)))
+
+    def read(self, headers: Mapping[str, str], body: bytes | Reply, denied: Reply | None = None) -> Reply | Delivery:
         """Decide on a POST. ``headers`` have lower-case names. Bad input gives a reply, never an exception.
 
         ``body`` is already a reply where no whole body came. ``denied`` is the gate's answer to a refused sender; the
@@ -45,7 +50,14 @@ class Intake(Struct, frozen=True):
         is_handshake = isinstance(decided, Reply) and decided.status == 200
         return decided if is_handshake else denied
 
-    def _decide(self, headers: Mapping[str, str], body: bytes) -> Reply | Received:
+    def classified(self, delivery: Delivery) -> Iterator[Outcome]:
+        """The outcomes of the delivery, in the order of its events. Many may take a while, so they come one by one."""
+        for event in delivery.events:
+            outcome = classify_event(event, self.catalog)
+            if outcome is not None:
+                yield outcome
+
+    def _decide(self, headers: Mapping[str, str], body: bytes) -> Reply | Delivery:
         try:
             if "content-encoding" in headers:
                 refuse_encoded(headers)
@@ -57,9 +69,7 @@ class Intake(Struct, frozen=True):
                     return handshake
         except DeliveryError as error:
             return refusal(error)
-        catalog = self.catalog
-        outcomes = [outcome for event in events if (outcome := classify_event(event, catalog)) is not None]
-        return Received(delivery, tuple(outcomes))
+        return delivery
 
 
 def announces_more(headers: Mapping[str, str], limit: int) -> bool:
