@@ -132,14 +132,10 @@ def _save(connection: sqlite3.Connection) -> None:
 
 
 def _lacks_pages(connection: sqlite3.Connection, size: int) -> bool:
+    """Whether a file of so many bytes lacks pages. A vacuum makes the pages fewer."""
     try:
-        return size < size_by(connection)
+        (count,) = connection.execute("PRAGMA page_count").fetchone()
+        (each,) = connection.execute("PRAGMA page_size").fetchone()
     except sqlite3.Error:
         return True
-
-
-def size_by(connection: sqlite3.Connection) -> int:
-    """Bytes that the file must have once its log is in it. A vacuum makes them fewer."""
-    (count,) = connection.execute("PRAGMA page_count").fetchone()
-    (size,) = connection.execute("PRAGMA page_size").fetchone()
-    return int(count * size)
+    return size < int(count * each)
