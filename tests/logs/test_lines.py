@@ -33,6 +33,7 @@ from ringback.core.events import Delivery, EventData, Fault, Update
 from ringback.core.fields import Line
 from ringback.receiving.intake import Received
 from ringback.receiving.replies import Reply
+from ringback.stores.clocks import jumped
 from ringback_catalog import CategoryBasis
 
 if TYPE_CHECKING:
@@ -511,6 +512,10 @@ SHORT: dict[str, tuple[Callable[[logs.LogObserver], None], dict[str, Any]]] = {
             "error": "StoreUnavailable: db: no room for [phone]",
             "suppressed": 0,
         },
+    ),
+    "clock jumped": (
+        lambda observer: observer.store_unavailable(jumped(-3600.04, 2)),
+        {"event": "clock.jumped", "log_level": "warning", "seconds": -3600.0, "count": 2},
     ),
     "store bypassed": (
         lambda observer: observer.store_bypassed(3),

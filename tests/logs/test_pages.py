@@ -21,6 +21,7 @@ from ringback.logs import _sinks
 from ringback.receiving.intake import Received
 from ringback.receiving.replies import Reply, refusal
 from ringback.senders import tokens
+from ringback.stores.clocks import jumped
 
 pytestmark = pytest.mark.usefixtures("nothing_configured")
 
@@ -50,6 +51,7 @@ def every_line() -> dict[str, dict[str, Any]]:
         observer.redial_placed(BUSY, 2, LEG)
         observer.redial_unknown(BUSY, 2, "412")
         observer.store_unavailable(StoreUnavailable("locked"))
+        observer.store_unavailable(jumped(-3600.0, 3))
         observer.store_bypassed(1)
         logs.dead_letter_replayed(f"call:{LEG}", "ops")
         logs.dead_letter_discarded(f"call:{LEG}", None)

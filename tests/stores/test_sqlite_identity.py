@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from crew import Crew, item
+from crew import Crew, item, until
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.sqlite import SQLiteStore, file, identity
 from ringback.stores.sqlite.whole import WholeCheck
@@ -116,6 +116,19 @@ async def test_a_file_that_was_renamed_has_all_and_may_come_back(store: SQLiteSt
     move(away, path)
     assert list(await store.put([item("new")])) == [Offer.OPENED]
     assert keys(path) == ["call:kept", "call:new", "call:vain"]
+
+
+async def test_a_worker_says_each_loss(store: SQLiteStore, path: Path) -> None:
+    """Once, and again if the file is gone again."""
+    away, faults = path.with_name("away.db"), list[Exception]()
+    store.on_fault = faults.append
+    async with Crew(store):
+        for count in (1, 2):
+            move(path, away)
+            await until(lambda count=count: len(faults) == count)
+            move(away, path)
+            await until(lambda: store._told is None)
+    assert len(faults) == 2
 
 
 async def test_a_log_without_its_file_is_not_taken_for_a_new_files(make: Make, store: SQLiteStore, path: Path) -> None:
@@ -294,6 +307,16 @@ async def test_after_a_death_the_file_is_checked_and_taken(
     assert list(await store.put([item("kept"), item("new")])) == [Offer.DUPLICATE, Offer.OPENED]
     await store.close()
     assert checks.count == 1
+
+
+async def test_a_check_makes_room_for_a_file_that_is_opened_anew(make: Make, path: Path) -> None:
+    """It has the file open, too, and nobody else may have it."""
+    await asyncio.to_thread(dead, path)
+    store = make()
+    await store.open()
+    beside(path, "-wal").unlink()
+    await refused(store, "-wal is gone")
+    assert list(await store.put([item("new")])) == [Offer.OPENED]
 
 
 async def test_what_the_check_finds_ends_the_acknowledging(make: Make, path: Path) -> None:

@@ -23,7 +23,7 @@ from ringback.receiving.target import canonical_method
 from ringback.stores.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping, Sequence
 
     from ringback.hooks.observer import DeliveryGauge
     from ringback.receiving.engine import Engine
@@ -186,17 +186,20 @@ class Exchange:
         content = await body() if callable(body) else body
         if content is None:
             return self._interrupted()
-        engine, receive = self._engine, self._receiver.intake.receive
-        received = content if isinstance(content, Reply) else receive(self._headers, content, engine.catalog)
-        if self._denied is not None and not (isinstance(received, Reply) and received.status == 200):
+        engine, intake = self._engine, self._receiver.intake
+        delivery = content if isinstance(content, Reply) else intake.read(self._headers, content)
+        if self._denied is not None and not (isinstance(delivery, Reply) and delivery.status == 200):
             # A sender whom the gate refuses may prove to be a handshake, and nothing else.
-            received = self._denied
-        if isinstance(received, Reply):
-            return self._answer(received)
+            delivery = self._denied
+        if isinstance(delivery, Reply):
+            return self._answer(delivery)
         assert isinstance(content, bytes)
-        if len(received.outcomes) > 1:
-            # Parsing and classifying the many events was a turn of its own.
-            await asyncio.sleep(0)
+        classified = intake.classified(delivery, engine.catalog)
+        # Nearly every delivery has one event.
+        if len(delivery.events) == 1:
+            received = Received(delivery, tuple(classified))
+        else:
+            received = Received(delivery, await self._in_turns(classified))
         try:
             # From here on the hooks do not depend on the route: on what it answers, whether it answers, or when.
             self.early = await engine.accept(received.outcomes)
@@ -205,7 +208,6 @@ class Exchange:
             seconds = error.retry_after if isinstance(error, StoreUnavailable) else 30
             return self._answer(unavailable(seconds), is_logged=True)
         self._bound = logs.bound_ids(received.delivery.events)
-        # Nearly every delivery has one event.
         turns = None if len(received.outcomes) == 1 else Turns(self._receiver.clock)
         for _ in logs.received(received, ids_are_open=self._bound.are_open):
             if turns is not None:
@@ -222,6 +224,17 @@ class Exchange:
         with self._bound:
             failures = self._engine.router.notify(received)
         logs.listeners_failed(failures)
+
+    async def _in_turns(self, classified: Iterator[Outcome]) -> tuple[Outcome, ...]:
+        # Parsing the many events was a turn of its own.
+        await asyncio.sleep(0)
+        outcomes, turns = list[Outcome](), Turns(self._receiver.clock)
+        for outcome in classified:
+            outcomes.append(outcome)
+            await turns.next()
+        # So is what comes next.
+        await asyncio.sleep(0)
+        return tuple(outcomes)
 
     async def answered(self) -> None:
         """Let the hooks of operations wait no longer. A door that sees the end of the response calls this then."""

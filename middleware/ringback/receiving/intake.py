@@ -14,7 +14,7 @@ from ringback.receiving.handshakes import VALIDATION, validation
 from ringback.receiving.replies import Reply, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Iterator, Mapping, MutableMapping
 
     from ringback.settings import Door
     from ringback_catalog import Catalog
@@ -37,7 +37,19 @@ class Intake:
         self._carried = {name: getattr(door, name) for name in Outcome.__struct_fields__ if hasattr(door, name)}
 
     def receive(self, headers: Mapping[str, str], body: bytes, catalog: Catalog | None = None) -> Reply | Received:
-        """Decide on a POST, with the ``catalog`` of the engine. Bad input gives a reply, never an exception.
+        """As :meth:`read`, and classify with the ``catalog`` of the engine."""
+        read = self.read(headers, body)
+        return read if isinstance(read, Reply) else Received(read, tuple(self.classified(read, catalog)))
+
+    def classified(self, delivery: Delivery, catalog: Catalog | None = None) -> Iterator[Outcome]:
+        """The outcomes of the delivery, in the order of its events. Many may take a while, so they come one by one."""
+        for event in delivery.events:
+            outcome = classify_event(event, catalog)
+            if outcome is not None:
+                yield replace(outcome, **self._carried) if self._carried else outcome
+
+    def read(self, headers: Mapping[str, str], body: bytes) -> Reply | Delivery:
+        """Decide on a POST. Bad input gives a reply, never an exception.
 
         ``headers`` have lower-case names.
         """
@@ -53,10 +65,7 @@ class Intake:
                     return handshake
         except DeliveryError as error:
             return refusal(error)
-        outcomes = [outcome for event in events if (outcome := classify_event(event, catalog)) is not None]
-        if self._carried:
-            outcomes = [replace(outcome, **self._carried) for outcome in outcomes]
-        return Received(delivery, tuple(outcomes))
+        return delivery
 
 
 def headers_of_the_body(scope: Scope, limit: int) -> Mapping[str, str] | None:

@@ -27,7 +27,7 @@ from ringback.logs import LogObserver
 if TYPE_CHECKING:
     from ringback.stores import DeliveryStore
 
-LEASE = 2.0
+LEASE = float(os.environ.get("LEASE", "2"))
 KEY = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 CAPS = RedialPolicy(
     delays=dict.fromkeys(("busy", "no_answer", "unreachable", "client_network", "service_error", "throttled"), 0.05),

@@ -345,8 +345,13 @@ class Worker:
                 claim = await rows.claim(connection, key, kind, owner, self._id, now)
             if self._suspect == owner and (claim is None or not claim.crashed):
                 self._suspect = None
-            if claim is None and (waits := await rows.waits(connection, key)):
-                # The clocks differ, so that the job came too early; or another item is being tried.
+            if claim is None and await rows.waits(connection, key):
+                # The clocks differ, so that the job came too early, or ours was set forward and back since a last look;
+                # or another item is being tried.
+                self._set_right = False
+                await self._follow_clock(connection)
+                waits = await rows.waits(connection, key)
+                assert waits is not None
                 due_at, theirs = waits
                 self.jobs.set_clock(theirs)
                 await self.jobs.defer(connection, [(key, max(due_at, now + (0.1 if due_at > now else self.poll)))])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.sqlite import schema
-from ringback.stores.sqlite.identity import ended_uncleanly, log_of, size_by
+from ringback.stores.sqlite.identity import ended_uncleanly, log_of
 
 NETWORK = frozenset(
     "nfs nfs4 cifs smb2 smb3 smbfs 9p afs ceph glusterfs lustre fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs "
@@ -30,7 +30,8 @@ def opened(path: Path, timeout: float) -> tuple[sqlite3.Connection, bool]:
         try:
             connection.row_factory = sqlite3.Row
             schema.prepare(connection, path)
-            _refuse_short(connection, path)
+            # SQLite makes the log with the first reading, and whoever watches the file is to know the log.
+            connection.execute("PRAGMA page_count").fetchone()
         except BaseException:
             connection.close()
             raise
@@ -55,14 +56,6 @@ def _made(path: Path) -> bool:
         kind = StoreUnavailable if error.errno in _PASSING else StoreError
         raise kind(f"{path} cannot be made ({error.strerror}); see that its folder is writable") from error
     return True
-
-
-def _refuse_short(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise :class:`StoreError` for a file that lacks pages which its log does not have."""
-    # SQLite makes the log for this first reading, at the latest.
-    size = size_by(connection)
-    if log_of(path).stat().st_size == 0 and path.stat().st_size < size:
-        raise StoreError(f"{path} is damaged (pages are missing); {_LASTING[sqlite3.SQLITE_CORRUPT]}")
 
 
 def _refuse_log_alone(path: Path) -> None:

@@ -6,7 +6,6 @@ A connection goes on with a file that was removed or renamed, and nobody finds a
 from __future__ import annotations
 
 import sqlite3
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -95,20 +94,19 @@ def ended_uncleanly(path: Path) -> bool:
     for _ in range(_TRIES):
         there = log.exists()
         left = there and log.stat().st_size > 0
-        if _nobody_else(path):
+        # Another process may be opening or closing the file just now. SQLite itself waits for it.
+        if _nobody_else(path, 0.0 if there else _PAUSE):
             return left
         if there:
             return False
-        # Another process may be opening or closing the file just now.
-        time.sleep(_PAUSE)
     raise StoreUnavailable(
         f"{path}-wal is gone, and other processes have {path} open; restart them, which puts into the file what they "
         "have in the log"
     )
 
 
-def _nobody_else(path: Path) -> bool:
-    connection = sqlite3.connect(path, timeout=0.0, isolation_level=None)
+def _nobody_else(path: Path, timeout: float) -> bool:
+    connection = sqlite3.connect(path, timeout=timeout, isolation_level=None)
     try:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -134,14 +132,10 @@ def _save(connection: sqlite3.Connection) -> None:
 
 
 def _lacks_pages(connection: sqlite3.Connection, size: int) -> bool:
+    """Whether a file of so many bytes lacks pages. A vacuum makes the pages fewer."""
     try:
-        return size < size_by(connection)
+        (count,) = connection.execute("PRAGMA page_count").fetchone()
+        (each,) = connection.execute("PRAGMA page_size").fetchone()
     except sqlite3.Error:
         return True
-
-
-def size_by(connection: sqlite3.Connection) -> int:
-    """Bytes that the file must have once its log is in it. A vacuum makes them fewer."""
-    (count,) = connection.execute("PRAGMA page_count").fetchone()
-    (size,) = connection.execute("PRAGMA page_size").fetchone()
-    return int(count * size)
+    return size < int(count * each)

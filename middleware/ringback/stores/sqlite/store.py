@@ -233,6 +233,8 @@ class SQLiteStore:
                 pulse.beat()
                 if self._boot.clock() >= purge_at:
                     purge_at = self._boot.clock() + 600.0
+                    # A clock may have been set forward and back between two looks.
+                    self._set_right = False
                     await self.purge()
             except StoreError as error:
                 self.on_fault(error)
