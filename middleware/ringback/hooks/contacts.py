@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import RegistrationError
-from ringback.hooks.invoke import decided
+from ringback.hooks.guarded import refuse_awaitable
+from ringback.hooks.invoke import called, decided
 from ringback.privacy.redaction import redact
 from ringback.work.items import NOBODY
 from ringback.work.redial import time_zone
@@ -80,7 +81,9 @@ async def allowed_from(
     """
     if redial.policy.may_call is None:
         return at
-    answer = await decided(redial.policy.may_call, contact, datetime.fromtimestamp(at, zone), timeout=timeout)
+    moment = datetime.fromtimestamp(at, zone)
+    # The function may ask a database, so a sync one runs in a thread.
+    answer = refuse_awaitable(await called(redial.policy.may_call, (contact, moment), timeout=timeout))
     if isinstance(answer, datetime) and answer.tzinfo is not None:
         return max(at, answer.timestamp())
     if isinstance(answer, bool):
@@ -88,8 +91,8 @@ async def allowed_from(
     if isinstance(answer, str) and answer:
         return redact(answer)
     raise RegistrationError(
-        f"may_call of {redial.name} returned {type(answer).__name__}; return True, False, a reason as text, or a "
-        "datetime with a time zone"
+        f"may_call of {redial.name} returned {answer!r:.40}; return True, False, a reason as text, or a datetime with "
+        "a time zone"
     )
 
 

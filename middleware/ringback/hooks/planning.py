@@ -79,12 +79,12 @@ class Planner:
         assert report is not None
         asks = outcome.retryable and outcome.scope is Scope.CALL
         zone = await zone_of(redial, outcome, self.timeout) if asks else UTC
-        # One number for all looks, so that the app is asked about the very time that is planned.
-        chance = self.random() if asks else 0.0
+        # One time and one number for all looks, so that the app is asked about the very time that is planned.
+        now, chance = self.clock(), self.random() if asks else 0.0
 
         def asked(known: Contact, allowed: Allowed) -> Step[Decision]:
             known = known.noted(report, claim.put_at).decided(report)
-            return self._planned(known, outcome, redial, report, zone, chance, allowed) if asks else _closed(known)
+            return self._planned(known, outcome, redial, report, zone, now, chance, allowed) if asks else _closed(known)
 
         allowed: Allowed = 0.0
         if asks and redial.policy.may_call is not None:
@@ -138,10 +138,11 @@ class Planner:
         redial: RedialRegistration,
         report: Report,
         zone: tzinfo,
+        now: float,
         chance: float,
         allowed: Allowed,
     ) -> Step[Decision]:
-        key, now = short(f"redial:{outcome.outcome_id}"), self.clock()
+        key = short(f"redial:{outcome.outcome_id}")
         skipped = redial.policy.skips(outcome.retry_action)
         if skipped is not None:
             return Step(known, Decision(Skipped(skipped)))

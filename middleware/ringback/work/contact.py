@@ -2,8 +2,7 @@
 
 A store keeps one :class:`Contact` for each contact, notes in it what events report as soon as they come, and changes it
 in transactions that exclude each other. Planning a redial and placing a redial both ask
-:func:`ringback.work.obstacle.obstacle`. Times are
-seconds since the epoch, UTC.
+:func:`ringback.work.obstacle.obstacle`. Times are seconds since the epoch, UTC.
 
 A redial counts as a call from its plan on, by the key of its item. Any other call counts when an event of it comes, by
 its leg, which is the call connection id. The leg of a redial is told by the redial function, which returns what
@@ -135,7 +134,8 @@ class Contact(Struct, frozen=True, omit_defaults=True):
     @property
     def unanswered(self) -> list[float]:
         """When the calls were placed that have ended, may have rung, and were not answered."""
-        return [call.at for call in self.calls if call.ended_at and call.answered_at is None and not call.unrung]
+        counted = (call for call in self.calls if call.state not in _UNCOUNTED and not call.unrung)
+        return [call.at for call in counted if call.ended_at is not None and call.answered_at is None]
 
     def history(self, without: str) -> tuple[PastCall, ...]:
         """The calls that were placed, the earliest first, but for the call with the key ``without``."""
