@@ -25,6 +25,7 @@ from ringback.web.endpoint import OutcomeRouter
 from ringback.web.handler import CallbackHandler
 from ringback.web.middleware import CallOutcomeMiddleware
 from ringback.web.state import call_outcomes
+from ringback.work.contact import PastCall
 from ringback.work.policy import GiveUp, HookContext, HookPolicy, Retry
 from ringback.work.redial_policy import RedialPolicy
 from ringback_catalog import (
@@ -60,6 +61,7 @@ __all__ = [
     "Outcome",
     "OutcomeRouter",
     "Owner",
+    "PastCall",
     "RedialPolicy",
     "Refusal",
     "RegistrationError",

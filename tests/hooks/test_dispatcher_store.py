@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,6 +38,8 @@ from ringback.work.redial import repeatability
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+ANY_HOUR = RedialPolicy(hours=None, jitter=0)
 
 
 def test_an_unknown_store_failure_policy_is_refused() -> None:
@@ -248,7 +251,7 @@ async def test_what_waits_inline_is_hastened_too() -> None:
 async def test_redials_planned_inline_are_canceled_too() -> None:
     """A contact that asks not to be called is not called, wherever the redial waits."""
     bench, store = fake(on_store_failure="inline")
-    bench.router.redial(contact=lambda outcome: "contact 7", policy=RedialPolicy(jitter=0))(bench.hook("never"))
+    bench.router.redial(contact=lambda outcome: "contact 7", policy=ANY_HOUR)(bench.hook("never"))
     await bench.dispatcher.start()
     store.faults["put"] = StoreUnavailable("down")
     await bench.dispatcher.accept([RETRYABLE])
@@ -354,7 +357,7 @@ async def test_a_redial_whose_store_is_down_is_tried_again() -> None:
     """The function is not called before it is written down that it will be."""
     bench, store = fake()
 
-    @bench.router.redial(contact=lambda outcome: "contact 7", policy=RedialPolicy(jitter=0))
+    @bench.router.redial(contact=lambda outcome: "contact 7", policy=ANY_HOUR)
     async def again(attempt: int) -> None:
         bench.calls.append(attempt)
 
@@ -378,7 +381,7 @@ async def test_a_busy_contact_is_called_again_until_its_attempts_are_exhausted()
     bench.router.on_retryable(bench.hook("retryable"))
     bench.router.on_terminal(bench.hook("terminal"))
 
-    @bench.router.redial(contact=lambda outcome: "contact 7", policy=RedialPolicy(jitter=0, max_attempts=2))
+    @bench.router.redial(contact=lambda outcome: "contact 7", policy=replace(ANY_HOUR, max_attempts=2))
     async def again(outcome: Outcome, attempt: int, headers: dict[str, str], contact: str) -> str:
         bench.calls.append(("again", outcome, attempt, headers, contact))
         return "leg-2"
@@ -409,7 +412,7 @@ async def test_redials_are_canceled_by_the_contact_as_the_app_knows_it() -> None
     bench, store = fake()
     key, contact = b"0123456789abcdef", "+15550100"
 
-    @bench.router.redial(contact=lambda outcome: contact, hash_contacts=key, policy=RedialPolicy(jitter=0))
+    @bench.router.redial(contact=lambda outcome: contact, hash_contacts=key, policy=ANY_HOUR)
     async def hashed() -> None:
         bench.calls.append("hashed")
 
@@ -444,7 +447,7 @@ async def test_a_connected_call_is_taken_only_where_there_are_redials() -> None:
     bench.router.on_retryable(bench.hook("again"))
     await bench.dispatch(CONNECTED)
     assert await bench.store.stats() == Stats()
-    bench.router.redial(contact=lambda outcome: "contact 7", policy=RedialPolicy(jitter=0))(bench.hook("never"))
+    bench.router.redial(contact=lambda outcome: "contact 7", policy=ANY_HOUR)(bench.hook("never"))
     await bench.dispatcher.accept([RETRYABLE])
     await turns()
     await bench.dispatcher.accept([CONNECTED])

@@ -366,7 +366,7 @@ def positional_outcome(outcome: Outcome, /) -> None: ...
 def not_offered(outcome: Outcome, tenant: str) -> None: ...
 
 
-MAY_HAVE = "it may have attempt, contact, ctx, headers, operation_context, outcome"
+MAY_HAVE = "it may have attempt, contact, ctx, headers, history, operation_context, outcome"
 
 
 @pytest.mark.parametrize(
@@ -405,6 +405,12 @@ MAY_HAVE = "it may have attempt, contact, ctx, headers, operation_context, outco
             id="contact-of-nothing",
         ),
         pytest.param({"policy": 3}, place, "policy 3 is no RedialPolicy", id="policy"),
+        pytest.param(
+            {"policy": RedialPolicy(may_call=takes_none)},
+            place,
+            f"may_call {HERE}.takes_none() -> 'None' cannot be called as (contact, at); change its parameters",
+            id="may-call",
+        ),
         pytest.param(
             {"time_zone": takes_none},
             place,

@@ -250,12 +250,13 @@ class HandlerRouter:
         ``contact`` is a function of the outcome. ``contact`` returns the app's key for the person whom the call was to
         reach, the same key for every call, or ``None`` for a call that gets no redial. The limits of the policy hold
         for a contact, however the calls ended. ``time_zone``, a zone or a function of the outcome, is the contact's,
-        for quiet hours and days. Both functions may be async; a sync one runs in the event loop, and so must be
+        for hours and days. Both functions may be async; a sync one runs in the event loop, and so must be
         quick. With ``hash_contacts``, a secret of 16 bytes or more, stores keep only a keyed hash of
         a contact.
 
         The function may take any of these by name: ``outcome``; ``attempt``, the number of this call to the contact,
-        from 2; ``headers``, for ``create_call``, so that repeated requests place one call; ``contact``; and ``ctx``, a
+        from 2; ``headers``, for ``create_call``, so that repeated requests place one call; ``contact``; ``history``,
+        the calls so far, each a :class:`PastCall`; ``operation_context``, for ``create_call``; and ``ctx``, a
         :class:`HookContext`. The function should return what ``create_call`` returned. If several redials are
         registered, the first whose ``contact`` returns a key handles the outcome. ``name`` is as for
         :meth:`on_retryable`.
@@ -265,6 +266,8 @@ class HandlerRouter:
         refuse_uncallable(contact, 1, "(outcome)", "contact")
         if policy is not None and not isinstance(policy, RedialPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise RegistrationError(f"policy {policy!r} is no RedialPolicy")
+        if policy is not None and policy.may_call is not None:
+            refuse_uncallable(policy.may_call, 2, "(contact, at)", "may_call")
         zone, key = contact_zone(time_zone), contact_key(hash_contacts)
         told = checked_name(name)
 
