@@ -35,7 +35,7 @@ class Settings:
     jwks_uri: str | None = None  # Azure's
     database: str = "reminders.db"
     store: str = "sqlite:///ringback.db"
-    policy: RedialPolicy = RedialPolicy(delays={"busy": 600}, quiet_hours=("21:00", "08:00"))  # noqa: RUF009 - frozen
+    policy: RedialPolicy = RedialPolicy(delays={"busy": 600}, hours=("08:00", "21:00"))  # noqa: RUF009 - frozen
     settle: float = 1.0
 
 

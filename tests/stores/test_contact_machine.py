@@ -58,7 +58,9 @@ POLICIES = st.builds(
     max_attempts=st.sampled_from([2, 3, 5]),
     window=st.sampled_from([2 * HOUR, 3 * DAY]),
     max_per_day=st.sampled_from([None, 2]),
-    quiet_hours=st.sampled_from([None, ("13:00", "11:00"), ("12:20", "12:50")]),
+    calendar_days=st.booleans(),
+    caps=st.sampled_from([(), [(1, HOUR)]]),
+    hours=st.sampled_from([None, ("11:00", "13:00"), ("12:50", "12:20"), {"wed-fri": ("00:00", "24:00")}]),
     call_back=st.booleans(),
     rest_after_answer=st.sampled_from([0.0, 900.0]),
     rest_after_refusal=st.sampled_from([0.0, 1800.0, None]),
@@ -355,7 +357,8 @@ class Machine(RuleBasedStateMachine):
             calls = [call for call in self.model.calls if call.contact == contact and call.began_at is not None]
             known = self.bench.run(self.processes[0].store.change(contact, lambda known: Step(known, known)))
             assert known is not None
-            assert len(known.times()) >= sum(not call.theirs for call in calls), known
+            counted = known.times() + known.times(unrung=True)
+            assert len(counted) >= sum(not call.theirs for call in calls), known
 
     @rule(seconds=TIMES)
     def time_passes(self, seconds: float) -> None:
