@@ -435,6 +435,25 @@ async def test_redials_are_canceled_by_the_contact_as_the_app_knows_it() -> None
     assert bench.calls == []
 
 
+async def test_a_contact_is_barred_as_the_app_knows_it() -> None:
+    """Under the hash as well; no redial follows a call until the contact is allowed again."""
+    bench, store = fake()
+    contact = "+15550100"
+
+    @bench.router.redial(contact=lambda outcome: contact, hash_contacts=b"0123456789abcdef", policy=ANY_HOUR)
+    async def hashed() -> None: ...
+
+    assert await bench.router.never_call(contact) == 0
+    assert store.changed == [bench.router.redials[0].stored(contact)]
+    await bench.dispatcher.start()
+    await bench.dispatcher.accept([RETRYABLE])
+    await turns()
+    assert await bench.router.allow_call(contact) is True
+    assert await bench.router.allow_call(contact) is False
+    await bench.dispatcher.drain(5)
+    assert [each for each in bench.observer.told if each[0] == "scheduled"] == []
+
+
 async def test_without_a_redial_the_contact_itself_is_canceled() -> None:
     """A process that only persists may know nothing of the functions that another one calls."""
     bench, store = fake()

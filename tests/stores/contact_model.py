@@ -151,6 +151,7 @@ class Model:
         self.faults: list[str] = []
         self.calls: list[Call] = []
         self.canceled: dict[str, list[float]] = {contact: [] for contact in PEOPLE}
+        self.never: set[str] = set()
         self.contexts = {f"of {contact}": contact for contact in PEOPLE}
         self.requests: dict[str, tuple[float, str, Call]] = {}
         """The calls that the service has placed: when, for which leg's end, by the id of the request."""
@@ -293,6 +294,7 @@ class Model:
         for most, span in caps:
             near = sum(each + seconds_of(span) > now for each in counted)
             assert near < most, f"call {near + 1} in {span} seconds"
+        assert contact not in self.never, "never"
         for canceled in self.canceled[contact]:
             assert canceled < min(since - UNSEEN, began), "canceled"
         for flight in self.flights:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from reports import DECLINED, MISSED, NOW, answered, report
 from ringback import RedialPolicy
@@ -43,6 +44,18 @@ def test_a_cancellation_counts_what_it_prevents_and_holds_for_calls_that_nobody_
     later = canceled.noted(report("d"), NOW + 1 + UNSEEN)
     assert words(later, report("d")) is None
     assert canceled.canceled(NOW + 1)[1:] == ((), 0)
+
+
+def test_a_contact_is_barred_until_it_is_allowed() -> None:
+    """What waits is canceled as well. A store forgets the contact only when it is allowed again."""
+    known = Contact().redial("redial:a", PLANNED, NOW + 60).noted(report("b"), NOW)
+    barred, keys, count = known.barred(NOW)
+    assert (barred, keys, count) == (replace(known.canceled(NOW)[0], never=True), ("redial:a",), 2)
+    assert barred.barred(NOW)[2] == 0
+    assert barred.recent(NOW + 2 * LONGEST_WINDOW).never
+    assert barred.allowed() == (known.canceled(NOW)[0], (), 1)
+    assert known.allowed() == (known, (), 0)
+    assert (known.changed_at(NOW), barred.changed_at(NOW) > NOW + 1000 * LONGEST_WINDOW) == (NOW, True)
 
 
 def test_what_was_decided_is_not_prevented() -> None:

@@ -18,7 +18,7 @@ from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.hooks.attempt import STORE_PAUSE, HookCaller, described
 from ringback.hooks.contacts import contact_when_it_comes
 from ringback.hooks.names import refuse_mixed_up
-from ringback.hooks.planning import LeaseLost, cancel_redials
+from ringback.hooks.planning import LeaseLost, allow_call, cancel_redials, never_call
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.settings import refuse_negative, refuse_no_flag
 from ringback.stores import MemoryStore, open_store
@@ -249,6 +249,14 @@ class Dispatcher:
     async def cancel_redials(self, contact: str) -> int:
         """Notes that the app wants no redials of the contact. Returns how many calls that prevents, planned or not."""
         return await cancel_redials(self._router.redials, self.store, contact, self._clock())
+
+    async def never_call(self, contact: str) -> int:
+        """Notes that the contact gets no redial any more. Returns how many calls that prevents now."""
+        return await never_call(self._router.redials, self.store, contact, self._clock())
+
+    async def allow_call(self, contact: str) -> bool:
+        """Takes :meth:`never_call` back. Returns whether it was in force."""
+        return await allow_call(self._router.redials, self.store, contact)
 
     def _only_logged(self, outcomes: Sequence[Outcome]) -> bool:
         """Whether neither a hook nor a reader of the store needs these outcomes. If so, reports redeliveries alone."""

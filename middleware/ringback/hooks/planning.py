@@ -31,13 +31,33 @@ if TYPE_CHECKING:
 
 async def cancel_redials(redials: Iterable[RedialRegistration], store: DeliveryStore, contact: str, now: float) -> int:
     """Notes that the app wants no redials of the contact. Returns how many calls that prevents, planned or not."""
+    return await _noted(redials, store, contact, lambda known: known.canceled(now))
 
-    def canceled(known: Contact) -> Step[int]:
-        after, keys, count = known.canceled(now)
+
+async def never_call(redials: Iterable[RedialRegistration], store: DeliveryStore, contact: str, now: float) -> int:
+    """Notes that the contact gets no redial until :func:`allow_call`. Returns how many calls that prevents now."""
+    return await _noted(redials, store, contact, lambda known: known.barred(now))
+
+
+async def allow_call(redials: Iterable[RedialRegistration], store: DeliveryStore, contact: str) -> bool:
+    """Takes :func:`never_call` back. Returns whether it was in force."""
+    return await _noted(redials, store, contact, Contact.allowed) > 0
+
+
+async def _noted(
+    redials: Iterable[RedialRegistration],
+    store: DeliveryStore,
+    contact: str,
+    said: Callable[[Contact], tuple[Contact, tuple[str, ...], int]],
+) -> int:
+    """Notes what the app says of a contact, under each name that a redial gives the contact. Returns the sum."""
+
+    def noted(known: Contact) -> Step[int]:
+        after, keys, count = said(known)
         return Step(after, count, cancel=keys)
 
     keys = {redial.stored(contact) for redial in redials} or {contact}
-    return sum([await store.change(key, canceled) or 0 for key in sorted(keys)])
+    return sum([await store.change(key, noted) or 0 for key in sorted(keys)])
 
 
 class LeaseLost(Exception):

@@ -75,9 +75,13 @@ class Sink(Protocol):
 
 
 class Planner(Protocol):
-    """Plans redials and can cancel them: the dispatcher."""
+    """Plans redials and can cancel and forbid them: the dispatcher."""
 
     async def cancel_redials(self, contact: str) -> int: ...
+
+    async def never_call(self, contact: str) -> int: ...
+
+    async def allow_call(self, contact: str) -> bool: ...
 
 
 class Concern(StrEnum):

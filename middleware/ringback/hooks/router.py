@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 from weakref import WeakSet
 
-from ringback.exceptions import RegistrationError
+from ringback.exceptions import ConfigurationError, RegistrationError
 from ringback.hooks.criteria import Criteria, Values, read_alternatives, read_criteria
 from ringback.hooks.guarded import told
 from ringback.hooks.names import checked_name, refuse_mixed_up
@@ -315,6 +315,31 @@ class HandlerRouter:
         Raises :class:`~ringback.exceptions.StoreError` for a fault of a store.
         """
         return sum([await planner.cancel_redials(contact) for planner in list(self._planners)])
+
+    async def never_call(self, contact: str) -> int:
+        """Forbids redials to a contact, until :meth:`allow_call`, in every store of this router. Returns how many calls
+        that prevents now.
+
+        Calls that the app places itself are the app's affair. A store in memory forgets the word with the process.
+        Raises :class:`~ringback.exceptions.StoreError` for a fault of a store, and :class:`ConfigurationError` if this
+        process has no store that could keep the word.
+        """
+        return sum([await planner.never_call(contact) for planner in self._planners_for("never_call")])
+
+    async def allow_call(self, contact: str) -> bool:
+        """Takes :meth:`never_call` back, so that the next outcome may get a redial. Returns whether it was in force.
+
+        Raises as :meth:`never_call`.
+        """
+        return any([await planner.allow_call(contact) for planner in self._planners_for("allow_call")])
+
+    def _planners_for(self, name: str) -> list[Planner]:
+        if not self._planners:
+            raise ConfigurationError(
+                f"{name}() found no store: nothing in this process uses the router yet; call it in the app, or run "
+                "ringback redials block or unblock"
+            )
+        return list(self._planners)
 
     def routers(self) -> Iterator[HandlerRouter]:
         """This router and every included router, in order."""

@@ -186,6 +186,16 @@ def dead_letter_discarded(key: str, by: str | None) -> None:
     emit(INFO, "dead_letter.discarded", key=key, by=by)
 
 
+def redial_blocked(count: int, by: str) -> None:
+    """A person forbade redials to a contact, which prevents ``count`` calls now. ``by`` names person and command."""
+    emit(INFO, "redial.blocked", count=count, by=by)
+
+
+def redial_unblocked(by: str) -> None:
+    """A person allowed redials to a contact again. ``by`` is as for :func:`redial_blocked`."""
+    emit(INFO, "redial.unblocked", by=by)
+
+
 def sender_disconnected() -> None:
     """A sender left before the body was complete, so the door neither answered nor called the route."""
     emit(WARNING, "delivery.interrupted", reason="the sender disconnected before the body was complete")

@@ -230,6 +230,19 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         calls = tuple(replace(call, state=_CANCELED.get(call.state, call.state)) for call in self.calls)
         return replace(self, calls=calls, canceled_at=now), planned, len(planned) + waiting
 
+    def barred(self, now: float) -> tuple[Contact, tuple[str, ...], int]:
+        """The contact once nobody may call it any more; the rest is as of :meth:`canceled`."""
+        after, keys, count = self.canceled(now)
+        return replace(after, never=True), keys, count
+
+    def allowed(self) -> tuple[Contact, tuple[str, ...], int]:
+        """The contact once it may be called again, no redials to cancel, and 1 if it was barred."""
+        return replace(self, never=False), (), int(self.never)
+
+    def changed_at(self, now: float) -> float:
+        """From when on a store counts the time after which it forgets the contact. A barred one is never forgotten."""
+        return _END_OF_TIME if self.never else now
+
     def closed(self) -> tuple[Contact, tuple[str, ...]]:
         """The contact without the redials that wait, and the keys of these redials."""
         planned = tuple(call.key for call in self.calls if call.state is CallState.PLANNED)
@@ -273,6 +286,9 @@ def _stricter(one: Word | None, other: Word | None) -> Word | None:
     words = [word for word in Word if word in (one, other)]
     return words[-1] if words else None
 
+
+_END_OF_TIME = 253_402_300_799.0
+"""Seconds since the epoch: the end of the year 9999."""
 
 _UNTOLD = (CallState.PLACING, CallState.UNKNOWN, CallState.PLACED)
 _UNCOUNTED = (CallState.CANCELED, CallState.MISSED)

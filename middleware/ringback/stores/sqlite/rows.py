@@ -199,7 +199,7 @@ def _known(connection: sqlite3.Connection, contact: str, now: float) -> Contact:
 
 def _keep(connection: sqlite3.Connection, contact: str, before: Contact, after: Contact, now: float) -> None:
     if after != before:
-        connection.execute(schema.KEEP_CONTACT, (contact, dump_contact(after), now))
+        connection.execute(schema.KEEP_CONTACT, (contact, dump_contact(after), after.changed_at(now)))
 
 
 def change(connection: sqlite3.Connection, contact: str, step: Change[T], now: float, owner: str) -> Step[T] | None:
