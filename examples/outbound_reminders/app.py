@@ -67,7 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         options.update(operation_context=key, source_caller_id_number=caller, cognitive_services_endpoint=chosen.speech)
         return await client.create_call(PhoneNumberIdentifier(number), chosen.callbacks, **options)
 
-    @router.redial(contact=lambda outcome: outcome.operation_context, policy=chosen.policy)
+    @router.redial(contact=lambda outcome: outcome.operation_context, policy=chosen.policy, time_zone="Europe/Berlin")
     async def call_again(contact: str, headers: Mapping[str, str]) -> CallConnectionProperties:
         return await place(contact, headers=headers)  # a request that is repeated places one call
 

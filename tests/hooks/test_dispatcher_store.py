@@ -62,7 +62,7 @@ def with_hook(bench: Bench) -> None:
 
 
 def with_redial(bench: Bench) -> None:
-    bench.router.redial(contact=lambda outcome: None)(bench.hook("redial"))
+    bench.router.redial(contact=lambda outcome: None, policy=ANY_HOUR)(bench.hook("redial"))
 
 
 def with_nothing(bench: Bench) -> None:
@@ -416,7 +416,7 @@ async def test_redials_are_canceled_by_the_contact_as_the_app_knows_it() -> None
     async def hashed() -> None:
         bench.calls.append("hashed")
 
-    @bench.router.redial(contact=lambda outcome: None)
+    @bench.router.redial(contact=lambda outcome: None, policy=ANY_HOUR)
     async def plain() -> None:
         bench.calls.append("plain")
 
@@ -433,6 +433,33 @@ async def test_redials_are_canceled_by_the_contact_as_the_app_knows_it() -> None
     await bench.passes(600)
     await bench.dispatcher.drain(5)
     assert bench.calls == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "lacks"),
+    [
+        ({}, True),
+        ({"time_zone": "UTC"}, False),
+        ({"time_zone": lambda outcome: "UTC"}, False),
+        ({"policy": ANY_HOUR}, False),
+        ({"policy": replace(ANY_HOUR, calendar_days=True)}, True),
+        ({"policy": replace(ANY_HOUR, another_hour=True)}, True),
+    ],
+    ids=["hours", "UTC said", "function", "any hour", "calendar days", "another hour"],
+)
+@pytest.mark.parametrize("durable", [False, True])
+async def test_a_policy_that_reads_the_clock_of_nobody_knows_where_says_so(
+    settings: dict[str, Any], lacks: bool, durable: bool
+) -> None:
+    """Once for each redial, when the app starts."""
+    bench = fake()[0] if durable else Bench(store="memory")
+
+    @bench.router.redial(contact=lambda outcome: None, name="call_again", **settings)
+    def call_again() -> None: ...
+
+    await bench.dispatcher.start()
+    await bench.dispatcher.drain(5)
+    assert bench.observer.told == [("zone unset", "call_again")] * lacks
 
 
 async def test_a_contact_is_barred_as_the_app_knows_it() -> None:

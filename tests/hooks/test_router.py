@@ -347,9 +347,7 @@ def test_a_redial_is_a_function_with_its_settings() -> None:
     assert router.redial(contact=contact, hash_contacts="sixteen-bytes-ok")(place_async) is place_async
     assert router.redials == (
         RedialRegistration(place, policy, contact, ZoneInfo("Europe/Berlin"), frozenset({"outcome"})),
-        RedialRegistration(
-            place_async, RedialPolicy(), contact, ZoneInfo("UTC"), frozenset({"headers"}), b"sixteen-bytes-ok"
-        ),
+        RedialRegistration(place_async, RedialPolicy(), contact, None, frozenset({"headers"}), b"sixteen-bytes-ok"),
     )
     assert list(router.registrations) == []
 

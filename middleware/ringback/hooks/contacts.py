@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import RegistrationError
@@ -97,6 +97,6 @@ async def allowed_from(
 
 
 async def zone_of(redial: RedialRegistration, outcome: Outcome, timeout: float | None) -> tzinfo:
-    """The contact's time zone. Raises what the app's function raises."""
-    zone = redial.time_zone
+    """The contact's time zone; UTC if nobody told one. Raises what the app's function raises."""
+    zone = UTC if redial.time_zone is None else redial.time_zone
     return time_zone(await decided(zone, outcome, timeout=timeout)) if callable(zone) else zone

@@ -169,6 +169,9 @@ class Dispatcher:
         Raises :class:`StoreError` for a store that cannot work. A store that is only down now is reported, and the
         worker tries again.
         """
+        for redial in self._router.redials:
+            if redial.lacks_zone:
+                self._observer.redial_zone_unset(redial.name)
         if not self.store.durable:
             if not self._memory_is_chosen and not self._router.roster.calls_nobody:
                 self._observer.hooks_volatile()

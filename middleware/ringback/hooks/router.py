@@ -241,7 +241,7 @@ class HandlerRouter:
         *misused: object,
         contact: ContactFunction,
         policy: RedialPolicy | None = None,
-        time_zone: ZoneFunction | TimeZone = "UTC",
+        time_zone: ZoneFunction | TimeZone | None = None,
         hash_contacts: bytes | str | None = None,
         name: str | None = None,
     ) -> Callable[[F], F]:
@@ -250,9 +250,9 @@ class HandlerRouter:
         ``contact`` is a function of the outcome. ``contact`` returns the app's key for the person whom the call was to
         reach, the same key for every call, or ``None`` for a call that gets no redial. The limits of the policy hold
         for a contact, however the calls ended. ``time_zone``, a zone or a function of the outcome, is the contact's,
-        for hours and days. Both functions may be async; a sync one runs in the event loop, and so must be
-        quick. With ``hash_contacts``, a secret of 16 bytes or more, stores keep only a keyed hash of
-        a contact.
+        for hours and days; without one they are read as UTC, and a line at the start says so. Both functions may be
+        async; a sync one runs in the event loop, and so must be quick. With ``hash_contacts``, a secret of 16 bytes or
+        more, stores keep only a keyed hash of a contact.
 
         The function may take any of these by name: ``outcome``; ``attempt``, the number of this call to the contact,
         from 2; ``headers``, for ``create_call``, so that repeated requests place one call; ``contact``; ``history``,

@@ -312,6 +312,13 @@ class LogObserver:
     def redial_placed(self, outcome: Outcome, number: int, leg: str | None) -> None:
         emit(INFO, "redial.placed", outcome, attempt=number, placed_call_connection_id=leg)
 
+    def redial_zone_unset(self, redial: str) -> None:
+        advice = (
+            "hours and days of its contacts are read as UTC; pass time_zone='Europe/Berlin' or a function of the "
+            "outcome to redial(), time_zone='UTC' if UTC is meant, or hours=None to the policy to call at any hour"
+        )
+        emit(WARNING, "redial.zone_unset", hook=redial, advice=advice)
+
     def redial_unknown(self, outcome: Outcome, number: int, reason: str) -> None:
         emit(WARNING, "redial.unknown", outcome, attempt=number, reason=reason)
 

@@ -189,6 +189,11 @@ class RedialPolicy:
         """The hours as read; ``None`` for any hour."""
         return cast("Hours | None", self.hours)
 
+    @property
+    def reads_clock(self) -> bool:
+        """Whether the hour or the day at the contact's place counts."""
+        return self.hours is not None or self.calendar_days or self.another_hour
+
     def made(self, calls: Sequence[float], now: float) -> int:
         """How many of the calls count at ``now``."""
         return sum(at > now - seconds_of(self.window) for at in calls)
