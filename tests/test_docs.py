@@ -47,6 +47,7 @@ NOT_RUN = {
     "ringback doctor --url https:": "needs a deployment; tests/cli/test_doctor.py has one",
     "make ": "takes minutes; that the target exists is tested here",
     "pip install": "needs a network; that the extra exists is tested here",
+    "import holidays": "needs the package; tests/hooks/test_recipes.py has a stand-in",
     "import logging\nimport sys\n\nfrom azure.monitor": "sends to Azure; tests/logs/test_recipes.py has an endpoint",
 }
 # What a reader's machine has, by the name of the variable that the page tells to export, where the page cannot know it.

@@ -38,7 +38,8 @@ def create_app(store: Path, *, password: str, allow_changes: bool = True, settle
     router = OutcomeRouter(store=f"sqlite:///{store}", settle=settle)
     router.on_retryable(tell_the_team)
     router.on_terminal(tell_the_team)
-    policy = RedialPolicy(delays={"busy": 600})
+    # Nobody is rung here, so any hour will do.
+    policy = RedialPolicy(delays={"busy": 600}, hours=None)
     router.redial(contact=lambda outcome: outcome.operation_context, policy=policy)(call_again)
     page = Console(router=router, auth=BasicAuth("on-call", password), allow_changes=allow_changes)
     app = Starlette(

@@ -35,7 +35,7 @@ class Settings:
     jwks_uri: str | None = None  # Azure's
     database: str = "reminders.db"
     store: str = "sqlite:///ringback.db"
-    policy: RedialPolicy = RedialPolicy(delays={"busy": 600}, quiet_hours=("21:00", "08:00"))  # noqa: RUF009 - frozen
+    policy: RedialPolicy = RedialPolicy(delays={"busy": 600}, hours=("08:00", "21:00"))  # noqa: RUF009 - frozen
     settle: float = 1.0
 
 
@@ -67,7 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         options.update(operation_context=key, source_caller_id_number=caller, cognitive_services_endpoint=chosen.speech)
         return await client.create_call(PhoneNumberIdentifier(number), chosen.callbacks, **options)
 
-    @router.redial(contact=lambda outcome: outcome.operation_context, policy=chosen.policy)
+    @router.redial(contact=lambda outcome: outcome.operation_context, policy=chosen.policy, time_zone="Europe/Berlin")
     async def call_again(contact: str, headers: Mapping[str, str]) -> CallConnectionProperties:
         return await place(contact, headers=headers)  # a request that is repeated places one call
 

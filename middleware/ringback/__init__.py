@@ -89,6 +89,7 @@ _ELSEWHERE = {
     "ringback.exceptions": "CatalogError DeliveryTooLarge MalformedDelivery StoreFull UnsupportedEncoding WaitError",
     "ringback.stores": "DeadLetter DeliveryStore MemoryStore Stats open_store",
     "ringback.waits.calls": "Call",
+    "ringback.work.contact": "PastCall",
     "ringback.hooks.dispatcher": "Dispatcher",
     "ringback.hooks.observer": "Observer",
     "ringback_catalog": "CategoryBasis Confidence Match RetryAfter",

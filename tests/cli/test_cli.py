@@ -678,7 +678,11 @@ def test_the_package_runs_as_a_module(capsys: pytest.CaptureFixture[str], monkey
         (["dead"], ["list", "show", "replay", "discard"]),
         (["dead", "list"], ["--store URL", "--json", "--limit N"]),
         (["dead", "replay"], ["KEY", "--all", "--store URL", "--json"]),
-        (["redials", "cancel"], ["CONTACT", "--router MODULE:ROUTER", "--store URL"]),
+        (["redials"], ["cancel", "block", "unblock"]),
+        *(
+            (["redials", command], ["CONTACT", "--router MODULE:ROUTER", "--store URL", "--json"])
+            for command in ("cancel", "block", "unblock")
+        ),
         (["store"], ["stats", "purge"]),
     ],
     ids=lambda value: " ".join(value) if len(value) < 3 else "",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
+import logging
 import sqlite3
 import sys
 import textwrap
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from endpoints import lines
 from ringback import classify_event
 from ringback.cli import main
 from ringback.core.events import Event, EventData, Result
@@ -251,6 +254,7 @@ def test_replay_takes_keys_or_all(capsys: pytest.CaptureFixture[str], arguments:
 
 NONE_CANCELLED = "0 redials cancelled; if contacts are hashed, name the router: --router MODULE:ROUTER"
 COMMANDS = ["dead list", "dead show k", "dead replay k", "dead discard k", "redials cancel k", "store stats"]
+COMMANDS += ["redials block k", "redials unblock k"]
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "store purge"])
@@ -319,6 +323,58 @@ def test_contacts_that_are_hashed_need_the_router(capsys: pytest.CaptureFixture[
     planned(hashing.router.redials[0].stored("bob"))
     assert printed(capsys, "redials", "cancel", "bob", status=1) == [NONE_CANCELLED]
     assert printed(capsys, "redials", "cancel", "bob", "--json", "--router", "hashing:router") == ['{"canceled": 1}']
+    assert printed(capsys, "redials", "block", "bob", "--router", "hashing:router") == ["blocked, 0 redials cancelled"]
+    assert printed(capsys, "redials", "unblock", "bob", status=1) == ["was not blocked"]
+    assert printed(capsys, "redials", "unblock", "bob", "--router", "hashing:router") == ["unblocked"]
+
+
+NEEDS_ROUTER = "ringback redials block: a router that hashes its contacts needs --router\n"
+
+
+def test_a_contact_is_blocked_and_unblocked(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says who did so, and with which command. Exit code 1 if nobody had blocked the contact."""
+    caplog.set_level(logging.INFO, "ringback")
+    planned("bob")
+    for arguments, out in (
+        ([], "blocked, 1 redial cancelled\n"),
+        (["--json"], '{"blocked": true, "canceled": 0}\n'),
+    ):
+        assert main(["redials", "block", "bob", *arguments]) == 0
+        assert capsys.readouterr() == (out, NEEDS_ROUTER)
+    assert asked(lambda store: store.change("bob", lambda known: Step(known, known.never))) is True
+    assert printed(capsys, "redials", "unblock", "bob") == ["unblocked"]
+    assert printed(capsys, "redials", "unblock", "bob", status=1) == ["was not blocked"]
+    assert printed(capsys, "redials", "unblock", "bob", "--json", status=1) == ['{"unblocked": false}']
+    assert asked(lambda store: store.change("bob", lambda known: Step(known, known.never))) is False
+    person = getpass.getuser()
+    assert [(line["event"], line["by"]) for line in lines(caplog)] == [
+        ("redial.blocked", f"{person}, ringback redials block"),
+        ("redial.blocked", f"{person}, ringback redials block"),
+        ("redial.unblocked", f"{person}, ringback redials unblock"),
+    ]
+
+
+def test_a_person_without_a_name_is_told_by_number(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container; where nothing logs, the line goes to standard error."""
+
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 1000")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    monkeypatch.setattr("os.getuid", lambda: 1000)
+    set_up: list[dict[str, Any]] = []
+    monkeypatch.setattr("logging.basicConfig", lambda **settings: set_up.append(settings))
+    monkeypatch.setattr("logging.Logger.hasHandlers", lambda logger: False)
+    caplog.set_level(logging.INFO, "ringback")
+    planned("bob")
+    assert main(["redials", "block", "bob"]) == 0
+    assert capsys.readouterr().err == NEEDS_ROUTER
+    assert lines(caplog)[0]["by"] == "user 1000, ringback redials block"
+    assert set_up == [{"level": logging.INFO, "format": "%(message)s"}]
 
 
 def test_a_store_is_counted_and_purged(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,7 @@ def settings(example: Callable[[str], Any], listening: socket.socket, tmp_path: 
             speech="https://speech.invalid",
             database=str(tmp_path / "reminders.db"),
             store=f"sqlite:///{tmp_path / 'ringback.db'}",
-            policy=RedialPolicy(delays={"busy": 0.05}, jitter=0),
+            policy=RedialPolicy(delays={"busy": 0.05}, jitter=0, hours=None),
             settle=0.1,
         )
 

@@ -42,7 +42,7 @@ def redial(bench: Bench, name: str = "call_again", **settings: Any) -> None:
     async def function(outcome: Outcome) -> None: ...
 
     settings = {"contact": lambda outcome: "customer-1"} | settings
-    bench.router.redial(policy=RedialPolicy(jitter=0), **settings)(named(function, name))
+    bench.router.redial(policy=RedialPolicy(hours=None, jitter=0), **settings)(named(function, name))
 
 
 def planned(
@@ -162,9 +162,9 @@ async def test_who_had_called_is_called_back_if_the_policy_says_so() -> None:
     """It is a person's decision, and made once."""
     bench = Bench()
     missed = told("AnswerFailed", 487, 10004)
-    bench.router.redial(policy=RedialPolicy(jitter=0, call_back=True), contact=lambda outcome: "customer-1")(
-        named(bench.hook("unused"), "call_again")
-    )
+    bench.router.redial(
+        policy=RedialPolicy(hours=None, jitter=0, call_back=True), contact=lambda outcome: "customer-1"
+    )(named(bench.hook("unused"), "call_again"))
     assert await bench.attempt(outcome=missed) == done(CONTACT)
     assert bench.happened() == [planned(NOW + 1800, outcome=missed), ("redial_scheduled", missed, NOW + 1800, 2)]
 

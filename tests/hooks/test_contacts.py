@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC
+import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from attempting import BUSY, PLAY_FAILED, Bench, done, named
+from attempting import BUSY, NOW, PLAY_FAILED, Bench, done, named
 from dispatching import Bench as DispatcherBench
 from dispatching import told
 from ringback import ConfigurationError, HookPolicy, Outcome, RedialPolicy, RegistrationError
-from ringback.hooks.contacts import Asking, contact_again, contact_of, zone_of
+from ringback.hooks.contacts import Asking, allowed_from, contact_again, contact_of, zone_of
 from ringback.hooks.router import HandlerRouter
 from ringback.stores.turns import TURN
 from ringback.work.items import Progress, Settlement, State
@@ -125,7 +126,7 @@ async def test_a_time_zone_is_asked_only_for_a_contact() -> None:
 
     for name, contact in (("first", None), ("empty", ""), ("second", "customer-1"), ("third", "customer-1")):
         bench.router.redial(
-            contact=answers(name, contact), time_zone=zones(f"{name} zone"), policy=RedialPolicy(jitter=0)
+            contact=answers(name, contact), time_zone=zones(f"{name} zone"), policy=RedialPolicy(hours=None, jitter=0)
         )(named(lambda: None, name))
     assert await bench.attempt() == done("app.second (contact)")
     assert asked == ["first", "empty", "second", "second zone"]
@@ -264,3 +265,71 @@ async def test_the_loop_works_meanwhile() -> None:
     for _ in range(10):
         await asking.whom(BUSY)
     assert len(passed) >= 9
+
+
+def may_call(shape: Callable[[object], Callable[[Outcome], object]], answer: object) -> Any:
+    """The answer in a function of the contact and the time."""
+    function = shape(answer)
+    if shape is asynchronous:
+
+        async def asked(contact: str, at: datetime) -> object:
+            return await function(BUSY)  # type: ignore[misc]
+
+        return asked
+    return lambda contact, at: function(BUSY)
+
+
+LATER = datetime.fromtimestamp(NOW + 3600, UTC)
+
+
+@SHAPES
+@pytest.mark.parametrize(
+    ("answer", "allowed"),
+    [
+        pytest.param(True, NOW, id="yes"),
+        pytest.param(False, "may_call of the policy does not allow the call", id="no"),
+        pytest.param("on the list of +1 555 0100", "on the list of [phone]", id="reason"),
+        pytest.param(LATER, NOW + 3600, id="later"),
+        pytest.param(LATER.astimezone(ZoneInfo("Asia/Tokyo")), NOW + 3600, id="later-elsewhere"),
+        pytest.param(datetime.fromtimestamp(NOW - 3600, UTC), NOW, id="earlier"),
+    ],
+)
+async def test_the_app_says_whether_and_from_when_a_call_is_allowed(
+    answer: object, allowed: object, shape: Callable[..., Any]
+) -> None:
+    """Sync or async. A reason is for the log, so nothing in it names the contact."""
+    redial = redial_of(policy=RedialPolicy(may_call=may_call(shape, answer)))
+    assert await allowed_from(redial, "customer-1", NOW, UTC, None) == allowed
+
+
+async def test_without_a_word_of_the_app_every_call_is_allowed() -> None:
+    assert await allowed_from(redial_of(), "customer-1", NOW, UTC, None) == NOW
+
+
+@SHAPES
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [(None, "None"), ("", "''"), (1, "1"), (datetime(2026, 6, 15), "datetime.datetime(2026, 6, 15, 0, 0)")],
+    ids=["none", "empty", "number", "naive"],
+)
+async def test_any_other_answer_is_refused(answer: object, told: str, shape: Callable[..., Any]) -> None:
+    """A function that forgets to return, or a time of nobody knows which zone, must not have people called."""
+    redial = redial_of(policy=RedialPolicy(may_call=may_call(shape, answer)))
+    with pytest.raises(RegistrationError) as raised:
+        await allowed_from(redial, "customer-1", NOW, UTC, None)
+    assert str(raised.value) == (
+        f"may_call of {HERE}.place returned {told}; return True, False, a reason as text, or a datetime with a time "
+        "zone"
+    )
+
+
+async def test_a_function_that_asks_a_database_does_not_hold_the_loop() -> None:
+    """A sync one runs in a thread."""
+    ran: list[threading.Thread] = []
+
+    def asked(contact: str, at: datetime) -> bool:
+        ran.append(threading.current_thread())
+        return True
+
+    await allowed_from(redial_of(policy=RedialPolicy(may_call=asked)), "customer-1", NOW, UTC, None)
+    assert ran != [threading.current_thread()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+ANY_HOUR = RedialPolicy(hours=None, jitter=0)
+
 
 def test_an_unknown_store_failure_policy_is_refused() -> None:
     """A typing error must not decide about lost outcomes."""
@@ -60,7 +63,7 @@ def with_hook(bench: Bench) -> None:
 
 
 def with_redial(bench: Bench) -> None:
-    bench.router.redial(contact=lambda outcome: None)(bench.hook("redial"))
+    bench.router.redial(contact=lambda outcome: None, policy=ANY_HOUR)(bench.hook("redial"))
 
 
 def with_nothing(bench: Bench) -> None:
@@ -253,7 +256,7 @@ DOWN, BYPASSED = ("store", "StoreUnavailable('down')"), ("bypassed", 1)
 async def test_nobody_is_redialled_from_memory() -> None:
     """What is known of the contact is in the store. The hooks hear of the call, and there is nothing to cancel."""
     bench, store = fake(on_store_failure="inline")
-    bench.router.redial(contact=lambda outcome: "contact 7", policy=RedialPolicy(jitter=0))(bench.hook("never"))
+    bench.router.redial(contact=lambda outcome: "contact 7", policy=ANY_HOUR)(bench.hook("never"))
     bench.router.on_retryable(bench.hook("again"))
     await bench.dispatcher.start()
     store.faults["put"] = StoreUnavailable("down")
@@ -446,7 +449,7 @@ async def test_a_redial_whose_store_is_down_is_tried_again() -> None:
     """The function is not called before it is written down that it will be."""
     bench, store = fake()
 
-    @bench.router.redial(contact=lambda outcome: "contact 7", policy=RedialPolicy(jitter=0))
+    @bench.router.redial(contact=lambda outcome: "contact 7", policy=ANY_HOUR)
     async def again(attempt: int) -> None:
         bench.calls.append(attempt)
 
@@ -470,7 +473,7 @@ async def test_a_busy_contact_is_called_again_until_its_attempts_are_exhausted()
     bench.router.on_retryable(bench.hook("retryable"))
     bench.router.on_terminal(bench.hook("terminal"))
 
-    @bench.router.redial(contact=lambda outcome: "contact 7", policy=RedialPolicy(jitter=0, max_attempts=2))
+    @bench.router.redial(contact=lambda outcome: "contact 7", policy=replace(ANY_HOUR, max_attempts=2))
     async def again(outcome: Outcome, attempt: int, headers: dict[str, str], contact: str) -> str:
         bench.calls.append(("again", outcome, attempt, headers, contact))
         return "leg-2"
@@ -501,11 +504,11 @@ async def test_redials_are_canceled_by_the_contact_as_the_app_knows_it() -> None
     bench, store = fake()
     key, contact = b"0123456789abcdef", "+15550100"
 
-    @bench.router.redial(contact=lambda outcome: contact, hash_contacts=key, policy=RedialPolicy(jitter=0))
+    @bench.router.redial(contact=lambda outcome: contact, hash_contacts=key, policy=ANY_HOUR)
     async def hashed() -> None:
         bench.calls.append("hashed")
 
-    @bench.router.redial(contact=lambda outcome: None)
+    @bench.router.redial(contact=lambda outcome: None, policy=ANY_HOUR)
     async def plain() -> None:
         bench.calls.append("plain")
 
@@ -524,6 +527,52 @@ async def test_redials_are_canceled_by_the_contact_as_the_app_knows_it() -> None
     assert bench.calls == []
 
 
+@pytest.mark.parametrize(
+    ("settings", "lacks"),
+    [
+        ({}, True),
+        ({"time_zone": "UTC"}, False),
+        ({"time_zone": lambda outcome: "UTC"}, False),
+        ({"policy": ANY_HOUR}, False),
+        ({"policy": replace(ANY_HOUR, calendar_days=True)}, True),
+        ({"policy": replace(ANY_HOUR, another_hour=True)}, True),
+    ],
+    ids=["hours", "UTC said", "function", "any hour", "calendar days", "another hour"],
+)
+@pytest.mark.parametrize("durable", [False, True])
+async def test_a_policy_that_reads_the_clock_of_nobody_knows_where_says_so(
+    settings: dict[str, Any], lacks: bool, durable: bool
+) -> None:
+    """Once for each redial, when the app starts."""
+    bench = fake()[0] if durable else Bench(store="memory")
+
+    @bench.router.redial(contact=lambda outcome: None, name="call_again", **settings)
+    def call_again() -> None: ...
+
+    await bench.dispatcher.start()
+    await bench.dispatcher.drain(5)
+    assert bench.observer.told == [("zone unset", "call_again")] * lacks
+
+
+async def test_a_contact_is_barred_as_the_app_knows_it() -> None:
+    """Under the hash as well; no redial follows a call until the contact is allowed again."""
+    bench, store = fake()
+    contact = "+15550100"
+
+    @bench.router.redial(contact=lambda outcome: contact, hash_contacts=b"0123456789abcdef", policy=ANY_HOUR)
+    async def hashed() -> None: ...
+
+    assert await bench.router.never_call(contact) == 0
+    assert store.changed == [bench.router.redials[0].stored(contact)]
+    await bench.dispatcher.start()
+    await bench.dispatcher.accept([RETRYABLE])
+    await turns()
+    assert await bench.router.allow_call(contact) is True
+    assert await bench.router.allow_call(contact) is False
+    await bench.dispatcher.drain(5)
+    assert [each for each in bench.observer.told if each[0] == "scheduled"] == []
+
+
 async def test_without_a_redial_the_contact_itself_is_canceled() -> None:
     """A process that only persists may know nothing of the functions that another one calls."""
     bench, store = fake()
@@ -536,7 +585,7 @@ async def test_a_connected_call_is_taken_only_where_there_are_redials() -> None:
     bench.router.on_retryable(bench.hook("again"))
     await bench.dispatch(CONNECTED)
     assert await bench.store.stats() == Stats()
-    bench.router.redial(contact=lambda outcome: "contact 7", policy=RedialPolicy(jitter=0))(bench.hook("never"))
+    bench.router.redial(contact=lambda outcome: "contact 7", policy=ANY_HOUR)(bench.hook("never"))
     await bench.dispatcher.accept([RETRYABLE])
     await turns()
     await bench.dispatcher.accept([CONNECTED])

@@ -5,80 +5,36 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+from msgspec.structs import replace as replace_record
 
-from attempting import Recorder
-from ringback import (
-    GiveUp,
-    HookContext,
-    HookPolicy,
-    Outcome,
-    RedialPolicy,
-    Retry,
-    StoreUnavailable,
-    classify,
-    classify_event,
+from redialing import (
+    BUSY,
+    HEADERS,
+    KEY,
+    NAME,
+    NEW,
+    NEW_LEG,
+    NOW,
+    ONE_SHOT,
+    POLICY,
+    Bench,
+    HttpError,
+    checkpoint,
+    failed,
+    named,
+    sent,
 )
-from ringback.core.events import Event, EventData, Result
+from ringback import GiveUp, HookContext, HookPolicy, Outcome, Retry, StoreUnavailable, classify
 from ringback.hooks.attempt import LeaseLost
-from ringback.hooks.redial_attempt import RedialCaller, not_placed, retry_after
-from ringback.hooks.router import HandlerRouter
-from ringback.work.contact import CallState, Contact
-from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
+from ringback.hooks.redial_attempt import not_placed
+from ringback.work.contact import CallState, PastCall
+from ringback.work.items import Progress, Settlement, State
 from ringback.work.redial import REPEATABLE_FOR, repeatability
-from ringback.work.report import Report, report_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from ringback.work.contact import Change
-
-T = TypeVar("T")
-
-# 2023-11-14T22:13:20Z, a Tuesday.
-NOW = 1_700_000_000.0
-LEG = "2a0d7b3c-0000-4000-8000-000000000001"
-NEW_LEG = "2a0d7b3c-0000-4000-8000-000000000002"
-KEY = f"redial:call:{LEG}"
-NAME = "app.call_again"
-NEW = Progress()
-HEADERS = repeatability(KEY, 0, NOW)
-ONE_SHOT = HookPolicy(attempts=1)
-
-
-def busy() -> Outcome:
-    data = EventData(call_connection_id=LEG, result_information=Result(486, 560486))
-    outcome = classify_event(Event(type="Microsoft.Communication.CallDisconnected", data=data))
-    assert outcome is not None
-    return outcome
-
-
-BUSY = busy()
-
-
-def report(outcome: Outcome) -> Report:
-    found = report_of(outcome)
-    assert found is not None
-    return found
-
-
-class HttpError(Exception):
-    """As azure-core raises it: a status, and the response with its headers."""
-
-    def __init__(self, status_code: Any, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(f"status {status_code}")
-        self.status_code = status_code
-        if headers is not None:
-            self.response = Response(headers)
-
-
-@dataclass
-class Response:
-    headers: Any
 
 
 @dataclass
@@ -101,90 +57,6 @@ class Broken:
     @property
     def call_connection_id(self) -> str:
         raise RuntimeError("not known yet")
-
-
-class FakeStore:
-    """A store that writes down its checkpoints, and answers as the test says."""
-
-    def __init__(self, log: list[Any]) -> None:
-        self._log = log
-        self.answer: bool | Exception = True
-        self.known = Contact().noted(report(BUSY), NOW).decided(report(BUSY)).redial(KEY, CallState.PLANNED, NOW)
-
-    async def change(self, contact: str, step: Change[T]) -> T | None:
-        assert contact == "customer-1"
-        made = step(self.known)
-        if made.checkpoint is not None:
-            if made.result == "place":
-                self._log.append(("checkpoint", *made.checkpoint))
-            if isinstance(self.answer, Exception):
-                raise self.answer
-            if not self.answer:
-                return None
-        self.known = made.contact
-        return made.result
-
-
-class Bench:
-    """A caller with one redial function ``app.call_again``, and everything around it. ``log`` has the order."""
-
-    def __init__(
-        self,
-        *ends: Any,
-        hooks: HookPolicy | None = None,
-        policy: RedialPolicy | None = None,
-        function: Callable[..., Any] | None = None,
-        **settings: Any,
-    ) -> None:
-        self.now = NOW
-        self.log: list[Any] = []
-        self.router = HandlerRouter()
-        self.store = FakeStore(self.log)
-        left = list(ends)
-
-        async def call_again(headers: dict[str, str]) -> Any:
-            self.log.append(("called", headers))
-            end = left.pop(0) if left else None
-            if isinstance(end, Exception):
-                raise end
-            return end
-
-        settings = {"contact": lambda outcome: "customer-1"} | settings
-        register = self.router.redial(policy=policy or RedialPolicy(backoff=30, max_backoff=50, jitter=0.5), **settings)
-        register(named(function or call_again))
-        observer: Any = Recorder(self.log)
-        store: Any = self.store
-        hooks = hooks or HookPolicy(attempts=3, backoff=2, jitter=0.5)
-        self.caller = RedialCaller(self.router, observer, store, hooks, lambda: self.now, lambda: 0.5)
-
-    async def attempt(
-        self, progress: Progress = NEW, *, target: str = NAME, outcome: Outcome = BUSY, **claim: Any
-    ) -> Settlement:
-        item = Item(KEY, Kind.REDIAL, NOW, outcome, "customer-1", target, 2)
-        return await self.caller.attempt(Claim(item, claim.pop("attempt", 1), progress=progress, **claim))
-
-    def happened(self) -> list[Any]:
-        """What the log holds, which is empty afterwards."""
-        happened = self.log.copy()
-        self.log.clear()
-        return happened
-
-
-def named(function: Any) -> Any:
-    function.__module__, function.__qualname__ = NAME.split(".")
-    return function
-
-
-def checkpoint(**progress: Any) -> tuple[str, str, Progress]:
-    return ("checkpoint", KEY, Progress(**progress))
-
-
-def sent(**progress: Any) -> Progress:
-    return Progress(**{"first_sent": NOW} | progress)
-
-
-def failed(error: Exception, attempt: int = 1, retry_in: float | None = None) -> tuple[Any, ...]:
-    return ("hook_failed", BUSY, NAME, repr(error), attempt, retry_in)
 
 
 # A call is placed
@@ -229,7 +101,7 @@ async def test_every_request_of_a_redial_has_the_same_headers() -> None:
 async def test_what_was_planned_and_is_no_call_places_none(call_back: bool) -> None:
     """An earlier release planned it, or another policy did: the line says why nobody is dialled."""
     missed = classify("AnswerFailed", 487, 10004)
-    policy = RedialPolicy(call_back=call_back)
+    policy = replace(POLICY, call_back=call_back)
     bench = Bench(NEW_LEG, policy=policy)
     settlement = await bench.attempt(outcome=missed)
     if call_back:
@@ -319,6 +191,7 @@ OFFERED = {
     "attempt": 2,
     "headers": HEADERS,
     "contact": "customer-1",
+    "history": (PastCall(NOW, None, NOW, is_redial=False),),
     "operation_context": HEADERS["Repeatability-Request-ID"],
     "ctx": CONTEXT,
 }
@@ -428,7 +301,7 @@ async def test_after_an_uncertain_failure_the_next_request_is_the_same(error: Ex
 )
 async def test_when_a_redial_that_failed_is_tried_again(error: Exception, tries: int, retry_in: float) -> None:
     """As the service or the function says, else as the redial policy does; the observer is told the same."""
-    bench = Bench(error, policy=RedialPolicy(delays={"throttled": 100}, backoff=30, max_backoff=50, jitter=0.5))
+    bench = Bench(error, policy=replace(POLICY, delays={"throttled": 100}))
     settlement = await bench.attempt(Progress(tries={"placing": tries}))
     attempt = tries + 1
     assert (settlement.state, settlement.due_at) == (State.READY, NOW + retry_in)
@@ -474,26 +347,6 @@ async def test_a_function_that_takes_too_long_may_have_placed_the_call() -> None
     assert bench.happened() == [checkpoint(first_sent=NOW), failed(TimeoutError(), 1, 37.5)]
 
 
-@pytest.mark.parametrize(
-    ("error", "seconds"),
-    [
-        pytest.param(HttpError(429, {"Retry-After": "7"}), 7.0, id="seconds"),
-        pytest.param(HttpError(429, {"Retry-After": "0"}), 0.0, id="at-once"),
-        pytest.param(HttpError(429, {"Retry-After": "86400"}), 86_400.0, id="a-day"),
-        pytest.param(HttpError(429, {"Retry-After": "86401"}), None, id="more-than-a-day"),
-        pytest.param(HttpError(429, {"Retry-After": "-1"}), None, id="negative"),
-        pytest.param(HttpError(429, {"Retry-After": "nan"}), None, id="no-number"),
-        pytest.param(HttpError(429, {"Retry-After": "Tue, 14 Nov 2023 22:13:20 GMT"}), None, id="date"),
-        pytest.param(HttpError(429, {}), None, id="no-header"),
-        pytest.param(HttpError(429), None, id="no-response"),
-        pytest.param(ValueError(), None, id="no-http-error"),
-    ],
-)
-def test_the_retry_after_header_is_read_where_there_is_one(error: Exception, seconds: float | None) -> None:
-    """From 0 seconds to a day; what else is in it says nothing."""
-    assert retry_after(error) == seconds
-
-
 # What nobody can say
 
 
@@ -520,58 +373,21 @@ async def test_a_request_too_old_to_be_repeated_is_done_as_unknown(since: float,
     assert bench.happened() == [("redial_unknown", BUSY, 2, reason)]
 
 
+async def test_a_request_whose_call_has_been_told_of_is_not_repeated() -> None:
+    """An event with the operation context has named the leg, so the call was placed."""
+    bench = Bench(NEW_LEG)
+    placing = bench.store.known.redial(KEY, CallState.PLACING, NOW, context="request-1")
+    bench.store.known = placing._with(replace_record(placing.call(KEY), leg="leg-2"))
+    assert await bench.attempt(sent(), attempt=2) == Settlement(State.DONE, sent(), call=CallState.PLACED, leg="leg-2")
+    assert bench.happened() == [("redial_placed", BUSY, 2, "leg-2")]
+
+
 async def test_a_request_is_repeated_while_the_service_knows_it() -> None:
     """With the headers of the first one."""
     bench = Bench(NEW_LEG)
     bench.now = NOW + REPEATABLE_FOR - 1
     assert await bench.attempt(sent(), attempt=2) == Settlement(State.DONE, sent(), call=CallState.PLACED, leg=NEW_LEG)
     assert bench.happened()[:2] == [checkpoint(first_sent=NOW), ("called", HEADERS)]
-
-
-# Quiet hours
-
-
-async def test_a_redial_whose_worker_was_late_waits_for_the_end_of_the_quiet_hours() -> None:
-    """In the contact's zone: 22:13 in London is 17:13 in New York, where one may call."""
-    policy = RedialPolicy(quiet_hours=("21:00", "08:00"))
-    bench = Bench(policy=policy, time_zone="Europe/London")
-    morning = 1_700_035_200.0
-    assert await bench.attempt(Progress(generation=1)) == Settlement(
-        State.READY, Progress(generation=1), due_at=morning
-    )
-    assert bench.happened() == []
-
-    bench.now = morning
-    assert (await bench.attempt(Progress(generation=1), attempt=2)).state is State.DONE
-
-    bench = Bench(policy=policy, time_zone=lambda outcome: "America/New_York")
-    assert (await bench.attempt()).state is State.DONE
-
-
-async def test_a_request_that_may_have_placed_the_call_is_not_repeated_in_quiet_hours() -> None:
-    """If the service had not taken the first one, the repeated one would ring now."""
-    bench = Bench(NEW_LEG, policy=RedialPolicy(quiet_hours=("21:00", "08:00")))
-    reason = "a limit of the policy forbids to repeat the request now"
-    assert await bench.attempt(sent(), attempt=2) == Settlement(
-        State.DONE, sent(), reason=reason, call=CallState.UNKNOWN
-    )
-    assert bench.happened() == [("redial_unknown", BUSY, 2, reason)]
-
-
-async def test_a_time_zone_that_raises_is_asked_again_like_a_hook() -> None:
-    """No call is placed at a time that nobody knows; without an answer the redial is a dead letter."""
-
-    def unsure(outcome: Outcome) -> str:
-        raise LookupError("no tenant")
-
-    bench = Bench(time_zone=unsure, hooks=HookPolicy(attempts=2))
-    error = LookupError("no tenant")
-    first = await bench.attempt()
-    assert first == Settlement(State.READY, Progress(tries={"placing": 1}), due_at=NOW + 37.5, call=CallState.PLANNED)
-    reason = f"{NAME}: LookupError: no tenant"
-    dead = Settlement(State.DEAD, Progress(tries={"placing": 2}), reason=reason, call=CallState.CANCELED)
-    assert await bench.attempt(first.progress, attempt=2) == dead
-    assert bench.happened() == [failed(error, 1, 37.5), failed(error, 2)]
 
 
 # Crashes
@@ -623,7 +439,7 @@ async def test_functions_of_one_name_are_told_apart_by_their_order() -> None:
     """Two functions made by another one are two redials."""
     bench = Bench("first")
     contact: Any = lambda outcome: None  # noqa: E731
-    bench.router.redial(contact=contact)(named(lambda: "second"))
+    bench.router.redial(contact=contact, policy=POLICY)(named(lambda: "second"))
     assert await bench.attempt(target=f"{NAME}#2") == Settlement(
         State.DONE, sent(), call=CallState.PLACED, leg="second"
     )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ringback import (
     Cause,
+    ConfigurationError,
     Outcome,
     RedialPolicy,
     RegistrationError,
@@ -346,9 +347,7 @@ def test_a_redial_is_a_function_with_its_settings() -> None:
     assert router.redial(contact=contact, hash_contacts="sixteen-bytes-ok")(place_async) is place_async
     assert router.redials == (
         RedialRegistration(place, policy, contact, ZoneInfo("Europe/Berlin"), frozenset({"outcome"})),
-        RedialRegistration(
-            place_async, RedialPolicy(), contact, ZoneInfo("UTC"), frozenset({"headers"}), b"sixteen-bytes-ok"
-        ),
+        RedialRegistration(place_async, RedialPolicy(), contact, None, frozenset({"headers"}), b"sixteen-bytes-ok"),
     )
     assert list(router.registrations) == []
 
@@ -366,7 +365,7 @@ def positional_outcome(outcome: Outcome, /) -> None: ...
 def not_offered(outcome: Outcome, tenant: str) -> None: ...
 
 
-MAY_HAVE = "it may have attempt, contact, ctx, headers, operation_context, outcome"
+MAY_HAVE = "it may have attempt, contact, ctx, headers, history, operation_context, outcome"
 
 
 @pytest.mark.parametrize(
@@ -405,6 +404,12 @@ MAY_HAVE = "it may have attempt, contact, ctx, headers, operation_context, outco
             id="contact-of-nothing",
         ),
         pytest.param({"policy": 3}, place, "policy 3 is no RedialPolicy", id="policy"),
+        pytest.param(
+            {"policy": RedialPolicy(may_call=takes_none)},
+            place,
+            f"may_call {HERE}.takes_none() -> 'None' cannot be called as (contact, at); change its parameters",
+            id="may-call",
+        ),
         pytest.param(
             {"time_zone": takes_none},
             place,
@@ -491,6 +496,14 @@ class Planner:
         self.asked.append(contact)
         return self.canceled
 
+    async def never_call(self, contact: str) -> int:
+        self.asked.append(f"never {contact}")
+        return self.canceled
+
+    async def allow_call(self, contact: str) -> bool:
+        self.asked.append(f"allow {contact}")
+        return self.canceled > 1
+
 
 async def test_redials_are_canceled_wherever_the_router_is_used() -> None:
     """By every planner it is attached to, itself or by a router that includes it, before or after."""
@@ -507,6 +520,31 @@ async def test_redials_are_canceled_wherever_the_router_is_used() -> None:
     assert of_inner.asked == ["customer-1"]
 
 
+async def test_contacts_are_barred_wherever_the_router_is_used() -> None:
+    """One store that had barred the contact is enough for a change."""
+    outer, inner = HandlerRouter(), HandlerRouter()
+    outer.include(inner)
+    of_outer, of_inner = Planner(2), Planner(1)
+    outer.attach(of_outer)
+    inner.attach(of_inner)
+    assert (await inner.never_call("c"), await outer.never_call("c")) == (3, 2)
+    assert (await inner.allow_call("c"), await outer.allow_call("c")) == (True, True)
+    assert of_inner.asked == ["never c", "allow c"]
+    of_outer.canceled = 0
+    assert await inner.allow_call("c") is False
+
+
+@pytest.mark.parametrize("name", ["never_call", "allow_call"])
+async def test_a_word_that_nobody_would_keep_is_refused(name: str) -> None:
+    """A person who must not be called would be called all the same."""
+    with pytest.raises(ConfigurationError) as refused:
+        await getattr(HandlerRouter(), name)("customer-1")
+    assert str(refused.value) == (
+        f"{name}() found no store: nothing in this process uses the router yet; call it in the app, or run ringback "
+        "redials block or unblock"
+    )
+
+
 async def test_a_planner_that_is_gone_is_not_asked() -> None:
     """A router outlives the apps that tests make of it."""
     router = HandlerRouter()
@@ -520,6 +558,11 @@ class Nobody:
 
     async def cancel_redials(self, contact: str) -> int:  # noqa: ARG002 - as the protocol has it
         return 0
+
+    never_call = cancel_redials
+
+    async def allow_call(self, contact: str) -> bool:  # noqa: ARG002 - as the protocol has it
+        return False
 
 
 def test_who_watches_is_told_of_every_planner_once() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ringback import HookContext, Outcome, RegistrationError, classify
+from ringback import HookContext, Outcome, PastCall, RegistrationError, classify
 from ringback.hooks.router import HandlerRouter
 from ringback.hooks.signatures import handler_name, takes
 
@@ -197,12 +197,13 @@ def takes_named(
     headers: Any,
     contact: str,
     ctx: HookContext | None = None,
+    history: tuple[PastCall, ...],
     operation_context: str,
 ) -> None:
     """Everything by its name."""
 
 
-ALL = frozenset({"outcome", "attempt", "headers", "contact", "ctx", "operation_context"})
+ALL = frozenset({"outcome", "attempt", "headers", "contact", "ctx", "history", "operation_context"})
 
 
 @pytest.mark.parametrize(

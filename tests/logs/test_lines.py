@@ -552,6 +552,17 @@ def test_what_a_hook_asked_for_is_no_fault_of_it(error: Exception) -> None:
     ]
 
 
+def test_a_policy_without_a_zone_is_one_line_with_its_remedies() -> None:
+    """Hours of a place that nobody told may be the night of a person."""
+    with capture_logs() as lines:
+        logs.LogObserver().redial_zone_unset("jobs.call_again")
+    assert [(each["event"], each["log_level"], each["hook"]) for each in lines] == [
+        ("redial.zone_unset", "warning", "jobs.call_again")
+    ]
+    remedies = ("time_zone='Europe/Berlin'", "time_zone='UTC'", "hours=None")
+    assert [remedy for remedy in remedies if remedy not in lines[0]["advice"]] == []
+
+
 STARTS: dict[str, tuple[Callable[[logs.LogObserver], None], str, dict[str, int], list[str]]] = {
     "one-process": (
         lambda observer: observer.hooks_volatile(1),

@@ -116,6 +116,9 @@ class Recorder:
     def redial_placed(self, outcome: Outcome, number: int, leg: str | None) -> None:
         self.told.append(("placed", outcome, number, leg))
 
+    def redial_zone_unset(self, redial: str) -> None:
+        self.told.append(("zone unset", redial))
+
     def redial_unknown(self, outcome: Outcome, number: int, reason: str) -> None:
         self.told.append(("unknown", outcome, number, reason))
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 REMEMBERED = 300.0
 """Seconds for which the service knows a request."""
+DAY = 86_400.0
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
 PEOPLE = ("ann", "bob")
 
@@ -34,9 +35,10 @@ ENDS = {
     "hung up": ((200, 560000), None),
     "unreported": (None, None),
     "late reason": (None, (486, 560486)),
+    "throttled": ((429, 0), (429, 0)),
 }
 """How calls end: the results of CallDisconnected and of CreateCallFailed."""
-ASKS = ("busy", "lost")
+ASKS = ("busy", "lost", "throttled")
 CERTAIN: dict[str, Callable[[], Exception]] = {
     "retry": Retry,
     "later": lambda: Retry(after=120),
@@ -99,6 +101,11 @@ class Call:
         return self.placed_at if self.placed_at is not None else self.told_at(*self.sent)
 
     @property
+    def unrung(self) -> bool:
+        """Whether it was told that the service has failed the call before anything rang."""
+        return self.result == "throttled" and "CreateCallFailed" in self.told
+
+    @property
     def end(self) -> str:
         """What was told of the end."""
         if self.result == "late reason":
@@ -144,6 +151,7 @@ class Model:
         self.faults: list[str] = []
         self.calls: list[Call] = []
         self.canceled: dict[str, list[float]] = {contact: [] for contact in PEOPLE}
+        self.never: set[str] = set()
         self.contexts = {f"of {contact}": contact for contact in PEOPLE}
         self.requests: dict[str, tuple[float, str, Call]] = {}
         """The calls that the service has placed: when, for which leg's end, by the id of the request."""
@@ -270,17 +278,23 @@ class Model:
         assert since is not None
         assert began is not None
         moment = datetime.fromtimestamp(now, UTC)
-        if policy.quiet_hours is not None:
-            start, end = (time for time in policy.quiet_hours if not isinstance(time, str))
-            clock = moment.time()
-            quiet = start <= clock < end if start < end else clock >= start or clock < end
-            assert not quiet, f"quiet hours at {clock}"
+        closed = policy.opened is not None and policy.opened.closed_until(moment.replace(tzinfo=None))
+        assert not closed, f"closed until {closed}"
         others = [call for call in self.calls if call.contact == contact]
-        counted = [at for call in others if not call.theirs and (at := call.began_at) is not None]
+        rang = [call for call in others if not call.theirs and not call.unrung]
+        counted = [at for call in rang if (at := call.began_at) is not None]
         made = sum(each > now - seconds_of(policy.window) for each in counted)
         assert made < policy.max_attempts, f"call {made + 1} in the window"
-        today = sum(datetime.fromtimestamp(each, UTC).date() == moment.date() for each in counted)
-        assert policy.max_per_day is None or today < policy.max_per_day, f"call {today + 1} of the day"
+        caps = list(policy.caps)
+        if policy.max_per_day is not None and policy.calendar_days:
+            today = sum(datetime.fromtimestamp(each, UTC).date() == moment.date() for each in counted)
+            assert today < policy.max_per_day, f"call {today + 1} of the day"
+        elif policy.max_per_day is not None:
+            caps.append((policy.max_per_day, DAY))
+        for most, span in caps:
+            near = sum(each + seconds_of(span) > now for each in counted)
+            assert near < most, f"call {near + 1} in {span} seconds"
+        assert contact not in self.never, "never"
         for canceled in self.canceled[contact]:
             assert canceled < min(since - UNSEEN, began), "canceled"
         for flight in self.flights:

@@ -34,7 +34,7 @@ from ringback_catalog import Scope
 from stepwise import LEASE, Bench, PostgresBench, SQLiteBench
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from contact_model import Call
@@ -47,7 +47,7 @@ ANSWERS = st.sampled_from([*["placed"] * 4, *CERTAIN, *UNCERTAIN, *[f"{answer}, 
 EVENTS = st.sampled_from(["CallConnected", "CallDisconnected", "CallDisconnected", "CreateCallFailed"])
 FIRST = st.sampled_from([*["CallDisconnected"] * 6, "CallConnected", "AnswerFailed"])
 RESULTS = st.sampled_from([*["busy"] * 8, "lost", "lost", *sorted(ENDS)])
-MISHAPS = st.sampled_from(["contact fails", "hook fails", "replay", "replay", "cancel"])
+MISHAPS = st.sampled_from(["contact fails", "hook fails", "replay", "replay", "cancel", "never", "allow", "allow"])
 WHO = st.sampled_from(["ann", "ann", "ann", "bob"])
 WHICH = st.integers(0, 7)
 
@@ -58,7 +58,9 @@ POLICIES = st.builds(
     max_attempts=st.sampled_from([2, 3, 5]),
     window=st.sampled_from([2 * HOUR, 3 * DAY]),
     max_per_day=st.sampled_from([None, 2]),
-    quiet_hours=st.sampled_from([None, ("13:00", "11:00"), ("12:20", "12:50")]),
+    calendar_days=st.booleans(),
+    caps=st.sampled_from([(), [(1, HOUR)]]),
+    hours=st.sampled_from([None, ("11:00", "13:00"), ("12:50", "12:20"), {"wed-fri": ("00:00", "24:00")}]),
     call_back=st.booleans(),
     rest_after_answer=st.sampled_from([0.0, 900.0]),
     rest_after_refusal=st.sampled_from([0.0, 1800.0, None]),
@@ -277,12 +279,19 @@ class Machine(RuleBasedStateMachine):
             self.model.hook_fails = number
         elif mishap == "replay":
             self.replay(number)
+        elif mishap == "allow":
+            barred = self.bench.run(self.process(which).dispatcher.allow_call(contact))
+            assert barred is (contact in self.model.never)
+            self.model.never.discard(contact)
         else:
-            self.cancel(contact, which)
+            dispatcher = self.process(which).dispatcher
+            self.cancel(contact, dispatcher.never_call if mishap == "never" else dispatcher.cancel_redials)
+            if mishap == "never":
+                self.model.never.add(contact)
 
-    def cancel(self, contact: str, which: int) -> None:
+    def cancel(self, contact: str, said: Callable[[str], Awaitable[int]]) -> None:
         model = self.model
-        count = self.bench.run(self.process(which).dispatcher.cancel_redials(contact))
+        count = self.bench.run(said(contact))
         model.canceled[contact].append(model.now)
         waiting = [leg for leg, whose in model.planned.items() if whose == contact]
         settling = [call.leg for call in model.calls if call.leg in model.open and call.contact == contact]
@@ -355,7 +364,8 @@ class Machine(RuleBasedStateMachine):
             calls = [call for call in self.model.calls if call.contact == contact and call.began_at is not None]
             known = self.bench.run(self.processes[0].store.change(contact, lambda known: Step(known, known)))
             assert known is not None
-            assert len(known.times()) >= sum(not call.theirs for call in calls), known
+            counted = known.times() + known.times(unrung=True)
+            assert len(counted) >= sum(not call.theirs for call in calls), known
 
     @rule(seconds=TIMES)
     def time_passes(self, seconds: float) -> None:

@@ -12,7 +12,7 @@ from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify_event
 from ringback.exceptions import StoreFull
 from ringback.stores import MemoryStore
-from ringback.work.contact import CallState, Step
+from ringback.work.contact import CallState, Contact, Step
 from ringback.work.items import Claim, Item, Kind, Settlement, State, Stats
 from ringback.work.latch import Offer
 
@@ -98,6 +98,23 @@ async def test_memory_is_limited() -> None:
     await drained(store, dies)
     assert [letter.key for letter in await store.dead()] == ["call:c", "call:b"]
     assert list(await store.put([item("a")])) == [Offer.OPENED]
+
+
+async def test_no_capacity_forgets_whom_nobody_may_call() -> None:
+    """A contact that is allowed again is remembered as any other."""
+    store = MemoryStore(capacity=2)
+
+    async def known(contact: str) -> Contact | None:
+        return await store.change(contact, lambda known: Step(known, known))
+
+    await store.change("barred", lambda known: Step(known.barred(0.0)[0], None))
+    for contact in "abc":
+        await store.change(contact, lambda known: Step(known.canceled(0.0)[0], None))
+    assert await known("barred") == Contact(canceled_at=0.0, never=True)
+    await store.change("barred", lambda known: Step(known.allowed()[0], None))
+    for contact in "de":
+        await store.change(contact, lambda known: Step(known.canceled(0.0)[0], None))
+    assert await known("barred") == Contact()
 
 
 async def test_no_more_waits_than_agreed() -> None:

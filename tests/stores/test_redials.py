@@ -194,6 +194,27 @@ async def test_a_contact_that_nobody_has_called_for_long_is_forgotten(store: Del
     assert await known(store) == Contact()
 
 
+async def test_a_contact_that_must_never_be_called_is_never_forgotten(store: DeliveryStore, clock: Clock) -> None:
+    """Its calls are; once the contact is allowed again, it is forgotten as any other."""
+
+    def changed(known: Contact) -> Step[None]:
+        return Step(known.barred(clock())[0], None)
+
+    await store.put([replace(item("leg-1"), contact=CONTACT, target="call_again")])
+    await store.change(CONTACT, changed)
+    clock.ahead = 10 * REMEMBER_CALLS
+    await store.purge()
+    assert replace(await known(store), canceled_at=None) == Contact(never=True)
+    await store.put([replace(item("leg-2"), contact=CONTACT, target="call_again")])
+    clock.ahead = 20 * REMEMBER_CALLS
+    await store.purge()
+    assert replace(await known(store), canceled_at=None) == Contact(never=True)
+    await store.change(CONTACT, lambda known: Step(known.allowed()[0], None))
+    clock.ahead = 22 * REMEMBER_CALLS
+    await store.purge()
+    assert not (await known(store)).never
+
+
 async def test_any_text_is_a_contact_and_a_leg(store: DeliveryStore) -> None:
     """Long, with a lone surrogate, with NUL."""
     for contact, leg in (("a" * 5000, "b" * 5000), ("\ud800", "\ud801"), ("a\0b", "c\0d")):

@@ -207,7 +207,9 @@ async def test_a_call_that_may_not_be_made_again_is_counted_as_its_line_says(cou
     """What a redial policy allows is counted by ``ringback.redials``: the call ended as it ended."""
     router = OutcomeRouter()
 
-    @router.redial(policy=RedialPolicy(delays={Cause.BUSY: 0.0}, max_attempts=1), contact=lambda _: "contact-1")
+    policy = RedialPolicy(hours=None, delays={Cause.BUSY: 0.0}, max_attempts=1)
+
+    @router.redial(policy=policy, contact=lambda _: "contact-1")
     async def call(outcome: Outcome) -> None: ...
 
     told = asyncio.Event()

@@ -153,7 +153,9 @@ async def test_a_redial_is_a_span_and_counted(sight: Sight) -> None:
     """Scheduled, then placed: one of each, with the number of the call to the contact."""
     router = OutcomeRouter()
 
-    @router.redial(policy=RedialPolicy(delays={Cause.BUSY: 0.0}, jitter=0.0), contact=lambda _: "contact-1")
+    policy = RedialPolicy(hours=None, delays={Cause.BUSY: 0.0}, jitter=0.0)
+
+    @router.redial(policy=policy, contact=lambda _: "contact-1")
     async def call(outcome: Outcome) -> str:
         return "leg-2"
 

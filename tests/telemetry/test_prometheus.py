@@ -55,7 +55,7 @@ async def broken(outcome):
     raise GiveUp("+1 555 0100")
 
 
-POLICY = RedialPolicy(delays={{"no_answer": 0.0}}, jitter=0.0)
+POLICY = RedialPolicy(delays={{"no_answer": 0.0}}, hours=None, jitter=0.0)
 
 
 @router.redial(policy=POLICY, contact=lambda outcome: outcome.call_connection_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, assert_type
 from zoneinfo import ZoneInfo
 
@@ -153,6 +153,24 @@ policy = RedialPolicy(
 )
 
 
+async def may_call(contact: str, at: datetime) -> bool | str | datetime:
+    return "a list" if contact else at + timedelta(hours=1)
+
+
+RedialPolicy(
+    hours={"mon-fri": [("09:00", "12:00"), (time(14), "20:00")], "sat": ("10:00", "14:00")},
+    delays={"busy": [1800, timedelta(hours=1)]},
+    caps=[(3, 86_400), (5, timedelta(days=30))],
+    calendar_days=True,
+    max_unrung=3,
+    another_hour=True,
+    may_call=may_call,
+)
+RedialPolicy(hours=None, may_call=lambda contact, at: True)
+RedialPolicy(hours=("09:00", "20:00"), calendar_days=1)  # type: ignore[arg-type]
+RedialPolicy(hours=5)  # type: ignore[arg-type]
+
+
 @router.redial(contact=customer)
 async def place(outcome: Outcome, attempt: int, headers: dict[str, str], contact: str, ctx: HookContext) -> str:
     return headers["Repeatability-Request-ID"]
@@ -182,6 +200,8 @@ async def redials(outcome: Outcome, ctx: HookContext) -> None:
     assert_type(await place(outcome, 2, {}, "customer-1", ctx), str)
     place_sync({})
     assert_type(await router.cancel_redials("customer-1"), int)
+    assert_type(await router.never_call("customer-1"), int)
+    assert_type(await router.allow_call("customer-1"), bool)
 
 
 # A sink is a hook that says what it wants.

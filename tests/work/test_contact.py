@@ -1,51 +1,24 @@
-"""What is known of a contact, and when it stands in the way of another call."""
+"""What is known of a contact: which calls count, and what the app has said of further ones."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from reports import DECLINED, MISSED, NOW, answered, report
 from ringback import RedialPolicy
-from ringback.core.events import Event, EventData, Result
-from ringback.core.outcome import classify_event
-from ringback.work.contact import UNSEEN, CallRecord, CallState, Contact
-from ringback.work.obstacle import LONGEST_CALL, obstacle
+from ringback.work.contact import UNSEEN, CallRecord, CallState, Contact, PastCall
+from ringback.work.obstacle import obstacle
 from ringback.work.redial_policy import LONGEST_WINDOW
-from ringback.work.report import Report, Word, report_of
 
 if TYPE_CHECKING:
-    from ringback.core.outcome import Outcome
+    from ringback.work.report import Report
 
-NOW = 1_700_000_000.0
-POLICY = RedialPolicy(rest_after_answer=3600, rest_after_refusal=86_400)
-DAY = 86_400.0
-
-BUSY, DECLINED, HUNG_UP, MISSED = (486, 560486), (603, 560603), (200, 560000), (487, 10004)
+POLICY = RedialPolicy()
 PLACED, PLACING, PLANNED, ENDED = CallState.PLACED, CallState.PLACING, CallState.PLANNED, CallState.ENDED
-
-
-def outcome(
-    leg: str | None, result: tuple[int, int], name: str = "CallDisconnected", context: str | None = None
-) -> Outcome:
-    data = EventData(call_connection_id=leg, operation_context=context, result_information=Result(*result))
-    classified = classify_event(Event(type=f"Microsoft.Communication.{name}", id=f"{name}-{leg}", data=data))
-    assert classified is not None
-    return classified
-
-
-def report(
-    leg: str | None, result: tuple[int, int] = BUSY, name: str = "CallDisconnected", context: str | None = None
-) -> Report:
-    found = report_of(outcome(leg, result, name, context))
-    assert found is not None
-    return found
-
-
-def answered(leg: str, context: str | None = None) -> Report:
-    return report(leg, (200, 0), "CallConnected", context)
 
 
 def words(known: Contact, ended: Report, *, now: float = NOW, redial: str | None = None) -> str | None:
@@ -54,100 +27,6 @@ def words(known: Contact, ended: Report, *, now: float = NOW, redial: str | None
 
 def legs(known: Contact) -> list[str | None]:
     return [call.leg for call in known.calls]
-
-
-@pytest.mark.parametrize(
-    ("told", "word", "counts"),
-    [
-        pytest.param(outcome("a", BUSY), Word.ASKS, True, id="busy"),
-        pytest.param(outcome("a", (200, 0), "CallConnected"), None, True, id="connected"),
-        pytest.param(outcome("a", BUSY, "CallConnected"), None, True, id="connected-whatever-it-reports"),
-        pytest.param(outcome("a", HUNG_UP), Word.REACHED, True, id="hung-up"),
-        pytest.param(outcome("a", DECLINED), Word.REFUSED, True, id="declined"),
-        pytest.param(outcome("a", (404, 560404)), Word.REFUSED, True, id="no-such-number"),
-        pytest.param(outcome("a", (608, 0)), Word.BLOCKED, True, id="blocked"),
-        pytest.param(outcome("a", (487, 0), "CreateCallFailed"), Word.STOPPED, True, id="canceled-by-the-app"),
-        pytest.param(outcome("a", (403, 0), "CreateCallFailed"), Word.STOPPED, True, id="forbidden"),
-        pytest.param(outcome("a", MISSED, "AnswerFailed"), None, False, id="they-had-called"),
-        pytest.param(outcome("a", (400, 8510)), None, True, id="an-operation-of-a-call-that-was-placed"),
-    ],
-)
-def test_what_an_event_reports(told: Outcome, word: Word | None, counts: bool) -> None:
-    assert report_of(told) == Report("leg:a", "a", None, told.event_name == "CallConnected", word, counts)
-
-
-def test_an_operation_and_the_mere_end_of_a_whole_call_report_nothing() -> None:
-    assert report_of(outcome("a", (400, 8536), "PlayFailed")) is None
-    whole = classify_event(Event(type="Microsoft.Communication.CallEnded", data=EventData(correlation_id="call")))
-    assert whole is not None
-    assert report_of(whole) is None
-
-
-# What stands in the way
-
-
-def test_nothing_stands_in_the_way_of_a_call_that_was_busy() -> None:
-    known = Contact().noted(report("a"), NOW)
-    assert known == Contact((CallRecord("leg:a", NOW, "a", CallState.OPEN, NOW, word=Word.ASKS),))
-    assert words(known, report("a")) is None
-
-
-def test_an_answer_after_the_end_is_in_the_way_however_late_the_redial_is_planned() -> None:
-    known = Contact().noted(report("a"), NOW).noted(answered("b"), NOW + 0.3)
-    assert words(known, report("a"), now=NOW + 30 * DAY) == "the contact was reached by another call"
-
-
-def test_a_conversation_is_in_the_way_of_a_call_that_was_busy_meanwhile() -> None:
-    known = Contact().noted(answered("b"), NOW - 2 * 3600).noted(report("a"), NOW)
-    assert words(known, report("a")) == "another call to the contact is in progress"
-    ended = known.noted(report("b", HUNG_UP), NOW + 1)
-    assert words(ended, report("a")) == "the contact was reached by another call"
-
-
-def test_a_call_that_ends_after_the_rest_may_be_followed_by_another() -> None:
-    talked = Contact().noted(answered("b"), NOW).noted(report("b", HUNG_UP), NOW + 60)
-    for after, allowed in ((3600, False), (3661, True)):
-        known = talked.noted(report("a"), NOW + after)
-        assert (words(known, report("a"), now=NOW + after) is None) is allowed
-
-
-def test_a_refusal_is_in_the_way_for_the_rest_that_the_policy_gives() -> None:
-    refused = Contact().noted(report("b", DECLINED), NOW)
-    for after, reason in ((10, "a call to the contact was refused"), (DAY + 1, None)):
-        known = refused.noted(report("a"), NOW + after)
-        assert words(known, report("a"), now=NOW + after) == reason
-    assert POLICY.rests == (3600, DAY)
-    assert RedialPolicy(window=DAY).rests == (3600, DAY)
-
-
-def test_a_network_that_blocks_is_in_the_way_as_a_refusal_is() -> None:
-    known = Contact().noted(report("b", (608, 0)), NOW).noted(report("a"), NOW + 10)
-    assert words(known, report("a")) == "a network blocks calls to the contact"
-
-
-def test_a_failure_for_good_is_in_the_way_of_calls_that_ended_before() -> None:
-    before = Contact().noted(report("a"), NOW).noted(report("b", (403, 0), "CreateCallFailed"), NOW + 1)
-    assert words(before, report("a")) == "another call to the contact has ended for good"
-    after = before.noted(report("c"), NOW + 2)
-    assert words(after, report("c")) is None
-
-
-def test_the_leg_that_had_reached_the_contact_and_was_lost_may_be_called_again() -> None:
-    """And so may the redial that follows, if nobody answers it."""
-    known = Contact().noted(answered("a"), NOW).noted(report("a", (500, 560500)), NOW + 30)
-    assert words(known, report("a")) is None
-    again = known.noted(report("b"), NOW + 60)
-    assert words(again, report("b")) is None
-
-
-@pytest.mark.parametrize(
-    ("state", "longest"), [(PLACING, UNSEEN), (PLACED, UNSEEN), (CallState.CONNECTED, LONGEST_CALL)]
-)
-def test_a_call_in_progress_is_in_the_way_until_it_must_be_over(state: CallState, longest: float) -> None:
-    known = Contact((CallRecord("redial:b", NOW, "b", state),)).noted(report("a"), NOW + 1)
-    assert words(known, report("a"), now=NOW + longest - 1) == "another call to the contact is in progress"
-    assert words(known, report("a"), now=NOW + longest) is None
-    assert words(known, report("a"), now=NOW + 1, redial="redial:b") is None
 
 
 # Cancellations
@@ -165,6 +44,18 @@ def test_a_cancellation_counts_what_it_prevents_and_holds_for_calls_that_nobody_
     later = canceled.noted(report("d"), NOW + 1 + UNSEEN)
     assert words(later, report("d")) is None
     assert canceled.canceled(NOW + 1)[1:] == ((), 0)
+
+
+def test_a_contact_is_barred_until_it_is_allowed() -> None:
+    """What waits is canceled as well. A store forgets the contact only when it is allowed again."""
+    known = Contact().redial("redial:a", PLANNED, NOW + 60).noted(report("b"), NOW)
+    barred, keys, count = known.barred(NOW)
+    assert (barred, keys, count) == (replace(known.canceled(NOW)[0], never=True), ("redial:a",), 2)
+    assert barred.barred(NOW)[2] == 0
+    assert barred.recent(NOW + 2 * LONGEST_WINDOW).never
+    assert barred.allowed() == (known.canceled(NOW)[0], (), 1)
+    assert known.allowed() == (known, (), 0)
+    assert (known.changed_at(NOW), barred.changed_at(NOW) > NOW + 1000 * LONGEST_WINDOW) == (NOW, True)
 
 
 def test_what_was_decided_is_not_prevented() -> None:
@@ -239,12 +130,6 @@ def test_a_redial_that_begins_again_is_another_call_than_the_one_an_event_has_to
     assert legs(told.redial("redial:a", PLANNED, NOW + 60)) == ["b", None]
 
 
-def test_a_call_that_was_refused_itself_is_no_reason_to_call() -> None:
-    """Of two reports of one end the stricter word stands, whichever the hooks get."""
-    known = Contact().noted(report("a"), NOW).noted(report("a", DECLINED, "CreateCallFailed"), NOW)
-    assert words(known, report("a")) == "a call to the contact was refused"
-
-
 LEGS = st.sampled_from("abcd")
 STEPS = st.lists(
     st.one_of(
@@ -281,3 +166,39 @@ def test_no_call_that_was_placed_goes_uncounted(steps: list[tuple[str, ...]]) ->
         assert seen <= {call.leg for call in known.calls}
         assert len(known.times()) >= len(seen)
         assert known.times() == sorted(known.times())
+
+
+# What rang, and when
+
+
+def test_an_attempt_that_never_left_is_counted_apart() -> None:
+    """Also where the end of the call tells nothing of it, before or after."""
+    throttled, end = report("a", (429, 0), "CreateCallFailed"), report("a", (429, 0))
+    for reports in ([throttled], [throttled, end], [end, throttled], [throttled, throttled]):
+        known = Contact().redial("redial:1", PLACED, NOW, leg="a").noted(report("b"), NOW - 5)
+        for each in reports:
+            known = known.noted(each, NOW + 1)
+        assert (known.times(), known.times(unrung=True)) == ([NOW - 5], [NOW])
+        assert known.unanswered == [NOW - 5]
+    told = known.noted(report("a"), NOW + 2)
+    assert (told.times(), told.times(unrung=True)) == ([NOW - 5, NOW], [])
+
+
+def test_unanswered_are_calls_to_the_contact_that_have_ended() -> None:
+    """Not those that were answered, still ring, wait, or that the contact made."""
+    known = Contact().noted(report("a"), NOW).noted(report("b", MISSED, "AnswerFailed"), NOW + 1)
+    known = known.noted(answered("c"), NOW + 2).redial("redial:1", PLACED, NOW + 3).redial("redial:2", PLANNED, NOW + 9)
+    assert known.unanswered == [NOW]
+
+
+def test_the_history_is_of_calls_that_were_placed() -> None:
+    """The earliest first, without the redial that asks, and without what was planned or canceled."""
+    known = Contact().noted(answered("c"), NOW + 2).noted(report("c", (200, 560000)), NOW + 60)
+    known = known.redial("redial:1", PLACED, NOW - 30, leg="r").noted(report("r"), NOW - 9)
+    known = known.redial("redial:2", PLANNED, NOW + 90).redial("redial:3", CallState.CANCELED, NOW + 80)
+    known = known.redial("redial:4", PLACING, NOW + 70)
+    assert known.history("redial:4") == (
+        PastCall(NOW - 30, None, NOW - 9, is_redial=True),
+        PastCall(NOW + 2, NOW + 2, NOW + 60, is_redial=False),
+    )
+    assert len(known.history("none")) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import random
@@ -16,147 +17,193 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ringback import Catalog, Cause, ConfigurationError, Disposition, RetryAction, RetryClass, classify
-from ringback.work.items import REMEMBER_CALLS
+from ringback import Catalog, Cause, ConfigurationError, RetryAction, RetryClass, classify
 from ringback.work.redial import Exhausted, NotRetryable, Planned, Skipped, awake, decide, repeatability, time_zone
 from ringback.work.redial_policy import LONGEST_WINDOW, RedialPolicy
-from ringback_catalog import CALL_EVENTS, RetryAfter
+from ringback_catalog import CALL_EVENTS
+from zones import DAY, DAYS, Week, at, is_open, moments, pairs, time_zones, weeks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-DAY = 86_400.0
-ZONES = [
-    "UTC",
-    "Europe/Berlin",
-    "America/New_York",
-    "America/Sao_Paulo",
-    "America/St_Johns",
-    "America/Havana",
-    "Australia/Lord_Howe",
-    "Asia/Kathmandu",
-    "Africa/Casablanca",
-    "Pacific/Apia",
-    "Pacific/Kiritimati",
-]
-# Moments around which clocks or calendars jump, and one around which nothing happens.
-JUMPS = [
-    "2026-03-29T01:00+00:00",  # Berlin, forward
-    "2026-10-25T01:00+00:00",  # Berlin, back
-    "2026-03-08T07:00+00:00",  # New York, forward
-    "2026-11-01T06:00+00:00",  # New York, back
-    "2026-10-03T15:30+00:00",  # Lord Howe, forward by half an hour
-    "2026-04-04T15:00+00:00",  # Lord Howe, back by half an hour
-    "2011-12-30T10:00+00:00",  # Apia leaves out a day
-    "2010-11-07T02:31+00:00",  # St John's, back at 00:01 into the day before
-    "2018-02-18T02:00+00:00",  # Sao Paulo, back at midnight
-    "2017-10-15T03:00+00:00",  # Sao Paulo, no midnight
-    "2026-11-01T05:00+00:00",  # Havana, midnight twice
-    "2026-06-15T12:00+00:00",
-]
-
-
-def at(text: str, zone: str = "UTC") -> float:
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))).timestamp()
+NOON = at("2026-06-15T12:00")
 
 
 def plan(policy: RedialPolicy, calls: list[float], now: float, zone: str | tzinfo = "UTC", **changes: Any) -> Any:
     asked: dict[str, Any] = {"cause": Cause.BUSY, "retry_class": RetryClass.LATER, "chance": 0.0} | changes
-    return decide(
-        policy,
-        asked["cause"],
-        asked["retry_class"],
-        calls,
-        now=now,
-        zone=time_zone(zone),
-        random=lambda: asked["chance"],
-        **{name: asked[name] for name in ("retry_action", "retry_after") if name in asked},
-    )
+    cause, retry_class, chance = (asked.pop(name) for name in ("cause", "retry_class", "chance"))
+    return decide(policy, cause, retry_class, calls, now=now, zone=time_zone(zone), random=lambda: chance, **asked)
 
 
-def is_quiet(moment: float, hours: Any, zone: tzinfo) -> bool:
-    """Written another way than the module: by walking the clock face, in microseconds since midnight."""
-    start, end = ((each.hour * 60 + each.minute) * 60_000_000 for each in hours)
-    local = datetime.fromtimestamp(moment, zone)
-    shown = ((local.hour * 60 + local.minute) * 60 + local.second) * 1_000_000 + local.microsecond
-    return (shown - start) % 86_400_000_000 < (end - start) % 86_400_000_000
-
-
-times_of_day = st.builds(time, st.integers(0, 23), st.sampled_from([0, 1, 30, 59]))
-quiet = st.none() | st.tuples(times_of_day, times_of_day).filter(lambda pair: pair[0] != pair[1])
 spans = st.sampled_from([0.0, 0.5, 60.0, 600.0, 1800.0, 7200.0, 30_000.0, DAY, 3 * DAY, 366 * DAY])
+counted = spans.filter(lambda span: 0 < span <= LONGEST_WINDOW)
 policies = st.builds(
     RedialPolicy,
-    delays=st.dictionaries(st.sampled_from(list(Cause)), spans, max_size=3),
+    delays=st.dictionaries(
+        st.sampled_from(list(Cause)), spans | st.lists(spans, min_size=1, max_size=3).map(tuple), max_size=3
+    ),
     backoff=spans,
     max_backoff=spans,
     jitter=st.floats(0, 1),
     max_attempts=st.integers(1, 6),
-    window=spans.filter(lambda span: 0 < span <= LONGEST_WINDOW),
+    window=counted,
     max_per_day=st.none() | st.integers(1, 3),
-    quiet_hours=quiet,
-)
-nows = st.builds(
-    lambda jump, hours: at(jump) + hours * 3600, st.sampled_from(JUMPS), st.floats(-49, 49) | st.integers(-48, 48)
+    hours=st.none() | weeks,
+    caps=st.lists(st.tuples(st.integers(1, 4), counted), max_size=2),
+    calendar_days=st.booleans(),
+    max_unrung=st.integers(1, 4),
+    another_hour=st.booleans(),
 )
 offsets = st.lists(st.floats(-5 * DAY, 5 * DAY) | st.integers(-40, 40).map(lambda n: n * 1800.0), max_size=12)
 chances = st.floats(0, 1, exclude_max=True)
+ROUNDED = 2e-6
+"""Seconds. A datetime counts microseconds, and a float may lie between two."""
+
+
+def is_allowed(policy: RedialPolicy, week: Week | None, calls: Sequence[float], moment: float, zone: tzinfo) -> bool:
+    """Whether a call at this moment keeps the hours, the day and the caps. Written another way than the product."""
+    if week is not None and not is_open(moment, week, zone):
+        return False
+    caps = list(policy.caps)
+    if policy.max_per_day is not None and not policy.calendar_days:
+        caps.append((policy.max_per_day, DAY))
+    elif policy.max_per_day is not None:
+        day = datetime.fromtimestamp(moment, zone).date()
+        near = [call for call in calls if abs(call - moment) < 5 * DAY]
+        if sum(datetime.fromtimestamp(call, zone).date() == day for call in near) >= policy.max_per_day:
+            return False
+    all_calls = [*calls, moment]
+    return all(
+        sum(first <= call < first + span - ROUNDED for call in all_calls) <= most  # type: ignore[operator]
+        for most, span in caps
+        for first in all_calls
+        if first <= moment < first + span - ROUNDED  # type: ignore[operator]
+    )
 
 
 @given(
     policy=policies,
+    week=st.none() | weeks,
     cause=st.sampled_from(list(Cause)),
     retry_class=st.sampled_from([RetryClass.NOW, RetryClass.LATER]),
-    now=nows,
+    now=moments,
     offsets=offsets,
-    zone=st.sampled_from(ZONES),
+    lost=offsets,
+    zone=time_zones,
     chance=chances,
+    wished=st.sampled_from([0.0, DAY / 3, 2 * DAY, 32 * DAY]),
 )
 def test_no_plan_breaks_a_rule_of_its_policy(
-    policy: Any, cause: Cause, retry_class: RetryClass, now: float, offsets: list[float], zone: str, chance: float
+    policy: Any,
+    week: Week | None,
+    cause: Cause,
+    retry_class: RetryClass,
+    now: float,
+    offsets: list[float],
+    lost: list[float],
+    zone: Any,
+    chance: float,
+    wished: float,
 ) -> None:
-    """A planned call is after the delay, not in quiet hours, and above no limit of its window and its day."""
-    calls = [now, *(now + offset for offset in offsets)]
+    """A plan is after the delay and the app's word, within the hours, and above no cap in any window of its time.
+
+    A worker that looks again at the planned time finds it allowed.
+    """
+    policy = replaced(policy, hours=week)
+    calls, unrung = [now, *(now + offset for offset in offsets)], [now + offset for offset in lost]
     asked: list[float] = []
 
     def random() -> float:
         asked.append(chance)
         return chance
 
-    clock = ZoneInfo(zone)
-    found = decide(policy, cause, retry_class, calls, now=now, zone=clock, random=random)
+    settings: dict[str, Any] = {"now": now, "zone": zone, "unrung": unrung, "not_before": now + wished}
+    found = decide(policy, cause, retry_class, calls, random=random, **settings)
     assert len(asked) <= 1
-    assert found == decide(policy, cause, retry_class, calls, now=now, zone=clock, random=random)
-    made = sum(each > now - policy.window for each in calls)
-    if made >= policy.max_attempts:
+    assert found == decide(policy, cause, retry_class, calls, random=random, **settings)
+    rung, failed = (sum(each > now - policy.window for each in times) for times in (calls, unrung))
+    if rung >= policy.max_attempts:
         assert found == Exhausted("max_attempts")
+    elif failed >= policy.max_unrung:
+        assert found == Exhausted("max_unrung")
+    elif wished > LONGEST_WINDOW:
+        assert found == Exhausted("may_call")
     elif isinstance(found, Exhausted):
-        assert found == Exhausted("max_per_day")
-        assert policy.max_per_day is not None
-        assert len([each for each in calls if each > now]) >= policy.max_per_day
+        assert found.limit in ("hours", "caps", "max_per_day")
+        earliest = now + max(wished, policy.delay(cause, retry_class, 9) * 2)
+        for step in range(0, 8 * 24, 5):
+            moment = earliest + step * 3600
+            assert not is_allowed(policy, week, calls, moment, zone) or moment > now + max(8 * DAY, policy.window)
     else:
         assert isinstance(found, Planned)
-        assert found.number == made + 1
-        assert found.at >= now + policy.delay(cause, made - 1)
-        assert sum(found.at - policy.window < each <= found.at for each in calls) + 1 <= policy.max_attempts
-        if policy.quiet_hours is not None:
-            assert not is_quiet(found.at, policy.quiet_hours, clock)
-        if policy.max_per_day is not None:
-            day = datetime.fromtimestamp(found.at, clock).date()
-            assert sum(datetime.fromtimestamp(each, clock).date() == day for each in calls) < policy.max_per_day
+        assert found.number == rung + failed + 1
+        assert found.at >= now + wished
+        assert found.at >= now + min(policy.delay(cause, retry_class, redials) for redials in range(12))
+        assert is_allowed(policy, week, calls, found.at, zone)
+        assert awake(policy, found.at, zone, calls) == found.at
 
 
-@given(hours=quiet.filter(bool), now=nows, zone=st.sampled_from(ZONES))
-@example(hours=(time(21), time(8)), now=at("2026-10-24T20:00+00:00"), zone="Europe/Berlin")
-def test_a_call_is_put_off_no_longer_than_it_is_quiet(hours: Any, now: float, zone: str) -> None:
-    """All of the time between the delay's end and the call is quiet, but for as long as a clock was put forward."""
-    policy = RedialPolicy(delays={"busy": 0}, jitter=0, quiet_hours=hours)
+def replaced(policy: RedialPolicy, **changes: Any) -> RedialPolicy:
+    return dataclasses.replace(policy, **changes)
+
+
+@given(policy=policies, week=weeks, due=moments, offsets=offsets, zone=time_zones)
+def test_a_late_worker_keeps_hours_and_caps(
+    policy: Any, week: Week, due: float, offsets: list[float], zone: Any
+) -> None:
+    """A redial that is due at a closed hour, or beside other calls, waits for the next time that is allowed."""
+    policy = replaced(policy, hours=week)
+    calls = [due - abs(offset) for offset in offsets]
+    found = awake(policy, due, zone, calls)
+    if isinstance(found, Exhausted):
+        assert found.limit in ("hours", "caps", "max_per_day")
+    else:
+        assert found >= due
+        assert is_allowed(policy, week, calls, found, zone)
+        assert awake(policy, found, zone, calls) == found
+        waited = [due + 600 * step for step in range(int((found - due) / 600))]
+        # A clock that is put forward takes an opening along, in Apia a whole day.
+        longest = 24 if "Apia" in str(zone) else 2
+        assert sum(is_allowed(policy, week, calls, moment, zone) for moment in waited) <= longest * 6
+
+
+@given(used=st.sets(st.integers(0, 23), max_size=23), now=moments, zone=time_zones, chance=chances)
+def test_another_hour_is_one_at_which_nobody_failed_to_answer(
+    used: set[int], now: float, zone: Any, chance: float
+) -> None:
+    """Of the contact's clock, within the window, and only after ``no_answer``."""
+    policy = RedialPolicy(hours=None, another_hour=True, max_per_day=None, jitter=0.5)
+    midnight = datetime.fromtimestamp(now, zone).replace(hour=0, minute=30, fold=0) - timedelta(days=2)
+    missed = [midnight.replace(hour=hour).timestamp() for hour in used]
+    found = plan(policy, [now], now, zone, cause=Cause.NO_ANSWER, unanswered=missed, chance=chance)
+    shown = {datetime.fromtimestamp(each, zone).hour for each in missed}
+    assert datetime.fromtimestamp(found.at, zone).hour not in shown
+    assert plan(policy, [now], now, zone, unanswered=missed) == Planned(now + 600, 2)
+
+
+def test_where_no_other_hour_is_left_any_open_one_will_do() -> None:
+    """The wish never gives a redial up."""
+    missed = [at("2026-06-14T09:30"), at("2026-06-14T10:30"), at("2026-06-14T11:30")]
+    policy = RedialPolicy(hours=("09:00", "12:00"), another_hour=True, jitter=0)
+    now = at("2026-06-15T10:00")
+    asked = {"cause": Cause.NO_ANSWER, "unanswered": missed}
+    assert plan(policy, [now], now, **asked) == Planned(now + 1800, 2)
+    asked["unanswered"] = missed[:2]
+    assert plan(policy, [now], now, **asked) == Planned(at("2026-06-15T11:00"), 2)
+    # What lies before the window is forgotten.
+    asked["unanswered"] = [at("2026-06-01T10:30")]
+    assert plan(policy, [now], now, **asked) == Planned(now + 1800, 2)
+
+
+@given(pair=pairs, now=moments, zone=time_zones)
+@example(pair=(time(8), time(21)), now=at("2026-10-24T20:00+00:00"), zone=ZoneInfo("Europe/Berlin"))
+def test_a_call_is_put_off_no_longer_than_the_hours_are_closed(pair: Any, now: float, zone: Any) -> None:
+    """All of the time between the delay's end and the call is closed, but for as long as a clock was put forward."""
+    policy = RedialPolicy(delays={"busy": 0}, jitter=0, hours=pair)
     found = plan(policy, [now], now, zone)
-    clock = ZoneInfo(zone)
-    loud = [n for n in range(0, int(found.at - now), 60) if not is_quiet(now + n, hours, clock)]
-    longest = 24 * 60 if zone == "Pacific/Apia" else 60
-    assert len(loud) <= longest
+    week = {day: [pair] for day in DAYS}
+    loud = [n for n in range(0, int(found.at - now), 60) if is_open(now + n, week, zone)]
+    assert len(loud) <= (24 * 60 if str(zone) == "Pacific/Apia" else 120)
 
 
 @pytest.mark.parametrize("retry_class", [RetryClass.NONE, RetryClass.AFTER_FIX, RetryClass.NEVER])
@@ -167,100 +214,18 @@ def test_what_is_terminal_is_never_redialled(retry_class: RetryClass) -> None:
         assert plan(policy, [], 0.0, cause=cause, retry_class=retry_class) == NotRetryable(), cause
 
 
-@pytest.mark.parametrize(
-    ("cause", "delays"),
-    [
-        (Cause.BUSY, [600, 600, 600]),
-        (Cause.NO_ANSWER, [1800, 1800, 1800]),
-        (Cause.UNREACHABLE, [1800, 1800, 1800]),
-        (Cause.CLIENT_NETWORK, [60, 60, 60]),
-        (Cause.SERVICE_ERROR, [30, 60, 120]),
-        (Cause.THROTTLED, [30, 60, 120]),
-        (Cause.CARRIER_ERROR, [30, 60, 120]),
-    ],
-)
-def test_the_delay_comes_from_the_cause(cause: Cause, delays: list[int]) -> None:
-    """The table's causes wait the same each time; the others back off."""
-    policy = RedialPolicy(max_attempts=9, max_per_day=None)
-    planned = [plan(policy, [1000.0 + n for n in range(made)], 1000.0, cause=cause) for made in (1, 2, 3)]
-    assert planned == [Planned(1000.0 + delay, number) for number, delay in enumerate(delays, start=2)]
-
-
-def test_every_retryable_cause_has_a_delay() -> None:
-    """Where a row says nothing of its own, the default policy waits from half a minute to an hour."""
-    retryable = [entry for entry in Catalog.default().entries if entry.disposition is Disposition.RETRYABLE]
-    assert len(retryable) > 100
-    policy = RedialPolicy()
-    for entry in retryable:
-        for redials in (0, 1, 10, 5000):
-            assert 30 <= policy.delay(entry.cause, redials) <= 3600
-
-
 @pytest.mark.parametrize("action", [each for each in RetryAction if each is not RetryAction.PLACE_CALL])
 @pytest.mark.parametrize("call_back", [False, True])
 def test_only_what_is_answered_with_a_call_is_redialled(action: RetryAction, call_back: bool) -> None:
     """Whatever the delays say; who had called the app is dialled if the policy says so."""
     policy = RedialPolicy(delays=dict.fromkeys(Cause, 1.0), call_back=call_back)
     for cause, retry_class in product(Cause, (RetryClass.NOW, RetryClass.LATER)):
-        found = plan(policy, [0.0], 0.0, cause=cause, retry_class=retry_class, retry_action=action)
+        found = plan(policy, [NOON], NOON, cause=cause, retry_class=retry_class, retry_action=action)
         if call_back and action is RetryAction.CALL_BACK:
-            assert found == Planned(1.0, 2), (cause, retry_class)
+            assert found == Planned(NOON + 1, 2), (cause, retry_class)
         else:
             assert found == Skipped(policy.skips(action) or ""), (cause, retry_class)
             assert found.reason, (cause, retry_class)
-
-
-@pytest.mark.parametrize(
-    ("advised", "settings", "delays"),
-    [
-        (RetryAfter(300), {}, [300, 300, 300, 300]),
-        (RetryAfter(300, 2.0), {}, [300, 600, 1200, 2400]),
-        (RetryAfter(1200, 2.0), {"max_backoff": 1500}, [1200, 1500, 1500, 1500]),
-        (RetryAfter(7200, 2.0), {}, [7200, 7200, 7200, 7200]),
-        (RetryAfter(300), {"delays": {"busy": 5}}, [5, 5, 5, 5]),
-    ],
-)
-def test_the_delay_comes_from_the_documents_where_they_say_one(
-    advised: RetryAfter, settings: dict[str, Any], delays: list[int]
-) -> None:
-    """Instead of the cause's: never earlier, and as much later each time, up to the ceiling; the user's word wins."""
-    policy = RedialPolicy(max_attempts=9, max_per_day=None, **settings)
-    calls = [[1000.0 + n for n in range(made)] for made in (1, 2, 3, 4)]
-    planned = [plan(policy, each, 1000.0, retry_after=advised) for each in calls]
-    assert planned == [Planned(1000.0 + delay, number) for number, delay in enumerate(delays, start=2)]
-
-
-def test_a_cause_that_backs_off_does_so_above_the_documents_delay() -> None:
-    """Where no row and no table says how a delay grows, it is doubled as without the documents."""
-    policy = RedialPolicy()
-    assert [policy.delay(Cause.SERVICE_ERROR, n, RetryAfter(100)) for n in range(5)] == [100, 100, 120, 240, 480]
-    assert policy.delay(Cause.SERVICE_ERROR, 5000, RetryAfter(100, 10)) == 3600
-
-
-@given(
-    policy=policies,
-    cause=st.sampled_from(list(Cause)),
-    redials=st.integers(0, 5000),
-    advised=st.builds(RetryAfter, st.integers(1, 7 * 86400), st.floats(1, 10)),
-)
-def test_no_call_is_earlier_than_the_documents_advise(
-    policy: RedialPolicy, cause: Cause, redials: int, advised: RetryAfter
-) -> None:
-    """Unless the user says when; and no later call comes sooner than the one before it."""
-    delay = policy.delay(cause, redials, advised)
-    if cause in policy.delays:
-        assert delay == policy.delays[cause]
-    else:
-        assert delay >= advised.seconds
-    assert policy.delay(cause, redials + 1, advised) >= delay
-
-
-@pytest.mark.parametrize("name", ["call_back"])
-@pytest.mark.parametrize("value", [1, None, "yes"])
-def test_a_switch_is_true_or_false(name: str, value: Any) -> None:
-    """A slip must not have people called."""
-    with pytest.raises(ConfigurationError, match=f"{name} .* is neither True nor False"):
-        RedialPolicy(**{name: value})
 
 
 def ends_of_calls(count: int) -> Iterator[tuple[str, int, int, int | None, tuple[int, str | None] | None]]:
@@ -318,70 +283,98 @@ def test_no_end_of_a_call_rings_anybody_who_must_not_be_rung() -> None:
     assert rung > drawn / 20
 
 
-def test_every_setting_can_be_overridden() -> None:
-    """Delays by name or member, seconds or timedeltas; the back-off and its ceiling."""
-    policy = RedialPolicy(
-        delays={"busy": 5, Cause.THROTTLED: timedelta(minutes=2)},
-        backoff=timedelta(seconds=10),
-        max_backoff=15,
-        window=timedelta(hours=1),
-        quiet_hours=("21:00", time(8)),
-    )
-    assert dict(policy.delays) == {Cause.BUSY: 5.0, Cause.THROTTLED: 120.0}
-    assert policy.window == 3600.0
-    assert policy.quiet_hours == (time(21), time(8))
-    causes = (Cause.BUSY, Cause.THROTTLED, Cause.MEDIA)
-    assert [policy.delay(cause, 1) for cause in causes] == [5.0, 120.0, 15.0]
-
-
 def test_jitter_adds_a_share_of_the_delay() -> None:
-    assert plan(RedialPolicy(jitter=0.5), [0.0], 0.0, chance=0.5) == Planned(750.0, 2)
+    assert plan(RedialPolicy(jitter=0.5), [NOON], NOON, chance=0.5) == Planned(NOON + 750, 2)
 
 
 def test_the_budget_of_attempts_is_shared_by_all_causes_and_not_waited_for() -> None:
     """Calls still to come count; as many as allowed in the window that ends now is the end."""
     policy = RedialPolicy(max_attempts=3, window=3600, max_per_day=None)
-    now = 100_000.0
-    assert plan(policy, [now - 3601, now - 3600, now], now) == Planned(now + 600, 2)
-    assert plan(policy, [now - 3599, now, now + 50], now) == Exhausted("max_attempts")
-    assert plan(policy, [now - 3599, now - 1, now], now, cause=Cause.MEDIA) == Exhausted("max_attempts")
+    assert plan(policy, [NOON - 3601, NOON - 3600, NOON], NOON) == Planned(NOON + 600, 2)
+    assert plan(policy, [NOON - 3599, NOON, NOON + 50], NOON) == Exhausted("max_attempts")
+    assert plan(policy, [NOON - 3599, NOON - 1, NOON], NOON, cause=Cause.MEDIA) == Exhausted("max_attempts")
 
 
-@pytest.mark.parametrize("calls", [[], [-5000.0]], ids=["nothing known", "began before the window"])
+@pytest.mark.parametrize("calls", [[], [NOON - 5000.0]], ids=["nothing known", "began before the window"])
 def test_the_call_that_has_just_ended_always_counts(calls: list[float]) -> None:
     """One attempt means no redial, also after a call longer than the window."""
     policy = RedialPolicy(window=60, max_per_day=None)
-    assert plan(policy, calls, 0.0) == Planned(600.0, 2)
-    assert plan(RedialPolicy(window=60, max_attempts=1), calls, 0.0) == Exhausted("max_attempts")
+    assert plan(policy, calls, NOON) == Planned(NOON + 600, 2)
+    assert plan(RedialPolicy(window=60, max_attempts=1), calls, NOON) == Exhausted("max_attempts")
+
+
+def test_attempts_that_never_left_are_counted_apart() -> None:
+    """They use up neither attempts nor days nor caps, back off by their own number, and are bounded as well."""
+    policy = RedialPolicy(max_attempts=2, max_per_day=1, caps=[(1, DAY)], max_unrung=3, jitter=0)
+    lost = [NOON - 700, NOON - 600, NOON]
+    asked: dict[str, Any] = {"cause": Cause.THROTTLED}
+    assert plan(policy, [], NOON, unrung=lost[2:], **asked) == Planned(NOON + 300, 2)
+    assert plan(policy, [], NOON, unrung=lost[1:], **asked) == Planned(NOON + 600, 3)
+    assert plan(policy, [], NOON, unrung=lost, **asked) == Exhausted("max_unrung")
+    # One call has rung, so the day is full until tomorrow at this time, and the next attempt is the last to ring.
+    rung = NOON - 3600
+    assert plan(policy, [rung], NOON, unrung=lost[1:], **asked) == Planned(rung + DAY, 4)
+    assert plan(policy, [rung, rung], NOON, unrung=lost[1:], **asked) == Exhausted("max_attempts")
+    # A call that rang and was busy backs off as if none had been lost.
+    assert plan(RedialPolicy(delays={"busy": [60, 120]}), [NOON], NOON, unrung=lost[:2], chance=0) == Planned(
+        NOON + 60, 4
+    )
 
 
 def test_a_window_shorter_than_the_delay_is_a_defined_plan() -> None:
     """Each call then stands alone in its window; the day's limit still holds."""
     policy = RedialPolicy(window=1, max_attempts=2, max_per_day=2)
-    now = at("2026-06-15T10:00")
-    assert plan(policy, [now], now) == Planned(now + 600, 2)
-    assert plan(policy, [now - 3600, now], now) == Planned(at("2026-06-16T00:00"), 2)
+    assert plan(policy, [NOON], NOON) == Planned(NOON + 600, 2)
+    assert plan(policy, [NOON - 3600, NOON], NOON) == Planned(NOON - 3600 + DAY, 2)
 
 
-def test_a_full_day_puts_a_call_off_to_the_next_one_of_the_contact() -> None:
+def test_a_day_is_24_hours() -> None:
+    """Three calls before midnight leave no room for three after it."""
+    late = at("2026-06-15T23:25")
+    calls = [late, late + 600, late + 1200]
+    policy = RedialPolicy(max_attempts=6, max_per_day=3, hours=None, jitter=0)
+    assert plan(policy, calls, calls[-1]) == Planned(late + DAY, 4)
+    calendar = RedialPolicy(max_attempts=6, max_per_day=3, hours=None, jitter=0, calendar_days=True)
+    assert plan(calendar, calls, calls[-1]) == Planned(at("2026-06-16T00:00"), 4)
+
+
+def test_every_cap_is_kept() -> None:
+    """The one that keeps the contact waiting longest decides; one that holds until the horizon is the end."""
+    policy = RedialPolicy(max_attempts=9, max_per_day=None, caps=[(2, DAY), (3, timedelta(days=5))], jitter=0)
+    assert plan(policy, [NOON - 60, NOON], NOON) == Planned(NOON - 60 + DAY, 3)
+    assert plan(policy, [NOON - 3 * DAY, NOON - 60, NOON], NOON) == Planned(NOON + 2 * DAY, 4)
+    month = RedialPolicy(max_attempts=9, caps=[(2, 30 * DAY)])
+    assert plan(month, [NOON - 60, NOON], NOON) == Exhausted("caps")
+    assert plan(month, [NOON - 29 * DAY, NOON], NOON) == Planned(NOON + DAY, 2)
+
+
+def test_the_app_s_word_puts_a_call_off() -> None:
+    """To the time itself where that is open; a time beyond the memory of calls gives the redial up."""
+    policy = RedialPolicy(jitter=1)
+    assert plan(policy, [NOON], NOON, not_before=NOON + 7200, chance=0.5) == Planned(NOON + 7200, 2)
+    assert plan(policy, [NOON], NOON, not_before=NOON + DAY / 2) == Planned(at("2026-06-16T09:00"), 2)
+    assert plan(policy, [NOON], NOON, not_before=NOON + LONGEST_WINDOW + 1) == Exhausted("may_call")
+
+
+def test_a_full_calendar_day_puts_a_call_off_to_the_next_one_of_the_contact() -> None:
     """Calls that are no longer in the window count for the day; spread, they leave midnight."""
-    policy = RedialPolicy(max_per_day=2, jitter=0.5)
+    policy = RedialPolicy(max_per_day=2, jitter=0.5, hours=None, calendar_days=True)
     now = at("2026-06-15T10:00", "Asia/Kathmandu")
     midnight = at("2026-06-16T00:00", "Asia/Kathmandu")
     assert plan(policy, [now - 100, now], now, "Asia/Kathmandu") == Planned(midnight, 3)
     assert plan(policy, [now - 100, now], now, "Asia/Kathmandu", chance=0.5) == Planned(midnight + 150, 3)
     full_too = [now - 100, now, midnight + 60, midnight + 120]
-    policy = RedialPolicy(max_per_day=2, max_attempts=9)
+    policy = replaced(policy, max_attempts=9)
     assert plan(policy, full_too, now, "Asia/Kathmandu") == Planned(midnight + DAY, 5)
 
 
-def test_no_day_with_room_is_the_end() -> None:
-    """With every day up to the horizon full, also where the last step to it was a quiet night."""
-    now = at("2026-06-15T10:00")
-    calls = [now + n * DAY for n in range(12)]
-    for hours in (None, ("21:00", "08:00")):
-        policy = RedialPolicy(max_per_day=1, max_attempts=99, quiet_hours=hours)
-        assert plan(policy, calls, now) == Exhausted("max_per_day")
+@pytest.mark.parametrize("calendar_days", [False, True])
+@pytest.mark.parametrize("hours", [None, ("08:00", "21:00")])
+def test_no_day_with_room_is_the_end(calendar_days: bool, hours: Any) -> None:
+    """With every day up to the horizon full, also where the last step to it was a closed night."""
+    calls = [NOON + n * DAY for n in range(12)]
+    policy = RedialPolicy(max_per_day=1, max_attempts=99, hours=hours, calendar_days=calendar_days)
+    assert plan(policy, calls, NOON) == Exhausted("max_per_day")
 
 
 class _AlwaysNight(tzinfo):
@@ -394,35 +387,50 @@ class _AlwaysNight(tzinfo):
         return moment.replace(hour=23, minute=0)
 
 
-def test_a_clock_that_shows_quiet_hours_only_is_the_end() -> None:
+def test_a_clock_that_shows_closed_hours_only_is_the_end() -> None:
     """The search ends at the horizon."""
-    policy = RedialPolicy(quiet_hours=("21:00", "08:00"))
-    assert plan(policy, [0.0], 0.0, _AlwaysNight()) == Exhausted("quiet_hours")
+    assert plan(RedialPolicy(), [0.0], 0.0, _AlwaysNight()) == Exhausted("hours")
 
 
-QUIET = [
-    # (case, zone, quiet hours, now, planned)
-    ("evening", "Europe/Berlin", ("21:00", "08:00"), "2026-06-15T22:00", "2026-06-16T08:00"),
-    ("small hours", "Europe/Berlin", ("21:00", "08:00"), "2026-06-16T03:00", "2026-06-16T08:00"),
-    ("at noon", "Europe/Berlin", ("12:00", "14:00"), "2026-06-16T12:30", "2026-06-16T14:00"),
-    ("begins", "Europe/Berlin", ("21:00", "08:00"), "2026-06-15T21:00", "2026-06-16T08:00"),
-    ("just over", "Europe/Berlin", ("21:00", "08:00"), "2026-06-16T08:00", "2026-06-16T08:00"),
-    ("clock forward", "Europe/Berlin", ("21:00", "08:00"), "2026-03-28T22:00", "2026-03-29T08:00"),
-    ("clock back", "Europe/Berlin", ("21:00", "08:00"), "2026-10-24T22:00", "2026-10-25T08:00"),
-    ("end skipped", "Europe/Berlin", ("21:00", "02:30"), "2026-03-28T22:00", "2026-03-29T01:30+00:00"),
-    ("end twice", "Europe/Berlin", ("21:00", "02:30"), "2026-10-24T22:00", "2026-10-25T00:30+00:00"),
-    ("quiet again", "Europe/Berlin", ("21:00", "02:30"), "2026-10-25T01:15+00:00", "2026-10-25T01:30+00:00"),
-    ("day left out", "Pacific/Apia", ("21:00", "08:00"), "2011-12-29T22:00", "2011-12-31T08:00"),
-    ("nearly always", "Asia/Kathmandu", ("08:01", "08:00"), "2026-06-15T08:01", "2026-06-16T08:00"),
-    ("hour left out", "Europe/Berlin", ("03:00", "02:30"), "2026-03-28T03:00", "2026-03-30T02:30"),
+CLOSED = [
+    # (case, zone, hours, now, planned)
+    ("evening", "Europe/Berlin", ("08:00", "21:00"), "2026-06-15T22:00", "2026-06-16T08:00"),
+    ("small hours", "Europe/Berlin", ("08:00", "21:00"), "2026-06-16T03:00", "2026-06-16T08:00"),
+    ("at noon", "Europe/Berlin", ("14:00", "12:00"), "2026-06-16T12:30", "2026-06-16T14:00"),
+    ("just closed", "Europe/Berlin", ("08:00", "21:00"), "2026-06-15T21:00", "2026-06-16T08:00"),
+    ("just open", "Europe/Berlin", ("08:00", "21:00"), "2026-06-16T08:00", "2026-06-16T08:00"),
+    ("friday", "Europe/Berlin", {"mon-fri": ("08:00", "21:00")}, "2026-06-19T22:00", "2026-06-22T08:00"),
+    ("saturday", "Europe/Berlin", {"sun": ("10:00", "11:00")}, "2026-06-20T12:00", "2026-06-21T10:00"),
+    ("a week", "Europe/Berlin", {"sun": ("10:00", "11:00")}, "2026-06-21T11:00", "2026-06-28T10:00"),
+    ("rest at noon", "UTC", {"mon": [("09:00", "12:00"), ("14:00", "18:00")]}, "2026-06-15T13:00", "2026-06-15T14:00"),
+    ("night shift", "UTC", {"fri": ("22:00", "06:00")}, "2026-06-20T05:59", "2026-06-20T05:59"),
+    ("night shift over", "UTC", {"fri": ("22:00", "06:00")}, "2026-06-20T06:00", "2026-06-26T22:00"),
+    ("clock forward", "Europe/Berlin", ("08:00", "21:00"), "2026-03-28T22:00", "2026-03-29T08:00"),
+    ("clock back", "Europe/Berlin", ("08:00", "21:00"), "2026-10-24T22:00", "2026-10-25T08:00"),
+    ("start skipped", "Europe/Berlin", ("02:30", "21:00"), "2026-03-28T22:00", "2026-03-29T01:30+00:00"),
+    ("start twice", "Europe/Berlin", ("02:30", "21:00"), "2026-10-24T22:00", "2026-10-25T00:30+00:00"),
+    ("closed again", "Europe/Berlin", ("02:30", "21:00"), "2026-10-25T01:15+00:00", "2026-10-25T01:30+00:00"),
+    ("day left out", "Pacific/Apia", ("08:00", "21:00"), "2011-12-29T22:00", "2011-12-31T08:00"),
+    ("nearly never", "Asia/Kathmandu", ("08:00", "08:01"), "2026-06-15T08:01", "2026-06-16T08:00"),
+    ("hour left out", "Europe/Berlin", ("02:30", "03:00"), "2026-03-28T03:00", "2026-03-30T02:30"),
 ]
+closed = pytest.mark.parametrize(
+    ("zone", "hours", "now", "planned"), [pytest.param(*row[1:], id=row[0]) for row in CLOSED]
+)
 
 
-@pytest.mark.parametrize(("zone", "hours", "now", "planned"), [pytest.param(*row[1:], id=row[0]) for row in QUIET])
-def test_a_call_in_quiet_hours_is_put_off_to_their_end(zone: str, hours: Any, now: str, planned: str) -> None:
+@closed
+def test_a_call_at_a_closed_hour_is_put_off_to_the_next_open_one(zone: str, hours: Any, now: str, planned: str) -> None:
     """By the contact's clock, whatever is done to it meanwhile."""
-    policy = RedialPolicy(delays={"busy": 0}, quiet_hours=hours)
+    policy = RedialPolicy(delays={"busy": 0}, hours=hours)
     assert plan(policy, [], at(now, zone), zone) == Planned(at(planned, zone), 2)
+
+
+@closed
+def test_a_late_worker_waits_for_the_next_open_hour(zone: str, hours: Any, now: str, planned: str) -> None:
+    """A call that was due by day is not made at night; the limits of attempts were settled when it was planned."""
+    policy = RedialPolicy(hours=hours, max_attempts=1, max_per_day=1)
+    assert awake(policy, at(now, zone), time_zone(zone)) == at(planned, zone)
 
 
 class _RightFromUtcOnly(tzinfo):
@@ -437,46 +445,39 @@ class _RightFromUtcOnly(tzinfo):
 
 def test_the_clock_is_read_from_utc_alone() -> None:
     """So that a zone of pytz, wrong the other way round, is right as well."""
-    policy = RedialPolicy(delays={"busy": 0}, quiet_hours=("21:00", "08:00"))
+    policy = RedialPolicy(delays={"busy": 0}, hours=("08:00", "21:00"))
     assert plan(policy, [], at("2026-01-15T23:00-05:00"), _RightFromUtcOnly()) == Planned(
         at("2026-01-16T08:00-05:00"), 2
     )
 
 
-@pytest.mark.parametrize(("zone", "hours", "now", "planned"), [pytest.param(*row[1:], id=row[0]) for row in QUIET])
-def test_a_late_worker_waits_for_the_end_of_quiet_hours(zone: str, hours: Any, now: str, planned: str) -> None:
-    """A call that was due by day is not made at night; the limits of attempts were settled when it was planned."""
-    policy = RedialPolicy(quiet_hours=hours, max_attempts=1, max_per_day=1)
-    assert awake(policy, at(now, zone), time_zone(zone)) == at(planned, zone)
-
-
 @pytest.mark.parametrize("moment", [0.0, 0.1 + 0.2, math.inf, -math.inf, 1e300])
-def test_a_late_worker_waits_for_no_end_that_never_comes(moment: float) -> None:
-    """Without quiet hours, and outside the calendar: now. By a clock that shows nothing else: never."""
-    assert awake(RedialPolicy(), moment, UTC) == moment
-    never = None if 0 <= moment < 1 else moment
-    assert awake(RedialPolicy(quiet_hours=("21:00", "08:00")), moment, _AlwaysNight()) == never
+def test_a_late_worker_waits_for_no_hour_that_never_comes(moment: float) -> None:
+    """Without hours, and outside the calendar: now. By a clock that shows closed hours alone: never."""
+    assert awake(RedialPolicy(hours=None), moment, UTC) == moment
+    never = Exhausted("hours") if 0 <= moment < 1 else moment
+    assert awake(RedialPolicy(), moment, _AlwaysNight()) == never
 
 
 def test_the_calls_of_a_night_are_spread_after_its_end() -> None:
     """By the same jitter that spreads them by day, so that they are not all made in one second."""
-    policy = RedialPolicy(jitter=0.5, quiet_hours=("21:00", "08:00"))
+    policy = RedialPolicy(jitter=0.5)
     now = at("2026-06-15T23:00")
     planned = [plan(policy, [now], now, chance=chance) for chance in (0.0, 0.25, 0.5)]
-    assert planned == [Planned(at(f"2026-06-16T08:0{minutes}"), 2) for minutes in ("0", "1:15", "2:30")]
+    assert planned == [Planned(at(f"2026-06-16T09:0{minutes}"), 2) for minutes in ("0", "1:15", "2:30")]
 
 
 @pytest.mark.parametrize(
     ("hours", "calls", "planned"),
     [
-        pytest.param(("21:00", "20:59"), [], "2026-06-16T20:59", id="quiet again"),
-        pytest.param(("22:30", "23:59"), ["2026-06-16T09:00"], "2026-06-15T23:59", id="another day, full"),
-        pytest.param(("22:30", "23:59"), [], "2026-06-15T23:59", id="another day"),
+        pytest.param(("20:59", "21:00"), [], "2026-06-16T20:59", id="closed again"),
+        pytest.param(("23:59", "22:30"), ["2026-06-16T09:00"], "2026-06-15T23:59", id="another day, full"),
+        pytest.param(("23:59", "22:30"), [], "2026-06-15T23:59", id="another day"),
     ],
 )
 def test_nothing_is_spread_beyond_what_is_allowed(hours: Any, calls: list[str], planned: str) -> None:
-    """Where the spread would lead into quiet hours or another day, the end of the quiet hours is taken itself."""
-    policy = RedialPolicy(jitter=1, quiet_hours=hours, max_per_day=1, max_attempts=9)
+    """Where the spread would lead to a closed hour or another day, the opening is taken itself."""
+    policy = RedialPolicy(jitter=1, hours=hours, max_per_day=1, max_attempts=9, calendar_days=True)
     now = at("2026-06-15T22:45")
     made = [now - 3 * DAY, *map(at, calls)]
     assert plan(policy, made, now, chance=0.5) == Planned(at(planned), len(made) + 1)
@@ -485,53 +486,14 @@ def test_nothing_is_spread_beyond_what_is_allowed(hours: Any, calls: list[str], 
 @pytest.mark.parametrize("now", [math.nan, math.inf, -math.inf, 1e300, -1e300, -62_135_596_800.0, 253_402_300_799.0])
 def test_a_clock_outside_the_calendar_plans_nothing(now: float) -> None:
     """It can count no attempts."""
-    assert plan(RedialPolicy(quiet_hours=("21:00", "08:00")), [now], now) == Exhausted("max_attempts")
+    assert plan(RedialPolicy(), [now], now) == Exhausted("max_attempts")
 
 
-@given(calls=st.lists(st.floats(), max_size=5), zone=st.sampled_from(ZONES), policy=policies)
-def test_no_history_makes_the_decision_raise(calls: list[float], zone: str, policy: RedialPolicy) -> None:
+@given(calls=st.lists(st.floats(), max_size=5), zone=time_zones, policy=policies)
+def test_no_history_makes_the_decision_raise(calls: list[float], zone: Any, policy: RedialPolicy) -> None:
     """Times that are none are a defined plan."""
-    assert isinstance(plan(policy, calls, at("9989-12-31T23:00"), zone), Planned | Exhausted)
-
-
-NO_TIMES = [-1, -0.001, math.nan, math.inf, -math.inf, 1e300, True, "60", None, timedelta(-1), timedelta.max]
-NO_COUNTS = [0, -1, 2.5, math.nan, math.inf, True, "3"]
-WRONG = [
-    *(({name: value}, f"redial: {name} {value!r} is no time") for name in ("backoff", "window") for value in NO_TIMES),
-    *(({"max_backoff": value}, f"redial: max_backoff {value!r} is no time") for value in NO_TIMES),
-    *(({"delays": {"busy": value}}, f"redial: the delay of busy {value!r} is no time") for value in NO_TIMES),
-    *(({"max_attempts": value}, f"redial: max_attempts {value!r} is no number of calls") for value in NO_COUNTS),
-    *(({"max_per_day": value}, f"redial: max_per_day {value!r} is no number of calls") for value in NO_COUNTS),
-    ({"max_attempts": None}, "redial: max_attempts None is no number of calls; write a whole number from 1"),
-    *(({"jitter": value}, f"redial: jitter {value!r} is no share") for value in [-0.1, 1.1, math.nan, True, "0.1"]),
-    ({"window": 0}, "redial: window 0 limits nothing; write"),
-    ({"window": 31 * DAY + 1}, "redial: window 2678401.0 is longer than calls are remembered; write at most"),
-    ({"window": timedelta(days=32)}, "redial: window 2764800.0 is longer than calls are remembered; write at most"),
-    ({"delays": {"engaged": 5}}, "redial: delays names 'engaged', which is no cause; there are ended, hung_up"),
-    ({"delays": {("busy",): 5}}, "redial: delays names ('busy',), which is no cause"),
-    ({"delays": [("busy", 5)]}, "redial: delays [('busy', 5)] is no mapping; write"),
-    *(
-        ({"quiet_hours": value}, f"redial: quiet_hours {value!r} is no pair of times of day; write")
-        for value in ["21:00-08:00", "ab", ("21:00",), (), ("25:00", "08:00"), (21, 8), 5, {"21:00", "08:00"}]
-    ),
-    ({"quiet_hours": ("21:00", "21:00")}, "redial: quiet_hours ('21:00', '21:00') are equal or have a time zone"),
-    ({"quiet_hours": ("21:00Z", "08:00")}, "redial: quiet_hours ('21:00Z', '08:00') are equal or have a time zone"),
-    ({"quiet_hours": ("21:00", "08:00Z")}, "redial: quiet_hours ('21:00', '08:00Z') are equal or have a time zone"),
-]
-
-
-@pytest.mark.parametrize(("setting", "message"), WRONG, ids=[f"{nth} {[*row[0]]}" for nth, row in enumerate(WRONG)])
-def test_a_setting_that_cannot_work_is_refused(setting: dict[str, Any], message: str) -> None:
-    """When the policy is made, naming the value, the rule and the remedy."""
-    with pytest.raises(ConfigurationError) as refused:
-        RedialPolicy(**setting)
-    assert str(refused.value).startswith(message)
-    assert "; write " in str(refused.value) or "there are" in str(refused.value)
-
-
-def test_the_longest_window_is_as_long_as_calls_are_remembered() -> None:
-    """A call that a store has forgotten cannot be counted."""
-    assert RedialPolicy(window=timedelta(days=31)).window == LONGEST_WINDOW == REMEMBER_CALLS
+    found = plan(policy, calls, at("9989-12-31T23:00"), zone, unrung=calls, unanswered=calls)
+    assert isinstance(found, Planned | Exhausted)
 
 
 @pytest.mark.parametrize(

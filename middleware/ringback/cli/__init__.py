@@ -203,11 +203,16 @@ def _add_stores(commands: _Commands) -> None:
     discard = _add_store_command(parts, "discard", _dead.discard, "give them up for good")
     discard.add_argument("keys", metavar="KEY", nargs="+")
 
-    about = "cancel the redials to a contact"
+    about = "cancel or forbid the redials to a contact"
     parts = _group(commands, "redials", about, "Redials that are still to come.", "redials cancel customer-17")
-    cancel = _add_store_command(parts, "cancel", _store.cancel, "cancel the redials to a contact that have not begun")
-    cancel.add_argument("contact", metavar="CONTACT", help="the key that the app's contact function returns")
-    cancel.add_argument("--router", metavar="MODULE:ROUTER", help="needed if the router hashes its contacts")
+    for name, run, about in (
+        ("cancel", _store.cancel, "cancel the redials to a contact that have not begun"),
+        ("block", _store.block, "forbid redials to a contact, and cancel those that have not begun"),
+        ("unblock", _store.unblock, "allow redials to a contact again"),
+    ):
+        command = _add_store_command(parts, name, run, about)
+        command.add_argument("contact", metavar="CONTACT", help="the key that the app's contact function returns")
+        command.add_argument("--router", metavar="MODULE:ROUTER", help="needed if the router hashes its contacts")
 
     about = "count, purge or back up what is in a store"
     parts = _group(commands, "store", about, "What is in a store.", "store stats")

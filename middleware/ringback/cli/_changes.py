@@ -73,12 +73,12 @@ class Redialing(Struct, frozen=True):
     call_back: bool = False
 
     def seconds(self, cause: str, retry_class: str, action: str, wait: float) -> float | None:
-        """Seconds from a contact's first call to its redial, outside of quiet hours, without jitter."""
+        """Seconds from a contact's first call to its redial, within the hours, without jitter and caps."""
         actions = (RetryAction.PLACE_CALL, RetryAction.CALL_BACK) if self.call_back else (RetryAction.PLACE_CALL,)
         if action not in actions or retry_class not in list(RetryClass):
             return None
         known = Cause(cause) if cause in list(Cause) else Cause.UNKNOWN
-        plain = replace(self.policy, quiet_hours=None, max_per_day=None)
+        plain = replace(self.policy, hours=None, max_per_day=None, caps=())
         plan = decide(plain, known, RetryClass(retry_class), [0.0], now=0.0, random=lambda: 0.0)
         return max(plan.at, wait) if isinstance(plan, Planned) else None
 

@@ -1,10 +1,13 @@
-"""The store that a command works on, and the commands that count, purge and cancel the items of a store."""
+"""The store that a command works on, and the commands that count and purge its items or forbid redials."""
 
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
+import logging
 import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -12,17 +15,19 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ringback import logs
 from ringback.cli._router import loaded
 from ringback.exceptions import ConfigurationError
-from ringback.hooks.planning import cancel_redials
+from ringback.hooks.planning import allow_call, cancel_redials, never_call
 from ringback.receiving.engine import Settings
 from ringback.stores import open_store
 from ringback.web.endpoint import OutcomeRouter
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from ringback.hooks.registration import RedialRegistration
     from ringback.hooks.router import HandlerRouter
     from ringback.stores import DeliveryStore
 
@@ -144,12 +149,57 @@ def purge(arguments: argparse.Namespace) -> int:
 
 def cancel(arguments: argparse.Namespace) -> int:
     """Cancel the redials to a contact that have not begun."""
-    contact: str = arguments.contact
+    count = _told_store(
+        arguments, lambda store, redials: cancel_redials(redials, store, arguments.contact, time.time())
+    )
+    hint = "" if count or arguments.router is not None else _HASHED
+    print(json.dumps({"canceled": count}) if arguments.json else _cancelled(count) + hint)
+    return 0 if count else 1
+
+
+_HASHED = "; if contacts are hashed, name the router: --router MODULE:ROUTER"
+
+
+def block(arguments: argparse.Namespace) -> int:
+    """Forbid redials to a contact, and cancel those that have not begun."""
+    count = _told_store(arguments, lambda store, redials: never_call(redials, store, arguments.contact, time.time()))
+    logs.redial_blocked(count, _who(arguments))
+    if arguments.router is None:
+        print(f"{arguments.prog}: a router that hashes its contacts needs --router", file=sys.stderr)
+    print(json.dumps({"blocked": True, "canceled": count}) if arguments.json else f"blocked, {_cancelled(count)}")
+    return 0
+
+
+def unblock(arguments: argparse.Namespace) -> int:
+    """Allow redials to a contact again."""
+    changed = _told_store(arguments, lambda store, redials: allow_call(redials, store, arguments.contact))
+    if changed:
+        logs.redial_unblocked(_who(arguments))
+    text = "unblocked" if changed else "was not blocked"
+    print(json.dumps({"unblocked": changed}) if arguments.json else text)
+    return 0 if changed else 1
+
+
+def _told_store(
+    arguments: argparse.Namespace, tell: Callable[[DeliveryStore, Sequence[RedialRegistration]], Awaitable[T]]
+) -> T:
     # A router may keep only a hash of its contacts.
     router = None if arguments.router is None else loaded(arguments.router)
     redials = () if router is None else router.redials
-    count = answer_of_store(arguments, lambda store: cancel_redials(redials, store, contact, time.time()), router)
-    hint = "" if count or router is not None else "; if contacts are hashed, name the router: --router MODULE:ROUTER"
-    text = f"{count} redial{'' if count == 1 else 's'} cancelled{hint}"
-    print(json.dumps({"canceled": count}) if arguments.json else text)
-    return 0 if count else 1
+    return answer_of_store(arguments, lambda store: tell(store, redials), router)
+
+
+def _cancelled(count: int) -> str:
+    return f"{count} redial{'' if count == 1 else 's'} cancelled"
+
+
+def _who(arguments: argparse.Namespace) -> str:
+    """The person, as the machine names them, and the command. Where nothing logs, the lines go to standard error."""
+    if not logging.getLogger("ringback").hasHandlers():
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        person = getpass.getuser()
+    except (KeyError, OSError):
+        # In a container a user may have no name.
+        person = f"user {os.getuid()}"
+    return f"{person}, {arguments.prog}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import RegistrationError
-from ringback.hooks.invoke import decided
+from ringback.hooks.guarded import refuse_awaitable
+from ringback.hooks.invoke import called, decided
 from ringback.privacy.redaction import redact
 from ringback.stores.turns import TURN, Turns
 from ringback.work.items import NOBODY
@@ -103,7 +104,9 @@ async def allowed_from(
     """
     if redial.policy.may_call is None:
         return at
-    answer = await decided(redial.policy.may_call, contact, datetime.fromtimestamp(at, zone), timeout=timeout)
+    moment = datetime.fromtimestamp(at, zone)
+    # The function may ask a database, so a sync one runs in a thread.
+    answer = refuse_awaitable(await called(redial.policy.may_call, (contact, moment), timeout=timeout))
     if isinstance(answer, datetime) and answer.tzinfo is not None:
         return max(at, answer.timestamp())
     if isinstance(answer, bool):
@@ -111,12 +114,12 @@ async def allowed_from(
     if isinstance(answer, str) and answer:
         return redact(answer)
     raise RegistrationError(
-        f"may_call of {redial.name} returned {type(answer).__name__}; return True, False, a reason as text, or a "
-        "datetime with a time zone"
+        f"may_call of {redial.name} returned {answer!r:.40}; return True, False, a reason as text, or a datetime with "
+        "a time zone"
     )
 
 
 async def zone_of(redial: RedialRegistration, outcome: Outcome, timeout: float | None) -> tzinfo:
-    """The contact's time zone. Raises what the app's function raises."""
-    zone = redial.time_zone
+    """The contact's time zone; UTC if nobody told one. Raises what the app's function raises."""
+    zone = UTC if redial.time_zone is None else redial.time_zone
     return time_zone(await decided(zone, outcome, timeout=timeout)) if callable(zone) else zone

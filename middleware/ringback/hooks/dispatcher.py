@@ -21,7 +21,7 @@ from ringback.hooks.contacts import Asking
 from ringback.hooks.invoke import hook_of
 from ringback.hooks.names import refuse_mixed_up
 from ringback.hooks.overheard import Overheard
-from ringback.hooks.planning import LeaseLost, cancel_redials
+from ringback.hooks.planning import LeaseLost, allow_call, cancel_redials, never_call
 from ringback.hooks.processes import serving
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.hooks.signatures import is_async
@@ -187,6 +187,9 @@ class Dispatcher:
         Raises :class:`StoreError` for a store that cannot work. A store that is only down now is reported, and the
         worker tries again.
         """
+        for redial in self._router.redials:
+            if redial.lacks_zone:
+                self._observer.redial_zone_unset(redial.name)
         if not self.store.durable:
             if not self._memory_is_chosen and not self._router.roster.calls_nobody:
                 self._observer.hooks_volatile(serving(os.getpid()))
@@ -286,6 +289,14 @@ class Dispatcher:
             # There are none, and the dispatcher of the store is asked as well.
             return 0
         return await cancel_redials(self._router.redials, self.store, contact, self._clock())
+
+    async def never_call(self, contact: str) -> int:
+        """Notes that the contact gets no redial any more. Returns how many calls that prevents now."""
+        return await never_call(self._router.redials, self.store, contact, self._clock())
+
+    async def allow_call(self, contact: str) -> bool:
+        """Takes :meth:`never_call` back. Returns whether it was in force."""
+        return await allow_call(self._router.redials, self.store, contact)
 
     def _only_logged(self, outcomes: Sequence[Outcome]) -> bool:
         """Whether neither a hook nor a reader of the store needs these outcomes. If so, reports redeliveries alone."""

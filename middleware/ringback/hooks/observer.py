@@ -82,6 +82,10 @@ class Observer(Protocol):
 
     def redial_placed(self, outcome: Outcome, number: int, leg: str | None) -> None: ...
 
+    def redial_zone_unset(self, redial: str) -> None:
+        """The policy of the redial reads the contact's clock, and nobody told the time zone."""
+        ...
+
     def redial_unknown(self, outcome: Outcome, number: int, reason: str) -> None:
         """The call may have been placed, so no further attempt is made."""
         ...

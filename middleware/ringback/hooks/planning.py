@@ -32,13 +32,33 @@ if TYPE_CHECKING:
 
 async def cancel_redials(redials: Iterable[RedialRegistration], store: DeliveryStore, contact: str, now: float) -> int:
     """Notes that the app wants no redials of the contact. Returns how many calls that prevents, planned or not."""
+    return await _noted(redials, store, contact, lambda known: known.canceled(now))
 
-    def canceled(known: Contact) -> Step[int]:
-        after, keys, count = known.canceled(now)
+
+async def never_call(redials: Iterable[RedialRegistration], store: DeliveryStore, contact: str, now: float) -> int:
+    """Notes that the contact gets no redial until :func:`allow_call`. Returns how many calls that prevents now."""
+    return await _noted(redials, store, contact, lambda known: known.barred(now))
+
+
+async def allow_call(redials: Iterable[RedialRegistration], store: DeliveryStore, contact: str) -> bool:
+    """Takes :func:`never_call` back. Returns whether it was in force."""
+    return await _noted(redials, store, contact, Contact.allowed) > 0
+
+
+async def _noted(
+    redials: Iterable[RedialRegistration],
+    store: DeliveryStore,
+    contact: str,
+    said: Callable[[Contact], tuple[Contact, tuple[str, ...], int]],
+) -> int:
+    """Notes what the app says of a contact, under each name that a redial gives the contact. Returns the sum."""
+
+    def noted(known: Contact) -> Step[int]:
+        after, keys, count = said(known)
         return Step(after, count, cancel=keys)
 
     keys = {redial.stored(contact) for redial in redials} or {contact}
-    return sum([await store.change(key, canceled) or 0 for key in sorted(keys)])
+    return sum([await store.change(key, noted) or 0 for key in sorted(keys)])
 
 
 class LeaseLost(Exception):
@@ -92,12 +112,12 @@ class Planner:
             self.observer.redial_skipped(outcome, away.reason)
             return away
         zone = await zone_of(redial, outcome, self.timeout) if asks else UTC
-        # One number for all looks, so that the app is asked about the very time that is planned.
-        chance = self.random() if asks else 0.0
+        # One time and one number for all looks, so that the app is asked about the very time that is planned.
+        now, chance = self.clock(), self.random() if asks else 0.0
 
         def asked(known: Contact, allowed: Allowed) -> Step[Decision]:
             known = self.overheard.added(contact, known).noted(report, claim.put_at).decided(report)
-            return self._planned(known, outcome, redial, report, zone, chance, allowed) if asks else _closed(known)
+            return self._planned(known, outcome, redial, report, zone, now, chance, allowed) if asks else _closed(known)
 
         allowed: Allowed = 0.0
         if asks and redial.policy.may_call is not None:
@@ -151,10 +171,11 @@ class Planner:
         redial: RedialRegistration,
         report: Report,
         zone: tzinfo,
+        now: float,
         chance: float,
         allowed: Allowed,
     ) -> Step[Decision]:
-        key, now = short(f"redial:{outcome.outcome_id}"), self.clock()
+        key = short(f"redial:{outcome.outcome_id}")
         skipped = redial.policy.skips(outcome.retry_action)
         if skipped is not None:
             return Step(known, Decision(Skipped(skipped)))

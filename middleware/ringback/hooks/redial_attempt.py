@@ -13,7 +13,7 @@ from ringback.hooks.bulkhead import Bulkhead
 from ringback.hooks.contacts import allowed_from, contact_again, zone_of
 from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost
-from ringback.hooks.retry_after import retry_after
+from ringback.hooks.retry_after import causes, retry_after
 from ringback.hooks.signatures import takes
 from ringback.work.contact import CallState, Contact, Step
 from ringback.work.items import Progress, Settlement, State
@@ -33,7 +33,7 @@ from ringback.work.report import report_of
 from ringback_catalog import Cause, RetryClass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from datetime import tzinfo
 
     from ringback.hooks.observer import Observer, StoreGauge
@@ -161,21 +161,22 @@ class RedialCaller:
         call, others = known.call(item.key), known.times(without=item.key)
         if not is_new and call is not None and call.leg is not None:
             return _Placed(call.leg)
-        reason = policy.skips(item.outcome.retry_action) or obstacle(known, policy, ended, now=now, redial=item.key)
-        if reason is None and isinstance(allowed, str):
-            reason = allowed
+        forbidden, earliest = (allowed, now) if isinstance(allowed, str) else (None, max(now, allowed))
+        reason = policy.skips(item.outcome.retry_action)
+        reason = reason or obstacle(known, policy, ended, now=now, redial=item.key) or forbidden
         if reason is not None:
             return Skipped(reason) if is_new else _Doubt(reason)
         at: float | Exhausted = Exhausted("max_attempts")
-        if policy.made(others, now) < policy.max_attempts and not isinstance(allowed, str):
-            at = awake(policy, allowed, zone, others)
+        if policy.made(others, now) < policy.max_attempts:
+            at = awake(policy, earliest, zone, others)
         if at == now:
             return _Place(known.history(without=item.key))
         if not is_new:
             return _Doubt("a limit of the policy forbids to repeat the request now")
         if isinstance(at, Exhausted):
             return at
-        if at > claim.put_at + LONGEST_WINDOW:
+        if earliest > now and at > claim.put_at + LONGEST_WINDOW:
+            # The app has put the redial off again and again.
             return Exhausted("may_call")
         return Planned(at, item.number)
 
@@ -306,23 +307,13 @@ def not_placed(error: BaseException) -> bool:
     status = status_of(error)
     if status is not None:
         return status in (429, 503) or (400 <= status < 500 and status not in (408, 409, 412))
-    return any(isinstance(cause, _UNPLACED) or _names(cause) & _UNSENT for cause in _causes(error))
+    return any(isinstance(cause, _UNPLACED) or _names(cause) & _UNSENT for cause in causes(error))
 
 
 def status_of(error: BaseException) -> int | None:
     """The HTTP status of the error, or of the one that caused it; ``None`` without one."""
-    found = (getattr(cause, "status_code", None) for cause in _causes(error))
+    found = (getattr(cause, "status_code", None) for cause in causes(error))
     return next((status for status in found if isinstance(status, int)), None)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it was raised from."""
-    known: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in known:
-        known.append(cause)
-        cause = cause.__cause__
-    return iter(known)
 
 
 def _names(error: BaseException) -> set[str]:

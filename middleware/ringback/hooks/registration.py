@@ -75,9 +75,13 @@ class Sink(Protocol):
 
 
 class Planner(Protocol):
-    """Plans redials and can cancel them: the dispatcher."""
+    """Plans redials and can cancel and forbid them: the dispatcher."""
 
     async def cancel_redials(self, contact: str) -> int: ...
+
+    async def never_call(self, contact: str) -> int: ...
+
+    async def allow_call(self, contact: str) -> bool: ...
 
 
 class Concern(StrEnum):
@@ -142,7 +146,7 @@ class RedialRegistration:
     function: Callable[..., Any]
     policy: RedialPolicy
     contact: ContactFunction
-    time_zone: ZoneFunction | tzinfo
+    time_zone: ZoneFunction | tzinfo | None
     parameters: frozenset[str]
     hash_key: bytes | None = None
     told: str | None = None
@@ -153,6 +157,11 @@ class RedialRegistration:
     def name(self) -> str:
         name = self.told or handler_name(self.function)
         return name if self.number == 1 else f"{name}#{self.number}"
+
+    @property
+    def lacks_zone(self) -> bool:
+        """Whether the policy reads the clock of a contact whose zone nobody told."""
+        return self.time_zone is None and self.policy.reads_clock
 
     def stored(self, contact: str) -> str:
         """The contact as a store keeps it: a keyed SHA-256 in hexadecimal digits if the redial hashes contacts."""
@@ -169,8 +178,10 @@ def contact_key(secret: bytes | str | None) -> bytes | None:
     return key
 
 
-def contact_zone(zone: ZoneFunction | TimeZone) -> ZoneFunction | tzinfo:
+def contact_zone(zone: ZoneFunction | TimeZone | None) -> ZoneFunction | tzinfo | None:
     """A zone, or a function that returns one. Raises :class:`RegistrationError` for anything else."""
+    if zone is None:
+        return None
     if callable(zone):
         refuse_uncallable(zone, 1, "(outcome)", "time_zone")
         return zone

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 from weakref import WeakSet
 
-from ringback.exceptions import RegistrationError
+from ringback.exceptions import ConfigurationError, RegistrationError
 from ringback.hooks.criteria import Criteria, Values, read_alternatives, read_criteria
 from ringback.hooks.guarded import told
 from ringback.hooks.names import checked_name, refuse_mixed_up
@@ -241,7 +241,7 @@ class HandlerRouter:
         *misused: object,
         contact: ContactFunction,
         policy: RedialPolicy | None = None,
-        time_zone: ZoneFunction | TimeZone = "UTC",
+        time_zone: ZoneFunction | TimeZone | None = None,
         hash_contacts: bytes | str | None = None,
         name: str | None = None,
     ) -> Callable[[F], F]:
@@ -250,14 +250,16 @@ class HandlerRouter:
         ``contact`` is a function of the outcome. ``contact`` returns the app's key for the person whom the call was to
         reach, the same key for every call, however the call ended, or ``None`` for a call to nobody whom the app would
         redial. The limits of the policy hold for a contact. ``time_zone``, a zone or a function of the outcome, is the
-        contact's, for quiet hours and days. Both functions may be async; a sync one runs in the event loop, and so must
-        be quick. With ``hash_contacts``, a secret of 16 bytes or more, stores keep only a keyed hash of a contact.
+        contact's, for hours and days; without one they are read as UTC, and a line at the start says so. Both functions
+        may be async; a sync one runs in the event loop, and so must be quick. With ``hash_contacts``, a secret of 16
+        bytes or more, stores keep only a keyed hash of a contact.
 
         The function may take any of these by name: ``outcome``; ``attempt``, the number of this call to the contact,
-        from 2; ``headers``, for ``create_call``, so that repeated requests place one call; ``contact``;
-        ``operation_context``, one that names this call; and ``ctx``, a :class:`HookContext`. The function should return
-        what ``create_call`` returned, or pass the ``operation_context`` on, so that Ringback knows the call. If several
-        redials are registered, the first whose ``contact`` returns a key handles the outcome. ``name`` is as for
+        from 2; ``headers``, for ``create_call``, so that repeated requests place one call; ``contact``; ``history``,
+        the calls so far, each a :class:`PastCall`; ``operation_context``, one that names this call; and ``ctx``, a
+        :class:`HookContext`. The function should return what ``create_call`` returned, or pass the
+        ``operation_context`` on, so that Ringback knows the call. If several redials are registered, the first whose
+        ``contact`` returns a key handles the outcome. ``name`` is as for
         :meth:`on_retryable`.
         """
         if misused:
@@ -265,6 +267,8 @@ class HandlerRouter:
         refuse_uncallable(contact, 1, "(outcome)", "contact")
         if policy is not None and not isinstance(policy, RedialPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise RegistrationError(f"policy {policy!r} is no RedialPolicy")
+        if policy is not None and policy.may_call is not None:
+            refuse_uncallable(policy.may_call, 2, "(contact, at)", "may_call")
         zone, key = contact_zone(time_zone), contact_key(hash_contacts)
         told = checked_name(name)
 
@@ -312,6 +316,31 @@ class HandlerRouter:
         Raises :class:`~ringback.exceptions.StoreError` for a fault of a store.
         """
         return sum([await planner.cancel_redials(contact) for planner in list(self._planners)])
+
+    async def never_call(self, contact: str) -> int:
+        """Forbids redials to a contact, until :meth:`allow_call`, in every store of this router. Returns how many calls
+        that prevents now.
+
+        Calls that the app places itself are the app's affair. A store in memory forgets the word with the process.
+        Raises :class:`~ringback.exceptions.StoreError` for a fault of a store, and :class:`ConfigurationError` if this
+        process has no store that could keep the word.
+        """
+        return sum([await planner.never_call(contact) for planner in self._planners_for("never_call")])
+
+    async def allow_call(self, contact: str) -> bool:
+        """Takes :meth:`never_call` back, so that the next outcome may get a redial. Returns whether it was in force.
+
+        Raises as :meth:`never_call`.
+        """
+        return any([await planner.allow_call(contact) for planner in self._planners_for("allow_call")])
+
+    def _planners_for(self, name: str) -> list[Planner]:
+        if not self._planners:
+            raise ConfigurationError(
+                f"{name}() found no store: nothing in this process uses the router yet; call it in the app, or run "
+                "ringback redials block or unblock"
+            )
+        return list(self._planners)
 
     def routers(self) -> Iterator[HandlerRouter]:
         """This router and every included router, in order."""

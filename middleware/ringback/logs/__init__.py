@@ -115,6 +115,16 @@ def dead_letter_discarded(key: str, by: str | None) -> None:
     emit(INFO, "dead_letter.discarded", key=key, by=by)
 
 
+def redial_blocked(count: int, by: str) -> None:
+    """A person forbade redials to a contact, which prevents ``count`` calls now. ``by`` names person and command."""
+    emit(INFO, "redial.blocked", count=count, by=by)
+
+
+def redial_unblocked(by: str) -> None:
+    """A person allowed redials to a contact again. ``by`` is as for :func:`redial_blocked`."""
+    emit(INFO, "redial.unblocked", by=by)
+
+
 def sender_disconnected() -> None:
     """A sender left before the body was complete, so the door neither answered nor called the route."""
     emit(WARNING, "delivery.interrupted", reason="the sender disconnected before the body was complete")
@@ -245,6 +255,13 @@ class LogObserver:
 
     def redial_placed(self, outcome: Outcome, number: int, leg: str | None) -> None:
         emit(INFO, "redial.placed", outcome, attempt=number, placed_call_connection_id=leg)
+
+    def redial_zone_unset(self, redial: str) -> None:
+        advice = (
+            "hours and days of its contacts are read as UTC; pass time_zone='Europe/Berlin' or a function of the "
+            "outcome to redial(), time_zone='UTC' if UTC is meant, or hours=None to the policy to call at any hour"
+        )
+        emit(WARNING, "redial.zone_unset", hook=redial, advice=advice)
 
     def redial_unknown(self, outcome: Outcome, number: int, reason: str) -> None:
         emit(WARNING, "redial.unknown", outcome, attempt=number, reason=reason)

@@ -2,8 +2,7 @@
 
 A store keeps one :class:`Contact` for each contact, notes in it what events report as soon as they come, and changes it
 in transactions that exclude each other. Planning a redial and placing a redial both ask
-:func:`ringback.work.obstacle.obstacle`. Times are
-seconds since the epoch, UTC.
+:func:`ringback.work.obstacle.obstacle`. Times are seconds since the epoch, UTC.
 
 A redial counts as a call from its plan on, by the key of its item. Any other call counts when an event of it comes, by
 its leg, which is the call connection id. The leg of a redial is told by the redial function, which returns what
@@ -139,7 +138,8 @@ class Contact(Struct, frozen=True, omit_defaults=True):
     @property
     def unanswered(self) -> list[float]:
         """When the calls were placed that have ended, may have rung, and were not answered."""
-        return [call.at for call in self.calls if call.ended_at and call.answered_at is None and not call.unrung]
+        counted = (call for call in self.calls if call.state not in _UNCOUNTED and not call.unrung)
+        return [call.at for call in counted if call.ended_at is not None and call.answered_at is None]
 
     def history(self, without: str) -> tuple[PastCall, ...]:
         """The calls that were placed, the earliest first, but for the call with the key ``without``."""
@@ -243,6 +243,19 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         calls = tuple(replace(call, state=_CANCELED.get(call.state, call.state)) for call in self.calls)
         return replace(self, calls=calls, canceled_at=now), planned, len(planned) + waiting
 
+    def barred(self, now: float) -> tuple[Contact, tuple[str, ...], int]:
+        """The contact once nobody may call it any more; the rest is as of :meth:`canceled`."""
+        after, keys, count = self.canceled(now)
+        return replace(after, never=True), keys, count
+
+    def allowed(self) -> tuple[Contact, tuple[str, ...], int]:
+        """The contact once it may be called again, no redials to cancel, and 1 if it was barred."""
+        return replace(self, never=False), (), int(self.never)
+
+    def changed_at(self, now: float) -> float:
+        """From when on a store counts the time after which it forgets the contact. A barred one is never forgotten."""
+        return _END_OF_TIME if self.never else now
+
     def closed(self) -> tuple[Contact, tuple[str, ...]]:
         """The contact without the redials that wait, and the keys of these redials."""
         planned = tuple(call.key for call in self.calls if call.state is CallState.PLANNED)
@@ -293,6 +306,9 @@ def _stricter(one: Word | None, other: Word | None) -> Word | None:
 
 LASTS = {CallState.UNKNOWN: UNSEEN, CallState.PLACED: UNSEEN, CallState.CONNECTED: LONGEST_CALL}
 """Seconds for which a call in this state counts as in progress."""
+
+_END_OF_TIME = 253_402_300_799.0
+"""Seconds since the epoch: the end of the year 9999."""
 
 _UNTOLD = (CallState.PLACING, CallState.UNKNOWN, CallState.PLACED)
 _UNCOUNTED = (CallState.CANCELED, CallState.NOT_OURS)

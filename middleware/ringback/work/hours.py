@@ -9,7 +9,9 @@ from typing import TypeAlias, cast
 
 from ringback.exceptions import ConfigurationError
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+DAYS = tuple(day[:3] for day in _WEEK)
+_NUMBERS = {name: number for number, day in enumerate(_WEEK) for name in (day, day[:3])}
 
 Pair: TypeAlias = "tuple[str | time, str | time]"
 """From when until when, such as ``("09:00", "20:00")``. The end does not belong to the pair; ``"24:00"`` is one."""
@@ -43,17 +45,8 @@ def hours_of(setting: object) -> Hours:
     if isinstance(setting, Hours):
         return setting
     by_day = cast("Mapping[object, object]", setting) if isinstance(setting, Mapping) else {"mon-sun": setting}
-    opened: list[list[tuple[int, int]]] = [[] for _ in DAYS]
-    for days, pairs in by_day.items():
-        for number in _days(days):
-            for start, end in _pairs(pairs):
-                if start < end:
-                    opened[number].append((start, end))
-                else:
-                    # The pair goes over midnight.
-                    opened[number].append((start, _MIDNIGHT))
-                    opened[(number + 1) % 7].append((0, end))
-    hours = Hours(tuple(_apart(day) for day in opened))
+    read = ((_days(days), _pairs(pairs)) for days, pairs in by_day.items())
+    hours = _week([(number, pair) for numbers, pairs in read for number in numbers for pair in pairs])
     if not any(hours.days):
         raise ConfigurationError(f"redial: hours {setting!r} leave no time to call; {_REMEDY}, or None for any hour")
     return hours
@@ -61,22 +54,33 @@ def hours_of(setting: object) -> Hours:
 
 def outside(quiet: object) -> Hours:
     """The hours that a pair of quiet hours, such as ``("21:00", "08:00")``, leaves open every day."""
-    if not isinstance(quiet, tuple | list):
-        raise ConfigurationError(f"redial: quiet_hours {quiet!r} are no pair; {_REMEDY.replace('09', '21')}")
-    return hours_of(tuple(reversed(cast("Sequence[object]", quiet))))
+    start, end = _pair(quiet, "quiet_hours")
+    return _week([(number, (end % _MIDNIGHT, start)) for number in range(7)])
+
+
+def _week(pairs: Sequence[tuple[int, tuple[int, int]]]) -> Hours:
+    opened: list[list[tuple[int, int]]] = [[] for _ in DAYS]
+    for number, (start, end) in pairs:
+        if start < end:
+            opened[number].append((start, end))
+        else:
+            # The pair goes over midnight.
+            opened[number].append((start, _MIDNIGHT))
+            opened[(number + 1) % 7].append((0, end))
+    return Hours(tuple(_apart(day) for day in opened))
 
 
 def _days(named: object) -> Sequence[int]:
     numbers: list[int] = []
     for part in named.lower().replace(" ", "").split(",") if isinstance(named, str) else [""]:
-        first, _, last = part.partition("-")
         try:
-            start, end = DAYS.index(first[:3]), DAYS.index((last or first)[:3])
-        except ValueError:
+            first, *last = (_NUMBERS[name] for name in part.split("-", 1))
+        except KeyError:
             raise ConfigurationError(
-                f'redial: hours name {named!r}, which is no day; write {", ".join(DAYS)}, "mon-fri" or "sat,sun"'
+                f'redial: hours name {named!r}, which is no day; write {", ".join(DAYS)}, "mon-fri" or "sat, sun"'
             ) from None
-        numbers += [(start + step) % 7 for step in range((end - start) % 7 + 1)]
+        days = (last[0] - first) % 7 if last else 0
+        numbers += [(first + day) % 7 for day in range(days + 1)]
     return numbers
 
 
@@ -87,13 +91,14 @@ def _pairs(given: object) -> Sequence[tuple[int, int]]:
     return [_pair(pair) for pair in pairs]
 
 
-def _pair(pair: object) -> tuple[int, int]:
+def _pair(pair: object, setting: str = "hours") -> tuple[int, int]:
     try:
-        start, end = (_second(clock) for clock in cast("Sequence[object]", pair))
+        clocks = cast("Sequence[object]", pair) if isinstance(pair, tuple | list) else ()
+        start, end = (_second(clock) for clock in clocks)
     except (TypeError, ValueError):
-        raise ConfigurationError(f"redial: hours {pair!r} are no pair of times of day; {_REMEDY}") from None
+        raise ConfigurationError(f"redial: {setting} {pair!r} are no pair of times of day; {_REMEDY}") from None
     if start in (end, _MIDNIGHT):
-        raise ConfigurationError(f"redial: hours {pair!r} have no time between them; {_REMEDY}")
+        raise ConfigurationError(f"redial: {setting} {pair!r} have no time between them; {_REMEDY}")
     return start, end
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 from ringback.exceptions import ConfigurationError
-from ringback.work.redial_policy import DAY, RedialPolicy, seconds_of
+from ringback.work.redial_policy import DAY, LONGEST_WINDOW, RedialPolicy, seconds_of
 from ringback_catalog import Cause, RetryAction, RetryAfter, RetryClass
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Exhausted:
     ``max_attempts`` and ``max_unrung``: the window that ends now has that many calls, planned calls included. The
     redial is given up, and does not wait until the window has moved on.
     ``max_per_day``, ``caps``, ``hours`` and ``may_call`` put a call off, and no moment up to the horizon is allowed.
-    The horizon is one window after the delay, and at least eight days.
+    The horizon is one window after the delay, and at least eight days; for the app's word it is 31 days.
     """
 
     limit: str
@@ -114,6 +114,8 @@ def decide(
         return Exhausted("max_attempts")
     if lost >= policy.max_unrung:
         return Exhausted("max_unrung")
+    if not_before > now + LONGEST_WINDOW:
+        return Exhausted("may_call")
     redials = lost - 1 if lost and cause in NOT_RUNG else rung - 1
     delay = policy.delay(cause, retry_class, max(0, redials), retry_after)
     spread = delay * policy.jitter * random()

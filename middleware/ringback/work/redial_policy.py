@@ -125,6 +125,10 @@ class RedialPolicy:
         for name in ("call_back", "calendar_days", "another_hour"):
             if not isinstance(value := getattr(self, name), bool):
                 raise ConfigurationError(f"redial: {name} {value!r} is neither True nor False; write one")
+        if self.may_call is not None and not callable(self.may_call):
+            raise ConfigurationError(
+                f"redial: may_call {self.may_call!r} is not callable; write a function (contact, at)"
+            )
         refuse_uncountable("redial: max_attempts", self.max_attempts)
         refuse_uncountable("redial: max_unrung", self.max_unrung)
         if self.max_per_day is not None:
@@ -136,7 +140,7 @@ class RedialPolicy:
         for name in ("backoff", "max_backoff"):
             object.__setattr__(self, name, _checked_seconds(name, getattr(self, name)))
         for name in ("window", "rest_after_answer", "rest_after_refusal"):
-            if (span := getattr(self, name)) is not None:
+            if (span := getattr(self, name)) is not None or name != "rest_after_refusal":
                 object.__setattr__(self, name, _remembered(name, span))
         if not self.window:
             raise ConfigurationError("redial: window 0 limits nothing; write how long a call counts, such as 86400")
@@ -184,6 +188,11 @@ class RedialPolicy:
     def opened(self) -> Hours | None:
         """The hours as read; ``None`` for any hour."""
         return cast("Hours | None", self.hours)
+
+    @property
+    def reads_clock(self) -> bool:
+        """Whether the hour or the day at the contact's place counts."""
+        return self.hours is not None or self.calendar_days or self.another_hour
 
     def made(self, calls: Sequence[float], now: float) -> int:
         """How many of the calls count at ``now``."""

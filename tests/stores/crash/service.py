@@ -35,6 +35,8 @@ CAPS = RedialPolicy(
     jitter=0.0,
     max_attempts=int(os.environ.get("MAX_ATTEMPTS", "100")),
     max_per_day=None,
+    # The test may run at any hour.
+    hours=None,
 )
 
 HOOKS = HookPolicy(attempts=1000, backoff=0.05, max_backoff=0.2)

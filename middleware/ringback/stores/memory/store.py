@@ -83,6 +83,8 @@ class MemoryStore:
         self._counts = dict.fromkeys((State.DONE, State.CANCELED), 0)
         self._dead: OrderedDict[str, _Row] = OrderedDict()
         self._contacts: OrderedDict[str, Contact] = OrderedDict()
+        self._barred: dict[str, Contact] = {}
+        """The contacts that nobody may call, outside of the capacity."""
         self._history: MemoryHistory | None = None
         self.watched = False
         """Whether somebody has read :attr:`history`: the dispatcher then puts outcomes that no hook waits for, too."""
@@ -314,11 +316,16 @@ class MemoryStore:
         return made.result
 
     def _known(self, contact: str) -> Contact:
-        return self._contacts.get(contact, Contact()).recent(self._clock())
+        known = self._barred.get(contact) or self._contacts.get(contact, Contact())
+        return known.recent(self._clock())
 
     def _note(self, contact: str, known: Contact) -> None:
         self._contacts.pop(contact, None)
-        remember(self._contacts, contact, known, self._capacity)
+        self._barred.pop(contact, None)
+        if known.never:
+            self._barred[contact] = known
+        else:
+            remember(self._contacts, contact, known, self._capacity)
 
     async def stats(self) -> Stats:
         rows = list(self._rows.values())

@@ -297,7 +297,8 @@ async def _known(connection: Connection, contact: str, now: float) -> Contact:
 
 async def _keep(connection: Connection, contact: str, before: Contact, after: Contact, now: float) -> None:
     if after != before:
-        await connection.execute(_KEEP_CONTACT, (contact, dump_contact(after).decode(), now, after.busy_until))
+        values = contact, dump_contact(after).decode(), after.changed_at(now), after.busy_until
+        await connection.execute(_KEEP_CONTACT, values)
 
 
 async def note(connection: Connection, rows: Iterable[dict[str, Any]], offers: Iterable[Offer]) -> None:

@@ -253,7 +253,8 @@ def _known(connection: sqlite3.Connection, contact: str, now: float) -> Contact:
 
 def _keep(connection: sqlite3.Connection, contact: str, before: Contact, after: Contact, now: float) -> None:
     if after != before:
-        connection.execute(schema.KEEP_CONTACT, (contact, dump_contact(after), now, after.busy_until))
+        values = contact, dump_contact(after), after.changed_at(now), after.busy_until
+        connection.execute(schema.KEEP_CONTACT, values)
 
 
 def change(connection: sqlite3.Connection, contact: str, step: Change[T], now: float, owner: str) -> Step[T] | None:
