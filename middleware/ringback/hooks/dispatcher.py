@@ -15,8 +15,9 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
+from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.hooks.attempt import STORE_PAUSE, HookCaller, described
+from ringback.hooks.checked_store import checked_store
 from ringback.hooks.contacts import Asking
 from ringback.hooks.invoke import hook_of
 from ringback.hooks.names import refuse_mixed_up
@@ -25,8 +26,7 @@ from ringback.hooks.planning import LeaseLost, allow_call, cancel_redials, never
 from ringback.hooks.processes import serving
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.hooks.signatures import is_async
-from ringback.settings import refuse_negative, refuse_no_flag
-from ringback.stores import MemoryStore, open_store
+from ringback.stores import MemoryStore
 from ringback.work.contact import CallState
 from ringback.work.items import Item, Kind, Settlement, State
 from ringback.work.latch import Offer, RecentEnds
@@ -53,32 +53,6 @@ GRACE = 0.75
 
 IN_MEMORY = HookPolicy(retry_errors=False, concurrency=256)
 """How hooks are called without a store: an exception is reported, and the hook is not called again."""
-
-
-def checked_store(
-    store: str | DeliveryStore | None,
-    settle: float,
-    hooks: HookPolicy | None,
-    on_store_failure: OnStoreFailure,
-    worker: bool,
-    telemetry: Gauge | None,
-) -> DeliveryStore | None:
-    """The store that ``store`` names, not opened; ``None`` stands for a new store in memory.
-
-    Raises :class:`ConfigurationError` for engine settings that cannot work.
-    """
-    refuse_negative("settle", settle)
-    refuse_no_flag("worker", worker)
-    if on_store_failure not in ("refuse", "inline"):
-        raise ConfigurationError(f"on_store_failure {on_store_failure!r} is unknown; use 'refuse' or 'inline'")
-    if not isinstance(hooks, HookPolicy | None):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError(f"hooks {hooks!r} is no HookPolicy; pass HookPolicy(...), or leave it out")
-    if telemetry is not None and (isinstance(telemetry, type) or not hasattr(telemetry, "over")):
-        raise ConfigurationError(f"telemetry {telemetry!r} is no Telemetry; pass Telemetry(), or leave it out")
-    found = None if store is None else open_store(store)
-    if not worker and not (found is not None and found.durable):
-        raise ConfigurationError("worker=False needs a store that another process can work on; pass store=")
-    return found
 
 
 @dataclass(eq=False, slots=True)

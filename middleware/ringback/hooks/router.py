@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
-from weakref import WeakSet
 
-from ringback.exceptions import ConfigurationError, RegistrationError
+from ringback.exceptions import RegistrationError
 from ringback.hooks.criteria import Criteria, Values, read_alternatives, read_criteria
 from ringback.hooks.guarded import told
 from ringback.hooks.names import checked_name, refuse_mixed_up
+from ringback.hooks.redial_control import RedialControl
 from ringback.hooks.registration import (
     Concern,
     ErrorHandler,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         ScopeName,
         Some,
     )
-    from ringback.hooks.registration import ContactFunction, Planner, Predicate, Sink, ZoneFunction
+    from ringback.hooks.registration import ContactFunction, Predicate, Sink, ZoneFunction
     from ringback.receiving.intake import Received
     from ringback.work.redial import TimeZone
     from ringback_catalog import Cause, Disposition, Match, Owner, ResultCategory, RetryAction, RetryClass
@@ -61,22 +61,21 @@ L = TypeVar("L", bound=Listener)
 T = TypeVar("T")
 
 
-class HandlerRouter:
+class HandlerRouter(RedialControl):
     """The hooks of an app in the order of their registration.
 
     A registration that cannot work raises :class:`RegistrationError` at once; the message names the remedy.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._parts: list[Registration | HandlerRouter] = []
         self._includers: list[HandlerRouter] = []
         self._changes = 0
         self._error_handlers: list[ErrorHook] = []
         self._redials: list[RedialRegistration] = []
-        self._planners: WeakSet[Planner] = WeakSet()
         self._listeners: list[Listener] = []
         self._roster: Roster | None = None
-        self._watchers: list[Callable[[Planner], object]] = []
 
     @overload
     def on_retryable(self, handler: H, /) -> H: ...
@@ -292,55 +291,6 @@ class HandlerRouter:
         other._includers.append(self)
         for planner in list(self._planners):
             other.attach(planner)
-
-    def attach(self, planner: Planner) -> None:
-        """Makes :meth:`cancel_redials` call this planner, and calls the watchers with the planner."""
-        for router in self.routers():
-            if planner not in router._planners:
-                router._planners.add(planner)
-                for watcher in tuple(router._watchers):
-                    watcher(planner)
-
-    def watch_planners(self, watcher: Callable[[Planner], object]) -> None:
-        """Calls ``watcher`` at once with every planner of this router, and later with every new one.
-
-        The console finds its stores in this way: the planner of an app is a dispatcher.
-        """
-        self._watchers.append(watcher)
-        for planner in list(self._planners):
-            watcher(planner)
-
-    async def cancel_redials(self, contact: str) -> int:
-        """Cancels the redials to a contact that have not begun, in every store of this router. Returns their number.
-
-        Raises :class:`~ringback.exceptions.StoreError` for a fault of a store.
-        """
-        return sum([await planner.cancel_redials(contact) for planner in list(self._planners)])
-
-    async def never_call(self, contact: str) -> int:
-        """Forbids redials to a contact, until :meth:`allow_call`, in every store of this router. Returns how many calls
-        that prevents now.
-
-        Calls that the app places itself are the app's affair. A store in memory forgets the word with the process.
-        Raises :class:`~ringback.exceptions.StoreError` for a fault of a store, and :class:`ConfigurationError` if this
-        process has no store that could keep the word.
-        """
-        return sum([await planner.never_call(contact) for planner in self._planners_for("never_call")])
-
-    async def allow_call(self, contact: str) -> bool:
-        """Takes :meth:`never_call` back, so that the next outcome may get a redial. Returns whether it was in force.
-
-        Raises as :meth:`never_call`.
-        """
-        return any([await planner.allow_call(contact) for planner in self._planners_for("allow_call")])
-
-    def _planners_for(self, name: str) -> list[Planner]:
-        if not self._planners:
-            raise ConfigurationError(
-                f"{name}() found no store: nothing in this process uses the router yet; call it in the app, or run "
-                "ringback redials block or unblock"
-            )
-        return list(self._planners)
 
     def routers(self) -> Iterator[HandlerRouter]:
         """This router and every included router, in order."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ringback import logs
 from ringback.exceptions import ConfigurationError, RegistrationError
-from ringback.hooks.dispatcher import SETTLE, Dispatcher, checked_store
+from ringback.hooks.checked_store import checked_store
+from ringback.hooks.dispatcher import SETTLE, Dispatcher
 from ringback.receiving.background_loop import at_exit
 from ringback.settings import ENGINE, refuse_misplaced, refuse_negative
 from ringback.work.pace import Pace

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive
 
+    from ringback.hooks.registration import Planner
+
 E = TypeVar("E", bound="Callable[..., Any]")
 
 
@@ -33,9 +35,9 @@ class OutcomeRouter(HandlerRouter):
     """The handlers of an app, the engine behind its doors, and the decorator :meth:`callback` for an endpoint.
 
     The settings are the engine's, see :class:`ringback.settings.EngineSettings`: ``store``, ``catalog``, ``settle``,
-    ``hooks``, ``worker``, ``on_store_failure``, ``drain``, ``telemetry``. All doors of a router share one engine, so
-    that a call's hook runs once in this process, or once in all processes that share a store. The middleware starts
-    and drains the engine with the app. An app that only decorates endpoints runs :meth:`lifespan` in its own lifespan.
+    ``hooks``, ``worker``, ``on_store_failure``, ``drain``, ``telemetry``, ``pace``. All doors of a router share one
+    engine, so that a call's hook runs once in this process, or once in all processes that share a store. The middleware
+    starts and drains the engine with the app. An app that only decorates endpoints runs :meth:`lifespan` in its own lifespan.
     Raises :class:`ConfigurationError` for settings that cannot work.
     """
 
@@ -129,12 +131,11 @@ class OutcomeRouter(HandlerRouter):
         """
         await self.engine.start()
 
-    async def cancel_redials(self, contact: str) -> int:
-        """See :meth:`ringback.hooks.router.HandlerRouter.cancel_redials`. No delivery need have come before."""
+    def _found(self) -> list[Planner]:
         if not self._planners:
             # Whoever made the router knows the store, in which another process may have planned redials.
             _ = self.engine
-        return await super().cancel_redials(contact)
+        return super()._found()
 
     @asynccontextmanager
     async def lifespan(self, _: object = None) -> AsyncGenerator[None]:
