@@ -490,10 +490,13 @@ def test_a_clock_outside_the_calendar_plans_nothing(now: float) -> None:
 
 
 @given(calls=st.lists(st.floats(), max_size=5), zone=time_zones, policy=policies)
+@example(calls=[253_402_300_800.0, math.inf], zone=UTC, policy=RedialPolicy(caps=[(1, 1)], another_hour=True))
 def test_no_history_makes_the_decision_raise(calls: list[float], zone: Any, policy: RedialPolicy) -> None:
     """Times that are none are a defined plan."""
-    found = plan(policy, calls, at("9989-12-31T23:00"), zone, unrung=calls, unanswered=calls)
-    assert isinstance(found, Planned | Exhausted)
+    for cause in (Cause.BUSY, Cause.NO_ANSWER):
+        asked = {"cause": cause, "unrung": calls, "unanswered": calls}
+        assert isinstance(plan(policy, calls, at("9989-12-31T23:00"), zone, **asked), Planned | Exhausted)
+        assert isinstance(plan(policy, [], at("9989-12-31T23:00"), zone, **asked), Planned | Exhausted)
 
 
 @pytest.mark.parametrize(

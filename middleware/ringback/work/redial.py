@@ -122,7 +122,8 @@ def decide(
     earliest = max(now + delay + spread, not_before)
     hours_used = frozenset[int]()
     if policy.another_hour and cause is Cause.NO_ANSWER:
-        hours_used = frozenset(_local(call, zone).hour for call in unanswered if call > now - seconds_of(policy.window))
+        since = now - seconds_of(policy.window)
+        hours_used = frozenset(_local(call, zone).hour for call in unanswered if since < call < _BEYOND)
     found = _allowed_from(policy, calls, earliest, zone, hours_used)
     if isinstance(found, str) and hours_used:
         # No other hour of the day is left.
@@ -181,8 +182,8 @@ def time_zone(zone: TimeZone) -> tzinfo:
 NOT_RUNG = (Cause.THROTTLED, Cause.SERVICE_ERROR)
 """The causes of attempts that may never have left the service."""
 
-_FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2, 9990))
-"""Seconds so far from the ends of the calendar that no delay or zone leads beyond the ends."""
+_FIRST, _LAST, _BEYOND = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2, 9990, 9998))
+"""Seconds so far from the ends of the calendar that no delay or zone leads beyond the ends; and later than any plan."""
 
 _NAMESPACE = uuid.UUID("6e5f0c53-7e0f-5f0b-9f5d-7d4e4b0b7a11")
 
@@ -234,7 +235,8 @@ def _put_off(
 
 def _after(at: float, moment: datetime) -> datetime:
     """The moment of ``at``; later than ``moment`` although floats and microseconds round."""
-    return max(datetime.fromtimestamp(at, UTC), moment + timedelta(microseconds=1))
+    # A call beyond the calendar is beyond any horizon as well.
+    return max(datetime.fromtimestamp(min(at, _BEYOND), UTC), moment + timedelta(microseconds=1))
 
 
 def _next(moment: datetime, local: datetime, wall: datetime, zone: tzinfo) -> datetime:
