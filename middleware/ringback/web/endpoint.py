@@ -37,8 +37,8 @@ class OutcomeRouter(HandlerRouter):
     The settings are the engine's, see :class:`ringback.settings.EngineSettings`: ``store``, ``catalog``, ``settle``,
     ``hooks``, ``worker``, ``on_store_failure``, ``drain``, ``telemetry``, ``pace``. All doors of a router share one
     engine, so that a call's hook runs once in this process, or once in all processes that share a store. The middleware
-    starts and drains the engine with the app. An app that only decorates endpoints runs :meth:`lifespan` in its own lifespan.
-    Raises :class:`ConfigurationError` for settings that cannot work.
+    starts and drains the engine with the app. An app that only decorates endpoints runs :meth:`lifespan` in its own
+    lifespan. Raises :class:`ConfigurationError` for settings that cannot work.
     """
 
     def __init__(self, **settings: Unpack[EngineSettings]) -> None:
