@@ -244,7 +244,9 @@ async def test_operations_say_nothing_of_a_contact(world: Tell) -> None:
 async def test_a_rest_of_no_time_lets_the_next_call_be_made(world: Tell) -> None:
     """The policy says for how long an answer and a refusal stand in the way of calls that end later."""
     app = App(
-        RedialPolicy(delays=AT_ONCE.delays, jitter=0, max_per_day=None, rest_after_answer=0, rest_after_refusal=0)
+        RedialPolicy(
+            delays=AT_ONCE.delays, jitter=0, max_per_day=None, hours=None, rest_after_answer=0, rest_after_refusal=0
+        )
     )
     here = world(app)
     await here.tell("connected b", "hung up b", "busy a", "work")

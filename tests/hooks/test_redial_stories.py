@@ -137,7 +137,7 @@ async def test_a_call_has_one_verdict(world: Tell, which: str, attempts: int, ho
             assert ctx.attempt == 1
             published.append((outcome.disposition.value, outcome.attempts_exhausted))
 
-    policy = RedialPolicy(delays=AT_ONCE.delays, jitter=0, max_per_day=None, max_attempts=attempts)
+    policy = RedialPolicy(delays=AT_ONCE.delays, jitter=0, max_per_day=None, hours=None, max_attempts=attempts)
     app = App(policy, **{which: unsure})
 
     def register(router: OutcomeRouter) -> None:
@@ -160,7 +160,7 @@ async def test_a_contact_function_that_never_answers_ends_with_one_verdict(world
             raise LookupError("the database is away")
         return "ann"
 
-    app = App(RedialPolicy(max_attempts=1), contact=unsure)
+    app = App(RedialPolicy(max_attempts=1, hours=None), contact=unsure)
     here = world(app)
     await here.tell("busy a", "work")
     assert [final for _, final in app.errors] == [False, False, True]
@@ -173,7 +173,7 @@ async def test_a_day_that_is_full_by_now_puts_a_redial_off(world: Tell) -> None:
     """It was planned for today; other calls have filled the day until the function was called again."""
     # It is noon there, so that the day does not end meanwhile.
     zone = timezone(timedelta(hours=12 - datetime.now(UTC).hour))
-    policy = RedialPolicy(delays=AT_ONCE.delays, backoff=0, jitter=0, max_per_day=3, max_attempts=9)
+    policy = RedialPolicy(delays=AT_ONCE.delays, backoff=0, jitter=0, max_per_day=3, max_attempts=9, hours=None)
     app = App(policy, time_zone=zone)
     here = world(app)
 
@@ -201,7 +201,7 @@ async def test_a_redial_function_gets_the_contact_that_the_store_hashes(world: T
 
 async def test_an_exhausted_outcome_says_so(world: Tell) -> None:
     """In the attribute and in the dictionary, for whoever publishes it."""
-    app, said = App(RedialPolicy(max_attempts=1)), list[Any]()
+    app, said = App(RedialPolicy(max_attempts=1, hours=None)), list[Any]()
 
     def register(router: OutcomeRouter) -> None:
         app(router)

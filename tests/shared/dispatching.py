@@ -16,6 +16,7 @@ from ringback.core.events import EventData, Result
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.hooks.router import HandlerRouter
 from ringback.stores import MemoryStore
+from ringback.work.pace import UNPACED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ringback.work.contact import Change
     from ringback.work.items import Item, Progress, Work
     from ringback.work.latch import Offer
+    from ringback.work.pace import Pace
 
 T = TypeVar("T")
 
@@ -164,9 +166,9 @@ class Fake(MemoryStore):
         self._may("put")
         return await super().put(items)
 
-    async def run(self, work: Work, concurrency: int) -> None:
+    async def run(self, work: Work, concurrency: int, pace: Pace = UNPACED) -> None:
         self._may("run")
-        await super().run(work, concurrency)
+        await super().run(work, concurrency, pace)
         if self.ends_with is not None:
             raise self.ends_with
 
@@ -235,5 +237,5 @@ class Bench:
         self.clock.now += seconds
         assert isinstance(self.store, MemoryStore)
         # A real timer of the store knows nothing of this clock.
-        self.store._loop.wake()
+        self.store._lanes.wake()
         await turns()

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 FAR = 60.0
 """Seconds. What is due later than this is no work of the story."""
-AT_ONCE = RedialPolicy(delays=dict.fromkeys(Cause, 0), backoff=0, jitter=0, max_per_day=None)
-LATER = RedialPolicy(delays=dict.fromkeys(Cause, 3600), jitter=0, max_per_day=None)
+AT_ONCE = RedialPolicy(delays=dict.fromkeys(Cause, 0), backoff=0, jitter=0, max_per_day=None, hours=None)
+LATER = RedialPolicy(delays=dict.fromkeys(Cause, 3600), jitter=0, max_per_day=None, hours=None)
 THREE = HookPolicy(attempts=3, backoff=0, jitter=0)
 
 EVENTS: Mapping[str, Callable[..., Any]] = {

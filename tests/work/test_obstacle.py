@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from reports import DAY, DECLINED, HUNG_UP, NOW, answered, report
 from ringback import RedialPolicy
-from ringback.work.contact import UNSEEN, CallRecord, CallState, Contact
-from ringback.work.obstacle import LONGEST_CALL, obstacle
+from ringback.work.contact import LONGEST_CALL, UNSEEN, CallRecord, CallState, Contact
+from ringback.work.obstacle import obstacle
 from ringback.work.report import Report, Word
 
 POLICY = RedialPolicy(rest_after_answer=3600, rest_after_refusal=86_400)
