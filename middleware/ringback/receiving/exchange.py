@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ringback import logs
-from ringback.core.outcome import Outcome
+from ringback.core.outcome import Outcome, classify_event
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.receiving.gate import Gate
 from ringback.receiving.handshakes import consent
@@ -23,7 +23,7 @@ from ringback.receiving.target import canonical_method
 from ringback.stores.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
 
     from ringback.hooks.observer import DeliveryGauge
     from ringback.receiving.door import Door
@@ -200,12 +200,19 @@ class Exchange:
         if isinstance(delivery, Reply):
             return self._answer(delivery)
         assert isinstance(content, bytes)
-        classified = self._intake.classified(delivery)
         # Nearly every delivery has one event.
-        if len(delivery.events) == 1:
-            received = Received(delivery, tuple(classified))
-        else:
-            received = Received(delivery, await self._in_turns(classified))
+        turns = None if len(delivery.events) == 1 else Turns(self._receiver.clock)
+        outcomes, catalog = list[Outcome](), self._intake.catalog
+        if turns is not None:
+            # Parsing the many events was a turn of its own.
+            await asyncio.sleep(0)
+        for event in delivery.events:
+            outcome = classify_event(event, catalog)
+            if outcome is not None:
+                outcomes.append(outcome)
+            if turns is not None:
+                await turns.next()
+        received = Received(delivery, tuple(outcomes))
         try:
             # From here on the hooks do not depend on the route: on what it answers, whether it answers, or when.
             self.early = await self._engine.accept(received.outcomes)
@@ -214,7 +221,6 @@ class Exchange:
             seconds = error.retry_after if isinstance(error, StoreUnavailable) else 30
             return self._answer(unavailable(seconds), is_logged=True)
         self._bound = logs.bound_ids(received.delivery.events)
-        turns = None if len(received.outcomes) == 1 else Turns(self._receiver.clock)
         for _ in logs.received(received, ids_are_open=self._bound.are_open):
             if turns is not None:
                 await turns.next()
@@ -227,17 +233,6 @@ class Exchange:
             logs.listeners_failed(failures)
         self.body, self.received, self._state = content, received, "accepted"
         return received.outcomes
-
-    async def _in_turns(self, classified: Iterator[Outcome]) -> tuple[Outcome, ...]:
-        # Parsing the many events was a turn of its own.
-        await asyncio.sleep(0)
-        outcomes, turns = list[Outcome](), Turns(self._receiver.clock)
-        for outcome in classified:
-            outcomes.append(outcome)
-            await turns.next()
-        # So is what comes next.
-        await asyncio.sleep(0)
-        return tuple(outcomes)
 
     async def answered(self) -> None:
         """Let the hooks of operations wait no longer. A door that sees the end of the response calls this then."""

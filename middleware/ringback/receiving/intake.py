@@ -13,7 +13,7 @@ from ringback.receiving.handshakes import validates, validation
 from ringback.receiving.replies import Reply, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from ringback_catalog import Catalog
 
@@ -36,7 +36,10 @@ class Intake(Struct, frozen=True):
     def receive(self, headers: Mapping[str, str], body: bytes | Reply, denied: Reply | None = None) -> Reply | Received:
         """As :meth:`read`, and classify."""
         read = self.read(headers, body, denied)
-        return read if isinstance(read, Reply) else Received(read, tuple(self.classified(read)))
+        if isinstance(read, Reply):
+            return read
+        classified = (classify_event(event, self.catalog) for event in read.events)
+        return Received(read, tuple(outcome for outcome in classified if outcome is not None))
 
     def read(self, headers: Mapping[str, str], body: bytes | Reply, denied: Reply | None = None) -> Reply | Delivery:
         """Decide on a POST. ``headers`` have lower-case names. Bad input gives a reply, never an exception.
@@ -49,13 +52,6 @@ class Intake(Struct, frozen=True):
             return decided
         is_handshake = isinstance(decided, Reply) and decided.status == 200
         return decided if is_handshake else denied
-
-    def classified(self, delivery: Delivery) -> Iterator[Outcome]:
-        """The outcomes of the delivery, in the order of its events. Many may take a while, so they come one by one."""
-        for event in delivery.events:
-            outcome = classify_event(event, self.catalog)
-            if outcome is not None:
-                yield outcome
 
     def _decide(self, headers: Mapping[str, str], body: bytes) -> Reply | Delivery:
         try:
