@@ -659,4 +659,4 @@ async def test_many_events_let_others_have_the_loop(caplog: pytest.LogCaptureFix
     caplog.handler.addFilter(lambda _: when.append(len(passed)) is None)
     assert len(await begun.take(body)) == 30  # type: ignore[arg-type]
     # The turns before were for the classifying.
-    assert when[:12] == [*[11] * 4, *[12] * 4, *[13] * 4]
+    assert when[:12] == [*[10] * 4, *[11] * 4, *[12] * 4]

@@ -12,8 +12,10 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from msgspec.structs import replace
+
 from ringback import logs
-from ringback.core.outcome import Outcome
+from ringback.core.outcome import Outcome, classify_event
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.receiving.gate import Gate, may_have_body
 from ringback.receiving.handshakes import consent
@@ -23,8 +25,9 @@ from ringback.receiving.target import canonical_method
 from ringback.stores.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 
+    from ringback.core.delivery import Delivery
     from ringback.hooks.observer import DeliveryGauge
     from ringback.receiving.engine import Engine
     from ringback.receiving.gate import HasBody
@@ -194,12 +197,7 @@ class Exchange:
         if isinstance(delivery, Reply):
             return self._answer(delivery)
         assert isinstance(content, bytes)
-        classified = intake.classified(delivery, engine.catalog)
-        # Nearly every delivery has one event.
-        if len(delivery.events) == 1:
-            received = Received(delivery, tuple(classified))
-        else:
-            received = Received(delivery, await self._in_turns(classified))
+        received = await self._classified(delivery)
         try:
             # From here on the hooks do not depend on the route: on what it answers, whether it answers, or when.
             self.early = await engine.accept(received.outcomes)
@@ -208,7 +206,6 @@ class Exchange:
             seconds = error.retry_after if isinstance(error, StoreUnavailable) else 30
             return self._answer(unavailable(seconds), is_logged=True)
         self._bound = logs.bound_ids(received.delivery.events)
-        turns = None if len(received.outcomes) == 1 else Turns(self._receiver.clock)
         for _ in logs.received(received, ids_are_open=self._bound.are_open):
             if turns is not None:
                 await turns.next()
@@ -225,16 +222,22 @@ class Exchange:
             failures = self._engine.router.notify(received)
         logs.listeners_failed(failures)
 
-    async def _in_turns(self, classified: Iterator[Outcome]) -> tuple[Outcome, ...]:
-        # Parsing the many events was a turn of its own.
-        await asyncio.sleep(0)
-        outcomes, turns = list[Outcome](), Turns(self._receiver.clock)
-        for outcome in classified:
-            outcomes.append(outcome)
-            await turns.next()
-        # So is what comes next.
-        await asyncio.sleep(0)
-        return tuple(outcomes)
+    async def _classified(self, delivery: Delivery) -> Received:
+        """The delivery with its outcomes. Many events take turns with the event loop."""
+        intake, catalog = self._receiver.intake, self._engine.catalog
+        # Nearly every delivery has one event.
+        turns = None if len(delivery.events) == 1 else Turns(self._receiver.clock)
+        outcomes = list[Outcome]()
+        if turns is not None:
+            # Parsing the many events was a turn of its own.
+            await asyncio.sleep(0)
+        for event in delivery.events:
+            outcome = classify_event(event, catalog)
+            if outcome is not None:
+                outcomes.append(replace(outcome, **intake.carried) if intake.carried else outcome)
+            if turns is not None:
+                await turns.next()
+        return Received(delivery, tuple(outcomes))
 
     async def answered(self) -> None:
         """Let the hooks of operations wait no longer. A door that sees the end of the response calls this then."""

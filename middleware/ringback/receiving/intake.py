@@ -14,7 +14,7 @@ from ringback.receiving.handshakes import VALIDATION, validation
 from ringback.receiving.replies import Reply, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, MutableMapping
+    from collections.abc import Mapping, MutableMapping
 
     from ringback.settings import Door
     from ringback_catalog import Catalog
@@ -34,19 +34,15 @@ class Intake:
 
     def __init__(self, door: Door) -> None:
         self._door = door
-        self._carried = {name: getattr(door, name) for name in Outcome.__struct_fields__ if hasattr(door, name)}
+        self.carried = {name: getattr(door, name) for name in Outcome.__struct_fields__ if hasattr(door, name)}
 
     def receive(self, headers: Mapping[str, str], body: bytes, catalog: Catalog | None = None) -> Reply | Received:
         """As :meth:`read`, and classify with the ``catalog`` of the engine."""
         read = self.read(headers, body)
-        return read if isinstance(read, Reply) else Received(read, tuple(self.classified(read, catalog)))
-
-    def classified(self, delivery: Delivery, catalog: Catalog | None = None) -> Iterator[Outcome]:
-        """The outcomes of the delivery, in the order of its events. Many may take a while, so they come one by one."""
-        for event in delivery.events:
-            outcome = classify_event(event, catalog)
-            if outcome is not None:
-                yield replace(outcome, **self._carried) if self._carried else outcome
+        if isinstance(read, Reply):
+            return read
+        outcomes = [outcome for event in read.events if (outcome := classify_event(event, catalog)) is not None]
+        return Received(read, tuple(replace(outcome, **self.carried) for outcome in outcomes))
 
     def read(self, headers: Mapping[str, str], body: bytes) -> Reply | Delivery:
         """Decide on a POST. Bad input gives a reply, never an exception.

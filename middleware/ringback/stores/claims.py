@@ -136,7 +136,7 @@ class _Run:
 
     def wake(self, due_at: float | None = None) -> None:
         wakes_at = self._wakes_at
-        if due_at is not None and wakes_at is not None and self._from_now(due_at) >= wakes_at:
+        if due_at is not None and wakes_at is not None and self.loop.time() + due_at - self._owner.clock() >= wakes_at:
             return
         if asyncio.get_running_loop() is self.loop:
             self._wake(due_at)
@@ -144,10 +144,6 @@ class _Run:
         # The run's event loop is another thread's. It may be closed, which raises RuntimeError.
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self._wake, due_at)
-
-    def _from_now(self, at: float) -> float:
-        """The wall clock's time ``at`` by the event loop's clock."""
-        return self.loop.time() + at - self._owner.clock()
 
     def _wake(self, due_at: float | None) -> None:
         if due_at is not None and self._wakes_at is None:
@@ -213,9 +209,9 @@ class _Run:
         return True
 
     async def _pause(self, until: float) -> None:
-        poll = self._owner.poll
-        polls_at = math.inf if poll is None else self.loop.time() + poll
-        self._wakes_at = min(self._from_now(min(until, self._due_while_looking)), polls_at)
+        poll, now = self._owner.poll, self.loop.time()
+        due_in = min(until, self._due_while_looking) - self._owner.clock()
+        self._wakes_at = now + min(due_in, math.inf if poll is None else poll)
         if self._wakes_at == math.inf:
             await self._woken.wait()
             return

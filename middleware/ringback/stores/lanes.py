@@ -28,6 +28,7 @@ class Lanes:
         clock: Callable[[], float] = time.time,
         on_fault: Callable[[Exception], None] = lambda _: None,
     ) -> None:
+        self._flush = flush
         self._loops = {
             kind: ClaimLoop(store, kind, poll=poll, flush=flush, clock=clock, on_fault=on_fault) for kind in Kind
         }
@@ -53,4 +54,9 @@ class Lanes:
 
     async def stop(self, timeout: float) -> int:
         """End both lanes; after ``timeout`` seconds cancel what still runs. Gives the number of cancelled claims."""
-        return sum(await asyncio.gather(*(loop.stop(timeout) for loop in self._loops.values())))
+        if not self._flush:
+            return sum(await asyncio.gather(*(loop.stop(timeout) for loop in self._loops.values())))
+        # The outcomes that are flushed may ask for redials, which are flushed as well.
+        end = asyncio.get_running_loop().time() + timeout
+        late = await self._loops[Kind.OUTCOME].stop(timeout)
+        return late + await self._loops[Kind.REDIAL].stop(max(0.0, end - asyncio.get_running_loop().time()))

@@ -13,7 +13,7 @@ from msgspec.structs import astuple, replace
 
 from ringback.exceptions import StoreFull
 from ringback.settings import refuse_for_store
-from ringback.stores.clocks import Jumps, jumped
+from ringback.stores.clocks import SLACK, jumped, measure_of
 from ringback.stores.lanes import Lanes
 from ringback.stores.memory.history import MemoryHistory
 from ringback.stores.query import settings_in
@@ -73,7 +73,8 @@ class MemoryStore:
         self._capacity = capacity
         self._max_backlog = max_backlog
         self._clock = clock
-        self._jumps = Jumps(clock, elapsed)
+        self._elapsed = elapsed or measure_of(clock)
+        self._set_at = clock() - self._elapsed()
         self._latch = Latch(capacity)
         self._rows: dict[str, _Row] = {}
         self._heaps: dict[Kind, list[tuple[float, int, str]]] = {kind: [] for kind in Kind}
@@ -190,8 +191,10 @@ class MemoryStore:
 
     async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
         now, heap = self._clock(), self._heaps[kind]
-        if jump := self._jumps.look():
-            self._follow_clock(jump, now)
+        set_at = now - self._elapsed()
+        if abs(set_at - self._set_at) > SLACK:
+            self._follow_clock(set_at - self._set_at, now)
+        self._set_at = set_at
         claims: list[Claim] = []
         if self._lanes.ending and self._pushed != self._hastened:
             self._hasten(now)
