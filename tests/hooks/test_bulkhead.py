@@ -171,6 +171,21 @@ async def test_with_every_thread_held_nothing_is_claimed_until_one_returns(make:
     await bench.dispatcher.drain(5)
 
 
+async def test_in_memory_a_drain_waits_for_a_place_that_is_held() -> None:
+    """What waits there would be lost; after the time-out of the drain it is, and counted."""
+    bench, hangs, good = Bench(hooks=HookPolicy(attempts=1, timeout=0.05, threads=1)), Hangs(), list[str]()
+    bench.router.on_retryable(name="hangs")(hangs)
+    bench.router.on_terminal(name="good")(lambda outcome: good.append(outcome.outcome_id))
+    await bench.dispatcher.accept([RETRYABLE])
+    await comes_to(bench, dead=1)
+    await bench.dispatcher.accept([told(leg="another", result=HUNG_UP)])
+    draining = asyncio.create_task(bench.dispatcher.drain(20))
+    await asyncio.sleep(0.05)
+    hangs.go.set()
+    await draining
+    assert good == ["call:another"]
+
+
 def places(policy: HookPolicy, *hooks: Any) -> int:
     bench = Bench(hooks=policy)
     for number, hook in enumerate(hooks):

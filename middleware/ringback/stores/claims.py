@@ -199,7 +199,9 @@ class _Run:
                 claims = ()
             for claim in claims:
                 self._start(claim)
-        if self.ending and not claims and not self._working:
+        # A store that must be empty at the end waits for a place that a function holds which took too long.
+        is_held = room <= 0 and self._owner.flush and not self._cancelled
+        if self.ending and not claims and not self._working and not is_held:
             return False
         if room <= 0:
             # Until one of the tasks has ended.
