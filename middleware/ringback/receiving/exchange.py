@@ -197,7 +197,9 @@ class Exchange:
         if isinstance(delivery, Reply):
             return self._answer(delivery)
         assert isinstance(content, bytes)
-        received = await self._classified(delivery)
+        # Nearly every delivery has one event.
+        turns = None if len(delivery.events) == 1 else Turns(self._receiver.clock)
+        received = await self._classified(delivery, turns)
         try:
             # From here on the hooks do not depend on the route: on what it answers, whether it answers, or when.
             self.early = await engine.accept(received.outcomes)
@@ -222,11 +224,9 @@ class Exchange:
             failures = self._engine.router.notify(received)
         logs.listeners_failed(failures)
 
-    async def _classified(self, delivery: Delivery) -> Received:
+    async def _classified(self, delivery: Delivery, turns: Turns | None) -> Received:
         """The delivery with its outcomes. Many events take turns with the event loop."""
         intake, catalog = self._receiver.intake, self._engine.catalog
-        # Nearly every delivery has one event.
-        turns = None if len(delivery.events) == 1 else Turns(self._receiver.clock)
         outcomes = list[Outcome]()
         if turns is not None:
             # Parsing the many events was a turn of its own.
