@@ -192,8 +192,8 @@ def test_each_loop_has_one_worker_however_deliveries_alternate() -> None:
     with asyncio.Runner() as one, asyncio.Runner() as other:
         tasks = [runner.run(accepts(each)) for runner, each in zip([one, other, one, other], outcomes, strict=True)]
         left = [runner.run(drains()) for runner in (one, other)]
-    # The test's own task, and the worker until it is drained.
-    assert (tasks, left) == ([2, 2, 2, 2], [1, 1])
+    # The test's own task, and the worker with its two lanes until it is drained.
+    assert (tasks, left) == ([4, 4, 4, 4], [1, 1])
     assert (bench.calls, bench.observer.told) == ([("again", each) for each in outcomes], [])
 
 

@@ -173,7 +173,9 @@ async def test_a_day_that_is_full_by_now_puts_a_redial_off(world: Tell) -> None:
     """It was planned for today; other calls have filled the day until the function was called again."""
     # It is noon there, so that the day does not end meanwhile.
     zone = timezone(timedelta(hours=12 - datetime.now(UTC).hour))
-    policy = RedialPolicy(delays=AT_ONCE.delays, backoff=0, jitter=0, max_per_day=3, max_attempts=9, hours=None)
+    policy = RedialPolicy(
+        delays=AT_ONCE.delays, backoff=0, jitter=0, max_per_day=3, max_attempts=9, hours=None, calendar_days=True
+    )
     app = App(policy, time_zone=zone)
     here = world(app)
 

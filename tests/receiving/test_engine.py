@@ -27,6 +27,7 @@ from ringback import (
     HookPolicy,
     Outcome,
     OutcomeRouter,
+    Pace,
     RegistrationError,
     StoreError,
 )
@@ -123,6 +124,7 @@ SET: dict[str, Any] = {
     "on_store_failure": "refuse",
     "drain": 20.0,
     "telemetry": None,
+    "pace": Pace(per_second=1.0),
 }
 
 
@@ -147,7 +149,7 @@ def test_what_a_router_takes_and_what_its_engine_has_are_called_the_same() -> No
         (
             "colour",
             "there is no setting 'colour'; there are store, catalog, settle, hooks, worker, on_store_failure, drain, "
-            "telemetry",
+            "telemetry, pace",
         ),
     ],
 )

@@ -81,6 +81,9 @@ class FakeStore:
         self.answer: bool | Exception = True
         self.known = Contact().noted(report(BUSY), NOW).decided(report(BUSY)).redial(KEY, CallState.PLANNED, NOW)
 
+    async def pause_redials(self, until: float) -> None:
+        self._log.append(("pause", until))
+
     async def change(self, contact: str, step: Change[T]) -> T | None:
         assert contact
         made = step(self.known)

@@ -71,10 +71,18 @@ class ClaimLoop:
         self._runs: list[_Run] = []
 
     async def run(self, work: Work, concurrency: int) -> None:
+        await self.follow(self.begin(work, concurrency))
+
+    def begin(self, work: Work, concurrency: int) -> _Run:
+        """A run that :meth:`stop` knows from now on, for :meth:`follow`."""
         # A run whose event loop is closed never ends by itself.
         self._runs = [run for run in self._runs if not run.loop.is_closed()]
         run = _Run(self, work, concurrency)
         self._runs.append(run)
+        return run
+
+    async def follow(self, run: _Run) -> None:
+        """Claim and work until the run ends."""
         try:
             while await run.turn():
                 pass

@@ -35,9 +35,11 @@ class Lanes:
 
     async def run(self, work: Work, concurrency: int) -> None:
         """Work on at most ``concurrency`` items of each kind at a time, until :meth:`stop`."""
+        # Both begin in this turn of the event loop, so that a stop in the next turn ends both.
+        runs = [(loop, loop.begin(work, concurrency)) for loop in self._loops.values()]
         async with asyncio.TaskGroup() as lanes:
-            for loop in self._loops.values():
-                lanes.create_task(loop.run(work, concurrency))
+            for loop, run in runs:
+                lanes.create_task(loop.follow(run))
 
     @property
     def ending(self) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 from ringback.exceptions import ConfigurationError
-from ringback.work.redial_policy import DAY, LONGEST_WINDOW, RedialPolicy, seconds_of
+from ringback.work.redial_policy import DAY, LONGEST_WINDOW, NOT_RUNG, RedialPolicy, seconds_of
 from ringback_catalog import Cause, RetryAction, RetryAfter, RetryClass
 
 if TYPE_CHECKING:
@@ -178,9 +178,6 @@ def time_zone(zone: TimeZone) -> tzinfo:
         ) from error
     return found
 
-
-NOT_RUNG = (Cause.THROTTLED, Cause.SERVICE_ERROR)
-"""The causes of attempts that may never have left the service."""
 
 _FIRST, _LAST, _BEYOND = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2, 9990, 9998))
 """Seconds so far from the ends of the calendar that no delay or zone leads beyond the ends; and later than any plan."""

@@ -43,6 +43,9 @@ DELAYS: Mapping[Cause, float] = MappingProxyType(
 A cause without a delay here backs off: see :class:`RedialPolicy`.
 """
 
+NOT_RUNG = (Cause.THROTTLED, Cause.SERVICE_ERROR)
+"""The causes of attempts that may never have left the service."""
+
 FIRST_OF_NOW = 30.0
 """Seconds to the first redial of the retry class ``now``, where neither policy nor catalog says how long."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from ringback.work.keys import short
-from ringback.work.redial import NOT_RUNG
+from ringback.work.redial_policy import NOT_RUNG
 from ringback_catalog import START_FAILURES, Cause, RetryAction, RetryClass, Scope, action_after
 
 if TYPE_CHECKING:

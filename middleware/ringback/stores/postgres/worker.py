@@ -83,7 +83,8 @@ class Worker:
         self._slots = asyncio.Semaphore(concurrency)
         self._pulse = Pulse(self.lease, self._renew, self.on_blocked)
         self._redials = ClaimLoop(self, Kind.REDIAL, poll=self.poll, clock=self.clock, on_fault=self.on_fault)
-        redials = asyncio.create_task(self._redials.run(work, concurrency), context=Context())
+        run = self._redials.begin(work, concurrency)
+        redials = asyncio.create_task(self._redials.follow(run), context=Context())
         try:
             await _first_of(self._stopping.wait(), self._serve(concurrency))
             # `stop` waits for the same hooks, and cancels them when its time is over.
