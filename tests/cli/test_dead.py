@@ -332,6 +332,8 @@ def test_a_store_is_counted_and_purged(capsys: pytest.CaptureFixture[str]) -> No
         ["canceled", "0"],
         ["redials", "0"],
         ["oldest_due", "0s"],
+        ["redials_in_progress", "0"],
+        ["redials_paused", "0s"],
     ]
     main(["dead", "discard", KEY.format(1)])
     capsys.readouterr()

@@ -117,8 +117,9 @@ def backup(arguments: argparse.Namespace) -> int:
 def stats(arguments: argparse.Namespace) -> int:
     """Print how many items there are in each state."""
     counts = msgspec.structs.asdict(answer_of_store(arguments, lambda store: store.stats()))
-    counts["oldest_due"] = round(counts["oldest_due"], 3)
-    lines = (f"{name:<11} {_MEANINGS[name].format(value)}" for name, value in counts.items())
+    for name in ("oldest_due", "redials_paused"):
+        counts[name] = round(counts[name], 3)
+    lines = (f"{name:<19} {_MEANINGS[name].format(value)}" for name, value in counts.items())
     print(json.dumps(counts) if arguments.json else "\n".join(lines))
     return 0
 
@@ -131,6 +132,8 @@ _MEANINGS = {
     "canceled": "{:>9}  were cancelled or discarded",
     "redials": "{:>9}  calls are still to come",
     "oldest_due": "{:>8g}s  since the oldest that waits was due",
+    "redials_in_progress": "{:>9}  redials have begun, and no event has told of their end",
+    "redials_paused": "{:>8g}s  until redials go on, because the service has asked for a pause",
 }
 
 
