@@ -51,6 +51,8 @@ def every_line() -> dict[str, dict[str, Any]]:
         observer.store_bypassed(1)
         logs.dead_letter_replayed(f"call:{LEG}", "ops")
         logs.dead_letter_discarded(f"call:{LEG}", None)
+        logs.redial_hastened(f"redial:call:{LEG}", "ops")
+        logs.redials_canceled(1, None)
         logs.wait_doubtful("CallConected", "did you mean 'CallConnected'?")
         logs.listeners_failed([("calls.next_step", raised(ValueError("no line")))])
         observer.check_failed("senders.from_inside", raised(ValueError("no line")))

@@ -1,20 +1,17 @@
-"""The store that a command works on, and the commands that count, purge and cancel the items of a store."""
+"""The store that a command works on, and the commands that count, purge and back up the items of a store."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
-from ringback.cli._router import loaded
 from ringback.exceptions import ConfigurationError
-from ringback.hooks.planning import cancel_redials
 from ringback.receiving.engine import Settings
 from ringback.stores import open_store
 from ringback.web.endpoint import OutcomeRouter
@@ -143,14 +140,3 @@ def purge(arguments: argparse.Namespace) -> int:
     text = f"{changed} row{'' if changed == 1 else 's'} forgotten, in whole or in part"
     print(json.dumps({"changed": changed}) if arguments.json else text)
     return 0
-
-
-def cancel(arguments: argparse.Namespace) -> int:
-    """Cancel the redials to a contact that have not begun."""
-    contact: str = arguments.contact
-    # A router may keep only a hash of its contacts.
-    router = None if arguments.router is None else loaded(arguments.router)
-    redials = () if router is None else router.redials
-    count = answer_of_store(arguments, lambda store: cancel_redials(redials, store, contact, time.time()), router)
-    print(json.dumps({"canceled": count}) if arguments.json else f"{count} redial{'' if count == 1 else 's'} cancelled")
-    return 0 if count else 1

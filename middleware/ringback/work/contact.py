@@ -243,6 +243,13 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         calls = tuple(replace(call, state=_CANCELED.get(call.state, call.state)) for call in self.calls)
         return replace(self, calls=calls, canceled_at=now), planned, len(planned) + waiting
 
+    def hastened(self, key: str, now: float) -> Contact | None:
+        """The contact once the redial of this key is due; ``None`` if the redial does not wait for its time."""
+        call = self.call(key)
+        if call is None or call.state is not CallState.PLANNED:
+            return None
+        return self._with(replace(call, at=min(call.at, now)))
+
     def closed(self) -> tuple[Contact, tuple[str, ...]]:
         """The contact without the redials that wait, and the keys of these redials."""
         planned = tuple(call.key for call in self.calls if call.state is CallState.PLANNED)
@@ -303,7 +310,8 @@ _CANCELED = {CallState.PLANNED: CallState.CANCELED, CallState.OPEN: CallState.EN
 
 
 class Step(Struct, Generic[T], frozen=True):
-    """What a store carries out in one transaction: the contact's new state, a redial to put, and redials to cancel.
+    """What a store carries out in one transaction: the contact's new state, a redial to put, redials to cancel, and
+    redials that are to be due now.
 
     ``checkpoint`` is the progress of the claim on the item of this key. If the worker has lost the claim, the store
     carries nothing out. ``result`` is for whoever asked for the step.
@@ -313,6 +321,7 @@ class Step(Struct, Generic[T], frozen=True):
     result: T
     put: Item | None = None
     cancel: tuple[str, ...] = ()
+    hasten: tuple[str, ...] = ()
     checkpoint: tuple[str, Progress] | None = None
 
 
