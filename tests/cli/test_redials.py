@@ -8,16 +8,19 @@ import re
 import sqlite3
 import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from ringback import classify_event
 from ringback.cli import main
 from ringback.core.events import Event, EventData, Result
 from ringback.stores.sqlite import SQLiteStore
-from ringback.work.contact import CallState, Contact, Step
+from ringback.work.contact import CallRecord, CallState, Contact, Step
 from ringback.work.items import Item, Kind
 from ringback.work.report import report_of
 
@@ -269,6 +272,55 @@ def test_a_key_that_hides_a_number_can_be_given_as_it_is_shown(capsys: pytest.Ca
     planned("bob")
     set_row(key="redial:call:+15555550100")
     assert printed(capsys, "redials", "show", "redial:call:[phone]")[0] == "redial:call:[phone]"
+
+
+def test_the_programme_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    """By attempt, by the cause before, by the hour of a zone, and by the limit that ended it; nothing in an empty one."""
+    at = time.time() - 3600
+    hour = datetime.fromtimestamp(at, ZoneInfo("Asia/Tokyo")).strftime("%H")
+    first = CallRecord("leg:1", at, ended_at=at, cause="busy", unrung=True)
+    planned("bob")
+    contacts = {
+        "ann": Contact((first, CallRecord("redial:1", at, answered_at=at))),
+        "eve": Contact((replace(first, gave_up="max_attempts"),)),
+        "bob": Contact(),
+    }
+    for name, known in contacts.items():
+        asked(lambda store, name=name, known=known: store.change(name, lambda _: Step(known, None)))
+    assert printed(capsys, "redials", "report", "--time-zone", "Asia/Tokyo") == [
+        "2 contacts called, 1 reached, 0 redials to come (all that is remembered)",
+        "",
+        "ATTEMPT  CALLS  REACHED  SHARE   NEVER RANG",
+        "1        2      0        0.0%    2",
+        "2        1      1        100.0%  0",
+        "",
+        "REDIALS AFTER  CALLS  REACHED  SHARE   NEVER RANG",
+        "busy           1      1        100.0%  0",
+        "",
+        "HOUR (Asia/Tokyo)  CALLS  REACHED  SHARE  NEVER RANG",
+        f"{hour}                 3      1        33.3%  2",
+        "",
+        "GIVEN UP BY   AFTER  TIMES",
+        "max_attempts  busy   1",
+    ]
+    found = json.loads(*printed(capsys, "redials", "report", "--json", "--since", "2h"))
+    assert found.pop("since") < at
+    assert found == {
+        "contacts": 2,
+        "reached": 1,
+        "waiting": 0,
+        "attempts": [
+            {"name": "1", "calls": 2, "reached": 0, "unrung": 2},
+            {"name": "2", "calls": 1, "reached": 1, "unrung": 0},
+        ],
+        "given_up": [{"limit": "max_attempts", "cause": "busy", "count": 1}],
+        "causes": [{"name": "busy", "calls": 1, "reached": 1, "unrung": 0}],
+        "hours": [{"name": datetime.fromtimestamp(at, UTC).strftime("%H"), "calls": 3, "reached": 1, "unrung": 2}],
+    }
+    (line,) = printed(capsys, "redials", "report", "--since", "2100-01-01")
+    assert line == "0 contacts called, 0 reached, 0 redials to come (since 2100-01-01 00:00:00 UTC)"
+    assert main(["redials", "report", "--time-zone", "Mars"]) == 2
+    assert "'Mars' is no time zone" in capsys.readouterr().err
 
 
 ROUTER = """

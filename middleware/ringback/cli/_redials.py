@@ -7,9 +7,12 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from msgspec import to_builtins
+
 from ringback.cli._screen import pair, wrapped
-from ringback.cli._selection import add_filters, add_router, operated, selected
+from ringback.cli._selection import add_filters, add_router, ago, operated, selected
 from ringback.privacy.redaction import redact, redact_contact
+from ringback.work.redial import time_zone
 
 if TYPE_CHECKING:
     import argparse
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from ringback.work.contact import CallRecord, Contact
     from ringback.work.history import Waiting
     from ringback.work.items import Stats
+    from ringback.work.programme import Programme, Share
 
 LIMIT = 100
 """Redials that ``redials list`` prints by default."""
@@ -42,6 +46,9 @@ def add(command: Callable[..., argparse.ArgumentParser], count: Callable[[str], 
         "make a redial that waits due now; hours, caps, may_call and the pace still decide when it is placed",
     )
     now.add_argument("key", metavar="KEY", help="a key that redials list prints")
+    reported = command("report", report, "which attempts reached whom, and which limits ended them, by cause and hour")
+    reported.add_argument("--since", metavar="TIME", type=ago, help="calls since 2h or 3d ago, or an ISO 8601 time")
+    reported.add_argument("--time-zone", metavar="ZONE", default="UTC", help="of the hours, such as Europe/Berlin")
     canceled = command("cancel", cancel, "cancel the redials to a contact that have not begun")
     canceled.add_argument("contact", metavar="CONTACT", help="the key that the app's contact function returns")
     add_router(canceled)
@@ -127,6 +134,31 @@ def cancel(arguments: argparse.Namespace) -> int:
     return 0 if count else 1
 
 
+def report(arguments: argparse.Namespace) -> int:
+    """Print what became of the calls to contacts."""
+    zone = time_zone(arguments.time_zone)
+    found = operated(arguments, lambda operator: operator.report(arguments.since or 0.0, zone))
+    print(json.dumps(to_builtins(found)) if arguments.json else "\n".join(_report(found, arguments.time_zone)))
+    return 0
+
+
+def _report(found: Programme, zone: str) -> Iterator[str]:
+    since = "all that is remembered" if not found.since else f"since {_moment(found.since)} UTC"
+    yield f"{found.contacts} contacts called, {found.reached} reached, {found.waiting} redials to come ({since})"
+    tables = {"ATTEMPT": found.attempts, "REDIALS AFTER": found.causes, f"HOUR ({zone})": found.hours}
+    for title, shares in tables.items():
+        if shares:
+            cells = [_share_cells(share) for share in shares]
+            yield from ("", *_table(cells, (title, "CALLS", "REACHED", "SHARE", "NEVER RANG")))
+    if found.given_up:
+        given_up = [(each.limit, each.cause, str(each.count)) for each in found.given_up]
+        yield from ("", *_table(given_up, ("GIVEN UP BY", "AFTER", "TIMES")))
+
+
+def _share_cells(share: Share) -> tuple[str, ...]:
+    return share.name, str(share.calls), str(share.reached), f"{share.reached / share.calls:.1%}", str(share.unrung)
+
+
 def _page(redial: Waiting | None, calls: Sequence[CallRecord]) -> Iterator[str]:
     if redial is not None:
         yield redact(redial.key)
@@ -154,7 +186,7 @@ def _cells(redial: Waiting) -> tuple[str, ...]:
 
 def _call_cells(call: CallRecord) -> tuple[str, ...]:
     times = (_moment(call.at), _moment(call.answered_at), _moment(call.ended_at))
-    who = "app" if call.key.startswith("leg:") else "redial"
+    who = "app" if call.by_app else "redial"
     return times[0], who, call.state.value, times[1], times[2], "-" if call.word is None else call.word.value
 
 

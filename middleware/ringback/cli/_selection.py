@@ -35,7 +35,7 @@ def add_filters(command: argparse.ArgumentParser, *more: str) -> None:
     command.add_argument("--contact", help="those of this contact, by the key of the app's contact function")
     if "since" in more:
         command.add_argument(
-            "--since", metavar="TIME", type=_ago, help="those that died since 2h or 3d ago, or since an ISO 8601 time"
+            "--since", metavar="TIME", type=ago, help="those that died since 2h or 3d ago, or since an ISO 8601 time"
         )
     if "due" in more:
         command.add_argument(
@@ -92,7 +92,7 @@ def _code(text: str) -> tuple[int, int | None]:
     return int(found[1]), None if found[2] is None else int(found[2])
 
 
-def _ago(text: str) -> float:
+def ago(text: str) -> float:
     return _at(text, -1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, TypeVar
 
 from ringback import logs
@@ -12,19 +13,24 @@ from ringback.privacy.redaction import redact
 from ringback.work.contact import Contact, Step
 from ringback.work.items import Kind, State
 from ringback.work.keys import short
+from ringback.work.programme import Tally
 from ringback.work.selection import EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from datetime import tzinfo
 
     from ringback.hooks.registration import RedialRegistration
     from ringback.work.history import Waiting
     from ringback.work.items import DeadLetter, DeliveryStore
+    from ringback.work.programme import Programme
     from ringback.work.selection import Selection
 
 T = TypeVar("T")
 
 _ALL = 2**31 - 1
+_PAGE = 500
+"""Contacts that are read and counted at once: the loop does its other work between two pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,16 @@ class Operator:
         if count:
             logs.redials_canceled(count, self.by)
         return count
+
+    async def report(self, since: float = 0.0, zone: tzinfo = UTC) -> Programme:
+        """What became of the calls to contacts from ``since`` on, in seconds since the epoch; hours of ``zone``."""
+        tally, after, page = Tally(since, zone), "", _PAGE
+        while page == _PAGE:
+            contacts = await self.store.history.contacts(since, after, _PAGE)
+            for after, contact in contacts:  # noqa: B007 - the last name is where the next page begins
+                tally.add(contact)
+            page = len(contacts)
+        return tally.programme()
 
     # Dead letters
 
