@@ -275,7 +275,7 @@ def test_a_key_that_hides_a_number_can_be_given_as_it_is_shown(capsys: pytest.Ca
 
 
 def test_the_programme_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
-    """By attempt, by the cause before, by the hour of a zone, and by the limit that ended it; nothing in an empty one."""
+    """By attempt, by the cause before, by the hour of a zone, and by the limit that ended it."""
     at = time.time() - 3600
     hour = datetime.fromtimestamp(at, ZoneInfo("Asia/Tokyo")).strftime("%H")
     first = CallRecord("leg:1", at, ended_at=at, cause="busy", unrung=True)

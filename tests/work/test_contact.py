@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from ringback import RedialPolicy
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify_event
-from ringback.work.contact import UNSEEN, CallRecord, CallState, Contact
-from ringback.work.obstacle import LONGEST_CALL, obstacle
+from ringback.work.contact import LONGEST_CALL, UNSEEN, CallRecord, CallState, Contact
+from ringback.work.obstacle import obstacle
 from ringback.work.redial_policy import LONGEST_WINDOW
 from ringback.work.report import Report, Word, report_of
 
@@ -73,7 +73,9 @@ def legs(known: Contact) -> list[str | None]:
     ],
 )
 def test_what_an_event_reports(told: Outcome, word: Word | None, counts: bool) -> None:
-    assert report_of(told) == Report("leg:a", "a", None, told.event_name == "CallConnected", word, counts)
+    connected = told.event_name == "CallConnected"
+    cause = None if connected else told.cause.value
+    assert report_of(told) == Report("leg:a", "a", None, connected, word, counts, cause=cause)
 
 
 def test_an_operation_and_the_mere_end_of_a_whole_call_report_nothing() -> None:

@@ -90,7 +90,7 @@ def test_a_redial_whose_first_call_is_forgotten_is_the_second() -> None:
     """It cannot be the first, and what came before it is unknown."""
     found = told(Contact((redial("1", NOON),)))
     assert (found.attempts, found.causes) == ((Share("2", 1, 0, 0),), (Share("unknown", 1, 0, 0),))
-    assert told() == Programme(0.0, 0, 0, 0, (), (), (), ())
+    assert told() == Programme(0.0)
 
 
 calls = st.builds(

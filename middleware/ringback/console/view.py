@@ -17,6 +17,7 @@ from ringback.console.headline import Headline, headline
 from ringback.console.snapshot import PAIRS, UNRECOGNIZED, Snapshot
 from ringback.console.verdicts import Verdicts
 from ringback.privacy.redaction import redact, redact_contact
+from ringback.work.programme import Programme  # noqa: TC001 - msgspec reads the annotations
 from ringback_catalog import RetryAction
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Figures(Struct, frozen=True):
     ready: int
     running: int
     redials: int
+    redials_in_progress: int
+    redials_paused: float
     oldest_due: float
 
 
@@ -131,6 +134,7 @@ class View(Struct, frozen=True):
     hooks: tuple[WaitingRow, ...]
     redials: tuple[WaitingRow, ...]
     dead: tuple[DeadRow, ...]
+    programme: Programme
 
 
 def shown(snapshot: Snapshot, catalog: Catalog) -> dict[str, Any]:
@@ -172,6 +176,7 @@ def _view(snapshot: Snapshot, catalog: Catalog) -> View:
         hooks=tuple(_waiting(item, snapshot.at) for item in snapshot.hooks),
         redials=tuple(_waiting(item, snapshot.at) for item in snapshot.redials),
         dead=tuple(map(_dead, snapshot.dead)),
+        programme=snapshot.programme,
     )
 
 
@@ -192,6 +197,8 @@ def _figures(snapshot: Snapshot) -> Figures:
         ready=stats.ready,
         running=stats.running,
         redials=stats.redials,
+        redials_in_progress=stats.redials_in_progress,
+        redials_paused=stats.redials_paused,
         oldest_due=stats.oldest_due,
     )
 

@@ -101,13 +101,7 @@ class Operator:
 
     async def report(self, since: float = 0.0, zone: tzinfo = UTC) -> Programme:
         """What became of the calls to contacts from ``since`` on, in seconds since the epoch; hours of ``zone``."""
-        tally, after, page = Tally(since, zone), "", _PAGE
-        while page == _PAGE:
-            contacts = await self.store.history.contacts(since, after, _PAGE)
-            for after, contact in contacts:  # noqa: B007 - the last name is where the next page begins
-                tally.add(contact)
-            page = len(contacts)
-        return tally.programme()
+        return await programme_of([self.store], since, zone)
 
     # Dead letters
 
@@ -141,6 +135,20 @@ class Operator:
         if changed:
             tell(key, self.by)
         return changed
+
+
+async def programme_of(stores: Iterable[DeliveryStore], since: float, zone: tzinfo = UTC) -> Programme:
+    """What became of the calls to the contacts of several stores, as :meth:`Operator.report` says."""
+    tally = Tally(since, zone)
+    for store in stores:
+        after, page = "", _PAGE
+        while page == _PAGE:
+            contacts = await store.history.contacts(since, after, _PAGE)
+            for _, contact in contacts:
+                tally.add(contact)
+            page = len(contacts)
+            after = contacts[-1][0] if contacts else after
+    return tally.programme()
 
 
 def _alone(found: Sequence[T]) -> T | None:

@@ -50,13 +50,13 @@ class Programme(Struct, frozen=True):
     """
 
     since: float
-    contacts: int
-    reached: int
-    waiting: int
-    attempts: tuple[Share, ...]
-    given_up: tuple[GivenUp, ...]
-    causes: tuple[Share, ...]
-    hours: tuple[Share, ...]
+    contacts: int = 0
+    reached: int = 0
+    waiting: int = 0
+    attempts: tuple[Share, ...] = ()
+    given_up: tuple[GivenUp, ...] = ()
+    causes: tuple[Share, ...] = ()
+    hours: tuple[Share, ...] = ()
 
 
 class Tally:
