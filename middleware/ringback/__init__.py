@@ -91,6 +91,7 @@ _ELSEWHERE = {
     "ringback.waits.calls": "Call",
     "ringback.hooks.dispatcher": "Dispatcher",
     "ringback.hooks.observer": "Observer",
+    "ringback.hooks.operators": "Operator",
     "ringback_catalog": "CategoryBasis Confidence Match RetryAfter",
 }
 

@@ -90,7 +90,7 @@ def test_an_operation_and_the_mere_end_of_a_whole_call_report_nothing() -> None:
 
 def test_nothing_stands_in_the_way_of_a_call_that_was_busy() -> None:
     known = Contact().noted(report("a"), NOW)
-    assert known == Contact((CallRecord("leg:a", NOW, "a", CallState.OPEN, NOW, word=Word.ASKS),))
+    assert known == Contact((CallRecord("leg:a", NOW, "a", CallState.OPEN, NOW, word=Word.ASKS, cause="busy"),))
     assert words(known, report("a")) is None
 
 
@@ -245,6 +245,32 @@ def test_a_call_that_was_refused_itself_is_no_reason_to_call() -> None:
     """Of two reports of one end the stricter word stands, whichever the hooks get."""
     known = Contact().noted(report("a"), NOW).noted(report("a", DECLINED, "CreateCallFailed"), NOW)
     assert words(known, report("a")) == "a call to the contact was refused"
+
+
+def test_a_call_has_the_cause_of_the_report_that_decides() -> None:
+    """Of two reports of one end, of the stricter; what comes when hooks have the end changes it only with the word."""
+    missed = report("a", (487, 10004), "CreateCallFailed")
+    both = Contact().noted(missed, NOW).noted(report("a"), NOW)
+    assert [each.calls[0].cause for each in (both, both.decided(report("a")))] == ["no_answer", "busy"]
+    refused = both.noted(report("a", DECLINED), NOW)
+    assert refused.calls[0].cause == refused.decided(report("a")).calls[0].cause == "declined"
+    assert both.noted(answered("a"), NOW).calls[0].cause == "no_answer"
+
+
+def test_only_a_redial_that_waits_can_be_hastened() -> None:
+    """It is due from then on; one that is late stays so."""
+    known = Contact().redial("redial:1", PLANNED, NOW + 60)
+    assert known.hastened("redial:1", NOW) == Contact().redial("redial:1", PLANNED, NOW)
+    assert known.hastened("redial:1", NOW + 90) == known
+    assert known.hastened("redial:2", NOW) is None
+    assert known.redial("redial:1", PLACED, NOW).hastened("redial:1", NOW) is None
+
+
+def test_the_limit_that_gave_up_is_noted_of_a_call_that_is_known() -> None:
+    """By its leg or its key; of a call that was forgotten nothing is."""
+    known = Contact().noted(report("a"), NOW)
+    assert known.given_up("a", "max_attempts").calls[0].gave_up == "max_attempts"
+    assert known.given_up("b", "max_attempts") == known
 
 
 LEGS = st.sampled_from("abcd")
