@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import re
 import sqlite3
@@ -376,6 +377,18 @@ def test_where_nothing_logs_the_line_goes_to_standard_error() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == f"replayed {KEY.format(1)}\n"
     assert re.fullmatch(rf"\S+ \S+ dead_letter\.replayed key={KEY.format(1)} by=\S+\n", done.stderr)
+
+
+def test_a_process_gets_one_handler(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the logger ringback alone: what libraries say at this level is nothing for a terminal."""
+    died((outcome(1), "one"))
+    logger = logging.getLogger("ringback")
+    monkeypatch.setattr(logger, "propagate", False)
+    monkeypatch.setattr(logger, "handlers", [])
+    for _ in range(2):
+        printed(capsys, "dead", "list")
+    assert len(logger.handlers) == 1
+    assert logger.level == logging.INFO
 
 
 @pytest.mark.parametrize(

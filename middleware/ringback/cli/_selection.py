@@ -14,6 +14,7 @@ from ringback.cli._router import loaded
 from ringback.cli._store import answer_of_store
 from ringback.cli.stats.tally import second_of
 from ringback.hooks.operators import Operator
+from ringback.logs import LOGGER
 from ringback.work.selection import Selection
 from ringback_catalog import Cause
 
@@ -68,8 +69,12 @@ def operated(arguments: argparse.Namespace, operate: Callable[[Operator], Awaita
 
 def _person() -> str:
     """The person, as the machine names them. Where nothing logs, lines go to standard error."""
-    if not logging.getLogger("ringback").hasHandlers():
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logger = logging.getLogger(LOGGER)
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
     try:
         return getpass.getuser()
     except (KeyError, OSError):
