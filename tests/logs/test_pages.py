@@ -16,7 +16,7 @@ from logged import BUSY, KEYS_URL, LEG, LOUDNESS, REFUSED, STREAMED, busy_event,
 from ringback import Event, Outcome, StoreUnavailable, logs, use_redaction
 from ringback.core.events import Delivery, Fault
 from ringback.core.fields import Line
-from ringback.exceptions import MalformedDelivery
+from ringback.exceptions import ClockJumped, MalformedDelivery
 from ringback.logs import _sinks
 from ringback.receiving.intake import Received
 from ringback.receiving.replies import Reply, refusal
@@ -47,6 +47,8 @@ def every_line() -> dict[str, dict[str, Any]]:
         observer.redial_canceled(BUSY)
         observer.redial_placed(BUSY, 2, LEG)
         observer.redial_unknown(BUSY, 2, "412")
+        observer.redials_paused(BUSY, 30.0)
+        observer.store_unavailable(ClockJumped("set", -3600.0, 12))
         observer.store_unavailable(StoreUnavailable("locked"))
         observer.store_bypassed(1)
         logs.dead_letter_replayed(f"call:{LEG}", "ops")
