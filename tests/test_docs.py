@@ -70,6 +70,9 @@ SAYS_NO = {
     "ringback dead show": "there is no such dead letter",
     "ringback dead replay": "there is no such dead letter",
     "ringback dead discard": "there is no such dead letter",
+    "ringback redials show": "nobody was called",
+    "ringback redials run-now": "no redial waits",
+    "ringback redials cancel": "no redial waits",
 }
 
 # Names of OpenTelemetry's spans and events, no commands.

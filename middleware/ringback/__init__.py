@@ -92,6 +92,7 @@ _ELSEWHERE = {
     "ringback.work.contact": "PastCall",
     "ringback.hooks.dispatcher": "Dispatcher",
     "ringback.hooks.observer": "Observer",
+    "ringback.hooks.operators": "Operator",
     "ringback_catalog": "CategoryBasis Confidence Match RetryAfter",
 }
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 import logging
+import os
+import re
 import sqlite3
+import subprocess
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from endpoints import lines
 from ringback import classify_event
 from ringback.cli import main
 from ringback.core.events import Event, EventData, Result
 from ringback.stores.sqlite import SQLiteStore
-from ringback.work.contact import CallState, Contact, Step
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 
 if TYPE_CHECKING:
@@ -243,12 +244,17 @@ def test_a_key_that_hides_a_number_can_be_given_as_it_is_shown(capsys: pytest.Ca
     assert printed(capsys, "dead", "replay", "call:[phone]") == ["replayed call:[phone]"]
 
 
-@pytest.mark.parametrize("arguments", [["replay"], ["replay", "--all", "call:x"]], ids=["none", "both"])
+@pytest.mark.parametrize(
+    "arguments",
+    [["replay"], ["replay", "--all", "call:x"], ["replay", "--cause", "busy", "call:x"]],
+    ids=["none", "both", "a key and a filter"],
+)
 def test_replay_takes_keys_or_all(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     """Nobody replays everything by leaving something out."""
     assert main(["dead", *arguments]) == 2
     assert capsys.readouterr().err == (
-        "ringback dead replay: name the keys to replay, or pass --all, and not both; ringback dead list shows them\n"
+        "ringback dead replay: name the keys to replay, or choose with --cause and the like, or pass --all, and one of "
+        "these alone; ringback dead list shows what there is\n"
     )
 
 
@@ -278,7 +284,7 @@ def test_a_store_that_does_not_work_is_exit_code_1(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err.startswith(f"ringback dead list: {FILE}: ")
 
 
-@pytest.mark.parametrize("group", ["dead", "redials", "store"])
+@pytest.mark.parametrize("group", ["dead", "store"])
 def test_a_group_alone_is_refused(capsys: pytest.CaptureFixture[str], group: str) -> None:
     """With an example of what to write."""
     assert main([group]) == 2
@@ -287,94 +293,120 @@ def test_a_group_alone_is_refused(capsys: pytest.CaptureFixture[str], group: str
     )
 
 
-ROUTER = """
-from ringback import OutcomeRouter
-
-router = OutcomeRouter()
-
-
-@router.redial(contact=lambda outcome: "bob", hash_contacts="a secret of this test")
-def call_again(): ...
-"""
+@pytest.fixture
+def several() -> None:
+    """A busy call, a declined one whose contact is known, and an end without a reason."""
+    died((outcome(1), "one"), (outcome(2, 603, 0), "two"), (outcome(3, None), "three"))
+    with sqlite3.connect(FILE) as connection:
+        connection.execute("UPDATE items SET contact = 'bob' WHERE key = ?", (KEY.format(2),))
+    connection.close()
 
 
-def planned(contact: str) -> None:
-    item = Item("redial:1", Kind.REDIAL, 4e9, outcome(1), contact, "jobs.call_again")
-
-    def step(known: Contact) -> Step[None]:
-        return Step(known.redial(item.key, CallState.PLANNED, item.due_at), None, put=item)
-
-    asked(lambda store: store.change(contact, step))
-
-
-def test_redials_to_a_contact_are_cancelled(capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 1 if there were none."""
-    planned("bob")
-    assert printed(capsys, "redials", "cancel", "bob") == ["1 redial cancelled"]
-    assert printed(capsys, "redials", "cancel", "bob", status=1) == [NONE_CANCELLED]
+FILTERS = {
+    "--cause busy": [1],
+    "--code 603": [2],
+    "--code 486/560486": [1],
+    "--code 486#1": [],
+    "--hook jobs.call_again": [3, 2, 1],
+    "--hook jobs.other": [],
+    "--contact bob": [2],
+    "--contact bob --cause busy": [],
+    "--since 2026-03-15T10:00:00Z": [3, 2, 1],
+    "--since 2h": [],
+}
 
 
-def test_contacts_that_are_hashed_need_the_router(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
-    """Only the router's secret leads from the contact to its key."""
-    (folder / "hashing.py").write_text(ROUTER, "utf-8")
-    sys.path.insert(0, str(folder))
-    import hashing  # type: ignore[import-not-found]
-
-    planned(hashing.router.redials[0].stored("bob"))
-    assert printed(capsys, "redials", "cancel", "bob", status=1) == [NONE_CANCELLED]
-    assert printed(capsys, "redials", "cancel", "bob", "--json", "--router", "hashing:router") == ['{"canceled": 1}']
-    assert printed(capsys, "redials", "block", "bob", "--router", "hashing:router") == ["blocked, 0 redials cancelled"]
-    assert printed(capsys, "redials", "unblock", "bob", status=1) == ["was not blocked"]
-    assert printed(capsys, "redials", "unblock", "bob", "--router", "hashing:router") == ["unblocked"]
-
-
-NEEDS_ROUTER = "ringback redials block: a router that hashes its contacts needs --router\n"
-
-
-def test_a_contact_is_blocked_and_unblocked(
-    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+@pytest.mark.usefixtures("several")
+@pytest.mark.parametrize(("given", "found"), FILTERS.items(), ids=FILTERS)
+def test_letters_are_chosen_by_all_that_is_given(
+    capsys: pytest.CaptureFixture[str], given: str, found: list[int]
 ) -> None:
-    """The log says who did so, and with which command. Exit code 1 if nobody had blocked the contact."""
-    caplog.set_level(logging.INFO, "ringback")
-    planned("bob")
-    for arguments, out in (
-        ([], "blocked, 1 redial cancelled\n"),
-        (["--json"], '{"blocked": true, "canceled": 0}\n'),
-    ):
-        assert main(["redials", "block", "bob", *arguments]) == 0
-        assert capsys.readouterr() == (out, NEEDS_ROUTER)
-    assert asked(lambda store: store.change("bob", lambda known: Step(known, known.never))) is True
-    assert printed(capsys, "redials", "unblock", "bob") == ["unblocked"]
-    assert printed(capsys, "redials", "unblock", "bob", status=1) == ["was not blocked"]
-    assert printed(capsys, "redials", "unblock", "bob", "--json", status=1) == ['{"unblocked": false}']
-    assert asked(lambda store: store.change("bob", lambda known: Step(known, known.never))) is False
-    person = getpass.getuser()
-    assert [(line["event"], line["by"]) for line in lines(caplog)] == [
-        ("redial.blocked", f"{person}, ringback redials block"),
-        ("redial.blocked", f"{person}, ringback redials block"),
-        ("redial.unblocked", f"{person}, ringback redials unblock"),
+    """Listed, and tried with nothing changed: the same letters, the oldest first."""
+    listed = printed(capsys, "dead", "list", *given.split())
+    assert [line.split()[0] for line in listed[1:]] == [KEY.format(number) for number in found]
+    tried = printed(capsys, "dead", "discard", "--dry-run", *given.split())
+    would = [f"would be discarded {KEY.format(number)}" for number in reversed(found)]
+    assert tried == would if found else ["no dead letters"]
+    assert len(printed(capsys, "dead", "list")) == 4
+
+
+@pytest.mark.usefixtures("several")
+def test_a_list_of_chosen_letters_that_is_cut_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of how many of those that are chosen."""
+    assert main(["dead", "list", "--hook", "jobs.call_again", "--limit", "2"]) == 0
+    assert capsys.readouterr().err == "ringback dead list: the newest 2 of 3; --limit 3 shows all\n"
+
+
+@pytest.mark.usefixtures("several")
+def test_chosen_letters_are_changed_and_it_is_logged_by_whom(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as the limit allows, the oldest first; a line of the log for each, with the user of the machine."""
+    monkeypatch.setattr("getpass.getuser", lambda: "anna")
+    with capture_logs() as lines:
+        done = printed(capsys, "dead", "replay", "--json", "--hook", "jobs.call_again", "--limit", "2")
+    assert [json.loads(line) for line in done] == [{"key": KEY.format(n), "replayed": True} for n in (1, 2)]
+    assert lines == [
+        {"event": "dead_letter.replayed", "log_level": "info", "key": KEY.format(n), "by": "anna"} for n in (1, 2)
     ]
+    with capture_logs() as lines:
+        done = printed(capsys, "dead", "discard", "--json", "--all", "--dry-run")
+    assert [json.loads(line) for line in done] == [{"key": KEY.format(3), "discarded": False, "dry_run": True}]
+    assert lines == []
+    assert main(["dead", "discard", "--dry-run", KEY.format(1), KEY.format(3)]) == 1
+    assert capsys.readouterr().out == f"would be discarded {KEY.format(3)}\n"
 
 
-def test_a_person_without_a_name_is_told_by_number(
-    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+def test_a_person_without_a_name_has_a_number(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a container; where nothing logs, the line goes to standard error."""
+    """As in a container."""
 
     def nameless() -> str:
-        raise KeyError("getpwuid(): uid not found: 1000")
+        raise KeyError("uid not found")
 
     monkeypatch.setattr("getpass.getuser", nameless)
-    monkeypatch.setattr("os.getuid", lambda: 1000)
-    set_up: list[dict[str, Any]] = []
-    monkeypatch.setattr("logging.basicConfig", lambda **settings: set_up.append(settings))
-    monkeypatch.setattr("logging.Logger.hasHandlers", lambda logger: False)
-    caplog.set_level(logging.INFO, "ringback")
-    planned("bob")
-    assert main(["redials", "block", "bob"]) == 0
-    assert capsys.readouterr().err == NEEDS_ROUTER
-    assert lines(caplog)[0]["by"] == "user 1000, ringback redials block"
-    assert set_up == [{"level": logging.INFO, "format": "%(message)s"}]
+    died((outcome(1), "one"))
+    with capture_logs() as lines:
+        printed(capsys, "dead", "discard", KEY.format(1))
+    assert [line["by"] for line in lines] == [f"user {os.getuid()}"]
+
+
+def test_where_nothing_logs_the_line_goes_to_standard_error() -> None:
+    """So that it can be kept, and standard output is what was asked for."""
+    died((outcome(1), "one"))
+    command = [sys.executable, "-m", "ringback", "dead", "replay", KEY.format(1)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == f"replayed {KEY.format(1)}\n"
+    assert re.fullmatch(rf"\S+ \S+ dead_letter\.replayed key={KEY.format(1)} by=\S+\n", done.stderr)
+
+
+def test_a_process_gets_one_handler(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the logger ringback alone: what libraries say at this level is nothing for a terminal."""
+    died((outcome(1), "one"))
+    logger = logging.getLogger("ringback")
+    monkeypatch.setattr(logger, "propagate", False)
+    monkeypatch.setattr(logger, "handlers", [])
+    for _ in range(2):
+        printed(capsys, "dead", "list")
+    assert len(logger.handlers) == 1
+    assert logger.level == logging.INFO
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--code", "busy", "'busy' is no code; write for example 486, or 486/560486"),
+        ("--since", "2w", "'2w' is no time; write for example 2026-01-15T09:30:00Z, or 2h, or 3d"),
+        ("--cause", "bussy", "'bussy' is no cause; there are answered_elsewhere, "),
+    ],
+)
+def test_what_cannot_choose_is_refused(
+    capsys: pytest.CaptureFixture[str], option: str, value: str, message: str
+) -> None:
+    """Value, rule and remedy."""
+    assert main(["dead", "replay", option, value]) == 2
+    assert capsys.readouterr().err.startswith(f"ringback dead replay: argument {option}: {message}")
 
 
 def test_a_store_is_counted_and_purged(capsys: pytest.CaptureFixture[str]) -> None:
@@ -389,6 +421,8 @@ def test_a_store_is_counted_and_purged(capsys: pytest.CaptureFixture[str]) -> No
         ["canceled", "0"],
         ["redials", "0"],
         ["oldest_due", "0s"],
+        ["redials_in_progress", "0"],
+        ["redials_paused", "0s"],
     ]
     main(["dead", "discard", KEY.format(1)])
     capsys.readouterr()

@@ -8,7 +8,9 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
+from ringback.work.contact import CallRecord, CallState, Contact, Step
 from ringback.work.items import Kind, Progress
 from ringback_catalog import Catalog, Match
 
@@ -210,6 +212,49 @@ async def test_what_waits_says_when_it_is_due(calls, outcome, browser, parsed):
     ]
 
 
+async def test_the_lane_says_what_is_in_progress_and_how_long_it_is_paused(calls, browser):
+    """A pause is marked, for nobody is redialled meanwhile."""
+    assert "0 in progress" in await page(calls, browser)
+    placed = CallRecord("redial:1", calls.clock.now, state=CallState.PLACED)
+    await calls.store.change("alice", lambda _: Step(Contact((placed,)), None))
+    await calls.store.pause_redials(calls.clock.now + 90)
+    calls.clock.now += 30
+    text = await page(calls, browser)
+    assert "▲ paused for 1 min, 1 in progress, " in text
+    assert text.count('class="mark"') == 1
+
+
+async def test_the_programme_says_which_attempt_reached_whom(calls, browser, parsed):
+    """By attempt, cause, hour and limit, of the calls of the range; nothing of nothing."""
+    assert "No contact of a redial was called in this range." in await page(calls, browser)
+    at = calls.clock.now
+    contacts = {
+        "ann": (
+            CallRecord("leg:1", at, ended_at=at, cause="no_answer", unrung=True),
+            CallRecord("redial:1", at + 1, answered_at=at + 9),
+        ),
+        "eve": (CallRecord("leg:2", at, ended_at=at, cause="busy", gave_up="max_attempts"),),
+        "old": (CallRecord("leg:3", at - 9 * 86_400, ended_at=at - 9 * 86_400),),
+    }
+    for name, known in contacts.items():
+        await calls.store.change(name, lambda _, known=known: Step(Contact(known), None))
+    calls.clock.now += 60
+    text = await page(calls, browser)
+    tables = parsed(text).tables
+    assert "2 contacts called, 1 reached (50.0 %)." in text
+    assert [tables[name][1:] for name in ("attempts", "after", "hours", "given-up")] == [
+        [["1", "2", "0", "0.0 %", "1"], ["2", "1", "1", "100.0 %", "0"]],
+        [["no answer", "1", "1", "100.0 %", "0"]],
+        [["12", "3", "1", "33.3 %", "1"]],
+        [["max attempts", "busy", "1"]],
+    ]
+    await calls.store.change("ann", lambda known: Step(replace(known, calls=known.calls[:1]), None))
+    await calls.store.change("eve", lambda _: Step(Contact(), None))
+    calls.clock.now += 60
+    assert set(parsed(await page(calls, browser)).tables) >= {"attempts", "hours"}
+    assert parsed(await page(calls, browser)).tables.keys().isdisjoint({"after", "given-up"})
+
+
 async def test_dead_letters_say_why(calls, outcome, browser, parsed):
     """The newest first; without a button, for this page may change nothing."""
     await calls.put(outcome(1, *GONE))
@@ -295,7 +340,8 @@ async def test_the_live_part_is_the_page_without_its_frame(memory, outcome, brow
     ids = re.findall(r'id="([^"]+)"[^>]* data-live', live)
     assert ids == [
         "as-of", "headline", "figures", "causes-data", "causes-table", "dispositions-data", "dispositions-table",
-        "rates-data", "rates-table", "pairs", "unrecognized", "dead-letters", "redials", "hooks", "latest",
+        "rates-data", "rates-table", "pairs", "unrecognized", "dead-letters", "redials", "programme", "hooks",
+        "latest",
     ]  # fmt: skip
     assert "<html" not in live
     assert all(line in whole for line in live.splitlines())
@@ -349,7 +395,7 @@ async def test_a_refined_verdict_is_not_explained_as_the_plain_one(memory, outco
             kept = super().history
 
             class History:
-                counts, latest, waiting = kept.counts, kept.latest, kept.waiting
+                counts, latest, waiting, contacts = kept.counts, kept.latest, kept.waiting, kept.contacts
 
                 async def pairs(self, since: float, _: int, match: Match | None = None) -> list[Pair]:
                     return [Pair("CallDisconnected", 500, 560500, Match.PAIR, Cause.BUSY, 1, since)][: match is None]

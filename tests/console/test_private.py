@@ -18,6 +18,7 @@ from ringback.core.outcome import Outcome
 from ringback.stores import MemoryStore
 from ringback.work.history import Count, Ended, Pair, Waiting
 from ringback.work.items import DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.work.programme import GivenUp, Programme, Share
 from ringback_catalog import Catalog, Cause, Match, ResultCategory, RetryClass
 
 NOON = 1_767_268_800.0
@@ -71,6 +72,7 @@ def store_like(text: str) -> Snapshot:
             DeadLetter(text, Kind.REDIAL, outcome, 1, text, NOON, Progress(done=(text,), failed={text: text}), text),
         ),
         stats=Stats(dead=1),
+        programme=Programme(0.0, 1, 0, 0, (Share(text, 1, 0, 0),), (GivenUp(text, text, 1),), (), ()),
     )  # fmt: skip
 
 

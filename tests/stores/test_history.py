@@ -19,7 +19,7 @@ from ringback.exceptions import ConfigurationError, StoreError
 from ringback.stores import MemoryStore
 from ringback.stores.history_rows import counts_of, pair_of
 from ringback.stores.sqlite import SQLiteStore
-from ringback.work.contact import Step
+from ringback.work.contact import CallRecord, CallState, Contact, Step
 from ringback.work.history import Count, Ended, Pair, Waiting
 from ringback.work.items import Claim, DeliveryStore, Item, Kind, Settlement, State
 from ringback.work.latch import Offer
@@ -54,6 +54,12 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+async def called(store: DeliveryStore, clock: Clock, contact: str) -> None:
+    """A redial to the contact is to be placed now."""
+    now = clock.now
+    await store.change(contact, lambda known: Step(known.redial(f"redial:{contact}", CallState.PLANNED, now), None))
 
 
 @pytest.fixture
@@ -409,6 +415,32 @@ async def test_what_waits_is_told_by_its_time(store: DeliveryStore) -> None:
     await task
 
 
+async def test_an_item_is_found_by_its_key(store: DeliveryStore) -> None:
+    """In whatever state, as long as the store remembers it."""
+    await plan(store, "x", START + 600)
+    found = Waiting("redial:call:x", Kind.REDIAL, State.READY, START + 600, 0, outcome("x"), CONTACT, "call_again", 2)
+    assert await store.history.item("redial:call:x") == found
+    assert await store.history.item("redial:call:y") is None
+    await store.put([item("dead")])
+    await worked(store, 1, Settlement(State.DEAD, reason="no"))
+    dead = await store.history.item("call:dead")
+    assert dead is not None
+    assert (dead.state, dead.attempts, dead.outcome) == (State.DEAD, 1, outcome("dead"))
+
+
+async def test_contacts_are_read_in_pages(store: DeliveryStore, clock: Clock) -> None:
+    """Each page goes on behind the name that the last one ended with; whoever was not called since then is not read."""
+    for number, name in enumerate(["old", "a", "b", "c"]):
+        clock.now = START + number * 60
+        await called(store, clock, name)
+    page, rest = [await store.history.contacts(START, after, 2) for after in ("", "b")]
+    assert [name for name, _ in page] == ["a", "b"]
+    assert [name for name, _ in rest] == ["c", "old"]
+    assert page[0][1] == Contact((CallRecord("redial:a", START + 60, state=CallState.PLANNED),))
+    assert [name for name, _ in await store.history.contacts(START + 30, "", 9)] == ["a", "b", "c"]
+    assert await store.history.contacts(START, "", -1) == []
+
+
 # Together
 
 _puts = st.lists(
@@ -528,6 +560,15 @@ async def test_a_file_that_is_gone_has_no_history(tmp_path: Path) -> None:
             await store.history.latest(10)
     (tmp_path / "away.db").rename(tmp_path / "ringback.db")
     assert len(await store.history.latest(10)) == 1
+    await store.close()
+
+
+async def test_a_contact_that_cannot_be_read_is_one_without_calls(tmp_path: Path, clock: Clock) -> None:
+    """A report counts the others."""
+    store = SQLiteStore(tmp_path / "ringback.db", min_free=0, clock=clock)
+    await called(store, clock, "a")
+    await store._change("UPDATE contacts SET state = ?", (b"{",))
+    assert await store.history.contacts(0.0, "", 9) == [("a", Contact())]
     await store.close()
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from crew import DONE, Clock, Crew, item, known, plan, until
-from ringback.work.contact import CallState, Step
+from crew import CONTACT, DONE, Clock, Crew, item, known, plan, until
+from ringback.work.contact import CallState, Contact, Step
 from ringback.work.items import Claim, DeliveryStore, Kind, Settlement, State, Stats
 from ringback.work.pace import Pace
 
@@ -133,3 +133,28 @@ async def test_a_contact_that_is_called_counts_until_the_call_has_ended(store: D
     assert await store.stats() == Stats(redials_in_progress=1)
     clock.ahead = 601.0
     assert await store.stats() == Stats()
+
+
+async def test_a_redial_is_made_due_with_the_state_of_its_contact(store: DeliveryStore, clock: Clock) -> None:
+    """In one transaction; a worker places it at once. What is unknown or is being worked on is left alone."""
+    await plan(store, "leg-1", clock() + 3600.0)
+    keys = ("redial:call:leg-1", "redial:unknown")
+
+    def hastened(known: Contact) -> Step[None]:
+        return Step(known.hastened(keys[0], clock()) or known, None, hasten=keys)
+
+    release = asyncio.Event()
+
+    async def work(_: Claim) -> Settlement:
+        await release.wait()
+        return DONE
+
+    async with Crew(store, work) as crew:
+        await store.change(CONTACT, hastened)
+        await until(lambda: len(crew.claims) == 1)
+        (call,) = (await known(store)).calls
+        assert (call.state, call.at <= clock()) == (CallState.PLANNED, True)
+        await store.change(CONTACT, hastened)
+        assert (await store.stats()).running == 1
+        release.set()
+    assert len(crew.claims) == 1

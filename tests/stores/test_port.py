@@ -539,6 +539,13 @@ async def test_dead_letters_are_listed_replayed_and_discarded(store: DeliverySto
     assert list(await store.put([LEG, OTHER])) == [DUPLICATE, DUPLICATE]
 
 
+async def test_a_dead_letter_names_its_function_and_its_contact(store: DeliveryStore) -> None:
+    """So that a person can choose by either."""
+    await store.put([replace(LEG, contact="bob", target="call_again")])
+    await worked(store, 1, dies())
+    assert [(letter.target, letter.contact) for letter in await store.dead()] == [("call_again", "bob")]
+
+
 async def test_what_waits_can_be_made_due(store: DeliveryStore, clock: Clock) -> None:
     """By its keys, however long; what another claim is for, what is due and what is unknown are left alone."""
     later = clock() + 3600

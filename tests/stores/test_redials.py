@@ -159,7 +159,7 @@ async def test_dead_redials_keep_their_target(store: DeliveryStore) -> None:
     await worked(store, 1, dies())
     (letter,) = await store.dead()
     assert replace(letter, died_at=0.0) == DeadLetter(
-        wish.key, Kind.REDIAL, wish.outcome, 1, "no use", 0.0, Progress(), "call_again"
+        wish.key, Kind.REDIAL, wish.outcome, 1, "no use", 0.0, Progress(), "call_again", wish.contact
     )
     assert await store.replay(wish.key)
     assert replace(await store.stats(), oldest_due=0.0) == Stats(ready=1, redials=1)

@@ -227,8 +227,10 @@ class Counted(MemoryStore):
 
 
 async def test_gauges_show_what_the_store_said_last(sight: Sight) -> None:
-    """Collecting asks and does not wait: the answer is there for the next. Two stores are added up."""
-    stores = Counted(Stats(1, 2, 3, 4, 5, 6, 7.0)), Counted(Stats(10, oldest_due=2.0))
+    """Collecting asks and does not wait: the answer is there for the next. Two stores are added up, and
+    the longest time counts."""
+    lanes = Stats(1, 2, 3, 4, 5, 6, 7.0, 8, 9.0), Stats(10, redials=1, oldest_due=2.0, redials_in_progress=1)
+    stores = [Counted(stats) for stats in lanes]
     queues = [sight.telemetry.metrics.queue(store) for store in stores]
     assert sight.metrics() == {}
     for queue in queues:
@@ -239,6 +241,9 @@ async def test_gauges_show_what_the_store_said_last(sight: Sight) -> None:
     assert sight.metrics() == {
         "ringback.queue.items": [({"state": state}, number) for state, number in items.items()],
         "ringback.queue.oldest_due": [({}, 7.0)],
+        "ringback.redials.waiting": [({}, 7)],
+        "ringback.redials.in_progress": [({}, 9)],
+        "ringback.redials.paused": [({}, 9.0)],
     }
 
 

@@ -245,6 +245,9 @@ EXPECTED = {
         labels(state="canceled"): 0,
     },
     "ringback_queue_oldest_due_seconds": {(): 0},
+    "ringback_redials_waiting": {(): 6},
+    "ringback_redials_in_progress": {(): 2},
+    "ringback_redials_paused_seconds": {(): 0},
 }
 
 

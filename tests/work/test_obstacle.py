@@ -21,7 +21,7 @@ def words(known: Contact, ended: Report, *, now: float = NOW, redial: str | None
 
 def test_nothing_stands_in_the_way_of_a_call_that_was_busy() -> None:
     known = Contact().noted(report("a"), NOW)
-    assert known == Contact((CallRecord("leg:a", NOW, "a", CallState.OPEN, NOW, word=Word.ASKS),))
+    assert known == Contact((CallRecord("leg:a", NOW, "a", CallState.OPEN, NOW, word=Word.ASKS, cause="busy"),))
     assert words(known, report("a")) is None
 
 

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     ],
 )
 def test_what_an_event_reports(told: Outcome, word: Word | None, counts: bool) -> None:
-    assert report_of(told) == Report("leg:a", "a", None, told.event_name == "CallConnected", word, counts)
+    connected = told.event_name == "CallConnected"
+    cause = None if connected else told.cause.value
+    assert report_of(told) == Report("leg:a", "a", None, connected, word, counts, cause=cause)
 
 
 def test_an_operation_and_the_mere_end_of_a_whole_call_report_nothing() -> None:

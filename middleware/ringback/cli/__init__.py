@@ -7,11 +7,24 @@ import os
 import re
 import shutil
 import sys
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from ringback.cli import _dead, _doctor, _explain, _simulate, _site, _stats, _store, _whatif, _worker
+from ringback.cli import (
+    _dead,
+    _doctor,
+    _explain,
+    _redials,
+    _selection,
+    _simulate,
+    _site,
+    _stats,
+    _store,
+    _whatif,
+    _worker,
+)
 from ringback.cli._command_name import command_name
 from ringback.cli._export import FORMATS
 from ringback.cli._outcomes import catalog_of
@@ -88,7 +101,7 @@ def _parser() -> _Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="store_true", help="print Ringback's version")
-    parser.set_defaults(run=_top, prog=parser.prog)
+    parser.set_defaults(run=_top, prog=parser.prog, store=None, json=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     explained = _added(
@@ -195,24 +208,26 @@ def _add_stores(commands: _Commands) -> None:
         commands, "dead", about, "Dead letters: outcomes and redials whose hooks were given up.", "dead list"
     )
     listed = _add_store_command(parts, "list", _dead.list_, "the newest dead letters")
+    _selection.add_filters(listed, "since")
     listed.add_argument("--limit", metavar="N", type=_count, default=_dead.LIMIT, help=f"default: {_dead.LIMIT}")
     _add_store_command(parts, "show", _dead.show, "all that is known of one").add_argument("key", metavar="KEY")
-    replay = _add_store_command(parts, "replay", _dead.replay, "make them ready again, with all their attempts")
-    replay.add_argument("keys", metavar="KEY", nargs="*")
-    replay.add_argument("--all", action="store_true", help="every dead letter that there is")
-    discard = _add_store_command(parts, "discard", _dead.discard, "give them up for good")
-    discard.add_argument("keys", metavar="KEY", nargs="+")
-
-    about = "cancel or forbid the redials to a contact"
-    parts = _group(commands, "redials", about, "Redials that are still to come.", "redials cancel customer-17")
     for name, run, about in (
-        ("cancel", _store.cancel, "cancel the redials to a contact that have not begun"),
-        ("block", _store.block, "forbid redials to a contact, and cancel those that have not begun"),
-        ("unblock", _store.unblock, "allow redials to a contact again"),
+        ("replay", _dead.replay, "make them ready again, with all their attempts: those of the keys, or those chosen"),
+        ("discard", _dead.discard, "give them up for good: those of the keys, or those chosen"),
     ):
-        command = _add_store_command(parts, name, run, about)
-        command.add_argument("contact", metavar="CONTACT", help="the key that the app's contact function returns")
-        command.add_argument("--router", metavar="MODULE:ROUTER", help="needed if the router hashes its contacts")
+        change = _add_store_command(parts, name, run, about)
+        change.add_argument("keys", metavar="KEY", nargs="*")
+        change.add_argument("--all", action="store_true", help="every dead letter that there is")
+        _selection.add_filters(change, "since")
+        change.add_argument("--limit", metavar="N", type=_count, help="the oldest N of those that are chosen")
+        change.add_argument("--dry-run", action="store_true", help="only list what would be changed")
+
+    about = "see the redials to come, place one now, or cancel some"
+    more = "Redials that are still to come. Alone: how many wait, are in progress, and how long a pause lasts."
+    group = _added(commands, "redials", _redials.lane, about, more, "redials list --cause busy --due 2h")
+    _add_store_options(group)
+    parts = group.add_subparsers(title="commands", metavar="COMMAND")
+    _redials.add(partial(_add_store_command, parts), _count)
 
     about = "count, purge or back up what is in a store"
     parts = _group(commands, "store", about, "What is in a store.", "store stats")
@@ -232,9 +247,15 @@ def _group(commands: _Commands, name: str, about: str, more: str, example: str) 
 
 def _add_store_command(parts: _Commands, name: str, run: Callable[[argparse.Namespace], int], about: str) -> _Parser:
     command = _added(parts, name, run, about, f"{about[:1].upper()}{about[1:]}.")
-    command.add_argument("--store", metavar="URL", help=f"default: ${_store.VARIABLE}")
-    command.add_argument("--json", action="store_true", help="print JSON, an object a line")
+    _add_store_options(command)
     return command
+
+
+def _add_store_options(command: _Parser) -> None:
+    # Suppressed, because the default of a command would take the place of what was given to its group.
+    unset = argparse.SUPPRESS
+    command.add_argument("--store", metavar="URL", default=unset, help=f"default: ${_store.VARIABLE}")
+    command.add_argument("--json", action="store_true", default=unset, help="print JSON, an object a line")
 
 
 def _added(

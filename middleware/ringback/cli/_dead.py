@@ -8,22 +8,23 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from ringback.cli._progress import Progress
 from ringback.cli._screen import cut, pair, wrapped
-from ringback.cli._store import answer_of_store
+from ringback.cli._selection import FILTERS, operated, selected
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
-from ringback.work.keys import short
+from ringback.work.selection import EVERYTHING
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
-    from ringback.stores import DeadLetter, DeliveryStore
+    from ringback.hooks.operators import Operator
+    from ringback.stores import DeadLetter
 
 LIMIT = 100
 """Dead letters that ``dead list`` prints by default."""
 
-_ALL = 2**31 - 1
 _UNBOUNDED = 200
 """Columns of an output that is no terminal, for grep: every letter has one line."""
 _REASON = 24
@@ -32,12 +33,16 @@ _COLUMNS = ("KEY", "KIND", "CAUSE", "CODE", "TRIES", "DIED (UTC)")
 
 
 def list_(arguments: argparse.Namespace) -> int:
-    """Print the newest dead letters: a table, or a JSON object a line."""
+    """Print the newest of the chosen dead letters: a table, or a JSON object a line."""
 
-    async def newest(store: DeliveryStore) -> tuple[Sequence[DeadLetter], int]:
-        return await store.dead(arguments.limit), (await store.stats()).dead
+    async def newest(operator: Operator) -> tuple[Sequence[DeadLetter], int]:
+        chosen = selected(arguments, operator)
+        if chosen == EVERYTHING:
+            return await operator.dead(limit=arguments.limit), (await operator.store.stats()).dead
+        letters = await operator.dead(chosen)
+        return letters[: arguments.limit], len(letters)
 
-    letters, total = answer_of_store(arguments, newest)
+    letters, total = operated(arguments, newest)
     if arguments.json:
         _print_json(letters)
     elif not letters:
@@ -51,7 +56,7 @@ def list_(arguments: argparse.Namespace) -> int:
 
 def show(arguments: argparse.Namespace) -> int:
     """Print all facts of one dead letter."""
-    letter = answer_of_store(arguments, lambda store: _letter(store, arguments.key))
+    letter = operated(arguments, lambda operator: operator.letter(arguments.key))
     if letter is None:
         return _missing(arguments, [arguments.key])
     if arguments.json:
@@ -62,52 +67,62 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    """Make the dead letters of the given keys, or all dead letters, ready again."""
-    if bool(arguments.keys) == arguments.all:
-        raise ConfigurationError("name the keys to replay, or pass --all, and not both; ringback dead list shows them")
-    return _change(arguments, lambda store: store.replay, "replayed")
+    """Make dead letters ready again: of the given keys, those that are chosen, or all."""
+    return _change(arguments, lambda operator: operator.replay, "replayed")
 
 
 def discard(arguments: argparse.Namespace) -> int:
-    """Discard the dead letters of the given keys."""
-    return _change(arguments, lambda store: store.discard, "discarded")
+    """Discard dead letters: of the given keys, those that are chosen, or all."""
+    return _change(arguments, lambda operator: operator.discard, "discarded")
 
 
 def _change(
-    arguments: argparse.Namespace, change: Callable[[DeliveryStore], Callable[[str], Awaitable[bool]]], done: str
+    arguments: argparse.Namespace, change: Callable[[Operator], Callable[[str], Awaitable[bool]]], done: str
 ) -> int:
-    async def change_all(store: DeliveryStore) -> dict[str, bool]:
-        # The oldest letter comes first, as the items came. A letter that dies again meanwhile is not changed twice.
-        keys = arguments.keys or [letter.key for letter in reversed(await store.dead(_ALL))]
-        return {key: await _changed(store, key, change(store)) for key in keys}
+    chosen = any(getattr(arguments, name, None) is not None for name in FILTERS)
+    if bool(arguments.keys) + arguments.all + chosen != 1:
+        verb = arguments.prog.rpartition(" ")[2]
+        raise ConfigurationError(
+            f"name the keys to {verb}, or choose with --cause and the like, or pass --all, and one of these alone; "
+            "ringback dead list shows what there is"
+        )
+    changed: dict[str, bool] = {}
 
-    changed = answer_of_store(arguments, change_all)
-    if arguments.json:
-        for key, was in changed.items():
-            print(json.dumps({"key": redact(key), done: was}))
-    else:
-        for key in [key for key, was in changed.items() if was]:
-            print(f"{done} {redact(key)}")
-        if not changed:
-            print("no dead letters")
+    async def change_all(operator: Operator) -> None:
+        keys = arguments.keys
+        if not keys:
+            # The oldest letter comes first, as the items came. A letter that dies again meanwhile is not changed twice.
+            letters = await operator.dead(selected(arguments, operator))
+            keys = [letter.key for letter in reversed(letters)][: arguments.limit]
+        progress = Progress(len(keys), noun="dead letters")
+        for number, key in enumerate(keys, start=1):
+            if arguments.dry_run:
+                changed[key] = await operator.letter(key) is not None if arguments.keys else True
+            else:
+                changed[key] = await change(operator)(key)
+            progress.at(number, number)
+        progress.end()
+
+    try:
+        operated(arguments, change_all)
+    finally:
+        # A person who interrupts the command sees what is done.
+        _print_changed(arguments, changed, done)
     missing = [key for key, was in changed.items() if not was]
-    # Another process has meanwhile changed a letter of --all that is gone.
+    # Another process has meanwhile changed a chosen letter that is gone.
     return _missing(arguments, missing) if missing and arguments.keys else 0
 
 
-async def _changed(store: DeliveryStore, key: str, change: Callable[[str], Awaitable[bool]]) -> bool:
-    if await change(key):
-        return True
-    letter = await _letter(store, key)
-    return letter is not None and await change(letter.key)
-
-
-async def _letter(store: DeliveryStore, key: str) -> DeadLetter | None:
-    """The letter of the key, which may be the letter's key or the redacted key that ``dead list`` prints."""
-    letters = await store.dead(_ALL)
-    exact = next((letter for letter in letters if letter.key == short(key)), None)
-    alike = [letter for letter in letters if redact(letter.key) == key]
-    return exact or (alike[0] if len(alike) == 1 else None)
+def _print_changed(arguments: argparse.Namespace, changed: Mapping[str, bool], done: str) -> None:
+    if arguments.json:
+        for key, was in changed.items():
+            fields = {"key": redact(key), done: was and not arguments.dry_run}
+            print(json.dumps({**fields, "dry_run": was} if arguments.dry_run else fields))
+        return
+    for key in [key for key, was in changed.items() if was]:
+        print(f"{'would be ' if arguments.dry_run else ''}{done} {redact(key)}")
+    if not changed:
+        print("no dead letters")
 
 
 def _missing(arguments: argparse.Namespace, keys: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""A bar on standard error while a command reads a long file; no bar where standard error is no terminal."""
+"""A bar on standard error while a command takes its time; no bar where standard error is no terminal."""
 
 from __future__ import annotations
 
@@ -16,10 +16,19 @@ _FIRST = 0.5
 
 
 class Progress:
-    """``total`` is the size of all files in bytes, 0 for an unknown size. ``clock`` counts seconds."""
+    """``total`` is the size of all files in bytes, or the number of things, which ``noun`` names; 0 if that is unknown.
+    ``clock`` counts seconds.
+    """
 
-    def __init__(self, total: int, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        total: int,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        noun: str = "lines",
+    ) -> None:
         self._total = total
+        self._noun = noun
         self._stream = sys.stderr if stream is None else stream
         self._clock = clock
         # Standard error is None where a process has none.
@@ -28,14 +37,14 @@ class Progress:
         self._drawn = 0
 
     def at(self, done: int, lines: int) -> None:
-        """``done`` bytes and ``lines`` lines have been read."""
+        """``done`` of the total and ``lines`` lines or things are done."""
         if self._next == float("inf"):
             return
         now = self._clock()
         if now < self._next:
             return
         self._next = now + _EVERY
-        text = f"{lines:,} lines"
+        text = f"{lines:,} {self._noun}"
         if self._total:
             share = min(1.0, done / self._total)
             text = f"[{'#' * int(share * _CELLS):.<{_CELLS}}] {share:4.0%}  {text}"

@@ -1,33 +1,25 @@
-"""The store that a command works on, and the commands that count and purge its items or forbid redials."""
+"""The store that a command works on, and the commands that count, purge and back up the items of a store."""
 
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
-import logging
 import os
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
-from ringback import logs
-from ringback.cli._router import loaded
 from ringback.exceptions import ConfigurationError
-from ringback.hooks.planning import allow_call, cancel_redials, never_call
 from ringback.receiving.engine import Settings
 from ringback.stores import open_store
 from ringback.web.endpoint import OutcomeRouter
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
-    from ringback.hooks.registration import RedialRegistration
     from ringback.hooks.router import HandlerRouter
     from ringback.stores import DeliveryStore
 
@@ -122,8 +114,9 @@ def backup(arguments: argparse.Namespace) -> int:
 def stats(arguments: argparse.Namespace) -> int:
     """Print how many items there are in each state."""
     counts = msgspec.structs.asdict(answer_of_store(arguments, lambda store: store.stats()))
-    counts["oldest_due"] = round(counts["oldest_due"], 3)
-    lines = (f"{name:<11} {_MEANINGS[name].format(value)}" for name, value in counts.items())
+    for name in ("oldest_due", "redials_paused"):
+        counts[name] = round(counts[name], 3)
+    lines = (f"{name:<19} {_MEANINGS[name].format(value)}" for name, value in counts.items())
     print(json.dumps(counts) if arguments.json else "\n".join(lines))
     return 0
 
@@ -136,6 +129,8 @@ _MEANINGS = {
     "canceled": "{:>9}  were cancelled or discarded",
     "redials": "{:>9}  calls are still to come",
     "oldest_due": "{:>8g}s  since the oldest that waits was due",
+    "redials_in_progress": "{:>9}  redials have begun, and no event has told of their end",
+    "redials_paused": "{:>8g}s  until redials go on, because the service has asked for a pause",
 }
 
 
@@ -145,61 +140,3 @@ def purge(arguments: argparse.Namespace) -> int:
     text = f"{changed} row{'' if changed == 1 else 's'} forgotten, in whole or in part"
     print(json.dumps({"changed": changed}) if arguments.json else text)
     return 0
-
-
-def cancel(arguments: argparse.Namespace) -> int:
-    """Cancel the redials to a contact that have not begun."""
-    count = _told_store(
-        arguments, lambda store, redials: cancel_redials(redials, store, arguments.contact, time.time())
-    )
-    hint = "" if count or arguments.router is not None else _HASHED
-    print(json.dumps({"canceled": count}) if arguments.json else _cancelled(count) + hint)
-    return 0 if count else 1
-
-
-_HASHED = "; if contacts are hashed, name the router: --router MODULE:ROUTER"
-
-
-def block(arguments: argparse.Namespace) -> int:
-    """Forbid redials to a contact, and cancel those that have not begun."""
-    count = _told_store(arguments, lambda store, redials: never_call(redials, store, arguments.contact, time.time()))
-    logs.redial_blocked(count, _who(arguments))
-    if arguments.router is None:
-        print(f"{arguments.prog}: a router that hashes its contacts needs --router", file=sys.stderr)
-    print(json.dumps({"blocked": True, "canceled": count}) if arguments.json else f"blocked, {_cancelled(count)}")
-    return 0
-
-
-def unblock(arguments: argparse.Namespace) -> int:
-    """Allow redials to a contact again."""
-    changed = _told_store(arguments, lambda store, redials: allow_call(redials, store, arguments.contact))
-    if changed:
-        logs.redial_unblocked(_who(arguments))
-    text = "unblocked" if changed else "was not blocked"
-    print(json.dumps({"unblocked": changed}) if arguments.json else text)
-    return 0 if changed else 1
-
-
-def _told_store(
-    arguments: argparse.Namespace, tell: Callable[[DeliveryStore, Sequence[RedialRegistration]], Awaitable[T]]
-) -> T:
-    # A router may keep only a hash of its contacts.
-    router = None if arguments.router is None else loaded(arguments.router)
-    redials = () if router is None else router.redials
-    return answer_of_store(arguments, lambda store: tell(store, redials), router)
-
-
-def _cancelled(count: int) -> str:
-    return f"{count} redial{'' if count == 1 else 's'} cancelled"
-
-
-def _who(arguments: argparse.Namespace) -> str:
-    """The person, as the machine names them, and the command. Where nothing logs, the lines go to standard error."""
-    if not logging.getLogger("ringback").hasHandlers():
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        person = getpass.getuser()
-    except (KeyError, OSError):
-        # In a container a user may have no name.
-        person = f"user {os.getuid()}"
-    return f"{person}, {arguments.prog}"

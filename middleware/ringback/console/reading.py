@@ -16,6 +16,7 @@ from ringback.console.snapshot import (
     total,
     unrecognized,
 )
+from ringback.hooks.operators import programme_of
 from ringback.work.items import Kind
 from ringback_catalog import Match
 
@@ -122,6 +123,7 @@ class Reader:
             redials=_soonest([await history.waiting(Kind.REDIAL, WAITING) for history in histories]),
             dead=_newest(_flat([await store.dead(DEAD) for store in stores])),
             stats=total([await store.stats() for store in stores]),
+            programme=await programme_of(stores, since),
         )
         if changes == self._changes:
             ended = self._monotonic()

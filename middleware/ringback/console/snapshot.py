@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringback.work.items import Stats
+from ringback.work.programme import Programme  # noqa: TC001 - msgspec reads the annotations
 from ringback_catalog import Match
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Snapshot(Struct, frozen=True):
     redials: tuple[Waiting, ...]
     dead: tuple[DeadLetter, ...]
     stats: Stats
+    programme: Programme
 
 
 def unrecognized(pair: Pair) -> bool:
@@ -108,6 +110,8 @@ def total(stats: Iterable[Stats]) -> Stats:
         canceled=sum(one.canceled for one in stats),
         redials=sum(one.redials for one in stats),
         oldest_due=max((one.oldest_due for one in stats), default=0.0),
+        redials_in_progress=sum(one.redials_in_progress for one in stats),
+        redials_paused=max((one.redials_paused for one in stats), default=0.0),
     )
 
 

@@ -5,7 +5,6 @@ Other modules use :func:`shown` alone, which redacts every text, so that no temp
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -17,7 +16,8 @@ from ringback.console.charts import FAILED, INTENDED, RETRYABLE, Chart, Rate, ch
 from ringback.console.headline import Headline, headline
 from ringback.console.snapshot import PAIRS, UNRECOGNIZED, Snapshot
 from ringback.console.verdicts import Verdicts
-from ringback.privacy.redaction import redact
+from ringback.privacy.redaction import redact, redact_contact
+from ringback.work.programme import Programme  # noqa: TC001 - msgspec reads the annotations
 from ringback_catalog import RetryAction
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Figures(Struct, frozen=True):
     ready: int
     running: int
     redials: int
+    redials_in_progress: int
+    redials_paused: float
     oldest_due: float
 
 
@@ -132,6 +134,7 @@ class View(Struct, frozen=True):
     hooks: tuple[WaitingRow, ...]
     redials: tuple[WaitingRow, ...]
     dead: tuple[DeadRow, ...]
+    programme: Programme
 
 
 def shown(snapshot: Snapshot, catalog: Catalog) -> dict[str, Any]:
@@ -173,6 +176,7 @@ def _view(snapshot: Snapshot, catalog: Catalog) -> View:
         hooks=tuple(_waiting(item, snapshot.at) for item in snapshot.hooks),
         redials=tuple(_waiting(item, snapshot.at) for item in snapshot.redials),
         dead=tuple(map(_dead, snapshot.dead)),
+        programme=snapshot.programme,
     )
 
 
@@ -193,6 +197,8 @@ def _figures(snapshot: Snapshot) -> Figures:
         ready=stats.ready,
         running=stats.running,
         redials=stats.redials,
+        redials_in_progress=stats.redials_in_progress,
+        redials_paused=stats.redials_paused,
         oldest_due=stats.oldest_due,
     )
 
@@ -255,7 +261,7 @@ def _waiting(item: Waiting, now: float) -> WaitingRow:
         code=code,
         subcode=subcode,
         cause=cause,
-        contact=_contact(item.contact),
+        contact=redact_contact(item.contact),
         target=item.target,
         number=item.number,
     )
@@ -282,13 +288,6 @@ def _result(outcome: Outcome | None) -> tuple[int | None, int | None, str | None
     return (None, None, None) if outcome is None else (outcome.code, outcome.subcode, outcome.cause.value)
 
 
-def _contact(contact: str | None) -> str | None:
-    """The head of a keyed hash. Redaction cannot recognize a name or an address, so the page shows neither."""
-    if contact is None:
-        return None
-    return f"hash {contact[:12]}" if _HASHED.fullmatch(contact) else "[contact]"
-
-
 def _moment(at: float) -> Moment:
     try:
         time = datetime.fromtimestamp(at, UTC)
@@ -299,5 +298,4 @@ def _moment(at: float) -> Moment:
 
 
 _ELSEWHERE = "Its verdict rests on SIP or Q.850 details, or on overrides; a single call of it says more."
-_HASHED = re.compile("[0-9a-f]{64}")
 _WEB = ("https://", "http://")

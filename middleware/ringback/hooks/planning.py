@@ -184,8 +184,9 @@ class Planner:
         reason = obstacle(known, redial.policy, report, now=now)
         if reason is not None:
             return Step(known, Decision(Skipped(reason)))
+        call = report.leg or report.name
         if isinstance(allowed, Skipped | Exhausted):
-            return Step(known, Decision(allowed))
+            return Step(known.given_up(call, "may_call"), Decision(allowed))
         plan = decide(
             redial.policy,
             outcome.cause,
@@ -201,7 +202,7 @@ class Planner:
             not_before=allowed,
         )
         if not isinstance(plan, Planned):
-            return Step(known, Decision(plan))
+            return Step(known.given_up(call, plan.limit) if isinstance(plan, Exhausted) else known, Decision(plan))
         item = Item(key, Kind.REDIAL, plan.at, outcome, target=redial.name, number=plan.number)
         return Step(known.redial(key, CallState.PLANNED, plan.at), Decision(plan), put=item)
 

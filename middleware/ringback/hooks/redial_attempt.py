@@ -140,6 +140,8 @@ class RedialCaller:
             after, progress = known.redial(item.key, CallState.PLANNED, answer.at), claim.progress
         elif isinstance(answer, Exhausted | Skipped):
             after, progress = known.redial(item.key, CallState.CANCELED, now), claim.progress
+            limit = answer.limit if isinstance(answer, Exhausted) else "may_call" if answer.reason is allowed else None
+            after = after if limit is None else after.given_up(item.key, limit)
         else:
             after, progress = known, claim.progress
         # A worker that has lost the claim must not change what another worker has noted.

@@ -106,7 +106,7 @@ def callback_near_miss(templates: Sequence[str], status: int, *, guarded: bool) 
 
 
 def dead_letter_replayed(key: str, by: str | None) -> None:
-    """A person made a dead letter ready again. ``by`` names the person, if the console knows who it is."""
+    """A person made a dead letter ready again. ``by`` names the person, if that is known."""
     emit(INFO, "dead_letter.replayed", key=key, by=by)
 
 
@@ -115,14 +115,27 @@ def dead_letter_discarded(key: str, by: str | None) -> None:
     emit(INFO, "dead_letter.discarded", key=key, by=by)
 
 
-def redial_blocked(count: int, by: str) -> None:
-    """A person forbade redials to a contact, which prevents ``count`` calls now. ``by`` names person and command."""
+def redial_blocked(count: int, by: str | None) -> None:
+    """A person forbade redials to a contact, which prevents ``count`` calls.
+
+    ``by`` is as for :func:`dead_letter_replayed`.
+    """
     emit(INFO, "redial.blocked", count=count, by=by)
 
 
-def redial_unblocked(by: str) -> None:
-    """A person allowed redials to a contact again. ``by`` is as for :func:`redial_blocked`."""
+def redial_unblocked(by: str | None) -> None:
+    """A person allowed redials to a contact again. ``by`` is as for :func:`dead_letter_replayed`."""
     emit(INFO, "redial.unblocked", by=by)
+
+
+def redial_hastened(key: str, by: str | None) -> None:
+    """A person made a redial due now. ``by`` is as for :func:`dead_letter_replayed`."""
+    emit(INFO, "redial.hastened", key=key, by=by)
+
+
+def redials_canceled(count: int, by: str | None) -> None:
+    """A person canceled the redials to a contact. ``by`` is as for :func:`dead_letter_replayed`."""
+    emit(INFO, "redials.canceled", count=count, by=by)
 
 
 def sender_disconnected() -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Texts that no row of private.py matches: words with few digits, where dashes and slashes do not join digits to digits.
 # A longer text that ends in "==" may be 64 bytes in base64.
 _OPEN = re.compile(r"[A-Za-z_/-]*(?:[0-9]{1,8}[-/]?[A-Za-z_][A-Za-z_/-]*)*[0-9]{0,8}(?:=?|==(?<!.{88}))")
+_KEYED_HASH = re.compile("[0-9a-f]{64}")
 _HIDDEN = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 
 LONGEST_REMEMBERED = 512
@@ -100,6 +101,13 @@ def redact(text: str) -> str:
 def redact_if_told(text: str | None) -> str | None:
     """The redacted text; ``None`` for ``None``."""
     return None if text is None else redact(text)
+
+
+def redact_contact(contact: str | None) -> str | None:
+    """The head of a keyed hash of a contact. Redaction cannot recognize a name or an address, so neither is shown."""
+    if contact is None:
+        return None
+    return f"hash {contact[:12]}" if _KEYED_HASH.fullmatch(contact) else "[contact]"
 
 
 def redact_place(text: str) -> str:

@@ -10,7 +10,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.exceptions import ConfigurationError, StoreError
-from ringback.stores.record import load
+from ringback.stores.record import load, load_contact
+from ringback.work.contact import Contact
 from ringback.work.history import Count, Ended, Pair, Waiting
 from ringback.work.items import Kind, State
 from ringback_catalog import Cause, Match, ResultCategory, RetryClass
@@ -63,6 +64,14 @@ def waiting_of(*row: Any) -> Waiting:
     key, kind, state, due_at, attempts, payload, sibling, contact, target, number, *verdict = row
     outcome = _outcome(payload, sibling, *verdict)
     return Waiting(key, Kind(kind), State(state), due_at, attempts, outcome, contact, target, number)
+
+
+def contact_of(name: str, state: bytes | str) -> tuple[str, Contact]:
+    """The contact of a row: a new contact if what is known cannot be read."""
+    try:
+        return name, load_contact(state)
+    except StoreError:
+        return name, Contact()
 
 
 def _outcome(payload: bytes | None, sibling: bytes | None, verdict: bytes | None = None) -> Outcome | None:

@@ -61,8 +61,9 @@ class CallRecord(Struct, frozen=True, omit_defaults=True):
     """A call that was placed or is to be placed at ``at``, answered at ``answered_at``, and ended at ``ended_at``.
 
     ``leg`` is its call connection id, and ``context`` the operation context that Ringback offered for the call, where
-    they are known. ``word`` is the strictest word of the reports of its end, until somebody decides. ``unrung`` says
-    that the call has failed before anything can have rung.
+    they are known. ``word`` is the strictest word of the reports of its end, until somebody decides, and ``cause`` says
+    why the call ended. ``unrung`` says that the call has failed before anything can have rung. ``gave_up`` is the limit
+    of the policy that forbade the redial of this call, or this redial.
     """
 
     key: str
@@ -74,6 +75,13 @@ class CallRecord(Struct, frozen=True, omit_defaults=True):
     answered_at: float | None = None
     word: Word | None = None
     unrung: bool = False
+    cause: str | None = None
+    gave_up: str | None = None
+
+    @property
+    def by_app(self) -> bool:
+        """Whether the app has placed the call by itself, as far as anybody has told: no redial has."""
+        return self.key.startswith("leg:")
 
     @property
     def last(self) -> float:
@@ -89,11 +97,13 @@ class CallRecord(Struct, frozen=True, omit_defaults=True):
             state = CallState.OPEN if report.word is Word.ASKS and not late else self.state
             if state is not CallState.OPEN and state is not CallState.NOT_OURS:
                 state = CallState.ENDED
-            return replace(self, state=state, ended_at=at, word=report.word)
+            return replace(self, state=state, ended_at=at, word=report.word, cause=report.cause)
         if late and report.word not in FINAL:
             return self
         state = CallState.OPEN if report.word is Word.ASKS else self.state
-        return replace(self, state=state, ended_at=min(at, self.ended_at), word=_stricter(self.word, report.word))
+        word, ended_at = _stricter(self.word, report.word), min(at, self.ended_at)
+        cause = self.cause if word is self.word else report.cause
+        return replace(self, state=state, ended_at=ended_at, word=word, cause=cause)
 
     def says(self) -> Iterator[tuple[Word, float]]:
         """What speaks against calls to the contact, and since when."""
@@ -145,7 +155,7 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         """The calls that were placed, the earliest first, but for the call with the key ``without``."""
         placed = (call for call in self.calls if call.state not in _UNPLACED and call.key != without)
         return tuple(
-            PastCall(call.at, call.answered_at, call.ended_at, is_redial=not _is_leg(call))
+            PastCall(call.at, call.answered_at, call.ended_at, is_redial=not call.by_app)
             for call in sorted(placed, key=lambda call: call.at)
         )
 
@@ -160,7 +170,7 @@ class Contact(Struct, frozen=True, omit_defaults=True):
 
         A redial whose function is running is not meant: a worker has its item.
         """
-        lasting = [call.at + LASTS[call.state] for call in self.calls if call.state in LASTS and not _is_leg(call)]
+        lasting = [call.at + LASTS[call.state] for call in self.calls if call.state in LASTS and not call.by_app]
         return max(lasting, default=None)
 
     def recent(self, now: float) -> Contact:
@@ -197,7 +207,14 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         if call is None or report.connected:
             return self
         state = CallState.ENDED if call.state is CallState.OPEN else call.state
-        return self._with(replace(call, state=state, word=call.word if call.word in FINAL else report.word))
+        if call.word not in FINAL:
+            call = replace(call, word=report.word, cause=report.cause)
+        return self._with(replace(call, state=state))
+
+    def given_up(self, name: str, limit: str) -> Contact:
+        """The contact once a limit of the policy has forbidden the redial of the call with this key or this leg."""
+        call = self.call(name)
+        return self if call is None else self._with(replace(call, gave_up=limit))
 
     def redial(
         self, key: str, state: CallState, at: float, *, leg: str | None = None, context: str | None = None
@@ -256,6 +273,13 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         """From when on a store counts the time after which it forgets the contact. A barred one is never forgotten."""
         return _END_OF_TIME if self.never else now
 
+    def hastened(self, key: str, now: float) -> Contact | None:
+        """The contact once the redial of this key is due; ``None`` if the redial does not wait for its time."""
+        call = self.call(key)
+        if call is None or call.state is not CallState.PLANNED:
+            return None
+        return self._with(replace(call, at=min(call.at, now)))
+
     def closed(self) -> tuple[Contact, tuple[str, ...]]:
         """The contact without the redials that wait, and the keys of these redials."""
         planned = tuple(call.key for call in self.calls if call.state is CallState.PLANNED)
@@ -286,11 +310,7 @@ class Contact(Struct, frozen=True, omit_defaults=True):
 
 def _by_leg(call: CallRecord) -> bool:
     """Whether no redial has told of this call to the contact."""
-    return _is_leg(call) and call.state is not CallState.NOT_OURS
-
-
-def _is_leg(call: CallRecord) -> bool:
-    return call.key.startswith("leg:")
+    return call.by_app and call.state is not CallState.NOT_OURS
 
 
 def _may_be(redial: CallRecord, report: Report, at: float) -> bool:
@@ -319,7 +339,8 @@ _CANCELED = {CallState.PLANNED: CallState.CANCELED, CallState.OPEN: CallState.EN
 
 
 class Step(Struct, Generic[T], frozen=True):
-    """What a store carries out in one transaction: the contact's new state, a redial to put, and redials to cancel.
+    """What a store carries out in one transaction: the contact's new state, a redial to put, redials to cancel, and
+    redials that are to be due now.
 
     ``checkpoint`` is the progress of the claim on the item of this key. If the worker has lost the claim, the store
     carries nothing out. ``result`` is for whoever asked for the step.
@@ -329,6 +350,7 @@ class Step(Struct, Generic[T], frozen=True):
     result: T
     put: Item | None = None
     cancel: tuple[str, ...] = ()
+    hasten: tuple[str, ...] = ()
     checkpoint: tuple[str, Progress] | None = None
 
 

@@ -17,6 +17,8 @@ from ringback_catalog import Cause, Match, ResultCategory, RetryClass  # noqa: T
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ringback.work.contact import Contact
+
 
 class Count(Struct, frozen=True):
     """How many calls with this cause, category and retry class ended in the ``step`` seconds that begin at ``at``."""
@@ -61,7 +63,10 @@ class Ended(Struct, frozen=True):
 
 
 class Waiting(Struct, frozen=True):
-    """One item that is ready or running. ``contact`` is private unless the app has the router hash contacts."""
+    """One item, which is ready or running unless somebody asks for its key.
+
+    ``contact`` is private unless the app has the router hash contacts.
+    """
 
     key: str
     kind: Kind
@@ -94,4 +99,14 @@ class History(Protocol):
 
     async def waiting(self, kind: Kind, limit: int) -> Sequence[Waiting]:
         """At most ``limit`` items that are ready or running, in the order in which they are due."""
+        ...
+
+    async def item(self, key: str) -> Waiting | None:
+        """The item of this key in whatever state; ``None`` if the store has none, or has forgotten it."""
+        ...
+
+    async def contacts(self, since: float, after: str, limit: int) -> Sequence[tuple[str, Contact]]:
+        """At most ``limit`` contacts of whom something was noted from ``since`` on, in the order of their names, with
+        what is known of them. The names come after the name ``after``, so that a reader takes one page after the other.
+        """
         ...

@@ -169,7 +169,8 @@ Work = Callable[[Claim], Awaitable[Settlement]]
 class DeadLetter(Struct, frozen=True):
     """An item that was given up. A person may read, replay or discard a dead letter.
 
-    ``outcome`` is ``None`` if the store cannot read the stored outcome.
+    ``outcome`` is ``None`` if the store cannot read the stored outcome. ``contact`` is private unless the app has the
+    router hash contacts.
     """
 
     key: str
@@ -180,6 +181,7 @@ class DeadLetter(Struct, frozen=True):
     died_at: float
     progress: Progress
     target: str | None = None
+    contact: str | None = None
 
 
 class Stats(Struct, frozen=True):

@@ -42,7 +42,7 @@ class Report(Struct, frozen=True):
 
     ``name`` is the key of the call unless a redial placed the call. ``word`` is what an end says of further calls;
     ``None`` if it says nothing. ``counts`` says that the app had called the contact. ``rung`` says whether the call
-    may have rung; ``None`` if that event does not tell.
+    may have rung; ``None`` if that event does not tell. ``cause`` is the cause of an end.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Report(Struct, frozen=True):
     word: Word | None
     counts: bool
     rung: bool | None = True
+    cause: str | None = None
 
 
 def report_of(outcome: Outcome) -> Report | None:
@@ -71,6 +72,7 @@ def report_of(outcome: Outcome) -> Report | None:
         word=word,
         counts=called or action_after(outcome.event_name, outcome.subcode) is RetryAction.PLACE_CALL,
         rung=_rung(outcome),
+        cause=None if connected else outcome.cause.value,
     )
 
 

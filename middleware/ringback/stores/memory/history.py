@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ringback.stores.history_rows import counts_of, refuse_odd_steps
@@ -15,9 +16,10 @@ from ringback.work.latch import Offer, remember
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ringback.core.outcome import Outcome
+    from ringback.work.contact import Contact
     from ringback.work.history import Count
     from ringback_catalog import Cause, Match
 
@@ -34,11 +36,21 @@ class _Call:
 
 
 class MemoryHistory:
-    """Remembers the last ``capacity`` calls. ``work`` gives the items that are ready or running, in any order."""
+    """Remembers the last ``capacity`` calls. ``work`` gives the items that are ready or running, in any order, ``dead``
+    the dead letters, and ``known`` what is known of each contact.
+    """
 
-    def __init__(self, capacity: int, work: Callable[[], Iterable[Waiting]]) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        work: Callable[[], Iterable[Waiting]],
+        dead: Callable[[], Iterable[Waiting]],
+        known: Mapping[str, Contact],
+    ) -> None:
         self._capacity = capacity
         self._work = work
+        self._dead = dead
+        self._known = known
         self._calls: OrderedDict[str, _Call] = OrderedDict()
 
     def put(self, key: str, item: Item, offer: Offer, now: float) -> None:
@@ -99,6 +111,14 @@ class MemoryHistory:
     async def waiting(self, kind: Kind, limit: int) -> Sequence[Waiting]:
         found = (item for item in self._work() if item.kind is kind)
         return sorted(found, key=lambda item: item.due_at)[: max(0, limit)]
+
+    async def item(self, key: str) -> Waiting | None:
+        return next((item for item in chain(self._work(), self._dead()) if item.key == key), None)
+
+    async def contacts(self, since: float, after: str, limit: int) -> Sequence[tuple[str, Contact]]:
+        noted = (name for name, known in self._known.items() if any(call.last >= since for call in known.calls))
+        names = sorted(name for name in noted if name > after)[: max(0, limit)]
+        return [(name, self._known[name]) for name in names]
 
 
 def _most_frequent_first(pair: Pair) -> tuple[Any, ...]:

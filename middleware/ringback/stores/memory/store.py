@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from functools import partial
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,7 +27,7 @@ from ringback.work.pace import UNPACED, Lane
 from ringback.work.report import report_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ringback.work.contact import Change
     from ringback.work.items import Settlement, Work
@@ -96,14 +97,10 @@ class MemoryStore:
     @property
     def history(self) -> MemoryHistory:
         # Made by the first read: an app that reads no history pays nothing.
-        self._history = self._history or MemoryHistory(self._capacity, self._waiting)
+        work, dead = partial(_waiting, self._rows), partial(_waiting, self._dead)
+        self._history = self._history or MemoryHistory(self._capacity, work, dead, self._contacts)
         self.watched = True
         return self._history
-
-    def _waiting(self) -> Iterable[Waiting]:
-        for key, row in self._rows.items():
-            _, kind, _, outcome, contact, target, number = astuple(row.item)
-            yield Waiting(key, kind, row.state, row.due_at, row.attempts, outcome, contact, target, number)
 
     async def open(self) -> None:
         """Nothing to do."""
@@ -282,6 +279,7 @@ class MemoryStore:
         del self._rows[key]
         self._ended(key, settlement.state)
         if settlement.state is State.DEAD:
+            row.state = State.DEAD
             row.reason, row.finished_at = settlement.reason or "", self._clock()
             remember(self._dead, key, row, self._capacity)
         else:
@@ -315,6 +313,10 @@ class MemoryStore:
             if key in self._rows and self._rows[key].state is State.READY:
                 del self._rows[key]
                 self._counts[State.CANCELED] += 1
+        for key in made.hasten:
+            if key in self._rows and self._rows[key].state is State.READY:
+                self._rows[key].due_at = min(self._rows[key].due_at, self._clock())
+                self._push(key, self._rows[key])
         self._note(contact, made.contact)
         return made.result
 
@@ -378,8 +380,13 @@ class MemoryStore:
         """Nothing to do."""
 
 
+def _waiting(rows: Mapping[str, _Row]) -> Iterable[Waiting]:
+    for key, row in rows.items():
+        _, kind, _, outcome, contact, target, number = astuple(row.item)
+        yield Waiting(key, kind, row.state, row.due_at, row.attempts, outcome, contact, target, number)
+
+
 def _letter(key: str, row: _Row) -> DeadLetter:
     item = row.item
-    return DeadLetter(
-        key, item.kind, item.outcome, row.attempts, row.reason, row.finished_at, row.progress, item.target
-    )
+    tried = row.attempts, row.reason, row.finished_at, row.progress
+    return DeadLetter(key, item.kind, item.outcome, *tried, item.target, item.contact)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.stores.history_rows import counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
+from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from typing import Any, LiteralString
 
     from ringback.stores.postgres.database import Connection
+    from ringback.work.contact import Contact
     from ringback.work.history import Count, Ended, Pair, Waiting
     from ringback.work.items import Kind
     from ringback_catalog import Match
@@ -49,6 +50,12 @@ _WAITS = f"""
         ORDER BY due_at, key LIMIT %(limit)s
     ) ORDER BY due_at, key LIMIT %(limit)s
 """
+_ITEM = f"SELECT {_WAITING} FROM ringback_items WHERE key = %(key)s"
+_CONTACTS = """
+    SELECT contact, state FROM ringback_contacts
+    WHERE contact > %(after)s AND changed_at >= %(since)s::float8
+    ORDER BY contact LIMIT %(limit)s
+"""
 
 
 class PostgresHistory:
@@ -72,6 +79,13 @@ class PostgresHistory:
     async def waiting(self, kind: Kind, limit: int) -> Sequence[Waiting]:
         parameters = {"kind": kind.value, "limit": max(0, limit)}
         return [waiting_of(*row) for row in await self._rows(_WAITS, parameters)]
+
+    async def item(self, key: str) -> Waiting | None:
+        return next((waiting_of(*row) for row in await self._rows(_ITEM, {"key": key})), None)
+
+    async def contacts(self, since: float, after: str, limit: int) -> Sequence[tuple[str, Contact]]:
+        parameters = {"since": since, "after": after, "limit": max(0, limit)}
+        return [contact_of(*row) for row in await self._rows(_CONTACTS, parameters)]
 
     async def _rows(self, query: LiteralString, parameters: dict[str, Any]) -> Rows:
         async def operation(connection: Connection) -> Rows:

@@ -111,11 +111,13 @@ _KEEP_CONTACT = """
 """
 _CANCEL = "UPDATE ringback_items SET state = 'canceled', finished_at = %s WHERE key = ANY(%s) AND state = 'ready'"
 
+_DUE_NOW = "UPDATE ringback_items SET due_at = least(due_at, %s) WHERE key = ANY(%s) AND state = 'ready'"
+
 _STATS = """
     SELECT state, count(*), count(*) FILTER (WHERE kind = 'redial'), min(due_at) FROM ringback_items GROUP BY state
 """
 _DEAD = """
-    SELECT key, kind, payload, sibling, attempts, reason, finished_at, progress, target FROM ringback_items
+    SELECT key, kind, payload, sibling, attempts, reason, finished_at, progress, target, contact FROM ringback_items
     WHERE state = 'dead' ORDER BY finished_at DESC, created_at DESC, key LIMIT %s
 """
 _REPLAY = """
@@ -326,6 +328,8 @@ async def change(
         await connection.execute(_INSERT, row_of(made.put, now) | {"contact": contact})
     if made.cancel:
         await connection.execute(_CANCEL, (now, list(made.cancel)))
+    if made.hasten:
+        await connection.execute(_DUE_NOW, (now, list(made.hasten)))
     await _keep(connection, contact, known, made.contact, now)
     return made
 
@@ -351,12 +355,12 @@ async def dead(connection: Connection, limit: int) -> Sequence[DeadLetter]:
 
 
 def _letter(row: tuple[Any, ...]) -> DeadLetter:
-    key, kind, payload, sibling, attempts, reason, died_at, progress, target = row
+    key, kind, payload, sibling, attempts, reason, died_at, progress, *whose = row
     try:
         outcome, done = load(payload or b"", sibling), load_progress(progress)
     except StoreError:
         outcome, done = None, Progress()
-    return DeadLetter(key, Kind(kind), outcome, attempts, reason or "", died_at, done, target)
+    return DeadLetter(key, Kind(kind), outcome, attempts, reason or "", died_at, done, *whose)
 
 
 async def replay(connection: Connection, key: str, now: float) -> Kind | None:

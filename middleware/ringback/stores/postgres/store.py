@@ -226,13 +226,15 @@ class PostgresStore:
             if made is None:
                 return None
             if made.put is not None:
-                put.append(made.put)
+                due.append(made.put.due_at)
+            if made.hasten:
+                due.append(None)
             return made.result
 
-        put: list[Item] = []
+        due: list[float | None] = []
         result = await self._do(operation)
-        for item in put:
-            self._look_at_redials(item.due_at)
+        for due_at in due:
+            self._look_at_redials(due_at)
         return result
 
     async def pause_redials(self, until: float) -> None:

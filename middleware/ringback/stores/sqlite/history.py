@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.stores.history_rows import counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
+from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
 from ringback.stores.sqlite.schema import WHOLE
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from typing import Any, Protocol, TypeVar
 
+    from ringback.work.contact import Contact
     from ringback.work.history import Count, Ended, Pair, Waiting
     from ringback.work.items import Kind
     from ringback_catalog import Match
@@ -50,6 +51,10 @@ _WAITS = f"""
         SELECT {_WAITING} FROM {WHOLE} WHERE state = 'running' AND kind = :kind ORDER BY due_at, items.id LIMIT :limit
     ) ORDER BY due_at, id LIMIT :limit
 """
+_ITEM = f"SELECT {_WAITING} FROM {WHOLE} WHERE key = :key"
+_CONTACTS = """
+    SELECT contact, state FROM contacts WHERE contact > :after AND changed_at >= :since ORDER BY contact LIMIT :limit
+"""
 
 
 class SQLiteHistory:
@@ -73,6 +78,13 @@ class SQLiteHistory:
     async def waiting(self, kind: Kind, limit: int) -> Sequence[Waiting]:
         parameters = {"kind": kind.value, "limit": max(0, limit)}
         return await self._rows(_WAITS, parameters, lambda row: waiting_of(*row[1:]))
+
+    async def item(self, key: str) -> Waiting | None:
+        return next(iter(await self._rows(_ITEM, {"key": key}, lambda row: waiting_of(*row[1:]))), None)
+
+    async def contacts(self, since: float, after: str, limit: int) -> Sequence[tuple[str, Contact]]:
+        parameters = {"since": since, "after": after, "limit": max(0, limit)}
+        return await self._rows(_CONTACTS, parameters, lambda row: contact_of(*row))
 
     async def _rows(self, query: str, parameters: dict[str, Any], made: Callable[[Any], T]) -> list[T]:
         def operation(connection: sqlite3.Connection) -> list[T]:

@@ -267,6 +267,8 @@ def change(connection: sqlite3.Connection, contact: str, step: Change[T], now: f
         _inserted(connection, [row_of(replace(made.put, contact=contact), now)])
     for key in made.cancel:
         connection.execute(schema.CANCEL, (now, key))
+    for key in made.hasten:
+        connection.execute(schema.DUE_NOW, (now, key))
     _keep(connection, contact, known, made.contact, now)
     return made
 
@@ -305,8 +307,8 @@ def letter(row: sqlite3.Row) -> DeadLetter:
         outcome, progress = _outcome_of(row), load_progress(row["progress"])
     except StoreError:
         outcome, progress = None, Progress()
-    kind, reason = Kind(row["kind"]), row["reason"] or ""
-    return DeadLetter(row["key"], kind, outcome, row["attempts"], reason, row["finished_at"], progress, row["target"])
+    tried = row["attempts"], row["reason"] or "", row["finished_at"], progress
+    return DeadLetter(row["key"], Kind(row["kind"]), outcome, *tried, row["target"], row["contact"])
 
 
 def _storable(text: S) -> S:

@@ -295,6 +295,7 @@ BROKEN = """
 CONTACT = "SELECT state FROM contacts WHERE contact = ?"
 KEEP_CONTACT = "INSERT OR REPLACE INTO contacts (contact, state, changed_at, busy_until) VALUES (?, ?, ?, ?)"
 CANCEL = "UPDATE items SET state = 'canceled', finished_at = ? WHERE key = ? AND state = 'ready'"
+DUE_NOW = "UPDATE items SET due_at = min(due_at, ?) WHERE key = ? AND state = 'ready'"
 
 COUNT_READY = "SELECT count(*) FROM items WHERE state = 'ready'"
 # One count for each index; an item that has finished is done, unless it is dead or canceled.

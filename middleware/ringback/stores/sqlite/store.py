@@ -312,6 +312,8 @@ class SQLiteStore:
             return None
         if made.put is not None:
             self._lanes.wake(made.put.kind, made.put.due_at)
+        if made.hasten:
+            self._lanes.wake(Kind.REDIAL)
         return made.result
 
     async def stats(self) -> Stats:

@@ -1,0 +1,252 @@
+"""``ringback redials``: shows the redials that wait and the lane that they wait in, and changes them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
+
+from ringback.cli._screen import pair, wrapped
+from ringback.cli._selection import add_filters, add_router, ago, operated, selected
+from ringback.privacy.redaction import redact, redact_contact
+from ringback.work.redial import time_zone
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ringback.hooks.operators import Operator
+    from ringback.work.contact import CallRecord, Contact
+    from ringback.work.history import Waiting
+    from ringback.work.items import Stats
+    from ringback.work.programme import Programme, Share
+
+LIMIT = 100
+"""Redials that ``redials list`` prints by default."""
+
+_COLUMNS = ("KEY", "CAUSE", "CODE", "CALL", "TRIES", "STATE", "DUE (UTC)", "FUNCTION", "CONTACT")
+
+
+def add(command: Callable[..., argparse.ArgumentParser], count: Callable[[str], int]) -> None:
+    """Add the commands. ``command`` makes the parser of one, and ``count`` reads a number of things."""
+    listed = command("list", list_, "the redials that wait, as they are due, and the lane that they wait in")
+    add_filters(listed, "due")
+    listed.add_argument("--limit", metavar="N", type=count, default=LIMIT, help=f"default: {LIMIT}")
+    shown = command("show", show, "all that is known of one redial, or of a contact and the calls to it")
+    shown.add_argument(
+        "key", metavar="KEY|CONTACT", help="a key that redials list prints, or the app's key of a contact"
+    )
+    add_router(shown)
+    now = command(
+        "run-now",
+        run_now,
+        "make a redial that waits due now; hours, caps, may_call and the pace still decide when it is placed",
+    )
+    now.add_argument("key", metavar="KEY", help="a key that redials list prints")
+    reported = command("report", report, "which attempts reached whom, and which limits ended them, by cause and hour")
+    reported.add_argument("--since", metavar="TIME", type=ago, help="calls since 2h or 3d ago, or an ISO 8601 time")
+    reported.add_argument("--time-zone", metavar="ZONE", default="UTC", help="of the hours, such as Europe/Berlin")
+    for name, run, about in (
+        ("cancel", cancel, "cancel the redials to a contact that have not begun"),
+        ("block", block, "forbid redials to a contact, and cancel those that have not begun"),
+        ("unblock", unblock, "allow redials to a contact again"),
+    ):
+        changed = command(name, run, about)
+        changed.add_argument("contact", metavar="CONTACT", help="the key that the app's contact function returns")
+        add_router(changed)
+
+
+def lane(arguments: argparse.Namespace) -> int:
+    """Print how many redials wait and are in progress, and how long a pause lasts."""
+    stats = operated(arguments, lambda operator: operator.store.stats())
+    if arguments.json:
+        paused = round(stats.redials_paused, 3)
+        print(json.dumps({"waiting": stats.redials, "in_progress": stats.redials_in_progress, "paused": paused}))
+    else:
+        print(_lane(stats))
+    return 0
+
+
+def _lane(stats: Stats) -> str:
+    paused = f", paused for {stats.redials_paused:.0f} s as the service asked" if stats.redials_paused else ""
+    return f"{stats.redials} waiting, {stats.redials_in_progress} in progress{paused}"
+
+
+def list_(arguments: argparse.Namespace) -> int:
+    """Print the first of the chosen redials: the lane and a table, or a JSON object a line."""
+
+    async def first(operator: Operator) -> tuple[Sequence[Waiting], Stats]:
+        return await operator.waiting(selected(arguments, operator)), await operator.store.stats()
+
+    redials, stats = operated(arguments, first)
+    shown = redials[: arguments.limit]
+    if arguments.json:
+        for redial in shown:
+            print(json.dumps(_fields(redial)))
+    else:
+        print(_lane(stats))
+        print("\n".join(_table([_cells(redial) for redial in shown]) if shown else ["no redials"]))
+    if len(shown) < len(redials):
+        more = f"the first {len(shown)} of {len(redials)}; --limit {len(redials)} shows all"
+        print(f"{arguments.prog}: {more}", file=sys.stderr)
+    return 0
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print one redial and what is known of its contact, or the same of a contact."""
+
+    async def found(operator: Operator) -> tuple[Waiting | None, Contact | None]:
+        redial = await operator.redial(arguments.key)
+        names = operator.names(arguments.key) if redial is None else [redial.contact] if redial.contact else []
+        known = [contact for name in sorted(names) if (contact := await operator.known(name)).calls]
+        return redial, known[0] if known else None
+
+    redial, known = operated(arguments, found)
+    if redial is None and known is None:
+        print(
+            f"{arguments.prog}: no redial has the key {redact(arguments.key)!r}, and nothing is known of such a "
+            "contact; see ringback redials list, and pass --router if the router hashes its contacts",
+            file=sys.stderr,
+        )
+        return 1
+    calls = () if known is None else known.calls
+    if arguments.json:
+        fields = None if redial is None else _fields(redial)
+        print(json.dumps({"redial": fields, "calls": [_call_fields(call) for call in calls]}))
+    else:
+        print("\n".join(_page(redial, calls)))
+    return 0
+
+
+def run_now(arguments: argparse.Namespace) -> int:
+    """Make a redial due now."""
+    refusal = operated(arguments, lambda operator: operator.run_now(arguments.key))
+    key = redact(arguments.key)
+    if refusal is not None:
+        print(f"{arguments.prog}: {key!r} cannot be placed now: {refusal}", file=sys.stderr)
+        return 1
+    print(json.dumps({"key": key, "due": True}) if arguments.json else f"due now: {key}")
+    return 0
+
+
+def cancel(arguments: argparse.Namespace) -> int:
+    """Cancel the redials to a contact that have not begun."""
+    count = operated(arguments, lambda operator: operator.cancel(arguments.contact))
+    hint = "" if count or arguments.router is not None else _HASHED
+    print(json.dumps({"canceled": count}) if arguments.json else _cancelled(count) + hint)
+    return 0 if count else 1
+
+
+_HASHED = "; if contacts are hashed, name the router: --router MODULE:ROUTER"
+
+
+def block(arguments: argparse.Namespace) -> int:
+    """Forbid redials to a contact, and cancel those that have not begun."""
+    count = operated(arguments, lambda operator: operator.block(arguments.contact))
+    if arguments.router is None:
+        print(f"{arguments.prog}: a router that hashes its contacts needs --router", file=sys.stderr)
+    print(json.dumps({"blocked": True, "canceled": count}) if arguments.json else f"blocked, {_cancelled(count)}")
+    return 0
+
+
+def unblock(arguments: argparse.Namespace) -> int:
+    """Allow redials to a contact again."""
+    changed = operated(arguments, lambda operator: operator.unblock(arguments.contact))
+    text = "unblocked" if changed else "was not blocked"
+    print(json.dumps({"unblocked": changed}) if arguments.json else text)
+    return 0 if changed else 1
+
+
+def _cancelled(count: int) -> str:
+    return f"{count} redial{'' if count == 1 else 's'} cancelled"
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Print what became of the calls to contacts."""
+    zone = time_zone(arguments.time_zone)
+    found = operated(arguments, lambda operator: operator.report(arguments.since or 0.0, zone))
+    print(json.dumps(to_builtins(found)) if arguments.json else "\n".join(_report(found, arguments.time_zone)))
+    return 0
+
+
+def _report(found: Programme, zone: str) -> Iterator[str]:
+    since = "all that is remembered" if not found.since else f"since {_moment(found.since)} UTC"
+    yield f"{found.contacts} contacts called, {found.reached} reached, {found.waiting} redials to come ({since})"
+    tables = {"ATTEMPT": found.attempts, "REDIALS AFTER": found.causes, f"HOUR ({zone})": found.hours}
+    for title, shares in tables.items():
+        if shares:
+            cells = [_share_cells(share) for share in shares]
+            yield from ("", *_table(cells, (title, "CALLS", "REACHED", "SHARE", "NEVER RANG")))
+    if found.given_up:
+        given_up = [(each.limit, each.cause, str(each.count)) for each in found.given_up]
+        yield from ("", *_table(given_up, ("GIVEN UP BY", "AFTER", "TIMES")))
+
+
+def _share_cells(share: Share) -> tuple[str, ...]:
+    return share.name, str(share.calls), str(share.reached), f"{share.reached / share.calls:.1%}", str(share.unrung)
+
+
+def _page(redial: Waiting | None, calls: Sequence[CallRecord]) -> Iterator[str]:
+    if redial is not None:
+        yield redact(redial.key)
+        names = ("cause", "code", "call", "tries", "state", "due", "function", "contact")
+        for name, text in zip(names, _cells(redial)[1:], strict=True):
+            yield from wrapped(text, 100, f"  {name:<12}", " " * 14)
+        yield ""
+    yield "Calls to the contact"
+    yield from _table([_call_cells(call) for call in calls], ("AT (UTC)", "CALL", "STATE", "ANSWERED", "ENDED", "SAID"))
+
+
+def _table(rows: Sequence[tuple[str, ...]], columns: tuple[str, ...] = _COLUMNS) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    for row in (columns, *rows):
+        yield "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
+
+
+def _cells(redial: Waiting) -> tuple[str, ...]:
+    outcome = redial.outcome
+    what = ("unreadable", "-") if outcome is None else (outcome.cause.value, pair(outcome.code, outcome.subcode))
+    number, tries, contact = str(redial.number), str(redial.attempts), redact_contact(redial.contact) or "-"
+    due = _moment(redial.due_at)
+    return redact(redial.key), *what, number, tries, redial.state.value, due, redial.target or "-", contact
+
+
+def _call_cells(call: CallRecord) -> tuple[str, ...]:
+    times = (_moment(call.at), _moment(call.answered_at), _moment(call.ended_at))
+    who = "app" if call.by_app else "redial"
+    return times[0], who, call.state.value, times[1], times[2], "-" if call.word is None else call.word.value
+
+
+def _fields(redial: Waiting) -> dict[str, Any]:
+    return {
+        "key": redact(redial.key),
+        "state": redial.state.value,
+        "due_at": _iso(redial.due_at),
+        "number": redial.number,
+        "attempts": redial.attempts,
+        "target": redial.target,
+        "contact": redact_contact(redial.contact),
+        "outcome": None if redial.outcome is None else redial.outcome.to_dict(),
+    }
+
+
+def _call_fields(call: CallRecord) -> dict[str, Any]:
+    return {
+        "key": redact(call.key),
+        "state": call.state.value,
+        "at": _iso(call.at),
+        "answered_at": _iso(call.answered_at),
+        "ended_at": _iso(call.ended_at),
+        "said": None if call.word is None else call.word.value,
+    }
+
+
+def _moment(at: float | None) -> str:
+    return "-" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _iso(at: float | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

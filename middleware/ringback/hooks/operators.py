@@ -1,0 +1,176 @@
+"""What a person does with the work that waits in a store, whoever asks: a command, the console, or code of the app."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING, TypeVar
+
+from ringback import logs
+from ringback.hooks.planning import allow_call, cancel_redials, never_call
+from ringback.privacy.redaction import redact
+from ringback.work.contact import Contact, Step
+from ringback.work.items import Kind, State
+from ringback.work.keys import short
+from ringback.work.programme import Tally
+from ringback.work.selection import EVERYTHING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from datetime import tzinfo
+
+    from ringback.hooks.registration import RedialRegistration
+    from ringback.work.history import Waiting
+    from ringback.work.items import DeadLetter, DeliveryStore
+    from ringback.work.programme import Programme
+    from ringback.work.selection import Selection
+
+T = TypeVar("T")
+
+_ALL = 2**31 - 1
+_PAGE = 500
+"""Contacts that are read and counted at once: the loop does its other work between two pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Looks at the redials and the dead letters of a store and changes them; each change is logged with who made it.
+
+    ``by`` names the person. ``redials`` are those of a router that hashes its contacts: ``router.redials``. ``clock``
+    gives seconds since the epoch. Every method raises as those of the store do.
+    """
+
+    store: DeliveryStore
+    by: str | None = None
+    redials: Iterable[RedialRegistration] = ()
+    clock: Callable[[], float] = time.time
+
+    def names(self, contact: str) -> frozenset[str]:
+        """The names under which a store may have the app's contact."""
+        return frozenset(redial.stored(contact) for redial in self.redials) or frozenset((contact,))
+
+    # Redials
+
+    async def waiting(self, chosen: Selection = EVERYTHING, limit: int = _ALL) -> Sequence[Waiting]:
+        """The first ``limit`` of the chosen redials that wait or whose function is running, as they are due."""
+        history = self.store.history
+        if chosen == EVERYTHING:
+            return await history.waiting(Kind.REDIAL, limit)
+        return [redial for redial in await history.waiting(Kind.REDIAL, _ALL) if chosen.has_redial(redial)][:limit]
+
+    async def redial(self, key: str) -> Waiting | None:
+        """The redial of this key, in whatever state; also of the redacted key, if one alone waits under that."""
+        found = await self.store.history.item(short(key))
+        if found is None:
+            found = _alone([redial for redial in await self.waiting() if redact(redial.key) == key])
+        return found if found is not None and found.kind is Kind.REDIAL else None
+
+    async def known(self, name: str) -> Contact:
+        """What the store knows of the contact that the store has under this name."""
+        return await self.store.change(name, lambda known: Step(known, known)) or Contact()
+
+    async def run_now(self, key: str) -> str | None:
+        """Makes a redial that waits due now. ``None`` once that is done, or why it is not.
+
+        Hours, caps, ``may_call`` and the pace still decide when the call is placed, and redials that were due before
+        come first.
+        """
+        redial = await self.redial(key)
+        if redial is None or redial.contact is None:
+            return "no redial has that key"
+        if redial.state is not State.READY:
+            return _NOT_WAITING[redial.state]
+        key, now = redial.key, self.clock()
+
+        def hastened(known: Contact) -> Step[bool]:
+            after = known.hastened(key, now)
+            return Step(known, False) if after is None else Step(after, True, hasten=(key,))
+
+        if not await self.store.change(redial.contact, hastened):
+            return "an earlier request may have placed the call; the worker repeats that request, or gives it up"
+        logs.redial_hastened(key, self.by)
+        return None
+
+    async def cancel(self, contact: str) -> int:
+        """Cancels the redials to a contact that have not begun. Returns how many calls that prevents."""
+        count = await cancel_redials(self.redials, self.store, contact, self.clock())
+        if count:
+            logs.redials_canceled(count, self.by)
+        return count
+
+    async def block(self, contact: str) -> int:
+        """Forbids redials to a contact until :meth:`unblock`. Returns how many calls that prevents now."""
+        count = await never_call(self.redials, self.store, contact, self.clock())
+        logs.redial_blocked(count, self.by)
+        return count
+
+    async def unblock(self, contact: str) -> bool:
+        """Takes :meth:`block`, or a router's ``never_call``, back. Returns whether the contact was blocked."""
+        changed = await allow_call(self.redials, self.store, contact)
+        if changed:
+            logs.redial_unblocked(self.by)
+        return changed
+
+    async def report(self, since: float = 0.0, zone: tzinfo = UTC) -> Programme:
+        """What became of the calls to contacts from ``since`` on, in seconds since the epoch; hours of ``zone``."""
+        return await programme_of([self.store], since, zone)
+
+    # Dead letters
+
+    async def dead(self, chosen: Selection = EVERYTHING, limit: int = _ALL) -> Sequence[DeadLetter]:
+        """The newest ``limit`` of the chosen dead letters, newest first."""
+        if chosen == EVERYTHING:
+            return await self.store.dead(limit)
+        return [letter for letter in await self.store.dead(_ALL) if chosen.has_letter(letter)][:limit]
+
+    async def letter(self, key: str) -> DeadLetter | None:
+        """The dead letter of this key; also of the redacted key, if one alone has that."""
+        letters = await self.store.dead(_ALL)
+        exact = next((letter for letter in letters if letter.key == short(key)), None)
+        return exact or _alone([letter for letter in letters if redact(letter.key) == key])
+
+    async def replay(self, key: str) -> bool:
+        """Makes the dead letter of this key ready again, with all its attempts. Whether there is one."""
+        return await self._changed(self.store.replay, key, logs.dead_letter_replayed)
+
+    async def discard(self, key: str) -> bool:
+        """Gives the dead letter of this key up for good. Whether there is one."""
+        return await self._changed(self.store.discard, key, logs.dead_letter_discarded)
+
+    async def _changed(
+        self, change: Callable[[str], Awaitable[bool]], key: str, tell: Callable[[str, str | None], None]
+    ) -> bool:
+        changed = await change(key)
+        if not changed:
+            letter = await self.letter(key)
+            changed = letter is not None and await change(letter.key)
+        if changed:
+            tell(key, self.by)
+        return changed
+
+
+async def programme_of(stores: Iterable[DeliveryStore], since: float, zone: tzinfo = UTC) -> Programme:
+    """What became of the calls to the contacts of several stores, as :meth:`Operator.report` says."""
+    tally = Tally(since, zone)
+    for store in stores:
+        after, page = "", _PAGE
+        while page == _PAGE:
+            contacts = await store.history.contacts(since, after, _PAGE)
+            for _, contact in contacts:
+                tally.add(contact)
+            page = len(contacts)
+            after = contacts[-1][0] if contacts else after
+    return tally.programme()
+
+
+def _alone(found: Sequence[T]) -> T | None:
+    return found[0] if len(found) == 1 else None
+
+
+_NOT_WAITING = {
+    State.RUNNING: "its function is being called",
+    State.DONE: "it was placed or given up, and waits no more",
+    State.DEAD: "it is a dead letter; see ringback dead show",
+    State.CANCELED: "it was canceled",
+}

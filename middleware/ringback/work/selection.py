@@ -1,0 +1,56 @@
+"""Which dead letters and which redials a person means. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from ringback_catalog import Cause  # noqa: TC001 - msgspec reads the annotations
+
+if TYPE_CHECKING:
+    from ringback.core.outcome import Outcome
+    from ringback.work.history import Waiting
+    from ringback.work.items import DeadLetter
+
+
+class Selection(Struct, frozen=True, kw_only=True):
+    """Whatever meets every condition that is given; everything, if none is.
+
+    ``hook`` names a hook that was given up, or the redial function. ``contacts`` are the contact's names as stores have
+    them. ``since``: dead letters that died then or later. ``due``: redials that are due then or earlier. Both are
+    seconds since the epoch.
+    """
+
+    cause: Cause | None = None
+    code: int | None = None
+    subcode: int | None = None
+    hook: str | None = None
+    contacts: frozenset[str] | None = None
+    since: float | None = None
+    due: float | None = None
+
+    def _fits(self, chosen: DeadLetter | Waiting) -> bool:
+        return self._is_about(chosen.outcome) and (self.contacts is None or chosen.contact in self.contacts)
+
+    def has_letter(self, letter: DeadLetter) -> bool:
+        hooks = (*letter.progress.failed, letter.target)
+        return (
+            self._fits(letter)
+            and (self.hook is None or self.hook in hooks)
+            and (self.since is None or letter.died_at >= self.since)
+        )
+
+    def has_redial(self, redial: Waiting) -> bool:
+        return (
+            self._fits(redial)
+            and (self.hook is None or self.hook == redial.target)
+            and (self.due is None or redial.due_at <= self.due)
+        )
+
+    def _is_about(self, outcome: Outcome | None) -> bool:
+        wanted = ((self.cause, "cause"), (self.code, "code"), (self.subcode, "subcode"))
+        return all(value is None or getattr(outcome, name, None) == value for value, name in wanted)
+
+
+EVERYTHING = Selection()

@@ -1,0 +1,380 @@
+"""ringback redials: what waits in the lane is shown, placed now, and canceled."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sqlite3
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
+
+from ringback import classify_event
+from ringback.cli import main
+from ringback.core.events import Event, EventData, Result
+from ringback.stores.sqlite import SQLiteStore
+from ringback.work.contact import CallRecord, CallState, Contact, Step
+from ringback.work.items import Item, Kind
+from ringback.work.report import report_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from ringback.core.outcome import Outcome
+
+LEG = "1f0e5c1a-0000-4000-8000-00000000000{}"
+KEY = f"redial:call:{LEG}"
+FILE = "ringback.db"
+NOON = 1_773_576_000.0  # 2026-03-15 12:00:00 UTC
+FAR = 4_102_488_000.0  # 2100-01-01 12:00:00 UTC
+
+
+def outcome(leg: int, code: int = 486, subcode: int = 560486) -> Outcome:
+    data = EventData(call_connection_id=LEG.format(leg), result_information=Result(code, subcode))
+    found = classify_event(Event(type="Microsoft.Communication.CallDisconnected", data=data))
+    assert found is not None
+    return found
+
+
+def asked(ask: Callable[[SQLiteStore], Awaitable[Any]]) -> Any:
+    async def asking() -> Any:
+        store = SQLiteStore(FILE)
+        await store.open()
+        try:
+            return await ask(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(asking())
+
+
+def planned(contact: str, leg: int = 1, due_at: float = FAR, ended: Outcome | None = None) -> None:
+    told = ended or outcome(leg)
+    item = Item(KEY.format(leg), Kind.REDIAL, due_at, told, contact, "jobs.call_again", 2)
+
+    def step(known: Contact) -> Step[None]:
+        report = report_of(told)
+        assert report is not None
+        known = known.noted(report, time.time())
+        return Step(known.redial(item.key, CallState.PLANNED, item.due_at), None, put=item)
+
+    asked(lambda store: store.change(contact, step))
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("RINGBACK_STORE", f"sqlite:///{FILE}")
+    monkeypatch.setattr("getpass.getuser", lambda: "anna")
+    return tmp_path
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> list[str]:
+    assert main(arguments) == status
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out.splitlines()
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err.strip()
+
+
+def set_row(**columns: Any) -> None:
+    """What a worker would have written into the only item."""
+    with sqlite3.connect(FILE) as connection:
+        for name, value in columns.items():
+            connection.execute(f"UPDATE items SET {name} = ?", (value,))
+    connection.close()
+
+
+def test_the_lane_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """How many wait, how many are in progress, and how long a pause lasts; the store may stand before a command."""
+    planned("bob")
+    assert printed(capsys, "redials") == ["1 waiting, 0 in progress"]
+    asked(lambda store: store.pause_redials(time.time() + 3600))
+    (line,) = printed(capsys, "redials")
+    assert line.startswith("1 waiting, 0 in progress, paused for 3")
+    assert line.endswith(" s as the service asked")
+    lane = json.loads(*printed(capsys, "redials", "--json"))
+    assert 3500 < lane.pop("paused") <= 3600
+    assert lane == {"waiting": 1, "in_progress": 0}
+    assert printed(capsys, "redials", "--store", f"sqlite:///{FILE}", "list", "--cause", "declined")[1:] == [
+        "no redials"
+    ]
+
+
+def test_the_redials_are_listed_as_they_are_due(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the lane above; of a contact no more is shown than that there is one, or the head of its hash."""
+    planned("bob", 2)
+    planned("5" * 64, 1, NOON)
+    assert printed(capsys, "redials", "list") == [
+        "2 waiting, 0 in progress",
+        "KEY                                               CAUSE  CODE        CALL  TRIES  STATE  DUE (UTC)            "
+        "FUNCTION         CONTACT",
+        f"{KEY.format(1)}  busy   486/560486  2     0      ready  2026-03-15 12:00:00  jobs.call_again  "
+        "hash 555555555555",
+        f"{KEY.format(2)}  busy   486/560486  2     0      ready  2100-01-01 12:00:00  jobs.call_again  [contact]",
+    ]
+    assert [json.loads(line) for line in printed(capsys, "redials", "list", "--json", "--contact", "bob")] == [
+        {
+            "key": KEY.format(2),
+            "state": "ready",
+            "due_at": "2100-01-01T12:00:00+00:00",
+            "number": 2,
+            "attempts": 0,
+            "target": "jobs.call_again",
+            "contact": "[contact]",
+            "outcome": outcome(2).to_dict(),
+        }
+    ]
+    assert main(["redials", "list", "--limit", "1"]) == 0
+    assert capsys.readouterr().err == "ringback redials list: the first 1 of 2; --limit 2 shows all\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    {
+        "--due now": [1],
+        "--due 2h": [1, 3],
+        "--due 2100-01-01T12:00:00Z": [1, 3, 2],
+        "--due 2026-03-15": [],
+        "--hook jobs.call_again": [1, 3, 2],
+        "--hook jobs.other": [],
+        "--code 480": [3],
+        "--contact bob": [2],
+    }.items(),
+)
+def test_redials_are_chosen(capsys: pytest.CaptureFixture[str], given: str, found: list[int]) -> None:
+    """By when they are due, by their function, and by the call that asked for them."""
+    planned("bob", 2)
+    planned("eve", 1, NOON)
+    planned("ann", 3, time.time() + 3600, outcome(3, 480, 560480))
+    shown = printed(capsys, "redials", "list", "--json", *given.split())
+    assert [json.loads(line)["key"] for line in shown] == [KEY.format(number) for number in found]
+
+
+def test_what_cannot_be_read_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """A redial without its call is still one."""
+    planned("bob")
+    set_row(payload="x")
+    assert "  unreadable  -     2     " in printed(capsys, "redials", "list")[2]
+    assert json.loads(*printed(capsys, "redials", "list", "--json"))["outcome"] is None
+
+
+def test_a_redial_and_a_contact_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """The redial, and the calls to its contact so far; the contact by the app's key."""
+    planned("bob")
+    heads = "AT (UTC)             CALL    STATE    ANSWERED  ENDED                SAID"
+    calls = [
+        "Calls to the contact",
+        heads,
+        "(today)              app     open     -         (today)              asks",
+        "2100-01-01 12:00:00  redial  planned  -         -                    -",
+    ]
+    today = re.compile(r"20\d\d-(?!01-01 12:00:00)\d\d-\d\d \d\d:\d\d:\d\d")
+    shown = [today.sub("(today)            ", line) for line in printed(capsys, "redials", "show", KEY.format(1))]
+    assert shown == [
+        KEY.format(1),
+        "  cause       busy",
+        "  code        486/560486",
+        "  call        2",
+        "  tries       0",
+        "  state       ready",
+        "  due         2100-01-01 12:00:00",
+        "  function    jobs.call_again",
+        "  contact     [contact]",
+        "",
+        *calls,
+    ]
+    assert [today.sub("(today)            ", line) for line in printed(capsys, "redials", "show", "bob")] == calls
+    shown_json = json.loads(*printed(capsys, "redials", "show", "bob", "--json"))
+    began, ended = shown_json["calls"][0].pop("at"), shown_json["calls"][0].pop("ended_at")
+    assert began == ended
+    told = {"answered_at": None}
+    assert shown_json == {
+        "redial": None,
+        "calls": [
+            told | {"key": f"leg:{LEG.format(1)}", "state": "open", "said": "asks"},
+            told
+            | {"key": KEY.format(1), "state": "planned", "at": "2100-01-01T12:00:00+00:00"}
+            | {"ended_at": None, "said": None},
+        ],
+    }
+    assert json.loads(*printed(capsys, "redials", "show", KEY.format(1), "--json"))["redial"]["key"] == KEY.format(1)
+    message = (
+        "ringback redials show: no redial has the key 'eve', and nothing is known of such a contact; see ringback "
+        "redials list, and pass --router if the router hashes its contacts"
+    )
+    assert refused(capsys, "redials", "show", "eve") == message
+    set_row(contact=None)
+    assert printed(capsys, "redials", "show", KEY.format(1))[-1].split() == heads.split()
+
+
+def test_a_redial_is_made_due_now(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the contact's state, too; one that is late stays so; who did it is logged."""
+    planned("bob")
+    began = time.time()
+    with capture_logs() as lines:
+        assert printed(capsys, "redials", "run-now", KEY.format(1)) == [f"due now: {KEY.format(1)}"]
+    assert lines == [{"event": "redial.hastened", "log_level": "info", "key": KEY.format(1), "by": "anna"}]
+    (waiting,) = asked(lambda store: store.history.waiting(Kind.REDIAL, 9))
+    known = asked(lambda store: store.change("bob", lambda known: Step(known, known)))
+    assert all(began <= at <= time.time() for at in (waiting.due_at, known.calls[1].at))
+    with capture_logs():
+        done = printed(capsys, "redials", "run-now", KEY.format(1), "--json")
+    assert json.loads(*done) == {"key": KEY.format(1), "due": True}
+    assert asked(lambda store: store.history.waiting(Kind.REDIAL, 9))[0].due_at == waiting.due_at
+
+
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        ({"state": "running"}, "its function is being called"),
+        ({"state": "done"}, "it was placed or given up, and waits no more"),
+        ({"state": "dead"}, "it is a dead letter; see ringback dead show"),
+        ({"state": "canceled"}, "it was canceled"),
+        ({"kind": "outcome"}, "no redial has that key"),
+        ({"contact": None}, "no redial has that key"),
+        (
+            {"contact": "eve"},
+            "an earlier request may have placed the call; the worker repeats that request, or gives it up",
+        ),
+    ],
+)
+def test_what_does_not_wait_is_not_placed(
+    capsys: pytest.CaptureFixture[str], columns: dict[str, Any], why: str
+) -> None:
+    """The reason is said, and nothing is logged."""
+    planned("bob")
+    set_row(**columns)
+    key = KEY.format(1)
+    with capture_logs() as lines:
+        refusal = refused(capsys, "redials", "run-now", key)
+    assert refusal == f"ringback redials run-now: {key!r} cannot be placed now: {why}"
+    assert lines == []
+
+
+def test_a_key_that_hides_a_number_can_be_given_as_it_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """If one redial alone is shown so."""
+    planned("bob")
+    set_row(key="redial:call:+15555550100")
+    assert printed(capsys, "redials", "show", "redial:call:[phone]")[0] == "redial:call:[phone]"
+
+
+def test_the_programme_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    """By attempt, by the cause before, by the hour of a zone, and by the limit that ended it."""
+    at = time.time() - 3600
+    hour = datetime.fromtimestamp(at, ZoneInfo("Asia/Tokyo")).strftime("%H")
+    first = CallRecord("leg:1", at, ended_at=at, cause="busy", unrung=True)
+    planned("bob")
+    contacts = {
+        "ann": Contact((first, CallRecord("redial:1", at, answered_at=at))),
+        "eve": Contact((replace(first, gave_up="max_attempts"),)),
+        "bob": Contact(),
+    }
+    for name, known in contacts.items():
+        asked(lambda store, name=name, known=known: store.change(name, lambda _: Step(known, None)))
+    assert printed(capsys, "redials", "report", "--time-zone", "Asia/Tokyo") == [
+        "2 contacts called, 1 reached, 0 redials to come (all that is remembered)",
+        "",
+        "ATTEMPT  CALLS  REACHED  SHARE   NEVER RANG",
+        "1        2      0        0.0%    2",
+        "2        1      1        100.0%  0",
+        "",
+        "REDIALS AFTER  CALLS  REACHED  SHARE   NEVER RANG",
+        "busy           1      1        100.0%  0",
+        "",
+        "HOUR (Asia/Tokyo)  CALLS  REACHED  SHARE  NEVER RANG",
+        f"{hour}                 3      1        33.3%  2",
+        "",
+        "GIVEN UP BY   AFTER  TIMES",
+        "max_attempts  busy   1",
+    ]
+    found = json.loads(*printed(capsys, "redials", "report", "--json", "--since", "2h"))
+    assert found.pop("since") < at
+    assert found == {
+        "contacts": 2,
+        "reached": 1,
+        "waiting": 0,
+        "attempts": [
+            {"name": "1", "calls": 2, "reached": 0, "unrung": 2},
+            {"name": "2", "calls": 1, "reached": 1, "unrung": 0},
+        ],
+        "given_up": [{"limit": "max_attempts", "cause": "busy", "count": 1}],
+        "causes": [{"name": "busy", "calls": 1, "reached": 1, "unrung": 0}],
+        "hours": [{"name": datetime.fromtimestamp(at, UTC).strftime("%H"), "calls": 3, "reached": 1, "unrung": 2}],
+    }
+    (line,) = printed(capsys, "redials", "report", "--since", "2100-01-01")
+    assert line == "0 contacts called, 0 reached, 0 redials to come (since 2100-01-01 00:00:00 UTC)"
+    assert main(["redials", "report", "--time-zone", "Mars"]) == 2
+    assert "'Mars' is no time zone" in capsys.readouterr().err
+
+
+ROUTER = """
+from ringback import OutcomeRouter
+
+router = OutcomeRouter()
+
+
+@router.redial(contact=lambda outcome: "bob", hash_contacts="a secret of this test")
+def call_again(): ...
+"""
+
+
+NONE_CANCELLED = "0 redials cancelled; if contacts are hashed, name the router: --router MODULE:ROUTER"
+NEEDS_ROUTER = "ringback redials block: a router that hashes its contacts needs --router\n"
+
+
+def test_a_contact_is_blocked_and_unblocked(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1 if nobody had blocked the contact; who did it is logged."""
+    planned("bob")
+    with capture_logs() as lines:
+        for arguments, out in (
+            ([], "blocked, 2 redials cancelled\n"),
+            (["--json"], '{"blocked": true, "canceled": 0}\n'),
+        ):
+            assert main(["redials", "block", "bob", *arguments]) == 0
+            assert capsys.readouterr() == (out, NEEDS_ROUTER)
+        assert asked(lambda store: store.change("bob", lambda known: Step(known, known.never))) is True
+        assert printed(capsys, "redials", "unblock", "bob") == ["unblocked"]
+        assert printed(capsys, "redials", "unblock", "bob", status=1) == ["was not blocked"]
+        assert printed(capsys, "redials", "unblock", "bob", "--json", status=1) == ['{"unblocked": false}']
+    assert asked(lambda store: store.change("bob", lambda known: Step(known, known.never))) is False
+    assert [(line["event"], line.get("count"), line["by"]) for line in lines] == [
+        ("redial.blocked", 2, "anna"),
+        ("redial.blocked", 0, "anna"),
+        ("redial.unblocked", None, "anna"),
+    ]
+
+
+def test_redials_to_a_contact_are_cancelled(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1 if there were none. An end that still settles counts as one; who did it is logged."""
+    planned("bob")
+    with capture_logs() as lines:
+        assert printed(capsys, "redials", "cancel", "bob") == ["2 redials cancelled"]
+    assert lines == [{"event": "redials.canceled", "log_level": "info", "count": 2, "by": "anna"}]
+    assert printed(capsys, "redials", "cancel", "bob", status=1) == [NONE_CANCELLED]
+
+
+def test_contacts_that_are_hashed_need_the_router(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """Only the router's secret leads from the contact to its key."""
+    (folder / "hashing.py").write_text(ROUTER, "utf-8")
+    sys.path.insert(0, str(folder))
+    import hashing  # type: ignore[import-not-found]
+
+    planned(hashing.router.redials[0].stored("bob"))
+    assert printed(capsys, "redials", "cancel", "bob", status=1) == [NONE_CANCELLED]
+    assert printed(capsys, "redials", "cancel", "bob", "--json", "--router", "hashing:router") == ['{"canceled": 2}']

@@ -1,0 +1,174 @@
+"""What a person does with the work of a store, from code: each change is made, and logged with who made it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from ringback import OutcomeRouter, RedialPolicy, classify_event
+from ringback.core.events import Event, EventData, Result
+from ringback.hooks import operators
+from ringback.hooks.dispatcher import Dispatcher
+from ringback.hooks.operators import Operator, programme_of
+from ringback.logs import LogObserver
+from ringback.stores import MemoryStore
+from ringback.work.contact import CallRecord, CallState, Contact, Step
+from ringback.work.items import Claim, Item, Kind, Settlement, State
+from ringback.work.programme import GivenUp, Share
+from ringback.work.selection import Selection
+from ringback_catalog import Cause
+
+if TYPE_CHECKING:
+    from ringback.core.outcome import Outcome
+
+SECRET = "a secret of this test"
+KEY = "redial:call:leg-{}"
+
+
+def busy(leg: str) -> Outcome:
+    data = EventData(call_connection_id=leg, result_information=Result(486, 560486))
+    found = classify_event(Event("Microsoft.Communication.CallDisconnected", f"event-{leg}", data=data))
+    assert found is not None
+    return found
+
+
+async def planned(store: MemoryStore, number: int, contact: str, due_at: float, target: str = "call_again") -> None:
+    key = KEY.format(number)
+    item = Item(key, Kind.REDIAL, due_at, busy(f"leg-{number}"), target=target, number=2)
+    await store.change(contact, lambda known: Step(known.redial(key, CallState.PLANNED, due_at), None, put=item))
+
+
+async def died(store: MemoryStore, *legs: str) -> None:
+    await store.put([Item(f"call:{leg}", Kind.OUTCOME, 0.0, busy(leg)) for leg in legs])
+    left = asyncio.Semaphore(0)
+
+    async def work(_: Claim) -> Settlement:
+        left.release()
+        return Settlement(State.DEAD, reason="no")
+
+    running = asyncio.create_task(store.run(work, 1))
+    async with asyncio.timeout(20):
+        for _ in legs:
+            await left.acquire()
+    await store.stop(10)
+    await running
+
+
+async def test_redials_are_chosen_and_placed_now() -> None:
+    """A limit holds for what is chosen; a redial that waits is due from then on, and its contact's state says so."""
+    store = MemoryStore(clock=lambda: 100.0)
+    for number in (1, 2, 3):
+        await planned(store, number, f"contact-{number % 2}", 1000.0 + number)
+    operator = Operator(store, by="ada", clock=lambda: 100.0)
+    found = await operator.waiting(Selection(contacts=operator.names("contact-1")), limit=1)
+    assert [redial.key for redial in found] == [KEY.format(1)]
+    assert [redial.key for redial in await operator.waiting(limit=2)] == [KEY.format(1), KEY.format(2)]
+    with capture_logs() as lines:
+        assert await operator.run_now(KEY.format(3)) is None
+        assert await operator.run_now("redial:unknown") == "no redial has that key"
+    assert lines == [{"event": "redial.hastened", "log_level": "info", "key": KEY.format(3), "by": "ada"}]
+    assert [redial.due_at for redial in await operator.waiting(limit=1)] == [100.0]
+    assert [call.at for call in (await operator.known("contact-1")).calls] == [1001.0, 100.0]
+    assert await operator.known("nobody") == Contact()
+
+
+async def test_what_does_not_wait_is_refused_by_the_state_of_its_contact() -> None:
+    """A request that may have placed the call is the worker's."""
+    store = MemoryStore(clock=lambda: 100.0)
+    await planned(store, 1, "bob", 1000.0)
+    await store.change("bob", lambda known: Step(known.redial(KEY.format(1), CallState.UNKNOWN, 100.0), None))
+    assert str(await Operator(store).run_now(KEY.format(1))).startswith("an earlier request may have placed the call")
+
+
+async def test_contacts_that_are_hashed_are_found_by_the_redials_of_their_router() -> None:
+    """To cancel takes the app's key; that nothing was canceled is not logged."""
+    router = OutcomeRouter()
+    router.redial(contact=lambda _: "bob", hash_contacts=SECRET)(lambda: None)
+    store = MemoryStore(clock=lambda: 100.0)
+    await planned(store, 1, router.redials[0].stored("bob"), 1000.0)
+    operator = Operator(store, by="ada", redials=router.redials, clock=lambda: 100.0)
+    with capture_logs() as lines:
+        assert (await Operator(store).cancel("bob"), await operator.cancel("bob")) == (0, 1)
+    assert lines == [{"event": "redials.canceled", "log_level": "info", "count": 1, "by": "ada"}]
+
+
+async def test_dead_letters_are_chosen_and_changed() -> None:
+    """Only what there is is logged."""
+    store = MemoryStore()
+    await died(store, "a", "b", "+15550100")
+    operator = Operator(store, by="ada")
+    assert [letter.key for letter in await operator.dead(limit=1)] == ["call:+15550100"]
+    assert [letter.key for letter in await operator.dead(Selection(cause=Cause.BUSY), limit=2)] == [
+        "call:+15550100",
+        "call:b",
+    ]
+    with capture_logs() as lines:
+        assert [await operator.replay(key) for key in ("call:a", "call:a", "call:[phone]")] == [True, False, True]
+        assert await operator.discard("call:b")
+    assert [(line["event"], line["key"], line["by"]) for line in lines] == [
+        ("dead_letter.replayed", "call:a", "ada"),
+        ("dead_letter.replayed", "call:[phone]", "ada"),
+        ("dead_letter.discarded", "call:b", "ada"),
+    ]
+
+
+async def test_a_programme_is_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every contact once, whatever the pages; those of several stores together."""
+    monkeypatch.setattr(operators, "_PAGE", 2)
+    stores = [MemoryStore(clock=lambda: 100.0) for _ in range(2)]
+    for number in range(4):
+        record = CallRecord(f"leg:{number}", 90.0 + number)
+        await stores[0].change(f"contact-{number}", lambda _, record=record: Step(Contact((record,)), None))
+    await stores[1].change("bob", lambda _: Step(Contact((CallRecord("leg:9", 99.0),)), None))
+    assert (await Operator(stores[0]).report(92.0)).contacts == 2
+    assert (await programme_of(stores, 0.0)).attempts == (Share("1", 5, 0, 0),)
+
+
+@pytest.mark.parametrize(
+    ("limit", "settings"),
+    [
+        ("max_attempts", {"max_attempts": 1}),
+        ("may_call", {"may_call": lambda contact, at: "on the list of those who must not be called"}),
+    ],
+)
+async def test_a_limit_that_gives_up_is_noted_for_the_report(limit: str, settings: Any) -> None:
+    """When the redial is planned, with the cause of the call; the app's own no has one name, whatever its reason."""
+    store, placed, router = MemoryStore(), list[str](), OutcomeRouter()
+    policy = RedialPolicy(hours=None, **settings)
+    router.redial(contact=lambda _: "bob", policy=policy)(lambda: placed.append("call"))
+    dispatcher = Dispatcher(router, LogObserver(), store=store, settle=0.0)
+    await dispatcher.accept([busy("leg-1")])
+    await dispatcher.drain(10)
+    assert (await Operator(store).report()).given_up == (GivenUp(limit, "busy", 1),)
+    assert placed == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "settings"),
+    [("may_call", {"may_call": lambda contact, at: False}), ("max_attempts", {"max_attempts": 2})],
+)
+async def test_a_limit_that_gives_up_when_a_redial_is_due_is_noted_too(limit: str, settings: Any) -> None:
+    """The app has said no since the plan, or other calls have used the attempts up."""
+    store, placed, router, now = MemoryStore(), list[str](), OutcomeRouter(), time.time()
+    policy = RedialPolicy(hours=None, **settings)
+
+    @router.redial(contact=lambda told: "bob" if told.call_connection_id == "leg-1" else None, policy=policy)
+    def call_again() -> None:
+        placed.append("call")
+
+    await planned(store, 1, "bob", now, router.redials[0].name)
+    calls = [CallRecord(f"leg:{leg}", now - 9, ended_at=now - 9, leg=leg, cause="busy") for leg in ("leg-1", "other")]
+    await store.change("bob", lambda known: Step(Contact((*calls, *known.calls)), None))
+    dispatcher = Dispatcher(router, LogObserver(), store=store, settle=0.0)
+    # The first delivery starts the worker.
+    await dispatcher.accept([busy("leg-2")])
+    async with asyncio.timeout(20):
+        while not (found := (await Operator(store).report()).given_up):  # noqa: ASYNC110 - the worker tells nobody
+            await asyncio.sleep(0.01)
+    await dispatcher.drain(10)
+    assert found == (GivenUp(limit, "busy", 1),)
+    assert placed == []
