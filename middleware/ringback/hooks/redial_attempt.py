@@ -152,21 +152,22 @@ class RedialCaller:
         call, others = known.call(item.key), known.times(without=item.key)
         if not is_new and call is not None and call.leg is not None:
             return _Placed(call.leg)
-        reason = policy.skips(item.outcome.retry_action) or obstacle(known, policy, ended, now=now, redial=item.key)
-        if reason is None and isinstance(allowed, str):
-            reason = allowed
+        forbidden, earliest = (allowed, now) if isinstance(allowed, str) else (None, max(now, allowed))
+        reason = policy.skips(item.outcome.retry_action)
+        reason = reason or obstacle(known, policy, ended, now=now, redial=item.key) or forbidden
         if reason is not None:
             return Skipped(reason) if is_new else _Doubt(reason)
         at: float | Exhausted = Exhausted("max_attempts")
-        if policy.made(others, now) < policy.max_attempts and not isinstance(allowed, str):
-            at = awake(policy, allowed, zone, others)
+        if policy.made(others, now) < policy.max_attempts:
+            at = awake(policy, earliest, zone, others)
         if at == now:
             return _Place(known.history(without=item.key))
         if not is_new:
             return _Doubt("a limit of the policy forbids to repeat the request now")
         if isinstance(at, Exhausted):
             return at
-        if at > claim.put_at + LONGEST_WINDOW:
+        if earliest > now and at > claim.put_at + LONGEST_WINDOW:
+            # The app has put the redial off again and again.
             return Exhausted("may_call")
         return Planned(at, item.number)
 
