@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from structlog.testing import capture_logs
 
 from ringback import classify_event
 from ringback.cli import main
+from ringback.cli._progress import Progress as _Progress
 from ringback.core.events import Event, EventData, Result
 from ringback.stores.sqlite import SQLiteStore
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
@@ -326,6 +328,14 @@ def test_letters_are_chosen_by_all_that_is_given(
     would = [f"would be discarded {KEY.format(number)}" for number in reversed(found)]
     assert tried == would if found else ["no dead letters"]
     assert len(printed(capsys, "dead", "list")) == 4
+
+
+def test_many_letters_have_a_bar() -> None:
+    """On a terminal, once it takes its time; the bar names what it counts."""
+    stream, times = io.StringIO(), iter([0.0, 1.0])
+    stream.isatty = lambda: True  # type: ignore[method-assign]
+    _Progress(4, stream, lambda: next(times), noun="dead letters").at(1, 1)
+    assert stream.getvalue() == "\r[######..................]  25%  1 dead letters"
 
 
 @pytest.mark.usefixtures("several")
