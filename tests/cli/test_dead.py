@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from logging.handlers import MemoryHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -389,15 +390,21 @@ def test_where_nothing_logs_the_line_goes_to_standard_error() -> None:
     assert re.fullmatch(rf"\S+ \S+ dead_letter\.replayed key={KEY.format(1)} by=\S+\n", done.stderr)
 
 
-def test_a_process_gets_one_handler(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the logger ringback alone: what libraries say at this level is nothing for a terminal."""
+@pytest.mark.parametrize(("is_terminal", "kind"), [(True, MemoryHandler), (False, logging.StreamHandler)])
+def test_a_process_gets_one_handler(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, is_terminal: bool, kind: type
+) -> None:
+    """Of the logger ringback alone: what libraries say at this level is nothing for a terminal, which gets the lines
+    when the command ends.
+    """
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     died((outcome(1), "one"))
     logger = logging.getLogger("ringback")
     monkeypatch.setattr(logger, "propagate", False)
     monkeypatch.setattr(logger, "handlers", [])
     for _ in range(2):
         printed(capsys, "dead", "list")
-    assert len(logger.handlers) == 1
+    assert [type(handler) for handler in logger.handlers] == [kind]
     assert logger.level == logging.INFO
 
 
