@@ -677,8 +677,12 @@ def test_the_package_runs_as_a_module(capsys: pytest.CaptureFixture[str], monkey
         (["worker"], ["MODULE:ROUTER", "--store URL", "--concurrency N", "--drain SECONDS"]),
         (["dead"], ["list", "show", "replay", "discard"]),
         (["dead", "list"], ["--store URL", "--json", "--limit N"]),
-        (["dead", "replay"], ["KEY", "--all", "--store URL", "--json"]),
-        (["redials"], ["cancel", "block", "unblock"]),
+        (["dead", "replay"], ["KEY", "--all", "--cause", "--hook", "--since", "--dry-run", "--limit", "--store URL"]),
+        (
+            ["redials"],
+            ["list", "show", "run-now", "cancel", "block", "unblock", "report", "--store URL", "--json"],
+        ),
+        (["redials", "run-now"], ["KEY", "hours, caps, may_call and the pace still decide when it is placed"]),
         *(
             (["redials", command], ["CONTACT", "--router MODULE:ROUTER", "--store URL", "--json"])
             for command in ("cancel", "block", "unblock")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from logging.handlers import MemoryHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +20,7 @@ from structlog.testing import capture_logs
 
 from ringback import classify_event
 from ringback.cli import main
+from ringback.cli._progress import Progress as _Progress
 from ringback.core.events import Event, EventData, Result
 from ringback.stores.sqlite import SQLiteStore
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
@@ -330,6 +333,14 @@ def test_letters_are_chosen_by_all_that_is_given(
     assert len(printed(capsys, "dead", "list")) == 4
 
 
+def test_many_letters_have_a_bar() -> None:
+    """On a terminal, once it takes its time; the bar names what it counts."""
+    stream, times = io.StringIO(), iter([0.0, 1.0])
+    stream.isatty = lambda: True  # type: ignore[method-assign]
+    _Progress(4, stream, lambda: next(times), noun="dead letters").at(1, 1)
+    assert stream.getvalue() == "\r[######..................]  25%  1 dead letters"
+
+
 @pytest.mark.usefixtures("several")
 def test_a_list_of_chosen_letters_that_is_cut_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     """Of how many of those that are chosen."""
@@ -381,15 +392,21 @@ def test_where_nothing_logs_the_line_goes_to_standard_error() -> None:
     assert re.fullmatch(rf"\S+ \S+ dead_letter\.replayed key={KEY.format(1)} by=\S+\n", done.stderr)
 
 
-def test_a_process_gets_one_handler(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the logger ringback alone: what libraries say at this level is nothing for a terminal."""
+@pytest.mark.parametrize(("is_terminal", "kind"), [(True, MemoryHandler), (False, logging.StreamHandler)])
+def test_a_process_gets_one_handler(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, is_terminal: bool, kind: type
+) -> None:
+    """Of the logger ringback alone: what libraries say at this level is nothing for a terminal, which gets the lines
+    when the command ends.
+    """
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     died((outcome(1), "one"))
     logger = logging.getLogger("ringback")
     monkeypatch.setattr(logger, "propagate", False)
     monkeypatch.setattr(logger, "handlers", [])
     for _ in range(2):
         printed(capsys, "dead", "list")
-    assert len(logger.handlers) == 1
+    assert [type(handler) for handler in logger.handlers] == [kind]
     assert logger.level == logging.INFO
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,11 +30,15 @@ SECRET = "a secret of this test"
 KEY = "redial:call:leg-{}"
 
 
-def busy(leg: str) -> Outcome:
-    data = EventData(call_connection_id=leg, result_information=Result(486, 560486))
-    found = classify_event(Event("Microsoft.Communication.CallDisconnected", f"event-{leg}", data=data))
+def told(leg: str, event: str, code: int, subcode: int) -> Outcome:
+    data = EventData(call_connection_id=leg, result_information=Result(code, subcode))
+    found = classify_event(Event(f"Microsoft.Communication.{event}", f"{event}-{leg}", data=data))
     assert found is not None
     return found
+
+
+def busy(leg: str) -> Outcome:
+    return told(leg, "CallDisconnected", 486, 560486)
 
 
 async def planned(store: MemoryStore, number: int, contact: str, due_at: float, target: str = "call_again") -> None:
@@ -128,6 +133,52 @@ async def test_a_programme_is_read_page_by_page(monkeypatch: pytest.MonkeyPatch)
     assert (await programme_of(stores, 0.0)).attempts == (Share("1", 5, 0, 0),)
 
 
+async def test_a_redial_that_is_made_due_is_placed_and_what_it_reaches_is_reported() -> None:
+    """The busy call is attempt 1, and the redial after it, which would have waited for minutes, reaches the contact."""
+    store, router, placed = MemoryStore(), OutcomeRouter(), asyncio.Event()
+
+    @router.redial(contact=lambda _: "bob", policy=RedialPolicy(hours=None))
+    async def call_again() -> str:
+        placed.set()
+        return "leg-2"
+
+    dispatcher, operator = Dispatcher(router, LogObserver(), store=store, settle=0.0), Operator(store)
+    await dispatcher.accept([busy("leg-1")])
+    async with asyncio.timeout(20):
+        while not (waiting := await operator.waiting()):  # noqa: ASYNC110 - the worker tells nobody
+            await asyncio.sleep(0.01)
+        assert not placed.is_set()
+        assert await operator.run_now(waiting[0].key) is None
+        await placed.wait()
+    await dispatcher.accept([told("leg-2", "CallConnected", 200, 0)])
+    await dispatcher.drain(10)
+    found = await operator.report()
+    assert (found.contacts, found.reached, found.attempts) == (1, 1, (Share("1", 1, 0, 0), Share("2", 1, 1, 0)))
+    assert found.causes == (Share("busy", 1, 1, 0),)
+
+
+async def test_a_redial_outside_of_its_hours_is_put_off_again() -> None:
+    """Whoever made it due: it then waits for the beginning of the hours."""
+    store, router, placed, now = MemoryStore(), OutcomeRouter(), list[str](), time.time()
+    soon = datetime.fromtimestamp(now, UTC) + timedelta(hours=6)
+    hours = (f"{soon:%H}:00", f"{soon + timedelta(hours=1):%H}:00")
+
+    @router.redial(contact=lambda _: "bob", policy=RedialPolicy(hours=hours))
+    def call_again() -> None:
+        placed.append("call")
+
+    dispatcher, operator = Dispatcher(router, LogObserver(), store=store, settle=0.0), Operator(store)
+    await dispatcher.accept([busy("leg-1")])
+    async with asyncio.timeout(20):
+        while not (waiting := await operator.waiting()):  # noqa: ASYNC110 - the worker tells nobody
+            await asyncio.sleep(0.01)
+        assert await operator.run_now(waiting[0].key) is None
+        while not (again := [each for each in await operator.waiting() if each.attempts and each.due_at > now + 3600]):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await dispatcher.drain(10)
+    assert (len(again), placed) == (1, [])
+
+
 @pytest.mark.parametrize(
     ("limit", "settings"),
     [
@@ -156,7 +207,7 @@ async def test_a_limit_that_gives_up_when_a_redial_is_due_is_noted_too(limit: st
     store, placed, router, now = MemoryStore(), list[str](), OutcomeRouter(), time.time()
     policy = RedialPolicy(hours=None, **settings)
 
-    @router.redial(contact=lambda told: "bob" if told.call_connection_id == "leg-1" else None, policy=policy)
+    @router.redial(contact=lambda outcome: "bob" if outcome.call_connection_id == "leg-1" else None, policy=policy)
     def call_again() -> None:
         placed.append("call")
 

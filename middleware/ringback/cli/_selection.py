@@ -7,7 +7,9 @@ import getpass
 import logging
 import os
 import re
+import sys
 import time
+from logging.handlers import MemoryHandler
 from typing import TYPE_CHECKING
 
 from ringback.cli._router import loaded
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 FILTERS = ("cause", "code", "hook", "contact", "since", "due")
+MOST_KEPT = 10_000
+"""Lines of the log that a command keeps back at most."""
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 
 
@@ -71,9 +75,11 @@ def _person() -> str:
     """The person, as the machine names them. Where nothing logs, lines go to standard error."""
     logger = logging.getLogger(LOGGER)
     if not logger.hasHandlers():
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-        logger.addHandler(handler)
+        lines = logging.StreamHandler()
+        lines.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        # On a terminal the lines come when the command ends, because until then a bar may stand there.
+        watched = sys.stderr is not None and sys.stderr.isatty()
+        logger.addHandler(MemoryHandler(MOST_KEPT, logging.ERROR, lines) if watched else lines)
         logger.setLevel(logging.INFO)
     try:
         return getpass.getuser()
