@@ -105,9 +105,10 @@ class Process:
 
     def terminate(self) -> int:
         """What a deployment does."""
-        assert self.popen is not None
-        self.popen.send_signal(signal.SIGTERM)
-        return self.popen.wait(30)
+        ended = self.popen
+        assert ended is not None
+        ended.send_signal(signal.SIGTERM)
+        return ended.wait(30)
 
 
 class Rig:
@@ -132,9 +133,9 @@ class Rig:
         command = [sys.executable, "-m", "uvicorn", "--factory", f"{app}:create_app", "--port", str(port)]
         return self._process([*command, "--log-level", "error"], environment, port, log)
 
-    def worker(self, **environment: str) -> Process:
-        command = [sys.executable, "-c", "import service; service.work()"]
-        return self._process(command, environment, None)
+    def worker(self, app: str = "service", log: Path | None = None, **environment: str) -> Process:
+        command = [sys.executable, "-c", f"import {app}; {app}.work()"]
+        return self._process(command, environment, None, log)
 
     def _process(
         self, command: Sequence[str], environment: dict[str, str], port: int | None, log: Path | None = None
