@@ -13,41 +13,34 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from machine import LIBRARY, Machine
-from pooler import PROGRAM, Pooler
-from ports import free_ports
+from places import ENGINES, LEASE, free_port
 from rig import Process, Rig, event
-from server import PASSWORD, USER, Server, account, binaries
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    Faults = dict[str, Callable[[], Awaitable[object]]]
+    from places import Faults, Place, Say
 
 GUILTY = {"hangs", "exits", "leaves", "dies"}
 """Kinds of hooks that never return. Their calls, and no other ones, may become dead letters."""
 DAY = 86_400
 JUMPS = (-DAY, -3600, 0, 60, 3600, 2 * DAY)
-DOWN = 3.0
-"""Seconds that a disk, a file or a server is away: longer than a lease."""
+SETTINGS = {"LEASE": str(LEASE), "TIMEOUT": "15", "SECONDS": "6"}
+"""A hook that blocks the loop does so for longer than a lease."""
 SETTLED = 180.0
 """Seconds after the last fault, by which everything must have come to its end."""
-
-
 MUST_BE_0 = ("innocents among them", "processes that ended by themselves", "ran twice without a death", "lost")
-free_port = free_ports()
 
 
 def kind(key: str) -> str:
@@ -90,8 +83,8 @@ def runs(facts: Iterable[tuple[float, int, str, str]]) -> Runs:
 class Drill:
     """The drill of one engine. ``clock`` is that of its processes; nobody sets it if it is ``None``."""
 
-    def __init__(self, rig: Rig, clock: Machine | None, seed: int, said: Callable[[str], object]) -> None:
-        self.rig, self.clock, self.said = rig, clock, said
+    def __init__(self, folder: Path, place: Place, clock: Machine | None, seed: int, said: Say) -> None:
+        self.rig, self.clock, self.said = Rig(folder, place.url, free_port), clock, said
         self.chance, self._load = random.Random(seed), random.Random(f"load of {seed}")
         self.sent: list[str] = []
         self.did: Counter[str] = Counter()
@@ -104,20 +97,13 @@ class Drill:
             "a process told to stop": self._redeploy,
             **{f"a hook that {each}": lambda each=each: self._send([each]) for each in (*sorted(GUILTY), "blocks")},
         }
-        if clock is not None:
-            self.faults["the clock set"] = self._jump
-        self.servers: list[Process] = []
-        self.processes: list[Process] = []
-
-    def start(self, environment: Sequence[dict[str, str]]) -> None:
-        """Two servers and a worker. Each of the servers has an environment of its own."""
-        common = {"TIMEOUT": "8", "SECONDS": "3", **({} if self.clock is None else self.clock.environment)}
-        folder = self.rig.journal.parent
+        self.faults |= place.faults if clock is None else {**place.faults, "the clock set": self._jump}
+        settings = SETTINGS if clock is None else {**SETTINGS, **clock.environment}
         self.servers = [
-            self.rig.server(app="troubles", log=folder / f"log-{number}", **common, **own)
-            for number, own in enumerate(environment)
+            self.rig.server(app="troubles", log=folder / f"log-{number}", **settings, STORE=url)
+            for number, url in enumerate((place.url, place.other))
         ]
-        self.processes = [*self.servers, self.rig.worker("troubles", folder / "log-worker", **common)]
+        self.processes = [*self.servers, self.rig.worker("troubles", folder / "log-worker", **settings)]
 
     async def run(self, minutes: float) -> Counter[str]:
         await asyncio.gather(*(server.ready() for server in self.servers))
@@ -148,13 +134,12 @@ class Drill:
 
     async def _counts(self) -> Counter[str]:
         sent, end = {f"call:{name}" for name in self.sent}, time.monotonic() + SETTLED
-        while True:
-            states = {key: state for key, (state, _) in (await self.rig.rows()).items()}
-            if sent <= states.keys() and not {"ready", "running"} & set(states.values()):
-                break
+        states: dict[str, str] = {}
+        while not sent <= states.keys() or {"ready", "running"} & set(states.values()):
             if time.monotonic() > end:
                 break
             await asyncio.sleep(0.5)
+            states = {key: state for key, (state, _) in (await self.rig.rows()).items()}
         found = runs(self.rig.facts())
         dead = {key for key, state in states.items() if state == "dead"}
         reasons = await self.rig.reasons()
@@ -219,99 +204,20 @@ class Drill:
         self.clock.set(self.chance.choice(JUMPS))
 
 
-def drill_sqlite(
-    folder: Path, at_end: ExitStack, said: Callable[[str], object]
-) -> tuple[str, list[dict[str, str]], Faults]:
-    """A file on a disk of its own, which may be full."""
-    disk = folder / "disk"
-    disk.mkdir()
-    path = disk / "ringback.db"
-    faults: Faults = {}
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256m", "drill", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        said(f"left out: a full disk ({mounted.stderr.decode().strip()})")
-    else:
-        at_end.callback(subprocess.run, ["umount", "--lazy", disk], check=False)
-        at_end.callback(lambda: shutil.copytree(disk, folder / "store"))
-
-        async def full() -> None:
-            ballast = disk / "ballast"
-            with ballast.open("wb") as file:
-                while free := os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize:
-                    with suppress(OSError):
-                        os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, free)
-            await asyncio.sleep(DOWN)
-            ballast.unlink()
-
-        faults["the disk full"] = full
-
-    async def away() -> None:
-        path.rename(path.with_name("away.db"))
-        await asyncio.sleep(DOWN)
-        path.with_name("away.db").rename(path)
-
-    async def without_log() -> None:
-        path.with_name(f"{path.name}-wal").unlink(missing_ok=True)
-
-    return f"sqlite:///{path}", [{}, {}], {**faults, "the file renamed": away, "its log removed": without_log}
-
-
-def drill_postgres(
-    _: Path, at_end: ExitStack, said: Callable[[str], object]
-) -> tuple[str, list[dict[str, str]], Faults]:
-    """A server, which the first process goes to straight and the second by way of PgBouncer."""
-    found = binaries()
-    if found is None:
-        raise SystemExit("no PostgreSQL is installed; give --engine sqlite")
-    server = Server(found, free_port())
-    at_end.callback(server.remove)
-    server.start()
-    url, own = server.fresh(), {}
-
-    async def down() -> None:
-        await asyncio.to_thread(server.stop)
-        await asyncio.sleep(DOWN)
-        await asyncio.to_thread(server.start)
-
-    faults: Faults = {"PostgreSQL stopped and started": down}
-    if PROGRAM is None:
-        said("left out: PgBouncer (apt-get install pgbouncer)")
-    else:
-        pooler = Pooler(server.port, free_port(), USER, PASSWORD, account() if os.geteuid() == 0 else None)
-        at_end.callback(pooler.remove)
-        pooler.start()
-        own = {"STORE": pooler.url(url)}
-
-        async def restarted() -> None:
-            pooler.stop()
-            await asyncio.sleep(DOWN)
-            await asyncio.to_thread(pooler.start)
-
-        faults["PgBouncer stopped and started"] = restarted
-    return url, [{}, own], faults
-
-
-ENGINES = {"sqlite": drill_sqlite, "postgres": drill_postgres}
-
-
-def drill(engine: str, minutes: float, seed: int) -> Counter[str]:
-    """What one engine's drill counted."""
+def drill(engine: str, minutes: float, seed: int, words: Sequence[str] = ("",)) -> Counter[str]:
+    """What one engine's drill counted. Only faults whose names have one of the words happen."""
 
     def said(text: str) -> None:
         print(f"{engine}: {text}", flush=True)  # noqa: T201
 
     folder = Path(tempfile.mkdtemp(prefix="ringback-drill-"))
     with ExitStack() as at_end:
-        url, environment, faults = ENGINES[engine](folder, at_end, said)
+        place = ENGINES[engine](folder, at_end, said)
         if LIBRARY is None:
             said("left out: clocks that are set (apt-get install faketime)")
-        rig = Rig(folder, url, free_port)
-        at_end.callback(rig.close)
-        made = Drill(rig, None if LIBRARY is None else Machine(folder), seed, said)
-        made.faults |= faults
-        made.start(environment)
+        made = Drill(folder, place, None if LIBRARY is None else Machine(folder), seed, said)
+        at_end.callback(made.rig.close)
+        made.faults = {name: fault for name, fault in made.faults.items() if any(word in name for word in words)}
         counts = asyncio.run(made.run(minutes))
         said(f"{made.did.total()} faults: {', '.join(f'{name} {count}' for name, count in sorted(made.did.items()))}")
     if passed(counts):
@@ -330,6 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=30.0, help="of all engines together (30)")
     parser.add_argument("--seed", type=int, default=None, help="the order of the faults (any)")
     parser.add_argument("--engine", choices=ENGINES, action="append", help="one engine alone")
+    parser.add_argument("--fault", action="append", metavar="WORD", help="faults of such names alone")
     given = parser.parse_args(argv)
     seed = random.SystemRandom().randrange(10_000) if given.seed is None else given.seed
     print(f"seed {seed}", flush=True)  # noqa: T201
@@ -337,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     counts: Counter[str] = Counter()
     for engine in engines:
         # Not +=, which forgets what is 0.
-        counts.update(drill(engine, given.minutes / len(engines), seed))
+        counts.update(drill(engine, given.minutes / len(engines), seed, given.fault or [""]))
     print(", ".join(f"{what} {count}" for what, count in counts.items()))  # noqa: T201
     return 0 if passed(counts) else 1
 

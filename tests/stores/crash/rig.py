@@ -61,14 +61,15 @@ class Process:
     environment: dict[str, str]
     port: int | None = None
     log: Path | None = None
-    """Where its log lines go; nowhere by default."""
+    """Where its log lines and errors go; by default the former go nowhere."""
     popen: subprocess.Popen[bytes] | None = None
     killed: dict[int, float] = field(default_factory=dict)
 
     def start(self) -> None:
         environment = {**os.environ, **self.environment}
         with (self.log or Path(os.devnull)).open("ab") as out:
-            self.popen = subprocess.Popen(self.command, cwd=HERE, env=environment, stdout=out)
+            errors = None if self.log is None else out
+            self.popen = subprocess.Popen(self.command, cwd=HERE, env=environment, stdout=out, stderr=errors)
 
     @property
     def pid(self) -> int:
