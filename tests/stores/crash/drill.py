@@ -36,8 +36,8 @@ GUILTY = {"hangs", "exits", "leaves", "dies"}
 """Kinds of hooks that never return. Their calls, and no other ones, may become dead letters."""
 DAY = 86_400
 JUMPS = (-DAY, -3600, 0, 60, 3600, 2 * DAY)
-SETTINGS = {"LEASE": str(LEASE), "TIMEOUT": "15", "SECONDS": "6"}
-"""A hook that blocks the loop does so for longer than a lease."""
+SETTINGS = {"LEASE": str(LEASE), "TIMEOUT": "15", "SECONDS": "6", "DRAIN": "10"}
+"""A hook that blocks the loop does so for longer than a lease, and for less than a process has that is told to stop."""
 SETTLED = 180.0
 """Seconds after the last fault, by which everything must have come to its end."""
 MUST_BE_0 = ("innocents among them", "processes that ended by themselves", "ran twice without a death", "lost")

@@ -92,7 +92,8 @@ def postgres(_: Path, at_end: ExitStack, said: Say) -> Place:
     if PROGRAM is None:
         said("left out: PgBouncer (apt-get install pgbouncer)")
     else:
-        pooler = Pooler(server.port, free_port(), USER, PASSWORD, account() if os.geteuid() == 0 else None)
+        # More connections than one process has: a loop that a hook blocks keeps those of unfinished transactions.
+        pooler = Pooler(server.port, free_port(), USER, PASSWORD, account() if os.geteuid() == 0 else None, size=20)
         at_end.callback(pooler.remove)
         pooler.start()
         other = pooler.url(url)
