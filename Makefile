@@ -8,7 +8,7 @@ ARGS ?=
 # Bytecode is kept even where it is not by default: many tests start Python, which would compile everything each time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-pythons test-floors fuzz crash check lint types pyright check-catalog bench bench-durable gate performance soak screenshots tools wheel clean
+.PHONY: demo test test-pythons test-floors fuzz crash drill check lint types pyright check-catalog bench bench-durable gate performance soak screenshots tools wheel clean
 
 demo: $(VENV)/.demo  ## a dozen deliveries over HTTP, each with its log line and its hook
 	@$(BIN)/ringback demo $(ARGS)
@@ -28,6 +28,9 @@ fuzz: $(VENV)/.dev  ## 200,000 hostile inputs, RINGBACK_FUZZ_EXAMPLES= of each o
 
 crash: $(VENV)/.dev  ## 10,000 events on each store while processes are killed; the tests run a tenth of it
 	RINGBACK_CRASH_SCALE=$${RINGBACK_CRASH_SCALE:-1} $(BIN)/python -m pytest -q tests/stores/crash $(ARGS)
+
+drill: $(VENV)/.dev  ## 30 minutes of faults in random order, half of them on each store; ARGS="--minutes 2 --seed 7 --engine sqlite"
+	PYTHONPATH=tests/shared:tests/stores $(BIN)/python tests/stores/crash/drill.py $(ARGS)
 
 check: lint types pyright  ## lint, format, types, import rules, catalog; -j2 for two cores
 

@@ -3,8 +3,6 @@
 import importlib.util
 import logging
 import os
-import random
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from ports import free_ports
 from ringback.logs import _sinks
 
 HERE = Path(__file__).parent
@@ -31,27 +30,9 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
-    """``free_port()`` gives a port of 127.0.0.1 for a server that insists on a number, and never gives it again.
-
-    The system gives such a port to nobody who asks it for any port, or who connects: it stays free until the server
-    starts, and while a server is killed and started again. Each worker of pytest-xdist has ports of its own.
-    """
+    """``free_port()`` gives a port for a server that insists on a number. Each worker of pytest-xdist has its own."""
     worker, workers = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
-    ports = list(range(10_000 + int(worker.removeprefix("gw")), 32_000, int(workers)))
-    # Another run of the tests on this machine shall not try the same ones in the same order.
-    random.SystemRandom().shuffle(ports)
-
-    def free_port() -> int:
-        while True:
-            port = ports.pop()
-            with socket.socket() as tried:
-                try:
-                    tried.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-            return port
-
-    return free_port
+    return free_ports(int(worker.removeprefix("gw")), int(workers))
 
 
 class _Everything(set[str]):

@@ -126,9 +126,19 @@ async def test_one_failed_hook_makes_a_dead_letter_when_no_other_waits() -> None
     assert await bench.attempt() == Settlement(State.DEAD, progress, reason=reason)
     bench.happened()
 
-    waits = Progress(done=("app.two",), failed={"app.one": "ValueError: a"}, wait={"app.three": NOW + 5})
-    assert await bench.attempt(waits, attempt=2) == Settlement(State.READY, waits, due_at=NOW + 5)
-    assert bench.happened() == []
+
+async def test_a_hook_whose_item_is_due_does_not_wait_for_a_clock_that_was_set_back() -> None:
+    """The store has moved the item's time, which was the earliest of its hooks'; their distances stay as they were."""
+    bench = Bench()
+    for name in ("one", "two", "three"):
+        bench.router.on_retryable(bench.hook(name))
+    day = 86_400
+    before = Progress(done=("app.three",), tries={"app.one": 1}, wait={"app.one": NOW + day, "app.two": NOW + day + 20})
+    wait = {"app.two": NOW + 20}
+    assert await bench.attempt(before, attempt=2) == ready(
+        20, done=("app.three", "app.one"), tries={"app.one": 1}, wait=wait
+    )
+    assert [name for kind, name, *_ in bench.happened() if kind == "called"] == ["one"]
 
 
 async def test_a_handler_registered_several_times_is_called_once() -> None:

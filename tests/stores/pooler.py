@@ -28,7 +28,7 @@ listen_port = {port}
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
-default_pool_size = 3
+default_pool_size = {size}
 server_idle_timeout = 1
 max_client_conn = 200
 server_connect_timeout = 2
@@ -41,13 +41,15 @@ pidfile = {folder}/pid
 class Pooler:
     """Lends few connections of the server at ``server`` to many clients, each for one transaction alone."""
 
-    def __init__(self, server: int, port: int, user: str, password: str, account: pwd.struct_passwd | None) -> None:
+    def __init__(
+        self, server: int, port: int, user: str, password: str, account: pwd.struct_passwd | None, size: int = 3
+    ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="ringback-pgbouncer-"))
         self._account = account
         self._process: subprocess.Popen[bytes] | None = None
         self.port = port
         (self._folder / "ini").write_text(
-            SETTINGS.format(server=server, port=port, user=user, password=password, folder=self._folder)
+            SETTINGS.format(server=server, port=port, user=user, password=password, size=size, folder=self._folder)
         )
         if account is not None:
             os.chown(self._folder, account.pw_uid, account.pw_gid)

@@ -652,12 +652,33 @@ async def test_a_return_counts_while_the_item_is_open_whoever_has_it(make: Make)
     one, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
     await one.put([item("a")])
     one._owner, other._owner = "one", "other"
-    ((first,), _) = await one.claim(5)
+    ((first,), _) = await one.claim(5, Kind.OUTCOME)
     now[0] += 2.0
-    ((second,), _) = await other.claim(5)
+    ((second,), _) = await other.claim(5, Kind.OUTCOME)
     await one.settle(first, DONE)
     await other.settle(second, Settlement(State.DEAD, reason="late"))
     assert await one.stats() == Stats(done=1)
+
+
+async def test_a_worker_that_lives_keeps_its_work_when_nobody_could_write_for_a_lease(make: Make, path: Path) -> None:
+    """Who finds a lease ended after a fault waits for another lease; whoever is dead then has not renewed it."""
+    now = [1000.0]
+    one, other = make(clock=lambda: now[0]), make(clock=lambda: now[0], timeout=0.05)
+    await one.put([item("a")])
+    one._owner, other._owner = "one", "other"
+    await one.claim(5, Kind.OUTCOME)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    now[0] += 2.0
+    with pytest.raises(StoreUnavailable):
+        await other.claim(5, Kind.OUTCOME)
+    holder.execute("ROLLBACK")
+    holder.close()
+    now[0] += 0.5
+    assert await other.claim(5, Kind.OUTCOME) == ([], None)
+    now[0] += 0.5
+    ((taken,), _) = await other.claim(5, Kind.OUTCOME)
+    assert (taken.item.key, taken.crashed) == ("call:a", True)
 
 
 async def test_what_a_dead_worker_has_left_is_tried_one_at_a_time(make: Make) -> None:
@@ -666,18 +687,18 @@ async def test_what_a_dead_worker_has_left_is_tried_one_at_a_time(make: Make) ->
     dead, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
     await dead.put([item("a"), item("b"), item("c")])
     dead._owner, other._owner = "dead", "other"
-    await dead.claim(5)
+    await dead.claim(5, Kind.OUTCOME)
     now[0] += 2.0
-    ((first,), _) = await other.claim(5)
+    ((first,), _) = await other.claim(5, Kind.OUTCOME)
     assert (first.item.key, first.crashed) == ("call:a", True)
     await other.put([item("new")])
-    ((new,), next_at) = await other.claim(5)
+    ((new,), next_at) = await other.claim(5, Kind.OUTCOME)
     assert (new.item.key, new.crashed, next_at) == ("call:new", False, None)
     await other.settle(first, DONE)
-    ((second,), _) = await other.claim(5)
+    ((second,), _) = await other.claim(5, Kind.OUTCOME)
     await other.give_back(second)
     assert second.item.key == "call:b"
-    claims, _ = await other.claim(5)
+    claims, _ = await other.claim(5, Kind.OUTCOME)
     assert [(claim.item.key, claim.crashed) for claim in claims] == [("call:b", False), ("call:c", True)]
 
 
@@ -698,7 +719,7 @@ async def test_a_late_attempt_of_the_same_process_is_not_taken_for_the_next(make
 
 
 async def test_the_housekeeping_survives_faults_and_purges(make: Make, path: Path) -> None:
-    """A lease that cannot be renewed now is renewed a third of it later; what is old goes by itself."""
+    """A lease that cannot be renewed now is renewed soon after; what is old goes by itself."""
     now = [time.time()]
     store = make(lease=0.3, timeout=0.05, clock=lambda: now[0])
     await make().put([item("a")])

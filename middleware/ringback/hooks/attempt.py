@@ -82,6 +82,17 @@ class _Course:
     def follow(self, progress: Progress) -> None:
         self.done, self.wait = progress.done, progress.wait
 
+    def stands_at(self, progress: Progress) -> bool:
+        return (self.done, self.failed, self.tries, self.wait) == (
+            progress.done,
+            progress.failed,
+            progress.tries,
+            progress.wait,
+        )
+
+    def wait_less(self, seconds: float) -> None:
+        self.wait = {name: until - seconds for name, until in self.wait.items()}
+
     def no_wait(self, names: Iterable[str]) -> None:
         self.wait = {name: until for name, until in self.wait.items() if name not in names}
 
@@ -124,6 +135,10 @@ class HookCaller:
         course = _Course.of(claim.progress)
         try:
             await self._run(claim, course)
+            if course.wait and course.stands_at(claim.progress):
+                # The item is due and none of its hooks is: the clock was set back since, which moved the item alone.
+                course.wait_less(min(course.wait.values()) - self.clock())
+                await self._run(claim, course)
         except LeaseLost as lost:
             course.trying, course.alone = None, False
             lost.progress = course.progress()

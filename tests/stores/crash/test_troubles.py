@@ -42,7 +42,8 @@ async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 
 def lines(log: Path, event: str) -> list[dict[str, Any]]:
     """The lines of this event in the log of a process, which writes JSON on its standard output."""
-    return [line for line in map(json.loads, log.read_text("utf-8").splitlines()) if line["event"] == event]
+    said = (line for line in log.read_text("utf-8").splitlines() if line.startswith("{"))
+    return [line for line in map(json.loads, said) if line["event"] == event]
 
 
 async def test_without_a_store_slow_hooks_are_all_called(make_rig: Callable[[str], Any]) -> None:

@@ -6,7 +6,10 @@ Run by uvicorn in a process of its own; what happens is written to the journal, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import select
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -17,12 +20,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ringback import CallbackTokenVerifier, CallOutcomeMiddleware, HookContext, HookPolicy, Outcome, OutcomeRouter
+from ringback.cli import main
 from ringback.testing.signing import AUDIENCE
 
 if TYPE_CHECKING:
     from ringback.stores import DeliveryStore
 
-_journal = os.open(os.environ["JOURNAL"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+# On the disk before the hook goes on.
+_journal = os.open(os.environ["JOURNAL"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_DSYNC, 0o600)
 
 
 def note(fact: str, key: str) -> None:
@@ -55,6 +60,11 @@ def store() -> str | DeliveryStore:
 router = OutcomeRouter(store=store(), settle=number("SETTLE", 0.3), hooks=policy, drain=number("DRAIN", 5.0))
 
 
+def block(seconds: float) -> None:
+    # As time.sleep does, which raises OSError under libfaketime once a clock was set.
+    select.select([], [], [], seconds)
+
+
 def kind(outcome: Outcome) -> str:
     return str(outcome.call_connection_id).partition("-")[0]
 
@@ -69,7 +79,7 @@ def hook(outcome: Outcome, ctx: HookContext) -> None:
     note("begin", outcome.outcome_id)
     what = kind(outcome)
     if what == "slow":
-        time.sleep(number("SECONDS", 1.0))
+        block(number("SECONDS", 1.0))
     elif what == "hangs":
         threading.Event().wait()
     elif what == "exits":
@@ -84,7 +94,7 @@ async def hook_in_loop(outcome: Outcome, ctx: HookContext) -> None:
     note("begin", outcome.outcome_id)
     what = kind(outcome)
     if what == "blocks":
-        time.sleep(number("SECONDS", 1.0))  # noqa: ASYNC251 - what an app should not do
+        block(number("SECONDS", 1.0))
     elif what == "leaves":
         raise KeyboardInterrupt
     note("redelivered" if ctx.redelivered else "end", outcome.outcome_id)
@@ -106,3 +116,9 @@ def create_app() -> Starlette:
     auth = None if keys is None else CallbackTokenVerifier(audience=AUDIENCE, jwks_uri=keys)
     app.add_middleware(CallOutcomeMiddleware, router=router, path="/callbacks", auth=auth)
     return app
+
+
+def work() -> None:
+    """A worker by itself, as an operator starts one."""
+    with contextlib.redirect_stderr(sys.stdout):
+        main(["worker", "troubles:router"])

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
+from ringback.stores.claims import FAULT_PAUSE
 from ringback.stores.clocks import SLACK, Boot, Jumps, jumped
 from ringback.stores.lanes import Lanes
 from ringback.stores.pulse import Pulse
@@ -104,6 +105,7 @@ class SQLiteStore:
         self._held: dict[tuple[str, int], str] = {}
         self._suspects = set[tuple[str, int]]()
         self._takes_over = False
+        self._faulted_at = -math.inf
         self._writer = Writer(self._connect, look=self._look, rest=LogKeeper(), limit=2 * timeout)
         self._reader = Writer(self._connect_to_read, begin="BEGIN")
         self.history = SQLiteHistory(self._read)
@@ -223,10 +225,11 @@ class SQLiteStore:
         self._writer.post(lambda connection: connection.execute(schema.RENEW, (until, owner)))
 
     async def _keep_house(self, pulse: Pulse) -> None:
-        """Renew the leases three times before they end; every ten minutes purge."""
-        purge_at = -math.inf
+        """Renew the leases three times before they end, or soon after a fault; every ten minutes purge."""
+        purge_at, pause = -math.inf, self._lease / 3
         while True:
-            await asyncio.sleep(self._lease / 3)
+            await asyncio.sleep(pause)
+            pause = self._lease / 3
             try:
                 until = self._boot.clock() + self._lease
                 await self._change(schema.RENEW, (until, self._owner))
@@ -237,12 +240,15 @@ class SQLiteStore:
                     self._set_right = False
                     await self.purge()
             except StoreError as error:
+                pause = min(pause, FAULT_PAUSE)
                 self.on_fault(error)
 
     async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
         await self._follow_clock()
         # What a dead worker has left is tried one at a time, so that an item that kills its worker harms itself alone.
-        takes_over = not self._suspects and not self._takes_over
+        # After a fault no lease is fresh: every process has the time of a lease to renew its own.
+        in_touch = self._boot.clock() >= self._faulted_at + self._lease
+        takes_over = in_touch and not self._suspects and not self._takes_over
         self._takes_over = self._takes_over or takes_over
         try:
             claims, next_at = await self._claimed(limit, kind, suspects=int(takes_over))
@@ -359,6 +365,7 @@ class SQLiteStore:
 
     def _fault(self, error: sqlite3.Error | OSError) -> StoreError:
         """The store's error for a fault of SQLite or of the disk."""
+        self._faulted_at = self._boot.clock()
         if isinstance(error, sqlite3.Error):
             return store_error(self.path, error)
         return StoreUnavailable(f"{self.path}: {error.strerror}")
