@@ -106,7 +106,8 @@ async def test_draining_ends_though_hooks_accept_without_end() -> None:
     count = len(bench.calls)
     await turns()
     assert len(bench.calls) == count
-    assert bench.observer.told == [("abandoned", 1, 0.05)]
+    # One is cancelled, or waits; or one is cancelled that has put another just before.
+    assert bench.observer.told in ([("abandoned", 1, 0.05)], [("abandoned", 2, 0.05)])
 
 
 def test_draining_leaves_alone_what_runs_in_another_loop() -> None:

@@ -227,10 +227,10 @@ async def test_an_earlier_time_wakes_and_a_later_does_not() -> None:
     asked = 0
     original = store.claim
 
-    async def counted(limit: int) -> tuple[Sequence[Claim], float | None]:
+    async def counted(limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
         nonlocal asked
         asked += 1
-        return await original(limit)
+        return await original(limit, kind)
 
     store.claim = counted  # type: ignore[method-assign]
     store.next = time.time() + 60

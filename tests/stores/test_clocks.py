@@ -14,7 +14,7 @@ from ringback.exceptions import ClockJumped
 from ringback.stores import MemoryStore
 from ringback.stores.clocks import Boot, Jumps, jumped, since_boot
 from ringback.stores.sqlite import SQLiteStore
-from ringback.work.items import DAY, Claim, DeliveryStore, Settlement, State, Stats
+from ringback.work.items import DAY, Claim, DeliveryStore, Kind, Settlement, State, Stats
 from ringback.work.latch import Offer
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ async def file(tmp_path: Path) -> AsyncIterator[Callable[..., SQLiteStore]]:
 
 
 async def claimed(store: SQLiteStore) -> list[tuple[int, bool]]:
-    return [(claim.attempt, claim.crashed) for claim in (await store.claim(5))[0]]
+    return [(claim.attempt, claim.crashed) for claim in (await store.claim(5, Kind.OUTCOME))[0]]
 
 
 async def test_leases_count_by_the_time_since_boot(file: Callable[..., SQLiteStore]) -> None:
@@ -221,7 +221,7 @@ async def test_leases_count_by_the_time_since_boot(file: Callable[..., SQLiteSto
     one, other = file("one", boot), file("other", boot)
     await one.put([item("a")])
     assert await claimed(one) == [(1, False)]
-    claims, due_at = await other.claim(5)
+    claims, due_at = await other.claim(5, Kind.OUTCOME)
     assert (claims, due_at) == ([], pytest.approx(time.time() + 30, abs=20))
     now[0] += 29
     assert await claimed(other) == []

@@ -267,7 +267,7 @@ class SQLiteStore:
             return rows.claim(connection, kind, *around, suspects=suspects)
 
         claims, next_at = await self._do(claim)
-        if self._loss is not self._told:
+        if self._loss != self._told:
             # A put says it, too, and there may be none for hours.
             self._told = self._loss
             if self._loss is not None:
