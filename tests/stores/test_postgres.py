@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -590,9 +590,12 @@ async def test_after_an_outage_all_have_a_lease_to_say_that_they_live(make: Make
         assert await query(postgres_url, "SELECT state FROM ringback_items") == [("running",)]
 
 
-async def test_a_claim_that_cannot_be_written_is_left_when_the_worker_stops(make: Make, postgres_url: str) -> None:
-    """Claiming is tried again while the worker runs; then the item is left to the next."""
+async def test_a_claim_that_cannot_be_written_is_left_when_the_worker_stops(
+    make: Make, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Claiming is tried again while the worker runs; then the item is left to the next, however this clock is set."""
     await make().put([item("a")])
+    monkeypatch.setattr("procrastinate.utils.utcnow", lambda: datetime.now(UTC) + timedelta(days=2))
     # PostgreSQL gives up what waits for a lock, long before the store does.
     store = make(f"{postgres_url}?options=-c%20lock_timeout%3D50", sleep=soon)
     faults: list[Exception] = []
@@ -603,7 +606,8 @@ async def test_a_claim_that_cannot_be_written_is_left_when_the_worker_stops(make
             await until(lambda: len(faults) >= 2)
     assert {type(each) for each in faults} == {StoreUnavailable}
     assert await query(postgres_url, "SELECT state, attempts FROM ringback_items") == [("ready", 0)]
-    assert await query(postgres_url, "SELECT status::text FROM procrastinate_jobs") == [("todo",)]
+    due = "scheduled_at < clock_timestamp() + interval '1 minute'"
+    assert await query(postgres_url, f"SELECT status::text, {due} FROM procrastinate_jobs") == [("todo", True)]
 
 
 async def test_a_claim_is_tried_again_until_the_worker_stops() -> None:

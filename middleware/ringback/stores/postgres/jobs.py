@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from procrastinate import App, PsycopgConnector, RetryStrategy
+from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecision
 from procrastinate.jobs import DeleteJobCondition, Job
 
 from ringback.stores.clocks import measure_of
@@ -78,8 +78,7 @@ class Jobs:
         # A new app for every run: an app keeps its first pool, also after the pool is closed.
         app = App(connector=PsycopgConnector())
 
-        # After an error or a stop, the job is due again in a second.
-        @app.task(name=TASK, queue=QUEUE, retry=RetryStrategy(wait=1))
+        @app.task(name=TASK, queue=QUEUE, retry=_Again(lambda: self._scheduled(self._clock() + 1.0)))
         async def look(key: str) -> None:
             # procrastinate runs a job in a task that nobody awaits. While PostgreSQL is away the task fails, because it
             # cannot write that the job is done; the repair deletes the job later.
@@ -108,3 +107,13 @@ class Jobs:
         # As far from now by PostgreSQL's clock as by ours, wherever ours was set meanwhile.
         theirs = self._theirs_less_elapsed + self._elapsed() + at - self._clock()
         return datetime.fromtimestamp(min(max(0.0, theirs), _LATEST), UTC)
+
+
+class _Again(BaseRetryStrategy):
+    """After an error or a stop a job is due again in a second. procrastinate's own strategy goes by our clock."""
+
+    def __init__(self, at: Callable[[], datetime]) -> None:
+        self._at = at
+
+    def get_retry_decision(self, **_: object) -> RetryDecision:
+        return RetryDecision(retry_at=self._at())
