@@ -256,7 +256,7 @@ async def test_what_is_put_during_a_look_is_looked_for_when_it_is_due(seconds: f
     asked = 0
     looking, seen = asyncio.Event(), asyncio.Event()
 
-    async def slow(_: int) -> tuple[Sequence[Claim], float | None]:
+    async def slow(_: int, __: Kind) -> tuple[Sequence[Claim], float | None]:
         nonlocal asked
         asked += 1
         given, store.waiting = store.waiting, []
