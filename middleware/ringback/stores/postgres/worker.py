@@ -11,7 +11,7 @@ import math
 from contextvars import Context
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from procrastinate.exceptions import ProcrastinateException
 from psycopg import Error
@@ -22,11 +22,12 @@ from ringback.stores.clocks import jumped
 from ringback.stores.postgres import lane, repair, rows
 from ringback.stores.postgres.database import read_error
 from ringback.stores.postgres.faults import store_error
+from ringback.stores.postgres.tasks import end, first_of
 from ringback.stores.pulse import Pulse
 from ringback.work.items import Kind, Settlement, State
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from ringback.stores.clocks import Jumps
     from ringback.stores.postgres.database import Connection, Database
@@ -86,15 +87,15 @@ class Worker:
         run = self._redials.begin(work, concurrency)
         redials = asyncio.create_task(self._redials.follow(run), context=Context())
         try:
-            await _first_of(self._stopping.wait(), self._serve(concurrency))
+            await first_of(self._stopping.wait(), self._serve(concurrency))
             # `stop` waits for the same hooks, and cancels them when its time is over.
             if self._hooks:
                 await asyncio.wait(self._hooks)
             await asyncio.wait({redials})
         finally:
             self._pulse.stop()
-            await _end({*self._hooks, redials})
-            await _end(self._overrun)
+            await end({*self._hooks, redials})
+            await end(self._overrun)
             await self._leave()
 
     async def stop(self, timeout: float) -> int:
@@ -181,7 +182,7 @@ class Worker:
                     lease=self.lease,
                     listen=self.listen and not self._database.pooled,
                 )
-                await _first_of(jobs, self._keep_house())
+                await first_of(jobs, self._keep_house())
             except StoreUnavailable as error:
                 self.on_fault(error)
             except (ProcrastinateException, Error) as error:
@@ -378,27 +379,3 @@ class Worker:
         except StoreError as error:
             # Another worker takes the item over when this worker's entry is deleted or too old.
             self.on_fault(error)
-
-
-async def _first_of(*works: Coroutine[Any, Any, object]) -> None:
-    """Run the coroutines side by side until the first has ended, and cancel the others. Raises what one raised."""
-    tasks = [asyncio.create_task(work, context=Context()) for work in works]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        await _end(tasks)
-    for task in tasks:
-        if not task.cancelled():
-            task.result()
-
-
-async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancel the tasks that still run, and wait until all have ended."""
-    for task in tasks:
-        # A second cancellation would make procrastinate's worker leave its jobs behind.
-        if not task.done() and not task.cancelling():
-            task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
-        for task in tasks:
-            read_error(task)

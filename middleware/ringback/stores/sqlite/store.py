@@ -16,9 +16,8 @@ from contextlib import suppress
 from contextvars import Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote, urlsplit
 
-from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
+from ringback.exceptions import StoreError, StoreFull, StoreUnavailable
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.claims import FAULT_PAUSE
 from ringback.stores.clocks import SLACK, Boot, Jumps, jumped
@@ -30,6 +29,7 @@ from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, 
 from ringback.stores.sqlite.history import SQLiteHistory
 from ringback.stores.sqlite.identity import Watch
 from ringback.stores.sqlite.log_keeper import LogKeeper
+from ringback.stores.sqlite.url import parts_of
 from ringback.stores.sqlite.whole import WholeCheck
 from ringback.stores.sqlite.writer import Writer
 from ringback.stores.turns import Turns
@@ -126,23 +126,8 @@ class SQLiteStore:
         """The store of a URL: ``sqlite:///file.db`` is relative, ``sqlite:////file.db`` absolute, and settings follow,
         as in ``?lease=30&poll=1``. Raises :class:`ConfigurationError` for any other URL.
         """
-        remedy = (
-            "write 'sqlite:///ringback.db' for a file in the working directory, "
-            "'sqlite:////var/lib/app/ringback.db' for any other, or None to keep everything in memory"
-        )
-        try:
-            parts = urlsplit(url)
-        except ValueError:
-            raise ConfigurationError(f"the URL of the SQLite store cannot be read; {remedy}") from None
-        path = unquote(parts.path).removeprefix("/")
-        if path.startswith("~"):
-            raise ConfigurationError(
-                f"store {path!r}: nobody expands '~' in a URL; write 'sqlite:////' and the whole path"
-            )
-        if parts.netloc or parts.fragment or not path or path == ":memory:" or "\0" in path:
-            # Without the URL, which may hold a password if its scheme is a mistake.
-            raise ConfigurationError(f"the URL of the SQLite store names no file; {remedy}")
-        return cls(path, **settings_in(parts.query, _SETTINGS, path))
+        path, query = parts_of(url)
+        return cls(path, **settings_in(query, _SETTINGS, path))
 
     async def open(self) -> None:
         await self._writer.open()
