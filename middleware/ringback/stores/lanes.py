@@ -10,7 +10,7 @@ from ringback.stores.claims import ClaimLoop
 from ringback.work.items import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ringback.stores.claims import Claims
     from ringback.work.items import Work
@@ -36,10 +36,21 @@ class Lanes:
     async def run(self, work: Work, concurrency: int) -> None:
         """Work on at most ``concurrency`` items of each kind at a time, until :meth:`stop`."""
         # Both begin in this turn of the event loop, so that a stop in the next turn ends both.
-        runs = [(loop, loop.begin(work, concurrency)) for loop in self._loops.values()]
-        async with asyncio.TaskGroup() as lanes:
-            for loop, run in runs:
-                lanes.create_task(loop.follow(run))
+        works = [loop.follow(loop.begin(work, concurrency)) for loop in self._loops.values()]
+        lanes = [asyncio.get_running_loop().create_task(each) for each in works]
+        try:
+            await asyncio.wait(lanes, return_when=asyncio.FIRST_EXCEPTION)
+        except asyncio.CancelledError:
+            await _end(lanes)
+            raise
+        except GeneratorExit:
+            # The event loop is closed. Python warns of a coroutine that nobody awaits.
+            for each in works:
+                each.close()
+            raise
+        await _end(lanes)
+        for lane in lanes:
+            lane.result()
 
     @property
     def ending(self) -> bool:
@@ -62,3 +73,9 @@ class Lanes:
         end = asyncio.get_running_loop().time() + timeout
         late = await self._loops[Kind.OUTCOME].stop(timeout)
         return late + await self._loops[Kind.REDIAL].stop(max(0.0, end - asyncio.get_running_loop().time()))
+
+
+async def _end(lanes: Sequence[asyncio.Task[None]]) -> None:
+    for lane in lanes:
+        lane.cancel()
+    await asyncio.wait(lanes)

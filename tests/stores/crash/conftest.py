@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from rig import Process, Rig
+from crash_rig import Process, Rig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator

@@ -23,9 +23,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from crash_rig import Process, Rig, event
 from machine import LIBRARY, Machine
 from places import ENGINES, LEASE, free_port
-from rig import Process, Rig, event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
