@@ -378,3 +378,8 @@ def test_contacts_that_are_hashed_need_the_router(capsys: pytest.CaptureFixture[
     planned(hashing.router.redials[0].stored("bob"))
     assert printed(capsys, "redials", "cancel", "bob", status=1) == [NONE_CANCELLED]
     assert printed(capsys, "redials", "cancel", "bob", "--json", "--router", "hashing:router") == ['{"canceled": 2}']
+    with capture_logs():
+        blocked = printed(capsys, "redials", "block", "bob", "--router", "hashing:router")
+        assert blocked == ["blocked, 0 redials cancelled"]
+        assert printed(capsys, "redials", "unblock", "bob", status=1) == ["was not blocked"]
+        assert printed(capsys, "redials", "unblock", "bob", "--router", "hashing:router") == ["unblocked"]

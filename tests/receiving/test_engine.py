@@ -136,6 +136,12 @@ def test_what_a_router_takes_and_what_its_engine_has_are_called_the_same() -> No
     assert not EngineSettings.__required_keys__
 
 
+def test_a_pace_that_is_none_is_refused() -> None:
+    """A number would be read as what nobody meant."""
+    with pytest.raises(ConfigurationError, match=r"pace 3 is no Pace; pass Pace\(per_second=1.0\), or leave it out"):
+        OutcomeRouter(pace=3)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -41,7 +41,7 @@ from ringback.work.items import (  # noqa: E402
     Stats,
 )
 from ringback.work.latch import Offer  # noqa: E402
-from ringback.work.pace import UNPACED  # noqa: E402
+from ringback.work.pace import UNPACED, Pace  # noqa: E402
 
 DONE = Settlement(State.DONE)
 CONTACT = "+15550100"
@@ -107,6 +107,30 @@ async def make(postgres_url: str) -> AsyncIterator[Make]:
     yield made
     for store in stores:
         await store.close()
+
+
+# The lane of redials
+
+
+async def test_a_claim_whose_answer_was_lost_is_claimed_again(make: Make) -> None:
+    """By the same owner, whatever the pace says by now; of what a dead worker has left, one at a time."""
+    from ringback.stores.postgres import lane
+
+    store, pace = make(), Pace(per_second=0.001)
+    await store.put([item(f"leg-{number}", kind=Kind.REDIAL, contact=f"contact-{number}") for number in range(3)])
+
+    async def claim(owner: str, *, again: bool = False, pace: Pace = UNPACED) -> list[tuple[str, bool]]:
+        found, _ = await store._do(
+            lambda connection: lane.claim(connection, pace, 1 if pace is not UNPACED else 9, owner, 7, 1.0, again=again)
+        )
+        return [(claim.item.key, claim.crashed) for claim in found]
+
+    first = await claim("one", pace=pace)
+    assert len(first) == 1
+    assert await claim("one", again=True, pace=pace) == first
+    assert await claim("two", again=True, pace=pace) == []
+    await store._do(lambda connection: connection.execute("UPDATE ringback_items SET state = 'ready', interrupted = 2"))
+    assert len(await claim("three")) == 1
 
 
 # Opening

@@ -21,9 +21,11 @@ class RedialControl:
         self._planners: WeakSet[Planner] = WeakSet()
         self._watchers: list[Callable[[Planner], object]] = []
 
-    def routers(self) -> Iterable[Self]:
-        """This router and every included router."""
-        yield self
+    if TYPE_CHECKING:
+
+        def routers(self) -> Iterable[Self]:
+            """This router and every included router."""
+            ...
 
     def attach(self, planner: Planner) -> None:
         """Makes :meth:`cancel_redials` call this planner, and calls the watchers with the planner."""

@@ -12,6 +12,8 @@ from ringback.work.items import Kind
 from ringback.work.pace import Lane
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ringback.stores.postgres.database import Connection
     from ringback.work.items import Claim
     from ringback.work.pace import Pace
@@ -54,8 +56,7 @@ async def claim(
     """
     lost = await (await connection.execute(_CLAIMED, (worker, owner))).fetchall() if again else []
     if lost:
-        found = [await rows.claim(connection, key, Kind.REDIAL, owner, worker, now) for (key,) in lost]
-        return [claim for claim in found if claim is not None], now
+        return await _claimed(connection, [key for (key,) in lost], owner, worker, now), now
     due_at = await _next_due(connection, suspects=suspects)
     if due_at is None or due_at > now:
         return [], due_at
@@ -63,20 +64,23 @@ async def claim(
     busy = 0 if pace.in_progress is None else await in_progress(connection, now)
     room = lane.room(pace, busy, theirs)
     limit = limit if room is None else min(limit, room)
-    claims: list[Claim] = []
-    for key, interrupted in await (await connection.execute(_DUE, (now, suspects, limit))).fetchall():
-        if interrupted == 2 and not suspects:
-            continue
-        claim = await rows.claim(connection, key, Kind.REDIAL, owner, worker, now)
-        if claim is not None:
-            claims.append(claim)
-            suspects = suspects and not claim.crashed
+    due = await (await connection.execute(_DUE, (now, suspects, limit))).fetchall()
+    left = [key for key, interrupted in due if interrupted == 2][:1]
+    keys = [key for key, interrupted in due if interrupted < 2] + left
+    claims = await _claimed(connection, keys, owner, worker, now)
+    suspects = suspects and not left
     after = lane.after(pace, len(claims), theirs)
     if after != lane:
         await connection.execute(_KEEP, (after.next_at, after.paused_until))
     due_at, ahead = await _next_due(connection, suspects=suspects), theirs - now
     next_at = after.next_look(pace, None if due_at is None else due_at + ahead, theirs, full=not limit)
     return claims, None if next_at is None else next_at - ahead
+
+
+async def _claimed(connection: Connection, keys: Sequence[str], owner: str, worker: int, now: float) -> list[Claim]:
+    """The claims on the redials of these keys, but for those whose records cannot be read."""
+    found = [await rows.claim(connection, key, Kind.REDIAL, owner, worker, now) for key in keys]
+    return [claim for claim in found if claim is not None]
 
 
 async def pause(connection: Connection, seconds: float) -> None:

@@ -128,27 +128,25 @@ class Worker:
         again, owner = self._asked_as is not None, self._asked_as or f"{worker}.{next(self._counter)}"
         self._asked_as = owner
         # As with jobs: what a dead worker has left is tried one at a time.
-        if suspects := self._suspect is None:
-            self._suspect = owner
+        suspects = self._suspect is None
+        self._suspect = owner if suspects else self._suspect
+        claims: Sequence[Claim] = ()
         try:
             claims, next_at = await (await self.connect()).do(
                 lambda connection: lane.claim(
                     connection, self.pace, limit, owner, worker, self.clock(), again=again, suspects=suspects
                 )
             )
-        except BaseException:
-            self._clear(owner)
-            raise
+        finally:
+            if not any(claim.crashed for claim in claims):
+                self._clear(owner)
         self._asked_as = None
         self._owners.update((claim.item.key, owner) for claim in claims)
         self._held.update(((claim.item.key, claim.attempt), owner) for claim in claims)
-        if not any(claim.crashed for claim in claims):
-            self._clear(owner)
         return claims, next_at
 
     def _clear(self, owner: str) -> None:
-        if self._suspect == owner:
-            self._suspect = None
+        self._suspect = None if self._suspect == owner else self._suspect
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         # A function that took too long may return after its claim was settled.
@@ -164,11 +162,11 @@ class Worker:
         self._let_go(claim, owner)
 
     def _let_go(self, claim: Claim, owner: str) -> None:
-        self._held.pop((claim.item.key, claim.attempt), None)
-        if self._owners.get(claim.item.key) == owner:
-            del self._owners[claim.item.key]
-        if claim.crashed:
-            self._clear(owner)
+        key = claim.item.key
+        self._held.pop((key, claim.attempt), None)
+        # A later attempt at the item may have another owner.
+        self._owners = {each: whose for each, whose in self._owners.items() if (each, whose) != (key, owner)}
+        self._clear(owner if claim.crashed else "")
 
     async def _serve(self, concurrency: int) -> None:
         while True:

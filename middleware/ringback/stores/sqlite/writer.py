@@ -206,7 +206,8 @@ class Writer:
         with self._guard:
             if self._line is line:
                 self._line = None
-        if not line.opened.done():
+        # A line that was open before has told so, and waits for no more.
+        with suppress(concurrent.futures.InvalidStateError):
             line.opened.set_exception(error)
         with suppress(Empty):
             while (jobs := line.jobs.get_nowait()) is not None:
