@@ -158,3 +158,23 @@ async def test_a_redial_is_made_due_with_the_state_of_its_contact(store: Deliver
         assert (await store.stats()).running == 1
         release.set()
     assert len(crew.claims) == 1
+
+
+async def test_a_redial_whose_function_is_late_at_the_stop_waits_again(store: DeliveryStore, clock: Clock) -> None:
+    """For the next worker, which is told that it was begun."""
+    await _plan(store, 1, clock)
+    began = asyncio.Event()
+
+    async def hangs(_: Claim) -> Settlement:
+        began.set()
+        await asyncio.Event().wait()
+        return DONE
+
+    task = asyncio.create_task(store.run(hangs, 2))
+    await began.wait()
+    assert await store.stop(0.05) == 1
+    await task
+    assert (await store.stats()).redials == 1
+    async with Crew(store) as crew:
+        await crew.have(1)
+    assert [claim.redelivered for claim in crew.claims] == [True]

@@ -138,8 +138,7 @@ class Worker:
                 )
             )
         finally:
-            if not any(claim.crashed for claim in claims):
-                self._clear(owner)
+            self._clear("" if any(claim.crashed for claim in claims) else owner)
         self._asked_as = None
         self._owners.update((claim.item.key, owner) for claim in claims)
         self._held.update(((claim.item.key, claim.attempt), owner) for claim in claims)
