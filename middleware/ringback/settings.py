@@ -74,7 +74,8 @@ class EngineSettings(TypedDict, total=False):
     telemetry: Gauge | None
     """A :class:`ringback.telemetry.Telemetry`; ``None`` measures nothing."""
     pace: Pace | None
-    """How fast redials are placed, over all contacts and all processes of the store; ``None`` sets no limit."""
+    """How fast redials are placed, over all contacts and all processes that share the store, in memory in each process;
+    ``None`` sets no limit."""
 
 
 class DoorSettings(TypedDict, total=False):

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import textwrap
 from logging.handlers import MemoryHandler
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
@@ -26,7 +26,6 @@ from ringback.stores.sqlite import SQLiteStore
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from ringback.core.outcome import Outcome
@@ -71,18 +70,6 @@ def died(*letters: tuple[Outcome, str], key: str | None = None) -> None:
         await store.close()
 
     asyncio.run(dying())
-
-
-def asked(ask: Callable[[SQLiteStore], Awaitable[Any]]) -> Any:
-    async def asking() -> Any:
-        store = SQLiteStore(FILE)
-        await store.open()
-        try:
-            return await ask(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(asking())
 
 
 @pytest.fixture(autouse=True)

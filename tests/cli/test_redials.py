@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import sqlite3
@@ -16,16 +15,15 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from asking import asked
 from ringback import classify_event
 from ringback.cli import main
 from ringback.core.events import Event, EventData, Result
-from ringback.stores.sqlite import SQLiteStore
 from ringback.work.contact import CallRecord, CallState, Contact, Step
 from ringback.work.items import Item, Kind
 from ringback.work.report import report_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from ringback.core.outcome import Outcome
@@ -44,18 +42,6 @@ def outcome(leg: int, code: int = 486, subcode: int = 560486) -> Outcome:
     return found
 
 
-def asked(ask: Callable[[SQLiteStore], Awaitable[Any]]) -> Any:
-    async def asking() -> Any:
-        store = SQLiteStore(FILE)
-        await store.open()
-        try:
-            return await ask(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(asking())
-
-
 def planned(contact: str, leg: int = 1, due_at: float = FAR, ended: Outcome | None = None) -> None:
     told = ended or outcome(leg)
     item = Item(KEY.format(leg), Kind.REDIAL, due_at, told, contact, "jobs.call_again", 2)
@@ -66,7 +52,7 @@ def planned(contact: str, leg: int = 1, due_at: float = FAR, ended: Outcome | No
         known = known.noted(report, time.time())
         return Step(known.redial(item.key, CallState.PLANNED, item.due_at), None, put=item)
 
-    asked(lambda store: store.change(contact, step))
+    asked(FILE, lambda store: store.change(contact, step))
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +90,7 @@ def test_the_lane_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """How many wait, how many are in progress, and how long a pause lasts; the store may stand before a command."""
     planned("bob")
     assert printed(capsys, "redials") == ["1 waiting, 0 in progress"]
-    asked(lambda store: store.pause_redials(time.time() + 3600))
+    asked(FILE, lambda store: store.pause_redials(time.time() + 3600))
     (line,) = printed(capsys, "redials")
     assert line.startswith("1 waiting, 0 in progress, paused for 3")
     assert line.endswith(" s as the service asked")
@@ -230,13 +216,13 @@ def test_a_redial_is_made_due_now(capsys: pytest.CaptureFixture[str]) -> None:
     with capture_logs() as lines:
         assert printed(capsys, "redials", "run-now", KEY.format(1)) == [f"due now: {KEY.format(1)}"]
     assert lines == [{"event": "redial.hastened", "log_level": "info", "key": KEY.format(1), "by": "anna"}]
-    (waiting,) = asked(lambda store: store.history.waiting(Kind.REDIAL, 9))
-    known = asked(lambda store: store.change("bob", lambda known: Step(known, known)))
+    (waiting,) = asked(FILE, lambda store: store.history.waiting(Kind.REDIAL, 9))
+    known = asked(FILE, lambda store: store.change("bob", lambda known: Step(known, known)))
     assert all(began <= at <= time.time() for at in (waiting.due_at, known.calls[1].at))
     with capture_logs():
         done = printed(capsys, "redials", "run-now", KEY.format(1), "--json")
     assert json.loads(*done) == {"key": KEY.format(1), "due": True}
-    assert asked(lambda store: store.history.waiting(Kind.REDIAL, 9))[0].due_at == waiting.due_at
+    assert asked(FILE, lambda store: store.history.waiting(Kind.REDIAL, 9))[0].due_at == waiting.due_at
 
 
 @pytest.mark.parametrize(
@@ -286,7 +272,7 @@ def test_the_programme_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
         "bob": Contact(),
     }
     for name, known in contacts.items():
-        asked(lambda store, name=name, known=known: store.change(name, lambda _: Step(known, None)))
+        asked(FILE, lambda store, name=name, known=known: store.change(name, lambda _: Step(known, None)))
     assert printed(capsys, "redials", "report", "--time-zone", "Asia/Tokyo") == [
         "2 contacts called, 1 reached, 0 redials to come (all that is remembered)",
         "",
@@ -348,11 +334,11 @@ def test_a_contact_is_blocked_and_unblocked(capsys: pytest.CaptureFixture[str]) 
         ):
             assert main(["redials", "block", "bob", *arguments]) == 0
             assert capsys.readouterr() == (out, NEEDS_ROUTER)
-        assert asked(lambda store: store.change("bob", lambda known: Step(known, known.never))) is True
+        assert asked(FILE, lambda store: store.change("bob", lambda known: Step(known, known.never))) is True
         assert printed(capsys, "redials", "unblock", "bob") == ["unblocked"]
         assert printed(capsys, "redials", "unblock", "bob", status=1) == ["was not blocked"]
         assert printed(capsys, "redials", "unblock", "bob", "--json", status=1) == ['{"unblocked": false}']
-    assert asked(lambda store: store.change("bob", lambda known: Step(known, known.never))) is False
+    assert asked(FILE, lambda store: store.change("bob", lambda known: Step(known, known.never))) is False
     assert [(line["event"], line.get("count"), line["by"]) for line in lines] == [
         ("redial.blocked", 2, "anna"),
         ("redial.blocked", 0, "anna"),

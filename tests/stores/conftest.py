@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from crew import Clock
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore
 from server import PASSWORD, USER, Server, account, binaries
@@ -90,10 +91,16 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def clock() -> Clock:
+    """The clock of the stores. A test may move it on."""
+    return Clock()
+
+
+@pytest.fixture
 async def make(
     request: pytest.FixtureRequest, engine: str, tmp_path: Path, clock: Callable[[], float]
 ) -> AsyncIterator[Callable[[], DeliveryStore]]:
-    """Stores, on one file or database if they are durable. A module has its own ``clock``."""
+    """Stores, on one file or database if they are durable."""
     stores: list[DeliveryStore] = []
     url = request.getfixturevalue("postgres_url") if engine in ("postgres", "pgbouncer") else ""
     if engine == "pgbouncer":

@@ -180,7 +180,11 @@ async def test_wakes_from_another_thread_are_heard() -> None:
     store = Fake()
     loop = ClaimLoop(store, Kind.OUTCOME, poll=None)
     gone = asyncio.new_event_loop()
-    left = gone.create_task(loop.run(finishes, 1))
+
+    async def runs() -> None:
+        await loop.run(finishes, 1)
+
+    left = gone.create_task(runs())
     left._log_destroy_pending = False  # type: ignore[attr-defined]
     task = asyncio.create_task(loop.run(finishes, 1))
     await asyncio.sleep(0.02)
@@ -202,7 +206,11 @@ def test_a_loop_that_is_gone_is_forgotten() -> None:
     store = Fake("a")
     loop = ClaimLoop(store, Kind.OUTCOME, poll=None)
     gone = asyncio.new_event_loop()
-    left = gone.create_task(loop.run(finishes, 1))
+
+    async def runs() -> None:
+        await loop.run(finishes, 1)
+
+    left = gone.create_task(runs())
     gone.run_until_complete(asyncio.sleep(0.01))
     left._log_destroy_pending = False  # type: ignore[attr-defined]
     gone.close()

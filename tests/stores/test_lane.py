@@ -24,11 +24,6 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 async def _plan(store: DeliveryStore, count: int, clock: Clock) -> None:
     """Redials to as many contacts, each due a second before the one planned before it."""
     for number in range(count):

@@ -55,11 +55,6 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 # Putting
 
 

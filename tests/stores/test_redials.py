@@ -32,11 +32,6 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 async def test_a_redial_is_planned_and_placed(store: DeliveryStore, clock: Clock) -> None:
     """It is an item of its own, due when it was decided, with what its function needs."""
     # It is still to come, however slow the machine is.

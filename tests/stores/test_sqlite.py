@@ -26,8 +26,9 @@ from ringback.exceptions import ConfigurationError, StoreError, StoreFull, Store
 from ringback.stores.sqlite import schema
 from ringback.stores.sqlite.log_keeper import CHECKPOINT
 from ringback.stores.sqlite.store import SQLiteStore
-from ringback.work.items import DAY, Claim, Item, Kind, Progress, Settlement, State, Stats
+from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State, Stats
 from ringback.work.latch import Offer
+from ringback.work.redial_policy import DAY
 
 DONE = Settlement(State.DONE)
 

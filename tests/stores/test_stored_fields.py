@@ -11,7 +11,7 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import fields
 
-from crew import Clock, worked
+from crew import worked
 from ringback.core.events import Event, parse_delivery
 from ringback.core.outcome import Outcome, classify, classify_event
 from ringback.exceptions import NoRawBytes
@@ -33,11 +33,6 @@ NOT_STORED = {
     "sibling": "what a merge makes, and a merge is what is tested here",
 }
 """What a record has no place for, and why."""
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def made(kind: Any, path: str, side: int) -> Any:

@@ -8,7 +8,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, TypeVar
 
 from ringback import logs
-from ringback.hooks.planning import allow_call, cancel_redials, never_call
+from ringback.hooks.planning import allow_call, cancel_redials, names_of, never_call
 from ringback.privacy.redaction import redact
 from ringback.work.contact import Contact, Step
 from ringback.work.items import Kind, State
@@ -48,7 +48,7 @@ class Operator:
 
     def names(self, contact: str) -> frozenset[str]:
         """The names under which a store may have the app's contact."""
-        return frozenset(redial.stored(contact) for redial in self.redials) or frozenset((contact,))
+        return names_of(self.redials, contact)
 
     # Redials
 

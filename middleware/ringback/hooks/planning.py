@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from ringback.work.redial import Plan
 
 
+def names_of(redials: Iterable[RedialRegistration], contact: str) -> frozenset[str]:
+    """The names under which a store may have the app's contact: redials may hash contacts with different secrets."""
+    return frozenset(redial.stored(contact) for redial in redials) or frozenset((contact,))
+
+
 async def cancel_redials(redials: Iterable[RedialRegistration], store: DeliveryStore, contact: str, now: float) -> int:
     """Notes that the app wants no redials of the contact. Returns how many calls that prevents, planned or not."""
     return await _noted(redials, store, contact, lambda known: known.canceled(now))
@@ -57,8 +62,7 @@ async def _noted(
         after, keys, count = said(known)
         return Step(after, count, cancel=keys)
 
-    keys = {redial.stored(contact) for redial in redials} or {contact}
-    return sum([await store.change(key, noted) or 0 for key in sorted(keys)])
+    return sum([await store.change(key, noted) or 0 for key in sorted(names_of(redials, contact))])
 
 
 class LeaseLost(Exception):

@@ -6,11 +6,10 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from ringback.work.pace import LONGEST_PAUSE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-LONGEST_PAUSE = 86_400.0
-"""Seconds of the longest wait that a header may ask for."""
 
 _HEADERS = (("Retry-After", 1.0), ("retry-after-ms", 0.001), ("x-ms-retry-after-ms", 0.001))
 """The headers, and the seconds of their unit, in the order in which azure-core reads them.

@@ -7,13 +7,13 @@ import math
 import time
 from contextlib import suppress
 from contextvars import Context
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ringback.exceptions import StoreError
 from ringback.work.items import Settlement, State
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from ringback.work.items import Claim, Kind, Work
 
@@ -70,19 +70,15 @@ class ClaimLoop:
         self.on_fault = on_fault
         self._runs: list[_Run] = []
 
-    async def run(self, work: Work, concurrency: int) -> None:
-        await self.follow(self.begin(work, concurrency))
-
-    def begin(self, work: Work, concurrency: int) -> _Run:
-        """A run that :meth:`stop` knows from now on, for :meth:`follow`."""
+    def run(self, work: Work, concurrency: int) -> Coroutine[Any, Any, None]:
+        """A run, to be awaited, which :meth:`stop` knows from this call on."""
         # A run whose event loop is closed never ends by itself.
         self._runs = [run for run in self._runs if not run.loop.is_closed()]
         run = _Run(self, work, concurrency)
         self._runs.append(run)
-        return run
+        return self._follow(run)
 
-    async def follow(self, run: _Run) -> None:
-        """Claim and work until the run ends."""
+    async def _follow(self, run: _Run) -> None:
         try:
             while await run.turn():
                 pass

@@ -36,7 +36,7 @@ class Lanes:
     async def run(self, work: Work, concurrency: int) -> None:
         """Work on at most ``concurrency`` items of each kind at a time, until :meth:`stop`."""
         # Both begin in this turn of the event loop, so that a stop in the next turn ends both.
-        works = [loop.follow(loop.begin(work, concurrency)) for loop in self._loops.values()]
+        works = [loop.run(work, concurrency) for loop in self._loops.values()]
         lanes = [asyncio.get_running_loop().create_task(each) for each in works]
         try:
             await asyncio.wait(lanes, return_when=asyncio.FIRST_EXCEPTION)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DAY = 86_400.0
 NOBODY = ""
 """The target of an outcome for which no redial function knows a contact."""
 REMEMBER_CALLS = LONGEST_WINDOW

@@ -30,6 +30,8 @@ AGAIN = 0.5
 class Pace:
     """How fast one router places redials, over all contacts and over all processes that share the store.
 
+    A store in memory is one process's, so there each process has a pace of its own.
+
     ``per_second``: the most redials a second. Redials that are due together, as after closed hours or an outage, are
     placed evenly at this rate and in the order in which they were due. ``in_progress``: the most redials at a time,
     each from its request until its end is reported; a call that reports nothing counts for 10 minutes, a connected one

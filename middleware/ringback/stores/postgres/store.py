@@ -25,10 +25,11 @@ from ringback.stores.postgres.history import PostgresHistory
 from ringback.stores.postgres.jobs import Jobs
 from ringback.stores.postgres.worker import Worker
 from ringback.stores.turns import Turns
-from ringback.work.items import DAY, REMEMBER_CALLS, Kind
+from ringback.work.items import REMEMBER_CALLS, Kind
 from ringback.work.keys import short
 from ringback.work.latch import Offer
 from ringback.work.pace import UNPACED
+from ringback.work.redial_policy import DAY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence

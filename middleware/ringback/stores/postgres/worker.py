@@ -84,8 +84,7 @@ class Worker:
         self._slots = asyncio.Semaphore(concurrency)
         self._pulse = Pulse(self.lease, self._renew, self.on_blocked)
         self._redials = ClaimLoop(self, Kind.REDIAL, poll=self.poll, clock=self.clock, on_fault=self.on_fault)
-        run = self._redials.begin(work, concurrency)
-        redials = asyncio.create_task(self._redials.follow(run), context=Context())
+        redials = asyncio.create_task(self._redials.run(work, concurrency), context=Context())
         try:
             await first_of(self._stopping.wait(), self._serve(concurrency))
             # `stop` waits for the same hooks, and cancels them when its time is over.

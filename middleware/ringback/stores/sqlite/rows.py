@@ -177,17 +177,13 @@ def claim_redials(
     pace: Pace,
     limit: int,
     now: float,
-    lease: float,
-    owner: str,
-    boot: Boot,
-    *,
-    suspects: int = 1,
+    claim: Callable[[int], tuple[list[Claim], float | None]],
 ) -> tuple[list[Claim], float | None]:
-    """As :func:`claim`, for redials: no more than the lane has room for, which the store's processes share."""
+    """Claim redials with ``claim``, no more than the lane has room for, which the store's processes share."""
     lane = Lane(*connection.execute(schema.LANE).fetchone())
     room = lane.room(pace, 0 if pace.in_progress is None else in_progress(connection, now), now)
     limit = limit if room is None else min(limit, room)
-    claims, due_at = claim(connection, Kind.REDIAL, limit, now, lease, owner, boot, suspects=suspects)
+    claims, due_at = claim(limit)
     _keep_lane(connection, lane, after := lane.after(pace, len(claims), now))
     return claims, after.next_look(pace, due_at, now, full=not limit)
 

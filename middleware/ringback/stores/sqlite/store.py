@@ -33,10 +33,11 @@ from ringback.stores.sqlite.url import parts_of
 from ringback.stores.sqlite.whole import WholeCheck
 from ringback.stores.sqlite.writer import Writer
 from ringback.stores.turns import Turns
-from ringback.work.items import DAY, REMEMBER_CALLS, Claim, DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.work.items import REMEMBER_CALLS, Claim, DeadLetter, Item, Kind, Progress, State, Stats
 from ringback.work.keys import short
 from ringback.work.latch import Offer
 from ringback.work.pace import UNPACED
+from ringback.work.redial_policy import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -244,12 +245,13 @@ class SQLiteStore:
 
     async def _claimed(self, limit: int, kind: Kind, suspects: int) -> tuple[Sequence[Claim], float | None]:
         now, owner, pace = self._clock(), self._owner, self._pace
-        around = limit, now, self._lease, owner, self._boot
+        lease, boot = self._lease, self._boot
 
         def claim(connection: sqlite3.Connection) -> tuple[Sequence[Claim], float | None]:
-            if kind is Kind.REDIAL:
-                return rows.claim_redials(connection, pace, *around, suspects=suspects)
-            return rows.claim(connection, kind, *around, suspects=suspects)
+            def up_to(limit: int) -> tuple[list[Claim], float | None]:
+                return rows.claim(connection, kind, limit, now, lease, owner, boot, suspects=suspects)
+
+            return rows.claim_redials(connection, pace, limit, now, up_to) if kind is Kind.REDIAL else up_to(limit)
 
         claims, next_at = await self._do(claim)
         if self._loss != self._told:
