@@ -173,3 +173,12 @@ async def test_a_redial_whose_function_is_late_at_the_stop_waits_again(store: De
     async with Crew(store) as crew:
         await crew.have(1)
     assert [claim.redelivered for claim in crew.claims] == [True]
+
+
+async def test_a_contact_that_is_blocked_during_a_call_is_known_as_before(store: DeliveryStore, clock: Clock) -> None:
+    """The call goes on and counts, and the report of the programme has it."""
+    at = clock()
+    await store.change("one", lambda known: Step(known.redial("redial:1", CallState.PLACED, at, leg="leg"), None))
+    await store.change("one", lambda known: Step(known.barred(at)[0], None))
+    assert await store.stats() == Stats(redials_in_progress=1)
+    assert [name for name, _ in await store.history.contacts(0.0, "", 9)] == ["one"]

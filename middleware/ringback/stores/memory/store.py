@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import ChainMap, OrderedDict
 from functools import partial
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, TypeVar
@@ -87,6 +87,7 @@ class MemoryStore:
         self._contacts: OrderedDict[str, Contact] = OrderedDict()
         self._barred: dict[str, Contact] = {}
         """The contacts that nobody may call, outside of the capacity."""
+        self._all_contacts: Mapping[str, Contact] = ChainMap(self._barred, self._contacts)
         self._history: MemoryHistory | None = None
         self.watched = False
         """Whether somebody has read :attr:`history`: the dispatcher then puts outcomes that no hook waits for, too."""
@@ -98,7 +99,7 @@ class MemoryStore:
     def history(self) -> MemoryHistory:
         # Made by the first read: an app that reads no history pays nothing.
         work, dead = partial(_waiting, self._rows), partial(_waiting, self._dead)
-        self._history = self._history or MemoryHistory(self._capacity, work, dead, self._contacts)
+        self._history = self._history or MemoryHistory(self._capacity, work, dead, self._all_contacts)
         self.watched = True
         return self._history
 
@@ -219,7 +220,7 @@ class MemoryStore:
     def _in_progress(self, now: float) -> int:
         """How many redials have begun and are not known to have ended."""
         running = sum(row.state is State.RUNNING and row.item.kind is Kind.REDIAL for row in self._rows.values())
-        return running + sum((known.busy_until or 0.0) > now for known in self._contacts.values())
+        return running + sum((known.busy_until or 0.0) > now for known in self._all_contacts.values())
 
     async def pause_redials(self, until: float) -> None:
         self._lane = self._lane.paused(until)
