@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
+from ringback.simulator.frames import Heard
 from ringback.simulator.wire import Refused
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from ringback.simulator.endings import Open
     from ringback.simulator.scenarios import Scenario
+    from ringback.simulator.streaming import Subscription
 
 Identifier = dict[str, Any]
 """A participant in the service's format: rawId, kind, and an object named after the kind."""
@@ -50,7 +52,11 @@ class Participant:
 
 @dataclass(slots=True)
 class Call:
-    """One leg of a call. Replies and events carry its ids."""
+    """One leg of a call. Replies and events carry its ids.
+
+    ``subscriptions`` are the streams that the app asked for, by kind: MediaStreaming and Transcription; ``heard`` is
+    what the app sent into the call. ``cognitive`` says that the app gave an endpoint of Cognitive Services.
+    """
 
     call_connection_id: str
     server_call_id: str = field(repr=False)
@@ -68,6 +74,9 @@ class Call:
     invitations: dict[str, Identifier] = field(default_factory=dict[str, Identifier], repr=False)
     open: dict[str, Open] = field(default_factory=dict["str", "Open"], repr=False)
     sequence_number: int = field(default=0, repr=False)
+    subscriptions: dict[str, Subscription] = field(default_factory=dict["str", "Subscription"], repr=False)
+    cognitive: bool = False
+    heard: Heard = field(default_factory=Heard)
 
     def present(self) -> list[dict[str, Any]]:
         """The participants, in the service's format."""
@@ -96,6 +105,7 @@ class Call:
             "source": self.source,
             "sourceCallerIdNumber": self.source_caller_id_number,
         }
+        streams = {f"{kind[0].lower()}{kind[1:]}": each.to_wire() for kind, each in self.subscriptions.items()}
         return {
             "callConnectionId": self.call_connection_id,
             "serverCallId": self.server_call_id,
@@ -104,6 +114,7 @@ class Call:
             "callbackUri": self.callback_uri,
             "targets": self.targets,
             **{name: value for name, value in optional.items() if value is not None},
+            **{f"{name}Subscription": value for name, value in streams.items()},
         }
 
 

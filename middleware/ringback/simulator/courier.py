@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Sleep = Callable[[float], Awaitable[object]]
 Say = Callable[[str], object]
 """Takes one line of text for each step; the line holds nothing private."""
+Prepare = Callable[["Script", "Step"], Awaitable["Step"]]
+"""Does what a step tells of before the courier posts it, and gives the step to post: a failure if it cannot be done."""
 
 TOKEN_LIFETIME = 300
 
@@ -70,6 +72,7 @@ class Courier:
         ids: Callable[[], str],
         latency: tuple[float, float],
         say: Say,
+        prepare: Prepare | None = None,
     ) -> None:
         self._post = post
         self._issuer = issuer
@@ -79,6 +82,7 @@ class Courier:
         self._ids = ids
         self._latency = latency
         self._say = say
+        self._prepare = prepare
         self._runs: dict[asyncio.Task[None], _Run] = {}
         self.callbacks: list[Callback] = []
 
@@ -149,6 +153,10 @@ class Courier:
                 await self._emit(run, script, step)
 
     async def _emit(self, run: _Run, script: Script, step: Step) -> None:
+        if self._prepare is not None:
+            step = await self._prepare(script, step)
+            if run.halted:
+                return
         body = delivery(event_of(script, step, self._ids, self._clock))
         for _ in range(step.copies):
             await self._insist(run, script, step, body)

@@ -18,7 +18,9 @@ from ringback.simulator.posting import http_post, web_address
 from ringback.simulator.scenarios import Answer, Playbook
 from ringback.simulator.server import CONFIGURATION, KEYS, Application, Server, listening
 from ringback.simulator.service import Service
+from ringback.simulator.streams import Streams
 from ringback.simulator.switchboard import Switchboard
+from ringback.simulator.websocket import websocket_dial
 from ringback.testing.events import delivery
 from ringback.testing.grid import grid_headers
 from ringback.testing.signing import default_issuer
@@ -88,6 +90,15 @@ class Simulator:
         self._service = Service(self._switchboard, key=key, clock=clock)
         self._issuer = (issuer or default_issuer()) if signed else None
         self._clock = clock
+        streams = Streams(
+            websocket_dial(callback_ca_file),
+            issuer=self._issuer,
+            sleep=sleep,
+            clock=clock,
+            begin=lambda script: self._courier.begin(script),
+            allow_http=allow_http,
+            say=self._say,
+        )
         self._courier = Courier(
             post or http_post(callback_ca_file),
             issuer=self._issuer,
@@ -97,6 +108,7 @@ class Simulator:
             ids=self._switchboard.new_id,
             latency=latency,
             say=self._say,
+            prepare=streams.prepare,
         )
         self._key = key
         self._tls = tls
@@ -248,7 +260,7 @@ class Simulator:
 
     def _started(self) -> Simulator:
         with needs_extra("the simulator", "simulator"):
-            for name in ("uvicorn", "jwt", "cryptography"):
+            for name in ("uvicorn", "jwt", "cryptography", "websockets"):
                 import_module(name)
         files = None
         if self._folder is not None:

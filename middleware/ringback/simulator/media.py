@@ -1,4 +1,4 @@
-"""The media operations of a call: play, recognize, tones, streams."""
+"""The media operations of a call: play, recognize, tones."""
 
 from __future__ import annotations
 
@@ -14,15 +14,6 @@ if TYPE_CHECKING:
     from ringback.simulator.calls import Call
     from ringback.simulator.switchboard import Switchboard
     from ringback.simulator.turns import Asked
-
-STREAMS = {
-    "startMediaStreaming": "MediaStreamingStarted",
-    "stopMediaStreaming": "MediaStreamingStopped",
-    "startTranscription": "TranscriptionStarted",
-    "stopTranscription": "TranscriptionStopped",
-    "updateTranscription": "TranscriptionUpdated",
-}
-"""The event that follows an action on a stream."""
 
 
 def play(switchboard: Switchboard, asked: Asked) -> Turn:
@@ -74,12 +65,6 @@ def listen(switchboard: Switchboard, asked: Asked) -> Turn:
         steps = [Step(event="ContinuousDtmfRecognitionStopped")]
     turn = switchboard.operation(call, asked, 200, *steps)
     return replace(turn, reply=Reply(200))
-
-
-def stream(switchboard: Switchboard, asked: Asked) -> Turn:
-    call = switchboard.established(asked.call_id)
-    turn = switchboard.operation(call, asked, 202, Step(event=STREAMS[asked.action]))
-    return replace(turn, reply=Reply(202))
 
 
 _TONES = dict(

@@ -58,7 +58,7 @@ class Scenario:
     callback until the endpoint answers 2xx. With ``early`` the simulator posts every callback before it answers the
     request. ``shuffled`` draws the order of the steps. ``tones`` are the keys that the callee presses. ``media`` is
     the seconds that playing and recognizing take. ``version`` replaces the ``data.version`` of the events. ``bare``
-    leaves every result out, as old API versions do.
+    leaves every result out, as old API versions do. ``words`` are the sentences that a transcription of the call gives.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Scenario:
     tones: str = ""
     media: float = 0.05
     version: str | None = None
+    words: tuple[str, ...] = ("Hello.", "Yes, that is me.")
 
     @property
     def failure(self) -> Step | None:
@@ -287,6 +288,7 @@ class _ScenarioRow(msgspec.Struct, forbid_unknown_fields=True):
     tones: str | None = None
     media: float | None = None
     version: str | None = None
+    words: list[str] | None = None
 
 
 class _Rows(msgspec.Struct, forbid_unknown_fields=True):
@@ -319,6 +321,8 @@ def _scenario(name: str, row: _ScenarioRow, known: Mapping[str, Scenario]) -> Sc
         changes["steps"] = tuple(_step(name, step) for step in row.steps)
     if row.answer is not None:
         changes["answer"] = Answer(**msgspec.structs.asdict(row.answer))
+    if row.words is not None:
+        changes["words"] = tuple(row.words)
     found = replace(start, **changes)
     if found.attempts < 1 or found.media < 0:
         raise ValueError(f"scenario {name!r} needs attempts of 1 or more and media of 0 seconds or more")

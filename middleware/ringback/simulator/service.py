@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
-from ringback.simulator import beginnings, connections, media, participants
+from ringback.simulator import beginnings, connections, media, participants, streaming
 from ringback.simulator.access import fault_of
 from ringback.simulator.repeats import Repeats
 from ringback.simulator.turns import Asked, Turn
@@ -106,6 +106,6 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Callable[[Switchboard, Asked], Turn]]
         ("POST", f"{_ONE}:cancelAllMediaOperations", media.cancel),
         ("POST", f"{_ONE}:sendDtmfTones", media.send_tones),
         ("POST", f"{_ONE}:(?P<action>start|stop)ContinuousDtmfRecognition", media.listen),
-        ("POST", rf"{_ONE}:(?P<action>{'|'.join(media.STREAMS)})", media.stream),
+        ("POST", rf"{_ONE}:(?P<action>{'|'.join(streaming.ACTIONS)})", streaming.stream),
     )
 )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, cast
 
+from ringback.simulator.addresses import address_fault
 from ringback.simulator.calls import Call, Direction, Incoming, State, number_of, of_raw_id
 from ringback.simulator.endings import Open
+from ringback.simulator.streaming import begun, subscriptions
 from ringback.simulator.turns import Asked, Script, Turn
 from ringback.simulator.wire import Refused, Reply
 from ringback.testing.calls import VERSION
@@ -71,6 +72,8 @@ class Switchboard:
             operation_context=asked.content.get("operationContext"),
             source=asked.content.get("source"),
             source_caller_id_number=asked.content.get("sourceCallerIdNumber"),
+            subscriptions=subscriptions(asked, self.new_id),
+            cognitive=_cognitive(asked),
         )
         self.calls.append(call)
         return call
@@ -80,6 +83,7 @@ class Switchboard:
         steps = [_turned(step, call.direction) for step in call.scenario.steps]
         if call.scenario.shuffled:
             self._random.shuffle(steps)
+        steps = begun(call, steps)
         # The key of the call's other scripts begins with this key, so that hanging up stops all of them.
         return (Script(call.call_connection_id, call, tuple(steps), call.callback_uri),) if steps else ()
 
@@ -139,17 +143,15 @@ class Switchboard:
     def callback_uri(self, asked: Asked, name: str = "callbackUri") -> str:
         """The callback URL in a request. Raises :class:`Refused` if callbacks must not go there."""
         uri = asked.content.get(name)
-        try:
-            parts = urlsplit(uri if isinstance(uri, str) else "")
-            host = parts.hostname
-        except ValueError:
-            host, parts = None, urlsplit("")
-        if not isinstance(uri, str) or not host or parts.scheme not in ("http", "https"):
-            raise Refused(400, "8523", f"{name} is missing, or no absolute URL.")
-        here = self._allow_http is None and host in ("127.0.0.1", "::1", "localhost")
-        if parts.scheme == "http" and not (here or self._allow_http):
-            raise Refused(400, "8523", f"{name} is not https.")
-        return uri
+        fault = address_fault(uri, "http", self._allow_http)
+        if fault is not None:
+            raise Refused(400, "8523", f"{name} {fault}.")
+        return str(uri)
+
+
+def _cognitive(asked: Asked) -> bool:
+    options = asked.content.get("callIntelligenceOptions")
+    return isinstance(options, dict) and bool(cast("dict[str, Any]", options).get("cognitiveServicesEndpoint"))
 
 
 def _turned(step: Step, direction: Direction) -> Step:

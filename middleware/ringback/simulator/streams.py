@@ -1,0 +1,180 @@
+"""Runs the streams of calls: opens the app's websocket, sends frames at their pace, and hears what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+from typing import TYPE_CHECKING
+
+from ringback.simulator.addresses import address_fault
+from ringback.simulator.endings import Open
+from ringback.simulator.frames import (
+    audio_data,
+    audio_metadata,
+    dtmf_data,
+    transcription_data,
+    transcription_metadata,
+)
+from ringback.simulator.posting import shown
+from ringback.simulator.scenarios import Step
+from ringback.simulator.streaming import BAD_URL, LOST, STREAMING, UNREACHABLE, failed
+from ringback.simulator.tone import PIECE, piece, silence
+from ringback.simulator.turns import Script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ringback.simulator.calls import Call
+    from ringback.simulator.courier import Say, Sleep
+    from ringback.simulator.streaming import Subscription
+    from ringback.simulator.websocket import Dial, Socket
+    from ringback.testing.signing import Issuer
+
+TOKEN_LIFETIME = 24 * 3600
+"""Seconds that the token of a connection is valid for.
+
+https://learn.microsoft.com/azure/communication-services/how-tos/call-automation/secure-webhook-endpoint
+"""
+
+WORD = 0.3
+"""Seconds that a word takes."""
+
+_BETWEEN_TONES = 25
+"""Pieces of audio between two pressed keys: half a second."""
+
+
+class Streams:
+    """The websockets of all streams. ``allow_http`` is the switchboard's; ``begin`` begins a script of its own."""
+
+    def __init__(
+        self,
+        dial: Dial,
+        *,
+        issuer: Issuer | None,
+        sleep: Sleep,
+        clock: Callable[[], float],
+        begin: Callable[[Script], object],
+        allow_http: bool | None,
+        say: Say,
+    ) -> None:
+        self._dial = dial
+        self._issuer = issuer
+        self._sleep = sleep
+        self._clock = clock
+        self._begin = begin
+        self._allow_http = allow_http
+        self._say = say
+
+    async def prepare(self, script: Script, step: Step) -> Step:
+        """Open the stream whose start the courier is about to report. Gives the event to report: a failure perhaps."""
+        kind = step.event.removesuffix("Started")
+        subscription = script.call.subscriptions.get(kind)
+        if kind == step.event or subscription is None or subscription.url is None:
+            return step
+        if address_fault(subscription.url, "ws", self._allow_http) is not None:
+            return failed(kind, BAD_URL)
+        try:
+            socket = await self._dial(subscription.url, self._headers(script.call))
+        except OSError as error:
+            self._say(f"-> {kind} to {shown(subscription.url)}: {error.strerror or error or type(error).__name__}")
+            return failed(kind, UNREACHABLE[kind])
+        self._say(f"-> {kind} to {shown(subscription.url)}: open")
+        self._opened(script, subscription, socket)
+        return step
+
+    def _headers(self, call: Call) -> dict[str, str]:
+        ids = {"x-ms-call-connection-id": call.call_connection_id, "x-ms-call-correlation-id": call.correlation_id}
+        if self._issuer is None:
+            return ids
+        now = int(self._clock())
+        return {**ids, "Authorization": f"Bearer {self._issuer.token(iat=now, nbf=now, exp=now + TOKEN_LIFETIME)}"}
+
+    def _opened(self, script: Script, subscription: Subscription, socket: Socket) -> None:
+        kind = subscription.kind
+        task = asyncio.create_task(self._run(script, subscription, socket))
+
+        def release() -> None:
+            subscription.state = "inactive"
+            task.cancel()
+
+        subscription.state = "active"
+        stopped = Step(event=f"{kind}Stopped")
+        script.call.open[kind] = Open(stopped, script.uri, script.context, release, attended=False)
+        if script.call.ended:
+            # The call has ended while the app's server took its time.
+            script.call.close(kind)
+
+    async def _run(self, script: Script, subscription: Subscription, socket: Socket) -> None:
+        kind, call = subscription.kind, script.call
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._hear(call, subscription, socket))
+                both.create_task(self._send(call, subscription, socket))
+        except* OSError:
+            # The app has closed the connection; the stream's own end cancels this task.
+            key = f"{call.call_connection_id}/{kind}-lost"
+            self._begin(Script(key, call, (failed(kind, LOST[kind], closes=kind),), script.uri, script.context))
+        finally:
+            await socket.close()
+            self._say(f"-> {kind} to {shown(subscription.url or '')}: closed")
+
+    async def _hear(self, call: Call, subscription: Subscription, socket: Socket) -> None:
+        while True:
+            call.heard.take(await socket.receive(), played=subscription.options.get("enableBidirectional") is True)
+
+    async def _send(self, call: Call, subscription: Subscription, socket: Socket) -> None:
+        frames = audio(call, subscription, self._clock) if subscription.kind == STREAMING else words(call, subscription)
+        for wait, frame in frames:
+            if wait:
+                await self._sleep(wait)
+            await socket.send(frame)
+
+
+def audio(call: Call, subscription: Subscription, clock: Callable[[], float]) -> Iterator[tuple[float, str]]:
+    """The frames of media streaming, without end; before each one the seconds to wait.
+
+    Mixed audio is one tone; unmixed audio is a tone for each participant, and silence for who is muted or on hold.
+    """
+    rate = subscription.rate
+    yield 0.0, audio_metadata(subscription.id, rate, len(piece(rate)))
+    keys = iter([key for key in call.scenario.tones if key in "0123456789abcd#*"])
+    for number in count(1):
+        wait = PIECE
+        for participant, pcm, silent in _voices(call, subscription):
+            yield wait, audio_data(pcm, clock(), participant, silent=silent)
+            wait = 0.0
+        if subscription.options.get("enableDtmfTones") is True and number % _BETWEEN_TONES == 0:
+            yield from ((0.0, dtmf_data(key)) for key in [next(keys, None)] if key is not None)
+
+
+def _voices(call: Call, subscription: Subscription) -> list[tuple[str | None, bytes, bool]]:
+    rate = subscription.rate
+    if subscription.options.get("audioChannelType") == "mixed" or not call.participants:
+        return [(None, piece(rate), False)]
+    return [
+        (raw_id, silence(rate), True) if who.muted or who.on_hold else (raw_id, piece(rate, speaker), False)
+        for speaker, (raw_id, who) in enumerate(call.participants.items())
+    ]
+
+
+def words(call: Call, subscription: Subscription) -> Iterator[tuple[float, str]]:
+    """The frames of a transcription: the words of the scenario, said by the first participant."""
+    yield (
+        0.0,
+        transcription_metadata(
+            subscription.id,
+            subscription.locale or "",
+            call.call_connection_id,
+            call.correlation_id,
+            subscription.model,
+        ),
+    )
+    speaker = next(iter(call.participants), None)
+    intermediate = subscription.options.get("enableIntermediateResults") is True
+    began = 0.0
+    for said in filter(None, map(str.split, call.scenario.words)):
+        for known in range(1 if intermediate else len(said), len(said) + 1):
+            wait = WORD if intermediate else WORD * len(said)
+            final = known == len(said)
+            yield wait, transcription_data(said[:known], began, WORD, speaker, final=final)
+        began += WORD * len(said)
