@@ -24,8 +24,8 @@ def listening(port: int = 0) -> socket.socket:
 
 
 def _server(app: Any, settings: dict[str, Any]) -> uvicorn.Server:
-    # No settings of logging, which are the whole process's, and no protocol of websockets, which warns.
-    return uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", **settings))
+    # No settings of logging, which are the whole process's, and no websockets unless asked for: their default warns.
+    return uvicorn.Server(uvicorn.Config(app, **{"log_config": None, "ws": "none"} | settings))
 
 
 class Served:

@@ -307,28 +307,6 @@ async def test_tones_are_sent(line: Line) -> None:
     assert await line.told() == [("SendDtmfTonesCompleted", 0, "tones")]
 
 
-@newer
-async def test_streams_and_transcriptions_are_told_of(line: Line) -> None:
-    """Nothing is streamed; the events come."""
-    connection = await line.call()
-    for act in (
-        connection.start_media_streaming,
-        connection.stop_media_streaming,
-        connection.start_transcription,
-        lambda: connection.update_transcription(locale="en-US"),
-        connection.stop_transcription,
-    ):
-        await act()
-        await line.acs.idle()
-    assert line.endpoint.names() == [
-        "MediaStreamingStarted",
-        "MediaStreamingStopped",
-        "TranscriptionStarted",
-        "TranscriptionUpdated",
-        "TranscriptionStopped",
-    ]
-
-
 # Calls that come in
 
 

@@ -134,7 +134,7 @@ def subscriptions(asked: Asked, new_id: Callable[[], str]) -> dict[str, Subscrip
             options,
             state="inactive" if options.get("transportUrl") else "disabled",
             locale=options.get("locale"),
-            model=options.get("speechRecognitionModelEndpointId"),
+            model=options.get("speechModelEndpointId"),
         )
     return found
 
@@ -166,7 +166,7 @@ def stream(switchboard: Switchboard, asked: Asked) -> Turn:
         step = Step(event=f"{kind}{ending}", closes=kind if ending == "Stopped" else None)
         subscription = call.subscriptions[kind]
         subscription.locale = asked.content.get("locale") or subscription.locale
-        subscription.model = asked.content.get("speechRecognitionModelEndpointId") or subscription.model
+        subscription.model = asked.content.get("speechModelEndpointId") or subscription.model
     turn = switchboard.operation(call, asked, 202, step)
     return replace(turn, reply=Reply(202))
 

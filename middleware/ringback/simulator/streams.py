@@ -79,7 +79,7 @@ class Streams:
             self._say(f"-> {kind} to {shown(subscription.url)}: {error.strerror or error or type(error).__name__}")
             return failed(kind, UNREACHABLE[kind])
         self._say(f"-> {kind} to {shown(subscription.url)}: open")
-        self._opened(script, subscription, socket)
+        await self._opened(script, subscription, socket)
         return step
 
     def _headers(self, call: Call) -> dict[str, str]:
@@ -89,9 +89,15 @@ class Streams:
         now = int(self._clock())
         return {**ids, "Authorization": f"Bearer {self._issuer.token(iat=now, nbf=now, exp=now + TOKEN_LIFETIME)}"}
 
-    def _opened(self, script: Script, subscription: Subscription, socket: Socket) -> None:
+    async def _opened(self, script: Script, subscription: Subscription, socket: Socket) -> None:
         kind = subscription.kind
         task = asyncio.create_task(self._run(script, subscription, socket))
+        # A task that is canceled before it has begun would not close the socket.
+        await asyncio.sleep(0)
+        if script.call.ended:
+            # The call has ended while the app's server took its time.
+            task.cancel()
+            return
 
         def release() -> None:
             subscription.state = "inactive"
@@ -100,9 +106,6 @@ class Streams:
         subscription.state = "active"
         stopped = Step(event=f"{kind}Stopped")
         script.call.open[kind] = Open(stopped, script.uri, script.context, release, attended=False)
-        if script.call.ended:
-            # The call has ended while the app's server took its time.
-            script.call.close(kind)
 
     async def _run(self, script: Script, subscription: Subscription, socket: Socket) -> None:
         kind, call = subscription.kind, script.call
