@@ -13,6 +13,7 @@ from ringback.simulator.wire import Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ringback.simulator.endings import Open
     from ringback.simulator.scenarios import Scenario
     from ringback.testing.grid import Schema
 
@@ -71,12 +72,19 @@ class Call:
     state: State = State.CONNECTING
     participants: dict[str, Participant] = field(default_factory=dict[str, Participant], repr=False)
     invitations: dict[str, Identifier] = field(default_factory=dict[str, Identifier], repr=False)
-    media: dict[str, str] = field(default_factory=dict[str, str], repr=False)
+    open: dict[str, Open] = field(default_factory=dict["str", "Open"], repr=False)
     sequence_number: int = field(default=0, repr=False)
 
     def present(self) -> list[dict[str, Any]]:
         """The participants, in the service's format."""
         return [participant.to_wire() for participant in self.participants.values()]
+
+    def close(self, name: str) -> Open | None:
+        """Take what is open under this name out of the call, and release it. ``None`` if nothing is."""
+        found = self.open.pop(name, None)
+        if found is not None:
+            found.release()
+        return found
 
     @property
     def number(self) -> str | None:

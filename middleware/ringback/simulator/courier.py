@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ringback.simulator.bodies import event_of
+from ringback.simulator.endings import closing
 from ringback.simulator.posting import shown
-from ringback.simulator.turns import happened
+from ringback.simulator.turns import ENDS, happened
 from ringback.testing.events import delivery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from random import Random
 
+    from ringback.simulator.calls import Call
     from ringback.simulator.posting import Post
     from ringback.simulator.scenarios import Step
     from ringback.simulator.turns import Script
@@ -88,10 +90,10 @@ class Courier:
         task.add_done_callback(self._runs.pop)
         return task
 
-    def stop(self, prefix: str) -> None:
+    def stop(self, prefix: str, but: _Run | None = None) -> None:
         """Stop the scripts whose keys begin with ``prefix``. A POST that has begun goes on."""
         for run in self._runs.values():
-            if run.key.startswith(prefix):
+            if run is not but and run.key.startswith(prefix):
                 run.halted = True
                 run.nap.cancel()
 
@@ -135,9 +137,21 @@ class Courier:
             if not await self._nap(run, step.after + self._random.uniform(*self._latency)):
                 return
             happened(script, step)
-            body = delivery(event_of(script, step, self._ids, self._clock))
-            for _ in range(step.copies):
-                await self._insist(run, script, step, body)
+            if step.event in ENDS:
+                await self._close(run, script.call)
+            await self._emit(run, script, step)
+
+    async def _close(self, run: _Run, call: Call) -> None:
+        """Stop the other scripts of a call that ends, and post the events of what is open in the call."""
+        self.stop(f"{call.call_connection_id}/", but=run)
+        for script in closing(call):
+            for step in script.steps:
+                await self._emit(run, script, step)
+
+    async def _emit(self, run: _Run, script: Script, step: Step) -> None:
+        body = delivery(event_of(script, step, self._ids, self._clock))
+        for _ in range(step.copies):
+            await self._insist(run, script, step, body)
 
     async def _insist(self, run: _Run, script: Script, step: Step, body: bytes) -> None:
         attempt = 1

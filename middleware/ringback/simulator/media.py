@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ringback.simulator.endings import closing
 from ringback.simulator.scenarios import Step
+from ringback.simulator.turns import Turn
 from ringback.simulator.wire import Refused, Reply
 
 if TYPE_CHECKING:
     from ringback.simulator.calls import Call
     from ringback.simulator.switchboard import Switchboard
-    from ringback.simulator.turns import Asked, Turn
+    from ringback.simulator.turns import Asked
 
 STREAMS = {
     "startMediaStreaming": "MediaStreamingStarted",
@@ -27,7 +29,7 @@ def play(switchboard: Switchboard, asked: Asked) -> Turn:
     call = switchboard.established(asked.call_id)
     if not asked.content.get("playSources"):
         raise Refused(400, "8523", "playSources is missing.")
-    return _medium(switchboard, call, asked, "Play", Step(event="PlayCompleted"))
+    return _medium(switchboard, call, asked, "PlayCanceled", Step(event="PlayCompleted"))
 
 
 def recognize(switchboard: Switchboard, asked: Asked) -> Turn:
@@ -37,22 +39,21 @@ def recognize(switchboard: Switchboard, asked: Asked) -> Turn:
         tones = [_TONES[tone] for tone in call.scenario.tones if tone in _TONES]
         fields = {"recognition_type": "dtmf", "dtmf_result": {"tones": tones}}
         step = Step(event="RecognizeCompleted", fields=fields)
-    return _medium(switchboard, call, asked, "Recognize", step)
+    return _medium(switchboard, call, asked, "RecognizeCanceled", step)
 
 
-def _medium(switchboard: Switchboard, call: Call, asked: Asked, what: str, step: Step) -> Turn:
+def _medium(switchboard: Switchboard, call: Call, asked: Asked, canceled: str, step: Step) -> Turn:
     key = f"media-{switchboard.new_id()}"
-    call.media[f"{call.call_connection_id}/{key}"] = what
-    turn = switchboard.operation(call, asked, 202, replace(step, after=call.scenario.media), key=key)
+    switchboard.opens(call, asked, key, Step(event=canceled))
+    step = replace(step, after=call.scenario.media, closes=key)
+    turn = switchboard.operation(call, asked, 202, step, key=key)
     return replace(turn, reply=Reply(202))
 
 
 def cancel(switchboard: Switchboard, asked: Asked) -> Turn:
     call = switchboard.established(asked.call_id)
-    steps = [Step(event=f"{what}Canceled") for what in call.media.values()]
-    call.media.clear()
-    turn = switchboard.operation(call, asked, 202, *steps)
-    return replace(turn, reply=Reply(202), stopped=f"{asked.call_id}/media-")
+    scripts = closing(call, "media-")
+    return Turn(Reply(202), scripts, stopped=f"{asked.call_id}/media-")
 
 
 def send_tones(switchboard: Switchboard, asked: Asked) -> Turn:

@@ -24,7 +24,8 @@ class Step:
     """One event, ``after`` so many seconds. The simulator posts ``copies`` of the event, with the same id.
 
     Without a code the event carries its type's usual result. ``fields`` are further keys of the event's data, in
-    snake case. ``sip`` may hold the carrier's own words: ``(603, "Network Blocked")``.
+    snake case. ``sip`` may hold the carrier's own words: ``(603, "Network Blocked")``. ``closes`` names what is open
+    in the call and ends with this event, see :mod:`ringback.simulator.endings`.
     """
 
     event: str
@@ -36,6 +37,7 @@ class Step:
     q850: int | None = None
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     copies: int = 1
+    closes: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
