@@ -7,7 +7,6 @@ a browser names the page's origin, and sends JSON to another site only after tha
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -65,7 +64,7 @@ def _arrival(request: Request, usual: Arrival | None) -> Arrival:
     """The call that a request asks for. Raises :class:`Refused` and :class:`ConfigurationError`."""
     if request.method != "POST":
         raise Refused(405, "MethodNotAllowed", f"{RING} takes POST alone.")
-    host = urlsplit(f"//{request.header('host')}").hostname
+    host = request.header("host").partition(":")[0].lower()
     if request.header("origin") or host not in _HERE:
         raise Refused(403, "Forbidden", "A web page may not ring; send the request from this machine, to 127.0.0.1.")
     if request.header("content-type").partition(";")[0].strip().lower() != "application/json":
