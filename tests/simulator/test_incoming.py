@@ -26,7 +26,7 @@ from ringback.simulator.posting import Answered
 from ringback.simulator.subscription import SCHEMAS, handshake
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from starlette.requests import Request
 
@@ -87,7 +87,7 @@ class Inbound:
 
 
 @asynccontextmanager
-async def inbound(what: str = "answer", **settings: Any) -> AsyncIterator[tuple[Simulator, Inbound]]:
+async def inbound(what: str = "answer", **settings: Any) -> AsyncGenerator[tuple[Simulator, Inbound]]:
     async with Simulator(latency=(0, 0), **settings) as acs:
         app = Inbound(acs, what)
         async with app.client, serving(app.app) as app.origin:

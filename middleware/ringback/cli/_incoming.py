@@ -174,8 +174,8 @@ def _read_keys(descriptor: int, ring: Callable[[], None]) -> None:
 def trigger(arguments: argparse.Namespace, issuer: Issuer | None, say: Callable[[str], object]) -> int:
     """Let one call come in. 1 if the app did not take the event.
 
-    A simulator that runs on this machine lets the call come in, so that the app can answer it. Without one, this command
-    posts the event itself. An issuer, and a seed, are of this command alone.
+    A simulator that runs on this machine lets the call come in, so that the app can answer. Without a simulator this
+    command posts the event itself, and so it does with an issuer or a seed of its own.
     """
     if arguments.to is None:
         raise ConfigurationError("name the endpoint of IncomingCall: ringback trigger incoming --to URL")
