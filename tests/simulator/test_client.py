@@ -342,13 +342,13 @@ async def test_answering_may_fail(line: Line) -> None:
 
 
 async def test_an_incoming_call_is_rejected_or_redirected(line: Line) -> None:
-    """Nothing is posted to the app that does so."""
+    """No callback is posted to the app that does so."""
     incoming, context = await ring(line, caller="+15550100201")
     await line.client.reject_call(context, call_reject_reason="busy")
     assert (incoming.state, incoming.reason) == ("rejected", "busy")
     incoming, context = await ring(line)
-    await line.client.redirect_call(context, USER)
-    assert (incoming.state, incoming.redirected_to["rawId"]) == ("redirected", USER.raw_id)
+    await line.client.redirect_call(context, OTHER)
+    assert (incoming.state, incoming.redirected_to["rawId"]) == ("redirected", OTHER.raw_id)
     assert await line.told() == []
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ringback.cli import _incoming
 from ringback.cli._result_forms import close_to, pair_in, status, whole
 from ringback.exceptions import ConfigurationError
 from ringback_catalog import event_name
@@ -26,13 +27,17 @@ def add_simulate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--port", metavar="N", type=int, default=8765, help="on 127.0.0.1; 0 for any; default: 8765")
     command.add_argument("--scenario", metavar="NAME", help="what happens to every call; default: answered")
     command.add_argument("--tls", action="store_true", help="speak TLS, as from_connection_string wants")
+    _incoming.add_ring(command)
     _add_common(command)
 
 
 def add_trigger(command: argparse.ArgumentParser) -> None:
     """The options of ``ringback trigger``."""
     command.add_argument(
-        "scenario", metavar="SCENARIO", nargs="?", help="its name, see --list; or a result to post, such as 486/560486"
+        "scenario",
+        metavar="SCENARIO",
+        nargs="?",
+        help="its name, see --list; or a result to post, such as 486/560486; or incoming, a call that comes in",
     )
     command.add_argument("--event", metavar="E", help="the event that reports a result; default: CallDisconnected")
     command.add_argument("--sip", metavar="N", help="its SIP status, also with words: '603 Network Blocked'")
@@ -41,6 +46,7 @@ def add_trigger(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--delay", metavar="SECONDS", type=float, help="before each event; default: the scenario's own"
     )
+    _incoming.add_caller(command)
     command.add_argument("--unsigned", action="store_true", help="send no token: the default without --issuer")
     _add_common(command)
 
@@ -59,6 +65,7 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
 
     if arguments.list:
         return _list(arguments)
+    arrival = _incoming.arrival_of(arguments)
     simulator = Simulator(
         arguments.scenario,
         scenarios=arguments.scenarios,
@@ -67,6 +74,7 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
         seed=arguments.seed,
         issuer=_issuer(arguments),
         say=_say,
+        arrival=arrival,
     )
     with simulator as acs:
         _say(f"Call Automation, simulated, at {acs.url}; Ctrl-C ends it")
@@ -77,7 +85,8 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
             _say(f"trust              {acs.ca_file}")
         with _terminable():
             try:
-                (wait or threading.Event().wait)()
+                with _incoming.ringing(acs, arrival, arguments.every, _say):
+                    (wait or threading.Event().wait)()
             except KeyboardInterrupt:
                 _say(f"ended; {len(acs.calls)} calls, {len(acs.callbacks)} callbacks")
     return 0
@@ -89,6 +98,10 @@ def trigger(arguments: argparse.Namespace) -> int:
 
     if arguments.list:
         return _list(arguments)
+    if arguments.scenario == "incoming":
+        return _incoming.trigger(arguments, _issuer(arguments), _say)
+    if (arguments.caller, arguments.schema) != (None, None):
+        raise ConfigurationError("--from and --schema go with a call that comes in: ringback trigger incoming --to URL")
     if arguments.scenario is None or arguments.to is None:
         raise ConfigurationError("name a scenario and an endpoint: ringback trigger busy --to URL, or see --list")
     if arguments.unsigned and arguments.issuer is not None:

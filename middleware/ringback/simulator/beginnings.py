@@ -60,6 +60,5 @@ def reject(switchboard: Switchboard, asked: Asked) -> Turn:
 
 def redirect(switchboard: Switchboard, asked: Asked) -> Turn:
     incoming = switchboard.ringing(asked)
-    incoming.redirected_to = identifier(asked.content.get("target"), "target")
-    incoming.state = "redirected"
-    return Turn(Reply(204))
+    target = identifier(asked.content.get("target"), "target")
+    return Turn(Reply(204), rings=switchboard.redirected(incoming, target))

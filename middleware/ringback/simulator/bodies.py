@@ -49,10 +49,8 @@ def event_of(script: Script, step: Step, ids: Callable[[], str], clock: Callable
     return events.old_api(event, version=call.version) if call.scenario.bare else event
 
 
-def incoming_event(
-    incoming: Incoming, display_name: str, ids: Callable[[], str], clock: Callable[[], float]
-) -> events.CloudEvent:
-    """The IncomingCall event of a call, in Event Grid's schema."""
+def incoming_event(incoming: Incoming, ids: Callable[[], str], clock: Callable[[], float]) -> events.CloudEvent:
+    """The IncomingCall event of a call, in the schema of its endpoint."""
     known = Ids(
         server_call_id=incoming.server_call_id,
         correlation_id=incoming.correlation_id,
@@ -61,4 +59,9 @@ def incoming_event(
         ids=ids,
         clock=lambda: datetime.fromtimestamp(clock(), UTC),
     )
-    return grid.incoming_call(call=known, caller_display_name=display_name, incoming_call_context=incoming.context)
+    return grid.incoming_call(
+        call=known,
+        caller_display_name=incoming.arrival.display_name,
+        incoming_call_context=incoming.context,
+        schema=incoming.arrival.schema,
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
+from ringback.exceptions import ConfigurationError
 from ringback.simulator.frames import Heard
 from ringback.simulator.wire import Refused
 
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from ringback.simulator.endings import Open
     from ringback.simulator.scenarios import Scenario
     from ringback.simulator.streaming import Subscription
+    from ringback.testing.grid import Schema
+
+CALLER, CALLEE = "+15550100001", "+15550100002"
+"""Who calls whom where nobody says. The numbers are reserved for fiction."""
 
 Identifier = dict[str, Any]
 """A participant in the service's format: rawId, kind, and an object named after the kind."""
@@ -118,6 +124,22 @@ class Call:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """Where a call comes in, and who calls whom: phone numbers or raw ids.
+
+    ``to`` is the endpoint of the IncomingCall event, ``schema`` "eventgrid" or "cloudevents". ``scenario`` decides what
+    follows the app's answer; ``None`` leaves that to the caller's number.
+    """
+
+    to: str = field(repr=False)
+    caller: str = field(default=CALLER, repr=False)
+    callee: str = field(default=CALLEE, repr=False)
+    display_name: str = field(default="", repr=False)
+    scenario: str | Scenario | None = None
+    schema: Schema = "eventgrid"
+
+
 @dataclass(slots=True)
 class Incoming:
     """A call that rings for the app: ``state`` is ringing, answered, rejected or redirected.
@@ -132,11 +154,17 @@ class Incoming:
     caller: Identifier = field(repr=False)
     callee: Identifier = field(repr=False)
     scenario: Scenario = field(repr=False)
+    arrival: Arrival = field(repr=False)
     state: str = "ringing"
     status: int | None = None
     reason: str | None = None
     redirected_to: Identifier | None = field(default=None, repr=False)
     call: Call | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the endpoint took the event: the statuses that Event Grid takes for a success."""
+        return self.status in (200, 201, 202, 203, 204)
 
 
 def identifier(given: object, what: str) -> Identifier:
@@ -161,6 +189,13 @@ def of_raw_id(raw_id: str) -> Identifier:
         if raw_id.startswith(prefix or "8:acs:"):
             return {"rawId": raw_id, "kind": kind, kind: {name: raw_id.removeprefix(prefix)}}
     return {"rawId": raw_id, "kind": "unknown"}
+
+
+def party(text: str, name: str) -> str:
+    """A phone number or a raw id as it was given. Raises :class:`ConfigurationError`, which does not repeat it."""
+    if re.fullmatch(r"(4:)?\+[0-9]{3,15}|\d+:[!-~]+", text) is None:
+        raise ConfigurationError(f"{name} is no phone number and no raw id; write for example +15550100001")
+    return text
 
 
 def number_of(given: Mapping[str, Any]) -> str | None:

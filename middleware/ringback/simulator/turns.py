@@ -10,7 +10,7 @@ from ringback.simulator.calls import Direction, Participant, State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ringback.simulator.calls import Call
+    from ringback.simulator.calls import Call, Incoming
     from ringback.simulator.scenarios import Step
     from ringback.simulator.wire import Reply
 
@@ -39,11 +39,15 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The result of one request. The courier stops the scripts whose keys begin with ``stopped``."""
+    """The result of one request. The courier stops the scripts whose keys begin with ``stopped``.
+
+    ``rings`` is a call that comes in because of the request.
+    """
 
     reply: Reply
     scripts: tuple[Script, ...] = ()
     stopped: str | None = None
+    rings: Incoming | None = None
 
 
 ENDS = frozenset({"CallDisconnected", "CreateCallFailed", "AnswerFailed", "ConnectFailed"})
