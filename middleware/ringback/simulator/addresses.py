@@ -15,7 +15,7 @@ def address_fault(uri: object, scheme: str, allow_plain: bool | None) -> str | N
     """
     try:
         parts = urlsplit(uri if isinstance(uri, str) else "")
-        host = parts.hostname
+        host = None if parts.port == 0 else parts.hostname
     except ValueError:
         host, parts = None, urlsplit("")
     if not host or parts.scheme not in (scheme, f"{scheme}s"):

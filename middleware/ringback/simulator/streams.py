@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import count
 from typing import TYPE_CHECKING
 
 from ringback.simulator.addresses import address_fault
@@ -141,7 +140,9 @@ def audio(call: Call, subscription: Subscription, clock: Callable[[], float]) ->
     rate = subscription.rate
     yield 0.0, audio_metadata(subscription.id, rate, len(piece(rate)))
     keys = iter([key for key in call.scenario.tones if key in "0123456789abcd#*"])
-    for number in count(1):
+    number = 0
+    while True:
+        number += 1
         wait = PIECE
         for participant, pcm, silent in _voices(call, subscription):
             yield wait, audio_data(pcm, clock(), participant, silent=silent)

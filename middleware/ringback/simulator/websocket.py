@@ -57,7 +57,7 @@ def websocket_dial(ca_file: str | Path | None = None) -> Dial:
                 open_timeout=PATIENCE,
                 close_timeout=FAREWELL,
             )
-        except WebSocketException as error:
+        except (WebSocketException, ValueError) as error:
             raise OSError(str(error) or type(error).__name__) from error
         return _Connected(connection)
 

@@ -1,0 +1,47 @@
+"""The connection to an app's websocket server: whatever goes wrong is an OSError, as it is for a callback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+
+from live_server import serving
+from ringback.simulator.websocket import websocket_dial
+
+if TYPE_CHECKING:
+    from starlette.websockets import WebSocket
+
+
+async def greet(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text(await websocket.receive_text())
+    await websocket.close()
+
+
+APP = Starlette(routes=[WebSocketRoute("/ws", greet)])
+
+
+async def test_a_connection_that_the_app_closes() -> None:
+    """Sending and receiving raise from then on; closing does not."""
+    async with serving(APP, ws="wsproto") as origin:
+        socket = await websocket_dial()(f"{origin.replace('http', 'ws')}/ws", {})
+        await socket.send("hello")
+        assert await socket.receive() == "hello"
+        with pytest.raises(OSError, match="1000"):
+            await socket.receive()
+        with pytest.raises(OSError, match="1000"):
+            await socket.send("hello?")
+        await socket.close()
+
+
+@pytest.mark.parametrize(
+    "uri", ["ws://127.0.0.1:1/ws", "{origin}/elsewhere", "ws://127.0.0.1:99999/ws", "ws://[::1/ws", "ws:///ws"]
+)
+async def test_an_address_where_nobody_accepts(uri: str) -> None:
+    """Nobody listens, the app has no such route, or the address is none."""
+    async with serving(APP, ws="wsproto") as origin:
+        with pytest.raises(OSError):  # noqa: PT011 - the words are those of the system
+            await websocket_dial()(uri.format(origin=origin.replace("http", "ws")), {})
