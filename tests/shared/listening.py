@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
@@ -76,7 +76,7 @@ class Listener:
         found = await request.json()
         self.grid += found if isinstance(found, list) else [found]
         await self._tell()
-        return Response()
+        return JSONResponse({"validationResponse": self.grid[-1]["data"].get("validationCode")})
 
     async def _talk(self, websocket: WebSocket) -> None:
         self.headers = dict(websocket.headers)

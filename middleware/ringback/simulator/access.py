@@ -39,5 +39,8 @@ def fault_of(request: Request, key: str) -> str | None:
 def _spellings(target: str) -> list[str]:
     """The target as it came, and as the client signed it: aiohttp sends the %3A of a signed raw id as a colon."""
     path, mark, query = target.partition("?")
-    head, slash, raw_id = path.partition("/participants/")
-    return [target, f"{head}{slash}{quote(unquote(raw_id), safe='')}{mark}{query}"]
+    escaped = _RAW_ID.sub(lambda found: found[1] + quote(unquote(found[2]), safe=""), path)
+    return [target, f"{escaped}{mark}{query}"]
+
+
+_RAW_ID = re.compile(r"(/participants/|^/identities/)([^/]+)")

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ringback.simulator.calls import Arrival, Incoming
-    from ringback.simulator.courier import Courier, Say
+    from ringback.simulator.courier import Callback, Courier, Say
     from ringback.simulator.posting import Ask
     from ringback.simulator.switchboard import Switchboard
+    from ringback.testing.events import CloudEvent
     from ringback.testing.signing import Issuer
 
 TOKEN_LIFETIME = 3600
@@ -92,10 +93,12 @@ class Arrivals:
 
     async def _announce(self, incoming: Incoming) -> Incoming:
         event = incoming_event(incoming, self._switchboard.new_id, self._clock)
-        headers = self._signed(grid_headers(event))
-        posted = await self._courier.deliver(("IncomingCall",), incoming.arrival.to, delivery(event), headers)
-        incoming.status = posted.status
+        incoming.status = (await self.deliver("IncomingCall", incoming.arrival.to, event)).status
         return incoming
+
+    async def deliver(self, name: str, to: str, event: CloudEvent) -> Callback:
+        """Post one event as Event Grid does."""
+        return await self._courier.deliver((name,), to, delivery(event), self._signed(grid_headers(event)))
 
     def _signed(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         if self._issuer is None:

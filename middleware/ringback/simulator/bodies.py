@@ -30,6 +30,8 @@ def event_of(script: Script, step: Step, ids: Callable[[], str], clock: Callable
         ids=ids,
         clock=lambda: datetime.fromtimestamp(clock(), UTC),
     )
+    if step.leg is not None:
+        known = replace(known, call_connection_id=step.leg)
     if call.targets:
         known = replace(known, callee=call.targets[0]["rawId"])
     fields: dict[str, Any] = dict(step.fields)

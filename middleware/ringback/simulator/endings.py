@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """What is open: the ``step`` that ends it if nothing else does, and where and with which context to post it."""
+    """What is open: the ``step`` that ends it if nothing else does, and where and with which context to post it.
 
-    step: Step
+    Without a ``step`` nothing is posted.
+    """
+
+    step: Step | None
     uri: str = field(repr=False)
     context: str | None = field(default=None, repr=False)
     release: Callable[[], object] = field(default=lambda: None, repr=False)
@@ -42,7 +45,13 @@ class Open:
 def closing(call: Call, prefix: str = "") -> tuple[Script, ...]:
     """Close what is open under names that begin with ``prefix``, the oldest first: one script of one event for each."""
     return tuple(
-        Script(f"{call.call_connection_id}/{name}", call, (found.step,), found.uri, found.context)
+        Script(
+            f"{call.call_connection_id}/{name}",
+            call,
+            () if found.step is None else (found.step,),
+            found.uri,
+            found.context,
+        )
         for name in [name for name in call.open if name.startswith(prefix)]
         if (found := call.close(name)) is not None
     )

@@ -16,7 +16,9 @@ from ringback.simulator.arrivals import Arrivals
 from ringback.simulator.calls import CALLEE, CALLER, Arrival
 from ringback.simulator.control import Control
 from ringback.simulator.courier import Courier
-from ringback.simulator.posting import http_ask, http_post
+from ringback.simulator.files import Files
+from ringback.simulator.outside import Outside
+from ringback.simulator.posting import http_ask, http_post, web_address
 from ringback.simulator.scenarios import Answer, Playbook
 from ringback.simulator.server import CONFIGURATION, KEYS, Application, Server, listening
 from ringback.simulator.service import Service
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from ringback.simulator.calls import Call, Incoming
     from ringback.simulator.courier import Callback, Say, Sleep
     from ringback.simulator.posting import Post
+    from ringback.simulator.recording import Recording
     from ringback.simulator.scenarios import Choice, Scenario
     from ringback.testing.grid import Schema
     from ringback.testing.signing import Issuer
@@ -58,7 +61,8 @@ class Simulator:
     allows or forbids all of them. ``issuer`` signs the callbacks, by default a new one; with ``signed=False`` none
     does. ``callback_ca_file`` holds the authority of a TLS endpoint. ``clock`` gives seconds since 1970; ``sleep``
     waits, ``post`` posts, and ``say`` takes one line of text for each step. ``arrival`` is the call that a
-    ``POST /simulator/ring`` without further words lets come in.
+    ``POST /simulator/ring`` without further words lets come in. ``grid`` is the address that Event Grid tells of the
+    files of recordings.
     Raises :class:`~ringback.exceptions.ConfigurationError` for settings that cannot work.
     """
 
@@ -82,13 +86,19 @@ class Simulator:
         post: Post | None = None,
         say: Say | None = None,
         arrival: Arrival | None = None,
+        grid: str | None = None,
     ) -> None:
         if not 0 <= latency[0] <= latency[1]:
             raise ConfigurationError(f"latency {latency!r} is no range of seconds; give for example (0, 0.1)")
         random = Random(seed)
         self._say: Say = say or (lambda _: None)
         self._playbook = Playbook(scenario, numbers, scenarios)
-        self._switchboard = Switchboard(self._playbook, random=random, allow_http=allow_http)
+        outside = Outside(
+            clock=clock,
+            filed=lambda recording: self._files.ready(recording),
+            token=(issuer or default_issuer()).token,
+        )
+        self._switchboard = Switchboard(self._playbook, random=random, allow_http=allow_http, outside=outside)
         self._service = Service(self._switchboard, key=key, clock=clock)
         self._issuer = (issuer or default_issuer()) if signed else None
         self._clock = clock
@@ -121,6 +131,15 @@ class Simulator:
             say=self._say,
         )
         self._control = Control(self._arrivals, arrival)
+        self._files = Files(
+            self._switchboard,
+            self._arrivals,
+            grid=None if grid is None else web_address(grid),
+            url=lambda: self.url,
+            clock=clock,
+            sleep=sleep,
+            say=self._say,
+        )
         self._key = key
         self._tls = tls
         self._port = port
@@ -168,6 +187,11 @@ class Simulator:
     def calls(self) -> list[Call]:
         """Every call that the client created, answered or connected, in order, ended calls included."""
         return self._switchboard.calls
+
+    @property
+    def recordings(self) -> list[Recording]:
+        """Every recording that the client started, in order, ended recordings included."""
+        return self._switchboard.recordings
 
     @property
     def callbacks(self) -> list[Callback]:
@@ -258,6 +282,7 @@ class Simulator:
         # An app that hears of a redirected call may answer, and so begin callbacks.
         await self._arrivals.idle()
         await self._courier.idle()
+        await self._files.idle()
 
     def _running(self) -> Server:
         if self._server is None:
@@ -291,7 +316,9 @@ class Simulator:
                 KEYS: self._issuer.key_set,
                 CONFIGURATION: {"issuer": self._issuer.issuer, "jwks_uri": self.jwks_uri},
             }
-        app = Application(self._service, self._courier, self._arrivals, self._control, documents, self._say)
+        app = Application(
+            self._service, self._courier, self._arrivals, self._control, self._files, documents, self._say
+        )
         server = Server(app, self._courier, sock, files)
         server.start()
         self._server = server

@@ -25,7 +25,8 @@ class Step:
 
     Without a code the event carries its type's usual result. ``fields`` are further keys of the event's data, in
     snake case. ``sip`` may hold the carrier's own words: ``(603, "Network Blocked")``. ``closes`` names what is open
-    in the call and ends with this event, see :mod:`ringback.simulator.endings`.
+    in the call and ends with this event, see :mod:`ringback.simulator.endings`. ``leg`` is the ``callConnectionId`` of
+    an event that does not name the call's own; a recording has one of its own.
     """
 
     event: str
@@ -38,6 +39,7 @@ class Step:
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     copies: int = 1
     closes: str | None = None
+    leg: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

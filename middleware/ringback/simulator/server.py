@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ringback.exceptions import ConfigurationError
 from ringback.simulator.control import RING
+from ringback.simulator.files import OBJECTS
 from ringback.simulator.posting import shown
 from ringback.simulator.wire import Reply, Request
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ringback.simulator.certificate import Certificate
     from ringback.simulator.control import Control
     from ringback.simulator.courier import Courier, Say
+    from ringback.simulator.files import Files
     from ringback.simulator.service import Service
 
 T = TypeVar("T")
@@ -31,7 +33,7 @@ CONFIGURATION = "/calling/.well-known/acsopenidconfiguration"
 
 
 class Application:
-    """The ASGI application. It answers requests for key documents and for control; the service answers all others."""
+    """The ASGI application. It answers requests for keys, control and files; the service answers all others."""
 
     def __init__(
         self,
@@ -39,6 +41,7 @@ class Application:
         courier: Courier,
         arrivals: Arrivals,
         control: Control,
+        files: Files,
         documents: Mapping[str, Any],
         say: Say,
     ) -> None:
@@ -46,6 +49,7 @@ class Application:
         self._courier = courier
         self._arrivals = arrivals
         self._control = control
+        self._files = files
         self._documents = documents
         self._say = say
 
@@ -78,6 +82,8 @@ class Application:
             return Reply(200, self._documents[request.path])
         if request.path == RING:
             return self._said(request, await self._control.ring(request))
+        if request.path.startswith(f"{OBJECTS}/"):
+            return self._said(request, self._files.answer(request))
         turn = self._service.handle(request)
         self._said(request, turn.reply)
         if turn.stopped is not None:
@@ -103,7 +109,7 @@ async def _send(send: Callable[[MutableMapping[str, Any]], Awaitable[None]], rep
     body = reply.body
     headers = [(name.encode(), value.encode()) for name, value in reply.headers]
     if reply.status != 204:
-        headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        headers += [(b"content-type", reply.media_type.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
-from ringback.simulator import beginnings, connections, media, participants, streaming
+from ringback.simulator import beginnings, connections, identities, media, participants, recording, streaming
 from ringback.simulator.access import fault_of
 from ringback.simulator.repeats import Repeats
 from ringback.simulator.turns import Asked, Turn
@@ -79,6 +79,8 @@ def _content(request: Request) -> Mapping[str, Any]:
 
 _CALLS = "/calling/callConnections"
 _ONE = rf"{_CALLS}/(?P<call_id>[^/:]+)"
+_RECORDING = r"/calling/recordings/(?P<recording_id>[^/:]+)"
+_IDENTITY = r"/identities/(?P<raw_id>[^/]+)"
 
 # The client's operations. The first route that fits a request decides.
 _ROUTES: tuple[tuple[str, re.Pattern[str], Callable[[Switchboard, Asked], Turn]], ...] = tuple(
@@ -107,5 +109,13 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Callable[[Switchboard, Asked], Turn]]
         ("POST", f"{_ONE}:sendDtmfTones", media.send_tones),
         ("POST", f"{_ONE}:(?P<action>start|stop)ContinuousDtmfRecognition", media.listen),
         ("POST", rf"{_ONE}:(?P<action>{'|'.join(streaming.ACTIONS)})", streaming.stream),
+        ("POST", "/calling/recordings", recording.start),
+        ("GET", _RECORDING, recording.state),
+        ("DELETE", _RECORDING, recording.stop),
+        ("POST", f"{_RECORDING}:(?P<action>pause|resume)", recording.pause),
+        ("POST", "/identities", identities.create),
+        ("DELETE", _IDENTITY, identities.delete),
+        ("POST", f"{_IDENTITY}/:issueAccessToken", identities.issue),
+        ("POST", f"{_IDENTITY}/:revokeAccessTokens", identities.revoke),
     )
 )

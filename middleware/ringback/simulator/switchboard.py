@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ringback.simulator.addresses import address_fault
 from ringback.simulator.calls import Call, Direction, Incoming, State, number_of, of_raw_id, party
 from ringback.simulator.endings import Open
+from ringback.simulator.outside import Outside
 from ringback.simulator.streaming import begun, subscriptions
 from ringback.simulator.turns import Asked, Script, Turn
 from ringback.simulator.wire import Refused, Reply
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from ringback.simulator.calls import Arrival, Identifier
+    from ringback.simulator.recording import Recording
     from ringback.simulator.scenarios import Playbook, Scenario, Step
 
 
@@ -28,12 +30,17 @@ class Switchboard:
     with http; ``None`` allows those of this machine.
     """
 
-    def __init__(self, playbook: Playbook, *, random: Random, allow_http: bool | None = None) -> None:
+    def __init__(
+        self, playbook: Playbook, *, random: Random, allow_http: bool | None = None, outside: Outside | None = None
+    ) -> None:
         self.playbook = playbook
+        self.outside = outside or Outside()
         self._random = random
         self._allow_http = allow_http
         self.calls: list[Call] = []
         self.incoming: list[Incoming] = []
+        self.recordings: list[Recording] = []
+        self.identities: set[str] = set()
 
     def ring(self, arrival: Arrival) -> Incoming:
         """Begin a call that the app may answer, reject or redirect. Raises :class:`ConfigurationError`."""

@@ -23,6 +23,7 @@ class Asked:
     version: str
     call_id: str = ""
     raw_id: str = field(default="", repr=False)
+    recording_id: str = field(default="", repr=False)
     action: str = ""
 
 

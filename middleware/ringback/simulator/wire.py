@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a request: ``content`` is the JSON body; ``None`` is an empty body."""
+    """The answer to a request: ``content`` is the JSON body, or the bytes of a WAV file; ``None`` is an empty body."""
 
     status: int
     content: Any = field(default=None, repr=False)
@@ -47,7 +47,13 @@ class Reply:
 
     @property
     def body(self) -> bytes:
+        if isinstance(self.content, bytes):
+            return self.content
         return b"" if self.content is None else json.dumps(self.content).encode()
+
+    @property
+    def media_type(self) -> str:
+        return "audio/wav" if isinstance(self.content, bytes) else "application/json"
 
 
 class Refused(RingbackError):

@@ -140,23 +140,35 @@ def call_participant_removed(**options: Unpack[GridOptions]) -> CloudEvent:
     return _participant("CallParticipantRemoved", options)
 
 
-def recording_file_status_updated(**options: Unpack[GridOptions]) -> CloudEvent:
-    """An app can download a recording."""
+def recording_file_status_updated(
+    *,
+    document: str | None = None,
+    place: str = "https://storage.example.com/v1/objects",
+    content: str = "video",
+    start: datetime | str | None = None,
+    duration: float = 6.62,
+    **options: Unpack[GridOptions],
+) -> CloudEvent:
+    """An app can download a recording: ``content`` is video or audio. ``duration`` is in seconds.
+
+    ``place`` is the address of the storage, ``document`` the recording's name there, by default made of the call's id.
+    ``start`` is when the recording began, by default the call's next time.
+    """
     call = options["call"] = options.get("call") or Call()
-    document = f"0-eus-d1-{call.correlation_id.replace('-', '')}"
-    place = f"https://storage.example.com/v1/objects/{document}"
+    document = document or f"0-eus-d1-{call.correlation_id.replace('-', '')}"
+    place = f"{place}/{document}"
     chunk = {
         "documentId": document,
         "index": 0,
         "endReason": "SessionEnded",
-        "contentLocation": f"{place}/content/video",
+        "contentLocation": f"{place}/content/{content}",
         "metadataLocation": f"{place}/content/acsmetadata",
         "deleteLocation": place,
     }
-    content = {
+    told = {
         "recordingStorageInfo": {"recordingChunks": [chunk]},
-        "recordingStartTime": _grid_time(call.clock()),
-        "recordingDurationMs": 6620,
+        "recordingStartTime": _grid_time(call.clock() if start is None else start),
+        "recordingDurationMs": round(duration * 1000),
         "sessionEndReason": "CallEnded",
     }
     subject = (
@@ -164,7 +176,7 @@ def recording_file_status_updated(**options: Unpack[GridOptions]) -> CloudEvent:
     )
     return grid_event(
         "RecordingFileStatusUpdated",
-        content,
+        told,
         subject=subject,
         **options,
     )

@@ -1,0 +1,149 @@
+"""The files of finished recordings: announced by Event Grid, served, and deleted.
+
+https://learn.microsoft.com/azure/communication-services/concepts/voice-video-calling/call-recording
+The client downloads from hosts of the service alone; any HTTP client downloads from here, without a signature.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ringback.simulator.subscription import HandshakeFailed
+from ringback.simulator.tone import RATE, wav
+from ringback.simulator.wire import Refused, Reply
+from ringback.testing.calls import Call as Ids
+from ringback.testing.grid import recording_file_status_updated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ringback.simulator.arrivals import Arrivals
+    from ringback.simulator.courier import Say, Sleep
+    from ringback.simulator.recording import Recording
+    from ringback.simulator.switchboard import Switchboard
+    from ringback.simulator.wire import Request
+
+OBJECTS = "/v1/objects"
+
+_MADE = 0.1
+"""Seconds from the end of a recording to its file; the service takes minutes."""
+
+_OBJECT = re.compile(rf"{OBJECTS}/(?P<document>[^/]+)(?:/content/(?P<part>audio|video|acsmetadata))?")
+
+
+class Files:
+    """``url`` gives the simulator's own address, ``grid`` is where Event Grid's events go, ``None`` for nowhere."""
+
+    def __init__(
+        self,
+        switchboard: Switchboard,
+        arrivals: Arrivals,
+        *,
+        grid: str | None,
+        url: Callable[[], str],
+        clock: Callable[[], float],
+        sleep: Sleep,
+        say: Say,
+    ) -> None:
+        self._switchboard = switchboard
+        self._arrivals = arrivals
+        self._grid = grid
+        self._url = url
+        self._clock = clock
+        self._sleep = sleep
+        self._say = say
+        self._announcing: set[asyncio.Task[None]] = set()
+
+    def ready(self, recording: Recording) -> None:
+        """Announce the file of a recording that has ended. A recording that was never resumed has none."""
+        if self._grid is not None and recording.recorded > 0:
+            task = asyncio.create_task(self._announce(recording, self._grid))
+            self._announcing.add(task)
+            task.add_done_callback(self._announcing.discard)
+
+    async def idle(self) -> None:
+        """Wait until every file is announced."""
+        while self._announcing:
+            await asyncio.wait(self._announcing)
+
+    def answer(self, request: Request) -> Reply:
+        """Serve or delete a file. 404 for a recording that is unknown, goes on, or has been deleted."""
+        found = _OBJECT.fullmatch(request.path)
+        document, part = (found["document"], found["part"]) if found is not None else (None, None)
+        recording = next((each for each in self._switchboard.recordings if each.document == document), None)
+        if recording is not None and recording.ended is not None and not recording.deleted:
+            if (request.method, part) == ("DELETE", None):
+                recording.deleted = True
+                return Reply(200)
+            if request.method == "GET" and part is not None:
+                return Reply(200, metadata(recording) if part == "acsmetadata" else sound(recording))
+        return Refused(404, "NotFound", "There is no such file.").reply
+
+    async def _announce(self, recording: Recording, grid: str) -> None:
+        await self._sleep(_MADE)
+        call = recording.call
+        ids = Ids(
+            call_connection_id=recording.leg,
+            server_call_id=call.server_call_id,
+            correlation_id=call.correlation_id,
+            ids=self._switchboard.new_id,
+            clock=lambda: datetime.fromtimestamp(self._clock(), UTC),
+        )
+        event = recording_file_status_updated(
+            call=ids,
+            document=recording.document,
+            place=f"{self._url()}{OBJECTS}",
+            content="audio" if recording.content == "audio" else "video",
+            start=datetime.fromtimestamp(recording.began, UTC),
+            duration=recording.recorded,
+        )
+        try:
+            await self._arrivals.subscribed(grid, "eventgrid")
+        except HandshakeFailed as failed:
+            self._say(str(failed))
+        else:
+            await self._arrivals.deliver("RecordingFileStatusUpdated", grid, event)
+
+
+def sound(recording: Recording) -> bytes:
+    """A WAV file whatever the format: a tone, or one on each participant's channel."""
+    return wav(recording.recorded, _channels(recording))
+
+
+def metadata(recording: Recording) -> dict[str, Any]:
+    """The file that says what a recording holds."""
+    channels = _channels(recording)
+    return {
+        "resourceId": recording.call.correlation_id,
+        "callId": recording.call.correlation_id,
+        "chunkDocumentId": recording.document,
+        "chunkIndex": 0,
+        "chunkStartTime": _written(recording.began),
+        "chunkDuration": round(recording.recorded * 1000, 3),
+        "pauseResumeIntervals": [
+            {"startTime": _written(start), "duration": round((end - start) * 1000, 3)}
+            for start, end in recording.pauses
+            if end is not None
+        ],
+        "recordingInfo": {
+            "contentType": recording.content,
+            "channelType": recording.channel,
+            "format": recording.format,
+            "audioConfiguration": {"sampleRate": RATE, "bitRate": RATE * 16 * channels, "channels": channels},
+        },
+        "participants": [
+            {"participantId": raw_id, **({"channel": at} if recording.channel == "unmixed" else {})}
+            for at, raw_id in enumerate(recording.call.participants)
+        ],
+    }
+
+
+def _channels(recording: Recording) -> int:
+    return max(1, len(recording.call.participants)) if recording.channel == "unmixed" else 1
+
+
+def _written(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

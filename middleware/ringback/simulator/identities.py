@@ -1,0 +1,76 @@
+"""Communication identities: users of a resource, and the tokens that a calling client of theirs would use.
+
+https://learn.microsoft.com/rest/api/communication/identity
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from ringback.simulator.turns import Turn
+from ringback.simulator.wire import Refused, Reply
+from ringback.testing.signing import AUDIENCE
+
+if TYPE_CHECKING:
+    from ringback.simulator.switchboard import Switchboard
+    from ringback.simulator.turns import Asked
+
+SCOPES = ("chat", "voip", "chat.join", "chat.join.limited", "voip.join")
+SHORTEST, LONGEST = 60, 1440
+"""Minutes that a token may be valid for; without a word it is valid for the longest time."""
+
+
+def create(switchboard: Switchboard, asked: Asked) -> Turn:
+    """A new user, with a token if the request names scopes."""
+    scopes = asked.content.get("createTokenWithScopes")
+    token = None if scopes is None else _minutes_and_scopes(asked, "createTokenWithScopes")
+    user = f"8:acs:{AUDIENCE}_{switchboard.new_id()}"
+    switchboard.identities.add(user)
+    content: dict[str, Any] = {"identity": {"id": user}}
+    if token is not None:
+        content["accessToken"] = _issued(switchboard, user, *token)
+    return Turn(Reply(201, content))
+
+
+def issue(switchboard: Switchboard, asked: Asked) -> Turn:
+    user = _known(switchboard, asked)
+    return Turn(Reply(200, _issued(switchboard, user, *_minutes_and_scopes(asked, "scopes"))))
+
+
+def revoke(switchboard: Switchboard, asked: Asked) -> Turn:
+    """The simulator checks no token of a user, and so a revoked one is like any other."""
+    _known(switchboard, asked)
+    return Turn(Reply(204))
+
+
+def delete(switchboard: Switchboard, asked: Asked) -> Turn:
+    switchboard.identities.discard(_known(switchboard, asked))
+    return Turn(Reply(204))
+
+
+def _known(switchboard: Switchboard, asked: Asked) -> str:
+    if asked.raw_id not in switchboard.identities:
+        raise Refused(404, "IdentityNotFound", "The identity is none that this simulator has created.")
+    return asked.raw_id
+
+
+def _minutes_and_scopes(asked: Asked, name: str) -> tuple[int, list[str]]:
+    given, minutes = asked.content.get(name), asked.content.get("expiresInMinutes")
+    scopes = cast("list[object]", given) if isinstance(given, list) else []
+    if not scopes or any(scope not in SCOPES for scope in scopes):
+        raise Refused(400, "ValidationError", f"{name} names no scopes, or others than {', '.join(SCOPES)}.")
+    if minutes is None:
+        minutes = LONGEST
+    if not isinstance(minutes, int) or not SHORTEST <= minutes <= LONGEST:
+        raise Refused(400, "ValidationError", f"expiresInMinutes is no number from {SHORTEST} to {LONGEST}.")
+    return minutes, [str(scope) for scope in scopes]
+
+
+def _issued(switchboard: Switchboard, user: str, minutes: int, scopes: list[str]) -> dict[str, str]:
+    now = int(switchboard.outside.clock())
+    end = now + 60 * minutes
+    claims = {"skypeid": user.removeprefix("8:"), "acsScope": ",".join(scopes), "resourceId": AUDIENCE}
+    token = switchboard.outside.token(aud=None, iat=now, nbf=now, exp=end, **claims)
+    expires = datetime.fromtimestamp(end, UTC).isoformat().replace("+00:00", "Z")
+    return {"token": token, "expiresOn": expires}
