@@ -62,7 +62,7 @@ def _minutes_and_scopes(asked: Asked, name: str) -> tuple[int, list[str]]:
         raise Refused(400, "ValidationError", f"{name} names no scopes, or others than {', '.join(SCOPES)}.")
     if minutes is None:
         minutes = LONGEST
-    if not isinstance(minutes, int) or not SHORTEST <= minutes <= LONGEST:
+    if type(minutes) is not int or not SHORTEST <= minutes <= LONGEST:
         raise Refused(400, "ValidationError", f"expiresInMinutes is no number from {SHORTEST} to {LONGEST}.")
     return minutes, [str(scope) for scope in scopes]
 
