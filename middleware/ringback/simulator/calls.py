@@ -56,7 +56,11 @@ class Participant:
 
 @dataclass(slots=True)
 class Call:
-    """One leg of a call. Replies and events carry its ids."""
+    """One leg of a call. Replies and events carry its ids.
+
+    ``invitations`` has every person who was invited, by the invitation's id; an invitation without an answer is
+    ``open``. ``left`` has the raw ids of those who are gone.
+    """
 
     call_connection_id: str
     server_call_id: str = field(repr=False)
@@ -72,12 +76,27 @@ class Call:
     state: State = State.CONNECTING
     participants: dict[str, Participant] = field(default_factory=dict[str, Participant], repr=False)
     invitations: dict[str, Identifier] = field(default_factory=dict[str, Identifier], repr=False)
+    left: set[str] = field(default_factory=set[str], repr=False)
     open: dict[str, Open] = field(default_factory=dict["str", "Open"], repr=False)
     sequence_number: int = field(default=0, repr=False)
 
     def present(self) -> list[dict[str, Any]]:
         """The participants, in the service's format."""
         return [participant.to_wire() for participant in self.participants.values()]
+
+    def joins(self, who: Identifier) -> None:
+        """Note that somebody is in the call, neither muted nor on hold."""
+        self.participants[who["rawId"]] = Participant(who)
+
+    def leaves(self, raw_id: str) -> None:
+        """Note that somebody is gone."""
+        if self.participants.pop(raw_id, None) is not None:
+            self.left.add(raw_id)
+
+    def knows(self, raw_id: str) -> bool:
+        """Whether somebody is in the call, was in the call, or was invited."""
+        invited = any(who["rawId"] == raw_id for who in self.invitations.values())
+        return raw_id in self.participants or raw_id in self.left or invited
 
     def close(self, name: str) -> Open | None:
         """Take what is open under this name out of the call, and release it. ``None`` if nothing is."""

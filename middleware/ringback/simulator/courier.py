@@ -156,7 +156,7 @@ class Courier:
     async def _insist(self, run: _Run, script: Script, step: Step, body: bytes) -> None:
         attempt = 1
         while True:
-            callback = await self.deliver((step.event,), script.uri, body, self.headers(), attempt)
+            callback = await self.deliver((step.event,), script.address(step), body, self.headers(), attempt)
             if callback.accepted or attempt == script.call.scenario.attempts:
                 return
             if not await self._nap(run, _BACKOFF * 2 ** (attempt - 1)):
