@@ -28,13 +28,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The events that follow one request. The courier stops a script by ``key``, and posts the events to ``uri``."""
+    """The events that follow one request. The courier stops a script by ``key``, and posts the events to ``uri``.
+
+    The events of the scripts in ``prelude`` come first, each to its own address.
+    """
 
     key: str
     call: Call = field(repr=False)
     steps: tuple[Step, ...]
     uri: str = field(repr=False)
     context: str | None = field(default=None, repr=False)
+    prelude: tuple[Script, ...] = ()
 
     def address(self, step: Step) -> str:
         """Where the event of a step is posted."""
