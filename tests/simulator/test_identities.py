@@ -19,7 +19,7 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from ringback.simulator import Simulator
 from ringback.simulator.identities import create, issue
-from ringback.simulator.scenarios import Playbook
+from ringback.simulator.playbook import Playbook
 from ringback.simulator.switchboard import Switchboard
 from ringback.simulator.turns import Asked
 from ringback.simulator.wire import Refused
@@ -51,6 +51,14 @@ def test_a_user_and_a_token() -> None:
         for act in (client.delete_user, client.revoke_tokens, lambda who: client.get_token(who, ["voip"])):
             with pytest.raises(ResourceNotFoundError, match="none that this simulator has created"):
                 act(other)
+
+
+def test_users_of_teams_are_not_simulated() -> None:
+    """404 says that there is no such operation."""
+    with Simulator() as acs:
+        client = CommunicationIdentityClient(acs.url, acs.credential)
+        with pytest.raises(ResourceNotFoundError, match="The simulator has no such operation"):
+            client.get_token_for_teams_user("token", "client", "user")
 
 
 async def test_a_user_is_called() -> None:

@@ -85,7 +85,7 @@ async def line(scenario: Any = STAYS, listener: Listener | None = None, **settin
     listener = listener or Listener()
     # wsproto, so that the frames of one library are read by another.
     async with serving(listener.app, ws="wsproto") as origin:
-        acs = Simulator(scenario, latency=(0, 0), seed=7, **{"sleep": hurried} | settings)
+        acs = Simulator(scenario, latency=(0, 0), seed=7, speed=1, **{"sleep": hurried} | settings)
         async with acs, CallAutomationClient(acs.url, acs.credential, retry_total=0) as client:
             yield Line(acs, client, listener, origin)
 
@@ -209,6 +209,17 @@ async def test_streams_end_with_the_call() -> None:
         ends = ["MediaStreamingStopped", "TranscriptionStopped", "CallDisconnected"]
         assert on.listener.names()[2:] == ["MediaStreamingStarted", "TranscriptionStarted", *ends]
         assert [each.state for each in on.acs.calls[0].subscriptions.values()] == ["inactive", "inactive"]
+
+
+async def test_a_stream_that_ends_makes_no_room_for_a_prompt() -> None:
+    """The prompt that waits still waits for the one before it."""
+    async with line(replace(STAYS, media=3600.0)) as on:
+        connection = await on.call(media_streaming=on.streaming(start_media_streaming=True))
+        for _ in range(2):
+            await connection.play_media(sdk.FileSource("https://app.example.com/hello.wav"))
+        await connection.stop_media_streaming()
+        await on.listener.until(lambda: "MediaStreamingStopped" in on.listener.names())
+        assert (len(on.acs.calls[0].queue), on.listener.names().count("PlayStarted")) == (1, 1)
 
 
 async def test_a_stream_that_opens_too_late_closes_at_once() -> None:
@@ -449,7 +460,9 @@ async def test_a_connection_without_a_token() -> None:
     async with line(signed=False, say=said.append) as on:
         connection = await on.call(media_streaming=on.streaming(transport_url=f"{on.socket}?code=elided"))
         await connection.start_media_streaming()
+        await on.acs.idle()
         await connection.stop_media_streaming()
+        await on.acs.idle()
         await on.listener.until(lambda: on.listener.closed == 1)
         assert "authorization" not in on.listener.headers
     url = f"{on.socket}?[...]"

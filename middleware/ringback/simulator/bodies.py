@@ -32,9 +32,13 @@ def event_of(script: Script, step: Step, ids: Callable[[], str], clock: Callable
     )
     if step.leg is not None:
         known = replace(known, call_connection_id=step.leg)
-    if call.targets:
-        known = replace(known, callee=call.targets[0]["rawId"])
     fields: dict[str, Any] = dict(step.fields)
+    # The message of a failed invitation names the person who was invited.
+    invited = call.invitations.get(fields.get("invitation_id", ""))
+    for who in (fields.get("participant"), invited, *call.targets[:1]):
+        if who is not None:
+            known = replace(known, callee=who["rawId"])
+            break
     if step.event == "ParticipantsUpdated":
         call.sequence_number += 1
         fields = {"participants": call.present(), "sequence_number": call.sequence_number} | fields

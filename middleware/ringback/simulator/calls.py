@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ringback.simulator.endings import Open
-    from ringback.simulator.scenarios import Scenario
+    from ringback.simulator.scenarios import Callee, Scenario, Step
     from ringback.simulator.streaming import Subscription
+    from ringback.simulator.turns import Script
     from ringback.testing.grid import Schema
 
 CALLER, CALLEE = "+15550100001", "+15550100002"
@@ -60,6 +62,11 @@ class Participant:
 class Call:
     """One leg of a call. Replies and events carry its ids.
 
+    ``open`` is what ends with an event of its own, by name; ``queue`` are the scripts of prompts and recognitions that
+    wait for their turn. ``counts`` says how many operations of a kind there were, ``stirred`` how often anything has
+    happened, ``posting`` how many callbacks wait for their answer.
+    ``invitations`` has every person who was invited, by the invitation's id; an invitation without an answer is
+    ``open``. ``left`` has the raw ids of those who are gone.
     ``subscriptions`` are the streams that the app asked for, by kind: MediaStreaming and Transcription; ``heard`` is
     what the app sent into the call. ``cognitive`` says that the app gave an endpoint of Cognitive Services.
     """
@@ -78,7 +85,12 @@ class Call:
     state: State = State.CONNECTING
     participants: dict[str, Participant] = field(default_factory=dict[str, Participant], repr=False)
     invitations: dict[str, Identifier] = field(default_factory=dict[str, Identifier], repr=False)
+    left: set[str] = field(default_factory=set[str], repr=False)
     open: dict[str, Open] = field(default_factory=dict["str", "Open"], repr=False)
+    queue: list[Script] = field(default_factory=list["Script"], repr=False)
+    counts: Counter[str] = field(default_factory=Counter[str], repr=False)
+    stirred: int = field(default=0, repr=False)
+    posting: int = field(default=0, repr=False)
     sequence_number: int = field(default=0, repr=False)
     subscriptions: dict[str, Subscription] = field(default_factory=dict["str", "Subscription"], repr=False)
     cognitive: bool = False
@@ -87,6 +99,37 @@ class Call:
     def present(self) -> list[dict[str, Any]]:
         """The participants, in the service's format."""
         return [participant.to_wire() for participant in self.participants.values()]
+
+    def joins(self, who: Identifier) -> None:
+        """Note that somebody is in the call, neither muted nor on hold."""
+        self.participants[who["rawId"]] = Participant(who)
+
+    def leaves(self, raw_id: str) -> None:
+        """Note that somebody is gone."""
+        if self.participants.pop(raw_id, None) is not None:
+            self.left.add(raw_id)
+
+    def knows(self, raw_id: str) -> bool:
+        """Whether somebody is in the call, was in the call, or was invited."""
+        invited = any(who["rawId"] == raw_id for who in self.invitations.values())
+        return raw_id in self.participants or raw_id in self.left or invited
+
+    @property
+    def attended(self) -> bool:
+        """Whether the callee stays on the line for what is open, or for a callback without an answer."""
+        return self.posting > 0 or any(each.attended for each in self.open.values())
+
+    def callee(self) -> Callee:
+        """What the callee does at the next recognition."""
+        return self.scenario.callee(self._next("Callee"))
+
+    def scripted(self, operation: str) -> Step | None:
+        """The scenario's event for the end of the next such operation, for example of the next ``Play``."""
+        return self.scenario.result(operation, self._next(operation))
+
+    def _next(self, what: str) -> int:
+        self.counts[what] += 1
+        return self.counts[what] - 1
 
     def close(self, name: str) -> Open | None:
         """Take what is open under this name out of the call, and release it. ``None`` if nothing is."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ringback.simulator.bodies import event_of
 from ringback.simulator.endings import closing
+from ringback.simulator.media import MEDIA
 from ringback.simulator.posting import shown
 from ringback.simulator.turns import ENDS, happened
 from ringback.testing.events import delivery
@@ -59,7 +60,10 @@ class _Run:
 
 
 class Courier:
-    """Runs scripts at once and a script's steps in order. ``latency``: the seconds to draw a delay between."""
+    """Runs scripts at once and a script's steps in order.
+
+    ``latency`` is the seconds to draw a delay between; ``speed`` divides the seconds that people take.
+    """
 
     def __init__(
         self,
@@ -71,6 +75,7 @@ class Courier:
         random: Random,
         ids: Callable[[], str],
         latency: tuple[float, float],
+        speed: float,
         say: Say,
         prepare: Prepare | None = None,
     ) -> None:
@@ -81,6 +86,7 @@ class Courier:
         self._random = random
         self._ids = ids
         self._latency = latency
+        self._speed = speed
         self._say = say
         self._prepare = prepare
         self._runs: dict[asyncio.Task[None], _Run] = {}
@@ -137,13 +143,29 @@ class Courier:
     async def _play(self, run: _Run, script: Script, after: asyncio.Event | None) -> None:
         if after is not None:
             await after.wait()
+        for first in script.prelude:
+            for step in first.steps:
+                await self._emit(run, first, step)
         for step in script.steps:
-            if not await self._nap(run, step.after + self._random.uniform(*self._latency)):
+            if not await self._due(run, script.call, step):
                 return
             happened(script, step)
             if step.event in ENDS:
                 await self._close(run, script.call)
             await self._emit(run, script, step)
+            # A stream or an invitation that ends makes no room for the next prompt.
+            if step.closes is not None and step.closes.startswith(MEDIA) and script.call.queue:
+                self.begin(script.call.queue.pop(0))
+
+    async def _due(self, run: _Run, call: Call, step: Step) -> bool:
+        """Wait for the step's time, and return whether the script goes on."""
+        seconds = step.after / self._speed + step.lag + self._random.uniform(*self._latency)
+        while True:
+            before = call.stirred
+            if not await self._nap(run, seconds):
+                return False
+            if not step.quiet or (call.stirred == before and not call.attended):
+                return True
 
     async def _close(self, run: _Run, call: Call) -> None:
         """Stop the other scripts of a call that ends, and post the events of what is open in the call."""
@@ -158,13 +180,18 @@ class Courier:
             if run.halted:
                 return
         body = delivery(event_of(script, step, self._ids, self._clock))
-        for _ in range(step.copies):
-            await self._insist(run, script, step, body)
+        script.call.posting += 1
+        try:
+            for _ in range(step.copies):
+                await self._insist(run, script, step, body)
+        finally:
+            script.call.posting -= 1
+            script.call.stirred += 1
 
     async def _insist(self, run: _Run, script: Script, step: Step, body: bytes) -> None:
         attempt = 1
         while True:
-            callback = await self.deliver((step.event,), script.uri, body, self.headers(), attempt)
+            callback = await self.deliver((step.event,), script.address(step), body, self.headers(), attempt)
             if callback.accepted or attempt == script.call.scenario.attempts:
                 return
             if not await self._nap(run, _BACKOFF * 2 ** (attempt - 1)):

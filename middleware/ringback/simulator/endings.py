@@ -43,7 +43,12 @@ class Open:
 
 
 def closing(call: Call, prefix: str = "") -> tuple[Script, ...]:
-    """Close what is open under names that begin with ``prefix``, the oldest first: one script of one event for each."""
+    """Close what is open under names that begin with ``prefix``, the oldest first: one script of one event for each.
+
+    What waits in the call's queue under such a name does not begin any more.
+    """
+    key = f"{call.call_connection_id}/{prefix}"
+    call.queue = [script for script in call.queue if not script.key.startswith(key)]
     return tuple(
         Script(
             f"{call.call_connection_id}/{name}",

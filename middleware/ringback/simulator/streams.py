@@ -36,14 +36,17 @@ https://learn.microsoft.com/azure/communication-services/how-tos/call-automation
 """
 
 WORD = 0.3
-"""Seconds that a word takes."""
+"""Seconds that a person takes for a word."""
 
 _BETWEEN_TONES = 25
 """Pieces of audio between two pressed keys: half a second."""
 
 
 class Streams:
-    """The websockets of all streams. ``allow_http`` is the switchboard's; ``begin`` begins a script of its own."""
+    """The websockets of all streams. ``allow_http`` is the switchboard's; ``begin`` begins a script of its own.
+
+    ``speed`` divides the seconds that people take, as the courier does; audio has the pace of its samples.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class Streams:
         begin: Callable[[Script], object],
         allow_http: bool | None,
         say: Say,
+        speed: float = 1.0,
     ) -> None:
         self._dial = dial
         self._issuer = issuer
@@ -63,6 +67,7 @@ class Streams:
         self._begin = begin
         self._allow_http = allow_http
         self._say = say
+        self._speed = speed
 
     async def prepare(self, script: Script, step: Step) -> Step:
         """Open the stream whose start the courier is about to report. Gives the event to report: a failure perhaps."""
@@ -123,9 +128,14 @@ class Streams:
     async def _hear(self, call: Call, subscription: Subscription, socket: Socket) -> None:
         while True:
             call.heard.take(await socket.receive(), played=subscription.options.get("enableBidirectional") is True)
+            # Somebody who hangs up when the call has gone quiet still hears the app.
+            call.stirred += 1
 
     async def _send(self, call: Call, subscription: Subscription, socket: Socket) -> None:
-        frames = audio(call, subscription, self._clock) if subscription.kind == STREAMING else words(call, subscription)
+        if subscription.kind == STREAMING:
+            frames = audio(call, subscription, self._clock)
+        else:
+            frames = words(call, subscription, WORD / self._speed)
         for wait, frame in frames:
             if wait:
                 await self._sleep(wait)
@@ -139,7 +149,8 @@ def audio(call: Call, subscription: Subscription, clock: Callable[[], float]) ->
     """
     rate = subscription.rate
     yield 0.0, audio_metadata(subscription.id, rate, len(piece(rate)))
-    keys = iter([key for key in call.scenario.tones if key in "0123456789abcd#*"])
+    tones = call.scenario.tones or ""
+    keys = iter([key for key in "".join(tones) if key in "0123456789abcd#*"])
     number = 0
     while True:
         number += 1
@@ -161,8 +172,8 @@ def _voices(call: Call, subscription: Subscription) -> list[tuple[str | None, by
     ]
 
 
-def words(call: Call, subscription: Subscription) -> Iterator[tuple[float, str]]:
-    """The frames of a transcription: the words of the scenario, said by the first participant."""
+def words(call: Call, subscription: Subscription, pace: float) -> Iterator[tuple[float, str]]:
+    """The frames of a transcription: the first participant says the scenario's words, ``pace`` seconds each."""
     yield (
         0.0,
         transcription_metadata(
@@ -178,7 +189,7 @@ def words(call: Call, subscription: Subscription) -> Iterator[tuple[float, str]]
     began = 0.0
     for said in filter(None, map(str.split, call.scenario.words)):
         for known in range(1 if intermediate else len(said), len(said) + 1):
-            wait = WORD if intermediate else WORD * len(said)
+            wait = pace if intermediate else pace * len(said)
             final = known == len(said)
-            yield wait, transcription_data(said[:known], began, WORD, speaker, final=final)
-        began += WORD * len(said)
+            yield wait, transcription_data(said[:known], began, pace, speaker, final=final)
+        began += pace * len(said)

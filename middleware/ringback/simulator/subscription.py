@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ringback.exceptions import ConfigurationError, RingbackError
 from ringback.simulator.posting import shown
@@ -55,12 +55,12 @@ class Handshake:
         if answer.status != 200:
             return f"{answer.status}; Event Grid takes 200 alone as the answer to its validation"
         try:
-            content = json.loads(answer.body)
-        except (ValueError, RecursionError):
-            content = None
-        if isinstance(content, dict) and content.get("validationResponse") == self.code:
-            return None
-        return 'the answer has no code; answer {"validationResponse": ...} with the event\'s data.validationCode'
+            content: Any = json.loads(answer.body)
+            valid = content["validationResponse"] == self.code
+        except (ValueError, RecursionError, KeyError, TypeError):
+            valid = False
+        fault = 'the answer has no code; answer {"validationResponse": ...} with the event\'s data.validationCode'
+        return None if valid else fault
 
     def _not_granted(self, answer: Answered) -> str | None:
         granted = answer.headers.get("webhook-allowed-origin", "")

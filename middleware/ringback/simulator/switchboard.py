@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from random import Random
 
     from ringback.simulator.calls import Arrival, Identifier
+    from ringback.simulator.playbook import Playbook
     from ringback.simulator.recording import Recording
-    from ringback.simulator.scenarios import Playbook, Scenario, Step
+    from ringback.simulator.scenarios import Scenario, Step
 
 
 class Switchboard:
@@ -169,6 +170,7 @@ class Switchboard:
         call = self.found(call_id)
         if call.state is State.CONNECTING:
             raise Refused(400, "8501", "Action is not supported: the call is not established.")
+        call.stirred += 1
         return call
 
     def callback_uri(self, asked: Asked, name: str = "callbackUri") -> str:

@@ -29,13 +29,21 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The events that follow one request. The courier stops a script by ``key``, and posts the events to ``uri``."""
+    """The events that follow one request. The courier stops a script by ``key``, and posts the events to ``uri``.
+
+    The events of the scripts in ``prelude`` come first, each to its own address.
+    """
 
     key: str
     call: Call = field(repr=False)
     steps: tuple[Step, ...]
     uri: str = field(repr=False)
     context: str | None = field(default=None, repr=False)
+    prelude: tuple[Script, ...] = ()
+
+    def address(self, step: Step) -> str:
+        """Where the event of a step is posted."""
+        return self.call.callback_uri if step.event in OF_THE_CALL else self.uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +63,30 @@ ENDS = frozenset({"CallDisconnected", "CreateCallFailed", "AnswerFailed", "Conne
 """The events that end a call."""
 
 
+JOINS = frozenset({"AddParticipantSucceeded", "MoveParticipantSucceeded"})
+"""The events that somebody has come into a call."""
+
+OF_THE_CALL = ENDS | {"CallConnected", "ParticipantsUpdated"}
+"""The events that are none of an operation: the service posts them to the call's own callback URI."""
+
+
 def happened(script: Script, step: Step) -> None:
     """Change the script's call as the event says that the courier is about to post."""
     call, event = script.call, step.event
     if event == "CallConnected":
         call.state = State.CONNECTED
-        present = call.targets if call.direction is Direction.OUTBOUND else [call.source]
+        present = [call.source] if call.direction is Direction.INBOUND else call.targets
         call.participants = {who["rawId"]: Participant(who) for who in present if who is not None}
     elif event in ENDS:
         call.state = State.DISCONNECTED
     elif event == "CallTransferAccepted":
-        call.state = State.TRANSFER_ACCEPTED
-    elif event in ("AddParticipantSucceeded", "AddParticipantFailed"):
-        added = call.invitations.pop(script.key.rpartition("/")[2])
-        if event == "AddParticipantSucceeded":
-            call.participants[added["rawId"]] = Participant(added)
-    elif event == "MoveParticipantSucceeded":
-        call.participants[step.fields["participant"]["rawId"]] = Participant(step.fields["participant"])
+        if len(call.participants) > 1:
+            call.leaves(step.fields["transferee"]["rawId"])
+        else:
+            call.state = State.TRANSFER_ACCEPTED
+    elif event in JOINS:
+        call.joins(step.fields["participant"])
     elif event == "RemoveParticipantSucceeded":
-        call.participants.pop(step.fields["participant"]["rawId"], None)
+        call.leaves(step.fields["participant"]["rawId"])
     if step.closes is not None:
         call.close(step.closes)
