@@ -30,6 +30,7 @@ def add_simulate(command: argparse.ArgumentParser) -> None:
         "--speed", metavar="N", type=float, default=1.0, help="N times as fast as people talk and type; default: 1"
     )
     command.add_argument("--tls", action="store_true", help="speak TLS, as from_connection_string wants")
+    command.add_argument("--grid", metavar="URL", help="where Event Grid tells of the files of recordings")
     _incoming.add_ring(command)
     _add_common(command)
 
@@ -79,6 +80,7 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
         issuer=_issuer(arguments),
         say=_say,
         arrival=arrival,
+        grid=arguments.grid,
     )
     with simulator as acs:
         _say(f"Call Automation, simulated, at {acs.url}; Ctrl-C ends it")

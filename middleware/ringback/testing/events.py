@@ -279,7 +279,11 @@ media_streaming_stopped = Builder(
     "MediaStreamingStopped", words=media, extra=_streaming("mediaStreamingStopped", "subscriptionStopped")
 )
 media_streaming_failed = Builder(
-    "MediaStreamingFailed", 500, 8581, media, extra=_streaming("mediaStreamingFailed", "unspecifiedError")
+    "MediaStreamingFailed",
+    400,
+    8581,
+    media,
+    extra=_streaming("mediaStreamingFailed", "initialWebSocketConnectionFailed"),
 )
 transcription_started = Builder(
     "TranscriptionStarted", words=media, extra=_transcribing("transcriptionStarted", "subscriptionStarted")
@@ -293,7 +297,11 @@ transcription_stopped = Builder(
     "TranscriptionStopped", words=media, extra=_transcribing("transcriptionStopped", "subscriptionStopped")
 )
 transcription_failed = Builder(
-    "TranscriptionFailed", 500, 8581, media, extra=_transcribing("transcriptionFailed", "unspecifiedError")
+    "TranscriptionFailed",
+    500,
+    8578,
+    media,
+    extra=_transcribing("transcriptionFailed", "streamConnectionUnsuccessful"),
 )
 
 

@@ -143,5 +143,7 @@ _MEDIA = {
     8569: "Action completed, speech was recognized.",
     8570: "Action failed, speech recognition timed out.",
     8572: "Action failed due to play service shutdown.",
+    8578: "Action failed, not able to establish WebSocket connection.",
+    8581: "Action failed, Transport url is not valid or web socket server is not operational.",
     9999: "Unknown internal server error.",
 }
