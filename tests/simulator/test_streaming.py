@@ -468,7 +468,7 @@ async def test_a_connection_without_a_token() -> None:
     url = f"{on.socket}?[...]"
     assert [each for each in said if "/ws" in each] == [
         f"-> MediaStreaming to {url}: open",
-        f"-> MediaStreaming to {url}: closed",
+        f"-> MediaStreaming to {url}: closed, {len(on.listener.frames)} frames sent",
     ]
 
 

@@ -37,7 +37,7 @@ RATES = {"pcm16KMono": RATE, "pcm24KMono": 24_000}
 class Subscription:
     """A stream that a call may have. ``kind`` is MediaStreaming or Transcription, ``options`` are those of the app.
 
-    ``state`` is inactive, active, or disabled where the app gave no URL.
+    ``state`` is inactive, active, or disabled where the app gave no URL; ``sent`` counts the frames to the app.
     """
 
     kind: str
@@ -46,6 +46,7 @@ class Subscription:
     state: str = "inactive"
     locale: str | None = None
     model: str | None = field(default=None, repr=False)
+    sent: int = 0
 
     @property
     def url(self) -> str | None:

@@ -123,7 +123,9 @@ class Streams:
             self._begin(Script(key, call, (failed(kind, LOST[kind], closes=kind),), script.uri, script.context))
         finally:
             await socket.close()
-            self._say(f"-> {kind} to {shown(subscription.url or '')}: closed")
+            heard = f", {call.heard.frames} of audio heard" if subscription.options.get("enableBidirectional") else ""
+            frames = f"{subscription.sent} frames sent{heard}"
+            self._say(f"-> {kind} to {shown(subscription.url or '')}: closed, {frames}")
 
     async def _hear(self, call: Call, subscription: Subscription, socket: Socket) -> None:
         while True:
@@ -140,6 +142,7 @@ class Streams:
             if wait:
                 await self._sleep(wait)
             await socket.send(frame)
+            subscription.sent += 1
 
 
 def audio(call: Call, subscription: Subscription, clock: Callable[[], float]) -> Iterator[tuple[float, str]]:
