@@ -26,6 +26,7 @@ from live_server import serving
 from ringback.exceptions import ConfigurationError
 from ringback.simulator import Simulator
 from ringback.testing import Call, recording_file_status_updated, recording_state_changed
+from ringback.testing.signing import AUDIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -175,7 +176,7 @@ async def test_a_recording_ends_with_its_call() -> None:
                 assert (file.getnframes(), file.getnchannels()) == (24_000, 1)
             metadata = (await web.get(chunk["metadataLocation"])).json()
             assert metadata == {
-                "resourceId": on.acs.calls[0].correlation_id,
+                "resourceId": AUDIENCE,
                 "callId": on.acs.calls[0].correlation_id,
                 "chunkDocumentId": chunk["documentId"],
                 "chunkIndex": 0,

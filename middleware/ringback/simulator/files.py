@@ -16,6 +16,7 @@ from ringback.simulator.tone import RATE, wav
 from ringback.simulator.wire import Refused, Reply
 from ringback.testing.calls import Call as Ids
 from ringback.testing.grid import recording_file_status_updated
+from ringback.testing.signing import AUDIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +118,7 @@ def metadata(recording: Recording) -> dict[str, Any]:
     """The file that says what a recording holds."""
     channels = _channels(recording)
     return {
-        "resourceId": recording.call.correlation_id,
+        "resourceId": AUDIENCE,
         "callId": recording.call.correlation_id,
         "chunkDocumentId": recording.document,
         "chunkIndex": 0,

@@ -7,7 +7,6 @@ https://learn.microsoft.com/azure/communication-services/how-tos/call-automation
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -110,7 +109,7 @@ def _sent(text: str | bytes) -> tuple[str, bytes | None]:
         frame = _lower(json.loads(text))
         data = _lower(frame.get("audiodata")).get("data")
         audio = base64.b64decode(data, validate=True) if isinstance(data, str) else None
-    except (ValueError, binascii.Error):
+    except (ValueError, RecursionError):
         return "", None
     return str(frame.get("kind", "")).lower(), audio
 
