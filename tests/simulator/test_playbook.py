@@ -36,11 +36,17 @@ like = "answered"
 tones = ["", "12"]
 choice = "Confirm"
 pause = 0.5
-results = [
-  { event = "RecognizeFailed", code = 400, subcode = 8563 },
-  { event = "RecognizeCompleted", subcode = 8569, code = 200, fields = {
-    recognition_type = "speech", speech_result = { speech = "Oslo" } } },
-]
+
+[[scenarios.talks.results]]
+event = "RecognizeFailed"
+code = 400
+subcode = 8563
+
+[[scenarios.talks.results]]
+event = "RecognizeCompleted"
+code = 200
+subcode = 8569
+fields = { recognition_type = "speech", speech_result = { speech = "Oslo" } }
 
 [scenarios.stubborn]
 like = "busy"
