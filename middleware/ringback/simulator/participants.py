@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ringback.simulator.calls import Participant, identifier, number_of, of_raw_id
+from ringback.simulator.endings import closing
 from ringback.simulator.scenarios import Step
 from ringback.simulator.turns import Script, Turn
 from ringback.simulator.wire import Refused, Reply
@@ -81,13 +82,14 @@ def cancel_add(switchboard: Switchboard, asked: Asked) -> Turn:
     invitation = asked.content.get("invitationId")
     if not isinstance(invitation, str) or invitation not in call.invitations:
         raise Refused(404, "8522", "Invitation not found.")
-    fields = {"invitation_id": invitation}
-    step = Step(event="CancelAddParticipantSucceeded", fields=fields)
-    if call.close(invitation) is None:
-        step = _missed("CancelAddParticipantFailed", fields)
+    fields, pending = {"invitation_id": invitation}, call.close(invitation)
+    done = Step(event="CancelAddParticipantSucceeded", fields=fields)
+    step = done if pending else _missed("CancelAddParticipantFailed", fields)
     turn = switchboard.operation(call, asked, 202, step)
     content = {"invitationId": invitation} | turn.reply.content
-    return replace(turn, reply=Reply(202, content), stopped=f"{asked.call_id}/{invitation}")
+    # What follows an answer to the invitation still comes.
+    stopped = f"{asked.call_id}/{invitation}" if pending else None
+    return replace(turn, reply=Reply(202, content), stopped=stopped)
 
 
 def remove(switchboard: Switchboard, asked: Asked) -> Turn:
@@ -96,16 +98,16 @@ def remove(switchboard: Switchboard, asked: Asked) -> Turn:
     fields = {"participant": removed}
     if sought(call, removed) is None:
         return switchboard.operation(call, asked, 202, _missed("RemoveParticipantFailed", fields))
-    step = Step(event="RemoveParticipantSucceeded", fields=fields, closes=holding(removed))
-    return switchboard.operation(call, asked, 202, step, UPDATED)
+    turn = switchboard.operation(call, asked, 202, Step(event="RemoveParticipantSucceeded", fields=fields), UPDATED)
+    return replace(turn, scripts=(replace(turn.scripts[0], prelude=closing(call, holding(removed))),))
 
 
 def mute(switchboard: Switchboard, asked: Asked) -> Turn:
     call = switchboard.established(asked.call_id)
-    targets = [present(call, target) for target in _targets(asked)]
-    steps = () if all(target.muted for target in targets) else (UPDATED,)
-    for target in targets:
-        target.muted = True
+    muted = [present(call, target) for target in targets(asked)]
+    steps = () if all(each.muted for each in muted) else (UPDATED,)
+    for each in muted:
+        each.muted = True
     return switchboard.operation(call, asked, 200, *steps)
 
 
@@ -115,18 +117,20 @@ def move(switchboard: Switchboard, asked: Asked) -> Turn:
     if other is call:
         raise Refused(400, "8523", "fromCall is the call itself.")
     steps: list[Step] = []
-    for target in _targets(asked):
+    silenced: tuple[Script, ...] = ()
+    for target in targets(asked):
         fields = {"participant": target, "from_call": other.call_connection_id}
         if sought(other, target) is None:
             steps.append(_missed("MoveParticipantFailed", fields))
         else:
             other.leaves(target["rawId"])
+            silenced += closing(other, holding(target))
             steps += [Step(event="MoveParticipantSucceeded", fields=fields), UPDATED]
     turn = switchboard.operation(call, asked, 202, *steps)
     scripts = turn.scripts
     if UPDATED in steps:
         name = f"{other.call_connection_id}/{switchboard.new_id()}"
-        scripts += (Script(name, other, (UPDATED,), other.callback_uri),)
+        scripts += (Script(name, other, (UPDATED,), other.callback_uri, prelude=silenced),)
     content = {"participants": call.present(), "fromCall": other.call_connection_id}
     return Turn(Reply(202, content | turn.reply.content), scripts)
 
@@ -153,7 +157,8 @@ def _missed(event: str, fields: Mapping[str, Any]) -> Step:
     return Step(event=event, code=404, subcode=8522, fields=fields)
 
 
-def _targets(asked: Asked) -> list[Identifier]:
-    given = asked.content.get("targetParticipants")
-    targets = cast("list[Any]", given) if isinstance(given, list) and given else [None]
-    return [identifier(target, "targetParticipants") for target in targets]
+def targets(asked: Asked, name: str = "targetParticipants") -> list[Identifier]:
+    """The people whom a request names, one at least. Raises :class:`Refused`."""
+    given = asked.content.get(name)
+    named = cast("list[Any]", given) if isinstance(given, list) and given else [None]
+    return [identifier(target, name) for target in named]
