@@ -247,6 +247,8 @@ async def test_http_callbacks_are_allowed_or_not() -> None:
         ({"scenario": "xyz"}, "there are answered, "),
         ({"scenario": []}, "is empty"),
         ({"latency": (2, 1)}, "no range of seconds"),
+        ({"speed": 0}, "no factor above 0"),
+        ({"speed": float("nan")}, "no factor above 0"),
         ({"scenarios": "/nowhere.toml"}, "cannot be read"),
     ],
 )
