@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,9 @@ from ringback.simulator.turns import Asked, Script, Turn, happened
 from ringback.simulator.wire import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+
+    from ringback.simulator import Scenario
 
 APP = PhoneNumberIdentifier("+15550100001")
 CALLEE = PhoneNumberIdentifier("+15550100201")
@@ -102,7 +105,7 @@ class Talk:
 
 
 @asynccontextmanager
-async def talking(callee: Any = CALLEE) -> AsyncGenerator[Talk]:
+async def talking(callee: Any = CALLEE, scenario: Scenario | None = None) -> AsyncGenerator[Talk]:
     loop = asyncio.get_running_loop()
 
     async def post(uri: str, body: bytes, headers: Mapping[str, str]) -> int:
@@ -120,7 +123,8 @@ async def talking(callee: Any = CALLEE) -> AsyncGenerator[Talk]:
         # A phone that rings too long rings until the test is over.
         await asyncio.sleep(3600 if talk.endless and seconds > 1 else 0)
 
-    acs = Simulator("connected", post=post, sleep=sleep, latency=(0, 0), speed=1, seed=7)
+    numbers = {} if scenario is None else {callee.properties["value"]: scenario}
+    acs = Simulator("connected", numbers=numbers, post=post, sleep=sleep, latency=(0, 0), speed=1, seed=7)
     async with acs, CallAutomationClient(acs.url, acs.credential, retry_total=0) as client:
         talk = Talk(acs, client)
         await talk.call(callee)
@@ -409,6 +413,47 @@ async def test_an_app_that_joins_sees_who_is_there(talk: Talk) -> None:
     await talk.client.connect_call(URL, server_call_id=talk.acs.calls[0].server_call_id)
     assert await talk.told() == [("CallConnected", 0, None), UPDATED]
     assert talk.lists() == [(1, [ALONE, (OTHER.raw_id, False, False)])]
+
+
+# Failures that a scenario has
+
+FAILURES = ("AddParticipant", "CancelAddParticipant", "RemoveParticipant", "MoveParticipant", "Hold", "CallTransfer")
+
+
+@newer
+async def test_a_scenario_may_let_an_operation_fail() -> None:
+    """With the result that it says, once; the next one succeeds, and nothing has changed by the one that failed."""
+    results = [Step(event=f"{each}Failed", code=500, subcode=9999) for each in FAILURES]
+    good = ("AddParticipantSucceeded", "RemoveParticipantSucceeded", "HoldAudioStarted")
+    scenario = replace(SCENARIOS["connected"], name="mine", results=(*results, *(Step(event=event) for event in good)))
+    async with talking(PhoneNumberIdentifier("+15550100003"), scenario) as talk:
+        callee, connection = PhoneNumberIdentifier("+15550100003"), talk.connection
+        acts: list[Callable[[], Awaitable[Any]]] = [
+            lambda: connection.add_participant(OTHER, source_caller_id_number=APP),
+            lambda: connection.remove_participant(callee),
+            lambda: connection.hold(callee),
+            lambda: connection.transfer_call_to_participant(OTHER),
+            lambda: connection.add_participant(OTHER, source_caller_id_number=APP),
+            lambda: connection.hold(callee),
+        ]
+        for act in acts:
+            await act()
+            await talk.acs.idle()
+        failed = [(f"{each}Failed", 9999, None) for each in ("AddParticipant", "RemoveParticipant", "Hold")]
+        transfer = ("CallTransferFailed", 9999, None)
+        assert await talk.told() == [*failed, transfer, ("AddParticipantSucceeded", 0, None), UPDATED, UPDATED]
+        added = next(iter(talk.acs.calls[0].invitations))
+        talk.events.clear()
+        await connection.cancel_add_participant_operation(added)
+        second = await talk.client.create_call(OTHER, URL, source_caller_id_number=APP)
+        await talk.acs.idle()
+        await connection.move_participants([OTHER], second.call_connection_id or "")
+        told = await talk.told()
+        assert [each for each in told if each[1]] == [
+            ("CancelAddParticipantFailed", 9999, None),
+            ("MoveParticipantFailed", 9999, None),
+        ]
+        assert [len(call.participants) for call in talk.acs.calls] == [2, 1]
 
 
 # Any order of operations

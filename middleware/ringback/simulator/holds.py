@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from ringback.simulator.calls import identifier
 from ringback.simulator.endings import closing
-from ringback.simulator.participants import UPDATED, holding, present, sought, targets
+from ringback.simulator.participants import UPDATED, failing, holding, present, sought, targets
 from ringback.simulator.prompts import seconds
 from ringback.simulator.scenarios import Step
 from ringback.simulator.turns import Script, Turn
@@ -26,8 +26,9 @@ def hold(switchboard: Switchboard, asked: Asked) -> Turn:
     call = switchboard.established(asked.call_id)
     who = identifier(asked.content.get("targetParticipant"), "targetParticipant")
     held = sought(call, who)
-    steps: tuple[Step, ...] = (_ABSENT,)
-    if held is not None:
+    failed = _ABSENT if held is None else failing(call, "Hold", {})
+    steps: tuple[Step, ...] = () if failed is None else (failed,)
+    if held is not None and failed is None:
         steps = () if held.on_hold else (UPDATED,)
         held.on_hold = True
         if asked.content.get("playSourceInfo") and holding(who) not in call.open:
