@@ -9,7 +9,7 @@ https://learn.microsoft.com/azure/communication-services/how-tos/call-automation
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ringback.simulator.calls import Participant, identifier, number_of, of_raw_id
 from ringback.simulator.endings import closing
@@ -176,6 +176,6 @@ def _missed(event: str, fields: Mapping[str, Any]) -> Step:
 
 def targets(asked: Asked, name: str = "targetParticipants") -> list[Identifier]:
     """The people whom a request names, one at least. Raises :class:`Refused`."""
-    given: Any = asked.content.get(name)
-    named: list[Any] = given if isinstance(given, list) and given else [None]
+    given = asked.content.get(name)
+    named = cast("list[object]", given) if isinstance(given, list) and given else [None]
     return [identifier(target, name) for target in named]
