@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.applications import Starlette
@@ -110,16 +110,28 @@ def test_a_call_waits_for_an_app_that_starts_later() -> None:
     ]
 
 
+class Asking(Simulator):
+    """Counts how often an app was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = threading.Semaphore(0)
+
+    def wait_subscribed(self, *arguments: Any, **options: Any) -> None:
+        self.asked.release()
+        super().wait_subscribed(*arguments, **options)
+
+
 def test_waiting_for_an_app_ends_with_the_command() -> None:
-    """Nobody waits for an app that never comes."""
-    with Simulator() as acs:
-        said = threading.Event()
-        bell, _ = simulated(acs, Arrival(to="http://127.0.0.1:1/in"))
-        bell._say = lambda _: said.set()
+    """Nobody waits for an app that never comes; that it does not answer is said once."""
+    with Asking() as acs:
+        bell, lines = simulated(acs, Arrival(to="http://127.0.0.1:1/in"))
         bell.start()
-        assert said.wait(20)
+        for _ in range(3):
+            assert acs.asked.acquire(timeout=20)
         bell.stop()
         assert not bell._thread.is_alive()
+    assert len(lines) == 1
 
 
 def test_an_app_that_does_not_pass_the_handshake_is_told_at_each_call(phone: Phone) -> None:

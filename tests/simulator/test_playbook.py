@@ -95,10 +95,10 @@ def test_arguments_come_before_the_file(file: Path) -> None:
     assert (book.next_for("+15550100005").name, book.next_for("+15550100001").name) == ("declined", "stubborn")
 
 
-def test_a_call_that_comes_in_is_connected_unless_its_number_says_otherwise() -> None:
-    """The default is for calls that the app places."""
+def test_somebody_who_calls_stays_until_it_is_quiet_unless_the_number_says_otherwise() -> None:
+    """The default of the book is for calls that the app places."""
     book = Playbook("busy")
-    assert (book.next_from("+15550100005").name, book.next_from("+15550100410").name) == ("connected", "network_drop")
+    assert (book.next_from("+15550100005").name, book.next_from("+15550100410").name) == ("answered", "network_drop")
 
 
 @pytest.mark.parametrize(

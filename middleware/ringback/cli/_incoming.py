@@ -150,7 +150,7 @@ def _watch_keys(ring: Callable[[], None]) -> bool:
     """Call ``ring`` for each line ``r``, or empty line, of the terminal. ``False`` if nobody types there."""
     if sys.stdin is None or not sys.stdin.isatty():
         return False
-    if hasattr(signal, "SIGTTIN"):
+    if hasattr(signal, "SIGTTIN"):  # pragma: no branch - Windows has no such signal
         # In the background, reading the terminal would stop the process.
         signal.signal(signal.SIGTTIN, signal.SIG_IGN)
     # The descriptor and not the stream, whose lock a thread that waits in it would hold when Python ends.

@@ -106,8 +106,8 @@ class Call:
 
     def leaves(self, raw_id: str) -> None:
         """Note that somebody is gone."""
-        if self.participants.pop(raw_id, None) is not None:
-            self.left.add(raw_id)
+        self.participants.pop(raw_id, None)
+        self.left.add(raw_id)
 
     def knows(self, raw_id: str) -> bool:
         """Whether somebody is in the call, was in the call, or was invited."""

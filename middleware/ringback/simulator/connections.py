@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ringback.simulator.calls import State, identifier, number_of
-from ringback.simulator.participants import INVITATION, UPDATED, present
+from ringback.simulator.participants import INVITATION, UPDATED, failing, present
 from ringback.simulator.scenarios import TRANSFERRED, Step
 from ringback.simulator.turns import Script, Turn
 from ringback.simulator.wire import Reply
@@ -39,7 +39,7 @@ def transfer(switchboard: Switchboard, asked: Asked) -> Turn:
     target = identifier(asked.content.get("targetParticipant"), "targetParticipant")
     transferee = _transferee(call, asked)
     scenario = switchboard.playbook.next_for(number_of(target))
-    failure = scenario.failure if scenario.steps else _UNANSWERED
+    failure = failing(call, "CallTransfer", {}) or (scenario.failure if scenario.steps else _UNANSWERED)
     if failure is not None:
         return switchboard.operation(call, asked, 202, replace(failure, event="CallTransferFailed", copies=1))
     rings = next(step.after for step in scenario.steps if step.event == "CallConnected")

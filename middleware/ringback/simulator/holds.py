@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ringback.simulator.calls import identifier
 from ringback.simulator.endings import closing
-from ringback.simulator.participants import UPDATED, holding, sought
+from ringback.simulator.participants import UPDATED, failing, holding, present, sought, targets
+from ringback.simulator.prompts import seconds
 from ringback.simulator.scenarios import Step
-from ringback.simulator.turns import Turn
-from ringback.simulator.wire import Reply
+from ringback.simulator.turns import Script, Turn
+from ringback.simulator.wire import Refused, Reply
 
 if TYPE_CHECKING:
     from ringback.simulator.switchboard import Switchboard
@@ -25,8 +26,9 @@ def hold(switchboard: Switchboard, asked: Asked) -> Turn:
     call = switchboard.established(asked.call_id)
     who = identifier(asked.content.get("targetParticipant"), "targetParticipant")
     held = sought(call, who)
-    steps: tuple[Step, ...] = (_ABSENT,)
-    if held is not None:
+    failed = _ABSENT if held is None else failing(call, "Hold", {})
+    steps: tuple[Step, ...] = () if failed is None else (failed,)
+    if held is not None and failed is None:
         steps = () if held.on_hold else (UPDATED,)
         held.on_hold = True
         if asked.content.get("playSourceInfo") and holding(who) not in call.open:
@@ -44,7 +46,26 @@ def unhold(switchboard: Switchboard, asked: Asked) -> Turn:
     steps = (UPDATED,) if held.on_hold else ()
     held.on_hold = False
     # The audio is of the operation that began it, and so are its context and its address.
-    audio = closing(call, holding(who))
-    if not audio:
-        return replace(switchboard.operation(call, asked, 200, *steps), reply=Reply(200))
-    return Turn(Reply(200), (replace(audio[0], steps=(*audio[0].steps, *steps)),))
+    key = f"{asked.call_id}/{switchboard.new_id()}"
+    script = Script(key, call, steps, call.callback_uri, prelude=closing(call, holding(who)))
+    return Turn(Reply(200), (script,))
+
+
+def announce(switchboard: Switchboard, asked: Asked) -> Turn:
+    """Play a prompt into the audio of people on hold, which pauses and goes on. An operation of the preview API.
+
+    https://learn.microsoft.com/dotnet/api/azure.communication.callautomation.callmedia.interruptaudioandannounceasync
+    """
+    call = switchboard.established(asked.call_id)
+    sources = asked.content.get("playSources")
+    if not isinstance(sources, list) or not sources:
+        raise Refused(400, "8523", "playSources is missing.")
+    listeners = [present(call, who).identifier for who in targets(asked, "playTo")]
+    lasts = seconds(cast("list[object]", sources), "playSources")
+    name = f"announcement-{switchboard.new_id()}"
+    steps = [Step(event="PlayStarted"), Step(event="PlayCompleted", after=lasts, closes=name)]
+    if any(holding(who) in call.open for who in listeners):
+        steps = [Step(event="HoldAudioPaused"), *steps, Step(event="HoldAudioResumed")]
+    turn = switchboard.operation(call, asked, 202, *steps, key=name)
+    switchboard.opens(call, asked, name, Step(event="PlayCanceled"))
+    return replace(turn, reply=Reply(202))

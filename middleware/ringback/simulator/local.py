@@ -249,7 +249,7 @@ class Simulator:
         """Let a call come in: post Event Grid's IncomingCall to the address ``to``, and return the call.
 
         ``scenario`` decides what follows the app's answer; the default is the scenario of the caller's number, else
-        ``connected``. The returned call's ``status`` is that of the endpoint's answer, ``None`` without an answer.
+        ``answered``. The returned call's ``status`` is that of the endpoint's answer, ``None`` without an answer.
         Raises :class:`ConfigurationError` for an unknown scenario, for a party that is neither a phone number nor a raw
         id, and for an address that is no http(s) URL.
         """

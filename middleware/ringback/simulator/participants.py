@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ringback.simulator.calls import Participant, identifier, number_of, of_raw_id
+from ringback.simulator.endings import closing
 from ringback.simulator.scenarios import Step
 from ringback.simulator.turns import Script, Turn
 from ringback.simulator.wire import Refused, Reply
@@ -47,9 +48,12 @@ def add(switchboard: Switchboard, asked: Asked) -> Turn:
         raise Refused(400, "8523", "sourceCallerIdNumber is required to add a phone number.")
     patience = _patience(asked)
     invitation = switchboard.new_id()
-    steps = _answered(switchboard.playbook.next_for(number_of(added)), added, invitation, patience)
+    fields = {"participant": added}
+    failed = failing(call, "AddParticipant", fields)
+    steps = (replace(failed, closes=invitation),) if failed else ()
+    steps = steps or _answered(switchboard.playbook.next_for(number_of(added)), added, invitation, patience)
     call.invitations[invitation] = added
-    gone = Step(event="AddParticipantFailed", code=487, subcode=0, fields={"participant": added})
+    gone = Step(event="AddParticipantFailed", code=487, subcode=0, fields=fields)
     switchboard.opens(call, asked, invitation, gone)
     turn = switchboard.operation(call, asked, 202, *steps, key=invitation)
     content = {"participant": Participant(added).to_wire(), "invitationId": invitation}
@@ -82,30 +86,35 @@ def cancel_add(switchboard: Switchboard, asked: Asked) -> Turn:
     if not isinstance(invitation, str) or invitation not in call.invitations:
         raise Refused(404, "8522", "Invitation not found.")
     fields = {"invitation_id": invitation}
-    step = Step(event="CancelAddParticipantSucceeded", fields=fields)
-    if call.close(invitation) is None:
-        step = _missed("CancelAddParticipantFailed", fields)
-    turn = switchboard.operation(call, asked, 202, step)
+    failed = failing(call, "CancelAddParticipant", fields)
+    if failed is None and call.close(invitation) is None:
+        failed = _missed("CancelAddParticipantFailed", fields)
+    done = Step(event="CancelAddParticipantSucceeded", fields=fields)
+    turn = switchboard.operation(call, asked, 202, failed or done)
     content = {"invitationId": invitation} | turn.reply.content
-    return replace(turn, reply=Reply(202, content), stopped=f"{asked.call_id}/{invitation}")
+    # What follows an answer to the invitation still comes.
+    stopped = None if failed else f"{asked.call_id}/{invitation}"
+    return replace(turn, reply=Reply(202, content), stopped=stopped)
 
 
 def remove(switchboard: Switchboard, asked: Asked) -> Turn:
     call = switchboard.established(asked.call_id)
     removed = identifier(asked.content.get("participantToRemove"), "participantToRemove")
     fields = {"participant": removed}
-    if sought(call, removed) is None:
-        return switchboard.operation(call, asked, 202, _missed("RemoveParticipantFailed", fields))
-    step = Step(event="RemoveParticipantSucceeded", fields=fields, closes=holding(removed))
-    return switchboard.operation(call, asked, 202, step, UPDATED)
+    missed = None if sought(call, removed) else _missed("RemoveParticipantFailed", fields)
+    failed = missed or failing(call, "RemoveParticipant", fields)
+    if failed is not None:
+        return switchboard.operation(call, asked, 202, failed)
+    turn = switchboard.operation(call, asked, 202, Step(event="RemoveParticipantSucceeded", fields=fields), UPDATED)
+    return replace(turn, scripts=(replace(turn.scripts[0], prelude=closing(call, holding(removed))),))
 
 
 def mute(switchboard: Switchboard, asked: Asked) -> Turn:
     call = switchboard.established(asked.call_id)
-    targets = [present(call, target) for target in _targets(asked)]
-    steps = () if all(target.muted for target in targets) else (UPDATED,)
-    for target in targets:
-        target.muted = True
+    muted = [present(call, target) for target in targets(asked)]
+    steps = () if all(each.muted for each in muted) else (UPDATED,)
+    for each in muted:
+        each.muted = True
     return switchboard.operation(call, asked, 200, *steps)
 
 
@@ -115,18 +124,22 @@ def move(switchboard: Switchboard, asked: Asked) -> Turn:
     if other is call:
         raise Refused(400, "8523", "fromCall is the call itself.")
     steps: list[Step] = []
-    for target in _targets(asked):
+    silenced: tuple[Script, ...] = ()
+    for target in targets(asked):
         fields = {"participant": target, "from_call": other.call_connection_id}
-        if sought(other, target) is None:
-            steps.append(_missed("MoveParticipantFailed", fields))
+        missed = None if sought(other, target) else _missed("MoveParticipantFailed", fields)
+        failed = missed or failing(call, "MoveParticipant", fields)
+        if failed is not None:
+            steps.append(failed)
         else:
             other.leaves(target["rawId"])
+            silenced += closing(other, holding(target))
             steps += [Step(event="MoveParticipantSucceeded", fields=fields), UPDATED]
     turn = switchboard.operation(call, asked, 202, *steps)
     scripts = turn.scripts
     if UPDATED in steps:
         name = f"{other.call_connection_id}/{switchboard.new_id()}"
-        scripts += (Script(name, other, (UPDATED,), other.callback_uri),)
+        scripts += (Script(name, other, (UPDATED,), other.callback_uri, prelude=silenced),)
     content = {"participants": call.present(), "fromCall": other.call_connection_id}
     return Turn(Reply(202, content | turn.reply.content), scripts)
 
@@ -144,6 +157,14 @@ def sought(call: Call, who: Identifier) -> Participant | None:
     return call.participants.get(who["rawId"]) if call.knows(who["rawId"]) else present(call, who)
 
 
+def failing(call: Call, operation: str, fields: Mapping[str, Any]) -> Step | None:
+    """The failure that the call's scenario has for the next such operation; ``None`` for a success."""
+    step = call.scripted(operation)
+    if step is None or not step.event.endswith("Failed"):
+        return None
+    return replace(step, fields={**step.fields, **fields})
+
+
 def holding(who: Identifier) -> str:
     """The name under which the audio for somebody on hold is open."""
     return f"hold-{who['rawId']}/"
@@ -153,7 +174,8 @@ def _missed(event: str, fields: Mapping[str, Any]) -> Step:
     return Step(event=event, code=404, subcode=8522, fields=fields)
 
 
-def _targets(asked: Asked) -> list[Identifier]:
-    given = asked.content.get("targetParticipants")
-    targets = cast("list[Any]", given) if isinstance(given, list) and given else [None]
-    return [identifier(target, "targetParticipants") for target in targets]
+def targets(asked: Asked, name: str = "targetParticipants") -> list[Identifier]:
+    """The people whom a request names, one at least. Raises :class:`Refused`."""
+    given = asked.content.get(name)
+    named = cast("list[object]", given) if isinstance(given, list) and given else [None]
+    return [identifier(target, name) for target in named]

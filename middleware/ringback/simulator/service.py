@@ -104,6 +104,7 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Callable[[Switchboard, Asked], Turn]]
         ("POST", f"{_ONE}/participants:moveHere", participants.move),
         ("POST", f"{_ONE}:hold", holds.hold),
         ("POST", f"{_ONE}:unhold", holds.unhold),
+        ("POST", f"{_ONE}:interruptAudioAndAnnounce", holds.announce),
         ("POST", f"{_ONE}:play", media.play),
         ("POST", f"{_ONE}:recognize", media.recognize),
         ("POST", f"{_ONE}:cancelAllMediaOperations", media.cancel),
