@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from azure.core.credentials import AzureKeyCredential
 
+    from ringback.simulator.authority import Authority
     from ringback.simulator.calls import Call, Incoming
     from ringback.simulator.courier import Callback, Say, Sleep
     from ringback.simulator.posting import Post
@@ -54,8 +55,9 @@ class Simulator:
     same ids, latency and drawn orders in every run. ``latency`` is the shortest and the longest delay before an
     event, in seconds. The simulator refuses a callback URL with http unless it is on this machine; ``allow_http``
     allows or forbids all of them. ``issuer`` signs the callbacks, by default a new one; with ``signed=False`` none
-    does. ``callback_ca_file`` holds the authority of a TLS endpoint. ``clock`` gives seconds since 1970; ``sleep``
-    waits, ``post`` posts, and ``say`` takes one line of text for each step.
+    does. ``callback_ca_file`` holds the authority of a TLS endpoint. With ``tls`` the server's certificate is
+    signed by ``authority``, by default a new one. ``clock`` gives seconds since 1970; ``sleep`` waits, ``post`` posts,
+    and ``say`` takes one line of text for each step.
     Raises :class:`~ringback.exceptions.ConfigurationError` for settings that cannot work.
     """
 
@@ -68,6 +70,7 @@ class Simulator:
         port: int = 0,
         key: str = ACCESS_KEY,
         tls: bool = False,
+        authority: Authority | None = None,
         seed: int | None = None,
         latency: tuple[float, float] = (0.0, 0.02),
         allow_http: bool | None = None,
@@ -100,6 +103,7 @@ class Simulator:
         )
         self._key = key
         self._tls = tls
+        self._authority = authority
         self._port = port
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._server: Server | None = None
@@ -252,7 +256,7 @@ class Simulator:
                 import_module(name)
         files = None
         if self._folder is not None:
-            files = certificate.make(Path(self._folder.name))
+            files = certificate.make(Path(self._folder.name), kept=self._authority)
             self.ca_file = files.ca_file
         sock = listening(self._port)
         self._port = sock.getsockname()[1]
