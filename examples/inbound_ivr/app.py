@@ -88,6 +88,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                     choices["hung up"] += 1  # why is in the log line of the outcome
                     return
                 except WaitError as error:
+                    if error.outcome is not None and error.outcome.cause == "canceled":
+                        choices["hung up"] += 1  # who hangs up cancels the prompt first
+                        return
                     log.warning("%s", error)
                 await connection.hang_up(is_for_everyone=True)
         except AzureError as error:

@@ -43,8 +43,8 @@ def made(example: Callable[[str], Any], listening: socket.socket) -> Callable[[S
     ("scenario", "choice"),
     [
         pytest.param(replace(CONNECTED, tones="2"), "two", id="a choice"),
-        pytest.param(CONNECTED, "none", id="silence"),
-        pytest.param(replace(SCENARIOS["answered"], media=0.5), "hung up", id="hangs up"),
+        pytest.param(replace(CONNECTED, tones=""), "none", id="silence"),
+        pytest.param(replace(SCENARIOS["impatient"], media=36000.0), "hung up", id="hangs up"),
     ],
 )
 async def test_a_caller_is_served(

@@ -313,7 +313,7 @@ def test_requests_that_no_client_makes_are_refused(query: str, body: bytes, code
     from random import Random
 
     from ringback.simulator import ACCESS_KEY
-    from ringback.simulator.scenarios import Playbook
+    from ringback.simulator.playbook import Playbook
     from ringback.simulator.service import Service
     from ringback.simulator.switchboard import Switchboard
     from ringback.simulator.wire import Request

@@ -8,7 +8,7 @@ import pytest
 
 from ringback.exceptions import ConfigurationError
 from ringback.simulator import SCENARIOS, Answer, Step
-from ringback.simulator.scenarios import Playbook
+from ringback.simulator.playbook import Playbook
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,7 +84,7 @@ def test_a_call_that_comes_in_is_connected_unless_its_number_says_otherwise() ->
         ("numbers = 1", "Expected `object`"),
         ("[scenarios.a]\nsteps = [{ event = 'CallConected' }]", "did you mean 'CallConnected'"),
         ("[scenarios.a]\nsteps = [{ event = 'xyz' }]", "does not send$"),
-        ("[scenarios.a]\nsteps = [{ event = 'CallConnected', after = -1 }]", "after below 0"),
+        ("[scenarios.a]\nsteps = [{ event = 'CallConnected', after = -1 }]", "after or lag below 0"),
         ("[scenarios.a]\nlike = 'b'", "does not stand before it"),
         ("[scenarios.a]\nattempts = 0", "attempts of 1 or more"),
         ("[scenarios.a]\nanswer = { status = 200 }", "only errors"),

@@ -23,6 +23,9 @@ CONNECTED = ["CallConnected", "ParticipantsUpdated"]
 
 EXPECTED: dict[str, tuple[str | None, str | None, list[str]]] = {
     "answered": ("terminal", "hung_up", [*CONNECTED, "CallDisconnected"]),
+    "silent": ("terminal", "hung_up", [*CONNECTED, "CallDisconnected"]),
+    "no_match": ("terminal", "hung_up", [*CONNECTED, "CallDisconnected"]),
+    "impatient": ("terminal", "hung_up", [*CONNECTED, "CallDisconnected"]),
     "connected": (None, None, CONNECTED),
     "ringing": (None, None, []),
     "busy": ("retryable", "busy", PAIR),

@@ -119,7 +119,14 @@ def test_a_file_without_an_rsa_key_is_no_issuer(kind: str, tmp_path: Path, capsy
 
 
 def options(**given: Any) -> Namespace:
-    settings: dict[str, Any] = {"scenario": None, "scenarios": None, "port": 0, "tls": False, "seed": None}
+    settings: dict[str, Any] = {
+        "scenario": None,
+        "scenarios": None,
+        "port": 0,
+        "tls": False,
+        "seed": None,
+        "speed": 1.0,
+    }
     return Namespace(**settings | {"issuer": None, "audience": None, "list": False} | given)
 
 

@@ -29,6 +29,9 @@ def add_simulate(command: argparse.ArgumentParser) -> None:
     """The options of ``ringback simulate``."""
     command.add_argument("--port", metavar="N", type=int, default=8765, help="on 127.0.0.1; 0 for any; default: 8765")
     command.add_argument("--scenario", metavar="NAME", help="what happens to every call; default: answered")
+    command.add_argument(
+        "--speed", metavar="N", type=float, default=1.0, help="N times as fast as people talk and type; default: 1"
+    )
     command.add_argument("--tls", action="store_true", help="speak TLS, as from_connection_string wants")
     _add_common(command)
 
@@ -70,6 +73,7 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
         port=arguments.port,
         tls=arguments.tls,
         authority=authority,
+        speed=arguments.speed,
         seed=arguments.seed,
         issuer=_issuer(arguments),
         say=_say,
@@ -147,7 +151,7 @@ def _scenario(arguments: argparse.Namespace) -> str | Scenario:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from ringback.simulator.scenarios import Playbook, listed
+    from ringback.simulator.playbook import Playbook, listed
 
     _say("\n".join(listed(Playbook(file=arguments.scenarios).known.values())))
     return 0

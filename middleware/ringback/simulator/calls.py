@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
@@ -11,7 +12,9 @@ from ringback.simulator.wire import Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ringback.simulator.scenarios import Scenario
+    from ringback.simulator.endings import Open
+    from ringback.simulator.scenarios import Callee, Scenario, Step
+    from ringback.simulator.turns import Script
 
 Identifier = dict[str, Any]
 """A participant in the service's format: rawId, kind, and an object named after the kind."""
@@ -49,7 +52,12 @@ class Participant:
 
 @dataclass(slots=True)
 class Call:
-    """One leg of a call. Replies and events carry its ids."""
+    """One leg of a call. Replies and events carry its ids.
+
+    ``open`` is what ends with an event of its own, by name; ``queue`` are the scripts of prompts and recognitions that
+    wait for their turn. ``counts`` says how many operations of a kind there were, ``stirred`` how often anything has
+    happened, ``posting`` how many callbacks wait for their answer.
+    """
 
     call_connection_id: str
     server_call_id: str = field(repr=False)
@@ -65,12 +73,40 @@ class Call:
     state: State = State.CONNECTING
     participants: dict[str, Participant] = field(default_factory=dict[str, Participant], repr=False)
     invitations: dict[str, Identifier] = field(default_factory=dict[str, Identifier], repr=False)
-    media: dict[str, str] = field(default_factory=dict[str, str], repr=False)
+    open: dict[str, Open] = field(default_factory=dict["str", "Open"], repr=False)
+    queue: list[Script] = field(default_factory=list["Script"], repr=False)
+    counts: Counter[str] = field(default_factory=Counter[str], repr=False)
+    stirred: int = field(default=0, repr=False)
+    posting: int = field(default=0, repr=False)
     sequence_number: int = field(default=0, repr=False)
 
     def present(self) -> list[dict[str, Any]]:
         """The participants, in the service's format."""
         return [participant.to_wire() for participant in self.participants.values()]
+
+    @property
+    def attended(self) -> bool:
+        """Whether the callee stays on the line for what is open, or for a callback without an answer."""
+        return self.posting > 0 or any(each.attended for each in self.open.values())
+
+    def callee(self) -> Callee:
+        """What the callee does at the next recognition."""
+        return self.scenario.callee(self._next("Callee"))
+
+    def scripted(self, operation: str) -> Step | None:
+        """The scenario's event for the end of the next such operation, for example of the next ``Play``."""
+        return self.scenario.result(operation, self._next(operation))
+
+    def _next(self, what: str) -> int:
+        self.counts[what] += 1
+        return self.counts[what] - 1
+
+    def close(self, name: str) -> Open | None:
+        """Take what is open under this name out of the call, and release it. ``None`` if nothing is."""
+        found = self.open.pop(name, None)
+        if found is not None:
+            found.release()
+        return found
 
     @property
     def number(self) -> str | None:

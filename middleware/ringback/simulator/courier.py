@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ringback.simulator.bodies import event_of
+from ringback.simulator.endings import closing
 from ringback.simulator.posting import shown
-from ringback.simulator.turns import happened
+from ringback.simulator.turns import ENDS, happened
 from ringback.testing.events import delivery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from random import Random
 
+    from ringback.simulator.calls import Call
     from ringback.simulator.posting import Post
     from ringback.simulator.scenarios import Step
     from ringback.simulator.turns import Script
@@ -55,7 +57,10 @@ class _Run:
 
 
 class Courier:
-    """Runs scripts at once and a script's steps in order. ``latency``: the seconds to draw a delay between."""
+    """Runs scripts at once and a script's steps in order.
+
+    ``latency`` is the seconds to draw a delay between; ``speed`` divides the seconds that people take.
+    """
 
     def __init__(
         self,
@@ -67,6 +72,7 @@ class Courier:
         random: Random,
         ids: Callable[[], str],
         latency: tuple[float, float],
+        speed: float,
         say: Say,
     ) -> None:
         self._post = post
@@ -76,6 +82,7 @@ class Courier:
         self._random = random
         self._ids = ids
         self._latency = latency
+        self._speed = speed
         self._say = say
         self._runs: dict[asyncio.Task[None], _Run] = {}
         self.callbacks: list[Callback] = []
@@ -88,10 +95,10 @@ class Courier:
         task.add_done_callback(self._runs.pop)
         return task
 
-    def stop(self, prefix: str) -> None:
+    def stop(self, prefix: str, but: _Run | None = None) -> None:
         """Stop the scripts whose keys begin with ``prefix``. A POST that has begun goes on."""
         for run in self._runs.values():
-            if run.key.startswith(prefix):
+            if run is not but and run.key.startswith(prefix):
                 run.halted = True
                 run.nap.cancel()
 
@@ -131,13 +138,45 @@ class Courier:
     async def _play(self, run: _Run, script: Script, after: asyncio.Event | None) -> None:
         if after is not None:
             await after.wait()
+        for first in script.prelude:
+            for step in first.steps:
+                await self._emit(run, first, step)
         for step in script.steps:
-            if not await self._nap(run, step.after + self._random.uniform(*self._latency)):
+            if not await self._due(run, script.call, step):
                 return
             happened(script, step)
-            body = delivery(event_of(script, step, self._ids, self._clock))
+            if step.event in ENDS:
+                await self._close(run, script.call)
+            await self._emit(run, script, step)
+            if step.closes is not None and script.call.queue:
+                self.begin(script.call.queue.pop(0))
+
+    async def _due(self, run: _Run, call: Call, step: Step) -> bool:
+        """Wait for the step's time, and return whether the script goes on."""
+        seconds = step.after / self._speed + step.lag + self._random.uniform(*self._latency)
+        while True:
+            before = call.stirred
+            if not await self._nap(run, seconds):
+                return False
+            if not step.quiet or (call.stirred == before and not call.attended):
+                return True
+
+    async def _close(self, run: _Run, call: Call) -> None:
+        """Stop the other scripts of a call that ends, and post the events of what is open in the call."""
+        self.stop(f"{call.call_connection_id}/", but=run)
+        for script in closing(call):
+            for step in script.steps:
+                await self._emit(run, script, step)
+
+    async def _emit(self, run: _Run, script: Script, step: Step) -> None:
+        body = delivery(event_of(script, step, self._ids, self._clock))
+        script.call.posting += 1
+        try:
             for _ in range(step.copies):
                 await self._insist(run, script, step, body)
+        finally:
+            script.call.posting -= 1
+            script.call.stirred += 1
 
     async def _insist(self, run: _Run, script: Script, step: Step, body: bytes) -> None:
         attempt = 1

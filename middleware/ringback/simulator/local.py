@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 import time
 from importlib import import_module
+from math import inf
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ from ringback.exceptions import ConfigurationError, RingbackError, needs_extra
 from ringback.simulator import certificate
 from ringback.simulator.bodies import incoming_event
 from ringback.simulator.courier import Courier
+from ringback.simulator.playbook import Playbook
 from ringback.simulator.posting import http_post, web_address
-from ringback.simulator.scenarios import Answer, Playbook
+from ringback.simulator.scenarios import Answer
 from ringback.simulator.server import CONFIGURATION, KEYS, Application, Server, listening
 from ringback.simulator.service import Service
 from ringback.simulator.switchboard import Switchboard
@@ -42,6 +44,9 @@ ACCESS_KEY = "cmluZ2JhY2stc2ltdWxhdG9yLWlzLW5vLXNlY3JldC4u"
 
 PATIENCE = 10.0
 
+FAST = 50.0
+"""How many times as fast as people a simulator is in a test."""
+
 
 class StillBusy(RingbackError, TimeoutError):
     """The simulator still had callbacks to post when the waiting time was over."""
@@ -53,11 +58,11 @@ class Simulator:
     ``scenario`` decides every call, ``numbers`` the calls to single numbers; the TOML file ``scenarios`` decides
     both. Of a list of scenarios, each call takes the next. ``port`` 0 is any free port. The same ``seed`` gives the
     same ids, latency and drawn orders in every run. ``latency`` is the shortest and the longest delay before an
-    event, in seconds. The simulator refuses a callback URL with http unless it is on this machine; ``allow_http``
-    allows or forbids all of them. ``issuer`` signs the callbacks, by default a new one; with ``signed=False`` none
-    does. ``callback_ca_file`` holds the authority of a TLS endpoint. With ``tls`` the server's certificate is
-    signed by ``authority``, by default a new one. ``clock`` gives seconds since 1970; ``sleep`` waits, ``post`` posts,
-    and ``say`` takes one line of text for each step.
+    event, in seconds; ``speed`` divides the seconds that people take, and 1 is natural. The simulator refuses a
+    callback URL with http unless it is on this machine; ``allow_http`` allows or forbids all of them. ``issuer`` signs
+    the callbacks, by default a new one; with ``signed=False`` none does. ``callback_ca_file`` holds the authority of a
+    TLS endpoint. With ``tls`` the server's certificate is signed by ``authority``, by default a new one. ``clock``
+    gives seconds since 1970; ``sleep`` waits, ``post`` posts, and ``say`` takes one line of text for each step.
     Raises :class:`~ringback.exceptions.ConfigurationError` for settings that cannot work.
     """
 
@@ -73,6 +78,7 @@ class Simulator:
         authority: Authority | None = None,
         seed: int | None = None,
         latency: tuple[float, float] = (0.0, 0.02),
+        speed: float = FAST,
         allow_http: bool | None = None,
         signed: bool = True,
         issuer: Issuer | None = None,
@@ -84,6 +90,8 @@ class Simulator:
     ) -> None:
         if not 0 <= latency[0] <= latency[1]:
             raise ConfigurationError(f"latency {latency!r} is no range of seconds; give for example (0, 0.1)")
+        if not 0 < speed < inf:
+            raise ConfigurationError(f"speed {speed!r} is no factor above 0; give 1 for the time that people take")
         random = Random(seed)
         self._say: Say = say or (lambda _: None)
         self._playbook = Playbook(scenario, numbers, scenarios)
@@ -99,6 +107,7 @@ class Simulator:
             random=random,
             ids=self._switchboard.new_id,
             latency=latency,
+            speed=speed,
             say=self._say,
         )
         self._key = key

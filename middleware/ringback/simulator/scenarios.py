@@ -1,34 +1,35 @@
-"""Scenarios, which decide what happens to a call: built in or from a TOML file; by name or by phone number."""
+"""Scenarios, which decide what happens to a call: built in, or from a TOML file; by name or by phone number."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from ringback.exceptions import ConfigurationError
 from ringback.testing.events import BUILDERS
-from ringback.testing.wire import Detail  # noqa: TC001 - msgspec reads the annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from ringback.testing.wire import Detail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One event, ``after`` so many seconds. The simulator posts ``copies`` of the event, with the same id.
+    """One event, ``after`` so many seconds and ``lag`` further ones. The simulator posts ``copies`` of the event.
 
-    Without a code the event carries its type's usual result. ``fields`` are further keys of the event's data, in
-    snake case. ``sip`` may hold the carrier's own words: ``(603, "Network Blocked")``.
+    ``after`` is time that a person takes, which the simulator's ``speed`` divides; ``lag`` is the service's own time.
+    With ``quiet`` the event comes when the call has been quiet for ``after`` seconds: nothing plays or is recognized,
+    nobody is invited, the app asks for nothing and answers no callback. Without a code the event carries its type's
+    usual result. ``fields`` are further keys of the event's data, in snake case. ``sip`` may hold the carrier's own
+    words: ``(603, "Network Blocked")``. ``closes`` names what is open in the call and ends with this event, see
+    :mod:`ringback.simulator.endings`.
     """
 
     event: str
     after: float = 0.0
+    lag: float = 0.0
+    quiet: bool = False
     code: int | None = None
     subcode: int | None = None
     message: str | None = None
@@ -36,6 +37,7 @@ class Step:
     q850: int | None = None
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     copies: int = 1
+    closes: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,29 +50,77 @@ class Answer:
     retry_after: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """What the callee does at one recognition: keys, a choice, words. ``None`` where the scenario does not say.
+
+    ``pause`` is the seconds before the callee reacts.
+    """
+
+    tones: str | None = None
+    choice: str | None = None
+    speech: str | None = None
+    pause: float = 1.0
+
+
+Replies = str | tuple[str, ...]
+"""What the callee does at each recognition: of several, each recognition takes the next, the last all further ones."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """What happens to one call.
+    """What happens to one call, and what its callee does.
 
     ``answer`` refuses the request, and no event follows. ``attempts`` limits how often the simulator posts a
     callback until the endpoint answers 2xx. With ``early`` the simulator posts every callback before it answers the
-    request. ``shuffled`` draws the order of the steps. ``tones`` are the keys that the callee presses. ``media`` is
-    the seconds that playing and recognizing take. ``version`` replaces the ``data.version`` of the events. ``bare``
-    leaves every result out, as old API versions do.
+    request. ``shuffled`` draws the order of the steps. ``version`` replaces the ``data.version`` of the events.
+    ``bare`` leaves every result out, as old API versions do.
+
+    ``tones`` are the keys that the callee presses when asked, ``choice`` the label, phrase or key of the choice,
+    ``speech`` the words; an empty text is silence. Without them the callee presses as many keys as are asked for,
+    takes the first choice and says "Yes, please." ``pause`` is the seconds before the callee reacts. ``media`` is
+    the seconds that each prompt and each recognition takes, instead of the time that a person takes for it.
+    ``results`` replace the event that ends an operation: of several for one operation, each takes the next.
+    Raises :class:`~ringback.exceptions.ConfigurationError` for what cannot work.
     """
 
     name: str
     about: str = ""
     number: str | None = None
     steps: tuple[Step, ...] = ()
+    results: tuple[Step, ...] = ()
     answer: Answer | None = None
     attempts: int = 1
     early: bool = False
     shuffled: bool = False
     bare: bool = False
-    tones: str = ""
-    media: float = 0.05
+    tones: Replies | None = None
+    choice: Replies | None = None
+    speech: Replies | None = None
+    pause: float = 1.0
+    media: float | None = None
     version: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1 or self.pause < 0 or (self.media is not None and self.media < 0):
+            raise ConfigurationError(
+                f"scenario {self.name!r} needs attempts of 1 or more, and pause and media of 0 seconds or more"
+            )
+        if self.answer is not None and not 400 <= self.answer.status <= 599:
+            raise ConfigurationError(
+                f"scenario {self.name!r} has answer status {self.answer.status}; only errors can be scripted"
+            )
+        for step in (*self.steps, *self.results):
+            _refuse_impossible(self.name, step)
+
+    def callee(self, index: int) -> Callee:
+        """What the callee does at the recognition of this index, from 0."""
+        return Callee(_at(self.tones, index), _at(self.choice, index), _at(self.speech, index), self.pause)
+
+    def result(self, operation: str, index: int) -> Step | None:
+        """The event that ends the operation of this index, from 0: of the ``index``-th Play, for example."""
+        steps = [step for step in self.results if step.event.startswith(operation)]
+        return steps[min(index, len(steps) - 1)] if steps else None
 
     @property
     def failure(self) -> Step | None:
@@ -80,14 +130,36 @@ class Scenario:
         return self.steps[0] if self.steps else None
 
 
+def _at(replies: Replies | None, index: int) -> str | None:
+    if isinstance(replies, tuple):
+        return replies[min(index, len(replies) - 1)] if replies else None
+    return replies
+
+
+def _refuse_impossible(name: str, step: Step) -> None:
+    builder = BUILDERS.get(step.event)
+    if builder is None:
+        close = get_close_matches(step.event, BUILDERS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ConfigurationError(
+            f"scenario {name!r} has event {step.event!r}, which Call Automation does not send{hint}"
+        )
+    if step.after < 0 or step.lag < 0 or step.copies < 1:
+        raise ConfigurationError(f"scenario {name!r} has a step with after or lag below 0, or copies below 1")
+    unknown = sorted(step.fields.keys() - builder.extra.keys())
+    if unknown:
+        has = ", ".join(sorted(builder.extra)) or "no further fields"
+        raise ConfigurationError(f"scenario {name!r} has field {unknown[0]!r} in {step.event}, which has {has}")
+
+
 Choice = str | Scenario | Sequence["str | Scenario"]
 """A scenario or its name. Of a list, each call takes the next, and the last serves all further calls."""
 
 
 _Pair = tuple[Step, Step]
 
-_RING = 0.05
-_TALK = 0.1
+# Seconds that people take.
+_RING, _PATIENCE, _TALK, _SILENCE = 2.5, 10.0, 5.0, 8.0
 _CONNECTED = (Step(event="CallConnected", after=_RING), Step(event="ParticipantsUpdated"))
 
 
@@ -101,6 +173,7 @@ def _never(code: int, subcode: int, after: float = _RING, *, sip: int | None = N
     return first, replace(first, event="CreateCallFailed", after=0.0)
 
 
+_ANSWERED = (*_CONNECTED, replace(_end(200, 560000, _SILENCE), quiet=True))
 _BUSY = _never(486, 560486, sip=486, q850=17)
 # A documented known issue: "after transferring a call, you may receive two CallDisconnected events".
 TRANSFERRED = (_end(200, 7015, 0.0), _end(200, 7015, 0.0))
@@ -109,15 +182,40 @@ _ALL = (
     Scenario(
         name="answered",
         number="+15550100200",
-        about="picks up, talks a moment, hangs up",
-        steps=(*_CONNECTED, _end(200, 560000)),
+        about="picks up, does what is asked, hangs up when nothing more comes",
+        steps=_ANSWERED,
+    ),
+    Scenario(
+        name="silent",
+        number="+15550100510",
+        about="picks up, neither speaks nor presses a key, hangs up in the end",
+        steps=_ANSWERED,
+        tones="",
+        choice="",
+        speech="",
+    ),
+    Scenario(
+        name="no_match",
+        number="+15550100547",
+        about="picks up; says what is no choice, presses a key that is none",
+        steps=_ANSWERED,
+        tones="*",
+        choice="something else",
+    ),
+    Scenario(
+        name="impatient",
+        number="+15550100487",
+        about="picks up, and hangs up while the app still talks",
+        steps=(*_CONNECTED, _end(200, 560000, _RING)),
     ),
     Scenario(
         name="connected", number="+15550100201", about="picks up and stays until the app ends it", steps=_CONNECTED
     ),
     Scenario(name="ringing", number="+15550100180", about="rings until the app gives up"),
     Scenario(name="busy", number="+15550100486", about="is on another call", steps=_BUSY),
-    Scenario(name="no_answer", number="+15550100480", about="does not pick up", steps=_never(480, 560480, sip=480)),
+    Scenario(
+        name="no_answer", number="+15550100480", about="does not pick up", steps=_never(480, 560480, _PATIENCE, sip=480)
+    ),
     Scenario(name="declined", number="+15550100603", about="refuses the call", steps=_never(603, 0)),
     Scenario(
         name="invalid_number",
@@ -168,7 +266,7 @@ _ALL = (
         name="late_create_failed",
         number="+15550100023",
         about="is busy; CreateCallFailed comes three seconds later",
-        steps=(_BUSY[0], replace(_BUSY[1], after=3.0)),
+        steps=(_BUSY[0], replace(_BUSY[1], lag=3.0)),
     ),
     Scenario(
         name="flaky",
@@ -200,143 +298,3 @@ _ALL = (
 
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
 """The built-in scenarios, by name."""
-
-
-class Playbook:
-    """The scenario of a call: that of the number called, else the default.
-
-    ``numbers`` come first, then the file's numbers, then the numbers of the built-in scenarios. Raises
-    :class:`ConfigurationError` for a name that no scenario has.
-    """
-
-    def __init__(
-        self,
-        default: Choice | None = None,
-        numbers: Mapping[str, Choice] | None = None,
-        file: str | Path | None = None,
-    ) -> None:
-        of_file, scenarios = (_Rows(), {}) if file is None else _read(Path(file))
-        self.known: dict[str, Scenario] = {**SCENARIOS, **scenarios}
-        self._numbers: dict[str, list[Scenario]] = {
-            scenario.number: [scenario] for scenario in self.known.values() if scenario.number is not None
-        }
-        for number, choice in {**of_file.numbers, **(numbers or {})}.items():
-            self._numbers[number] = self._chosen(choice)
-        if default is None:
-            default = "answered" if of_file.default is None else of_file.default
-        self._default = self._chosen(default)
-
-    def next_for(self, number: str | None) -> Scenario:
-        """The scenario of the next call to this number."""
-        return _next(self._numbers.get(number or "", self._default))
-
-    def next_from(self, number: str | None) -> Scenario:
-        """The scenario of the next call from this number; ``connected`` unless the number has a scenario."""
-        return _next(self._numbers.get(number or "", [self.known["connected"]]))
-
-    def named(self, choice: str | Scenario) -> Scenario:
-        if isinstance(choice, Scenario):
-            return choice
-        if choice not in self.known:
-            close = get_close_matches(choice, self.known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.known)}"
-            raise ConfigurationError(f"scenario {choice!r} is unknown; {hint}")
-        return self.known[choice]
-
-    def _chosen(self, choice: Choice) -> list[Scenario]:
-        several = [choice] if isinstance(choice, str | Scenario) else list(choice)
-        if not several:
-            raise ConfigurationError("a list of scenarios is empty; name one at least")
-        return [self.named(choice) for choice in several]
-
-
-def _next(scenarios: list[Scenario]) -> Scenario:
-    return scenarios[0] if len(scenarios) == 1 else scenarios.pop(0)
-
-
-class _StepRow(msgspec.Struct, forbid_unknown_fields=True):
-    event: str
-    after: float = 0.0
-    code: int | None = None
-    subcode: int | None = None
-    message: str | None = None
-    sip: int | None = None
-    q850: int | None = None
-    copies: int = 1
-
-
-class _AnswerRow(msgspec.Struct, forbid_unknown_fields=True):
-    status: int
-    code: str = ""
-    message: str = ""
-    retry_after: int | None = None
-
-
-class _ScenarioRow(msgspec.Struct, forbid_unknown_fields=True):
-    like: str | None = None
-    about: str | None = None
-    number: str | None = None
-    steps: list[_StepRow] | None = None
-    answer: _AnswerRow | None = None
-    attempts: int | None = None
-    early: bool | None = None
-    shuffled: bool | None = None
-    bare: bool | None = None
-    tones: str | None = None
-    media: float | None = None
-    version: str | None = None
-
-
-class _Rows(msgspec.Struct, forbid_unknown_fields=True):
-    default: str | list[str] | None = None
-    numbers: dict[str, str | list[str]] = {}
-    scenarios: dict[str, _ScenarioRow] = {}
-
-
-def _read(path: Path) -> tuple[_Rows, dict[str, Scenario]]:
-    """Read a file of scenarios. Raises :class:`ConfigurationError`, which names the file and the key."""
-    try:
-        rows = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _Rows)
-        scenarios: dict[str, Scenario] = {}
-        for name, row in rows.scenarios.items():
-            scenarios[name] = _scenario(name, row, {**SCENARIOS, **scenarios})
-    except OSError as error:
-        raise ConfigurationError(f"scenarios '{path}' cannot be read ({error.strerror})") from error
-    except (ValueError, msgspec.ValidationError) as error:
-        raise ConfigurationError(f"scenarios '{path}': {error}") from error
-    return rows, scenarios
-
-
-def _scenario(name: str, row: _ScenarioRow, known: Mapping[str, Scenario]) -> Scenario:
-    if row.like is not None and row.like not in known:
-        raise ValueError(f"scenario {name!r} is like {row.like!r}, which does not stand before it")
-    # Two scenarios cannot share a number, so ``like`` copies none.
-    start = replace(known[row.like], name=name, number=None) if row.like else Scenario(name=name)
-    changes = {key: value for key, value in msgspec.structs.asdict(row).items() if value is not None and key != "like"}
-    if row.steps is not None:
-        changes["steps"] = tuple(_step(name, step) for step in row.steps)
-    if row.answer is not None:
-        changes["answer"] = Answer(**msgspec.structs.asdict(row.answer))
-    found = replace(start, **changes)
-    if found.attempts < 1 or found.media < 0:
-        raise ValueError(f"scenario {name!r} needs attempts of 1 or more and media of 0 seconds or more")
-    if found.answer is not None and not 400 <= found.answer.status <= 599:
-        raise ValueError(f"scenario {name!r} has answer status {found.answer.status}; only errors can be scripted")
-    return found
-
-
-def _step(name: str, row: _StepRow) -> Step:
-    if row.event not in BUILDERS:
-        close = get_close_matches(row.event, BUILDERS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"scenario {name!r} has event {row.event!r}, which Call Automation does not send{hint}")
-    if row.after < 0 or row.copies < 1:
-        raise ValueError(f"scenario {name!r} has a step with after below 0 or copies below 1")
-    return Step(**msgspec.structs.asdict(row))
-
-
-def listed(scenarios: Iterable[Scenario]) -> list[str]:
-    """One line for a scenario: its name, its number, what happens."""
-    rows = [(scenario.name, scenario.number or "-", scenario.about) for scenario in scenarios]
-    wide = max(len(name) for name, _, _ in rows)
-    return [f"{name:<{wide}}  {number:<12}  {about}" for name, number, about in rows]

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ringback.simulator.calls import Call, Direction, Incoming, State, number_of, of_raw_id
+from ringback.simulator.endings import Open
 from ringback.simulator.turns import Asked, Script, Turn
 from ringback.simulator.wire import Refused, Reply
 from ringback.testing.calls import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
     from ringback.simulator.calls import Identifier
-    from ringback.simulator.scenarios import Playbook, Scenario, Step
+    from ringback.simulator.playbook import Playbook
+    from ringback.simulator.scenarios import Scenario, Step
 
 
 class Switchboard:
@@ -83,14 +86,32 @@ class Switchboard:
 
     def operation(self, call: Call, asked: Asked, status: int, *steps: Step, key: str | None = None) -> Turn:
         """A turn on a call: the reply, and ``steps`` for the address that the operation names."""
-        context = asked.content.get("operationContext")
-        uri = call.callback_uri
-        if asked.content.get("operationCallbackUri"):
-            uri = self.callback_uri(asked, "operationCallbackUri")
+        uri, context = self._told(call, asked)
         content = {} if context is None else {"operationContext": context}
         name = f"{call.call_connection_id}/{key or self.new_id()}"
         scripts = (Script(name, call, steps, uri, context),) if steps else ()
         return Turn(Reply(status, content), scripts)
+
+    def opens(
+        self,
+        call: Call,
+        asked: Asked,
+        name: str,
+        step: Step,
+        *,
+        release: Callable[[], object] = lambda: None,
+        attended: bool = True,
+    ) -> None:
+        """Register what the operation opens; see :mod:`ringback.simulator.endings`."""
+        uri, context = self._told(call, asked)
+        call.open[name] = Open(step, uri, context, release, attended)
+
+    def _told(self, call: Call, asked: Asked) -> tuple[str, str | None]:
+        """The address and the operation context of an operation's events."""
+        uri = call.callback_uri
+        if asked.content.get("operationCallbackUri"):
+            uri = self.callback_uri(asked, "operationCallbackUri")
+        return uri, asked.content.get("operationContext")
 
     def ringing(self, asked: Asked) -> Incoming:
         """The call that a request answers, rejects or redirects. Raises :class:`Refused`."""
@@ -114,6 +135,7 @@ class Switchboard:
         call = self.found(call_id)
         if call.state is State.CONNECTING:
             raise Refused(400, "8501", "Action is not supported: the call is not established.")
+        call.stirred += 1
         return call
 
     def callback_uri(self, asked: Asked, name: str = "callbackUri") -> str:

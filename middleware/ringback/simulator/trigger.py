@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError, needs_extra
 from ringback.simulator.courier import Courier
+from ringback.simulator.local import FAST
+from ringback.simulator.playbook import Playbook
 from ringback.simulator.posting import http_post, web_address
-from ringback.simulator.scenarios import Playbook
 from ringback.simulator.switchboard import Switchboard
 from ringback.testing.signing import AUDIENCE, Issuer
 
@@ -59,6 +60,7 @@ async def trigger(
         random=random,
         ids=switchboard.new_id,
         latency=(0.0, 0.0),
+        speed=FAST,
         say=say or (lambda _: None),
     )
     await courier.begin(switchboard.place(chosen, chosen.number or CALLEE, uri))

@@ -28,13 +28,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The events that follow one request. The courier stops a script by ``key``, and posts the events to ``uri``."""
+    """The events that follow one request. The courier stops a script by ``key``, and posts the events to ``uri``.
+
+    The events of the scripts in ``prelude`` come first, each to its own address.
+    """
 
     key: str
     call: Call = field(repr=False)
     steps: tuple[Step, ...]
     uri: str = field(repr=False)
     context: str | None = field(default=None, repr=False)
+    prelude: tuple[Script, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,10 @@ class Turn:
     stopped: str | None = None
 
 
+ENDS = frozenset({"CallDisconnected", "CreateCallFailed", "AnswerFailed", "ConnectFailed"})
+"""The events that end a call."""
+
+
 def happened(script: Script, step: Step) -> None:
     """Change the script's call as the event says that the courier is about to post."""
     call, event = script.call, step.event
@@ -53,7 +61,7 @@ def happened(script: Script, step: Step) -> None:
         call.state = State.CONNECTED
         present = call.targets if call.direction is Direction.OUTBOUND else [call.source]
         call.participants = {who["rawId"]: Participant(who) for who in present if who is not None}
-    elif event in ("CallDisconnected", "CreateCallFailed", "AnswerFailed", "ConnectFailed"):
+    elif event in ENDS:
         call.state = State.DISCONNECTED
     elif event == "CallTransferAccepted":
         call.state = State.TRANSFER_ACCEPTED
@@ -65,4 +73,5 @@ def happened(script: Script, step: Step) -> None:
         call.participants[step.fields["participant"]["rawId"]] = Participant(step.fields["participant"])
     elif event == "RemoveParticipantSucceeded":
         call.participants.pop(step.fields["participant"]["rawId"], None)
-    call.media.pop(script.key, None)
+    if step.closes is not None:
+        call.close(step.closes)

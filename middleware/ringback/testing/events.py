@@ -93,7 +93,7 @@ class Builder:
     Without a code the event has ``code`` and ``subcode`` of the builder; with a code, the default subcode is 0.
     ``extra`` are the further keys of this type with their values for a call; a caller gives other values by name, in
     snake case. ``context`` says which operation context the event has: ``"call"`` the call's, ``"action"`` the one
-    that the caller gives, ``"none"`` none.
+    that the caller gives, ``"none"`` none. Of the keys in ``one_of`` an event has one: a given one replaces the others.
     """
 
     name: str
@@ -101,6 +101,7 @@ class Builder:
     subcode: int = 0
     words: Message = control
     context: str = "action"
+    one_of: frozenset[str] = frozenset()
     extra: Mapping[str, Callable[[Call], Any]] = field(default_factory=dict[str, Callable[[Call], Any]])
     source: Callable[[Call], str | None] = lambda _: None
 
@@ -153,7 +154,10 @@ class Builder:
         if unknown:
             has = ", ".join(sorted(self.extra)) or "no further ones"
             raise ConfigurationError(f"{self.name} has no {unknown[0]!r}; it has {has}. For any key use call_event()")
-        values = {key: given[key] if key in given else value_of(call) for key, value_of in self.extra.items()}
+        extra = self.extra
+        if given.keys() & self.one_of:
+            extra = {key: value_of for key, value_of in extra.items() if key in given or key not in self.one_of}
+        values = {key: given[key] if key in given else value_of(call) for key, value_of in extra.items()}
         return {_camel(key): value for key, value in values.items() if value is not None}
 
     def __repr__(self) -> str:
@@ -233,6 +237,7 @@ recognize_completed = Builder(
         "choice_result": lambda _: None,
         "speech_result": lambda _: None,
     },
+    one_of=frozenset({"dtmf_result", "choice_result", "speech_result"}),
 )
 recognize_failed = Builder("RecognizeFailed", 400, 8510, media, extra={"failed_play_source_index": lambda _: None})
 recognize_canceled = Builder("RecognizeCanceled", 400, 8508, media)

@@ -32,9 +32,8 @@ def control(code: int, subcode: int, _: Call) -> str:
 
 
 def media(code: int, subcode: int, _: Call) -> str:
-    if 200 <= code < 300:
-        return "Action completed successfully."
-    return _MEDIA_FAULTS.get(subcode, "Action failed.")
+    usual = "Action completed successfully." if 200 <= code < 300 else "Action failed."
+    return _MEDIA.get(subcode, usual)
 
 
 def adding(code: int, subcode: int, call: Call) -> str:
@@ -126,11 +125,23 @@ _Q850 = {
     102: "Recovery on timer expiry",
 }
 
-_MEDIA_FAULTS = {
+# https://learn.microsoft.com/azure/communication-services/how-tos/call-automation/recognize-action and play-action
+_MEDIA = {
     8508: "Action failed, the operation was canceled.",
     8510: "Action failed, initial silence timeout reached.",
     8511: "Action failed, encountered failure while trying to play the prompt.",
+    8514: "Action completed as stop tone was detected.",
+    8531: "Action completed, max digits received.",
     8532: "Action failed, inter-digit silence timeout reached.",
+    8533: "Action completed, DTMF option matched.",
+    8534: "Action failed, incorrect tone entered.",
     8535: "Action failed, file format is invalid.",
+    8536: "Action failed, file could not be downloaded.",
+    8545: "Action completed, speech option matched.",
+    8547: "Action failed, recognized phrase does not match a valid option.",
+    8563: "Action failed, speech could not be recognized.",
+    8569: "Action completed, speech was recognized.",
+    8570: "Action failed, speech recognition timed out.",
+    8572: "Action failed due to play service shutdown.",
     9999: "Unknown internal server error.",
 }

@@ -1,0 +1,99 @@
+"""A TOML file of scenarios: which names and numbers there are, and what each scenario says."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from ringback.exceptions import ConfigurationError
+from ringback.simulator.scenarios import Answer, Scenario, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Several = str | list[str]
+
+
+class _StepRow(msgspec.Struct, forbid_unknown_fields=True):
+    event: str
+    after: float = 0.0
+    lag: float = 0.0
+    quiet: bool = False
+    code: int | None = None
+    subcode: int | None = None
+    message: str | None = None
+    sip: int | None = None
+    q850: int | None = None
+    fields: dict[str, Any] = {}
+    copies: int = 1
+
+
+class _AnswerRow(msgspec.Struct, forbid_unknown_fields=True):
+    status: int
+    code: str = ""
+    message: str = ""
+    retry_after: int | None = None
+
+
+class _ScenarioRow(msgspec.Struct, forbid_unknown_fields=True):
+    like: str | None = None
+    about: str | None = None
+    number: str | None = None
+    steps: list[_StepRow] | None = None
+    results: list[_StepRow] | None = None
+    answer: _AnswerRow | None = None
+    attempts: int | None = None
+    early: bool | None = None
+    shuffled: bool | None = None
+    bare: bool | None = None
+    tones: Several | None = None
+    choice: Several | None = None
+    speech: Several | None = None
+    pause: float | None = None
+    media: float | None = None
+    version: str | None = None
+
+
+class Rows(msgspec.Struct, forbid_unknown_fields=True):
+    """The whole file. ``scenarios`` are read into scenarios by :func:`read`."""
+
+    default: Several | None = None
+    numbers: dict[str, Several] = {}
+    scenarios: dict[str, _ScenarioRow] = {}
+
+
+def read(path: Path, built_in: Mapping[str, Scenario]) -> tuple[Rows, dict[str, Scenario]]:
+    """The file's rows and its scenarios. Raises :class:`ConfigurationError`, which names the file and the key."""
+    try:
+        rows = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Rows)
+        scenarios: dict[str, Scenario] = {}
+        for name, row in rows.scenarios.items():
+            scenarios[name] = _scenario(name, row, {**built_in, **scenarios})
+    except OSError as error:
+        raise ConfigurationError(f"scenarios '{path}' cannot be read ({error.strerror})") from error
+    except (ValueError, msgspec.ValidationError) as error:
+        raise ConfigurationError(f"scenarios '{path}': {error}") from error
+    return rows, scenarios
+
+
+def _scenario(name: str, row: _ScenarioRow, known: Mapping[str, Scenario]) -> Scenario:
+    if row.like is not None and row.like not in known:
+        raise ValueError(f"scenario {name!r} is like {row.like!r}, which does not stand before it")
+    # Two scenarios cannot share a number, so ``like`` copies none.
+    start = replace(known[row.like], name=name, number=None) if row.like else Scenario(name=name)
+    return replace(start, **{key: _value(getattr(row, key)) for key in _KEYS if getattr(row, key) is not None})
+
+
+_KEYS = [each.name for each in fields(Scenario) if each.name != "name"]
+
+
+def _value(given: Any) -> Any:
+    if isinstance(given, _AnswerRow):
+        return Answer(**msgspec.structs.asdict(given))
+    if isinstance(given, _StepRow):
+        return Step(**msgspec.structs.asdict(given))
+    return tuple(_value(each) for each in cast("list[Any]", given)) if isinstance(given, list) else given
