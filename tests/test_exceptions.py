@@ -39,6 +39,7 @@ def test_what_is_no_import_passes() -> None:
 @pytest.mark.parametrize(
     ("module", "package", "extra"),
     [
+        ("ringback.adapters.aiohttp", "aiohttp", "aiohttp"),
         ("ringback.adapters.flask", "flask", "flask"),
         ("ringback.adapters.quart", "quart", "quart"),
         ("ringback.adapters.django", "asgiref.sync", "django"),

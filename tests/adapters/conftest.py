@@ -147,6 +147,28 @@ def _werkzeug(app: Any, port: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _aiohttp(app: Any, port: int) -> Iterator[None]:
+    from aiohttp import web
+
+    loop = asyncio.new_event_loop()
+    stopped = asyncio.Event()
+
+    async def serve() -> None:
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await stopped.wait()
+        await runner.cleanup()
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as running:
+            running.run(serve())
+
+    with _in_thread(run, lambda: loop.call_soon_threadsafe(stopped.set), port):
+        yield
+
+
+@contextlib.contextmanager
 def _plain(app: Any, port: int) -> Iterator[None]:
     server = ThreadingHTTPServer(("127.0.0.1", port), app)
     try:
@@ -157,9 +179,10 @@ def _plain(app: Any, port: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _gunicorn(app: str, record: Path, port: int) -> Iterator[None]:
+def _gunicorn(app: str, record: Path, port: int, worker: str = "gthread") -> Iterator[None]:
     app = f"wsgi_main:{app}"
     options = ["--workers=1", "--threads=4", "--no-control-socket", f"--bind=127.0.0.1:{port}", f"--chdir={APPS}"]
+    options.append(f"--worker-class={worker}")
     environment = os.environ | {"PYTHONWARNINGS": "default"}
     log = record.with_suffix(".log")
     with log.open("wb") as output:
@@ -182,6 +205,7 @@ SERVERS: dict[str, Callable[[Any, int], contextlib.AbstractContextManager[object
     "hypercorn": _hypercorn,
     "granian": _granian,
     "werkzeug": _werkzeug,
+    "aiohttp": _aiohttp,
     "http.server": _plain,
     # The host is an app of ours, see functions_app.py.
     "Functions host": _uvicorn,
@@ -205,10 +229,19 @@ CASES = {
     ("Flask", "middleware, a2wsgi", "gunicorn"): ("flask_app", "bridged_twice"),
     ("Flask", "decorator", "gunicorn"): ("flask_app", "decorator"),
     ("Flask", "decorator", "werkzeug"): ("flask_app", "decorator"),
+    ("aiohttp.web", "middleware", "aiohttp"): ("aiohttp_app", "middleware"),
+    ("aiohttp.web", "middleware", "gunicorn"): ("aiohttp_app", "middleware"),
+    ("aiohttp.web", "decorator", "aiohttp"): ("aiohttp_app", "decorator"),
+    ("aiohttp.web", "decorator", "gunicorn"): ("aiohttp_app", "decorator"),
     ("Azure Functions", "middleware, `AsgiFunctionApp`", "Functions host"): ("functions_app", "middleware"),
     ("Azure Functions", "decorator", "Functions host"): ("functions_app", "decorator"),
     ("anything else", "handler", "http.server"): ("plain_app", "handler"),
 }
+
+
+def worker_of(app: str) -> str:
+    """The class of gunicorn's workers for an app, by the name of the app or of its module."""
+    return "aiohttp.GunicornWebWorker" if app.startswith("aiohttp") else "gthread"
 
 
 def named(case: tuple[str, str, str]) -> str:
@@ -221,7 +254,7 @@ def serving(case: tuple[str, str, str], record: Path, port: int) -> Iterator[Run
     module, way = CASES[case]
     record.touch()
     if case[2] == "gunicorn":
-        with _gunicorn(f"build('{module}', '{way}', '{record}')", record, port):
+        with _gunicorn(f"build('{module}', '{way}', '{record}')", record, port, worker_of(module)):
             yield Running(record, port)
         return
     rig = importlib.import_module("rig").Rig(str(record))
@@ -268,7 +301,7 @@ def _guarding(app: str, server: str, record: Path, port: int) -> Iterator[tuple[
     guarded = importlib.import_module("guarded")
     reached = guarded.Reached(str(record))
     if server == "gunicorn":
-        serving = _gunicorn(f"build_guarded('{app}', '{record}')", record, port)
+        serving = _gunicorn(f"build_guarded('{app}', '{record}')", record, port, worker_of(app))
     else:
         serving = SERVERS[server](guarded.APPS[app](reached), port)
     with serving:

@@ -39,6 +39,9 @@ SERVERS = {
     "Flask, decorator": WSGI,
     "Azure Functions": ["Functions host"],
     "Azure Functions, decorator": ["Functions host"],
+    "aiohttp": ["aiohttp", "gunicorn"],
+    "aiohttp, mounted": ["aiohttp"],
+    "aiohttp, decorator": ["aiohttp"],
     "anything else": ["http.server"],
 }
 SITES = [(app, server) for app, servers in SERVERS.items() for server in servers]

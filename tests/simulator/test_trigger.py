@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +128,7 @@ def options(**given: Any) -> Namespace:
         "speed": 1.0,
     }
     settings |= {"ring": None, "caller": None, "callee": None, "every": None, "schema": None}
-    return Namespace(**settings | {"issuer": None, "audience": None, "list": False} | given)
+    return Namespace(**settings | {"issuer": None, "audience": None, "list": False, "grid": None} | given)
 
 
 def test_simulate_serves_until_it_is_ended(capsys: Capture[str]) -> None:
@@ -140,9 +141,21 @@ def test_simulate_serves_until_it_is_ended(capsys: Capture[str]) -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_simulate_with_tls_says_whom_to_trust(capsys: Capture[str]) -> None:
-    """And a connection string, which works only so."""
+@pytest.mark.parametrize("platform", ["linux", "win32"])
+def test_simulate_with_tls_says_whom_to_trust(
+    capsys: Capture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str
+) -> None:
+    """By lines for a shell; and a connection string, which works only so."""
+    monkeypatch.setattr(sys, "platform", platform)
+    folder = tmp_path / "my caches" / "ringback"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parent))
+    if platform == "win32":
+        monkeypatch.setenv("LOCALAPPDATA", str(folder.parent))
+        folder /= "Cache"
     assert _simulate.simulate(options(tls=True), lambda: None) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["Call", "connection", "key", "trust"]
+    assert [line.split()[0] for line in lines[:4]] == ["Call", "connection", "key", "set"]
+    files = {"SSL_CERT_FILE": "trusted", "REQUESTS_CA_BUNDLE": "trusted", "NODE_EXTRA_CA_CERTS": "authority"}
+    form = "$env:{} = '{}'" if platform == "win32" else "export {}='{}'"
+    assert lines[4:] == [form.format(name, folder / f"{file}.pem") for name, file in files.items()]
     assert "endpoint=https://127.0.0.1:" in lines[1]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
 import signal
+import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Generator
 
+    from ringback.simulator.authority import Authority
     from ringback.simulator.scenarios import Scenario
     from ringback.testing.signing import Issuer
 
@@ -70,11 +74,13 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
     if arguments.list:
         return _list(arguments)
     arrival = _incoming.arrival_of(arguments)
+    authority = _authority() if arguments.tls else None
     simulator = Simulator(
         arguments.scenario,
         scenarios=arguments.scenarios,
         port=arguments.port,
         tls=arguments.tls,
+        authority=authority,
         speed=arguments.speed,
         seed=arguments.seed,
         issuer=_issuer(arguments),
@@ -87,8 +93,10 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
         # Without TLS a connection string is of no use: from_connection_string reads every endpoint as https.
         _say(f"connection string  {acs.connection_string}" if arguments.tls else f"access key         {ACCESS_KEY}")
         _say(f"key set            {acs.jwks_uri}  audience {acs.issuer.audience}")
-        if acs.ca_file is not None:
-            _say(f"trust              {acs.ca_file}")
+        if authority is not None:
+            _say("set these in the shell of your app, so that it trusts the simulator beside all that it trusts now:")
+            for name, file in authority.environment.items():
+                _say(_exported(name, file))
         with _terminable():
             try:
                 with _incoming.ringing(acs, arrival, arguments.every, _say):
@@ -174,6 +182,17 @@ def _issuer(arguments: argparse.Namespace) -> Issuer | None:
     from ringback.testing.signing import Issuer
 
     return Issuer(audience=arguments.audience)
+
+
+def _authority() -> Authority:
+    from ringback.simulator.authority import cache_folder, kept
+
+    return kept(cache_folder(os.environ, sys.platform, Path.home()), os.environ)
+
+
+def _exported(name: str, value: Path) -> str:
+    """The line that sets a variable in a shell of this machine."""
+    return f"$env:{name} = '{value}'" if sys.platform == "win32" else f"export {name}={shlex.quote(str(value))}"
 
 
 def _say(line: str) -> None:

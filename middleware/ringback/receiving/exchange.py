@@ -124,6 +124,11 @@ class Exchange:
         self.max_body = receiver.door.max_body
         """The most bytes of the body that the door accepts."""
 
+    @property
+    def body_timeout(self) -> float:
+        """The seconds in which the whole body has to come; 0 is any time."""
+        return self._receiver.door.body_timeout
+
     async def admit(self, has_body: HasBody = None) -> Reply | Admitted:
         """Verify the sender by the request's head alone. Gives the answer, or what the caller is to do next.
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from azure.core.credentials import AzureKeyCredential
 
+    from ringback.simulator.authority import Authority
     from ringback.simulator.calls import Call, Incoming
     from ringback.simulator.courier import Callback, Say, Sleep
     from ringback.simulator.posting import Post
@@ -65,9 +66,10 @@ class Simulator:
     event, in seconds; ``speed`` divides the seconds that people take, and 1 is natural. The simulator refuses a
     callback URL with http unless it is on this machine; ``allow_http`` allows or forbids all of them. ``issuer`` signs
     the callbacks, by default a new one; with ``signed=False`` none does. ``callback_ca_file`` holds the authority of a
-    TLS endpoint. ``clock`` gives seconds since 1970; ``sleep`` waits, ``post`` posts, and ``say`` takes one line of
-    text for each step. ``arrival`` is the call that a ``POST /simulator/ring`` without further words lets come in.
-    ``grid`` is the address that Event Grid tells of the files of recordings.
+    TLS endpoint. With ``tls`` the server's certificate is signed by ``authority``, by default a new one. ``clock``
+    gives seconds since 1970; ``sleep`` waits, ``post`` posts, and ``say`` takes one line of text for each step.
+    ``arrival`` is the call that a ``POST /simulator/ring`` without further words lets come in. ``grid`` is the address
+    that Event Grid tells of the files of recordings.
     Raises :class:`~ringback.exceptions.ConfigurationError` for settings that cannot work.
     """
 
@@ -80,6 +82,7 @@ class Simulator:
         port: int = 0,
         key: str = ACCESS_KEY,
         tls: bool = False,
+        authority: Authority | None = None,
         seed: int | None = None,
         latency: tuple[float, float] = (0.0, 0.02),
         speed: float = FAST,
@@ -152,6 +155,7 @@ class Simulator:
         )
         self._key = key
         self._tls = tls
+        self._authority = authority
         self._port = port
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._server: Server | None = None
@@ -316,7 +320,7 @@ class Simulator:
                 import_module(name)
         files = None
         if self._folder is not None:
-            files = certificate.make(Path(self._folder.name))
+            files = certificate.make(Path(self._folder.name), kept=self._authority)
             self.ca_file = files.ca_file
         sock = listening(self._port)
         self._port = sock.getsockname()[1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
-from ringback import logs
 from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver
+from ringback.receiving.near_misses import NearMisses
 from ringback.receiving.replies import Reply
 from ringback.receiving.target import Fit, GuardedPaths, canonical_method, root_path
 from ringback.settings import DOOR, Door, refuse_late
@@ -46,7 +46,7 @@ class CallOutcomeMiddleware:
         self.app = app
         self._guarded = GuardedPaths(path)
         self._root = root_path(app)
-        self._near_misses: set[int] = set()
+        self._near_misses = NearMisses(self._guarded)
         self._receiver = Receiver(router, Door.of(door))
         self._hides = self._receiver.gate.hides
         self._receiver.warn()
@@ -108,11 +108,7 @@ class CallOutcomeMiddleware:
 
         async def send_and_report(message: Message) -> None:
             if message["type"] == "http.response.start":
-                status: int = message["status"]
-                # Other errors come from Ringback's own refusals or from the route, and say nothing of the path.
-                if (status < 400 or status in _NO_ROUTE) and status not in self._near_misses:
-                    self._near_misses.add(status)
-                    logs.callback_near_miss(self._guarded.templates, status, guarded=guarded)
+                self._near_misses.answered(message["status"], guarded=guarded)
             await send(message)
 
         return send_and_report
@@ -147,6 +143,3 @@ _LAST = ("http.response.body", "http.response.pathsend")
 
 Source: https://asgi.readthedocs.io/en/latest/extensions.html#path-send
 """
-
-_NO_ROUTE = (404, 405)
-"""The statuses of an app without a route for a path, or for the method."""

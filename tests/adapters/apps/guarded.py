@@ -14,6 +14,7 @@ import functions_app
 import litestar
 import quart
 from a2wsgi import ASGIMiddleware, WSGIMiddleware
+from aiohttp import web
 from django.http import HttpRequest, HttpResponse
 from django.urls import path as django_path
 from django_app import asgi_of, exempt, wsgi_of
@@ -28,6 +29,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from ringback import CallbackHandler, CallOutcomeMiddleware, OutcomeRouter, SharedSecret
+from ringback.adapters import aiohttp as aiohttp_adapter
 from ringback.adapters import azure_functions as functions_adapter
 from ringback.adapters import django as django_adapter
 from ringback.adapters import flask as flask_adapter
@@ -237,6 +239,34 @@ def functions_decorator(reached: Reached) -> Any:
     return functions_app._host(lambda _: decorated)
 
 
+def _aiohttp(app: web.Application, reached: Reached, decorated: Any) -> web.Application:
+    @decorated
+    async def endpoint(request: web.Request) -> web.Response:
+        outcomes = request.get(aiohttp_adapter.OUTCOMES)
+        return web.Response(body=reached.note(request.method, request.path, outcomes))
+
+    for path in ["/api/callbacks", "/cb/{leg}", r"/number/{leg:\d+}", "/rest/{leg:.*}"]:
+        app.router.add_post(path, endpoint)
+        app.router.add_put(path, endpoint)
+    return app
+
+
+def aiohttp_middleware(reached: Reached) -> Any:
+    guard = aiohttp_adapter.callback_middleware(_handler(), PATHS)
+    return _aiohttp(web.Application(middlewares=[guard]), reached, lambda endpoint: endpoint)
+
+
+def aiohttp_mount(reached: Reached) -> Any:
+    """A guarded app is a sub-app of another, whose middleware does not know the sub-app's paths."""
+    outer = aiohttp_middleware(reached)
+    outer.add_subapp("/sub", aiohttp_middleware(reached))
+    return outer
+
+
+def aiohttp_decorator(reached: Reached) -> Any:
+    return _aiohttp(web.Application(), reached, aiohttp_adapter.callback(_handler()))
+
+
 def plain(reached: Reached) -> Any:
     """The handler in the standard library's server."""
     handler = _handler()
@@ -294,6 +324,9 @@ APPS = {
     "Django, sync decorator": django_sync,
     "Azure Functions": functions,
     "Azure Functions, decorator": functions_decorator,
+    "aiohttp": aiohttp_middleware,
+    "aiohttp, mounted": aiohttp_mount,
+    "aiohttp, decorator": aiohttp_decorator,
     "anything else": plain,
     "ASGI without a framework": raw,
 }
