@@ -12,7 +12,7 @@ import ringback
 OPTIONAL = frozenset(
     "aiohttp azure cryptography django fastapi flask granian httpx hypothesis jinja2 jwt litestar markupsafe "
     "opentelemetry procrastinate psycopg psycopg_pool pydantic pydantic_core pytest quart requests sqlalchemy "
-    "uvicorn".split()
+    "uvicorn websockets".split()
 )
 
 GUID = "1f0e5c1a-0000-4000-8000-000000000001"
