@@ -22,7 +22,8 @@ class Listener:
     """``events`` are those that its callback route took, ``grid`` those of Event Grid, ``frames`` those of its sockets.
 
     The route /ws answers the first audio with ``answers``; it waits for ``door`` before it accepts, and hangs up after
-    ``patience`` frames. ``closed`` counts the connections that have ended.
+    ``patience`` frames. ``knocks`` counts the connections that were asked for, ``closed`` those
+    that have ended.
     """
 
     def __init__(self) -> None:
@@ -32,7 +33,7 @@ class Listener:
         self.headers: dict[str, str] = {}
         self.answers: list[str] = []
         self.patience = 1_000_000
-        self.closed = 0
+        self.closed = self.knocks = 0
         self.door = asyncio.Event()
         self.door.set()
         self._changed = asyncio.Condition()
@@ -80,6 +81,8 @@ class Listener:
 
     async def _talk(self, websocket: WebSocket) -> None:
         self.headers = dict(websocket.headers)
+        self.knocks += 1
+        await self._tell()
         await self.door.wait()
         await websocket.accept()
         try:

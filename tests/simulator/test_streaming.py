@@ -218,6 +218,23 @@ async def test_streams_end_with_the_call() -> None:
         assert [each.state for each in on.acs.calls[0].subscriptions.values()] == ["inactive", "inactive"]
 
 
+async def test_of_two_starts_at_once_one_opens() -> None:
+    """The other one fails as a second start does, and leaves no connection behind."""
+    async with line() as on:
+        connection = await on.call(media_streaming=on.streaming())
+        on.listener.door.clear()
+        for _ in range(2):
+            await connection.start_media_streaming()
+        await on.listener.until(lambda: on.listener.knocks == 2)
+        on.listener.door.set()
+        await on.acs.idle()
+        assert sorted(on.listener.names()[2:]) == ["MediaStreamingFailed", "MediaStreamingStarted"]
+        assert on.listener.last("MediaStreamingFailed")["resultInformation"]["subCode"] == 8583
+        await on.listener.until(lambda: on.listener.closed == 1)
+        await connection.hang_up(True)
+        await on.listener.until(lambda: on.listener.closed == 2)
+
+
 async def test_a_stream_that_ends_makes_no_room_for_a_prompt() -> None:
     """The prompt that waits still waits for the one before it."""
     async with line(replace(STAYS, media=3600.0)) as on:
@@ -235,9 +252,7 @@ async def test_a_stream_that_opens_too_late_closes_at_once() -> None:
         connection = await on.call(media_streaming=on.streaming())
         on.listener.door.clear()
         await connection.start_media_streaming()
-        await on.listener.until(lambda: True)
-        while not on.listener.headers:  # noqa: ASYNC110 - the app has no event for a connection that it holds up
-            await asyncio.sleep(0.01)
+        await on.listener.until(lambda: on.listener.knocks == 1)
         await connection.hang_up(True)
         await on.listener.until(lambda: "CallDisconnected" in on.listener.names())
         on.listener.door.set()

@@ -16,7 +16,7 @@ from ringback.simulator.frames import (
 )
 from ringback.simulator.posting import shown
 from ringback.simulator.scenarios import Step
-from ringback.simulator.streaming import BAD_URL, LOST, STREAMING, UNREACHABLE, failed
+from ringback.simulator.streaming import BAD_URL, LOST, RUNNING, STREAMING, UNREACHABLE, failed
 from ringback.simulator.tone import PIECE, piece, silence
 from ringback.simulator.turns import Script
 
@@ -82,6 +82,10 @@ class Streams:
         except OSError as error:
             self._say(f"-> {kind} to {shown(subscription.url)}: {error.strerror or error or type(error).__name__}")
             return failed(kind, UNREACHABLE[kind])
+        if subscription.state == "active":
+            # Another start was faster.
+            await socket.close()
+            return failed(kind, RUNNING)
         self._say(f"-> {kind} to {shown(subscription.url)}: open")
         await self._opened(script, subscription, socket)
         return step
@@ -94,12 +98,13 @@ class Streams:
         return {**ids, "Authorization": f"Bearer {self._issuer.token(iat=now, nbf=now, exp=now + TOKEN_LIFETIME)}"}
 
     async def _opened(self, script: Script, subscription: Subscription, socket: Socket) -> None:
-        kind = subscription.kind
+        kind, subscription.state = subscription.kind, "active"
         task = asyncio.create_task(self._run(script, subscription, socket))
         # A task that is canceled before it has begun would not close the socket.
         await asyncio.sleep(0)
         if script.call.ended:
             # The call has ended while the app's server took its time.
+            subscription.state = "inactive"
             task.cancel()
             return
 
@@ -107,7 +112,6 @@ class Streams:
             subscription.state = "inactive"
             task.cancel()
 
-        subscription.state = "active"
         stopped = Step(event=f"{kind}Stopped")
         script.call.open[kind] = Open(stopped, script.uri, script.context, release, attended=False)
 
