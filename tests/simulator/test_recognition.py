@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -228,6 +229,34 @@ def test_every_callee_gives_an_event_that_the_sdk_reads(question: Question, call
     if parsed.dtmf_result is not None:
         assert len(parsed.dtmf_result.tones or []) <= (question.most or 8)
         assert question.stops.isdisjoint(parsed.dtmf_result.tones or [])
+
+
+leaves = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4), st.just("one"))
+anything = st.recursive(
+    leaves,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
+)
+KEYS = ["interruptPrompt", "initialSilenceTimeoutInSeconds", "dtmfOptions", "choices", "speechOptions"]
+OPTIONS = ["interToneTimeoutInSeconds", "maxTonesToCollect", "stopTones", "endSilenceTimeoutInMs"]
+PARTS = st.dictionaries(
+    st.sampled_from(["kind", "file", "text", "ssml", "uri", "ssmlText", "label", "phrases", "tone"]), anything
+)
+
+
+@given(
+    kind=st.one_of(anything, st.sampled_from(["dtmf", "choices", "speech", "speechOrDtmf"])),
+    options=st.dictionaries(
+        st.sampled_from(KEYS),
+        st.one_of(anything, st.lists(PARTS, max_size=3), st.dictionaries(st.sampled_from(OPTIONS), anything)),
+    ),
+    prompt=st.one_of(anything, PARTS, st.lists(st.one_of(anything, PARTS), max_size=3)),
+)
+def test_any_request_is_a_question_or_refused(kind: Any, options: Any, prompt: Any) -> None:
+    """No JSON is a fault of the simulator; what is accepted can be answered."""
+    content = {"recognizeInputType": kind, "recognizeOptions": {**options, "targetParticipant": WHO}}
+    for key in ("playPrompt", "playPrompts"):
+        with suppress(Refused):
+            assert heard(question_of({**content, key: prompt}), Callee()).after >= 0
 
 
 def test_a_word_takes_its_time() -> None:

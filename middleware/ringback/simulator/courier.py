@@ -163,7 +163,7 @@ class Courier:
 
     async def _close(self, run: _Run, call: Call) -> None:
         """Stop the other scripts of a call that ends, and post the events of what is open in the call."""
-        self.stop(f"{call.call_connection_id}/", but=run)
+        self.stop(call.call_connection_id, but=run)
         for script in closing(call):
             for step in script.steps:
                 await self._emit(run, script, step)

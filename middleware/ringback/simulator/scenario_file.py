@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-Several = str | list[str]
+Several = str | tuple[str, ...]
 
 
 class _StepRow(msgspec.Struct, forbid_unknown_fields=True):
@@ -85,15 +85,13 @@ def _scenario(name: str, row: _ScenarioRow, known: Mapping[str, Scenario]) -> Sc
         raise ValueError(f"scenario {name!r} is like {row.like!r}, which does not stand before it")
     # Two scenarios cannot share a number, so ``like`` copies none.
     start = replace(known[row.like], name=name, number=None) if row.like else Scenario(name=name)
-    return replace(start, **{key: _value(getattr(row, key)) for key in _KEYS if getattr(row, key) is not None})
+    changes: dict[str, Any] = {key: value for key in _KEYS if (value := getattr(row, key)) is not None}
+    for key in ("steps", "results"):
+        if key in changes:
+            changes[key] = tuple(Step(**msgspec.structs.asdict(each)) for each in changes[key])
+    if row.answer is not None:
+        changes["answer"] = Answer(**msgspec.structs.asdict(row.answer))
+    return replace(start, **changes)
 
 
 _KEYS = [each.name for each in fields(Scenario) if each.name != "name"]
-
-
-def _value(given: Any) -> Any:
-    if isinstance(given, _AnswerRow):
-        return Answer(**msgspec.structs.asdict(given))
-    if isinstance(given, _StepRow):
-        return Step(**msgspec.structs.asdict(given))
-    return tuple(_value(each) for each in cast("list[Any]", given)) if isinstance(given, list) else given

@@ -110,7 +110,7 @@ class Switchboard:
 
     def operation(self, call: Call, asked: Asked, status: int, *steps: Step, key: str | None = None) -> Turn:
         """A turn on a call: the reply, and ``steps`` for the address that the operation names."""
-        uri, context = self._told(call, asked)
+        uri, context = self.told(call, asked)
         content = {} if context is None else {"operationContext": context}
         name = f"{call.call_connection_id}/{key or self.new_id()}"
         scripts = (Script(name, call, steps, uri, context),) if steps else ()
@@ -127,10 +127,10 @@ class Switchboard:
         attended: bool = True,
     ) -> None:
         """Register what the operation opens; see :mod:`ringback.simulator.endings`."""
-        uri, context = self._told(call, asked)
+        uri, context = self.told(call, asked)
         call.open[name] = Open(step, uri, context, release, attended)
 
-    def _told(self, call: Call, asked: Asked) -> tuple[str, str | None]:
+    def told(self, call: Call, asked: Asked) -> tuple[str, str | None]:
         """The address and the operation context of an operation's events."""
         uri = call.callback_uri
         if asked.content.get("operationCallbackUri"):
