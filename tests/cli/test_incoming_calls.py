@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from starlette.routing import Route
 
 from live_server import Served, listening
 from ringback.cli import _incoming, main
+from ringback.exceptions import ConfigurationError
 from ringback.simulator import Arrival, Simulator
 
 if TYPE_CHECKING:
@@ -132,6 +134,20 @@ def test_waiting_for_an_app_ends_with_the_command() -> None:
         bell.stop()
         assert not bell._thread.is_alive()
     assert len(lines) == 1
+
+
+@pytest.mark.parametrize("ended", [CancelledError, ConfigurationError])
+def test_the_end_of_the_simulator_ends_the_bell(ended: type[Exception]) -> None:
+    """Also while a request of it is under way; quietly."""
+
+    class Ended(Simulator):
+        def wait_subscribed(self, *_: Any, **__: Any) -> None:
+            raise ended
+
+    bell, lines = simulated(Ended(), Arrival(to="http://127.0.0.1:1/in"))
+    bell.start()
+    bell._thread.join(20)
+    assert (bell._thread.is_alive(), lines) == (False, [])
 
 
 def test_an_app_that_does_not_pass_the_handshake_is_told_at_each_call(phone: Phone) -> None:

@@ -9,6 +9,7 @@ import queue
 import signal
 import sys
 import threading
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -121,11 +122,17 @@ class Bell:
         self._thread.join(1)
 
     def _run(self) -> None:
-        subscribed = False
+        try:
+            self._let_in()
+        except (CancelledError, ConfigurationError):
+            # The simulator has ended, and with it the request of this thread.
+            return
+
+    def _let_in(self) -> None:
+        arrival, subscribed = self._arrival, False
         while not self._stopped.is_set():
             subscribed = subscribed or self._subscribe()
             if subscribed:
-                arrival = self._arrival
                 self._acs.ring(arrival.to, caller=arrival.caller, callee=arrival.callee, schema=arrival.schema)
             try:
                 self._asked.get(timeout=self._every)
