@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from starlette.routing import Route
 
 from live_server import Served, listening
 from ringback.cli import _incoming, main
+from ringback.exceptions import ConfigurationError
 from ringback.simulator import Arrival, Simulator
 
 if TYPE_CHECKING:
@@ -134,6 +136,20 @@ def test_waiting_for_an_app_ends_with_the_command() -> None:
     assert len(lines) == 1
 
 
+@pytest.mark.parametrize("ended", [CancelledError, ConfigurationError])
+def test_the_end_of_the_simulator_ends_the_bell(ended: type[Exception]) -> None:
+    """Also while a request of it is under way; quietly."""
+
+    class Ended(Simulator):
+        def wait_subscribed(self, *_: Any, **__: Any) -> None:
+            raise ended
+
+    bell, lines = simulated(Ended(), Arrival(to="http://127.0.0.1:1/in"))
+    bell.start()
+    bell._thread.join(20)
+    assert (bell._thread.is_alive(), lines) == (False, [])
+
+
 def test_an_app_that_does_not_pass_the_handshake_is_told_at_each_call(phone: Phone) -> None:
     """With the remedy; no call comes in."""
     with Simulator() as acs:
@@ -185,13 +201,11 @@ def test_keys_end_with_their_stream() -> None:
 # ringback trigger incoming
 
 
-def test_a_running_simulator_lets_the_call_come_in(
-    phone: Phone, capsys: Capture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_running_simulator_lets_the_call_come_in(phone: Phone, capsys: Capture[str]) -> None:
     """So that the app can answer; what is wrong is said, too."""
     with Simulator() as acs:
-        monkeypatch.setattr(_incoming, "SIMULATOR", acs.url)
-        command = ["trigger", "incoming", "--schema", "cloudevents", "--from", "+15550100201", "--to"]
+        command = ["trigger", "incoming", "--schema", "cloudevents", "--from", "+15550100201"]
+        command += ["--simulator", acs.url, "--to"]
         assert main([*command, f"{phone.url}?token=elided"]) == 0
         assert phone.heard == ["4:+15550100201"]
         assert main([*command, f"{phone.origin}/nowhere"]) == 1
@@ -211,7 +225,8 @@ def test_without_a_simulator_the_command_posts_the_event_itself(phone: Phone, ca
     assert main(["trigger", "incoming", "--to", f"{phone.origin}/nowhere", "--seed", "7"]) == 1
     validated = f"-> SubscriptionValidation to {phone.url}: 200"
     assert capsys.readouterr().out.splitlines() == [
-        "no simulator runs at http://127.0.0.1:1, so the app cannot answer this call: start ringback simulate",
+        "no simulator answers at http://127.0.0.1:1 (Connection refused), so the app cannot answer this call: "
+        "start ringback simulate",
         validated,
         f"-> IncomingCall to {phone.url}: 200",
         validated,
@@ -224,7 +239,7 @@ def test_without_a_simulator_the_command_posts_the_event_itself(phone: Phone, ca
 
 @pytest.mark.parametrize("content", [b"<html>", b"[]", b'{"error": "x"}', b'{"detail": "Not Found"}'])
 def test_another_server_on_the_simulators_port_is_no_simulator(
-    content: bytes, phone: Phone, capsys: Capture[str], monkeypatch: pytest.MonkeyPatch
+    content: bytes, phone: Phone, capsys: Capture[str]
 ) -> None:
     """Whatever it answers."""
 
@@ -232,9 +247,17 @@ def test_another_server_on_the_simulators_port_is_no_simulator(
         return Response(content, 404)
 
     with Served(Starlette(routes=[Route("/simulator/ring", answer, methods=["POST"])])) as other:
-        monkeypatch.setattr(_incoming, "SIMULATOR", other.origin)
-        assert main(["trigger", "incoming", "--to", phone.url]) == 0
-    assert capsys.readouterr().out.startswith(f"no simulator runs at {other.origin}")
+        assert main(["trigger", "incoming", "--to", phone.url, "--simulator", f"{other.origin}/"]) == 0
+    told = f"no simulator answers at {other.origin} (another server does, with 404), so"
+    assert capsys.readouterr().out.startswith(told)
+
+
+def test_with_tls_the_start_names_whom_curl_is_to_trust(phone: Phone) -> None:
+    """The authority of the simulator."""
+    lines: list[str] = []
+    with Simulator(tls=True) as acs, _incoming.ringing(acs, Arrival(to=phone.url), None, lines.append):
+        heard(phone, 1)
+    assert f"curl -X POST --cacert {acs.ca_file} -H" in lines[0]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -135,6 +136,38 @@ async def test_a_call_redirected_to_a_user_comes_in_for_that_user() -> None:
             {"rawId": AGENT.raw_id, "kind": "communicationUser", "communicationUser": {"id": AGENT.raw_id}},
         )
         assert [callback.events for callback in acs.callbacks] == [("IncomingCall",)] * 2
+
+
+# The bodies, beside recorded ones
+
+PAYLOADS = Path(__file__).parents[1] / "payloads"
+
+
+def shape(value: Any) -> Any:
+    """The keys of a value, all the way down."""
+    if isinstance(value, dict):
+        return {key: shape(each) for key, each in value.items()}
+    return [shape(each) for each in value] if isinstance(value, list) else type(value).__name__
+
+
+async def test_the_bodies_have_the_keys_of_recorded_ones() -> None:
+    """No key more, none less; the recorded CloudEvent has a custom context, which its caller had given."""
+    bodies: list[Any] = []
+
+    async def keep(uri: str, body: bytes, headers: Any) -> int:
+        bodies.append(json.loads(body))
+        return 200
+
+    async with Simulator(post=keep) as acs:
+        for schema in SCHEMAS:
+            await acs.incoming("https://app.example.com/in", caller=AGENT.raw_id, callee=AGENT.raw_id, schema=schema)
+    bodies.append(json.loads(handshake("eventgrid", "code-1").body))
+    recorded = [
+        json.loads((PAYLOADS / f"{name}.json").read_bytes())
+        for name in ("eg-incomingcall", "eg-incomingcall-cloudevent", "eg-subscriptionvalidation")
+    ]
+    del recorded[1]["data"]["customContext"]
+    assert shape(bodies) == shape(recorded)
 
 
 # The handshake

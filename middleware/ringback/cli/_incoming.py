@@ -9,6 +9,7 @@ import queue
 import signal
 import sys
 import threading
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +34,16 @@ def add_ring(command: argparse.ArgumentParser) -> None:
     command.add_argument("--ring", metavar="URL", help="let a call come in at URL: at the start, and at r and Enter")
     command.add_argument("--to", metavar="NUMBER", dest="callee", help="the number that is called")
     command.add_argument("--every", metavar="SECONDS", type=float, help="let one more come in every so often")
-    add_caller(command)
+    _add_caller(command)
 
 
-def add_caller(command: argparse.ArgumentParser) -> None:
+def add_trigger(command: argparse.ArgumentParser) -> None:
+    """The options of ``ringback trigger incoming``."""
+    _add_caller(command)
+    command.add_argument("--simulator", metavar="URL", help=f"which lets the call come in; default: {SIMULATOR}")
+
+
+def _add_caller(command: argparse.ArgumentParser) -> None:
     command.add_argument("--from", metavar="NUMBER", dest="caller", help=f"who calls; for example {_NUMBER}")
     command.add_argument("--schema", choices=("eventgrid", "cloudevents"), help="of Event Grid; default: eventgrid")
 
@@ -74,7 +81,8 @@ def ringing(
         return
     bell = Bell(acs, arrival, every, say)
     at_key = _watch_keys(bell.ring)
-    by = f"curl -X POST -H 'content-type: application/json' {acs.url}/simulator/ring"
+    trust = "" if acs.ca_file is None else f"--cacert {acs.ca_file} "
+    by = f"curl -X POST {trust}-H 'content-type: application/json' {acs.url}/simulator/ring"
     say(f"let a call come in  {'r and Enter, or ' if at_key else ''}{by}")
     bell.start()
     try:
@@ -114,11 +122,17 @@ class Bell:
         self._thread.join(1)
 
     def _run(self) -> None:
-        subscribed = False
+        try:
+            self._let_in()
+        except (CancelledError, ConfigurationError):
+            # The simulator has ended, and with it the request of this thread.
+            return
+
+    def _let_in(self) -> None:
+        arrival, subscribed = self._arrival, False
         while not self._stopped.is_set():
             subscribed = subscribed or self._subscribe()
             if subscribed:
-                arrival = self._arrival
                 self._acs.ring(arrival.to, caller=arrival.caller, callee=arrival.callee, schema=arrival.schema)
             try:
                 self._asked.get(timeout=self._every)
@@ -177,34 +191,41 @@ def trigger(arguments: argparse.Namespace, issuer: Issuer | None, say: Callable[
     A simulator that runs on this machine lets the call come in, so that the app can answer. Without a simulator this
     command posts the event itself, and so it does with an issuer or a seed of its own.
     """
+    from ringback.simulator.posting import web_address
+
     if arguments.to is None:
         raise ConfigurationError("name the endpoint of IncomingCall: ringback trigger incoming --to URL")
     if (arguments.event, arguments.sip, arguments.q850, arguments.delay) != (None, None, None, None):
         raise ConfigurationError("incoming has no result and no delay; leave out --event, --sip, --q850 and --delay")
     arrival = _arrival(arguments, arguments.to, None)
     if issuer is None and arguments.seed is None:
-        answer = asyncio.run(_asked(arrival))
-        if answer is not None:
-            say(answer[1])
-            return answer[0]
-        say(f"no simulator runs at {SIMULATOR}, so the app cannot answer this call: start ringback simulate")
+        simulator = web_address(arguments.simulator or SIMULATOR).rstrip("/")
+        status, told = asyncio.run(_asked(simulator, arrival))
+        if status is not None:
+            say(told)
+            return status
+        say(
+            f"no simulator answers at {simulator} ({told}), so the app cannot answer this call: start ringback simulate"
+        )
     return asyncio.run(_posted(arrival, issuer, arguments.seed, say))
 
 
-async def _asked(arrival: Arrival) -> tuple[int, str] | None:
-    """The exit code and the line of a simulator that runs here; ``None`` if none does."""
+async def _asked(simulator: str, arrival: Arrival) -> tuple[int | None, str]:
+    """The exit code and the line of the simulator; ``None`` and the reason if there is none."""
     from ringback.simulator.posting import http_ask, shown
 
     body = json.dumps({"url": arrival.to, "from": arrival.caller, "schema": arrival.schema}).encode()
     try:
-        answer = await http_ask()("POST", f"{SIMULATOR}/simulator/ring", body, {"content-type": "application/json"})
+        answer = await http_ask()("POST", f"{simulator}/simulator/ring", body, {"content-type": "application/json"})
+    except OSError as error:
+        return None, error.strerror or str(error)
+    try:
         content: Any = json.loads(answer.body)
         if "serverCallId" in content:
             return 0, f"-> IncomingCall to {shown(arrival.to)}: {content['status']}"
         return 1, str(content["error"]["message"])
-    except (OSError, ValueError, KeyError, TypeError):
-        # Nobody listens there, or another server does.
-        return None
+    except (ValueError, KeyError, TypeError):
+        return None, f"another server does, with {answer.status}"
 
 
 async def _posted(arrival: Arrival, issuer: Issuer | None, seed: int | None, say: Callable[[str], object]) -> int:

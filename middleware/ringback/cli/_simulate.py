@@ -54,7 +54,7 @@ def add_trigger(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--delay", metavar="SECONDS", type=float, help="before each event; default: the scenario's own"
     )
-    _incoming.add_caller(command)
+    _incoming.add_trigger(command)
     command.add_argument("--unsigned", action="store_true", help="send no token: the default without --issuer")
     _add_common(command)
 
@@ -114,8 +114,10 @@ def trigger(arguments: argparse.Namespace) -> int:
         return _list(arguments)
     if arguments.scenario == "incoming":
         return _incoming.trigger(arguments, _issuer(arguments), _say)
-    if (arguments.caller, arguments.schema) != (None, None):
-        raise ConfigurationError("--from and --schema go with a call that comes in: ringback trigger incoming --to URL")
+    if (arguments.caller, arguments.schema, arguments.simulator) != (None, None, None):
+        raise ConfigurationError(
+            "--from, --schema and --simulator go with a call that comes in: ringback trigger incoming --to URL"
+        )
     if arguments.scenario is None or arguments.to is None:
         raise ConfigurationError("name a scenario and an endpoint: ringback trigger busy --to URL, or see --list")
     if arguments.unsigned and arguments.issuer is not None:

@@ -50,8 +50,10 @@ def add(switchboard: Switchboard, asked: Asked) -> Turn:
     invitation = switchboard.new_id()
     fields = {"participant": added}
     failed = failing(call, "AddParticipant", fields)
-    steps = (replace(failed, closes=invitation),) if failed else ()
-    steps = steps or _answered(switchboard.playbook.next_for(number_of(added)), added, invitation, patience)
+    if failed is not None:
+        steps: tuple[Step, ...] = (replace(failed, closes=invitation),)
+    else:
+        steps = _answered(switchboard.playbook.next_for(number_of(added)), added, invitation, patience)
     call.invitations[invitation] = added
     gone = Step(event="AddParticipantFailed", code=487, subcode=0, fields=fields)
     switchboard.opens(call, asked, invitation, gone)

@@ -65,7 +65,7 @@ class Switchboard:
         if target["kind"] != "communicationUser" or target["rawId"] == incoming.callee["rawId"]:
             return None
         return self._rings(
-            replace(incoming, context=self._context(), callee=target, state="ringing", redirected_to=None)
+            replace(incoming, context=self._context(), callee=target, state="ringing", redirected_to=None, status=None)
         )
 
     def _rings(self, incoming: Incoming) -> Incoming:
