@@ -176,8 +176,10 @@ class Courier:
 
     async def _emit(self, run: _Run, script: Script, step: Step) -> None:
         if self._prepare is not None:
+            halted = run.halted
             step = await self._prepare(script, step)
-            if run.halted:
+            if run.halted and not halted:
+                # The call has ended while the step was prepared, which takes time for a stream alone.
                 return
         body = delivery(event_of(script, step, self._ids, self._clock))
         script.call.posting += 1
