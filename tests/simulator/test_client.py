@@ -167,7 +167,9 @@ async def test_hanging_up_ends_the_call(line: Line, everyone: bool, subcode: int
 
 async def test_hanging_up_stops_what_was_to_come() -> None:
     """A callee that would have talked on does not hang up as well; one that rings is canceled."""
-    async for line in lines("answered"):
+    first, *others = SCENARIOS["answered"].steps
+    rings = replace(SCENARIOS["answered"], name="rings", steps=(replace(first, after=36000.0), *others))
+    async for line in lines(rings):
         placed = await line.client.create_call(CALLEE, URL, source_caller_id_number=CALLER)
         await line.client.get_call_connection(placed.call_connection_id).hang_up(True)
         assert await line.told() == [("CallDisconnected", 0, None)]
