@@ -25,7 +25,7 @@ def theirs(payload: bytes) -> bool:
     token = jwt.PyJWS().encode(payload, SECRET, "HS256")
     required: Any = {"require": ["exp", "iss", "aud"], "verify_sub": False, "verify_jti": False}
     try:
-        jwt.decode(token, SECRET, ["HS256"], required, audience=AUDIENCES, issuer=ISSUERS, leeway=60.0)
+        jwt.decode(token, SECRET, ["HS256"], required, audience=list(AUDIENCES), issuer=list(ISSUERS), leeway=60)
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
         return False
     return True
