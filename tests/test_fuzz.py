@@ -42,8 +42,9 @@ from ringback.core.events import Delivery
 from ringback.receiving.gate import Gate
 from ringback.receiving.handshakes import VALIDATION_EVENT
 from ringback.receiving.intake import Intake, Received
+from ringback.senders.bearer import LONGEST
 from ringback.senders.keys import KeySet
-from ringback.senders.tokens import CALL_AUTOMATION, LONGEST
+from ringback.senders.tokens import CALL_AUTOMATION
 from ringback.settings import MAX_HEADERS, Door
 
 if TYPE_CHECKING:

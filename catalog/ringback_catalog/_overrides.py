@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -164,6 +163,8 @@ _NEW: dict[str, Any] = {
 def _override_rows(overrides: Overrides) -> tuple[str, Sequence[Mapping[str, Any]]]:
     """The name that begins error messages, and the blocks."""
     if isinstance(overrides, str | PathLike):
+        import tomllib
+
         path = Path(overrides)
         place = str(path)
         try:

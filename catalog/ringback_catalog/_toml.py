@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,9 @@ def package_files() -> Traversable:
 
 def read_toml(place: Traversable) -> dict[str, Any]:
     """The tables of a file. Raises :class:`CatalogError` that names the file, the line and the fault."""
+    # Here, because the parser's patterns take a while to compile, and who imports the package may need no catalog.
+    import tomllib
+
     try:
         return tomllib.loads(place.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:

@@ -1,11 +1,10 @@
 """Why did the call end, and should we call again? Middleware for Azure Communication Services callbacks."""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ringback.core.events import Event, parse_delivery
 from ringback.core.outcome import Outcome, classify, classify_event
-from ringback.eventgrid import EventGridSink
 from ringback.exceptions import (
     CallEnded,
     ConfigurationError,
@@ -20,7 +19,6 @@ from ringback.exceptions import (
 from ringback.privacy.redaction import use_redaction
 from ringback.senders.auth import Head, Refusal, SharedSecret
 from ringback.senders.tokens import CallbackTokenVerifier, EventGridTokenVerifier
-from ringback.waits.calls import Calls
 from ringback.web.endpoint import OutcomeRouter
 from ringback.web.handler import CallbackHandler
 from ringback.web.middleware import CallOutcomeMiddleware
@@ -38,6 +36,10 @@ from ringback_catalog import (
     RetryClass,
     Scope,
 )
+
+if TYPE_CHECKING:
+    from ringback.eventgrid import EventGridSink
+    from ringback.waits.calls import Calls
 
 __all__ = [
     "CallEnded",
@@ -86,9 +88,10 @@ __all__ = [
 # Public names that few apps use, by their modules. `from ringback import StoreFull` finds these names as well.
 _ELSEWHERE = {
     "ringback.core.events": "Delivery Diagnostic Fault Result",
+    "ringback.eventgrid": "EventGridSink",
     "ringback.exceptions": "CatalogError DeliveryTooLarge MalformedDelivery StoreFull UnsupportedEncoding WaitError",
     "ringback.stores": "DeadLetter DeliveryStore MemoryStore Stats open_store",
-    "ringback.waits.calls": "Call",
+    "ringback.waits.calls": "Call Calls",
     "ringback.work.contact": "PastCall",
     "ringback.hooks.dispatcher": "Dispatcher",
     "ringback.hooks.observer": "Observer",

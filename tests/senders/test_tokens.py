@@ -19,7 +19,8 @@ from jwt.algorithms import RSAAlgorithm
 
 from ringback.exceptions import ConfigurationError
 from ringback.senders.auth import Head, Refusal
-from ringback.senders.tokens import CALL_AUTOMATION, EVENT_GRID_APPS, LEEWAY, LONGEST, CallbackTokenVerifier
+from ringback.senders.bearer import LONGEST
+from ringback.senders.tokens import CALL_AUTOMATION, EVENT_GRID_APPS, LEEWAY, CallbackTokenVerifier
 from ringback.senders.tokens import EventGridTokenVerifier as GridVerifier
 
 if TYPE_CHECKING:
@@ -479,7 +480,7 @@ def test_event_grid_settings_that_cannot_work_are_refused(settings: dict[str, An
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("missing", ["jwt", "cryptography", "httpx"])
+@pytest.mark.parametrize("missing", ["cryptography", "httpx"])
 def test_a_missing_extra_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     """At start-up, not with the first callback of the night."""
     monkeypatch.setitem(sys.modules, missing, None)

@@ -11,6 +11,7 @@ atomic group, which CPython compiles wrongly before 3.11.5.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import NamedTuple
 
 from ringback.privacy.written import BLANK, INVISIBLE, escaped
@@ -377,12 +378,16 @@ ROWS = (
 # letter, an "s" or a "p" (secret, password), and a letter behind a digit or "_".
 _BEGIN = rf"(?:(?<!\w)(?=\S)|(?=[A-Zsp+(?&\[{escaped('?')}{escaped('&')}])|(?<=[\d_])(?=[A-Za-z.-]))"
 
-PRIVATE = re.compile(
-    f"{_BEGIN}(?:"
-    + "|".join(f"(?=[{row.first}])(?:{row.before})(?P<{row.kind}_{at}>{row.private})" for at, row in enumerate(ROWS))
-    + ")"
-)
-"""Matches the next text in decoded text that is private or that the search steps over; see :func:`group_of`."""
+
+@cache
+def private_text() -> re.Pattern[str]:
+    """Matches the next text in decoded text that is private or that the search steps over; see :func:`group_of`.
+
+    The first call compiles the pattern, which takes half as long as all other imports of Ringback: who only imports
+    Ringback does not wait for that. Each door calls this at start-up, so that no request waits either.
+    """
+    rows = (f"(?=[{row.first}])(?:{row.before})(?P<{row.kind}_{at}>{row.private})" for at, row in enumerate(ROWS))
+    return re.compile(f"{_BEGIN}(?:{'|'.join(rows)})")
 
 
 def group_of(found: re.Match[str]) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from string import ascii_letters, digits, hexdigits
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ringback.exceptions import ConfigurationError
-from ringback.privacy.private import HASHED, KEPT, PRIVATE, group_of
+from ringback.privacy.private import HASHED, KEPT, group_of, private_text
 from ringback.privacy.written import meant
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _redaction(standing_in: Callable[[str, str], str]) -> _Redaction:
         read, places = meant(text)
         pieces: list[str] = []
         last = 0
-        for found in PRIVATE.finditer(read):
+        for found in private_text().finditer(read):
             kind, group = group_of(found)
             if kind not in KEPT:
                 first, after = (places[place] for place in found.span(group))

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from ringback import logs
 from ringback.core.outcome import Outcome, classify_event
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
+from ringback.privacy.private import private_text
 from ringback.receiving.gate import Gate, may_have_body
 from ringback.receiving.handshakes import consent
 from ringback.receiving.intake import Intake, Received, headers_of_the_body
@@ -82,6 +83,8 @@ class Receiver:
         self.clock = clock
         self.gate = Gate(door.auth, door.max_headers)
         self.intake = Intake(door)
+        # Compiles the patterns of the redaction, for which the first request would wait.
+        private_text()
 
     def warn(self) -> None:
         """Log once that the door accepts every sender, if the app gives no ``auth``."""

@@ -1,6 +1,6 @@
 """The signing keys of a token issuer: one fetch for all waiting requests, a cache, renewal in the background.
 
-The functions import httpx and PyJWT when they need them, not with this module.
+The functions import httpx and cryptography when they need them, not with this module.
 """
 
 from __future__ import annotations
@@ -98,17 +98,26 @@ class KeySet:
 
         Raises :class:`KeysUnavailable` if the key server does not answer, so that nobody knows.
         """
-        key = self._known(kid)
+        key = self.at_hand(kid)
         if key is not None:
-            aged = self._fetched_at is None or self._clock() - self._fetched_at >= self._lifetime
-            if aged and not self._pausing():
-                self._start()
             return key
         if self._running is not None or self._may_ask():
             await asyncio.shield(self._start())
             key = self._known(kid)
         if key is None and self._failed_at is not None:
             raise KeysUnavailable(f"the keys of {self._url} cannot be fetched", round(PAUSE))
+        return key
+
+    def at_hand(self, kid: str) -> Any | None:
+        """The public key with this id, if no fetch is needed for it; aged keys are renewed in the background.
+
+        Each renewal makes new keys: that a key is the same object says that it has been published all the while.
+        """
+        key = self._known(kid)
+        if key is not None:
+            aged = self._fetched_at is None or self._clock() - self._fetched_at >= self._lifetime
+            if aged and not self._pausing():
+                self._start()
         return key
 
     def _known(self, kid: str) -> Any | None:
@@ -161,15 +170,14 @@ class KeySet:
 
 def _public_keys(key_set: Any) -> dict[str, Any]:
     """The RSA signing keys of a JSON Web Key Set (RFC 7517) by key id, without its other members."""
-    from jwt import PyJWK
+    from ringback.senders.rs256 import public_key
 
     keys: dict[str, Any] = {}
     for entry in key_set["keys"]:
         if len(keys) < MAX_KEYS and _is_signing_key(entry):
-            # PyJWT raises errors of many types for a malformed key, and its own types only since 2.15. Malformed keys,
-            # however many, must not cost the good keys behind them.
+            # Malformed keys, however many and however malformed, must not cost the good keys behind them.
             with suppress(Exception):
-                key = PyJWK(entry, algorithm="RS256").key
+                key = public_key(entry)
                 if key.key_size >= SHORTEST:
                     keys[entry["kid"]] = key
     if not keys:

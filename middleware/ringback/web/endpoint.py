@@ -18,7 +18,7 @@ from ringback.receiving.engine import Engine, Settings
 from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver
 from ringback.receiving.replies import Reply
 from ringback.settings import ENGINE, Door, DoorSettings, EngineSettings, refuse_late
-from ringback.web.body import PeekedReceive, read_body, replayed, response
+from ringback.web.body import BodyReader, PeekedReceive, replayed, response
 from ringback.web.state import give_outcomes
 
 if TYPE_CHECKING:
@@ -156,6 +156,7 @@ _ADDED_PARAMETER = "ringback_request"
 
 def _decorated(endpoint: Callable[..., Any], receiver: Receiver) -> Callable[..., Any]:
     is_async = inspect.iscoroutinefunction(endpoint)
+    reader = BodyReader(receiver.door.body_timeout)
 
     async def call_endpoint(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return await endpoint(*args, **kwargs) if is_async else await run_in_threadpool(endpoint, *args, **kwargs)
@@ -177,16 +178,16 @@ def _decorated(endpoint: Callable[..., Any], receiver: Receiver) -> Callable[...
             receiver.gate.hide(request.scope)
 
     async def answer(request: Request, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        exchange, timeout = Exchange(receiver, request.scope), receiver.door.body_timeout
+        exchange = Exchange(receiver, request.scope)
         # FastAPI has read the body if the endpoint has a parameter for the body.
         read = await request.body() if hasattr(request, "_body") else None
-        peeked = PeekedReceive(request.receive, timeout)
+        peeked = PeekedReceive(request.receive, receiver.door.body_timeout)
         found: Found = await exchange.admit(peeked.has_body if read is None else bool(read))
         if found is Admitted.PASS_ON:
             _let_read(request, peeked.channel)
             return await call_endpoint(args, kwargs)
         if found is Admitted.READ_BODY:
-            reading = functools.partial(read_body, request.receive, exchange.max_body, timeout)
+            reading = functools.partial(reader.read, request.receive, exchange.max_body)
             found = await exchange.take(reading if read is None else read)
         if isinstance(found, Reply):
             return response(found)

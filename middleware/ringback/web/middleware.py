@@ -10,7 +10,7 @@ from ringback.receiving.near_misses import NearMisses
 from ringback.receiving.replies import Reply
 from ringback.receiving.target import Fit, GuardedPaths, canonical_method, root_path
 from ringback.settings import DOOR, Door, refuse_late
-from ringback.web.body import PeekedReceive, read_body, replayed, response
+from ringback.web.body import BodyReader, PeekedReceive, replayed, response
 from ringback.web.lifespan import run_lifespan
 from ringback.web.misconfigured import ends_the_start
 from ringback.web.state import give_outcomes
@@ -48,6 +48,7 @@ class CallOutcomeMiddleware:
         self._root = root_path(app)
         self._near_misses = NearMisses(self._guarded)
         self._receiver = Receiver(router, Door.of(door))
+        self._reader = BodyReader(self._receiver.door.body_timeout)
         self._hides = self._receiver.gate.hides
         self._receiver.warn()
 
@@ -85,14 +86,13 @@ class CallOutcomeMiddleware:
             self._receiver.gate.hide(scope)
 
     async def _deliver(self, scope: Scope, receive: Receive, send: Send) -> None:
-        timeout = self._receiver.door.body_timeout
-        exchange, peeked = Exchange(self._receiver, scope), PeekedReceive(receive, timeout)
+        exchange, peeked = Exchange(self._receiver, scope), PeekedReceive(receive, self._receiver.door.body_timeout)
         found: Found = await exchange.admit(peeked.has_body)
         if found is Admitted.PASS_ON:
             await self.app(scope, peeked.channel, send)
             return
         if found is Admitted.READ_BODY:
-            found = await exchange.take(partial(read_body, receive, exchange.max_body, timeout))
+            found = await exchange.take(partial(self._reader.read, receive, exchange.max_body))
         if isinstance(found, Reply):
             # A sender who has disconnected gets nothing, and a server may raise for a message to that sender.
             if not exchange.sender_left:

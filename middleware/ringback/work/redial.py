@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
-from zoneinfo import ZoneInfo
 
 from ringback.exceptions import ConfigurationError
 from ringback.work.redial_policy import DAY, LONGEST_WINDOW, NOT_RUNG, RedialPolicy, seconds_of
@@ -168,6 +167,9 @@ def repeatability(key: str, generation: int, first_sent: float) -> dict[str, str
 
 def time_zone(zone: TimeZone) -> tzinfo:
     """The ``tzinfo`` of a name. Raises :class:`ConfigurationError` for an unknown name or a zone that tells no time."""
+    # Here, because most apps redial nobody, and the import takes as long as ten modules of Ringback.
+    from zoneinfo import ZoneInfo
+
     try:
         found = zone if isinstance(zone, tzinfo) else ZoneInfo(zone)
         datetime.fromtimestamp(0, found)
