@@ -23,7 +23,7 @@ class Step:
     nobody is invited, the app asks for nothing and answers no callback. Without a code the event carries its type's
     usual result. ``fields`` are further keys of the event's data, in snake case. ``sip`` may hold the carrier's own
     words: ``(603, "Network Blocked")``. ``closes`` names what is open in the call and ends with this event, see
-    :mod:`ringback.simulator.endings`.
+    :mod:`ringback.simulator.endings`. ``context`` replaces the operation context of the request.
     """
 
     event: str
@@ -38,6 +38,7 @@ class Step:
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     copies: int = 1
     closes: str | None = None
+    context: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
