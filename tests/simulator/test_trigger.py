@@ -127,7 +127,9 @@ def options(**given: Any) -> Namespace:
         "seed": None,
         "speed": 1.0,
     }
-    return Namespace(**settings | {"issuer": None, "audience": None, "list": False, "recording": None, "call": None} | given)
+    return Namespace(
+        **settings | {"issuer": None, "audience": None, "list": False, "recording": None, "call": None} | given
+    )
 
 
 def test_simulate_serves_until_it_is_ended(capsys: Capture[str]) -> None:

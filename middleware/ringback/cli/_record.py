@@ -1,4 +1,4 @@
-"""``ringback record``, and the options that replay what it has written."""
+"""``ringback record``: a proxy that keeps the deliveries of a real app."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ringback.exceptions import ConfigurationError, needs_extra
+from ringback.exceptions import needs_extra
 
 if TYPE_CHECKING:
     import argparse
     import socket
     from collections.abc import Callable
-
-    from ringback.simulator.scenarios import Scenario
 
     Serve = Callable[[Any, socket.socket], object]
 
@@ -26,12 +24,6 @@ def add_record(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--texts", action="store_true", help="keep what people said and pressed, and your operation contexts"
     )
-
-
-def add_replay(command: argparse.ArgumentParser) -> None:
-    """The options of a command that replays a recording."""
-    command.add_argument("--recording", metavar="FILE", type=Path, help="what ringback record has written")
-    command.add_argument("--call", metavar="NAME", help="only this call of the recording, such as call-1")
 
 
 def record(arguments: argparse.Namespace, serve: Serve | None = None) -> int:
@@ -51,26 +43,6 @@ def record(arguments: argparse.Namespace, serve: Serve | None = None) -> int:
             (serve or _serve)(Proxy(forwarding(to), recorder), sock)
         say(f"ended; {recorder.kept} deliveries in {arguments.out}")
     return 0
-
-
-def replayed(arguments: argparse.Namespace, *, whole: bool) -> list[Scenario]:
-    """The scenarios of ``--recording``: of whole calls, or of calls that a client plays. Empty without the option.
-
-    Raises :class:`ConfigurationError` for options that do not go together.
-    """
-    from ringback.cli._simulate import say
-    from ringback.simulator.recordings.replay import played_calls, whole_calls
-
-    if arguments.recording is None:
-        if arguments.call is not None:
-            raise ConfigurationError("--call names a call of a recording; add --recording FILE")
-        return []
-    if arguments.scenario is not None:
-        raise ConfigurationError("a scenario and --recording say the opposite; give one of them")
-    found = (whole_calls if whole else played_calls)(arguments.recording, arguments.call)
-    for each in found:
-        say(f"{each.name}: {each.about}")
-    return found
 
 
 def _serve(app: Any, sock: socket.socket) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringback.cli._record import add_replay, replayed
+from ringback.cli._replay import add_replay, replayed
 from ringback.cli._result_forms import close_to, pair_in, status, whole
 from ringback.exceptions import ConfigurationError
 from ringback_catalog import event_name
