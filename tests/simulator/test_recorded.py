@@ -159,16 +159,34 @@ def test_a_whole_call_is_replayed_event_by_event(tmp_path: Path) -> None:
 
 
 def test_a_call_with_a_client_gets_what_comes_by_itself_and_answers_to_its_requests(tmp_path: Path) -> None:
-    """The simulator's speed divides the time between; the contexts are those of the requests."""
+    """The contexts are those of the requests."""
     (scenario,) = played_calls(lines_of(tmp_path / "calls.jsonl", *RECORDED))
-    assert [(step.event, step.after, step.lag, step.context) for step in scenario.steps] == [
-        ("CallConnected", 0.0, 0.0, None),
-        ("CallDisconnected", 4.5, 0.0, None),
+    assert [(step.event, step.after, step.lag, step.quiet, step.context) for step in scenario.steps] == [
+        ("CallConnected", 0.0, 0.0, False, None),
+        ("CallDisconnected", 1.75, 0.0, True, None),
     ]
     assert [(step.event, step.context) for step in scenario.results] == [
         ("PlayCompleted", None),
         ("RecognizeCompleted", None),
     ]
+
+
+def test_the_callee_stays_as_long_as_the_app_was_quiet_unless_the_end_cut_something_off(tmp_path: Path) -> None:
+    """A replayed prompt takes another time. A call that was never connected ends when it did; so does a second end."""
+
+    def ends(*events: tuple[float, str]) -> list[tuple[str, float, bool]]:
+        recorded = [(at, BUILDERS[name](call=CALL)) for at, name in events]
+        (scenario,) = played_calls(lines_of(tmp_path / "calls.jsonl", *recorded))
+        return [(step.event, step.after, step.quiet) for step in scenario.steps]
+
+    connected, end = (0.0, "CallConnected"), "CallDisconnected"
+    assert ends(connected, (1.0, "PlayCompleted"), (5.0, "PlayCompleted"), (6.0, end), (8.0, end)) == [
+        ("CallConnected", 0.0, False),
+        (end, 4.0, True),
+        (end, 2.0, False),
+    ]
+    assert ends(connected, (1.0, "PlayStarted"), (3.0, "PlayCanceled"), (3.5, end))[1:] == [(end, 3.5, False)]
+    assert ends((0.0, end), (0.5, "CreateCallFailed")) == [(end, 0.0, False), ("CreateCallFailed", 0.5, False)]
 
 
 def test_where_the_recording_hides_what_was_said_the_scenarios_callee_decides(tmp_path: Path) -> None:

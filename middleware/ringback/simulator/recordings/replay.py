@@ -20,6 +20,7 @@ from ringback.testing.events import BUILDERS
 from ringback_catalog import EVENTS, EventKind, event_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ringback.testing.wire import Detail
@@ -101,10 +102,7 @@ def played_calls(path: Path, only: str | None = None) -> list[Scenario]:
     """
     found: list[Scenario] = []
     for name, call in _calls(path, only).items():
-        own = [each for each in call.events if _comes_by_itself(each.step.event)]
-        # People take this time, so the simulator's speed divides it; the contexts are those of the app's requests.
-        spaced = _spaced(own, call.events[0].at)
-        steps = tuple(replace(step, after=step.lag, lag=0.0, context=None) for step in spaced)
+        steps = tuple(_played(call.events))
         results = tuple(replace(each.step, context=None) for each in call.events if _answers(each))
         if steps:
             found.append(_scenario(name, call, steps, results))
@@ -119,7 +117,8 @@ def _calls(path: Path, only: str | None) -> dict[str, _Call]:
         for given in line.events:
             try:
                 event = msgspec.convert(given, _Event)
-                data = msgspec.convert(_folded(event.data), _Data) if isinstance(event.data, dict) else _Data()
+                raw = cast("dict[str, Any]", event.data) if isinstance(event.data, dict) else {}
+                data = msgspec.convert(_folded(raw), _Data)
             except msgspec.ValidationError as error:
                 raise refused(path, number, error) from error
             if data.call_connection_id is None:
@@ -128,8 +127,7 @@ def _calls(path: Path, only: str | None) -> dict[str, _Call]:
             call = calls.setdefault(data.call_connection_id, _Call())
             name = event_name(event.type)
             if name in BUILDERS:
-                step = _step(name, data, event.data)
-                call.add(_Told(line.at, step, event.id, data, HIDDEN in str(event.data)))
+                call.add(_Told(line.at, _step(name, data, raw), event.id, data, HIDDEN in str(raw)))
             else:
                 call.left_out += 1
     known = {name: call for name, call in calls.items() if call.events}
@@ -204,6 +202,26 @@ def _spaced(events: list[_Told], begin: float) -> tuple[Step, ...]:
     times = [begin, *(each.at for each in events)]
     gaps = [round(later - earlier, 3) for earlier, later in itertools.pairwise(times)]
     return tuple(replace(each.step, lag=gap) for each, gap in zip(events, gaps, strict=True))
+
+
+def _played(events: list[_Told]) -> Iterator[Step]:
+    """The steps that come by themselves. People take the time between, so the simulator's speed divides it.
+
+    A callee who was connected stays until the app has been quiet as long as it ever was in the recording, because a
+    replayed prompt takes another time; unless the recorded end cut something off.
+    """
+    pauses = [later.at - earlier.at for earlier, later in itertools.pairwise(events)]
+    may_wait = not any(each.step.event.endswith("Canceled") for each in events)
+    begin, is_connected = events[0].at, False
+    for each in events:
+        name = each.step.event
+        if not _comes_by_itself(name):
+            continue
+        waits = EVENTS[name].kind is EventKind.END and is_connected and may_wait
+        after = max(pauses) if waits else each.at - begin
+        # The contexts are those of the app's requests.
+        yield replace(each.step, after=round(after, 3), quiet=waits, context=None)
+        begin, is_connected = each.at, name == "CallConnected" or (is_connected and not waits)
 
 
 def _comes_by_itself(name: str) -> bool:
