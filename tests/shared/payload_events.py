@@ -164,6 +164,32 @@ EXPECTED = {
             result_information=Result(400, 8535, "Action failed, file format is invalid."),
         ),
     ),
+    "playstarted-200-0": (
+        "PlayStarted",
+        guid(36),
+        CALL + leg(36),
+        CALL + leg(36),
+        "2024-07-17T22:37:57.4997462+00:00",
+        call(
+            36,
+            version="2024-06-15-preview",
+            operation_context="greeting",
+            result_information=Result(200, 0, "Action completed successfully."),
+        ),
+    ),
+    "recognizefailed-400-8510": (
+        "RecognizeFailed",
+        guid(35),
+        CALL + leg(35),
+        CALL + leg(35),
+        "2025-07-15T09:24:36.4870207+00:00",
+        call(
+            35,
+            version="2024-09-01-preview",
+            operation_context="menu",
+            result_information=Result(400, 8510, "Action failed, initial silence timeout reached."),
+        ),
+    ),
     "removeparticipantsucceeded-200-0": (
         "RemoveParticipantSucceeded",
         guid(9),

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.communication.callautomation import CommunicationUserIdentifier
+from azure.communication.callautomation import CommunicationUserIdentifier, FileSource, RecognizeInputType
 from azure.communication.callautomation.aio import CallAutomationClient
 
-from ringback.simulator import SCENARIOS, Simulator
+from ringback.simulator import SCENARIOS, Simulator, Step
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
+FAILED = {"failed_play_source_index": 0}
 CALLER, CALLEE = (
     f"8:acs:4c2b5e1f-0000-4000-8000-000000000001_5d3a4f10-0000-4000-8000-{number:012}" for number in (25, 26)
 )
@@ -64,6 +65,41 @@ async def test_a_body_has_the_keys_of_the_recorded_one(scenario: str, event: str
     """No key more, none less, at any depth."""
     bodies = await posted(scenario, remove=scenario == "connected")
     assert shape(bodies[event]) == shape(recorded(name))
+
+
+@pytest.mark.parametrize(
+    ("event", "name"),
+    [
+        ("PlayStarted", "playstarted-200-0"),
+        ("PlayFailed", "playfailed-400-8535"),
+        ("RecognizeFailed", "recognizefailed-400-8510"),
+    ],
+)
+async def test_media_events_have_the_keys_of_the_recorded_ones(event: str, name: str) -> None:
+    """With the context of their own operation, and the words of the recorded message."""
+    [expected] = recorded(name)
+    results = (Step(event="PlayCompleted"), Step(event="PlayFailed", code=400, subcode=8535, fields=FAILED))
+    bodies: dict[str, Any] = {}
+
+    async def keep(uri: str, body: bytes, headers: Any) -> int:
+        [each] = json.loads(body)
+        bodies[each["type"].rpartition(".")[2]] = each
+        return 200
+
+    scenario = replace(SCENARIOS["connected"], name="mine", speech="", results=results)
+    async with Simulator(scenario, post=keep) as acs, CallAutomationClient(acs.url, acs.credential) as client:
+        target = CommunicationUserIdentifier(CALLEE)
+        placed = await client.create_call(target, "https://app.example.com/cb")
+        await acs.idle()
+        connection = client.get_call_connection(placed.call_connection_id or "")
+        source = FileSource("https://app.example.com/hello.wav")
+        for _ in range(2):
+            await connection.play_media(source, operation_context="greeting")
+        await connection.start_recognizing_media(RecognizeInputType.SPEECH, target, operation_context="menu")
+        await acs.idle()
+    assert shape(bodies[event]) == shape(expected)
+    for key in ("operationContext", "resultInformation"):
+        assert bodies[event]["data"][key] == expected["data"][key]
 
 
 async def test_an_old_version_reports_no_result() -> None:

@@ -212,6 +212,21 @@ async def test_hanging_up_stops_a_callback_that_is_to_be_repeated() -> None:
     assert [callback.events for callback in acs.callbacks] == [("CallConnected",), ("CallDisconnected",)]
 
 
+@pytest.mark.parametrize(("speed", "naps"), [(1, [2.5, 3.0]), (10, [0.25, 3.0])])
+async def test_speed_divides_the_time_of_people(speed: float, naps: list[float]) -> None:
+    """And not the time of the service: a late event is late at any speed."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    acs = Simulator("late_create_failed", post=accept, latency=(0, 0), speed=speed, sleep=sleep)
+    async with acs, CallAutomationClient(acs.url, acs.credential) as client:
+        await client.create_call(USER, URL)
+        await acs.idle()
+    assert slept == naps
+
+
 async def test_a_seed_makes_two_runs_alike() -> None:
     """Ids, and an order that is drawn."""
     shuffled = type(SCENARIOS["busy"])(name="mine", steps=SCENARIOS["busy"].steps, shuffled=True)
@@ -247,6 +262,8 @@ async def test_http_callbacks_are_allowed_or_not() -> None:
         ({"scenario": "xyz"}, "there are answered, "),
         ({"scenario": []}, "is empty"),
         ({"latency": (2, 1)}, "no range of seconds"),
+        ({"speed": 0}, "no factor above 0"),
+        ({"speed": float("nan")}, "no factor above 0"),
         ({"scenarios": "/nowhere.toml"}, "cannot be read"),
     ],
 )

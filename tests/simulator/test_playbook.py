@@ -31,6 +31,23 @@ steps = [
 [scenarios.full]
 answer = { status = 429, retry_after = 2 }
 
+[scenarios.talks]
+like = "answered"
+tones = ["", "12"]
+choice = "Confirm"
+pause = 0.5
+
+[[scenarios.talks.results]]
+event = "RecognizeFailed"
+code = 400
+subcode = 8563
+
+[[scenarios.talks.results]]
+event = "RecognizeCompleted"
+code = 200
+subcode = 8569
+fields = { recognition_type = "speech", speech_result = { speech = "Oslo" } }
+
 [scenarios.stubborn]
 like = "busy"
 attempts = 3
@@ -53,6 +70,13 @@ def test_a_file_makes_scenarios_and_gives_them_numbers(file: Path) -> None:
         Step(event="CallConnected", after=0.2),
         Step(event="CallDisconnected", after=1.0, code=200, subcode=560000, q850=16),
     )
+    talks = book.known["talks"]
+    assert (talks.steps, talks.tones, talks.pause) == (SCENARIOS["answered"].steps, ("", "12"), 0.5)
+    assert [talks.callee(index).tones for index in (0, 1, 2)] == ["", "12", "12"]
+    fields = {"recognition_type": "speech", "speech_result": {"speech": "Oslo"}}
+    failed = Step(event="RecognizeFailed", code=400, subcode=8563)
+    spoken = Step(event="RecognizeCompleted", code=200, subcode=8569, fields=fields)
+    assert talks.results == (failed, spoken)
     assert book.known["full"].answer == Answer(status=429, retry_after=2)
     assert (book.known["stubborn"].steps, book.known["stubborn"].attempts) == (SCENARIOS["busy"].steps, 3)
     assert book.next_for("+15550100486").name == "busy"
@@ -71,10 +95,10 @@ def test_arguments_come_before_the_file(file: Path) -> None:
     assert (book.next_for("+15550100005").name, book.next_for("+15550100001").name) == ("declined", "stubborn")
 
 
-def test_a_call_that_comes_in_is_connected_unless_its_number_says_otherwise() -> None:
-    """The default is for calls that the app places."""
+def test_somebody_who_calls_stays_until_it_is_quiet_unless_the_number_says_otherwise() -> None:
+    """The default of the book is for calls that the app places."""
     book = Playbook("busy")
-    assert (book.next_from("+15550100005").name, book.next_from("+15550100410").name) == ("connected", "network_drop")
+    assert (book.next_from("+15550100005").name, book.next_from("+15550100410").name) == ("answered", "network_drop")
 
 
 @pytest.mark.parametrize(
@@ -85,6 +109,15 @@ def test_a_call_that_comes_in_is_connected_unless_its_number_says_otherwise() ->
         ("[scenarios.a]\nsteps = [{ event = 'CallConected' }]", "did you mean 'CallConnected'"),
         ("[scenarios.a]\nsteps = [{ event = 'xyz' }]", "does not send$"),
         ("[scenarios.a]\nsteps = [{ event = 'CallConnected', after = -1 }]", "after or lag below 0"),
+        ("[scenarios.a]\nsteps = [{ event = 'CallConnected', lag = -1 }]", "after or lag below 0"),
+        ("[scenarios.a]\nsteps = [{ event = 'CallConnected', fields = { a = 1 } }]", "has no further fields"),
+        (
+            "[scenarios.a]\nresults = [{ event = 'PlayFailed', fields = { index = 1 } }]",
+            "has field 'index' in PlayFailed, which has failed_play_source_index",
+        ),
+        ("[scenarios.a]\npause = -1", "pause and media of 0 seconds or more"),
+        ("[scenarios.a]\nmedia = -1", "pause and media of 0 seconds or more"),
+        ("[scenarios.a]\ntones = 1", "Expected `str | array | null`"),
         ("[scenarios.a]\nlike = 'b'", "does not stand before it"),
         ("[scenarios.a]\nattempts = 0", "attempts of 1 or more"),
         ("[scenarios.a]\nanswer = { status = 200 }", "only errors"),

@@ -127,9 +127,9 @@ def options(**given: Any) -> Namespace:
         "seed": None,
         "speed": 1.0,
     }
-    return Namespace(
-        **settings | {"issuer": None, "audience": None, "list": False, "recording": None, "call": None} | given
-    )
+    settings |= {"ring": None, "caller": None, "callee": None, "every": None, "schema": None}
+    settings |= {"recording": None, "call": None}
+    return Namespace(**settings | {"issuer": None, "audience": None, "list": False} | given)
 
 
 def test_simulate_serves_until_it_is_ended(capsys: Capture[str]) -> None:

@@ -32,7 +32,9 @@ from ringback.testing import (
     old_api,
     play_completed,
     play_failed,
+    play_started,
     recognize_completed,
+    recognize_failed,
     recording_state_changed,
     redelivered,
     rejected_call,
@@ -71,6 +73,8 @@ RECORDED = {
     "createcallfailed-603-0": [create_call_failed(603, 0, call=SET)],
     "mediastreamingstarted-200-0": media_streaming_started(call=CALL),
     "playfailed-400-8535": [play_failed(call=CALL, operation_context="greeting")],
+    "playstarted-200-0": [play_started(call=CALL, operation_context="greeting")],
+    "recognizefailed-400-8510": [recognize_failed(call=CALL, operation_context="menu")],
     "recordingstatechanged-200-0": recording_state_changed(call=SET),
     "removeparticipantsucceeded-200-0": [remove_participant_succeeded(call=CALL, operation_context="remove-agent")],
 }
@@ -83,8 +87,9 @@ def test_an_event_has_the_shape_of_the_recorded_delivery(name: str) -> None:
 
 
 def test_every_known_type_has_a_builder_of_its_name() -> None:
-    """Event Grid's CallEnded has one of its own, see test_grid."""
-    assert {each.name for each in BUILDERS.values()} == (CALL_EVENTS | OPERATION_EVENTS) - {"CallEnded"}
+    """Event Grid's CallEnded has one of its own, see test_grid; the audio of a hold is known to other SDKs alone."""
+    holding = {f"HoldAudio{what}" for what in ("Started", "Paused", "Resumed", "Completed")}
+    assert {each.name for each in BUILDERS.values()} == (CALL_EVENTS | OPERATION_EVENTS | holding) - {"CallEnded"}
     assert all(name == re.sub(r"(?<!^)([A-Z])", r"_\1", each.name).lower() for name, each in BUILDERS.items())
     assert repr(play_failed) == "<builder of PlayFailed>"
 
@@ -115,6 +120,8 @@ MESSAGES = {
     "Action completed successfully.": lambda: play_completed(),
     "Action failed, file format is invalid.": lambda: play_failed(),
     "Action failed.": lambda: play_failed(400, 1),
+    "Action completed, max digits received.": lambda: recognize_completed(),
+    "Action failed, initial silence timeout reached.": lambda: recognize_failed(),
     "Ocupado.": lambda: call_disconnected(486, 560486, message="Ocupado."),
 }
 
@@ -123,6 +130,13 @@ MESSAGES = {
 def test_a_message_reads_like_the_services(message: str) -> None:
     """One form for calls and participants, another for media, nothing for a success in call control."""
     assert MESSAGES[message]()["data"]["resultInformation"]["message"] == message
+
+
+@pytest.mark.parametrize("name", ["dtmf_result", "choice_result", "speech_result"])
+def test_a_recognition_has_one_result(name: str) -> None:
+    """The one that is given, without the usual keys beside it."""
+    data = recognize_completed(**{name: {"a": 1}})["data"]
+    assert [key for key in data if key.endswith("Result")] == [f"{name.partition('_')[0]}Result"]
 
 
 def test_a_participant_added_has_no_complaint() -> None:

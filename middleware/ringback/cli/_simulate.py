@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ringback.cli import _incoming
 from ringback.cli._replay import add_replay, replayed
 from ringback.cli._result_forms import close_to, pair_in, status, whole
 from ringback.exceptions import ConfigurationError
@@ -35,13 +36,17 @@ def add_simulate(command: argparse.ArgumentParser) -> None:
         "--speed", metavar="N", type=float, default=1.0, help="N times as fast as people talk and type; default: 1"
     )
     command.add_argument("--tls", action="store_true", help="speak TLS, as from_connection_string wants")
+    _incoming.add_ring(command)
     _add_common(command)
 
 
 def add_trigger(command: argparse.ArgumentParser) -> None:
     """The options of ``ringback trigger``."""
     command.add_argument(
-        "scenario", metavar="SCENARIO", nargs="?", help="its name, see --list; or a result to post, such as 486/560486"
+        "scenario",
+        metavar="SCENARIO",
+        nargs="?",
+        help="its name, see --list; or a result to post, such as 486/560486; or incoming, a call that comes in",
     )
     command.add_argument("--event", metavar="E", help="the event that reports a result; default: CallDisconnected")
     command.add_argument("--sip", metavar="N", help="its SIP status, also with words: '603 Network Blocked'")
@@ -50,6 +55,7 @@ def add_trigger(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--delay", metavar="SECONDS", type=float, help="before each event; default: the scenario's own"
     )
+    _incoming.add_trigger(command)
     command.add_argument("--unsigned", action="store_true", help="send no token: the default without --issuer")
     _add_common(command)
 
@@ -70,6 +76,7 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
     if arguments.list:
         return _list(arguments)
     authority = _authority() if arguments.tls else None
+    arrival = _incoming.arrival_of(arguments)
     simulator = Simulator(
         replayed(arguments, whole=False) or arguments.scenario,
         scenarios=arguments.scenarios,
@@ -80,6 +87,7 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
         seed=arguments.seed,
         issuer=_issuer(arguments),
         say=say,
+        arrival=arrival,
     )
     with simulator as acs:
         say(f"Call Automation, simulated, at {acs.url}; Ctrl-C ends it")
@@ -92,7 +100,8 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
                 say(_exported(name, file))
         with terminable():
             try:
-                (wait or threading.Event().wait)()
+                with _incoming.ringing(acs, arrival, arguments.every, say):
+                    (wait or threading.Event().wait)()
             except KeyboardInterrupt:
                 say(f"ended; {len(acs.calls)} calls, {len(acs.callbacks)} callbacks")
     return 0
@@ -104,6 +113,12 @@ def trigger(arguments: argparse.Namespace) -> int:
 
     if arguments.list:
         return _list(arguments)
+    if arguments.scenario == "incoming":
+        return _incoming.trigger(arguments, _issuer(arguments), say)
+    if (arguments.caller, arguments.schema, arguments.simulator) != (None, None, None):
+        raise ConfigurationError(
+            "--from, --schema and --simulator go with a call that comes in: ringback trigger incoming --to URL"
+        )
     if arguments.to is None or (arguments.scenario is None and arguments.recording is None):
         raise ConfigurationError("name a scenario and an endpoint: ringback trigger busy --to URL, or see --list")
     if arguments.unsigned and arguments.issuer is not None:

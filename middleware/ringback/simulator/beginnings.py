@@ -42,12 +42,15 @@ def answer(switchboard: Switchboard, asked: Asked) -> Turn:
 
 
 def connect(switchboard: Switchboard, asked: Asked) -> Turn:
+    """Join a call. The participants are those of the call of this server call id, if it is one of the simulator's."""
     if not isinstance(asked.content.get("callLocator"), dict):
         raise Refused(400, "8523", "callLocator is missing.")
     uri = switchboard.callback_uri(asked)
-    call = switchboard.begin(Direction.JOINED, switchboard.playbook.next_for(None), uri, [], asked)
-    other = asked.content["callLocator"].get("serverCallId")
-    call.server_call_id = other if isinstance(other, str) else call.server_call_id
+    wanted = asked.content["callLocator"].get("serverCallId")
+    there = [call for call in switchboard.calls if call.server_call_id == wanted and not call.ended]
+    people = {raw_id: who.identifier for call in there for raw_id, who in call.participants.items()}
+    call = switchboard.begin(Direction.JOINED, switchboard.playbook.next_for(None), uri, list(people.values()), asked)
+    call.server_call_id = wanted if isinstance(wanted, str) else call.server_call_id
     return Turn(Reply(200, call.to_wire()), switchboard.script_of(call))
 
 
@@ -60,6 +63,5 @@ def reject(switchboard: Switchboard, asked: Asked) -> Turn:
 
 def redirect(switchboard: Switchboard, asked: Asked) -> Turn:
     incoming = switchboard.ringing(asked)
-    incoming.redirected_to = identifier(asked.content.get("target"), "target")
-    incoming.state = "redirected"
-    return Turn(Reply(204))
+    target = identifier(asked.content.get("target"), "target")
+    return Turn(Reply(204), rings=switchboard.redirected(incoming, target))

@@ -30,9 +30,13 @@ def event_of(script: Script, step: Step, ids: Callable[[], str], clock: Callable
         ids=ids,
         clock=lambda: datetime.fromtimestamp(clock(), UTC),
     )
-    if call.targets:
-        known = replace(known, callee=call.targets[0]["rawId"])
     fields: dict[str, Any] = dict(step.fields)
+    # The message of a failed invitation names the person who was invited.
+    invited = call.invitations.get(fields.get("invitation_id", ""))
+    for who in (fields.get("participant"), invited, *call.targets[:1]):
+        if who is not None:
+            known = replace(known, callee=who["rawId"])
+            break
     if step.event == "ParticipantsUpdated":
         call.sequence_number += 1
         fields = {"participants": call.present(), "sequence_number": call.sequence_number} | fields
@@ -50,10 +54,8 @@ def event_of(script: Script, step: Step, ids: Callable[[], str], clock: Callable
     return events.old_api(event, version=call.version) if call.scenario.bare else event
 
 
-def incoming_event(
-    incoming: Incoming, display_name: str, ids: Callable[[], str], clock: Callable[[], float]
-) -> events.CloudEvent:
-    """The IncomingCall event of a call, in Event Grid's schema."""
+def incoming_event(incoming: Incoming, ids: Callable[[], str], clock: Callable[[], float]) -> events.CloudEvent:
+    """The IncomingCall event of a call, in the schema of its endpoint."""
     known = Ids(
         server_call_id=incoming.server_call_id,
         correlation_id=incoming.correlation_id,
@@ -62,4 +64,9 @@ def incoming_event(
         ids=ids,
         clock=lambda: datetime.fromtimestamp(clock(), UTC),
     )
-    return grid.incoming_call(call=known, caller_display_name=display_name, incoming_call_context=incoming.context)
+    return grid.incoming_call(
+        call=known,
+        caller_display_name=incoming.arrival.display_name,
+        incoming_call_context=incoming.context,
+        schema=incoming.arrival.schema,
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
+from ringback.exceptions import ConfigurationError
 from ringback.simulator.wire import Refused
 
 if TYPE_CHECKING:
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from ringback.simulator.endings import Open
     from ringback.simulator.scenarios import Callee, Scenario, Step
     from ringback.simulator.turns import Script
+    from ringback.testing.grid import Schema
+
+CALLER, CALLEE = "+15550100001", "+15550100002"
+"""Who calls whom where nobody says. The numbers are reserved for fiction."""
 
 Identifier = dict[str, Any]
 """A participant in the service's format: rawId, kind, and an object named after the kind."""
@@ -57,6 +63,8 @@ class Call:
     ``open`` is what ends with an event of its own, by name; ``queue`` are the scripts of prompts and recognitions that
     wait for their turn. ``counts`` says how many operations of a kind there were, ``stirred`` how often anything has
     happened, ``posting`` how many callbacks wait for their answer.
+    ``invitations`` has every person who was invited, by the invitation's id; an invitation without an answer is
+    ``open``. ``left`` has the raw ids of those who are gone.
     """
 
     call_connection_id: str
@@ -73,6 +81,7 @@ class Call:
     state: State = State.CONNECTING
     participants: dict[str, Participant] = field(default_factory=dict[str, Participant], repr=False)
     invitations: dict[str, Identifier] = field(default_factory=dict[str, Identifier], repr=False)
+    left: set[str] = field(default_factory=set[str], repr=False)
     open: dict[str, Open] = field(default_factory=dict["str", "Open"], repr=False)
     queue: list[Script] = field(default_factory=list["Script"], repr=False)
     counts: Counter[str] = field(default_factory=Counter[str], repr=False)
@@ -83,6 +92,20 @@ class Call:
     def present(self) -> list[dict[str, Any]]:
         """The participants, in the service's format."""
         return [participant.to_wire() for participant in self.participants.values()]
+
+    def joins(self, who: Identifier) -> None:
+        """Note that somebody is in the call, neither muted nor on hold."""
+        self.participants[who["rawId"]] = Participant(who)
+
+    def leaves(self, raw_id: str) -> None:
+        """Note that somebody is gone."""
+        self.participants.pop(raw_id, None)
+        self.left.add(raw_id)
+
+    def knows(self, raw_id: str) -> bool:
+        """Whether somebody is in the call, was in the call, or was invited."""
+        invited = any(who["rawId"] == raw_id for who in self.invitations.values())
+        return raw_id in self.participants or raw_id in self.left or invited
 
     @property
     def attended(self) -> bool:
@@ -135,6 +158,22 @@ class Call:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """Where a call comes in, and who calls whom: phone numbers or raw ids.
+
+    ``to`` is the endpoint of the IncomingCall event, ``schema`` "eventgrid" or "cloudevents". ``scenario`` decides what
+    follows the app's answer; ``None`` leaves that to the caller's number.
+    """
+
+    to: str = field(repr=False)
+    caller: str = field(default=CALLER, repr=False)
+    callee: str = field(default=CALLEE, repr=False)
+    display_name: str = field(default="", repr=False)
+    scenario: str | Scenario | None = None
+    schema: Schema = "eventgrid"
+
+
 @dataclass(slots=True)
 class Incoming:
     """A call that rings for the app: ``state`` is ringing, answered, rejected or redirected.
@@ -149,11 +188,17 @@ class Incoming:
     caller: Identifier = field(repr=False)
     callee: Identifier = field(repr=False)
     scenario: Scenario = field(repr=False)
+    arrival: Arrival = field(repr=False)
     state: str = "ringing"
     status: int | None = None
     reason: str | None = None
     redirected_to: Identifier | None = field(default=None, repr=False)
     call: Call | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the endpoint took the event: the statuses that Event Grid takes for a success."""
+        return self.status in (200, 201, 202, 203, 204)
 
 
 def identifier(given: object, what: str) -> Identifier:
@@ -178,6 +223,13 @@ def of_raw_id(raw_id: str) -> Identifier:
         if raw_id.startswith(prefix or "8:acs:"):
             return {"rawId": raw_id, "kind": kind, kind: {name: raw_id.removeprefix(prefix)}}
     return {"rawId": raw_id, "kind": "unknown"}
+
+
+def party(text: str, name: str) -> str:
+    """A phone number or a raw id as it was given. Raises :class:`ConfigurationError`, which does not repeat it."""
+    if re.fullmatch(r"(4:)?\+[0-9]{3,15}|\d+:[!-~]+", text) is None:
+        raise ConfigurationError(f"{name} is no phone number and no raw id; write for example +15550100001")
+    return text
 
 
 def number_of(given: Mapping[str, Any]) -> str | None:

@@ -163,7 +163,7 @@ class Courier:
 
     async def _close(self, run: _Run, call: Call) -> None:
         """Stop the other scripts of a call that ends, and post the events of what is open in the call."""
-        self.stop(f"{call.call_connection_id}/", but=run)
+        self.stop(call.call_connection_id, but=run)
         for script in closing(call):
             for step in script.steps:
                 await self._emit(run, script, step)
@@ -181,7 +181,7 @@ class Courier:
     async def _insist(self, run: _Run, script: Script, step: Step, body: bytes) -> None:
         attempt = 1
         while True:
-            callback = await self.deliver((step.event,), script.uri, body, self.headers(), attempt)
+            callback = await self.deliver((step.event,), script.address(step), body, self.headers(), attempt)
             if callback.accepted or attempt == script.call.scenario.attempts:
                 return
             if not await self._nap(run, _BACKOFF * 2 ** (attempt - 1)):

@@ -13,21 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from ringback.exceptions import ConfigurationError, RingbackError, needs_extra
 from ringback.simulator import certificate
-from ringback.simulator.bodies import incoming_event
+from ringback.simulator.arrivals import Arrivals
+from ringback.simulator.calls import CALLEE, CALLER, Arrival
+from ringback.simulator.control import Control
 from ringback.simulator.courier import Courier
 from ringback.simulator.playbook import Playbook
-from ringback.simulator.posting import http_post, web_address
+from ringback.simulator.posting import http_ask, http_post
 from ringback.simulator.scenarios import Answer
 from ringback.simulator.server import CONFIGURATION, KEYS, Application, Server, listening
 from ringback.simulator.service import Service
 from ringback.simulator.switchboard import Switchboard
-from ringback.testing.events import delivery
-from ringback.testing.grid import grid_headers
 from ringback.testing.signing import default_issuer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from concurrent.futures import Future
     from types import TracebackType
 
     from azure.core.credentials import AzureKeyCredential
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from ringback.simulator.courier import Callback, Say, Sleep
     from ringback.simulator.posting import Post
     from ringback.simulator.scenarios import Choice, Scenario
+    from ringback.testing.grid import Schema
     from ringback.testing.signing import Issuer
 
 ACCESS_KEY = "cmluZ2JhY2stc2ltdWxhdG9yLWlzLW5vLXNlY3JldC4u"
@@ -63,6 +63,7 @@ class Simulator:
     the callbacks, by default a new one; with ``signed=False`` none does. ``callback_ca_file`` holds the authority of a
     TLS endpoint. With ``tls`` the server's certificate is signed by ``authority``, by default a new one. ``clock``
     gives seconds since 1970; ``sleep`` waits, ``post`` posts, and ``say`` takes one line of text for each step.
+    ``arrival`` is the call that a ``POST /simulator/ring`` without further words lets come in.
     Raises :class:`~ringback.exceptions.ConfigurationError` for settings that cannot work.
     """
 
@@ -87,6 +88,7 @@ class Simulator:
         sleep: Sleep = asyncio.sleep,
         post: Post | None = None,
         say: Say | None = None,
+        arrival: Arrival | None = None,
     ) -> None:
         if not 0 <= latency[0] <= latency[1]:
             raise ConfigurationError(f"latency {latency!r} is no range of seconds; give for example (0, 0.1)")
@@ -110,6 +112,15 @@ class Simulator:
             speed=speed,
             say=self._say,
         )
+        self._arrivals = Arrivals(
+            self._switchboard,
+            self._courier,
+            ask=http_ask(callback_ca_file),
+            issuer=self._issuer,
+            clock=clock,
+            say=self._say,
+        )
+        self._control = Control(self._arrivals, arrival)
         self._key = key
         self._tls = tls
         self._authority = authority
@@ -180,34 +191,55 @@ class Simulator:
             raise ConfigurationError(f"status {status} is no error; give one from 400 to 599")
         self._service.fail_next(Answer(status=status, code=code, message=message, retry_after=retry_after), times)
 
+    async def subscribe(self, to: str, *, schema: Schema = "eventgrid") -> None:
+        """Make Event Grid's handshake with the address ``to``, as a subscription does before its first delivery.
+
+        Raises :class:`HandshakeFailed`, which says what the endpoint is to answer, and :class:`ConfigurationError` for
+        an address that is no http(s) URL.
+        """
+        await asyncio.wrap_future(self._running().submit(self._arrivals.subscribe(to, schema)))
+
+    def wait_subscribed(self, to: str, *, schema: Schema = "eventgrid") -> None:
+        """:meth:`subscribe` for blocking code."""
+        self._running().submit(self._arrivals.subscribe(to, schema)).result()
+
     async def incoming(
         self,
         to: str,
         *,
-        caller: str = "+15550100001",
-        callee: str = "+15550100002",
+        caller: str = CALLER,
+        callee: str = CALLEE,
         display_name: str = "",
         scenario: str | Scenario | None = None,
+        schema: Schema = "eventgrid",
     ) -> Incoming:
         """Let a call come in: post Event Grid's IncomingCall to the address ``to``, and return the call.
 
         ``scenario`` decides what follows the app's answer; the default is the scenario of the caller's number, else
-        ``connected``. The returned call's ``status`` is that of the endpoint's answer, ``None`` without an answer.
-        Raises :class:`ConfigurationError` for an unknown scenario and for an address that is no http(s) URL.
+        ``answered``. The returned call's ``status`` is that of the endpoint's answer, ``None`` without an answer.
+        Raises :class:`ConfigurationError` for an unknown scenario, for a party that is neither a phone number nor a raw
+        id, and for an address that is no http(s) URL.
         """
-        return await asyncio.wrap_future(self._begin_incoming(to, caller, callee, display_name, scenario))
+        arrival = Arrival(
+            to=to, caller=caller, callee=callee, display_name=display_name, scenario=scenario, schema=schema
+        )
+        return await asyncio.wrap_future(self._running().submit(self._arrivals.ring(arrival)))
 
     def ring(
         self,
         to: str,
         *,
-        caller: str = "+15550100001",
-        callee: str = "+15550100002",
+        caller: str = CALLER,
+        callee: str = CALLEE,
         display_name: str = "",
         scenario: str | Scenario | None = None,
+        schema: Schema = "eventgrid",
     ) -> Incoming:
         """:meth:`incoming` for blocking code."""
-        return self._begin_incoming(to, caller, callee, display_name, scenario).result()
+        arrival = Arrival(
+            to=to, caller=caller, callee=callee, display_name=display_name, scenario=scenario, schema=schema
+        )
+        return self._running().submit(self._arrivals.ring(arrival)).result()
 
     async def idle(self, timeout: float = PATIENCE) -> None:
         """Wait until the simulator has posted every scripted callback; :class:`StillBusy` after ``timeout`` seconds."""
@@ -219,29 +251,14 @@ class Simulator:
 
     async def _idle(self, timeout: float) -> None:
         try:
-            await asyncio.wait_for(self._courier.idle(), timeout)
+            await asyncio.wait_for(self._quiet(), timeout)
         except TimeoutError:
             raise StillBusy(f"callbacks are still to be posted after {timeout:g} seconds") from None
 
-    def _begin_incoming(
-        self, to: str, caller: str, callee: str, display_name: str, scenario: str | Scenario | None
-    ) -> Future[Incoming]:
-        server, uri = self._running(), web_address(to)
-        if isinstance(scenario, str):
-            scenario = self._playbook.named(scenario)
-
-        async def ring() -> Incoming:
-            found = self._switchboard.ring(caller, callee, scenario)
-            event = incoming_event(found, display_name, self._switchboard.new_id, self._clock)
-            headers = grid_headers(event)
-            if self._issuer is not None:
-                now = int(self._clock())
-                token = self._issuer.grid_token(iat=now, nbf=now, exp=now + 3600)
-                headers["authorization"] = f"Bearer {token}"
-            found.status = (await self._courier.deliver(("IncomingCall",), uri, delivery(event), headers)).status
-            return found
-
-        return server.submit(ring())
+    async def _quiet(self) -> None:
+        # An app that hears of a redirected call may answer, and so begin callbacks.
+        await self._arrivals.idle()
+        await self._courier.idle()
 
     def _running(self) -> Server:
         if self._server is None:
@@ -275,7 +292,7 @@ class Simulator:
                 KEYS: self._issuer.key_set,
                 CONFIGURATION: {"issuer": self._issuer.issuer, "jwks_uri": self.jwks_uri},
             }
-        app = Application(self._service, self._courier, documents, self._say)
+        app = Application(self._service, self._courier, self._arrivals, self._control, documents, self._say)
         server = Server(app, self._courier, sock, files)
         server.start()
         self._server = server

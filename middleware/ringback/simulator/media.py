@@ -46,45 +46,47 @@ def play(switchboard: Switchboard, asked: Asked) -> Turn:
     if not isinstance(sources, list) or not sources:
         raise Refused(400, "8523", "playSources is missing.")
     lasts = prompts.seconds(cast("list[object]", sources), "playSources")
-    end = call.scripted("Play") or Step(event="PlayCompleted")
+    end = _ended(call, "Play", Step(event="PlayCompleted", after=lasts))
     options = asked.content.get("playOptions")
     looped = isinstance(options, dict) and cast("dict[str, Any]", options).get("loop") is True
-    steps = [] if end.event == "PlayFailed" or call.version < PLAY_STARTED else [Step(event="PlayStarted")]
-    if not looped or end.event == "PlayFailed":
-        steps.append(_taking(call, end, lasts))
-    return _staged(switchboard, call, asked, steps, "PlayCanceled", attended=not looped)
+    begun = end.event != "PlayFailed"
+    steps = [Step(event="PlayStarted")] if begun and call.version >= PLAY_STARTED else []
+    steps += [] if looped and begun else [end]
+    return _staged(switchboard, call, asked, steps, Step(event="PlayCanceled"), attended=not looped)
 
 
 def recognize(switchboard: Switchboard, asked: Asked) -> Turn:
     call = switchboard.established(asked.call_id)
-    question = question_of(asked.content)
-    outcome = heard(question, call.callee())
-    end = call.scripted("Recognize") or outcome
-    return _staged(switchboard, call, asked, [_taking(call, end, outcome.after)], "RecognizeCanceled")
+    end = _ended(call, "Recognize", heard(question_of(asked.content), call.callee()))
+    return _staged(switchboard, call, asked, [end], Step(event="RecognizeCanceled"))
 
 
-def _taking(call: Call, step: Step, seconds: float) -> Step:
-    """The step after the seconds that it says, or else the scenario, or else a person takes."""
-    usual = seconds if call.scenario.media is None else call.scenario.media
-    return replace(step, after=step.after if step.after and step in call.scenario.results else usual)
+def _ended(call: Call, operation: str, usual: Step) -> Step:
+    """The event that ends the operation: the scenario's or the usual one, after the time that either says."""
+    scripted = call.scripted(operation)
+    if scripted is not None and scripted.after:
+        return scripted
+    after = usual.after if call.scenario.media is None else call.scenario.media
+    return replace(scripted or usual, after=after)
 
 
 def _staged(
-    switchboard: Switchboard, call: Call, asked: Asked, steps: list[Step], canceled: str, *, attended: bool = True
+    switchboard: Switchboard, call: Call, asked: Asked, steps: list[Step], canceled: Step, *, attended: bool = True
 ) -> Turn:
     """Begin what plays or listens: behind what the call has under way, or in its place where the request says so."""
     name = f"{MEDIA}{switchboard.new_id()}"
-    steps[-1] = replace(steps[-1], closes=None if steps[-1].event == "PlayStarted" else name)
-    turn = switchboard.operation(call, asked, 202, *steps, key=name)
-    script, stopped = turn.scripts[0], None
-    if asked.content.get("interruptCallMediaOperation") is True:
-        stopped = f"{asked.call_id}/{MEDIA}"
+    closed = [each if each.event == "PlayStarted" else replace(each, closes=name) for each in steps]
+    uri, context = switchboard.told(call, asked)
+    script = Script(f"{asked.call_id}/{name}", call, tuple(closed), uri, context)
+    interrupts = asked.content.get("interruptCallMediaOperation") is True
+    waits = not interrupts and any(each.startswith(MEDIA) for each in call.open)
+    if interrupts:
         script = replace(script, prelude=closing(call, MEDIA))
-    elif any(each.startswith(MEDIA) for each in call.open):
+    switchboard.opens(call, asked, name, canceled, attended=attended)
+    if waits:
         call.queue.append(script)
-        script = None
-    switchboard.opens(call, asked, name, Step(event=canceled), attended=attended)
-    return Turn(Reply(202), (script,) if script else (), stopped)
+        return Turn(Reply(202))
+    return Turn(Reply(202), (script,), stopped=f"{asked.call_id}/{MEDIA}" if interrupts else None)
 
 
 def cancel(switchboard: Switchboard, asked: Asked) -> Turn:

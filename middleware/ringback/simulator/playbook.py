@@ -43,8 +43,8 @@ class Playbook:
         return _next(self._numbers.get(number or "", self._default))
 
     def next_from(self, number: str | None) -> Scenario:
-        """The scenario of the next call from this number; ``connected`` unless the number has a scenario."""
-        return _next(self._numbers.get(number or "", [self.known["connected"]]))
+        """The scenario of the next call from this number; ``answered`` unless the number has a scenario."""
+        return _next(self._numbers.get(number or "", [self.known["answered"]]))
 
     def named(self, choice: str | Scenario) -> Scenario:
         if isinstance(choice, Scenario):

@@ -1,4 +1,4 @@
-"""Posts one callback over HTTP in a thread, because the standard library has no asynchronous client."""
+"""Sends one request over HTTP in a thread, because the standard library has no asynchronous client."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import http.client
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,17 +20,29 @@ if TYPE_CHECKING:
 Post = Callable[[str, bytes, Mapping[str, str]], Awaitable[int]]
 """Posts a body with headers to an address and returns the status; raises :class:`OSError` without an answer."""
 
+Ask = Callable[[str, str, bytes, Mapping[str, str]], Awaitable["Answered"]]
+"""Sends a body with a method and headers to an address; raises :class:`OSError` without an answer."""
+
 TIMEOUT = 30.0
 
 
-def http_post(ca_file: str | Path | None = None, timeout: float = TIMEOUT) -> Post:
-    """A function that posts, over a new connection for each POST. It trusts ``ca_file`` and the machine's authorities.
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What an endpoint answered; the names of the headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+def http_ask(ca_file: str | Path | None = None, timeout: float = TIMEOUT) -> Ask:
+    """A function that asks, over a new connection each time. It trusts ``ca_file`` and the machine's authorities.
 
     ``timeout`` is in seconds.
     """
     context = None
 
-    def send(uri: str, body: bytes, headers: Mapping[str, str]) -> int:
+    def send(method: str, uri: str, body: bytes, headers: Mapping[str, str]) -> Answered:
         nonlocal context
         parts = urlsplit(uri)
         connection: http.client.HTTPConnection
@@ -43,17 +56,27 @@ def http_post(ca_file: str | Path | None = None, timeout: float = TIMEOUT) -> Po
             connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
-            connection.request("POST", target, body, {**headers, "connection": "close"})
+            connection.request(method, target, body, {**headers, "connection": "close"})
             response = connection.getresponse()
-            response.read()
-            return response.status
+            given = {name.lower(): value for name, value in response.getheaders()}
+            return Answered(response.status, given, response.read())
         except http.client.HTTPException as error:
             raise OSError(f"no HTTP answer ({type(error).__name__})") from error
         finally:
             connection.close()
 
+    async def ask(method: str, uri: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+        return await asyncio.to_thread(send, method, uri, body, headers)
+
+    return ask
+
+
+def http_post(ca_file: str | Path | None = None, timeout: float = TIMEOUT) -> Post:
+    """:func:`http_ask` for a POST whose status alone matters."""
+    ask = http_ask(ca_file, timeout)
+
     async def post(uri: str, body: bytes, headers: Mapping[str, str]) -> int:
-        return await asyncio.to_thread(send, uri, body, headers)
+        return (await ask("POST", uri, body, headers)).status
 
     return post
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-Several = str | list[str]
+Several = str | tuple[str, ...]
 
 
 class _StepRow(msgspec.Struct, forbid_unknown_fields=True):
@@ -92,7 +92,13 @@ def _scenario(name: str, row: _ScenarioRow, known: Mapping[str, Scenario], folde
         start = _recorded(start, folder / row.recording, row.call)
     elif row.call is not None:
         raise ValueError(f"scenario {name!r} names the call {row.call!r} of no recording; add recording = 'FILE'")
-    return replace(start, **{key: _value(getattr(row, key)) for key in _KEYS if getattr(row, key) is not None})
+    changes: dict[str, Any] = {key: value for key in _KEYS if (value := getattr(row, key)) is not None}
+    for key in ("steps", "results"):
+        if key in changes:
+            changes[key] = tuple(Step(**msgspec.structs.asdict(each)) for each in changes[key])
+    if row.answer is not None:
+        changes["answer"] = Answer(**msgspec.structs.asdict(row.answer))
+    return replace(start, **changes)
 
 
 def _recorded(start: Scenario, path: Path, only: str | None) -> Scenario:
@@ -107,11 +113,3 @@ def _recorded(start: Scenario, path: Path, only: str | None) -> Scenario:
 
 
 _KEYS = [each.name for each in fields(Scenario) if each.name != "name"]
-
-
-def _value(given: Any) -> Any:
-    if isinstance(given, _AnswerRow):
-        return Answer(**msgspec.structs.asdict(given))
-    if isinstance(given, _StepRow):
-        return Step(**msgspec.structs.asdict(given))
-    return tuple(_value(each) for each in cast("list[Any]", given)) if isinstance(given, list) else given

@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ringback.exceptions import ConfigurationError
+from ringback.simulator.control import RING
 from ringback.simulator.posting import shown
 from ringback.simulator.wire import Reply, Request
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
     from concurrent.futures import Future
 
+    from ringback.simulator.arrivals import Arrivals
     from ringback.simulator.certificate import Certificate
+    from ringback.simulator.control import Control
     from ringback.simulator.courier import Courier, Say
     from ringback.simulator.service import Service
 
@@ -28,11 +31,21 @@ CONFIGURATION = "/calling/.well-known/acsopenidconfiguration"
 
 
 class Application:
-    """The ASGI application. It answers requests for key documents; the service answers all others."""
+    """The ASGI application. It answers requests for key documents and for control; the service answers all others."""
 
-    def __init__(self, service: Service, courier: Courier, documents: Mapping[str, Any], say: Say) -> None:
+    def __init__(
+        self,
+        service: Service,
+        courier: Courier,
+        arrivals: Arrivals,
+        control: Control,
+        documents: Mapping[str, Any],
+        say: Say,
+    ) -> None:
         self._service = service
         self._courier = courier
+        self._arrivals = arrivals
+        self._control = control
         self._documents = documents
         self._say = say
 
@@ -63,10 +76,10 @@ class Application:
             return Reply(413)
         if request.method == "GET" and request.path in self._documents:
             return Reply(200, self._documents[request.path])
+        if request.path == RING:
+            return self._said(request, await self._control.ring(request))
         turn = self._service.handle(request)
-        path, _, action = shown(f"http://simulator{request.path}").removeprefix("http://simulator").partition(":")
-        fault = f" {turn.reply.content['error']['code']}" if turn.reply.status >= 400 else ""
-        self._say(f"<- {request.method} {path}{':' if action else ''}{action}: {turn.reply.status}{fault}")
+        self._said(request, turn.reply)
         if turn.stopped is not None:
             self._courier.stop(turn.stopped)
         for script in turn.scripts:
@@ -75,7 +88,15 @@ class Application:
                 await self._courier.begin(script)
             else:
                 self._courier.begin(script, answered)
+        if turn.rings is not None:
+            self._arrivals.redirected(turn.rings, answered)
         return turn.reply
+
+    def _said(self, request: Request, reply: Reply) -> Reply:
+        path, _, action = shown(f"http://simulator{request.path}").removeprefix("http://simulator").partition(":")
+        fault = f" {reply.content['error']['code']}" if reply.status >= 400 else ""
+        self._say(f"<- {request.method} {path}{':' if action else ''}{action}: {reply.status}{fault}")
+        return reply
 
 
 async def _send(send: Callable[[MutableMapping[str, Any]], Awaitable[None]], reply: Reply) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
-from ringback.simulator import beginnings, connections, media, participants
+from ringback.simulator import beginnings, connections, holds, media, participants
 from ringback.simulator.access import fault_of
 from ringback.simulator.repeats import Repeats
 from ringback.simulator.turns import Asked, Turn
@@ -100,7 +100,9 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Callable[[Switchboard, Asked], Turn]]
         ("POST", f"{_ONE}/participants:remove", participants.remove),
         ("POST", f"{_ONE}/participants:mute", participants.mute),
         ("POST", f"{_ONE}/participants:moveHere", participants.move),
-        ("POST", f"{_ONE}:(?P<action>hold|unhold)", participants.hold),
+        ("POST", f"{_ONE}:hold", holds.hold),
+        ("POST", f"{_ONE}:unhold", holds.unhold),
+        ("POST", f"{_ONE}:interruptAudioAndAnnounce", holds.announce),
         ("POST", f"{_ONE}:play", media.play),
         ("POST", f"{_ONE}:recognize", media.recognize),
         ("POST", f"{_ONE}:cancelAllMediaOperations", media.cancel),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ringback.simulator.calls import Call, Direction, Incoming, State, number_of, of_raw_id
+from ringback.simulator.calls import Call, Direction, Incoming, State, number_of, of_raw_id, party
 from ringback.simulator.endings import Open
 from ringback.simulator.turns import Asked, Script, Turn
 from ringback.simulator.wire import Refused, Reply
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from ringback.simulator.calls import Identifier
+    from ringback.simulator.calls import Arrival, Identifier
     from ringback.simulator.playbook import Playbook
     from ringback.simulator.scenarios import Scenario, Step
 
@@ -35,13 +35,37 @@ class Switchboard:
         self.calls: list[Call] = []
         self.incoming: list[Incoming] = []
 
-    def ring(self, caller: str, callee: str, scenario: str | Scenario | None) -> Incoming:
-        """Begin a call that the app may answer, reject or redirect."""
-        calling, called = of_raw_id(caller), of_raw_id(callee)
-        chosen = self.playbook.next_from(number_of(calling)) if scenario is None else self.playbook.named(scenario)
-        found = Incoming(f"incoming-{self.new_id()}", self._server_call_id(), self.new_id(), calling, called, chosen)
-        self.incoming.append(found)
-        return found
+    def ring(self, arrival: Arrival) -> Incoming:
+        """Begin a call that the app may answer, reject or redirect. Raises :class:`ConfigurationError`."""
+        caller = of_raw_id(party(arrival.caller, "the caller"))
+        callee = of_raw_id(party(arrival.callee, "the person called"))
+        chosen = self.playbook.next_from(number_of(caller))
+        if arrival.scenario is not None:
+            chosen = self.playbook.named(arrival.scenario)
+        return self._rings(
+            Incoming(self._context(), self._server_call_id(), self.new_id(), caller, callee, chosen, arrival)
+        )
+
+    def redirected(self, incoming: Incoming, target: Identifier) -> Incoming | None:
+        """The call as it rings for the target of a redirection; ``None`` if the target is none of this resource.
+
+        A phone number may be one of the resource or not; the simulator takes it for somebody else's.
+        Source: https://learn.microsoft.com/azure/communication-services/how-tos/call-automation/actions-for-call-control
+        """
+        incoming.state, incoming.redirected_to = "redirected", target
+        # An app that redirects to the same user whatever comes in would be told of the call for ever.
+        if target["kind"] != "communicationUser" or target["rawId"] == incoming.callee["rawId"]:
+            return None
+        return self._rings(
+            replace(incoming, context=self._context(), callee=target, state="ringing", redirected_to=None, status=None)
+        )
+
+    def _rings(self, incoming: Incoming) -> Incoming:
+        self.incoming.append(incoming)
+        return incoming
+
+    def _context(self) -> str:
+        return f"incoming-{self.new_id()}"
 
     def place(self, scenario: Scenario, callee: str, uri: str) -> Script:
         """Begin a call without a request of a client, and return the script of the scenario's events."""
@@ -86,7 +110,7 @@ class Switchboard:
 
     def operation(self, call: Call, asked: Asked, status: int, *steps: Step, key: str | None = None) -> Turn:
         """A turn on a call: the reply, and ``steps`` for the address that the operation names."""
-        uri, context = self._told(call, asked)
+        uri, context = self.told(call, asked)
         content = {} if context is None else {"operationContext": context}
         name = f"{call.call_connection_id}/{key or self.new_id()}"
         scripts = (Script(name, call, steps, uri, context),) if steps else ()
@@ -103,10 +127,10 @@ class Switchboard:
         attended: bool = True,
     ) -> None:
         """Register what the operation opens; see :mod:`ringback.simulator.endings`."""
-        uri, context = self._told(call, asked)
+        uri, context = self.told(call, asked)
         call.open[name] = Open(step, uri, context, release, attended)
 
-    def _told(self, call: Call, asked: Asked) -> tuple[str, str | None]:
+    def told(self, call: Call, asked: Asked) -> tuple[str, str | None]:
         """The address and the operation context of an operation's events."""
         uri = call.callback_uri
         if asked.content.get("operationCallbackUri"):

@@ -1,4 +1,4 @@
-"""Posts the events of one scenario to any endpoint, without a client."""
+"""Posts the events of one scenario, or one call that comes in, to any endpoint, without a client."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError, needs_extra
+from ringback.simulator.arrivals import Arrivals
 from ringback.simulator.courier import Courier
 from ringback.simulator.local import FAST
 from ringback.simulator.playbook import Playbook
-from ringback.simulator.posting import http_post, web_address
+from ringback.simulator.posting import http_ask, http_post, web_address
 from ringback.simulator.switchboard import Switchboard
 from ringback.testing.signing import AUDIENCE, Issuer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ringback.simulator.calls import Arrival, Incoming
     from ringback.simulator.courier import Callback, Say
     from ringback.simulator.posting import Post
     from ringback.simulator.scenarios import Scenario
@@ -48,11 +50,44 @@ async def trigger(
     if not chosen.steps:
         raise ConfigurationError(f"scenario {chosen.name!r} has no events to post; name another one")
     switchboard = Switchboard(playbook, random=random)
+    courier = _courier(switchboard, random, post, issuer, say, delay)
+    await courier.begin(switchboard.place(chosen, chosen.number or CALLEE, uri))
+    return courier.callbacks
 
+
+async def incoming(
+    arrival: Arrival,
+    *,
+    issuer: Issuer | None = None,
+    seed: int | None = None,
+    say: Say | None = None,
+) -> Incoming:
+    """Make Event Grid's handshake with an endpoint, post one IncomingCall, and return the call; nobody can answer it.
+
+    Raises :class:`HandshakeFailed`.
+    """
+    random = Random(seed)
+    switchboard = Switchboard(Playbook(), random=random)
+    courier = _courier(switchboard, random, None, issuer, say)
+    arrivals = Arrivals(
+        switchboard, courier, ask=http_ask(), issuer=issuer, clock=time.time, say=say or (lambda _: None)
+    )
+    await arrivals.subscribe(arrival.to, arrival.schema)
+    return await arrivals.ring(arrival)
+
+
+def _courier(
+    switchboard: Switchboard,
+    random: Random,
+    post: Post | None,
+    issuer: Issuer | None,
+    say: Say | None,
+    delay: float | None = None,
+) -> Courier:
     async def wait(seconds: float) -> None:
         await asyncio.sleep(seconds if delay is None else delay)
 
-    courier = Courier(
+    return Courier(
         post or http_post(),
         issuer=issuer,
         sleep=wait,
@@ -63,8 +98,6 @@ async def trigger(
         speed=FAST,
         say=say or (lambda _: None),
     )
-    await courier.begin(switchboard.place(chosen, chosen.number or CALLEE, uri))
-    return courier.callbacks
 
 
 def issuer_of(path: Path, audience: str | None = None) -> Issuer:

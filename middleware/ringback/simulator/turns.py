@@ -10,7 +10,7 @@ from ringback.simulator.calls import Direction, Participant, State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ringback.simulator.calls import Call
+    from ringback.simulator.calls import Call, Incoming
     from ringback.simulator.scenarios import Step
     from ringback.simulator.wire import Reply
 
@@ -40,18 +40,33 @@ class Script:
     context: str | None = field(default=None, repr=False)
     prelude: tuple[Script, ...] = ()
 
+    def address(self, step: Step) -> str:
+        """Where the event of a step is posted."""
+        return self.call.callback_uri if step.event in OF_THE_CALL else self.uri
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The result of one request. The courier stops the scripts whose keys begin with ``stopped``."""
+    """The result of one request. The courier stops the scripts whose keys begin with ``stopped``.
+
+    ``rings`` is a call that comes in because of the request.
+    """
 
     reply: Reply
     scripts: tuple[Script, ...] = ()
     stopped: str | None = None
+    rings: Incoming | None = None
 
 
 ENDS = frozenset({"CallDisconnected", "CreateCallFailed", "AnswerFailed", "ConnectFailed"})
 """The events that end a call."""
+
+
+JOINS = frozenset({"AddParticipantSucceeded", "MoveParticipantSucceeded"})
+"""The events that somebody has come into a call."""
+
+OF_THE_CALL = ENDS | {"CallConnected", "ParticipantsUpdated"}
+"""The events that are none of an operation: the service posts them to the call's own callback URI."""
 
 
 def happened(script: Script, step: Step) -> None:
@@ -59,19 +74,18 @@ def happened(script: Script, step: Step) -> None:
     call, event = script.call, step.event
     if event == "CallConnected":
         call.state = State.CONNECTED
-        present = call.targets if call.direction is Direction.OUTBOUND else [call.source]
+        present = [call.source] if call.direction is Direction.INBOUND else call.targets
         call.participants = {who["rawId"]: Participant(who) for who in present if who is not None}
     elif event in ENDS:
         call.state = State.DISCONNECTED
     elif event == "CallTransferAccepted":
-        call.state = State.TRANSFER_ACCEPTED
-    elif event in ("AddParticipantSucceeded", "AddParticipantFailed"):
-        added = call.invitations.pop(script.key.rpartition("/")[2])
-        if event == "AddParticipantSucceeded":
-            call.participants[added["rawId"]] = Participant(added)
-    elif event == "MoveParticipantSucceeded":
-        call.participants[step.fields["participant"]["rawId"]] = Participant(step.fields["participant"])
+        if len(call.participants) > 1:
+            call.leaves(step.fields["transferee"]["rawId"])
+        else:
+            call.state = State.TRANSFER_ACCEPTED
+    elif event in JOINS:
+        call.joins(step.fields["participant"])
     elif event == "RemoveParticipantSucceeded":
-        call.participants.pop(step.fields["participant"]["rawId"], None)
+        call.leaves(step.fields["participant"]["rawId"])
     if step.closes is not None:
         call.close(step.closes)

@@ -220,6 +220,11 @@ call_transfer_accepted = Builder(
 )
 call_transfer_failed = Builder("CallTransferFailed", 486, 560486)
 hold_failed = Builder("HoldFailed", 500, 9999, media)
+# These four have no model in the Python SDK; the SDKs for JavaScript, .NET and Java have one.
+hold_audio_started = Builder("HoldAudioStarted", words=media)
+hold_audio_paused = Builder("HoldAudioPaused", words=media)
+hold_audio_resumed = Builder("HoldAudioResumed", words=media)
+hold_audio_completed = Builder("HoldAudioCompleted", words=media)
 
 # Media.
 play_started = Builder("PlayStarted", words=media)
