@@ -156,7 +156,7 @@ def test_simulate_with_tls_says_whom_to_trust(
     assert _simulate.simulate(options(tls=True), lambda: None) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["Call", "connection", "key", "set"]
-    files = {"SSL_CERT_FILE": "trusted", "REQUESTS_CA_BUNDLE": "trusted", "NODE_EXTRA_CA_CERTS": "authority"}
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
     form = "$env:{} = '{}'" if platform == "win32" else "export {}='{}'"
-    assert lines[4:] == [form.format(name, folder / f"{file}.pem") for name, file in files.items()]
+    assert lines[4:] == [form.format(name, folder / "trusted.pem") for name in names]
     assert "endpoint=https://127.0.0.1:" in lines[1]
