@@ -61,6 +61,7 @@ UNENDING = {
     "uvicorn ": None,
     "python -m examples.": None,
     "ringback simulate": "simulated, at",
+    "ringback record": "forwards to",
     "ringback worker": "works on",
 }
 # Exit code 1, and why it is the right one here.

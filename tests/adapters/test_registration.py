@@ -17,7 +17,7 @@ from quart import Quart
 from quart.views import MethodView as QuartMethodView
 
 from ringback import CallbackHandler, OutcomeRouter, RegistrationError
-from ringback.adapters import azure_functions, django, flask, quart
+from ringback.adapters import aiohttp, azure_functions, django, flask, quart
 from ringback.testing import call_disconnected, delivery
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ORIGIN = "eventgrid.azure.net"
 ASKED = {"WebHook-Request-Origin": ORIGIN}
-ADAPTERS = [flask, quart, django, azure_functions]
+ADAPTERS = [aiohttp, flask, quart, django, azure_functions]
 
 
 def handler() -> CallbackHandler:

@@ -94,12 +94,13 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     )
 
 
-def test_the_file_of_the_environment_has_all_that_was_trusted_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"])
+def test_the_file_of_the_environment_has_all_that_was_trusted_before(tmp_path: Path, name: str) -> None:
     """Programs trust the file in place of the machine's authorities; a company's own stay, also from a start before."""
     company = tmp_path / "company.pem"
     trustme.CA(organization_name="Company").cert_pem.write_to_path(str(company))
-    found = kept(tmp_path / "ringback", {"REQUESTS_CA_BUNDLE": str(company), "SSL_CERT_FILE": "/missing"}, NOW)
-    again = kept(tmp_path / "ringback", {name: str(file) for name, file in found.environment.items()}, NOW)
+    found = kept(tmp_path / "ringback", {name: str(company), "SSL_CERT_FILE": "/missing"}, NOW)
+    again = kept(tmp_path / "ringback", {each: str(file) for each, file in found.environment.items()}, NOW)
     assert again.bundle == found.bundle
     for _ in range(2):
         text = again.bundle.read_text("utf-8")

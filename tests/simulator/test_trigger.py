@@ -128,7 +128,8 @@ def options(**given: Any) -> Namespace:
         "speed": 1.0,
     }
     settings |= {"ring": None, "caller": None, "callee": None, "every": None, "schema": None}
-    return Namespace(**settings | {"issuer": None, "audience": None, "list": False, "grid": None} | given)
+    settings |= {"recording": None, "call": None, "grid": None}
+    return Namespace(**settings | {"issuer": None, "audience": None, "list": False} | given)
 
 
 def test_simulate_serves_until_it_is_ended(capsys: Capture[str]) -> None:
@@ -155,7 +156,7 @@ def test_simulate_with_tls_says_whom_to_trust(
     assert _simulate.simulate(options(tls=True), lambda: None) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["Call", "connection", "key", "set"]
-    files = {"SSL_CERT_FILE": "trusted", "REQUESTS_CA_BUNDLE": "trusted", "NODE_EXTRA_CA_CERTS": "authority"}
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
     form = "$env:{} = '{}'" if platform == "win32" else "export {}='{}'"
-    assert lines[4:] == [form.format(name, folder / f"{file}.pem") for name, file in files.items()]
+    assert lines[4:] == [form.format(name, folder / "trusted.pem") for name in names]
     assert "endpoint=https://127.0.0.1:" in lines[1]

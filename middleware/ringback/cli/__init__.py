@@ -16,6 +16,7 @@ from ringback.cli import (
     _dead,
     _doctor,
     _explain,
+    _record,
     _redials,
     _selection,
     _simulate,
@@ -172,6 +173,13 @@ def _add_simulator(commands: _Commands) -> None:
     more = "Post the events of one scenario to an endpoint and print each answer; 1 if one was not accepted."
     example = "trigger busy --to http://127.0.0.1:8000/api/callbacks/1"
     _simulate.add_trigger(_added(commands, "trigger", _simulate.trigger, about, more, example))
+    about = "keep the deliveries of a real app, to replay them"
+    more = (
+        "Forward every request to a real app, give its answer back, and keep the deliveries as JSON lines without what "
+        "is private. Then: ringback trigger --recording FILE --to URL."
+    )
+    example = "record --to http://127.0.0.1:8000 --out calls.jsonl"
+    _record.add_record(_added(commands, "record", _record.record, about, more, example))
 
 
 def _add_stats(commands: _Commands) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringback.cli import _incoming
+from ringback.cli._replay import add_replay, replayed
 from ringback.cli._result_forms import close_to, pair_in, status, whole
 from ringback.exceptions import ConfigurationError
 from ringback_catalog import event_name
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from ringback.simulator.authority import Authority
+    from ringback.simulator.courier import Callback
     from ringback.simulator.scenarios import Scenario
     from ringback.testing.signing import Issuer
 
@@ -63,6 +65,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--scenarios", metavar="FILE", type=Path, help="a TOML file of your own scenarios")
     command.add_argument("--issuer", metavar="FILE", type=Path, help="sign with this private key; made if missing")
     command.add_argument("--audience", metavar="GUID", help="the audience of the tokens, as your verifier expects it")
+    add_replay(command)
     command.add_argument("--seed", metavar="N", type=int, help="the same ids in every run")
     command.add_argument("--list", action="store_true", help="list the scenarios and their numbers")
 
@@ -76,7 +79,7 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
     arrival = _incoming.arrival_of(arguments)
     authority = _authority() if arguments.tls else None
     simulator = Simulator(
-        arguments.scenario,
+        replayed(arguments, whole=False) or arguments.scenario,
         scenarios=arguments.scenarios,
         port=arguments.port,
         tls=arguments.tls,
@@ -84,25 +87,25 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
         speed=arguments.speed,
         seed=arguments.seed,
         issuer=_issuer(arguments),
-        say=_say,
+        say=say,
         arrival=arrival,
         grid=arguments.grid,
     )
     with simulator as acs:
-        _say(f"Call Automation, simulated, at {acs.url}; Ctrl-C ends it")
+        say(f"Call Automation, simulated, at {acs.url}; Ctrl-C ends it")
         # Without TLS a connection string is of no use: from_connection_string reads every endpoint as https.
-        _say(f"connection string  {acs.connection_string}" if arguments.tls else f"access key         {ACCESS_KEY}")
-        _say(f"key set            {acs.jwks_uri}  audience {acs.issuer.audience}")
+        say(f"connection string  {acs.connection_string}" if arguments.tls else f"access key         {ACCESS_KEY}")
+        say(f"key set            {acs.jwks_uri}  audience {acs.issuer.audience}")
         if authority is not None:
-            _say("set these in the shell of your app, so that it trusts the simulator beside all that it trusts now:")
+            say("set these in the shell of your app, so that it trusts the simulator beside all that it trusts now:")
             for name, file in authority.environment.items():
-                _say(_exported(name, file))
-        with _terminable():
+                say(_exported(name, file))
+        with terminable():
             try:
-                with _incoming.ringing(acs, arrival, arguments.every, _say):
+                with _incoming.ringing(acs, arrival, arguments.every, say):
                     (wait or threading.Event().wait)()
             except KeyboardInterrupt:
-                _say(f"ended; {len(acs.calls)} calls, {len(acs.callbacks)} callbacks")
+                say(f"ended; {len(acs.calls)} calls, {len(acs.callbacks)} callbacks")
     return 0
 
 
@@ -113,28 +116,37 @@ def trigger(arguments: argparse.Namespace) -> int:
     if arguments.list:
         return _list(arguments)
     if arguments.scenario == "incoming":
-        return _incoming.trigger(arguments, _issuer(arguments), _say)
+        return _incoming.trigger(arguments, _issuer(arguments), say)
     if (arguments.caller, arguments.schema, arguments.simulator) != (None, None, None):
         raise ConfigurationError(
             "--from, --schema and --simulator go with a call that comes in: ringback trigger incoming --to URL"
         )
-    if arguments.scenario is None or arguments.to is None:
+    if arguments.to is None or (arguments.scenario is None and arguments.recording is None):
         raise ConfigurationError("name a scenario and an endpoint: ringback trigger busy --to URL, or see --list")
     if arguments.unsigned and arguments.issuer is not None:
         raise ConfigurationError("--unsigned and --issuer say the opposite; give one of them")
     if arguments.delay is not None and not 0 <= arguments.delay <= 3600:
         raise ConfigurationError(f"delay {arguments.delay!r} is out of range; give 0 to 3600 seconds")
-    callbacks = asyncio.run(
-        post(
-            _scenario(arguments),
-            arguments.to,
-            scenarios=arguments.scenarios,
-            issuer=_issuer(arguments),
-            delay=arguments.delay,
-            seed=arguments.seed,
-            say=_say,
+    recorded: list[str | Scenario] = [*replayed(arguments, whole=True)]
+    chosen = recorded or [_scenario(arguments)]
+
+    async def post_all() -> list[list[Callback]]:
+        posts = (
+            post(
+                each,
+                arguments.to,
+                scenarios=arguments.scenarios,
+                issuer=_issuer(arguments),
+                delay=arguments.delay,
+                # Each call has ids of its own.
+                seed=None if arguments.seed is None else arguments.seed + number,
+                say=say,
+            )
+            for number, each in enumerate(chosen)
         )
-    )
+        return await asyncio.gather(*posts)
+
+    callbacks = [callback for one in asyncio.run(post_all()) for callback in one]
     # The last answer counts for an event that was posted again.
     last = {callback.body: callback.accepted for callback in callbacks}
     return 0 if all(last.values()) else 1
@@ -170,7 +182,7 @@ def _scenario(arguments: argparse.Namespace) -> str | Scenario:
 def _list(arguments: argparse.Namespace) -> int:
     from ringback.simulator.playbook import Playbook, listed
 
-    _say("\n".join(listed(Playbook(file=arguments.scenarios).known.values())))
+    say("\n".join(listed(Playbook(file=arguments.scenarios).known.values())))
     return 0
 
 
@@ -197,12 +209,13 @@ def _exported(name: str, value: Path) -> str:
     return f"$env:{name} = '{value}'" if sys.platform == "win32" else f"export {name}={shlex.quote(str(value))}"
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Print a line at once, for a person who watches."""
     print(line, flush=True)
 
 
 @contextmanager
-def _terminable() -> Generator[None]:
+def terminable() -> Generator[None]:
     """Within the block SIGTERM raises :class:`KeyboardInterrupt`, as Ctrl-C does."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

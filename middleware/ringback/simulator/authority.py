@@ -1,7 +1,7 @@
 """The authority that a user's simulators share: made once and kept in a folder, so that apps trust it by environment.
 
-A program that reads ``SSL_CERT_FILE`` or ``REQUESTS_CA_BUNDLE`` trusts that file in place of the machine's authorities.
-So the file has both.
+A program that reads ``SSL_CERT_FILE`` or ``REQUESTS_CA_BUNDLE`` trusts that file in place of the machine's authorities,
+and a company may have named a file of its own. So the file has all of them.
 """
 
 from __future__ import annotations
@@ -41,13 +41,8 @@ class Authority(NamedTuple):
         https://requests.readthedocs.io/en/latest/user/advanced/#ssl-cert-verification,
         https://nodejs.org/api/cli.html#node_extra_ca_certsfile
         """
-        return {
-            # OpenSSL, and with it Python's ssl, aiohttp and httpx.
-            "SSL_CERT_FILE": self.bundle,
-            "REQUESTS_CA_BUNDLE": self.bundle,
-            # Node adds the file to its own authorities.
-            "NODE_EXTRA_CA_CERTS": self.ca_file,
-        }
+        # OpenSSL (Python's ssl, aiohttp and httpx), requests (the blocking Azure client), and Node.
+        return dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"), self.bundle)
 
 
 def cache_folder(environ: Mapping[str, str], platform: str, home: Path) -> Path:
@@ -133,7 +128,8 @@ def _write(file: Path, content: bytes, *, is_first: bool = False) -> None:
 
 def _trusted(environ: Mapping[str, str]) -> Iterable[str]:
     """The certificates that programs of this machine trust: those that the user names, OpenSSL's and certifi's."""
-    named = [environ.get(name, "") for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")]
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+    named = [environ.get(name, "") for name in names]
     files = [Path(name) for name in (*named, ssl.get_default_verify_paths().openssl_cafile) if name]
     if find_spec("certifi") is not None:
         import certifi

@@ -42,6 +42,7 @@ def event_of(script: Script, step: Step, ids: Callable[[], str], clock: Callable
     if step.event == "ParticipantsUpdated":
         call.sequence_number += 1
         fields = {"participants": call.present(), "sequence_number": call.sequence_number} | fields
+    context = script.context if builder.context == "action" else None
     event = builder(
         step.code,
         step.subcode,
@@ -49,7 +50,7 @@ def event_of(script: Script, step: Step, ids: Callable[[], str], clock: Callable
         sip=step.sip,
         q850=step.q850,
         call=known,
-        operation_context=script.context if builder.context == "action" else None,
+        operation_context=context if step.context is None else step.context,
         **fields,
     )
     return events.old_api(event, version=call.version) if call.scenario.bare else event

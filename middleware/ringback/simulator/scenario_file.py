@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ringback.exceptions import ConfigurationError
+from ringback.simulator.recordings.replay import played_calls
 from ringback.simulator.scenarios import Answer, Scenario, Step
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class _ScenarioRow(msgspec.Struct, forbid_unknown_fields=True):
     media: float | None = None
     version: str | None = None
     words: list[str] | None = None
+    recording: str | None = None
+    call: str | None = None
 
 
 class Rows(msgspec.Struct, forbid_unknown_fields=True):
@@ -73,7 +76,7 @@ def read(path: Path, built_in: Mapping[str, Scenario]) -> tuple[Rows, dict[str, 
         rows = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Rows)
         scenarios: dict[str, Scenario] = {}
         for name, row in rows.scenarios.items():
-            scenarios[name] = _scenario(name, row, {**built_in, **scenarios})
+            scenarios[name] = _scenario(name, row, {**built_in, **scenarios}, path.parent)
     except OSError as error:
         raise ConfigurationError(f"scenarios '{path}' cannot be read ({error.strerror})") from error
     except (ValueError, msgspec.ValidationError) as error:
@@ -81,11 +84,15 @@ def read(path: Path, built_in: Mapping[str, Scenario]) -> tuple[Rows, dict[str, 
     return rows, scenarios
 
 
-def _scenario(name: str, row: _ScenarioRow, known: Mapping[str, Scenario]) -> Scenario:
+def _scenario(name: str, row: _ScenarioRow, known: Mapping[str, Scenario], folder: Path) -> Scenario:
     if row.like is not None and row.like not in known:
         raise ValueError(f"scenario {name!r} is like {row.like!r}, which does not stand before it")
     # Two scenarios cannot share a number, so ``like`` copies none.
     start = replace(known[row.like], name=name, number=None) if row.like else Scenario(name=name)
+    if row.recording is not None:
+        start = _recorded(start, folder / row.recording, row.call)
+    elif row.call is not None:
+        raise ValueError(f"scenario {name!r} names the call {row.call!r} of no recording; add recording = 'FILE'")
     changes: dict[str, Any] = {key: value for key in _KEYS if (value := getattr(row, key)) is not None}
     for key in ("steps", "results"):
         if key in changes:
@@ -93,6 +100,17 @@ def _scenario(name: str, row: _ScenarioRow, known: Mapping[str, Scenario]) -> Sc
     if row.answer is not None:
         changes["answer"] = Answer(**msgspec.structs.asdict(row.answer))
     return replace(start, **changes)
+
+
+def _recorded(start: Scenario, path: Path, only: str | None) -> Scenario:
+    calls = played_calls(path, only)
+    if len(calls) > 1:
+        names = ", ".join(each.name for each in calls)
+        raise ValueError(f"scenario {start.name!r} is one call, and '{path}' has {names}; add call = {calls[0].name!r}")
+    (call,) = calls
+    return replace(
+        call, name=start.name, number=start.number, tones=start.tones, choice=start.choice, speech=start.speech
+    )
 
 
 _KEYS = [each.name for each in fields(Scenario) if each.name != "name"]

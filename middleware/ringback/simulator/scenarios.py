@@ -24,7 +24,7 @@ class Step:
     usual result. ``fields`` are further keys of the event's data, in snake case. ``sip`` may hold the carrier's own
     words: ``(603, "Network Blocked")``. ``closes`` names what is open in the call and ends with this event, see
     :mod:`ringback.simulator.endings`. ``leg`` is the ``callConnectionId`` of an event that does not
-    name the call's own: a recording has one of its own.
+    name the call's own: a recording has one of its own. ``context`` replaces the operation context of the request.
     """
 
     event: str
@@ -40,6 +40,7 @@ class Step:
     copies: int = 1
     closes: str | None = None
     leg: str | None = None
+    context: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

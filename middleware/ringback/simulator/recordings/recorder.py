@@ -1,0 +1,114 @@
+"""Keeps the deliveries that pass the proxy: each is a line of the recording as soon as the app has answered."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from ringback.core.events import parse_delivery
+from ringback.exceptions import ConfigurationError, DeliveryError
+from ringback.receiving.handshakes import VALIDATION
+from ringback.simulator.posting import shown
+from ringback.simulator.recordings.lines import Line, written
+from ringback_catalog import event_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from io import FileIO
+    from pathlib import Path
+
+    from ringback.simulator.recordings.proxy import Answer, Request
+    from ringback.simulator.recordings.pseudonyms import Pseudonyms
+
+
+def opened(path: Path) -> FileIO:
+    """A new file that its owner alone may read. Raises :class:`ConfigurationError` for a file that is there already."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    except FileExistsError:
+        raise ConfigurationError(f"--out '{path}' is there already; name another file, or move it away") from None
+    except OSError as error:
+        raise ConfigurationError(f"--out '{path}' cannot be written ({error.strerror})") from error
+    return os.fdopen(handle, "wb", buffering=0)
+
+
+class Recorder:
+    """Writes lines to ``file`` and says one of each request. ``clock`` gives seconds.
+
+    ``kept`` counts the deliveries of the recording.
+    """
+
+    def __init__(
+        self,
+        file: FileIO,
+        pseudonyms: Pseudonyms,
+        say: Callable[[str], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._file = file
+        self._pseudonyms = pseudonyms
+        self._say = say
+        self.now = clock
+        self._begin: float | None = None
+        self.kept = 0
+
+    def keep(self, at: float, request: Request, answer: Answer) -> None:
+        """Keep a request that came at ``at`` if it is a delivery. Never raises for what the request holds."""
+        path = shown(f"http://app{request.target.partition('?')[0]}").removeprefix("http://app")
+        events = _events(request)
+        line = f"{' '.join(_names(events)) or request.method} {path}: {answer.error or answer.status}"
+        if not events:
+            self._say(f"-> {line}; no events, not kept")
+            return
+        self._begin = at if self._begin is None else self._begin
+        private = [self._pseudonyms.event(event) for event in events]
+        status = None if answer.error else answer.status
+        try:
+            self._file.write(written(Line(round(max(0.0, at - self._begin), 3), private, status, path)))
+        except OSError as error:
+            self._say(f"-> {line}; cannot be kept ({error.strerror})")
+            return
+        self.kept += 1
+        self._say(f"-> {line}")
+
+
+def _events(request: Request) -> list[dict[str, Any]]:
+    """The events of a delivery, as decoded JSON. Event Grid's validation is none: its code is for the app alone."""
+    if request.method != "POST":
+        return []
+    try:
+        parse_delivery(request.body)
+        content: object = msgspec.json.decode(request.body.removeprefix(b"\xef\xbb\xbf"))
+    except (DeliveryError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+    several = cast("list[object]", content) if isinstance(content, list) else [content]
+    events = [_with_data(cast("dict[str, Any]", each)) for each in several if isinstance(each, dict)]
+    return [each for each in events if (name := _type(each)) and name.lower() != VALIDATION]
+
+
+def _with_data(event: dict[str, Any]) -> dict[str, Any]:
+    """The event with its data as an object, where the sender wrote the data as JSON in a text."""
+    data = event.get("data")
+    if not isinstance(data, str):
+        return event
+    try:
+        return {**event, "data": msgspec.json.decode(data)}
+    except msgspec.DecodeError:
+        return event
+
+
+def _type(event: dict[str, Any]) -> str:
+    found = next((value for key, value in event.items() if key.lower() in ("type", "eventtype")), "")
+    return found if isinstance(found, str) else ""
+
+
+def _names(events: list[dict[str, Any]]) -> list[str]:
+    names = [event_name(_type(event)).rpartition(".")[2] for event in events]
+    # Anybody may send a type, and this one goes to a terminal.
+    return [name if name.isascii() and name.isalpha() and len(name) <= _LONGEST_NAME else "event" for name in names]
+
+
+_LONGEST_NAME = 60

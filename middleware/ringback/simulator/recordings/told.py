@@ -1,0 +1,173 @@
+"""What a recording tells of each call: its events in the order of time, each as the step that posts it again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from ringback.exceptions import ConfigurationError
+from ringback.simulator.recordings.lines import read, refused
+from ringback.simulator.recordings.pseudonyms import HIDDEN
+from ringback.simulator.scenarios import Step
+from ringback.testing.events import BUILDERS
+from ringback_catalog import event_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ringback.testing.wire import Detail
+
+
+class _Detail(msgspec.Struct):
+    code: int | None = None
+    message: str = ""
+
+
+def _folded_name(name: str) -> str:
+    return name.replace("_", "")
+
+
+class _Result(msgspec.Struct, rename=_folded_name):
+    code: int
+    sub_code: int = 0
+    message: str | None = None
+    sip_details: _Detail | None = None
+    q850_details: _Detail | None = None
+
+
+class EventData(msgspec.Struct, rename=_folded_name):
+    """What the data of an event of a call has in common."""
+
+    call_connection_id: str | None = None
+    version: str | None = None
+    operation_context: str | None = None
+    result_information: _Result | None = None
+
+
+class _Event(msgspec.Struct):
+    type: str
+    data: Any = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One recorded event: when it came, as a step, and what its data says."""
+
+    at: float
+    step: Step
+    event_id: str | None
+    data: EventData
+    is_hidden: bool
+    """Whether the recording hides what the callee did."""
+
+
+@dataclass(slots=True)
+class RecordedCall:
+    """What a recording tells of one call."""
+
+    events: list[Told] = field(default_factory=list[Told])
+    left_out: int = 0
+
+    def add(self, told: Told) -> None:
+        """Add an event; an event that came again is a copy of the event that came first."""
+        for at, each in enumerate(self.events):
+            if told.event_id is not None and each.event_id == told.event_id:
+                self.events[at] = replace(each, step=replace(each.step, copies=each.step.copies + 1))
+                return
+        self.events.append(told)
+
+
+def calls_in(path: Path, only: str | None) -> dict[str, RecordedCall]:
+    """The calls of a recording by their stand-ins, or ``only`` one. Raises :class:`ConfigurationError`."""
+    calls: dict[str, RecordedCall] = {}
+    for number, line in read(path):
+        for given in line.events:
+            try:
+                event = msgspec.convert(given, _Event)
+                raw = _object(event.data)
+                data = msgspec.convert(_folded(raw), EventData)
+            except msgspec.ValidationError as error:
+                raise refused(path, number, error) from error
+            if data.call_connection_id is None:
+                # Of Event Grid, for example: a scenario is what Call Automation sends of a call.
+                continue
+            call = calls.setdefault(data.call_connection_id, RecordedCall())
+            name = event_name(event.type)
+            if name in BUILDERS:
+                call.add(Told(line.at, _step(name, data, raw), event.id, data, HIDDEN in str(raw)))
+            else:
+                call.left_out += 1
+    known = {name: call for name, call in calls.items() if call.events}
+    if not known:
+        raise ConfigurationError(
+            f"recording '{path}' has no event of a call; record a call with: ringback record --to URL --out FILE"
+        )
+    if only is not None and only not in known:
+        raise ConfigurationError(f"recording '{path}' has no call {only!r}; it has {', '.join(known)}")
+    return known if only is None else {only: known[only]}
+
+
+def _object(value: object) -> dict[str, Any]:
+    """The data of an event; empty for data that is no object, as some events of Event Grid have."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _folded(value: object) -> object:
+    """The value with the keys of all objects in lower case, as senders may write them in any."""
+    if isinstance(value, list):
+        return [_folded(each) for each in cast("list[object]", value)]
+    if not isinstance(value, dict):
+        return value
+    return {key.lower(): _folded(each) for key, each in cast("dict[str, object]", value).items()}
+
+
+def _step(name: str, data: EventData, raw: dict[str, Any]) -> Step:
+    result, builder = data.result_information, BUILDERS[name]
+    given = {_snake(key): value for key, value in raw.items()}
+    fields = {key: _spoken(given[key]) for key in builder.extra if key in _OWN_WORDS and key in given}
+    if name == "RecognizeCompleted":
+        # The builder would add keys of its own.
+        fields = dict.fromkeys(builder.extra) | fields
+    context = data.operation_context if builder.context != "none" else None
+    if result is None:
+        return Step(event=name, fields=fields, context=context)
+    return Step(
+        event=name,
+        code=result.code,
+        subcode=result.sub_code,
+        message=result.message,
+        sip=_detail(result.sip_details),
+        q850=result.q850_details.code if result.q850_details else None,
+        fields=fields,
+        context=context,
+    )
+
+
+_OWN_WORDS = frozenset(
+    """
+    recognition_type dtmf_result choice_result speech_result failed_play_source_index tone sequence_id
+    media_streaming_update transcription_update state recording_kind
+    """.split()
+)
+"""The fields that tell of no id and of no participant: the replayed call has its own."""
+
+
+def _snake(key: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower()
+
+
+def _spoken(value: object, key: str = "") -> object:
+    """The value with a key in place of a hidden one, because parsers know no other tones."""
+    if isinstance(value, dict):
+        return {name: _spoken(each, name) for name, each in cast("dict[str, object]", value).items()}
+    if isinstance(value, list):
+        return [_spoken(each, key) for each in cast("list[object]", value)]
+    return "one" if value == HIDDEN and key.lower() in ("tone", "tones") else value
+
+
+def _detail(given: _Detail | None) -> Detail | None:
+    return None if given is None or given.code is None else (given.code, given.message)
