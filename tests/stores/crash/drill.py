@@ -156,6 +156,8 @@ class Drill:
         for what, which in (("lost", lost), ("twice without a death", found.twice), ("innocents dead", innocents)):
             if which:
                 self.said(f"{what}: {sorted(which)[:20]}")
+        for row in await self.rig.whole([*lost][:5]):
+            self.said(f"lost: {row}")
         return Counter(
             {
                 "acknowledged": len(sent),
