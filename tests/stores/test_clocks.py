@@ -117,6 +117,29 @@ async def test_a_start_looks_for_what_a_clock_holds_up(make: Make, wall: Wall) -
     assert ([claim.item.key for claim in crew.claims], said) == (["call:a"], [(0.0, 1)])
 
 
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"], indirect=True)
+async def test_a_start_looks_for_attempts_that_a_clock_holds_up(make: Make, wall: Wall) -> None:
+    """The item itself is older than the time to which the clock was set, and nobody saw by how much it was set."""
+    before = make()
+    wall.set = -2 * HOUR
+    await before.put([item("a")])
+    wall.set = 0.0
+
+    async def fails(_: Claim) -> Settlement:
+        return Settlement(State.READY, due_at=wall() + 6)
+
+    async with Crew(before, fails) as crew:
+        await crew.have(1)
+        await until(lambda: keeps(before, Stats(ready=1)))
+    await before.close()
+    wall.set = -HOUR
+    after = make()
+    said = told(after)
+    async with Crew(after) as crew:
+        await crew.have(1)
+    assert ([claim.attempt for claim in crew.claims], said) == ([2], [(0.0, 1)])
+
+
 async def test_an_attempt_that_is_to_come_does_not_wait_either(store: Any, wall: Wall) -> None:
     """The item itself is older than the time to which the clock was set."""
     said = told(store)

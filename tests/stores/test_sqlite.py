@@ -192,7 +192,10 @@ def overwritten(path: Path) -> None:
         (foreign, "is the database of another application"),
         (empty_database, "is the database of another application"),
         (marked_by_another, "is the database of another application"),
-        (newer, "made by a newer release .schema 8, this one knows 7.; upgrade ringback"),
+        (
+            newer,
+            f"made by a newer release .schema {schema.VERSION + 1}, this one knows {schema.VERSION}.; upgrade ringback",
+        ),
         (truncated, "restore it, or move it away"),
         (Path.mkdir, "see that its folder exists and is writable"),
     ],

@@ -180,6 +180,23 @@ class Rig:
                 found = await cursor.fetchall()
         return {key: (state, None if at is None else float(at)) for key, state, at in found}
 
+    async def whole(self, keys: Sequence[str]) -> list[dict[str, object]]:
+        """What the store has in the rows of these items, and of their jobs."""
+        if self.url.startswith("sqlite"):
+            with sqlite3.connect(self.url.removeprefix("sqlite:///")) as connection:
+                connection.row_factory = sqlite3.Row
+                query = f"SELECT * FROM items WHERE key IN ({', '.join('?' * len(keys))})"
+                return [dict(row) for row in connection.execute(query, keys)]
+        import psycopg
+        from psycopg.rows import dict_row
+
+        query = """
+            SELECT item.*, job.status, job.scheduled_at, clock_timestamp() AS now FROM ringback_items AS item
+            LEFT JOIN procrastinate_jobs AS job ON job.args ->> 'key' = item.key WHERE item.key = ANY(%s)
+        """
+        async with await psycopg.AsyncConnection.connect(self.url, row_factory=dict_row) as connection:
+            return await (await connection.execute(query, (list(keys),))).fetchall()
+
     async def reasons(self) -> dict[str, str]:
         """Why each dead letter died."""
         from ringback.stores import open_store

@@ -36,9 +36,11 @@ GUILTY = {"hangs", "exits", "leaves", "dies"}
 """Kinds of hooks that never return. Their calls, and no other ones, may become dead letters."""
 DAY = 86_400
 JUMPS = (-DAY, -3600, 0, 60, 3600, 2 * DAY)
-SETTINGS = {"LEASE": str(LEASE), "TIMEOUT": "15", "SECONDS": "6", "DRAIN": "10"}
+SETTINGS = {"LEASE": str(LEASE), "TIMEOUT": "20", "SECONDS": "8", "DRAIN": "14"}
 """A hook that blocks the loop does so for longer than a lease, and for less than a process has that is told to stop."""
-SETTLED = 180.0
+WITNESSED = {"its log removed"}
+"""Faults between two acknowledgements: what a log holds is lost with it if no process has it open, and then looks."""
+SETTLED = 240.0
 """Seconds after the last fault, by which everything must have come to its end."""
 MUST_BE_0 = ("innocents among them", "processes that ended by themselves", "ran twice without a death", "lost")
 
@@ -118,7 +120,11 @@ class Drill:
             name = bag.pop()
             self.said(f"{time.monotonic() - began:6.1f} s {name}")
             self.did[name] += 1
+            if name in WITNESSED:
+                await self._send(["good"])
             await self.faults[name]()
+            if name in WITNESSED:
+                await self._send(["good"])
             await asyncio.sleep(self.chance.uniform(0.5, 4))
         self._over = True
         async with asyncio.timeout(SETTLED):
@@ -150,6 +156,8 @@ class Drill:
         for what, which in (("lost", lost), ("twice without a death", found.twice), ("innocents dead", innocents)):
             if which:
                 self.said(f"{what}: {sorted(which)[:20]}")
+        for row in await self.rig.whole([*lost][:5]):
+            self.said(f"lost: {row}")
         return Counter(
             {
                 "acknowledged": len(sent),

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     Faults = dict[str, Callable[[], Awaitable[object]]]
     Say = Callable[[str], object]
 
-LEASE = 4
-DOWN = 5.0
+LEASE = 6
+DOWN = 7.0
 """Seconds that a disk, a file or a server is away: longer than a lease."""
 free_port = free_ports()
 

@@ -70,15 +70,14 @@ _HASTEN = """
     WHERE key = ANY(%(keys)s) AND state = 'ready' AND attempts = 0 AND due_at > %(now)s
     RETURNING key
 """
-# What waits for hooks, and was put before the wall clock was set back, waits as long as it would have. A redial waits
-# for a time of the day.
+# What waits for hooks since before the wall clock was set back waits as long as it would have. A redial waits for a
+# time of the day.
 _SET_RIGHT = """
     UPDATE ringback_items SET
-        due_at = CASE WHEN created_at > %(soon)s THEN %(now)s + due_at - created_at
-                      ELSE greatest(%(now)s, due_at - %(back)s) END,
+        due_at = %(now)s + due_at - coalesce(waits_since, created_at), waits_since = %(now)s,
         created_at = least(created_at, %(now)s)
     WHERE state = 'ready' AND due_at > %(soon)s AND kind = 'outcome'
-      AND (created_at > %(soon)s OR %(back)s > 0 AND attempts > 0)
+      AND coalesce(waits_since, created_at) > %(soon)s
     RETURNING key, due_at
 """
 _WAITS = """
@@ -91,14 +90,15 @@ _CHECKPOINT = f"UPDATE ringback_items SET progress = %(progress)s WHERE {_OURS}"
 # while the item is open.
 _SETTLE = """
     UPDATE ringback_items SET state = %(state)s, progress = %(progress)s, reason = %(reason)s,
-        due_at = coalesce(%(due_at)s::float8, due_at), finished_at = %(finished_at)s,
+        due_at = coalesce(%(due_at)s::float8, due_at), waits_since = %(now)s, finished_at = %(finished_at)s,
         owner = NULL, worker = NULL, interrupted = 0
     WHERE key = %(key)s AND (state = 'running' AND owner = %(owner)s
         OR state IN ('ready', 'dead') AND attempts = %(attempt)s
         OR state IN ('ready', 'running') AND %(returned)s)
 """
 _GIVE_BACK = f"""
-    UPDATE ringback_items SET state = 'ready', due_at = %(due_at)s, owner = NULL, worker = NULL, interrupted = 1
+    UPDATE ringback_items SET state = 'ready', due_at = %(now)s, waits_since = %(now)s, owner = NULL, worker = NULL,
+        interrupted = 1
     WHERE {_OURS}
 """
 # One transaction at a time changes what is known of a contact, and its redials.
@@ -121,9 +121,9 @@ _DEAD = """
     WHERE state = 'dead' ORDER BY finished_at DESC, created_at DESC, key LIMIT %s
 """
 _REPLAY = """
-    UPDATE ringback_items SET state = 'ready', attempts = 0, due_at = %s, reason = NULL, finished_at = NULL,
-        interrupted = 0, progress = %s
-    WHERE key = %s
+    UPDATE ringback_items SET state = 'ready', attempts = 0, due_at = %(now)s, waits_since = %(now)s, reason = NULL,
+        finished_at = NULL, interrupted = 0, progress = %(progress)s
+    WHERE key = %(key)s
 """
 _DISCARD = """
     UPDATE ringback_items SET state = 'canceled', payload = NULL, sibling = NULL, progress = NULL, contact = NULL
@@ -230,7 +230,9 @@ async def claim(
     except StoreError as error:
         reason = storable(redact(str(error)))
         broken = {"key": key, "owner": owner, "state": "dead", "reason": reason, "due_at": None, "finished_at": now}
-        await connection.execute(_SETTLE, {**broken, "progress": progress, "attempt": attempts, "returned": False})
+        await connection.execute(
+            _SETTLE, {**broken, "progress": progress, "attempt": attempts, "returned": False, "now": now}
+        )
         return None
     item = Item(key, kind, due_at, outcome, contact, target, number)
     redelivered, crashed = interrupted > 0, interrupted == 2
@@ -242,12 +244,12 @@ async def hasten(connection: Connection, keys: Sequence[str], now: float) -> Seq
     return [key for (key,) in await (await connection.execute(_HASTEN, {"keys": keys, "now": now})).fetchall()]
 
 
-async def set_right(connection: Connection, now: float, back: float) -> Sequence[tuple[str, float]]:
-    """After the wall clock was set back by so many seconds, let nothing wait for it that waits for hooks.
+async def set_right(connection: Connection, now: float) -> Sequence[tuple[str, float]]:
+    """After the wall clock was set back let nothing wait for it that waits for hooks.
 
     Gives the keys and times for which the caller must make a job.
     """
-    parameters = {"now": now, "soon": now + SLACK, "back": back}
+    parameters = {"now": now, "soon": now + SLACK}
     return [(key, at) for key, at in await (await connection.execute(_SET_RIGHT, parameters)).fetchall()]
 
 
@@ -274,6 +276,7 @@ async def settle(connection: Connection, claim: Claim, owner: str, settlement: S
         "reason": storable(settlement.reason),
         "due_at": settlement.due_at if again else None,
         "finished_at": None if again else now,
+        "now": now,
     }
     if settlement.call is None or item.contact is None:
         return await _changed(connection, _SETTLE, parameters) == 1
@@ -286,8 +289,8 @@ async def settle(connection: Connection, claim: Claim, owner: str, settlement: S
     return written
 
 
-async def give_back(connection: Connection, key: str, owner: str, due_at: float) -> bool:
-    return await _changed(connection, _GIVE_BACK, {"key": key, "owner": owner, "due_at": due_at}) == 1
+async def give_back(connection: Connection, key: str, owner: str, now: float) -> bool:
+    return await _changed(connection, _GIVE_BACK, {"key": key, "owner": owner, "now": now}) == 1
 
 
 async def _known(connection: Connection, contact: str, now: float) -> Contact:
@@ -370,7 +373,7 @@ async def replay(connection: Connection, key: str, now: float) -> Kind | None:
     if row is None:
         return None
     progress = load_progress(row[0]).for_replay()
-    await connection.execute(_REPLAY, (now, dump_progress(progress), key))
+    await connection.execute(_REPLAY, {"key": key, "now": now, "progress": dump_progress(progress)})
     contact = row[1]
     if contact is not None:
         known = await _known(connection, contact, now)

@@ -214,23 +214,28 @@ class Worker:
         self._in_touch_since = now if since is None else since
         self._pulse.beat()
         if not self._set_right:
-            await self._database.do(self._follow_clock)
+            await self._follow_clock()
 
     def _renew(self) -> None:
         """As :meth:`_beat` renews the entry, from the thread of the pulse."""
         if self._id is not None:
             self.beat(self._id)
 
-    async def _follow_clock(self, connection: Connection) -> None:
+    async def _follow_clock(self) -> None:
         """After the wall clock was set back, and at a start, let nothing wait for it that waits for hooks."""
+
+        async def set_right(connection: Connection) -> int:
+            due = await rows.set_right(connection, self.clock())
+            await self.jobs.defer(connection, due)
+            return len(due)
+
         jump = self.jumps.look()
         if jump or not self._set_right:
             self._set_right = False
-            due = await rows.set_right(connection, self.clock(), max(0.0, -jump))
-            await self.jobs.defer(connection, due)
+            count = await self._database.do(set_right)
             self._set_right = True
-            if jump or due:
-                self.on_fault(jumped(jump, len(due)))
+            if jump or count:
+                self.on_fault(jumped(jump, count))
 
     async def _repair(self, connection: Connection) -> None:
         keys = await repair.repair(connection, self.lease, self.clock())
@@ -333,7 +338,6 @@ class Worker:
 
     async def _claim(self, key: str, owner: str) -> Claim | None:
         async def claim(connection: Connection) -> Claim | None:
-            await self._follow_clock(connection)
             now = self.clock()
             kind = Kind.OUTCOME
             claim = await rows.claim(connection, key, kind, owner, self._id, now, suspects=self._suspect == owner)
@@ -343,19 +347,21 @@ class Worker:
                 claim = await rows.claim(connection, key, kind, owner, self._id, now)
             if self._suspect == owner and (claim is None or not claim.crashed):
                 self._suspect = None
-            if claim is None and await rows.waits(connection, key):
+            waits = None if claim is not None else await rows.waits(connection, key)
+            if waits is not None:
                 # The clocks differ, so that the job came too early, or ours was set forward and back since a last look;
                 # or another item is being tried.
-                self._set_right = False
-                await self._follow_clock(connection)
-                waits = await rows.waits(connection, key)
-                assert waits is not None
                 due_at, theirs = waits
+                self._set_right = self._set_right and due_at <= now
                 self.jobs.set_clock(theirs)
                 await self.jobs.defer(connection, [(key, max(due_at, now + (0.1 if due_at > now else self.poll)))])
             return claim
 
-        return await self._database.do(claim)
+        await self._follow_clock()
+        claimed = await self._database.do(claim)
+        if not self._set_right:
+            await self._follow_clock()
+        return claimed
 
     async def _settle(self, claim: Claim, owner: str, settlement: Settlement) -> None:
         async def settle(connection: Connection) -> None:

@@ -232,6 +232,7 @@ def settle(connection: sqlite3.Connection, claim: Claim, settlement: Settlement,
             "due_at": settlement.due_at if again else claim.item.due_at,
             "reason": _storable(settlement.reason),
             "finished_at": None if again else now,
+            "now": now,
         },
     ).rowcount
     contact = claim.item.contact

@@ -111,6 +111,8 @@ MIGRATIONS = (
         "ALTER TABLE contacts ADD COLUMN busy_until REAL",
         "CREATE INDEX contacts_busy ON contacts (busy_until) WHERE busy_until IS NOT NULL",
     ),
+    # When somebody wrote `due_at`, by the same clock; NULL for an item that has waited since it was put.
+    ("ALTER TABLE items ADD COLUMN waits_since REAL",),
 )
 """The statements that bring a file from version n to n + 1. A release adds versions and changes none."""
 
@@ -256,14 +258,13 @@ NEXT_DUE = f"""
         WHERE state = 'running' AND kind = :kind AND owner <> :owner AND (:suspects OR leased_until > {_LEASES_NOW})
     )
 """
-# What waits for hooks, and was put before the wall clock was set back, waits as long as it would have. A second process
-# finds nothing more to do, unless hooks are tried again: those then come earlier. A redial waits for a time of the day.
+# What waits for hooks since before the wall clock was set back waits as long as it would have. A second process finds
+# nothing more to do. A redial waits for a time of the day.
 SET_RIGHT = """
     UPDATE items SET
-        due_at = CASE WHEN created_at > :soon THEN :now + due_at - created_at ELSE max(:now, due_at - :back) END,
+        due_at = :now + due_at - coalesce(waits_since, created_at), waits_since = :now,
         created_at = min(created_at, :now)
-    WHERE state = 'ready' AND due_at > :soon AND kind = 'outcome'
-      AND (created_at > :soon OR :back > 0 AND attempts > 0)
+    WHERE state = 'ready' AND due_at > :soon AND kind = 'outcome' AND coalesce(waits_since, created_at) > :soon
 """
 LANE = "SELECT next_at, paused_until FROM lane"
 KEEP_LANE = "UPDATE lane SET next_at = ?, paused_until = ?"
@@ -276,14 +277,15 @@ CHECKPOINT = "UPDATE items SET progress = :progress WHERE key = :key AND state =
 # The second line is for what nobody has worked on since; the third says that every hook has returned, which counts
 # while the item is open.
 SETTLE = """
-    UPDATE items SET state = :state, progress = :progress, due_at = :due_at, reason = :reason, owner = NULL,
-        leased_until = NULL, finished_at = :finished_at
+    UPDATE items SET state = :state, progress = :progress, due_at = :due_at, waits_since = :now,
+        reason = :reason, owner = NULL, leased_until = NULL, finished_at = :finished_at
     WHERE key = :key AND (state = 'running' AND owner = :owner AND attempts = :attempt
         OR state IN ('ready', 'dead') AND attempts = :attempt
         OR state IN ('ready', 'running') AND :returned)
 """
 GIVE_BACK = """
-    UPDATE items SET state = 'ready', due_at = :now, interrupted = 1, owner = NULL, leased_until = NULL
+    UPDATE items SET state = 'ready', due_at = :now, waits_since = :now, interrupted = 1, owner = NULL,
+        leased_until = NULL
     WHERE key = :key AND state = 'running' AND owner = :owner AND attempts = :attempt
 """
 BROKEN = """
@@ -317,8 +319,8 @@ COUNT_STATES = """
 DEAD = f"{_WHOLE} WHERE state = 'dead' ORDER BY finished_at DESC, items.id DESC LIMIT ?"
 DEAD_LETTER = "SELECT progress, contact FROM items WHERE key = ? AND state = 'dead'"
 REPLAY = """
-    UPDATE items SET state = 'ready', attempts = 0, due_at = :now, reason = NULL, finished_at = NULL,
-        progress = :progress
+    UPDATE items SET state = 'ready', attempts = 0, due_at = :now, waits_since = :now, reason = NULL,
+        finished_at = NULL, progress = :progress
     WHERE key = :key AND state = 'dead'
 """
 DISCARD = """

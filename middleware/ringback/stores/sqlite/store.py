@@ -270,7 +270,7 @@ class SQLiteStore:
         jump = self._jumps.look()
         if jump or not self._set_right:
             now, self._set_right = self._clock(), False
-            count = await self._change(schema.SET_RIGHT, {"now": now, "soon": now + SLACK, "back": max(0.0, -jump)})
+            count = await self._change(schema.SET_RIGHT, {"now": now, "soon": now + SLACK})
             self._set_right = True
             if jump or count:
                 self.on_fault(jumped(jump, count))
