@@ -8,7 +8,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 
 project = "Ringback"
-author = "The Ringback authors"
+author = "The Ringback developers"
 release = version = metadata.version("ringback")
 
 extensions = [
@@ -21,7 +21,7 @@ extensions = [
     "public",
     "tables",
 ]
-exclude_patterns = ["_ext"]
+exclude_patterns = ["_ext", "_static"]
 nitpicky = True
 
 # Headings have GitHub's anchors, so that a link works on both sites.
@@ -38,6 +38,9 @@ html_theme = "furo"
 html_title = "Ringback"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_favicon = "../middleware/ringback/console/static/icon.svg"
+html_search_scorer = str(HERE / "search.js")
+pygments_dark_style = "github-dark"
 html_copy_source = False
 html_theme_options = {
     "source_repository": "https://github.com/ringback/ringback/",

@@ -40,12 +40,13 @@ class Public(SphinxDirective):
 
 
 def _lines(module: str, values: dict[str, object]) -> Iterator[str]:
-    """The page's reStructuredText. Constants that say nothing of their own share an entry with others of their class."""
+    """The page's reStructuredText. Constants without a docstring share an entry with others of their class."""
     yield from (f".. py:currentmodule:: {module}", "")
     alike: dict[type, list[str]] = {}
     for name, value in values.items():
         if inspect.isclass(value):
-            yield from (f".. {'autoexception' if issubclass(value, BaseException) else 'autoclass'}:: {name}", "")
+            kind = "exception" if issubclass(value, BaseException) else "class"
+            yield from (f".. auto{kind}:: {name}", "")
         elif inspect.isroutine(inspect.unwrap(value)):  # type: ignore[arg-type]
             yield from (f".. autofunction:: {name}", "")
         elif told := _told(name, value, module):

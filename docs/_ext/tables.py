@@ -1,6 +1,6 @@
 """What the code knows, as parts of a page: the settings, the commands, the entries of the catalog.
 
-A page that repeats them by hand would have to be renewed with each change. In a page of Markdown, which all of them are.
+A page that repeats these by hand would have to be renewed with each change of the code.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from docutils import nodes
+from sphinx import addnodes
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
@@ -22,22 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import ClassVar
 
-    from docutils import nodes
     from sphinx.application import Sphinx
 
     from ringback_catalog._model import Key
 
 DEFAULTS = {"DoorSettings": settings.Door, "EngineSettings": Settings}
-KINDS = {
-    "pair": "A code and a subcode",
-    "pattern": "Families of subcodes",
-    "subcode": "Generic subcodes, whatever the code",
-    "code": "A code alone",
-    "range": "A range of codes",
-    "sip": "A carrier's SIP status",
-    "q850": "A carrier's Q.850 cause",
-    "special": "When no key answers",
-}
 
 
 class SettingsTable(SphinxDirective):
@@ -72,32 +63,34 @@ class Commands(SphinxDirective):
 
 
 class Entries(SphinxDirective):
-    """Every entry of the catalog, in a table for each kind of key."""
+    """The entries of the catalog with one kind of key; the site's search finds a row by its key."""
+
+    required_arguments: ClassVar[int] = 1
 
     def run(self) -> list[nodes.Node]:
-        return self.parse_text_to_nodes("\n".join(self._entries()), allow_section_headings=True)
+        entries = [entry for entry in Catalog.default().entries if entry.key.kind == self.arguments[0]]
+        lines = ["| Key | Cause | Again | Who acts | What happened |", "|---|---|---|---|---|"]
+        for entry in entries:
+            cells = (named(entry.key), f"`{entry.cause}`", f"`{entry.retry}`", entry.owner, entry.summary)
+            lines.append(f"| {' | '.join(cells)} |")
+        made = self.parse_text_to_nodes("\n".join(lines))
+        rows = list(made[0].findall(nodes.row))[1:]
+        for entry, row in zip(entries, rows, strict=True):
+            row["ids"] = [f"entry-{self.env.new_serialno('entry')}"]
+            found = addnodes.index(entries=[("single", searched(entry.key), row["ids"][0], "main", None)])
+            row[0].insert(0, found)
+        return made
 
-    def _entries(self) -> Iterator[str]:
-        entries = Catalog.default().entries
-        for kind, heading in KINDS.items():
-            yield from (
-                f"## {heading}",
-                "",
-                "| Key | Cause | Again | Who acts | What happened |",
-                "|---|---|---|---|---|",
-            )
-            for entry in entries:
-                if entry.key.kind == kind:
-                    row = (named(entry.key), f"`{entry.cause}`", f"`{entry.retry}`", entry.owner, entry.summary)
-                    yield f"| {' | '.join(row)} |"
-            yield ""
+
+def searched(key: Key) -> str:
+    return f"{key.code}/{key.subcode}" if key.kind == "pair" else str(key)
 
 
 def named(key: Key) -> str:
     """The key as a reader searches it: ``486/560486``, and the events that it is for."""
     if key.kind != "pair":
         return f"`{key}`"
-    return ", ".join((f"`{key.code}/{key.subcode}`", *sorted(key.events or ())))
+    return ", ".join((f"`{searched(key)}`", *sorted(key.events)))
 
 
 def in_markdown(text: str) -> str:
