@@ -38,6 +38,7 @@ html_theme = "furo"
 html_title = "Ringback"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_favicon = "../middleware/ringback/console/static/icon.svg"
 html_search_scorer = str(HERE / "search.js")
 pygments_dark_style = "github-dark"
