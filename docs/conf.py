@@ -1,11 +1,14 @@
 """How Sphinx makes the documentation site of these pages: `make docs`. The pages ask no other host for anything."""
 
+import os
 import sys
 from importlib import metadata
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
+# The help of the commands is as wide as the page, and without colours, whatever the terminal.
+os.environ |= {"COLUMNS": "88", "NO_COLOR": "1"}
 
 project = "Ringback"
 author = "The Ringback developers"
@@ -28,7 +31,6 @@ nitpicky = True
 myst_heading_anchors = 4
 # GitHub draws such a fence by itself.
 myst_fence_as_directive = ["mermaid"]
-myst_enable_extensions = ["colon_fence"]
 
 autodoc_member_order = "bysource"
 maximum_signature_line_length = 90

@@ -53,9 +53,9 @@ def _lines(module: str, values: dict[str, object]) -> Iterator[str]:
             yield from (f".. py:data:: {name}", "", *(f"   {line}" for line in told), "")
         else:
             alike.setdefault(type(value), []).append(name)
-    for kind, names in alike.items():
+    for shared, names in alike.items():
         yield from (f".. py:data:: {names[0]}", *(f"             {each}" for each in names[1:]))
-        yield from (f"   :type: {kind.__name__}", "", f"   Each is a :class:`{kind.__name__}`.", "")
+        yield from (f"   :type: {shared.__name__}", "", f"   Each is a :class:`{shared.__name__}`.", "")
 
 
 def _told(name: str, value: object, module: str) -> list[str]:

@@ -78,7 +78,7 @@ class Entries(SphinxDirective):
         for entry, row in zip(entries, rows, strict=True):
             row["ids"] = [f"entry-{self.env.new_serialno('entry')}"]
             found = addnodes.index(entries=[("single", searched(entry.key), row["ids"][0], "main", None)])
-            row[0].insert(0, found)
+            next(row.findall(nodes.entry)).insert(0, found)
         return made
 
 
