@@ -22,7 +22,7 @@ extensions = [
     "diagrams",
     "names",
     "public",
-    "tables",
+    "code_tables",
 ]
 exclude_patterns = ["_ext", "_static"]
 nitpicky = True
