@@ -21,6 +21,7 @@ from ringback.hooks.checked_store import checked_store
 from ringback.hooks.contacts import Asking
 from ringback.hooks.invoke import hook_of
 from ringback.hooks.names import refuse_mixed_up
+from ringback.hooks.notebook import Notebook
 from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost, allow_call, cancel_redials, never_call
 from ringback.hooks.processes import serving
@@ -119,6 +120,8 @@ class Dispatcher:
         around = router, observer, self.store, self._policy, clock, random, self._gauge, self._overheard
         self._hooks = HookCaller(*around, blind=stands_in is not None)
         self._redials = RedialCaller(*around)
+        self.notebook = Notebook(self.store, observer.store_unavailable, clock)
+        """Notes for the records of calls."""
         self._recent = RecentEnds()
         self._warns = False
         self._runners: set[_Runner] = set()
@@ -255,6 +258,7 @@ class Dispatcher:
         if self._gauge is not None:
             self._gauge.asleep()
         if self.store.durable:
+            await self.notebook.close()
             await self.store.close()
 
     async def cancel_redials(self, contact: str) -> int:

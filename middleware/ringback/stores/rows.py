@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from ringback.core.outcome import informs_more, level_of
+from ringback.stores.call_rows import dump_end
 from ringback.stores.record import dump, dump_sibling, dump_without_verdict, number
 from ringback.stores.verdicts import StoredVerdict, stored_verdict
 from ringback.work.items import Item, Kind, State, whom
@@ -23,16 +24,16 @@ if TYPE_CHECKING:
 
     from ringback.core.outcome import Outcome
 
-COUNTED = ("cause", "category", "retry", "match", "code", "subcode")
-"""The columns by which a history counts calls."""
+COUNTED = ("cause", "category", "retry", "match", "acts", "code", "subcode")
+"""The columns by which a history counts and finds calls. ``acts`` is the owner, who must act."""
 
 
 class Row(Struct, frozen=True, gc=False):
     """An item as an SQL store writes it. ``event`` is the event's short name, ``ended`` the key of Event Grid's
-    CallEnded of the whole call. Only the end of a call has values in the columns from ``cause`` to ``subcode``. A
-    history counts calls by these columns, which outlive the payload and name nobody. ``verdict`` is ``None`` if the
-    payload has the verdict. ``report`` is what the event says of the ``contact``, if the contact is known. Times are
-    seconds since the epoch, UTC.
+    CallEnded of the whole call. Only the end of a call has values in the columns from ``cause`` to ``subcode``, and in
+    ``told`` and ``context``: what its events told, for the record of the call. A history counts calls by the former.
+    All these outlive the payload. ``verdict`` is ``None`` if the payload has the verdict. ``report`` is what the event
+    says of the ``contact``, if the contact is known. Times are seconds since the epoch, UTC.
     """
 
     key: str
@@ -52,8 +53,11 @@ class Row(Struct, frozen=True, gc=False):
     category: str | None
     retry: str | None
     match: str | None
+    acts: str | None
     code: int | None
     subcode: int | None
+    told: bytes | None
+    context: str | None
     ended: str | None
     verdict: StoredVerdict | None
     report: Report | None
@@ -80,6 +84,8 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
         sibling=dump_sibling(outcome),
         created_at=now,
         **counted,
+        told=dump_end(outcome, now) if ends_call else None,
+        context=_context(outcome) if ends_call else None,
         ended=None if call is None else short(f"call:{call}"),
         verdict=stored_verdict(outcome.verdict) if apart else None,
         report=None if contact is None or item.kind is not Kind.OUTCOME else report_of(outcome),
@@ -89,8 +95,8 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
 def counted_by(outcome: Outcome) -> dict[str, Any]:
     """The values of the columns :data:`COUNTED` for the end of a call."""
     verdict = stored_verdict(outcome.verdict)
-    numbers = number(outcome.code), number(outcome.subcode)
-    return dict(zip(COUNTED, (verdict.cause, verdict.category, verdict.retry, verdict.match, *numbers), strict=True))
+    words = verdict.cause, verdict.category, verdict.retry, verdict.match, outcome.owner.value
+    return dict(zip(COUNTED, (*words, number(outcome.code), number(outcome.subcode)), strict=True))
 
 
 def merged(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -110,6 +116,8 @@ def merged(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | 
         "contact": contact,
         "target": target,
         "sibling": best["sibling"] or rest["payload"],
+        "told": b",".join(filter(None, (kept["told"], new["told"]))),
+        "context": new["context"] if kept["context"] is None else kept["context"],
         "call": new["call"] if kept["call"] is None else kept["call"],
     }
 
@@ -125,6 +133,12 @@ def superseded(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
     return None
 
 
+def _context(outcome: Outcome) -> str | None:
+    """The operation context as an SQL store can keep and find it."""
+    text = outcome.operation_context
+    return None if text is None else short(text).encode("utf-8", "replace").decode()
+
+
 def _end_a_call(kept: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return bool(kept["ends_call"] and new["ends_call"])
 
@@ -134,6 +148,8 @@ def _level(row: Mapping[str, Any]) -> int:
     return level_of(row["rank"])
 
 
-_OF_ITEM = frozenset("key kind due_at ends_call call contact target number sibling created_at ended report".split())
+_OF_ITEM = frozenset(
+    "key kind due_at ends_call call contact target number sibling created_at told context ended report".split()
+)
 _OF_OUTCOME = [name for name in Row.__struct_fields__ if name not in _OF_ITEM]
 """The columns that a row has from its outcome, in the order of :class:`Row`."""
