@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from ringback.work.call_detail import (
     CallDetailRecord,
     Ending,
@@ -13,18 +15,21 @@ from ringback.work.call_detail import (
     HookRun,
     Leg,
     OtherCall,
+    StoredItem,
 )
 from ringback.work.contact import CallState
+from ringback.work.items import Progress, State
+from ringback.work.keys import short
 from ringback.work.report import CONNECTED
-from ringback.work.told import INCOMING, TRANSFERRED
+from ringback.work.told import INCOMING, TRANSFERRED, told_by
 from ringback_catalog import CALL_EVENTS, START_FAILURES, Cause, Disposition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ringback.work.call_detail import StoredItem, Traces
+    from ringback.core.outcome import Outcome
+    from ringback.work.call_detail import Traces
     from ringback.work.contact import Contact
-    from ringback.work.items import Progress
     from ringback.work.told import Told
 
 
@@ -55,6 +60,38 @@ def folded(traces: Traces) -> CallDetailRecord | None:
     names = {leg.call_connection_id for leg in legs} - {None}
     redials, before, after = _others(traces.known, names)
     return CallDetailRecord(call, tuple(legs), whole, traces.contact, redials, before, after)
+
+
+def ended_record(outcome: Outcome, traces: Traces, now: float) -> CallDetailRecord:
+    """The record of a call whose end has settled with this outcome, whether or not a store has the end as well."""
+    if all(item.key != short(outcome.outcome_id) or item.cause is None for item in traces.items):
+        traces = replace(traces, items=(*traces.items, _ended_item(outcome, now)))
+    record = folded(traces)
+    assert record is not None
+    return record
+
+
+def _ended_item(outcome: Outcome, now: float) -> StoredItem:
+    """The item of an end that no store has."""
+    events = [outcome.event] if outcome.sibling is None else [outcome.event, outcome.sibling]
+    entry = outcome.verdict.entry
+    return StoredItem(
+        short(outcome.outcome_id),
+        now,
+        State.RUNNING,
+        outcome.event_name,
+        1,
+        Progress(),
+        tuple(told_by(event, now, outcome.refined_by) for event in events),
+        code=outcome.code,
+        subcode=outcome.subcode,
+        match=outcome.match,
+        cause=entry.cause,
+        category=entry.category,
+        retry=entry.retry,
+        owner=entry.owner,
+        verdict=outcome.verdict,
+    )
 
 
 def _by_leg(items: Iterable[StoredItem]) -> dict[str | None, list[StoredItem]]:

@@ -147,6 +147,10 @@ class MemoryStore:
     async def call(self, name: str) -> Traces | None:
         return self._calls.call(name)
 
+    def recalled(self, name: str) -> Traces | None:
+        """As :meth:`call`, for code without ``async``."""
+        return self._calls.call(name)
+
     async def hasten(self, keys: Sequence[str]) -> None:
         now = self._clock()
         for key in map(short, keys):

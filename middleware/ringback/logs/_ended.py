@@ -1,0 +1,44 @@
+"""What the line of a call that has ended says: how long, answered or not, legs, redials. Pure.
+
+The line is about one leg, as hooks are, and about what is known of the call when the end of the leg has settled. A key
+without a value is left out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ringback.work.call_json import iso
+
+if TYPE_CHECKING:
+    from ringback.core.outcome import Outcome
+    from ringback.work.call_detail import CallDetailRecord
+
+
+def ended_fields(outcome: Outcome, record: CallDetailRecord) -> dict[str, Any]:
+    """The keys of ``call.ended`` beside those that every line about an outcome has. The caller redacts the texts."""
+    ids = [leg.call_connection_id for leg in record.legs]
+    number = ids.index(outcome.call_connection_id) if outcome.call_connection_id in ids else len(ids) - 1
+    leg = record.legs[number]
+    fields = {
+        "call_connection_id": leg.call_connection_id,
+        "correlation_id": leg.correlation_id,
+        "operation_context": leg.operation_context,
+        "code": outcome.code,
+        "subcode": outcome.subcode,
+        "answered": leg.answered,
+        "duration_seconds": _rounded(leg.talk_seconds),
+        "ring_seconds": _rounded(leg.ring_seconds),
+        "connected_at": None if leg.connected_at is None else iso(leg.connected_at),
+        "ended_at": None if leg.ended_at is None else iso(leg.ended_at),
+        "transferred": leg.transferred or None,
+        "leg": number + 1,
+        "legs": len(ids),
+        "redials": record.redials,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _rounded(seconds: float | None) -> float | None:
+    """Seconds to the millisecond."""
+    return None if seconds is None else round(seconds, 3)
