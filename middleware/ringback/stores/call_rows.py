@@ -14,36 +14,59 @@ from ringback.stores.history_rows import known_category, known_cause, known_matc
 from ringback.stores.record import load_progress
 from ringback.work.call_detail import StoredItem, Traces
 from ringback.work.items import Progress, State
-from ringback.work.keys import LONGEST_KEY, numbered, short
+from ringback.work.keys import numbered, short
 from ringback.work.latch import informed
 from ringback.work.told import Told, told_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ringback.core.outcome import Outcome
     from ringback.work.call_filter import CallFilter
 
 
-def dump_told(told: Told) -> bytes:
-    """The fields as JSON. Several are kept one after the other, with commas between them."""
-    return encoded(told)
-
-
 def dump_end(outcome: Outcome, at: float) -> bytes:
-    """What the end told a door ``at`` a time, without the ids that the item has; and what its sibling told, if any."""
-    told = _bare(told_by(outcome.event, at, outcome.refined_by))
-    return told if outcome.sibling is None else told + b"," + _bare(told_by(outcome.sibling, at))
+    """What the end told a door ``at`` a time, without what the columns of its row have; and what its sibling told.
+
+    Several are kept one after the other, with commas between them.
+    """
+    told = told_by(outcome.event, at, outcome.refined_by)
+    is_told_by_key = told.leg is not None and short(outcome.outcome_id) == f"{_END}{told.leg}"
+    bare = Told(
+        time=told.time,
+        id=told.id,
+        leg=None if is_told_by_key else told.leg,
+        server=told.server,
+        sip=told.sip,
+        q850=told.q850,
+        refined_by=told.refined_by,
+    )
+    whole = encoded(bare)
+    return whole if outcome.sibling is None else whole + b"," + _dump_sibling(told_by(outcome.sibling, at))
 
 
-def _bare(told: Told) -> bytes:
-    leg = told.leg
-    is_told_by_key = leg is not None and len(leg) <= LONGEST_KEY - len(_END)
-    return dump_told(replace(told, leg=None if is_told_by_key else leg, call=None, context=None))
+def merged_told(kept: Mapping[str, Any], new: Mapping[str, Any]) -> bytes | None:
+    """What two events told that settle together, of rows of which each has what its own event told."""
+    told = [*_filled(kept), *_filled(new)]
+    return b",".join(map(_dump_sibling, told)) or None
+
+
+def _dump_sibling(told: Told) -> bytes:
+    """The fields of which the row has those of another event."""
+    return encoded(replace(told, call=None, context=None))
+
+
+def _filled(row: Mapping[str, Any]) -> Iterator[Told]:
+    for each in load_told(row["told"]):
+        if each.event:
+            yield each
+        else:
+            names = {"event": row["event"], "at": round(row["created_at"], 3)}
+            yield replace(each, code=row["code"], subcode=row["subcode"], **names)
 
 
 def load_told(stored: bytes | None) -> tuple[Told, ...]:
-    """What :func:`dump_told` wrote, once or several times; nothing for ``None``, and for bytes that nobody wrote."""
+    """What was kept; nothing for ``None``, and for bytes that nobody wrote."""
     if not stored:
         return ()
     try:
@@ -64,7 +87,15 @@ class Note(Struct, frozen=True, gc=False):
 
 def note_of(told: Told) -> Note:
     leg, call = (None if name is None else numbered(name) for name in (told.leg, told.call))
-    return Note(told.at, leg, call, dump_told(told))
+    # The end of a leg has the digest of the server call id as well.
+    server = None if told.leg is not None and told.call is not None else told.server
+    return Note(told.at, leg, call, encoded(replace(told, at=0.0, server=server)))
+
+
+def told_in(rows: Iterable[tuple[float, bytes]]) -> Iterator[Told]:
+    """What the notes of these rows say: when a door saw the event, and the fields."""
+    for at, stored in rows:
+        yield from (replace(each, at=at) for each in load_told(stored))
 
 
 ITEM = (
@@ -86,7 +117,7 @@ def item_of(*row: Any) -> StoredItem:
         event,
         attempts,
         _progress(progress),
-        _told_of(key, call, context, at, told, outcome),
+        _told_of(key, call, context, told, outcome, {"event": event, "at": at, "code": code, "subcode": subcode}),
         reason,
         duplicates,
         contact,
@@ -102,15 +133,20 @@ def item_of(*row: Any) -> StoredItem:
 
 
 def _told_of(
-    key: str, call: str | None, context: str | None, at: float, stored: bytes | None, outcome: Outcome | None
+    key: str,
+    call: str | None,
+    context: str | None,
+    stored: bytes | None,
+    outcome: Outcome | None,
+    columns: dict[str, Any],
 ) -> tuple[Told, ...]:
-    told = load_told(stored)
-    if not told and outcome is not None:
+    if stored is None and outcome is not None:
         # An earlier release has put the item.
-        told = load_told(dump_end(outcome, at))
+        stored = dump_end(outcome, columns["at"])
     leg = leg_in(key)
     own = None if leg is None or leg == call else leg
-    return tuple(replace(each, leg=each.leg or own, call=call, context=context) for each in told)
+    whole = (each if each.event else replace(each, **columns) for each in load_told(stored))
+    return tuple(replace(each, leg=each.leg or own, call=call, context=context) for each in whole)
 
 
 def leg_in(key: str) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from ringback.core.outcome import informs_more, level_of
-from ringback.stores.call_rows import dump_end
+from ringback.stores.call_rows import dump_end, merged_told
 from ringback.stores.record import dump, dump_sibling, dump_without_verdict, number
 from ringback.stores.verdicts import StoredVerdict, stored_verdict
 from ringback.work.items import Item, Kind, State, whom
@@ -116,7 +116,7 @@ def merged(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | 
         "contact": contact,
         "target": target,
         "sibling": best["sibling"] or rest["payload"],
-        "told": b",".join(filter(None, (kept["told"], new["told"]))),
+        "told": merged_told(kept, new),
         "context": new["context"] if kept["context"] is None else kept["context"],
         "call": new["call"] if kept["call"] is None else kept["call"],
     }

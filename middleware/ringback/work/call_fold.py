@@ -42,7 +42,7 @@ def folded(traces: Traces) -> CallDetailRecord | None:
     for items in ends.values():
         for item in items:
             told[_leg_of(item)].extend(item.told)
-    entries = {leg: tuple(_entries(some, operations)) for leg, some in told.items()}
+    entries = {leg: tuple(_entries(some, operations)) for leg, some in told.items() if some or leg is not None}
     whole = entries.pop(None, ())
     if _is_call_without_leg(ends.get(None, ())):
         entries[None] = tuple(entry for entry in whole if entry.event in CALL_EVENTS)
@@ -50,7 +50,7 @@ def folded(traces: Traces) -> CallDetailRecord | None:
     if not entries and not whole:
         return None
     incoming = min((_moment(each) for each in whole if each.kind is EntryKind.INCOMING), default=None)
-    order = sorted(entries, key=lambda leg: (min(map(_moment, entries[leg])), leg or ""))
+    order = sorted(entries, key=lambda leg: (min(map(_moment, entries[leg]), default=0.0), leg or ""))
     call = next((each.call for some in told.values() for each in some if each.call is not None), None)
     legs: list[Leg] = []
     for leg in order:

@@ -41,14 +41,14 @@ class Told(Struct, frozen=True, gc=False, omit_defaults=True, rename=_SHORT_NAME
     """What an event told. Stores keep the fields under one letter each, and never give a letter another meaning.
 
     ``event`` is the short name. A door saw the event ``at`` a time of its own clock; ``time`` is the event's own time.
-    Both are seconds since the epoch, UTC. ``leg`` is the call connection id, ``call`` the correlation id, ``server`` a
-    digest of the server call id, which may be long, and ``context`` the operation context. ``sip`` and ``q850`` are the
-    codes of a carrier, and ``refined_by`` says which of them changed the verdict. ``key`` is the key of an operation's
-    item, if the operation failed.
+    Both are seconds since the epoch, UTC. Stores leave out what columns of theirs say. ``leg`` is the call connection
+    id, ``call`` the correlation id, ``server`` a digest of the server call id, which may be long, and ``context`` the
+    operation context. ``sip`` and ``q850`` are the codes of a carrier, and ``refined_by`` says which of them changed the
+    verdict. ``key`` is the key of an operation's item, if the operation failed.
     """
 
-    event: str
-    at: float
+    event: str = ""
+    at: float = 0.0
     time: float | None = None
     id: str | None = None
     leg: str | None = None
@@ -76,17 +76,19 @@ def is_noted(event_type: str) -> bool:
 
 
 def told_by(event: Event, at: float, refined_by: str | None = None, key: str | None = None) -> Told:
-    """What the event told a door ``at`` a time in seconds since the epoch. Texts of the service are left out."""
+    """What the event told a door ``at`` a time in seconds since the epoch. Texts of the service are left out, and so is
+    the result of what went well.
+    """
     data = event.data
-    result, occurred = data.result_information, event.occurred_at
+    name, result, occurred = event_name(event.type), data.result_information, event.occurred_at
     code, subcode, sip, q850 = (
         (None, None, None, None)
-        if result is None
+        if result is None or name in NOTED
         else (result.code, result.subcode, result.sip and result.sip.code, result.q850 and result.q850.code)
     )
     # By position: a door does this for each end of a call, before it answers.
     return Told(
-        short(event_name(event.type)),
+        short(name),
         round(at, 3),
         None if occurred is None else occurred.timestamp(),
         _kept(event.id),

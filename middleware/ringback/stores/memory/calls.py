@@ -70,11 +70,11 @@ class MemoryCalls:
 
     def put(self, key: str, item: Item, offer: Offer, now: float) -> None:
         """Note an item that the store put under this key at the time ``now``; the latch answered ``offer``."""
-        outcome, data = item.outcome, item.outcome.event.data
+        outcome = item.outcome
         if item.kind is not Kind.OUTCOME:
             return
         ends_call = outcome.scope is Scope.CALL
-        call = self._call_of(data.correlation_id, data.call_connection_id, key)
+        call = self._call_of(*_ids(outcome), key)
         kept = call.items.get(key)
         if offer is Offer.OPENED:
             told = (told_by(outcome.event, now, outcome.refined_by),) if ends_call else ()
@@ -94,8 +94,7 @@ class MemoryCalls:
 
     def settled(self, key: str, state: State, row: Row) -> None:
         """Note the state that the item of this key has reached, and what its ``row`` has come to."""
-        data = row.item.outcome.event.data
-        for call in self._named(data.correlation_id, data.call_connection_id, key):
+        for call in self._named(*_ids(row.item.outcome), key):
             kept = call.items.get(key)
             if kept is not None:
                 kept.state, kept.attempts, kept.progress = state, row.attempts, row.progress
@@ -148,7 +147,7 @@ class MemoryCalls:
 
     def _matches(self, name: str) -> Iterator[tuple[float, str | None, _Call]]:
         """The calls that have this id: when they were told of, and the keys of their ends."""
-        whole = next(self._named(name, leg_in(name)), None)
+        whole = next(self._named(short(name), leg_in(name)), None)
         if whole is not None:
             yield from ((kept.at, key, whole) for key, kept in whole.items.items())
             yield from ((told.at, None, whole) for told in whole.told)
@@ -197,6 +196,13 @@ class MemoryCalls:
             is_whole = other == whole and other != key and [each.event for each in kept.told] == ["CallEnded"]
             if is_whole or short(informed(other)) == key:
                 kept.verdict = None
+
+
+def _ids(outcome: Outcome) -> tuple[str | None, str | None]:
+    """The correlation id and the leg, as notes have them."""
+    ids = outcome.correlation_id, outcome.call_connection_id
+    call, leg = (None if name is None else short(name) for name in ids)
+    return call, leg
 
 
 def _heard(call: _Call, item: StoredItem) -> tuple[Told, ...]:

@@ -5,7 +5,6 @@ Every function is one step of a transaction.
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ringback.stores.call_rows import (
@@ -15,13 +14,13 @@ from ringback.stores.call_rows import (
     ids_in,
     item_of,
     keys_of,
-    load_told,
     match_of_item,
     matches_in,
     newest,
     note_of,
     page,
     texts_of,
+    told_in,
 )
 from ringback.stores.history_rows import contact_of
 from ringback.work.call_detail import Traces
@@ -47,9 +46,9 @@ _SEARCH = """
     SELECT key, call, created_at FROM ringback_items
     WHERE kind = 'outcome' AND (position(%s::bytea IN told) > 0 OR position(%s::bytea IN told) > 0)
 """
-_NOTES = "SELECT told FROM ringback_notes WHERE leg = ANY(%s) OR call = ANY(%s) ORDER BY id"
+_NOTES = "SELECT at, told FROM ringback_notes WHERE leg = ANY(%s) OR call = ANY(%s) ORDER BY id"
 _SEARCH_NOTES = """
-    SELECT told FROM ringback_notes
+    SELECT at, told FROM ringback_notes
     WHERE position(%s::bytea IN told) > 0 OR position(%s::bytea IN told) > 0 OR position(%s::bytea IN told) > 0
     ORDER BY id
 """
@@ -114,14 +113,14 @@ async def _matches(connection: Connection, name: str) -> list[Match]:
         event, context, server = texts_of(name)
         found = [match_of_item(*row) for row in await _rows(connection, _SEARCH, (event, server))]
         notes = await _rows(connection, _SEARCH_NOTES, (event, context, server))
-        found += matches_in(chain.from_iterable(load_told(text) for (text,) in notes), name)
+        found += matches_in(told_in(notes), name)
     return found
 
 
 async def _notes(connection: Connection, legs: Iterable[str | None], calls: Iterable[str | None]) -> list[Told]:
     """What was told of these legs and calls, and by the way what has the same numbers."""
     numbers = [[numbered(name) for name in names if name is not None] for names in (legs, calls)]
-    return list(chain.from_iterable(load_told(text) for (text,) in await _rows(connection, _NOTES, numbers)))
+    return list(told_in(await _rows(connection, _NOTES, numbers)))
 
 
 async def _items(connection: Connection, match: Match, told: Sequence[Told]) -> list[StoredItem]:

@@ -15,13 +15,13 @@ from ringback.stores.call_rows import (
     ids_in,
     item_of,
     keys_of,
-    load_told,
     match_of_item,
     matches_in,
     newest,
     note_of,
     page,
     texts_of,
+    told_in,
 )
 from ringback.stores.history_rows import contact_of
 from ringback.stores.sqlite.schema import CONTACT, NOTE, WHOLE
@@ -41,8 +41,8 @@ _MOST = 400
 
 _MATCHES = "SELECT key, call, created_at FROM items WHERE kind = 'outcome' AND (key IN ({}) OR call = ? OR context = ?)"
 _SEARCH = "SELECT key, call, created_at FROM items WHERE kind = 'outcome' AND (instr(told, ?) OR instr(told, ?))"
-_NOTES = "SELECT told FROM notes WHERE leg = ? OR call = ? ORDER BY id"
-_SEARCH_NOTES = "SELECT told FROM notes WHERE instr(told, ?) OR instr(told, ?) OR instr(told, ?) ORDER BY id"
+_NOTES = "SELECT at, told FROM notes WHERE leg = ? OR call = ? ORDER BY id"
+_SEARCH_NOTES = "SELECT at, told FROM notes WHERE instr(told, ?) OR instr(told, ?) OR instr(told, ?) ORDER BY id"
 _ITEMS = f"SELECT {ITEM}, text FROM {WHOLE} WHERE kind = 'outcome' AND (key IN ({{}}) OR call = ?) ORDER BY items.id"
 _COUNT = "SELECT count(*) FROM items WHERE {}"
 _PAGE = f"""
@@ -93,15 +93,14 @@ def _matches(connection: sqlite3.Connection, name: str) -> list[Match]:
         event, context, server = texts_of(name)
         found = [match_of_item(*row) for row in connection.execute(_SEARCH, (event, server))]
         notes = connection.execute(_SEARCH_NOTES, (event, context, server))
-        found += matches_in((told for (text,) in notes for told in load_told(text)), name)
+        found += matches_in(told_in(notes), name)
     return found
 
 
 def _notes(connection: sqlite3.Connection, leg: str | None, call: str | None) -> Iterator[Told]:
     """What was told of this leg and of this call, and by the way what has the same numbers."""
     numbers = [None if name is None else numbered(name) for name in (leg, call)]
-    for (text,) in connection.execute(_NOTES, numbers):
-        yield from load_told(text)
+    return told_in(connection.execute(_NOTES, numbers))
 
 
 def _items(connection: sqlite3.Connection, match: Match, told: Sequence[Told]) -> list[StoredItem]:
@@ -125,10 +124,8 @@ def _notes_of(connection: sqlite3.Connection, items: Sequence[StoredItem]) -> It
             some = numbers[start : start + _MOST]
             # What names a leg is found by its leg.
             other = "AND leg IS NULL" if column == "call" else ""
-            for (text,) in connection.execute(
-                f"SELECT told FROM notes WHERE {column} IN ({_marks(some)}) {other} ORDER BY id", some
-            ):
-                yield from load_told(text)
+            query = f"SELECT at, told FROM notes WHERE {column} IN ({_marks(some)}) {other} ORDER BY id"
+            yield from told_in(connection.execute(query, some))
 
 
 def _marks(values: Sequence[object]) -> str:
