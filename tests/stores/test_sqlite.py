@@ -192,7 +192,7 @@ def overwritten(path: Path) -> None:
         (foreign, "is the database of another application"),
         (empty_database, "is the database of another application"),
         (marked_by_another, "is the database of another application"),
-        (newer, "made by a newer release .schema 8, this one knows 7.; upgrade ringback"),
+        (newer, "made by a newer release .schema 9, this one knows 8.; upgrade ringback"),
         (truncated, "restore it, or move it away"),
         (Path.mkdir, "see that its folder exists and is writable"),
     ],

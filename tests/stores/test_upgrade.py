@@ -194,9 +194,11 @@ async def test_a_file_of_version_1_is_upgraded(tmp_path: Path) -> None:
     await asyncio.gather(*(store.open() for store in stores))
     old.execute(insert, old_row("late"))
     after = [dict(row) for row in old.execute(everything)]
-    new = dict.fromkeys(("cause", "category", "retry", "match", "code", "subcode", "verdict"))
+    new = dict.fromkeys(
+        ("cause", "category", "retry", "match", "acts", "code", "subcode", "told", "context", "verdict")
+    )
     assert after[:3] == [{**row, **new} for row in before]
-    assert old.execute("PRAGMA user_version").fetchone()[0] == 7
+    assert old.execute("PRAGMA user_version").fetchone()[0] == 8
     old.close()
     await check(stores[0])
     for store in stores:
@@ -287,7 +289,7 @@ async def test_a_database_of_version_1_is_upgraded(postgres_url: str) -> None:
     stores = [PostgresStore(postgres_url, poll=0.05, timeout=10.0, lease=0.6) for _ in range(4)]
     await asyncio.gather(*(store.open() for store in stores))
     await put_1(old, old_row("late"))
-    assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("4",)]
+    assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("5",)]
     await old.close()
     await check(stores[0])
     for store in stores:
@@ -306,9 +308,9 @@ async def test_an_upgrade_that_cannot_be_had_changes_nothing(postgres_url: str) 
             await store.open()
     assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("1",)]
     await store.open()
-    assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("4",)]
+    assert await (await old.execute("SELECT value FROM ringback_meta")).fetchall() == [("5",)]
     await old.execute("UPDATE ringback_meta SET value = '0'")
-    with pytest.raises(StoreError, match="schema 0, this one knows 4"):
+    with pytest.raises(StoreError, match="schema 0, this one knows 5"):
         await PostgresStore(postgres_url).open()
     await old.close()
     await store.close()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ringback.work.items import DeliveryStore
     from ringback.work.told import Told
 
-DELAY = 0.25
+DELAY = 0.1
 """Seconds for which notes are gathered. A call's end settles for longer, so that its line has the notes."""
 
 PAUSE = 1.0

@@ -43,8 +43,8 @@ class Told(Struct, frozen=True, gc=False, omit_defaults=True, rename=_SHORT_NAME
     ``event`` is the short name. A door saw the event ``at`` a time of its own clock; ``time`` is the event's own time.
     Both are seconds since the epoch, UTC. Stores leave out what columns of theirs say. ``leg`` is the call connection
     id, ``call`` the correlation id, ``server`` a digest of the server call id, which may be long, and ``context`` the
-    operation context. ``sip`` and ``q850`` are the codes of a carrier, and ``refined_by`` says which of them changed the
-    verdict. ``key`` is the key of an operation's item, if the operation failed.
+    operation context. ``sip`` and ``q850`` are the codes of a carrier, and ``refined_by`` says which of them changed
+    the verdict. ``key`` is the key of an operation's item, if the operation failed.
     """
 
     event: str = ""
