@@ -125,7 +125,7 @@ def _cells(leg: Leg) -> tuple[str, ...]:
 def _page_of(record: CallDetailRecord) -> Iterator[str]:
     yield f"Call {redact(record.correlation_id or '-')}"
     if record.contact is not None:
-        redials = "" if record.redials is None else f", {record.redials} redials so far"
+        redials = "" if record.redials is None else f", {_counted(record.redials, 'redial')} so far"
         yield f"  contact      {redact_contact(record.contact)}{redials}"
     for entry in record.entries:
         yield _entry(entry)
@@ -157,7 +157,7 @@ def _leg(leg: Leg) -> Iterator[str]:
         facts += [] if end.summary is None else [("summary", end.summary)]
         facts += [(f"advice {number}", step) for number, step in enumerate(end.advice, start=1)]
     if leg.state is not None:
-        duplicates = f", and {leg.duplicates} further reports of the end" if leg.duplicates else ""
+        duplicates = f", and {_counted(leg.duplicates, 'further report')} of the end" if leg.duplicates else ""
         facts.append(("state", f"{leg.state.value}{duplicates}"))
     facts += [] if leg.reason is None else [("reason", redact(leg.reason))]
     facts += [("hook", _hook(run)) for run in leg.hooks]
@@ -177,9 +177,12 @@ def _entry(entry: Entry) -> str:
 
 
 def _hook(run: HookRun) -> str:
-    attempts = f"{run.attempts} attempt{'' if run.attempts == 1 else 's'}"
     reason = "" if run.reason is None else f": {run.reason}"
-    return redact(f"{run.hook} {run.result.value.replace('_', ' ')} after {attempts}{reason}")
+    return redact(f"{run.hook} {run.result.value.replace('_', ' ')} after {_counted(run.attempts, 'attempt')}{reason}")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _other(call: OtherCall) -> tuple[str, ...]:

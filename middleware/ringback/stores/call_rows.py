@@ -31,7 +31,8 @@ def dump_end(outcome: Outcome, at: float) -> bytes:
     Several are kept one after the other, with commas between them.
     """
     told = told_by(outcome.event, at, outcome.refined_by)
-    is_told_by_key = told.leg is not None and short(outcome.outcome_id) == f"{_END}{told.leg}"
+    # The key of an end without a leg has the call's id.
+    is_told_by_key = told.leg not in (None, told.call) and short(outcome.outcome_id) == f"{_END}{told.leg}"
     bare = Told(
         time=told.time,
         id=told.id,
