@@ -11,12 +11,12 @@ from ringback.core.delivery import digest_of
 from ringback.exceptions import StoreError
 from ringback.stores._json import encoded
 from ringback.stores.history_rows import known_category, known_cause, known_match, known_owner, known_retry, outcome_of
-from ringback.stores.record import load_progress
+from ringback.stores.record import load_progress, number
 from ringback.work.call_detail import StoredItem, Traces
 from ringback.work.items import Progress, State
 from ringback.work.keys import numbered, short
 from ringback.work.latch import informed
-from ringback.work.told import Told, told_by
+from ringback.work.told import Told, second_of, told_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,24 +25,34 @@ if TYPE_CHECKING:
     from ringback.work.call_filter import CallFilter
 
 
-def dump_end(outcome: Outcome, at: float) -> bytes:
+def dump_end(outcome: Outcome, at: float, key: str) -> bytes:
     """What the end told a door ``at`` a time, without what the columns of its row have; and what its sibling told.
 
-    Several are kept one after the other, with commas between them.
+    Several are kept one after the other, with commas between them. ``key`` is that of the row.
     """
-    told = told_by(outcome.event, at, outcome.refined_by)
+    event, data = outcome.event, outcome.event.data
+    result, leg = data.result_information, data.call_connection_id
     # The key of an end without a leg has the call's id.
-    is_told_by_key = told.leg not in (None, told.call) and short(outcome.outcome_id) == f"{_END}{told.leg}"
-    bare = Told(
-        time=told.time,
-        id=told.id,
-        leg=None if is_told_by_key else told.leg,
-        server=told.server,
-        sip=told.sip,
-        q850=told.q850,
-        refined_by=told.refined_by,
+    is_told_by_key = leg is None or (leg != data.correlation_id and key == f"{_END}{leg}")
+    sip, q850 = (None, None) if result is None else (result.sip, result.q850)
+    # As `told_by`, without the steps that the row makes needless: a sender waits for this.
+    whole = encoded(
+        Told(
+            "",
+            0.0,
+            second_of(event),
+            None if event.id is None else short(event.id),
+            None if is_told_by_key else short(leg or ""),
+            None,
+            digest_of(data.server_call_id),
+            None,
+            None,
+            None,
+            None if sip is None else number(sip.code),
+            None if q850 is None else number(q850.code),
+            outcome.refined_by,
+        )
     )
-    whole = encoded(bare)
     return whole if outcome.sibling is None else whole + b"," + _dump_sibling(told_by(outcome.sibling, at))
 
 
@@ -143,7 +153,7 @@ def _told_of(
 ) -> tuple[Told, ...]:
     if stored is None and outcome is not None:
         # An earlier release has put the item.
-        stored = dump_end(outcome, columns["at"])
+        stored = dump_end(outcome, columns["at"], key)
     leg = leg_in(key)
     own = None if leg is None or leg == call else leg
     whole = (each if each.event else replace(each, **columns) for each in load_told(stored))

@@ -67,10 +67,10 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
     """The item as a row, with the ``contact`` as the store can keep it, and the verdict ``apart`` or in the payload."""
     outcome = item.outcome
     ends_call = item.kind is Kind.OUTCOME and outcome.scope is Scope.CALL
-    call = outcome.correlation_id
+    call, key = outcome.correlation_id, short(item.key)
     counted = counted_by(outcome) if ends_call else dict.fromkeys(COUNTED)
     return Row(
-        key=short(item.key),
+        key=key,
         kind=item.kind.value,
         due_at=item.due_at,
         ends_call=ends_call,
@@ -84,7 +84,7 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
         sibling=dump_sibling(outcome),
         created_at=now,
         **counted,
-        told=dump_end(outcome, now) if ends_call else None,
+        told=dump_end(outcome, now, key) if ends_call else None,
         context=_context(outcome) if ends_call else None,
         ended=None if call is None else short(f"call:{call}"),
         verdict=stored_verdict(outcome.verdict) if apart else None,

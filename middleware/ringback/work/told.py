@@ -75,12 +75,18 @@ def is_noted(event_type: str) -> bool:
     return name in NOTED or (name.endswith("Failed") and name not in CALL_EVENTS)
 
 
+def second_of(event: Event) -> float | None:
+    """The event's own time in seconds since the epoch."""
+    occurred = event.occurred_at
+    return None if occurred is None else occurred.timestamp()
+
+
 def told_by(event: Event, at: float, refined_by: str | None = None, key: str | None = None) -> Told:
     """What the event told a door ``at`` a time in seconds since the epoch. Texts of the service are left out, and so is
     the result of what went well.
     """
     data = event.data
-    name, result, occurred = event_name(event.type), data.result_information, event.occurred_at
+    name, result = event_name(event.type), data.result_information
     code, subcode, sip, q850 = (
         (None, None, None, None)
         if result is None or name in NOTED
@@ -90,7 +96,7 @@ def told_by(event: Event, at: float, refined_by: str | None = None, key: str | N
     return Told(
         short(name),
         round(at, 3),
-        None if occurred is None else occurred.timestamp(),
+        second_of(event),
         _kept(event.id),
         _kept(data.call_connection_id),
         _kept(data.correlation_id),
