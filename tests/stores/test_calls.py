@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify_event
 from ringback.stores import MemoryStore
-from ringback.stores.call_rows import item_of, load_told, note_of, told_in
+from ringback.stores.call_rows import item_of
 from ringback.stores.memory.calls import MOST_TOLD
 from ringback.stores.sqlite import SQLiteStore
+from ringback.stores.stored_told import load_told, note_of, told_in
 from ringback.work.call_detail import CallDetailRecord, Entry, HookResult, Leg
 from ringback.work.call_filter import CallFilter
 from ringback.work.call_fold import folded
@@ -412,7 +413,7 @@ def test_numbers_stand_for_ids() -> None:
 
 async def test_ids_that_share_a_number_are_told_apart(store: DeliveryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """The number only finds; the ids decide."""
-    monkeypatch.setattr("ringback.stores.call_rows.numbered", lambda _: 7)
+    monkeypatch.setattr("ringback.stores.stored_told.numbered", lambda _: 7)
     for name in ("ringback.stores.sqlite.calls.numbered", "ringback.stores.postgres.calls.numbered"):
         monkeypatch.setattr(name, lambda _: 7)
     await noted(store, event("CallConnected", code=200), event("CallConnected", B, OTHER, code=200))

@@ -96,10 +96,7 @@ def durations(found: CallDetailRecord) -> Durations:
 
 HUNG_UP = event("CallDisconnected", 44.25, subcode=560000)
 BUSY = event("CallDisconnected", 20.5, code=486, subcode=560486)
-SCENARIOS: dict[
-    str, tuple[tuple[Told, ...], tuple[StoredItem, ...], list[tuple[bool | None, float | None, float | None]]]
-]
-SCENARIOS = {
+SCENARIOS: dict[str, tuple[tuple[Told, ...], tuple[StoredItem, ...], Durations]] = {
     "answered": ((note("CallConnected", 2.5),), (ended(HUNG_UP),), [(True, None, 41.75)]),
     "incoming, answered": (
         (note("IncomingCall", 0.25, None), note("CallConnected", 2.5)),

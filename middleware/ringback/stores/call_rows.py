@@ -4,109 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from msgspec import DecodeError, Struct, json
+from msgspec import Struct, json
 from msgspec.structs import replace
 
 from ringback.core.delivery import digest_of
 from ringback.exceptions import StoreError
-from ringback.stores._json import encoded
-from ringback.stores.history_rows import known_category, known_cause, known_match, known_owner, known_retry, outcome_of
-from ringback.stores.record import load_progress, number
+from ringback.stores.record import load_progress, outcome_of
+from ringback.stores.stored_told import END, dump_end, load_told
+from ringback.stores.words import known_category, known_cause, known_match, known_owner, known_retry
 from ringback.work.call_detail import StoredItem, Traces
 from ringback.work.items import Progress, State
-from ringback.work.keys import numbered, short
+from ringback.work.keys import short
 from ringback.work.latch import informed
-from ringback.work.told import Told, second_of, told_by
+from ringback.work.told import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ringback.core.outcome import Outcome
     from ringback.work.call_filter import CallFilter
-
-
-def dump_end(outcome: Outcome, at: float, key: str) -> bytes:
-    """What the end told a door ``at`` a time, without what the columns of its row have; and what its sibling told.
-
-    Several are kept one after the other, with commas between them. ``key`` is that of the row.
-    """
-    event, data = outcome.event, outcome.event.data
-    result, leg = data.result_information, data.call_connection_id
-    # The key of an end without a leg has the call's id.
-    is_told_by_key = leg is None or (leg != data.correlation_id and key == f"{_END}{leg}")
-    sip, q850 = (None, None) if result is None else (result.sip, result.q850)
-    # As `told_by`, without the steps that the row makes needless: a sender waits for this.
-    whole = encoded(
-        Told(
-            "",
-            0.0,
-            second_of(event),
-            None if event.id is None else short(event.id),
-            None if is_told_by_key else short(leg or ""),
-            None,
-            digest_of(data.server_call_id),
-            None,
-            None,
-            None,
-            None if sip is None else number(sip.code),
-            None if q850 is None else number(q850.code),
-            outcome.refined_by,
-        )
-    )
-    return whole if outcome.sibling is None else whole + b"," + _dump_sibling(told_by(outcome.sibling, at))
-
-
-def merged_told(kept: Mapping[str, Any], new: Mapping[str, Any]) -> bytes | None:
-    """What two events told that settle together, of rows of which each has what its own event told."""
-    told = [*_filled(kept), *_filled(new)]
-    return b",".join(map(_dump_sibling, told)) or None
-
-
-def _dump_sibling(told: Told) -> bytes:
-    """The fields of which the row has those of another event."""
-    return encoded(replace(told, call=None, context=None))
-
-
-def _filled(row: Mapping[str, Any]) -> Iterator[Told]:
-    for each in load_told(row["told"]):
-        if each.event:
-            yield each
-        else:
-            names = {"event": row["event"], "at": round(row["created_at"], 3)}
-            yield replace(each, code=row["code"], subcode=row["subcode"], **names)
-
-
-def load_told(stored: bytes | None) -> tuple[Told, ...]:
-    """What was kept; nothing for ``None``, and for bytes that nobody wrote."""
-    if not stored:
-        return ()
-    try:
-        return _decoder.decode(b"[%b]" % stored)
-    except (DecodeError, UnicodeDecodeError, RecursionError):
-        # A record that lacks an entry is better than none.
-        return ()
-
-
-class Note(Struct, frozen=True, gc=False):
-    """What an event told, as an SQL store writes it: with the numbers that stand for its leg and its call."""
-
-    at: float
-    leg: int | None
-    call: int | None
-    told: bytes
-
-
-def note_of(told: Told) -> Note:
-    leg, call = (None if name is None else numbered(name) for name in (told.leg, told.call))
-    # The end of a leg has the digest of the server call id as well.
-    server = None if told.leg is not None and told.call is not None else told.server
-    return Note(told.at, leg, call, encoded(replace(told, at=0.0, server=server)))
-
-
-def told_in(rows: Iterable[tuple[float, bytes]]) -> Iterator[Told]:
-    """What the notes of these rows say: when a door saw the event, and the fields."""
-    for at, stored in rows:
-        yield from (replace(each, at=at) for each in load_told(stored))
 
 
 ITEM = (
@@ -162,12 +78,12 @@ def _told_of(
 
 def leg_in(key: str) -> str | None:
     """The id of the leg, or of the call, in the key of an end; ``None`` for the key of anything else."""
-    return key.removeprefix(_END).removesuffix(_INFORMED) if key.startswith(_END) else None
+    return key.removeprefix(END).removesuffix(_INFORMED) if key.startswith(END) else None
 
 
 def keys_of(name: str) -> list[str]:
     """The keys that the item of an end or of an operation may have, if ``name`` is an id of it, or its key."""
-    keys = [name, f"{_END}{name}"]
+    keys = [name, f"{END}{name}"]
     return [short(key) for each in keys for key in (each, informed(each))]
 
 
@@ -261,6 +177,4 @@ def _progress(stored: bytes | None) -> Progress:
         return Progress()
 
 
-_END = "call:"
 _INFORMED = informed("")
-_decoder = json.Decoder(tuple[Told, ...])

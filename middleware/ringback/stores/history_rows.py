@@ -1,7 +1,4 @@
-"""Rows of a store as the values of a history. Pure.
-
-A process of a newer release may share the store; a word that only the newer release knows counts as unknown.
-"""
+"""Rows of a store as the values of a history. Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +7,18 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.exceptions import ConfigurationError, StoreError
-from ringback.stores.record import load, load_contact
+from ringback.stores.record import load_contact, outcome_of
+from ringback.stores.words import known_category, known_cause, known_match, known_retry
 from ringback.work.contact import Contact
 from ringback.work.history import Count, Ended, Pair, Waiting
 from ringback.work.items import Kind, State
-from ringback_catalog import Cause, Match, Owner, ResultCategory, RetryClass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from enum import StrEnum
 
-    from ringback.core.outcome import Outcome
+    from ringback_catalog import Cause, ResultCategory, RetryClass
+
 
 E = TypeVar("E", bound="StrEnum")
 
@@ -72,23 +70,3 @@ def contact_of(name: str, state: bytes | str) -> tuple[str, Contact]:
         return name, load_contact(state)
     except StoreError:
         return name, Contact()
-
-
-def outcome_of(payload: bytes | None, sibling: bytes | None, verdict: bytes | None = None) -> Outcome | None:
-    """The outcome of what :func:`~ringback.stores.record.load` takes; ``None`` if it was forgotten or is unreadable."""
-    try:
-        return None if payload is None else load(payload, sibling, verdict)
-    except StoreError:
-        return None
-
-
-def _known(kind: type[E], otherwise: E) -> Callable[[str], E]:
-    words = {member.value: member for member in kind}
-    return lambda word: words.get(word, otherwise)
-
-
-known_cause = _known(Cause, Cause.UNKNOWN)
-known_category = _known(ResultCategory, ResultCategory.UNKNOWN)
-known_retry = _known(RetryClass, RetryClass.AFTER_FIX)
-known_match = _known(Match, Match.NONE)
-known_owner = _known(Owner, Owner.NOBODY)

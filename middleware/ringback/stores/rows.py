@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from ringback.core.outcome import informs_more, level_of
-from ringback.stores.call_rows import dump_end, merged_told
-from ringback.stores.record import dump, dump_sibling, dump_without_verdict, number
+from ringback.stores.record import dump, dump_sibling, dump_without_verdict
+from ringback.stores.stored_told import dump_end, merged_told
 from ringback.stores.verdicts import StoredVerdict, stored_verdict
 from ringback.work.items import Item, Kind, State, whom
 from ringback.work.keys import short
 from ringback.work.report import Report, report_of
+from ringback.work.told import number
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:

@@ -214,9 +214,9 @@ def _ending(end: StoredItem, told: Sequence[Told]) -> Ending | None:
         end.retry,
         Disposition.TERMINAL if is_exhausted else end.retry.disposition,
         end.owner,
-        first and first.sip,
-        first and first.q850,
-        first and first.refined_by,
+        None if first is None else first.sip,
+        None if first is None else first.q850,
+        None if first is None else first.refined_by,
         None if end.verdict is None else end.verdict.entry.summary,
         () if end.verdict is None else end.verdict.entry.advice,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from msgspec import Struct
 
@@ -18,7 +18,7 @@ def shown(value: Any, name: str = "") -> Any:
     if isinstance(value, Struct):
         return {field: shown(getattr(value, field), field) for field in value.__struct_fields__}
     if isinstance(value, tuple):
-        return [shown(each, name) for each in cast("tuple[Any, ...]", value)]
+        return [shown(each, name) for each in value]  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, float) and (name in _TIMES or name.endswith("_at")):
         return iso(value)
     if isinstance(value, str):

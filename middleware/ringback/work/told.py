@@ -87,11 +87,8 @@ def told_by(event: Event, at: float, refined_by: str | None = None, key: str | N
     """
     data = event.data
     name, result = event_name(event.type), data.result_information
-    code, subcode, sip, q850 = (
-        (None, None, None, None)
-        if result is None or name in NOTED
-        else (result.code, result.subcode, result.sip and result.sip.code, result.q850 and result.q850.code)
-    )
+    result = None if name in NOTED else result
+    sip, q850 = (None, None) if result is None else (result.sip, result.q850)
     # By position: a door does this for each end of a call, before it answers.
     return Told(
         short(name),
@@ -102,10 +99,10 @@ def told_by(event: Event, at: float, refined_by: str | None = None, key: str | N
         _kept(data.correlation_id),
         digest_of(data.server_call_id),
         _kept(data.operation_context),
-        _number(code),
-        _number(subcode),
-        _number(sip),
-        _number(q850),
+        None if result is None else number(result.code),
+        None if result is None else number(result.subcode),
+        None if sip is None else number(sip.code),
+        None if q850 is None else number(q850.code),
         refined_by,
         key,
     )
@@ -115,6 +112,6 @@ def _kept(text: str | None) -> str | None:
     return None if text is None else short(text)
 
 
-def _number(value: int | None) -> int | None:
+def number(value: int | None) -> int | None:
     """The number, or ``None`` for one that no event can carry; ``classify`` takes any number."""
     return None if value is None or abs(value) > BIGGEST else int(value)

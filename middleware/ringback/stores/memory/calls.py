@@ -77,8 +77,8 @@ class MemoryCalls:
         call = self._call_of(*_ids(outcome), key)
         kept = call.items.get(key)
         if offer is Offer.OPENED:
-            told = (told_by(outcome.event, now, outcome.refined_by),) if ends_call else ()
-            call.items[key] = _Kept(now, told, outcome.verdict, outcome.informs(), ends_call, item.contact)
+            first = (told_by(outcome.event, now, outcome.refined_by),) if ends_call else ()
+            call.items[key] = _Kept(now, first, outcome.verdict, outcome.informs(), ends_call, item.contact)
             self._yield(call, key, outcome)
         elif kept is None:
             return

@@ -17,12 +17,11 @@ from ringback.stores.call_rows import (
     match_of_item,
     matches_in,
     newest,
-    note_of,
     page,
     texts_of,
-    told_in,
 )
 from ringback.stores.history_rows import contact_of
+from ringback.stores.stored_told import note_of, told_in
 from ringback.work.call_detail import Traces
 from ringback.work.call_filter import CallFilter, Found
 from ringback.work.contact import Contact
