@@ -20,7 +20,7 @@ from ringback.stores.sqlite import SQLiteStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ringback.work.call_detail import CallDetailRecord
+    from ringback.work.call_detail import EndedLeg
 
 CALL = "1f0e5c1a-0000-4000-8000-00000000000c"
 
@@ -56,9 +56,8 @@ class Heard(Bench):
 
     @property
     def ended(self) -> list[tuple[str | None, bool | None, float | None, int]]:
-        told: list[tuple[Outcome, CallDetailRecord]] = [each[1:] for each in self.observer.told if each[0] == "ended"]
-        legs = [(record.leg(outcome.call_connection_id), len(record.legs)) for outcome, record in told]
-        return [(leg.call_connection_id, leg.answered, leg.talk_seconds, n) for leg, n in legs if leg is not None]
+        legs: list[EndedLeg] = [each[2] for each in self.observer.told if each[0] == "ended"]
+        return [(leg.call_connection_id, leg.answered, leg.talk_seconds, leg.legs) for leg in legs]
 
 
 STORIES: dict[str, tuple[list[Outcome], list[tuple[str, bool | None, float | None, int]]]] = {
@@ -112,7 +111,6 @@ async def test_where_nobody_listens_nothing_is_read(hooks: bool, monkeypatch: py
     bench = Heard(hooks=hooks)
     bench.observer.hears = False
     monkeypatch.setattr(MemoryStore, "recalled", None)
-    monkeypatch.setattr(MemoryStore, "call", None)
     await bench.arrives(made("CallDisconnected"))
     await bench.dispatcher.drain(5)
     assert bench.ended == []
@@ -170,7 +168,7 @@ async def test_two_processes_on_one_store_tell_a_call_once(tmp_path: Path) -> No
 
     def told() -> list[tuple[str | None, float | None]]:
         ended = [each[2] for observer in observers for each in observer.told if each[0] == "ended"]
-        return [(record.legs[0].call_connection_id, record.legs[0].talk_seconds) for record in ended]
+        return [(leg.call_connection_id, leg.talk_seconds) for leg in ended]
 
     async with asyncio.timeout(20):
         while len(told()) < len(legs):  # noqa: ASYNC110 - the observers set no event

@@ -18,7 +18,7 @@ from ringback import DeliveryError, Retry, StoreUnavailable, logs, parse_deliver
 from ringback.receiving.intake import Received
 from ringback.receiving.replies import refusal
 from ringback.work.call_detail import Traces
-from ringback.work.call_fold import ended_record
+from ringback.work.call_fold import ended_leg
 from ringback_catalog import Scope
 
 pytestmark = pytest.mark.usefixtures("nothing_configured")
@@ -69,7 +69,7 @@ def test_no_phone_number_is_ever_written(texts: list[str], error: str, encoding:
             with observer.bound(outcome):
                 observer.outcomes_duplicate([outcome])
                 if outcome.scope is Scope.CALL:
-                    observer.call_ended(outcome, ended_record(outcome, Traces(), 0.0))
+                    observer.call_ended(outcome, ended_leg(outcome, Traces(), 0.0))
                 observer.outcome_unhandled(outcome)
                 observer.hook_failed(outcome, "jobs.call_again", raised(ValueError(error)), 1, None)
                 observer.hook_failed(outcome, "jobs.call_again", raised(Retry(error)), 1, 2.0)

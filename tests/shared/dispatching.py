@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from ringback.stores import DeliveryStore
-    from ringback.work.call_detail import CallDetailRecord
+    from ringback.work.call_detail import EndedLeg
     from ringback.work.contact import Change
     from ringback.work.items import Item, Progress, Work
     from ringback.work.latch import Offer
@@ -80,8 +80,8 @@ class Recorder:
     def hears_ends(self) -> bool:
         return self.hears
 
-    def call_ended(self, outcome: Outcome, record: CallDetailRecord) -> None:
-        self.told.append(("ended", outcome, record))
+    def call_ended(self, outcome: Outcome, leg: EndedLeg) -> None:
+        self.told.append(("ended", outcome, leg))
 
     def outcome_unhandled(self, outcome: Outcome) -> None:
         self.told.append(("unhandled", outcome))

@@ -16,6 +16,7 @@ from ringback.core.delivery import Event, EventData, Result
 from ringback.core.outcome import Outcome, classify, classify_event
 from ringback.work.call_detail import (
     CallDetailRecord,
+    EndedLeg,
     Ending,
     Entry,
     EntryKind,
@@ -26,7 +27,7 @@ from ringback.work.call_detail import (
     StoredItem,
     Traces,
 )
-from ringback.work.call_fold import EXHAUSTED, TOLD_WITHOUT_CONTACT, ended_record, folded, hook_runs
+from ringback.work.call_fold import EXHAUSTED, TOLD_WITHOUT_CONTACT, ended_leg, folded, hook_runs
 from ringback.work.contact import CallRecord, CallState, Contact
 from ringback.work.items import Progress, State
 from ringback.work.told import Told, told_by
@@ -337,18 +338,49 @@ def test_the_calls_before_and_after_this_one() -> None:
     assert record(note("CallConnected", 2.0), contact="bob", known=Contact(calls[:2])).redials is None
 
 
-def test_the_record_of_an_end_that_no_store_has() -> None:
-    """It is made of the outcome alone, and of the notes that there are."""
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_line_of_an_end_says_what_the_record_says(name: str) -> None:
+    """Of each leg that has ended, with and without a store that has the end."""
+    told, items, _ = SCENARIOS[name]
+    found = record(*told, items=items)
+    for item in items:
+        leg = item.told[0].leg
+        known = found.leg(leg)
+        assert known is not None
+        events = [
+            event(each.event, each.time and each.time - START, leg, each.code, each.subcode) for each in item.told
+        ]
+        outcomes = [outcome for each in events if (outcome := classify_event(each)) is not None]
+        outcome = outcomes[0] if len(outcomes) == 1 else outcomes[0].merged_with(outcomes[1])
+        others = tuple(each for each in items if each is not item)
+        for kept in (items, others):
+            said = ended_leg(outcome, Traces(told, kept), item.at)
+            assert said == EndedLeg(
+                CALL,
+                leg,
+                known.operation_context,
+                known.connected_at,
+                known.ended_at or 0.0,
+                known.answered,
+                known.ring_seconds,
+                known.talk_seconds,
+                known.transferred,
+                found.legs.index(known) + 1,
+                len(found.legs),
+                None,
+            )
+
+
+def test_the_line_of_an_end_counts_redials() -> None:
+    """And has the context that CreateCallFailed lacks."""
     outcome = classify_event(HUNG_UP)
     assert outcome is not None
-    assert durations(ended_record(outcome, Traces((note("CallConnected", 4.0),)), START)) == [(True, None, 40.25)]
-    sibling = classify_event(event("CreateCallFailed", 44.0, code=403))
-    assert sibling is not None
-    (leg,) = ended_record(outcome.merged_with(sibling), Traces(), START).legs
-    assert [entry.event for entry in leg.entries] == ["CreateCallFailed", "CallDisconnected"]
-    assert durations(ended_record(outcome, Traces(items=(ended(HUNG_UP),)), START)) == [(True, None, None)]
-    nowhere = ended_record(classify("CallDisconnected", 486, 560486), Traces(), START)
-    assert [leg.call_connection_id for leg in nowhere.legs] == [None]
+    known = Contact((CallRecord("leg:y", START - 9, "y"), CallRecord("redial:1", START, A)))
+    told = replace(note("CallConnected", 4.0), context="order-1")
+    said = ended_leg(outcome, Traces((told,), known=known), START)
+    assert (said.redials, said.operation_context, said.talk_seconds) == (1, "order-1", 40.25)
+    nowhere = ended_leg(classify("CallDisconnected", 486, 560486), Traces(), START)
+    assert (nowhere.call_connection_id, nowhere.ended_at, nowhere.legs) == (None, START, 1)
 
 
 WHERE = ("context", "leg", "call", "hook", "reason", "contact")

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError
+from ringback.stores.memory import MemoryStore
 from ringback.work.call_detail import Traces
-from ringback.work.call_fold import ended_record
+from ringback.work.call_fold import ended_leg
 from ringback.work.latch import Latch, Offer
 from ringback_catalog import Scope
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.hooks.notebook import Notebook
     from ringback.hooks.observer import Observer, StoreGauge
-    from ringback.stores.memory import MemoryStore
     from ringback.work.items import DeliveryStore
 
 
@@ -48,7 +48,10 @@ class CallEnds:
         traces = None
         try:
             await self.notebook.flush()
-            traces = await self.store.call(outcome.outcome_id)
+            if type(self.store) is MemoryStore:
+                traces = self.store.recalled(outcome)
+            else:
+                traces = await self.store.call(outcome.outcome_id)
         except StoreError as error:
             self.observer.store_unavailable(error)
         self._say(outcome, traces)
@@ -57,26 +60,27 @@ class CallEnds:
         """Reports ends that no hook waits for, ``seconds`` from now, each with its sibling. ``store`` has the notes."""
         if not self.heard:
             return
-        loop = asyncio.get_running_loop()
-        for outcome in outcomes:
-            if outcome.scope is Scope.CALL:
-                # The id alone names a call: a reason that comes late ends no second call.
-                key = outcome.outcome_id
-                if self._unhooked.offer(outcome, key) is Offer.OPENED:
-                    loop.call_later(seconds, self._settled, key, store)
+        # The id alone names a call: a reason that comes late ends no second call.
+        ends = [(each.outcome_id, each) for each in outcomes if each.scope is Scope.CALL]
+        opened = [key for key, each in ends if self._unhooked.offer(each, key) is Offer.OPENED]
+        if opened:
+            asyncio.get_running_loop().call_later(seconds, self._settled, opened, store)
 
     def settle_all(self, store: MemoryStore) -> None:
         """Reports the ends that still settle, because the process ends."""
-        for key in self._unhooked.settling():
-            self._settled(key, store)
+        self._settled(self._unhooked.settling(), store)
 
-    def _settled(self, key: str, store: MemoryStore) -> None:
-        outcome = self._unhooked.take(key)
-        if outcome is not None:
-            self._say(outcome, store.recalled(key))
+    def _settled(self, keys: Iterable[str], store: MemoryStore) -> None:
+        for key in keys:
+            outcome = self._unhooked.take(key)
+            if outcome is not None:
+                self._say(outcome, store.recalled(outcome))
 
     def _say(self, outcome: Outcome, traces: Traces | None) -> None:
-        record = ended_record(outcome, traces or Traces(), self.clock())
-        self.observer.call_ended(outcome, record)
+        leg = ended_leg(outcome, traces or NOTHING, self.clock())
+        self.observer.call_ended(outcome, leg)
         if self.gauge is not None:
-            self.gauge.call_ended(outcome, record)
+            self.gauge.call_ended(outcome, leg)
+
+
+NOTHING = Traces()

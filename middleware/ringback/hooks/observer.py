@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.receiving.intake import Received
     from ringback.receiving.replies import Reply
-    from ringback.work.call_detail import CallDetailRecord
+    from ringback.work.call_detail import EndedLeg
     from ringback.work.items import DeliveryStore
 
 
@@ -27,10 +27,10 @@ class Observer(Protocol):
         ...
 
     def hears_ends(self) -> bool:
-        """Whether :meth:`call_ended` is worth the work that its record takes."""
+        """Whether :meth:`call_ended` is worth the work that it takes."""
         ...
 
-    def call_ended(self, outcome: Outcome, record: CallDetailRecord) -> None:
+    def call_ended(self, outcome: Outcome, leg: EndedLeg) -> None:
         """The end of a leg has settled. The worker calls this once for each leg, before the first hook."""
         ...
 
@@ -139,7 +139,7 @@ class StoreGauge(Protocol):
         """The settle time of a call's end is over. The worker calls this once for a call, before the first hook."""
         ...
 
-    def call_ended(self, outcome: Outcome, record: CallDetailRecord) -> None:
+    def call_ended(self, outcome: Outcome, leg: EndedLeg) -> None:
         """As :meth:`Observer.call_ended`, also for a call that no hook gets."""
         ...
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ringback.core.outcome import Outcome
     from ringback.receiving.replies import Reply
-    from ringback.work.call_detail import CallDetailRecord
+    from ringback.work.call_detail import EndedLeg
 
 __all__ = ["IDS", "LOGGER", "Bound", "ContextFilter", "bound_ids", "configure", "level_of", "received"]
 
@@ -206,8 +206,8 @@ class LogObserver:
     def hears_ends(self) -> bool:
         return sink().takes(INFO)
 
-    def call_ended(self, outcome: Outcome, record: CallDetailRecord) -> None:
-        emit(INFO, "call.ended", outcome, **ended_fields(outcome, record))
+    def call_ended(self, outcome: Outcome, leg: EndedLeg) -> None:
+        emit(INFO, "call.ended", outcome, **ended_fields(outcome, leg))
 
     def outcome_unhandled(self, outcome: Outcome) -> None:
         advice = "a call may be tried again and no handler asked for it; add one; this line is not repeated"

@@ -12,14 +12,11 @@ from ringback.work.call_json import iso
 
 if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
-    from ringback.work.call_detail import CallDetailRecord
+    from ringback.work.call_detail import EndedLeg
 
 
-def ended_fields(outcome: Outcome, record: CallDetailRecord) -> dict[str, Any]:
+def ended_fields(outcome: Outcome, leg: EndedLeg) -> dict[str, Any]:
     """The keys of ``call.ended`` beside those that every line about an outcome has. The caller redacts the texts."""
-    ids = [leg.call_connection_id for leg in record.legs]
-    number = ids.index(outcome.call_connection_id) if outcome.call_connection_id in ids else len(ids) - 1
-    leg = record.legs[number]
     fields = {
         "call_connection_id": leg.call_connection_id,
         "correlation_id": leg.correlation_id,
@@ -30,11 +27,11 @@ def ended_fields(outcome: Outcome, record: CallDetailRecord) -> dict[str, Any]:
         "duration_seconds": _rounded(leg.talk_seconds),
         "ring_seconds": _rounded(leg.ring_seconds),
         "connected_at": None if leg.connected_at is None else iso(leg.connected_at),
-        "ended_at": None if leg.ended_at is None else iso(leg.ended_at),
+        "ended_at": iso(leg.ended_at),
         "transferred": leg.transferred or None,
-        "leg": number + 1,
-        "legs": len(ids),
-        "redials": record.redials,
+        "leg": leg.number,
+        "legs": leg.legs,
+        "redials": leg.redials,
     }
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Observer
-    from ringback.work.call_detail import CallDetailRecord
+    from ringback.work.call_detail import EndedLeg
     from ringback.work.items import DeliveryStore, Stats
 
 RESULTS = ("accepted", "malformed", "refused", "unavailable", "handshake", "too_large", "interrupted")
@@ -100,10 +100,9 @@ class Metrics:
     def count_redial(self, action: str, number: int | None) -> None:
         self._redials.add((action, None if number is None else min(number, MOST_ATTEMPTS)))
 
-    def record_call(self, outcome: Outcome, record: CallDetailRecord) -> None:
+    def record_call(self, outcome: Outcome, leg: EndedLeg) -> None:
         """Records how long the leg of this outcome talked, if events tell."""
-        leg = record.leg(outcome.call_connection_id)
-        if leg is not None and leg.talk_seconds is not None:
+        if leg.talk_seconds is not None:
             self._calls_lasted.record(leg.talk_seconds, {"cause": outcome.cause.value})
 
     def record_hook(self, seconds: float, hook: str, result: str) -> None:

@@ -214,3 +214,24 @@ class CallDetailRecord(_Shown, frozen=True):
     def leg(self, call_connection_id: str | None) -> Leg | None:
         """The leg with this id."""
         return next((leg for leg in self.legs if leg.call_connection_id == call_connection_id), None)
+
+
+class EndedLeg(Struct, frozen=True, gc=False):
+    """What a log and a metric say of a leg that has ended, as of the time when its end has settled.
+
+    ``number`` is the place of the leg among the ``legs`` of its call, from 1. The other fields are those of
+    :class:`Leg` and of :class:`CallDetailRecord`.
+    """
+
+    correlation_id: str | None
+    call_connection_id: str | None
+    operation_context: str | None
+    connected_at: float | None
+    ended_at: float
+    answered: bool | None
+    ring_seconds: float | None
+    talk_seconds: float | None
+    transferred: bool
+    number: int
+    legs: int
+    redials: int | None

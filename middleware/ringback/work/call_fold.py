@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
-
-from msgspec.structs import replace
 
 from ringback.work.call_detail import (
     CallDetailRecord,
+    EndedLeg,
     Ending,
     Entry,
     EntryKind,
@@ -15,21 +15,20 @@ from ringback.work.call_detail import (
     HookRun,
     Leg,
     OtherCall,
-    StoredItem,
 )
 from ringback.work.contact import CallState
-from ringback.work.items import Progress, State
 from ringback.work.keys import short
 from ringback.work.report import CONNECTED
-from ringback.work.told import INCOMING, TRANSFERRED, told_by
+from ringback.work.told import INCOMING, TRANSFERRED, second_of
 from ringback_catalog import CALL_EVENTS, START_FAILURES, Cause, Disposition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from ringback.core.outcome import Outcome
-    from ringback.work.call_detail import Traces
+    from ringback.work.call_detail import StoredItem, Traces
     from ringback.work.contact import Contact
+    from ringback.work.items import Progress
     from ringback.work.told import Told
 
 
@@ -62,35 +61,45 @@ def folded(traces: Traces) -> CallDetailRecord | None:
     return CallDetailRecord(call, tuple(legs), whole, traces.contact, redials, before, after)
 
 
-def ended_record(outcome: Outcome, traces: Traces, now: float) -> CallDetailRecord:
-    """The record of a call whose end has settled with this outcome, whether or not a store has the end as well."""
-    if all(item.key != short(outcome.outcome_id) or item.cause is None for item in traces.items):
-        traces = replace(traces, items=(*traces.items, _ended_item(outcome, now)))
-    record = folded(traces)
-    assert record is not None
-    return record
+def ended_leg(outcome: Outcome, traces: Traces, now: float) -> EndedLeg:
+    """What :func:`folded` would say of the leg of an end that has settled, whether or not a store has the end as well.
 
-
-def _ended_item(outcome: Outcome, now: float) -> StoredItem:
-    """The item of an end that no store has."""
-    events = [outcome.event] if outcome.sibling is None else [outcome.event, outcome.sibling]
-    entry = outcome.verdict.entry
-    return StoredItem(
-        short(outcome.outcome_id),
-        now,
-        State.RUNNING,
-        outcome.event_name,
-        1,
-        Progress(),
-        tuple(told_by(event, now, outcome.refined_by) for event in events),
-        code=outcome.code,
-        subcode=outcome.subcode,
-        match=outcome.match,
-        cause=entry.cause,
-        category=entry.category,
-        retry=entry.retry,
-        owner=entry.owner,
-        verdict=outcome.verdict,
+    Most calls are never looked at, and each has a line, so this makes no record. ``now`` stands in for a missing time.
+    """
+    leg = outcome.call_connection_id and short(outcome.call_connection_id)
+    events = (outcome.event,) if outcome.sibling is None else (outcome.event, outcome.sibling)
+    ended_at = min(now if (second := second_of(event)) is None else second for event in events)
+    begins: dict[str | None, float] = {leg: ended_at}
+    connected_at, incoming_at, transferred = None, None, False
+    context = outcome.operation_context
+    for told in chain(traces.told, chain.from_iterable(item.told for item in traces.items)):
+        at = told.happened_at
+        if told.event == INCOMING:
+            incoming_at = at if incoming_at is None else min(at, incoming_at)
+        if told.leg is None:
+            continue
+        begins[told.leg] = min(at, begins.get(told.leg, at))
+        if told.leg == leg:
+            context = context or told.context
+            transferred = transferred or told.event == TRANSFERRED
+            if told.event == CONNECTED:
+                connected_at = at if connected_at is None else min(at, connected_at)
+    number = sorted(begins, key=lambda each: (begins[each], each or "")).index(leg)
+    rang_until = ended_at if connected_at is None else connected_at
+    names = {event.name for event in events}
+    return EndedLeg(
+        outcome.correlation_id,
+        outcome.call_connection_id,
+        context,
+        connected_at,
+        ended_at,
+        True if connected_at is not None else _answered(outcome.cause, names),
+        _between(incoming_at, rang_until) if number == 0 else None,
+        _between(connected_at, ended_at),
+        transferred,
+        number + 1,
+        len(begins),
+        _others(traces.known, set(begins))[0] if traces.known.calls else None,
     )
 
 
@@ -178,7 +187,7 @@ def _leg(
         ending,
         connected_at,
         ended_at,
-        True if connected_at is not None else _was_answered(ending, entries),
+        True if connected_at is not None else _answered(ending and ending.cause, [entry.event for entry in entries]),
         _between(incoming_at, rang_until),
         _between(connected_at, ended_at),
         any(entry.kind is EntryKind.TRANSFERRED for entry in entries),
@@ -222,13 +231,11 @@ def _ending(end: StoredItem, told: Sequence[Told]) -> Ending | None:
     )
 
 
-def _was_answered(ending: Ending | None, entries: Iterable[Entry]) -> bool | None:
-    """Whether somebody answered a leg of which nobody saw a CallConnected."""
-    if any(entry.event in START_FAILURES for entry in entries):
+def _answered(cause: Cause | None, events: Collection[str]) -> bool | None:
+    """Whether somebody answered a leg of which nobody saw a CallConnected, by its cause and the events of its end."""
+    if not START_FAILURES.isdisjoint(events):
         return False
-    if ending is None or ending.cause not in ANSWERED | UNANSWERED:
-        return None
-    return ending.cause in ANSWERED
+    return cause in ANSWERED if cause in ANSWERED or cause in UNANSWERED else None
 
 
 ANSWERED = frozenset({Cause.ENDED, Cause.HUNG_UP, Cause.REMOVED, Cause.TRANSFERRED})

@@ -102,9 +102,14 @@ class MemoryCalls:
     def call(self, name: str) -> Traces | None:
         """As :meth:`~ringback.work.items.DeliveryStore.call`."""
         found = max(self._matches(name), key=lambda match: match[0], default=None)
-        if found is None:
-            return None
-        call = found[2]
+        return None if found is None else self._traces(found[2])
+
+    def of(self, outcome: Outcome) -> Traces | None:
+        """What is known of the call of an outcome, by its ids alone."""
+        call = next(self._named(*_ids(outcome)), None)
+        return None if call is None else self._traces(call)
+
+    def _traces(self, call: _Call) -> Traces:
         items = tuple(self._item(key, kept) for key, kept in call.items.items())
         contact = contact_in(items)
         return Traces(tuple(call.told), items, contact, self._known.get(contact or "", Contact()))

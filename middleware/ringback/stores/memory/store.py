@@ -29,6 +29,7 @@ from ringback.work.report import report_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ringback.core.outcome import Outcome
     from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
     from ringback.work.items import DeadLetter, Item, Settlement, Work
@@ -132,8 +133,8 @@ class MemoryStore:
             if item.contact is not None and report is not None:
                 late = offer is Offer.DUPLICATE
                 self._note(item.contact, self._known(item.contact).noted(report, self._clock(), late=late))
-            self._calls.put(key, item, offer, self._clock())
             if self._history is not None:
+                self._calls.put(key, item, offer, self._clock())
                 self._history.put(key, item, offer, self._clock())
             offers.append(offer)
         if Offer.OPENED in offers:
@@ -147,9 +148,9 @@ class MemoryStore:
     async def call(self, name: str) -> Traces | None:
         return self._calls.call(name)
 
-    def recalled(self, name: str) -> Traces | None:
-        """As :meth:`call`, for code without ``async``."""
-        return self._calls.call(name)
+    def recalled(self, outcome: Outcome) -> Traces | None:
+        """What is known of the call of this outcome, without a search."""
+        return self._calls.of(outcome)
 
     async def hasten(self, keys: Sequence[str]) -> None:
         now = self._clock()
