@@ -47,10 +47,10 @@ class CallEnds:
             return
         traces = None
         try:
-            await self.notebook.flush()
             if type(self.store) is MemoryStore:
                 traces = self.store.recalled(outcome)
             else:
+                await self.notebook.flush()
                 traces = await self.store.call(outcome.outcome_id)
         except StoreError as error:
             self.observer.store_unavailable(error)

@@ -12,7 +12,7 @@ from ringback.work.keys import short
 from ringback.work.told import is_noted, told_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from ringback.core.delivery import Event
     from ringback.core.outcome import Outcome
@@ -45,8 +45,11 @@ class Notebook:
         self._pending: deque[Told] = deque(maxlen=MOST)
         self._writing: asyncio.Task[None] | None = None
 
-    async def note(self, events: Iterable[Event], outcomes: Sequence[Outcome]) -> None:
+    async def note(self, events: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         """Notes the events of one delivery that tell something of a call and are no end of one."""
+        if not any(map(is_noted, {event.type for event in events})):
+            # The events of a delivery are mostly of one type.
+            return
         told: list[Told] = []
         for event in events:
             if is_noted(event.type):
@@ -56,8 +59,6 @@ class Notebook:
                     if outcome is None
                     else told_by(event, self._clock(), outcome.refined_by, short(outcome.outcome_id))
                 )
-        if not told:
-            return
         if not self._store.durable:
             await self._store.note(told)
             return

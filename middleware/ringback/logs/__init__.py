@@ -18,7 +18,7 @@ from weakref import WeakSet
 from ringback.exceptions import ClockJumped, error_text
 from ringback.logs._delivery import IDS, MOST_LISTED, Bound, ContextFilter, bound_ids, level_of, received
 from ringback.logs._ended import ended_fields
-from ringback.logs._sinks import LOGGER, configure, emit, sink
+from ringback.logs._sinks import LOGGER, configure, emit, sink, write
 from ringback.privacy.redaction import redact
 from ringback.work.policy import GiveUp, Retry
 
@@ -207,7 +207,9 @@ class LogObserver:
         return sink().takes(INFO)
 
     def call_ended(self, outcome: Outcome, leg: EndedLeg) -> None:
-        emit(INFO, "call.ended", outcome, **ended_fields(outcome, leg))
+        # Each call has this line, so only those of its texts are redacted that a sender writes.
+        if (to := sink()).takes(INFO):
+            write(to, INFO, "call.ended", ended_fields(outcome, leg))
 
     def outcome_unhandled(self, outcome: Outcome) -> None:
         advice = "a call may be tried again and no handler asked for it; add one; this line is not repeated"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ringback.privacy.redaction import redact, redact_if_told
 from ringback.work.call_json import iso
 
 if TYPE_CHECKING:
@@ -16,11 +17,16 @@ if TYPE_CHECKING:
 
 
 def ended_fields(outcome: Outcome, leg: EndedLeg) -> dict[str, Any]:
-    """The keys of ``call.ended`` beside those that every line about an outcome has. The caller redacts the texts."""
-    fields = {
-        "call_connection_id": leg.call_connection_id,
-        "correlation_id": leg.correlation_id,
-        "operation_context": leg.operation_context,
+    """The keys of ``call.ended``, redacted."""
+    entry = outcome.verdict.entry
+    fields: dict[str, Any] = {
+        "outcome_id": redact(outcome.outcome_id),
+        "cause": entry.cause.value,
+        "disposition": outcome.disposition.value,
+        "retry_class": entry.retry.value,
+        "call_connection_id": redact_if_told(leg.call_connection_id),
+        "correlation_id": redact_if_told(leg.correlation_id),
+        "operation_context": redact_if_told(leg.operation_context),
         "code": outcome.code,
         "subcode": outcome.subcode,
         "answered": leg.answered,
