@@ -177,7 +177,7 @@ def test_hooks_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
 
     with sqlite3.connect(FILE) as connection:
         progress = json.dumps(
-            {"done": ["jobs.a"], "failed": {"jobs.b": "no line to +15550100199"}, "tries": {"jobs.b": 5}}
+            {"done": ["jobs.a"], "failed": {"jobs.b": "no line to +15550100199"}, "tries": {"jobs.b": 4}}
         )
         connection.execute(
             "UPDATE items SET state = 'dead', reason = 'jobs.b: +15550100199', finished_at = 1.0, progress = ?",

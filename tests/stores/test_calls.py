@@ -223,7 +223,7 @@ async def test_hooks_are_told_with_their_attempts(store: DeliveryStore) -> None:
     def settled(claim: Claim) -> Settlement:
         if claim.item.key == played.key:
             return Settlement(State.DONE, Progress(done=("play",)))
-        progress = Progress(done=("again",), failed={"close": "no line"}, tries={"again": 1, "close": 3})
+        progress = Progress(done=("again",), failed={"close": "no line"}, tries={"again": 1, "close": 2})
         return Settlement(State.DEAD, progress, reason="close: no line")
 
     await worked(store, settled)
@@ -426,6 +426,7 @@ async def test_ids_that_share_a_number_are_told_apart(store: DeliveryStore, monk
 async def test_memory_is_bounded() -> None:
     """By the number of calls, and by the events of one call."""
     store = MemoryStore(capacity=2)
+    assert store.history is not None
     for leg in "abc":
         await noted(store, *(event("PlayFailed", leg, f"call-{leg}", number=number) for number in range(300)))
     assert await record(store, "a") is None

@@ -300,7 +300,7 @@ def test_nothing_is_known_of_nothing() -> None:
     [
         (Progress(), ()),
         (Progress(done=("a", "r (contact)", EXHAUSTED, TOLD_WITHOUT_CONTACT)), (("a", "returned", 1, None, None),)),
-        (Progress(failed={"a": "no"}, tries={"a": 2}), (("a", "given_up", 2, "no", None),)),
+        (Progress(failed={"a": "no"}, tries={"a": 2}), (("a", "given_up", 3, "no", None),)),
         (Progress(wait={"a": 9.0}, tries={"a": 1}), (("a", "waiting", 1, None, 9.0),)),
         (Progress(failed={"r (contact)": "no"}), (("r (contact)", "given_up", 1, "no", None),)),
     ],

@@ -246,7 +246,6 @@ class HookCaller:
 
     async def _give_up(self, course: _Course, outcome: Outcome, name: str, error: Exception, attempt: int) -> None:
         self.observer.hook_failed(outcome, name, error, attempt, None)
-        course.tried(name, attempt)
         course.failed_for_good(name, described(error))
         await call_error_handlers(self.router, self.bulkhead, outcome, error, final=True)
 

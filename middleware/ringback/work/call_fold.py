@@ -176,6 +176,7 @@ def _leg(
     """One leg, of what was told of it and of the items of its end, of which the last has the verdict."""
     end = ends[-1] if ends else None
     ending = None if end is None else _ending(end, told)
+    cause = None if ending is None else ending.cause
     connected_at = _first(entries, EntryKind.CONNECTED)
     ended_at = _first(entries, EntryKind.ENDED, EntryKind.SIBLING)
     rang_until = ended_at if connected_at is None else connected_at
@@ -187,7 +188,7 @@ def _leg(
         ending,
         connected_at,
         ended_at,
-        True if connected_at is not None else _answered(ending and ending.cause, [entry.event for entry in entries]),
+        True if connected_at is not None else _answered(cause, [entry.event for entry in entries]),
         _between(incoming_at, rang_until),
         _between(connected_at, ended_at),
         any(entry.kind is EntryKind.TRANSFERRED for entry in entries),
@@ -262,8 +263,7 @@ def hook_runs(progress: Progress) -> tuple[HookRun, ...]:
     tries = progress.tries
     returned = (HookRun(hook, HookResult.RETURNED, tries.get(hook, 0) + 1) for hook in progress.done)
     failed = (
-        HookRun(hook, HookResult.GIVEN_UP, max(1, tries.get(hook, 0)), reason)
-        for hook, reason in progress.failed.items()
+        HookRun(hook, HookResult.GIVEN_UP, tries.get(hook, 0) + 1, reason) for hook, reason in progress.failed.items()
     )
     waiting = (
         HookRun(hook, HookResult.WAITING, tries.get(hook, 0), retry_at=at)
