@@ -36,6 +36,7 @@ EXAMPLES = sorted(each.parent.name for each in (ROOT / "examples").glob("*/__mai
 
 # Not run, by how a command or a block of Python begins, and why. What such a command says to `ringback` is parsed.
 NOT_RUN = {
+    "ringback calls ": "needs a store with calls; tests/cli/test_calls.py has one",
     ". .venv": "the environment of the tests stands for the reader's",
     "python -m venv": "the environment of the tests stands for the reader's",
     "az ": "needs an Azure subscription",

@@ -171,10 +171,13 @@ def test_each_delivery_has_a_block_of_its_own(shown: Shown) -> None:
 
 
 def test_a_block_shows_the_log_line_the_answer_and_the_hook(shown: Shown) -> None:
-    """In the order in which they happen: the line is logged, the route answers, the hook runs."""
+    """In the order in which they happen: the line is logged, the route answers, the end has settled, the hook runs."""
     block = shown.blocks[3]
     assert block.startswith(BUSY)
-    assert block.endswith('\n<- 200 {"received":1}\n   hook call_again: busy, so dial again later')
+    assert block.endswith(
+        '\n<- 200 {"received":1}\n   info     call.ended  busy, retryable (later)  call ca110002'
+        "\n   hook call_again: busy, so dial again later"
+    )
 
 
 def test_the_hook_of_a_rejected_call_runs_after_its_second_event(shown: Shown) -> None:
@@ -226,6 +229,7 @@ def test_json_logs_are_the_lines_as_they_are_written() -> None:
     assert [line["event"] for line in lines] == [
         "hooks.volatile",
         "call.outcome",
+        "call.ended",
         "call.outcome_duplicate",
         "call.outcome",
         "delivery.rejected",

@@ -366,6 +366,9 @@ def test_a_killed_worker_leaves_its_work_to_the_next(app: Path) -> None:
     for end in (signal.SIGKILL, signal.SIGTERM):
         with subprocess.Popen(command, cwd=app, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
+            if end is signal.SIGKILL:
+                # The first attempt says that the call has ended, and no later one does.
+                assert '"event":"call.ended"' in process.stdout.readline()
             told.append(process.stdout.readline().strip())
             if end is signal.SIGTERM:
                 told.append(process.stdout.readline().strip())

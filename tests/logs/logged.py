@@ -12,6 +12,7 @@ from ringback import Event, Outcome, ResultCategory, classify, classify_event, l
 from ringback.core.events import Delivery, Diagnostic, EventData, Result, Update
 from ringback.receiving.intake import Received
 from ringback.receiving.replies import Reply
+from ringback.work.call_detail import EndedLeg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +74,22 @@ def tell(*outcomes: Outcome) -> None:
 
 
 BUSY = judged(busy_event())
+HUNG_UP = judged(busy_event(result_information=Result(200, 560000)))
+TALKED = EndedLeg(
+    correlation_id=CALL,
+    call_connection_id=LEG,
+    operation_context="reminder-17",
+    connected_at=1_768_469_358.25,
+    ended_at=1_768_469_400.123456,
+    answered=True,
+    ring_seconds=4.5,
+    talk_seconds=41.873456,
+    transferred=True,
+    number=1,
+    legs=1,
+    redials=1,
+)
+"""A leg of which everything is known that the line of its end has."""
 # No event has a carrier's details and a status of media streaming: for a line with every key.
 STREAMED = judged(busy_event(media_streaming_update=Update("forbidden")))
 SERVER_ERROR = classify("CallDisconnected", 599, 123)

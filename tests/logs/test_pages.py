@@ -12,7 +12,21 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from logged import BUSY, KEYS_URL, LEG, LOUDNESS, REFUSED, STREAMED, busy_event, judged, no_handlers, raised, tell
+from logged import (
+    BUSY,
+    HUNG_UP,
+    KEYS_URL,
+    LEG,
+    LOUDNESS,
+    REFUSED,
+    STREAMED,
+    TALKED,
+    busy_event,
+    judged,
+    no_handlers,
+    raised,
+    tell,
+)
 from ringback import Event, Outcome, StoreUnavailable, logs, use_redaction
 from ringback.core.events import Delivery, Fault
 from ringback.core.fields import Line
@@ -36,6 +50,7 @@ def every_line() -> dict[str, dict[str, Any]]:
         list(logs.received(Received(Delivery((STREAMED.event, again.event), (fault,)), (STREAMED, again))))
         observer.outcomes_duplicate([BUSY, BUSY])
         observer.outcome_unhandled(BUSY)
+        observer.call_ended(HUNG_UP, TALKED)
         observer.hook_failed(BUSY, "jobs.call_again", raised(ValueError("no line")), 1, 2.0)
         observer.hook_overran(BUSY, "jobs.call_again", 60.0, 1, 16)
         observer.lease_lost(BUSY)

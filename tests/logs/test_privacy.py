@@ -17,6 +17,9 @@ from records import line_in
 from ringback import DeliveryError, Retry, StoreUnavailable, logs, parse_delivery
 from ringback.receiving.intake import Received
 from ringback.receiving.replies import refusal
+from ringback.work.call_detail import Traces
+from ringback.work.call_fold import ended_leg
+from ringback_catalog import Scope
 
 pytestmark = pytest.mark.usefixtures("nothing_configured")
 
@@ -65,6 +68,8 @@ def test_no_phone_number_is_ever_written(texts: list[str], error: str, encoding:
         for outcome in outcomes:
             with observer.bound(outcome):
                 observer.outcomes_duplicate([outcome])
+                if outcome.scope is Scope.CALL:
+                    observer.call_ended(outcome, ended_leg(outcome, Traces(), 0.0))
                 observer.outcome_unhandled(outcome)
                 observer.hook_failed(outcome, "jobs.call_again", raised(ValueError(error)), 1, None)
                 observer.hook_failed(outcome, "jobs.call_again", raised(Retry(error)), 1, 2.0)
@@ -83,6 +88,6 @@ def test_no_phone_number_is_ever_written(texts: list[str], error: str, encoding:
     logging.getLogger(logs.LOGGER).removeHandler(kept)
     records = [repr(line_in(record)) for record in kept.records]
     written = [*kept.lines, *records, printed.getvalue()]
-    assert len(kept.lines) == (30 if plain else 0)
-    assert len(printed.getvalue().splitlines()) == (0 if plain else 30)
+    assert len(kept.lines) == (31 if plain else 0)
+    assert len(printed.getvalue().splitlines()) == (0 if plain else 31)
     assert [line for line in written if NUMBER.search(line)] == []

@@ -632,13 +632,13 @@ async def test_at_exit_nothing_is_done_for_an_engine_that_was_drained(at_exit: l
 def test_what_was_drained_is_not_called_again_at_exit() -> None:
     """Once is once."""
     status, printed = program(run=DRAINED)
-    assert (status, printed) == (0, ["lifespan.missing", "call.outcome", "hook busy", "end"])
+    assert (status, printed) == (0, ["lifespan.missing", "call.outcome", "call.ended", "hook busy", "end"])
 
 
 def test_what_is_late_at_exit_is_counted() -> None:
     """In one line, after as many seconds as the router's drain says."""
     status, printed = program(LATE, settings="drain=0.1")
-    assert (status, printed) == (0, ["lifespan.missing", "call.outcome", "end", "hooks.abandoned"])
+    assert (status, printed) == (0, ["lifespan.missing", "call.outcome", "end", "call.ended", "hooks.abandoned"])
 
 
 def test_what_a_store_has_stays_there_at_exit(tmp_path: Path) -> None:
@@ -679,7 +679,7 @@ def test_what_waits_in_memory_for_a_store_that_is_down_is_called_at_exit() -> No
     status, printed = program(DOWN + CALLED)
     assert (status, printed) == (
         0,
-        ["lifespan.missing", "store.unavailable", "store.bypassed", "call.outcome", "end", "hook busy"],
+        ["lifespan.missing", "store.unavailable", "store.bypassed", "call.outcome", "end", "call.ended", "hook busy"],
     )
 
 

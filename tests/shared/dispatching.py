@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from ringback.stores import DeliveryStore
+    from ringback.work.call_detail import EndedLeg
     from ringback.work.contact import Change
     from ringback.work.items import Item, Progress, Work
     from ringback.work.latch import Offer
@@ -72,6 +73,15 @@ class Recorder:
     def outcomes_duplicate(self, outcomes: Sequence[Outcome]) -> None:
         self.told.append(("duplicate", *outcomes))
         self.duplicates_bound.append(bound_to.get())
+
+    hears = False
+    """Whether :meth:`call_ended` is called."""
+
+    def hears_ends(self) -> bool:
+        return self.hears
+
+    def call_ended(self, outcome: Outcome, leg: EndedLeg) -> None:
+        self.told.append(("ended", outcome, leg))
 
     def outcome_unhandled(self, outcome: Outcome) -> None:
         self.told.append(("unhandled", outcome))

@@ -524,6 +524,7 @@ COUNTED = {
     "category": "Success",
     "retry": "later",
     "match": "pair",
+    "acts": "callee",
     "code": 486,
     "subcode": 560486,
 }

@@ -194,7 +194,9 @@ async def test_a_file_of_version_1_is_upgraded(tmp_path: Path) -> None:
     await asyncio.gather(*(store.open() for store in stores))
     old.execute(insert, old_row("late"))
     after = [dict(row) for row in old.execute(everything)]
-    new = dict.fromkeys(("cause", "category", "retry", "match", "code", "subcode", "verdict", "waits_since"))
+    new = dict.fromkeys(
+        ("cause", "category", "retry", "match", "acts", "code", "subcode", "told", "context", "verdict", "waits_since")
+    )
     assert after[:3] == [{**row, **new} for row in before]
     assert old.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION
     old.close()

@@ -298,3 +298,26 @@ def test_whatever_comes_in_whatever_order_a_leg_is_one_call(told: list[tuple[str
         endings.add(outcomes(event(name, leg)), settle)
     endings.count_all()
     assert [each.call_connection_id for each in counted] == list(first)
+
+
+def lasted(count: Count) -> list[tuple[dict[str, Any], int, float]]:
+    """What ``ringback.call.duration`` says: attributes, how many calls, seconds in all."""
+    found = count._reader.get_metrics_data()
+    assert found is not None
+    return [
+        (dict(point.attributes or {}), point.count, point.sum)  # type: ignore[union-attr]
+        for each in found.resource_metrics[0].scope_metrics[0].metrics
+        if each.name == "ringback.call.duration"
+        for point in each.data.data_points
+    ]
+
+
+async def test_how_long_answered_calls_lasted(count: Count, handler: CallbackHandler) -> None:
+    """By the events' own times; a call that nobody answered is none of them."""
+    begun = event("CallConnected", code=200, subcode=0) | {"time": "2026-01-15T09:30:02.5Z"}
+    hung_up = event(code=200, subcode=560000) | {"time": "2026-01-15T09:30:44.25Z"}
+    for told in (begun, hung_up, hung_up, event(leg="leg-2")):
+        assert (await handler.handle(json.dumps([told]).encode(), {})).status == 200
+    await settled(lambda: lasted(count))
+    await handler.drain(60)
+    assert lasted(count) == [({"cause": "hung_up"}, 1, 41.75)]

@@ -228,7 +228,8 @@ async def test_while_the_store_is_down_the_sender_is_asked_to_come_again(
         assert (await site.post()).status_code == 204
         await until(lambda: "hook" in site.log)
     assert len(site.log) == 2
-    assert [line["event"] for line in lines(caplog) if line["event"] != "store.unavailable"] == ["call.outcome"]
+    told = [line["event"] for line in lines(caplog) if line["event"] != "store.unavailable"]
+    assert told == ["call.outcome", "call.ended"]
 
 
 @FRAMEWORKS
@@ -247,7 +248,8 @@ async def test_a_redelivery_after_the_endpoints_own_error_calls_no_hook(
         assert (await store.stats()).done == 1
     assert [each.partition(",")[0] for each in site.log].count("endpoint") == 2
     assert site.log.count("hook") == 1
-    assert [line["event"] for line in lines(caplog)] == ["call.outcome", "call.outcome_duplicate", "call.outcome"]
+    told = ["call.outcome", "call.ended", "call.outcome_duplicate", "call.outcome"]
+    assert [line["event"] for line in lines(caplog)] == told
 
 
 async def test_outcomes_may_be_kept_in_memory_while_the_store_is_down(

@@ -268,7 +268,8 @@ async def test_a_redelivery_after_the_routes_own_error_calls_the_route_and_no_ho
         assert (stats.ready, stats.running, stats.done) == (0, 0, 1)
     assert site.log.count("hook") == 1
     assert site.log.count("route") == 2
-    assert [line["event"] for line in lines(caplog)] == ["call.outcome", "call.outcome_duplicate", "call.outcome"]
+    told = ["call.outcome", "call.ended", "call.outcome_duplicate", "call.outcome"]
+    assert [line["event"] for line in lines(caplog)] == told
 
 
 async def test_without_a_worker_it_only_persists(store: Faulty) -> None:

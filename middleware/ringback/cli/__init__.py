@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ringback.cli import (
+    _calls,
     _dead,
     _doctor,
     _explain,
@@ -236,6 +237,11 @@ def _add_stores(commands: _Commands) -> None:
     _add_store_options(group)
     parts = group.add_subparsers(title="commands", metavar="COMMAND")
     _redials.add(partial(_add_store_command, parts), _count)
+
+    about = "see what became of one call, or list the calls that ended"
+    more = "The records of calls in a store: what was told of each, its verdict, its hooks, its redials."
+    parts = _group(commands, "calls", about, more, "calls list --cause busy --since 2h")
+    _calls.add(partial(_add_store_command, parts), _count)
 
     about = "count, purge or back up what is in a store"
     parts = _group(commands, "store", about, "What is in a store.", "store stats")

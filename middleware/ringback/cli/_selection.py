@@ -34,8 +34,8 @@ _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 
 def add_filters(command: argparse.ArgumentParser, *more: str) -> None:
     """Add the options that choose. ``more`` is ``since`` for dead letters, ``due`` for redials."""
-    command.add_argument("--cause", type=_cause, help="those of this cause, such as busy")
-    command.add_argument("--code", metavar="CODE", type=_code, help="those of this code, or CODE/SUBCODE")
+    command.add_argument("--cause", type=of_cause, help="those of this cause, such as busy")
+    command.add_argument("--code", metavar="CODE", type=of_code, help="those of this code, or CODE/SUBCODE")
     command.add_argument("--hook", metavar="NAME", help="those of this hook or redial function")
     command.add_argument("--contact", help="those of this contact, by the key of the app's contact function")
     if "since" in more:
@@ -88,7 +88,8 @@ def _person() -> str:
         return f"user {os.getuid()}"
 
 
-def _cause(text: str) -> Cause:
+def of_cause(text: str) -> Cause:
+    """The cause of this name, for an option of a command."""
     try:
         return Cause(text)
     except ValueError:
@@ -96,7 +97,8 @@ def _cause(text: str) -> Cause:
         raise argparse.ArgumentTypeError(f"{text!r} is no cause; there are {causes}") from None
 
 
-def _code(text: str) -> tuple[int, int | None]:
+def of_code(text: str) -> tuple[int, int | None]:
+    """The code, and the subcode if there is one, for an option of a command."""
     found = re.fullmatch("([0-9]{1,6})(?:[/#]([0-9]{1,9}))?", text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no code; write for example 486, or 486/560486")

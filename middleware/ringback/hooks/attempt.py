@@ -14,6 +14,7 @@ from ringback.hooks.invoke import decided
 from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost, Planner
 from ringback.privacy.redaction import redact
+from ringback.work.call_fold import EXHAUSTED, TOLD_WITHOUT_CONTACT
 from ringback.work.items import NOBODY, Progress, Settlement, State
 from ringback.work.keys import short
 from ringback.work.latch import informed
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
 
     from ringback.core.outcome import Outcome
+    from ringback.hooks.call_ends import CallEnds
     from ringback.hooks.observer import Observer, StoreGauge
     from ringback.hooks.registration import RedialRegistration, Registration, Roster
     from ringback.hooks.router import HandlerRouter
@@ -74,8 +76,8 @@ class _Course:
     def decided(self, name: str, redials: Container[str], plan: object) -> Progress:
         """The progress once it is decided, for the contact of this name, whether a redial follows."""
         done = (*self.done, name)
-        if isinstance(plan, Exhausted) and _TOLD not in done:
-            done = (*done, _EXHAUSTED)
+        if isinstance(plan, Exhausted) and TOLD_WITHOUT_CONTACT not in done:
+            done = (*done, EXHAUSTED)
         wait = {name: until for name, until in self.wait.items() if name not in redials}
         return Progress(done, self.failed, self.tries, wait)
 
@@ -110,6 +112,7 @@ class HookCaller:
     gauge: StoreGauge | None = None
     overheard: Overheard = field(default_factory=Overheard)
     blind: bool = False
+    ends: CallEnds | None = None
     bulkhead: Bulkhead = field(init=False)
     planner: Planner = field(init=False)
     _warned_unhandled: bool = field(default=False, init=False)
@@ -125,8 +128,11 @@ class HookCaller:
 
         Raises :class:`LeaseLost`.
         """
-        if self.gauge is not None and _ends_call(claim):
-            self.gauge.call_settled(claim.item.outcome)
+        if _ends_call(claim):
+            if self.gauge is not None:
+                self.gauge.call_settled(claim.item.outcome)
+            if self.ends is not None:
+                await self.ends.tell(claim.item.outcome)
         if claim.crashed and claim.attempt > HOPELESS * self.policy.attempts:
             # No attempt reached a hook: a predicate or a contact function kills the process.
             error = RuntimeError(f"the worker died again, in attempt {claim.attempt - 1}, before any hook was called")
@@ -288,7 +294,7 @@ class HookCaller:
         redials = _by_contact(registered)
         if not redials.keys().isdisjoint(course.done):
             # The first decision stands, whatever another contact function would return now.
-            return (outcome.exhausted() if _EXHAUSTED in course.done else outcome), True
+            return (outcome.exhausted() if EXHAUSTED in course.done else outcome), True
         # Whoever knew the contact when the event came is not asked again, and neither are the others.
         known = {name: redial for name, redial in redials.items() if item.contact and redial.name == item.target}
         for name, redial in (known or redials).items():
@@ -313,10 +319,10 @@ class HookCaller:
                 if name not in course.failed:
                     return None
                 # Hooks are told now, so no later decision, after a replay, makes the outcome terminal.
-                course.returned(_TOLD)
+                course.returned(TOLD_WITHOUT_CONTACT)
                 return outcome, True
             course.follow(decided(plan))
-            return (outcome.exhausted() if _EXHAUSTED in course.done else outcome), True
+            return (outcome.exhausted() if EXHAUSTED in course.done else outcome), True
         return outcome, False
 
 
@@ -370,7 +376,3 @@ def _predicate(hook: str) -> str:
 def _by_contact(redials: Iterable[RedialRegistration]) -> dict[str, RedialRegistration]:
     """The redials by the names that stand for their contact functions in a :class:`Progress`."""
     return {f"{redial.name} (contact)": redial for redial in redials}
-
-
-_EXHAUSTED = "attempts_exhausted"
-_TOLD = "told_without_contact"

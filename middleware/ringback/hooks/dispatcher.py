@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.hooks.attempt import STORE_PAUSE, HookCaller, described
+from ringback.hooks.call_ends import CallEnds
 from ringback.hooks.checked_store import checked_store
 from ringback.hooks.contacts import Asking
 from ringback.hooks.invoke import hook_of
 from ringback.hooks.names import refuse_mixed_up
+from ringback.hooks.notebook import Notebook
 from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost, allow_call, cancel_redials, never_call
 from ringback.hooks.processes import serving
@@ -116,8 +118,11 @@ class Dispatcher:
         self._worker = worker
         self._pace = pace or UNPACED
         self._overheard = Overheard() if stands_in is None else stands_in
+        self.notebook = Notebook(self.store, observer.store_unavailable, clock)
+        """Notes for the records of calls."""
+        self._ends = CallEnds(self.store, observer, self._gauge, self.notebook, clock)
         around = router, observer, self.store, self._policy, clock, random, self._gauge, self._overheard
-        self._hooks = HookCaller(*around, blind=stands_in is not None)
+        self._hooks = HookCaller(*around, blind=stands_in is not None, ends=self._ends)
         self._redials = RedialCaller(*around)
         self._recent = RecentEnds()
         self._warns = False
@@ -254,7 +259,10 @@ class Dispatcher:
             await asyncio.gather(self._stop_working(timeout), self._fallback.drain(timeout))
         if self._gauge is not None:
             self._gauge.asleep()
+        if isinstance(self.store, MemoryStore):
+            self._ends.settle_all(self.store)
         if self.store.durable:
+            await self.notebook.close()
             await self.store.close()
 
     async def cancel_redials(self, contact: str) -> int:
@@ -280,6 +288,7 @@ class Dispatcher:
             return False
         if self._gauge is not None:
             self._gauge.calls_without_hooks(outcomes, self.settle)
+        self._ends.settle(outcomes, self.settle, store)
         if repeated := self._recent.repeated(outcomes):
             self._tell_duplicates(repeated)
         if not self._warns:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.receiving.intake import Received
     from ringback.receiving.replies import Reply
+    from ringback.work.call_detail import EndedLeg
     from ringback.work.items import DeliveryStore
 
 
@@ -23,6 +24,14 @@ class Observer(Protocol):
 
     def outcomes_duplicate(self, outcomes: Sequence[Outcome]) -> None:
         """These outcomes of one delivery, one at least, were told before or came too late to change what was told."""
+        ...
+
+    def hears_ends(self) -> bool:
+        """Whether :meth:`call_ended` is worth the work that it takes."""
+        ...
+
+    def call_ended(self, outcome: Outcome, leg: EndedLeg) -> None:
+        """The end of a leg has settled. The worker calls this once for each leg, before the first hook."""
         ...
 
     def outcome_unhandled(self, outcome: Outcome) -> None: ...
@@ -128,6 +137,10 @@ class StoreGauge(Protocol):
 
     def call_settled(self, outcome: Outcome) -> None:
         """The settle time of a call's end is over. The worker calls this once for a call, before the first hook."""
+        ...
+
+    def call_ended(self, outcome: Outcome, leg: EndedLeg) -> None:
+        """As :meth:`Observer.call_ended`, also for a call that no hook gets."""
         ...
 
     def awake(self) -> None:

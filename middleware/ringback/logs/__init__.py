@@ -17,7 +17,8 @@ from weakref import WeakSet
 
 from ringback.exceptions import ClockJumped, error_text
 from ringback.logs._delivery import IDS, MOST_LISTED, Bound, ContextFilter, bound_ids, level_of, received
-from ringback.logs._sinks import LOGGER, configure, emit
+from ringback.logs._ended import ended_fields
+from ringback.logs._sinks import LOGGER, configure, emit, sink, write
 from ringback.privacy.redaction import redact
 from ringback.work.policy import GiveUp, Retry
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from ringback.core.outcome import Outcome
     from ringback.receiving.replies import Reply
+    from ringback.work.call_detail import EndedLeg
 
 __all__ = ["IDS", "LOGGER", "Bound", "ContextFilter", "bound_ids", "configure", "level_of", "received"]
 
@@ -200,6 +202,14 @@ class LogObserver:
             ids = dict.fromkeys(outcome.outcome_id for outcome in outcomes)
             fields.update(count=len(outcomes), outcome_ids=[redact(each) for each in islice(ids, MOST_LISTED)])
         emit(INFO, "call.outcome_duplicate", first, **fields)
+
+    def hears_ends(self) -> bool:
+        return sink().takes(INFO)
+
+    def call_ended(self, outcome: Outcome, leg: EndedLeg) -> None:
+        # Each call has this line, so only those of its texts are redacted that a sender writes.
+        if (to := sink()).takes(INFO):
+            write(to, INFO, "call.ended", ended_fields(outcome, leg))
 
     def outcome_unhandled(self, outcome: Outcome) -> None:
         advice = "a call may be tried again and no handler asked for it; add one; this line is not repeated"

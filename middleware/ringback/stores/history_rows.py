@@ -1,7 +1,4 @@
-"""Rows of a store as the values of a history. Pure.
-
-A process of a newer release may share the store; a word that only the newer release knows counts as unknown.
-"""
+"""Rows of a store as the values of a history. Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +7,18 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.exceptions import ConfigurationError, StoreError
-from ringback.stores.record import load, load_contact
+from ringback.stores.record import load_contact, outcome_of
+from ringback.stores.words import known_category, known_cause, known_match, known_retry
 from ringback.work.contact import Contact
 from ringback.work.history import Count, Ended, Pair, Waiting
 from ringback.work.items import Kind, State
-from ringback_catalog import Cause, Match, ResultCategory, RetryClass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from enum import StrEnum
 
-    from ringback.core.outcome import Outcome
+    from ringback_catalog import Cause, ResultCategory, RetryClass
+
 
 E = TypeVar("E", bound="StrEnum")
 
@@ -37,7 +35,7 @@ def counts_of(rows: Iterable[tuple[float, str, str, str, int]], since: float, st
     """The counts of rows in any order: the step's number from ``since``, cause, category, retry class and count."""
     counts: Counter[tuple[int, Cause, ResultCategory, RetryClass]] = Counter()
     for bar, cause, category, retry, count in rows:
-        counts[int(bar), _cause(cause), _category(category), _retry(retry)] += count
+        counts[int(bar), known_cause(cause), known_category(category), known_retry(retry)] += count
     return [
         Count(since + bar * step, cause, category, retry, count)
         for (bar, cause, category, retry), count in sorted(counts.items())
@@ -47,7 +45,7 @@ def counts_of(rows: Iterable[tuple[float, str, str, str, int]], since: float, st
 def pair_of(*row: Any) -> Pair:
     """The pair of a row: event, code, subcode, match, cause, how many calls ended so, and the time of the last."""
     event, code, subcode, match, cause, count, last_at = row
-    return Pair(event, code, subcode, _match(match), _cause(cause), count, last_at)
+    return Pair(event, code, subcode, known_match(match), known_cause(cause), count, last_at)
 
 
 def ended_of(*row: Any) -> Ended:
@@ -55,14 +53,14 @@ def ended_of(*row: Any) -> Ended:
     duplicates, and what :func:`~ringback.stores.record.load` takes.
     """
     key, at, state, event, code, subcode, match, cause, category, retry, duplicates, *stored = row
-    verdict = _match(match), _cause(cause), _category(category), _retry(retry)
-    return Ended(key, at, State(state), event, code, subcode, *verdict, duplicates, _outcome(*stored))
+    verdict = known_match(match), known_cause(cause), known_category(category), known_retry(retry)
+    return Ended(key, at, State(state), event, code, subcode, *verdict, duplicates, outcome_of(*stored))
 
 
 def waiting_of(*row: Any) -> Waiting:
     """The item of a row: key, kind, state, time, attempts, payload, sibling, contact, target, number, maybe verdict."""
     key, kind, state, due_at, attempts, payload, sibling, contact, target, number, *verdict = row
-    outcome = _outcome(payload, sibling, *verdict)
+    outcome = outcome_of(payload, sibling, *verdict)
     return Waiting(key, Kind(kind), State(state), due_at, attempts, outcome, contact, target, number)
 
 
@@ -72,21 +70,3 @@ def contact_of(name: str, state: bytes | str) -> tuple[str, Contact]:
         return name, load_contact(state)
     except StoreError:
         return name, Contact()
-
-
-def _outcome(payload: bytes | None, sibling: bytes | None, verdict: bytes | None = None) -> Outcome | None:
-    try:
-        return None if payload is None else load(payload, sibling, verdict)
-    except StoreError:
-        return None
-
-
-def _known(kind: type[E], otherwise: E) -> Callable[[str], E]:
-    words = {member.value: member for member in kind}
-    return lambda word: words.get(word, otherwise)
-
-
-_cause = _known(Cause, Cause.UNKNOWN)
-_category = _known(ResultCategory, ResultCategory.UNKNOWN)
-_retry = _known(RetryClass, RetryClass.AFTER_FIX)
-_match = _known(Match, Match.NONE)

@@ -28,6 +28,7 @@ from ringback.stores._json import encoded
 from ringback.stores.verdicts import loaded, stored_verdict
 from ringback.work.contact import Contact
 from ringback.work.items import Progress
+from ringback.work.told import number
 from ringback_catalog import Catalog, CatalogError, Disposition, RetryAction, Verdict, action_after
 
 LONGEST_REASON = 1000
@@ -154,6 +155,14 @@ def load(record: bytes, sibling: bytes | None = None, verdict: bytes | None = No
         raise StoreError(f"a stored outcome cannot be read ({error}); {_REMEDY}") from error
 
 
+def outcome_of(record: bytes | None, sibling: bytes | None, verdict: bytes | None = None) -> Outcome | None:
+    """As :func:`load`; ``None`` if the store has forgotten the outcome, or cannot read it."""
+    try:
+        return None if record is None else load(record, sibling, verdict)
+    except StoreError:
+        return None
+
+
 def dump_progress(progress: Progress) -> bytes | None:
     """The progress as JSON, with reasons redacted and cut, and without times that are not finite; ``None`` for none."""
     if progress == _NONE:
@@ -229,11 +238,6 @@ def _result(stored: _Result | None) -> Result | None:
     return Result(stored.code, stored.subcode, stored.message, sip, q850)
 
 
-def number(value: int | None) -> int | None:
-    """The number, or ``None`` if :data:`ringback.core.events.Number` refuses it; ``classify`` takes any number."""
-    return None if value is None or abs(value) > _BIGGEST else int(value)
-
-
 def dump_contact(contact: Contact) -> bytes:
     """What is known of a contact as JSON."""
     return encoded(contact)
@@ -251,7 +255,6 @@ def load_contact(stored: bytes | str | None) -> Contact:
 
 _NONE = Progress()
 _OWN = [field for field in fields(Outcome) if field.name not in ("event", "verdict", "sibling")]
-_BIGGEST = 2**31 - 1
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, CatalogError)
 _REMEDY = "it is damaged, or of a newer release: upgrade this worker, or discard the item"
 _decoder = msgspec.json.Decoder(_Record)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from ringback.core.outcome import informs_more, level_of
-from ringback.stores.record import dump, dump_sibling, dump_without_verdict, number
+from ringback.stores.record import dump, dump_sibling, dump_without_verdict
+from ringback.stores.stored_told import dump_end, merged_told
 from ringback.stores.verdicts import StoredVerdict, stored_verdict
 from ringback.work.items import Item, Kind, State, whom
 from ringback.work.keys import short
 from ringback.work.report import Report, report_of
+from ringback.work.told import number
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:
@@ -23,16 +25,16 @@ if TYPE_CHECKING:
 
     from ringback.core.outcome import Outcome
 
-COUNTED = ("cause", "category", "retry", "match", "code", "subcode")
-"""The columns by which a history counts calls."""
+COUNTED = ("cause", "category", "retry", "match", "acts", "code", "subcode")
+"""The columns by which a history counts and finds calls. ``acts`` is the owner, who must act."""
 
 
 class Row(Struct, frozen=True, gc=False):
     """An item as an SQL store writes it. ``event`` is the event's short name, ``ended`` the key of Event Grid's
-    CallEnded of the whole call. Only the end of a call has values in the columns from ``cause`` to ``subcode``. A
-    history counts calls by these columns, which outlive the payload and name nobody. ``verdict`` is ``None`` if the
-    payload has the verdict. ``report`` is what the event says of the ``contact``, if the contact is known. Times are
-    seconds since the epoch, UTC.
+    CallEnded of the whole call. Only the end of a call has values in the columns from ``cause`` to ``subcode``, and in
+    ``told`` and ``context``: what its events told, for the record of the call. A history counts calls by the former.
+    All these outlive the payload. ``verdict`` is ``None`` if the payload has the verdict. ``report`` is what the event
+    says of the ``contact``, if the contact is known. Times are seconds since the epoch, UTC.
     """
 
     key: str
@@ -52,8 +54,11 @@ class Row(Struct, frozen=True, gc=False):
     category: str | None
     retry: str | None
     match: str | None
+    acts: str | None
     code: int | None
     subcode: int | None
+    told: bytes | None
+    context: str | None
     ended: str | None
     verdict: StoredVerdict | None
     report: Report | None
@@ -63,10 +68,10 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
     """The item as a row, with the ``contact`` as the store can keep it, and the verdict ``apart`` or in the payload."""
     outcome = item.outcome
     ends_call = item.kind is Kind.OUTCOME and outcome.scope is Scope.CALL
-    call = outcome.correlation_id
+    call, key = outcome.correlation_id, short(item.key)
     counted = counted_by(outcome) if ends_call else dict.fromkeys(COUNTED)
     return Row(
-        key=short(item.key),
+        key=key,
         kind=item.kind.value,
         due_at=item.due_at,
         ends_call=ends_call,
@@ -80,6 +85,8 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
         sibling=dump_sibling(outcome),
         created_at=now,
         **counted,
+        told=dump_end(outcome, now, key) if ends_call else None,
+        context=_context(outcome) if ends_call else None,
         ended=None if call is None else short(f"call:{call}"),
         verdict=stored_verdict(outcome.verdict) if apart else None,
         report=None if contact is None or item.kind is not Kind.OUTCOME else report_of(outcome),
@@ -89,8 +96,8 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
 def counted_by(outcome: Outcome) -> dict[str, Any]:
     """The values of the columns :data:`COUNTED` for the end of a call."""
     verdict = stored_verdict(outcome.verdict)
-    numbers = number(outcome.code), number(outcome.subcode)
-    return dict(zip(COUNTED, (verdict.cause, verdict.category, verdict.retry, verdict.match, *numbers), strict=True))
+    words = verdict.cause, verdict.category, verdict.retry, verdict.match, outcome.owner.value
+    return dict(zip(COUNTED, (*words, number(outcome.code), number(outcome.subcode)), strict=True))
 
 
 def merged(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -110,6 +117,8 @@ def merged(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | 
         "contact": contact,
         "target": target,
         "sibling": best["sibling"] or rest["payload"],
+        "told": merged_told(kept, new),
+        "context": new["context"] if kept["context"] is None else kept["context"],
         "call": new["call"] if kept["call"] is None else kept["call"],
     }
 
@@ -125,6 +134,12 @@ def superseded(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
     return None
 
 
+def _context(outcome: Outcome) -> str | None:
+    """The operation context as an SQL store can keep and find it."""
+    text = outcome.operation_context
+    return None if text is None else short(text).encode("utf-8", "replace").decode()
+
+
 def _end_a_call(kept: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return bool(kept["ends_call"] and new["ends_call"])
 
@@ -134,6 +149,8 @@ def _level(row: Mapping[str, Any]) -> int:
     return level_of(row["rank"])
 
 
-_OF_ITEM = frozenset("key kind due_at ends_call call contact target number sibling created_at ended report".split())
+_OF_ITEM = frozenset(
+    "key kind due_at ends_call call contact target number sibling created_at told context ended report".split()
+)
 _OF_OUTCOME = [name for name in Row.__struct_fields__ if name not in _OF_ITEM]
 """The columns that a row has from its outcome, in the order of :class:`Row`."""

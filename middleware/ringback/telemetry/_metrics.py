@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Observer
+    from ringback.work.call_detail import EndedLeg
     from ringback.work.items import DeliveryStore, Stats
 
 RESULTS = ("accepted", "malformed", "refused", "unavailable", "handshake", "too_large", "interrupted")
@@ -34,6 +35,8 @@ SHOWN_FOR = 300.0
 """Seconds. Without a new answer of the store, the metrics show its last numbers for so long."""
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_LENGTHS = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+"""Seconds: a voicemail box, a reminder, a conversation, a conference."""
 _STATES = ("ready", "running", "done", "dead", "canceled")
 
 
@@ -57,6 +60,9 @@ class Metrics:
             meter.create_observable_counter(name, [observed], unit, description)
         self._durations = meter.create_histogram(
             "ringback.hook.duration", "s", "Attempts at hooks", explicit_bucket_boundaries_advisory=_BUCKETS
+        )
+        self._calls_lasted = meter.create_histogram(
+            "ringback.call.duration", "s", "Calls that were answered", explicit_bucket_boundaries_advisory=_LENGTHS
         )
         self._queues = WeakSet[Queue]()
         items, oldest = "Items in the store, by state", "Age of the oldest item that is due"
@@ -93,6 +99,11 @@ class Metrics:
 
     def count_redial(self, action: str, number: int | None) -> None:
         self._redials.add((action, None if number is None else min(number, MOST_ATTEMPTS)))
+
+    def record_call(self, outcome: Outcome, leg: EndedLeg) -> None:
+        """Records how long the leg of this outcome talked, if events tell."""
+        if leg.talk_seconds is not None:
+            self._calls_lasted.record(leg.talk_seconds, {"cause": outcome.cause.value})
 
     def record_hook(self, seconds: float, hook: str, result: str) -> None:
         self._durations.record(seconds, {"hook": hook, "result": result})

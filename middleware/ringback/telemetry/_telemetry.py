@@ -168,6 +168,7 @@ class QueueWatch:
         self._endings = telemetry.metrics.endings()
         self.calls_without_hooks = self._endings.add
         self.call_settled = telemetry.metrics.count_call
+        self.call_ended = telemetry.metrics.record_call
 
     def asleep(self) -> None:
         """Stop asking the store, and count all calls that still wait: the dispatcher is about to close the store."""

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from ringback.exceptions import ConfigurationError, RegistrationError
+from ringback.hooks.call_records import CallRecords
 from ringback.hooks.router import HandlerRouter
 from ringback.hooks.signatures import handler_name
 from ringback.privacy.redaction import redact
@@ -81,6 +82,15 @@ class OutcomeRouter(HandlerRouter):
         if self._engine is None:
             self._engine = Engine(self, self.settings)
         return self._engine
+
+    @property
+    def calls(self) -> CallRecords:
+        """The records of the calls in the store: ``await router.calls.record(id)``, ``await router.calls.list(...)``.
+
+        See :class:`~ringback.hooks.call_records.CallRecords`.
+        """
+        dispatcher = self.engine.dispatcher
+        return CallRecords(dispatcher.store, self.redials, dispatcher.notebook.flush)
 
     def include(self, other: HandlerRouter) -> None:
         """Add the handlers of another router, also later ones. This router's engine serves the other router's doors.

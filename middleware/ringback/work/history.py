@@ -17,6 +17,7 @@ from ringback_catalog import Cause, Match, ResultCategory, RetryClass  # noqa: T
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ringback.work.call_filter import CallFilter, Found
     from ringback.work.contact import Contact
 
 
@@ -103,6 +104,13 @@ class History(Protocol):
 
     async def item(self, key: str) -> Waiting | None:
         """The item of this key in whatever state; ``None`` if the store has none, or has forgotten it."""
+        ...
+
+    async def calls(self, chosen: CallFilter, limit: int, offset: int = 0) -> Found:
+        """At most ``limit`` of the chosen calls that ended, the newest first, after the first ``offset`` of them.
+
+        Each leg that has ended is a call here, with what was told of the leg, and without the contact's other calls.
+        """
         ...
 
     async def contacts(self, since: float, after: str, limit: int) -> Sequence[tuple[str, Contact]]:

@@ -21,9 +21,11 @@ from ringback.work.pace import UNPACED
 from ringback.work.redial_policy import LONGEST_WINDOW
 
 if TYPE_CHECKING:
+    from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
     from ringback.work.history import History
     from ringback.work.pace import Pace
+    from ringback.work.told import Told
 
 T = TypeVar("T")
 
@@ -233,6 +235,18 @@ class DeliveryStore(Protocol):
         While a call's end settles, the store merges the sibling event into the end, and the more informative outcome
         wins. A leg's own end replaces Event Grid's CallEnded. What an outcome with a contact reports is noted in the
         state of the contact, also what a duplicate reports.
+        """
+        ...
+
+    async def note(self, told: Sequence[Told]) -> None:
+        """Keeps what events told of calls beside the ends, for the records of the calls. The ends are in the items."""
+        ...
+
+    async def call(self, name: str) -> Traces | None:
+        """All that there is of one call, by any id of it: a call connection id, the correlation id, an operation
+        context, the id of an event, a server call id, or the key of an item.
+
+        Of several calls with an operation context, that which was told of last. ``None`` if there is no such call.
         """
         ...
 

@@ -15,3 +15,10 @@ def short(key: str) -> str:
     kind = key[:32].partition(":")[0]
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{kind if kind.isprintable() else 'key'}:sha256:{digest}"
+
+
+def numbered(text: str) -> int:
+    """A number of 63 bits that stands for the text in an index, which a number keeps short."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    # The integers of SQLite and PostgreSQL have 63 bits and a sign: https://www.sqlite.org/datatype3.html
+    return int.from_bytes(digest, "big") >> 1

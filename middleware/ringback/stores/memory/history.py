@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ringback.core.outcome import Outcome
+    from ringback.stores.memory.calls import MemoryCalls
+    from ringback.work.call_filter import CallFilter, Found
     from ringback.work.contact import Contact
     from ringback.work.history import Count
     from ringback_catalog import Cause, Match
@@ -37,7 +39,7 @@ class _Call:
 
 class MemoryHistory:
     """Remembers the last ``capacity`` calls. ``work`` gives the items that are ready or running, in any order, ``dead``
-    the dead letters, and ``known`` what is known of each contact.
+    the dead letters, ``known`` what is known of each contact, and ``remembered`` what was told of calls.
     """
 
     def __init__(
@@ -46,11 +48,13 @@ class MemoryHistory:
         work: Callable[[], Iterable[Waiting]],
         dead: Callable[[], Iterable[Waiting]],
         known: Mapping[str, Contact],
+        remembered: MemoryCalls,
     ) -> None:
         self._capacity = capacity
         self._work = work
         self._dead = dead
         self._known = known
+        self._remembered = remembered
         self._calls: OrderedDict[str, _Call] = OrderedDict()
 
     def put(self, key: str, item: Item, offer: Offer, now: float) -> None:
@@ -114,6 +118,9 @@ class MemoryHistory:
 
     async def item(self, key: str) -> Waiting | None:
         return next((item for item in chain(self._work(), self._dead()) if item.key == key), None)
+
+    async def calls(self, chosen: CallFilter, limit: int, offset: int = 0) -> Found:
+        return self._remembered.calls(chosen, max(0, limit), max(0, offset))
 
     async def contacts(self, since: float, after: str, limit: int) -> Sequence[tuple[str, Contact]]:
         noted = (name for name, known in self._known.items() if any(call.last >= since for call in known.calls))

@@ -9,47 +9,34 @@ from functools import partial
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, TypeVar
 
-from msgspec import Struct
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
 from ringback.exceptions import StoreFull
 from ringback.settings import refuse_for_store
 from ringback.stores.clocks import SLACK, jumped, measure_of
 from ringback.stores.lanes import Lanes
+from ringback.stores.memory.calls import MemoryCalls
 from ringback.stores.memory.history import MemoryHistory
+from ringback.stores.memory.rows import Row, letter_of, waiting_in
 from ringback.stores.query import settings_in
 from ringback.work.contact import Contact
-from ringback.work.history import Waiting
-from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, State, Stats, whom
+from ringback.work.items import Claim, Kind, Progress, State, Stats, whom
 from ringback.work.keys import short
 from ringback.work.latch import Latch, Offer, informed, remember
 from ringback.work.pace import UNPACED, Lane
 from ringback.work.report import report_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from ringback.core.outcome import Outcome
+    from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
-    from ringback.work.items import Settlement, Work
+    from ringback.work.items import DeadLetter, Item, Settlement, Work
     from ringback.work.pace import Pace
+    from ringback.work.told import Told
 
 T = TypeVar("T")
-
-
-class _Row(Struct):
-    item: Item
-    due_at: float
-    put_at: float
-    latched: str = ""
-    """The name by which the latch knows the outcome's ending."""
-    loop: asyncio.AbstractEventLoop | None = None
-    state: State = State.READY
-    attempts: int = 0
-    taken: bool = False
-    interrupted: bool = False
-    progress: Progress = Progress()
-    reason: str = ""
-    finished_at: float = 0.0
 
 
 class MemoryStore:
@@ -77,17 +64,18 @@ class MemoryStore:
         self._elapsed = elapsed or measure_of(clock)
         self._set_at = clock() - self._elapsed()
         self._latch = Latch(capacity)
-        self._rows: dict[str, _Row] = {}
+        self._rows: dict[str, Row] = {}
         self._heaps: dict[Kind, list[tuple[float, int, str]]] = {kind: [] for kind in Kind}
         self._lane, self._pace = Lane(), UNPACED
         self._pushed = 0
         self._hastened = -1
         self._counts = dict.fromkeys((State.DONE, State.CANCELED), 0)
-        self._dead: OrderedDict[str, _Row] = OrderedDict()
+        self._dead: OrderedDict[str, Row] = OrderedDict()
         self._contacts: OrderedDict[str, Contact] = OrderedDict()
         self._barred: dict[str, Contact] = {}
         """The contacts that nobody may call, outside of the capacity."""
         self._all_contacts: Mapping[str, Contact] = ChainMap(self._barred, self._contacts)
+        self._calls = MemoryCalls(capacity, self._all_contacts, ChainMap(self._rows, self._dead))
         self._history: MemoryHistory | None = None
         self.watched = False
         """Whether somebody has read :attr:`history`: the dispatcher then puts outcomes that no hook waits for, too."""
@@ -98,8 +86,8 @@ class MemoryStore:
     @property
     def history(self) -> MemoryHistory:
         # Made by the first read: an app that reads no history pays nothing.
-        work, dead = partial(_waiting, self._rows), partial(_waiting, self._dead)
-        self._history = self._history or MemoryHistory(self._capacity, work, dead, self._all_contacts)
+        work, dead = partial(waiting_in, self._rows), partial(waiting_in, self._dead)
+        self._history = self._history or MemoryHistory(self._capacity, work, dead, self._all_contacts, self._calls)
         self.watched = True
         return self._history
 
@@ -136,7 +124,7 @@ class MemoryStore:
                 offer = Offer.DUPLICATE
             if offer is Offer.OPENED:
                 kept = item if key is item.key else replace(item, key=key)
-                self._keep(key, _Row(kept, item.due_at, self._clock(), latched))
+                self._keep(key, Row(kept, item.due_at, self._clock(), latched))
             elif offer is Offer.MERGED:
                 row = self._rows[key]
                 contact, target = whom((row.item.contact, row.item.target), (item.contact, item.target))
@@ -146,11 +134,23 @@ class MemoryStore:
                 late = offer is Offer.DUPLICATE
                 self._note(item.contact, self._known(item.contact).noted(report, self._clock(), late=late))
             if self._history is not None:
+                self._calls.put(key, item, offer, self._clock())
                 self._history.put(key, item, offer, self._clock())
             offers.append(offer)
         if Offer.OPENED in offers:
             self._lanes.wake(Kind.OUTCOME, min([item.due_at for item in items]))
         return offers
+
+    async def note(self, told: Sequence[Told]) -> None:
+        for each in told:
+            self._calls.note(each)
+
+    async def call(self, name: str) -> Traces | None:
+        return self._calls.call(name)
+
+    def recalled(self, outcome: Outcome) -> Traces | None:
+        """What is known of the call of this outcome, without a search."""
+        return self._calls.of(outcome)
 
     async def hasten(self, keys: Sequence[str]) -> None:
         now = self._clock()
@@ -160,15 +160,15 @@ class MemoryStore:
                 row.due_at = now
                 self._push(key, row)
 
-    def _keep(self, key: str, row: _Row) -> None:
+    def _keep(self, key: str, row: Row) -> None:
         self._rows[key] = row
         self._queue(key, row)
 
-    def _queue(self, key: str, row: _Row) -> None:
+    def _queue(self, key: str, row: Row) -> None:
         self._pushed += 1
         heappush(self._heaps[row.item.kind], (row.due_at, self._pushed, key))
 
-    def _push(self, key: str, row: _Row) -> None:
+    def _push(self, key: str, row: Row) -> None:
         self._queue(key, row)
         self._lanes.wake(row.item.kind, row.due_at)
 
@@ -244,13 +244,14 @@ class MemoryStore:
                 row.due_at = now
                 self._push(key, row)
 
-    def _claimed(self, row: _Row) -> Claim | None:
+    def _claimed(self, row: Row) -> Claim | None:
         if not row.taken and row.item.kind is Kind.OUTCOME:
             row.taken = True
             outcome = self._latch.take(row.latched)
             if outcome is None:
                 # The end of a whole call, for which the latch has since let a leg's own end through.
                 del self._rows[row.item.key]
+                self._calls.settled(row.item.key, State.CANCELED, row)
                 self._counts[State.CANCELED] += 1
                 return None
             row.item = replace(row.item, outcome=outcome)
@@ -278,7 +279,7 @@ class MemoryStore:
             self._push(key, row)
             return
         del self._rows[key]
-        self._ended(key, settlement.state)
+        self._ended(key, settlement.state, row)
         if settlement.state is State.DEAD:
             row.state = State.DEAD
             row.reason, row.finished_at = settlement.reason or "", self._clock()
@@ -286,7 +287,8 @@ class MemoryStore:
         else:
             self._counts[State.DONE] += 1
 
-    def _ended(self, key: str, state: State) -> None:
+    def _ended(self, key: str, state: State, row: Row) -> None:
+        self._calls.settled(key, state, row)
         if self._history is not None:
             self._history.settled(key, state)
 
@@ -308,7 +310,7 @@ class MemoryStore:
             return None
         if made.put is not None:
             item = replace(made.put, key=short(made.put.key), contact=contact)
-            self._keep(item.key, _Row(item, item.due_at, self._clock()))
+            self._keep(item.key, Row(item, item.due_at, self._clock()))
             self._lanes.wake(item.kind, item.due_at)
         for key in made.cancel:
             if key in self._rows and self._rows[key].state is State.READY:
@@ -350,7 +352,7 @@ class MemoryStore:
         )
 
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
-        return [_letter(key, row) for key, row in list(reversed(self._dead.items()))[:limit]]
+        return [letter_of(key, row) for key, row in list(reversed(self._dead.items()))[:limit]]
 
     async def replay(self, key: str) -> bool:
         key = short(key)
@@ -367,10 +369,11 @@ class MemoryStore:
         return True
 
     async def discard(self, key: str) -> bool:
-        if self._dead.pop(short(key), None) is None:
+        row = self._dead.pop(short(key), None)
+        if row is None:
             return False
         self._counts[State.CANCELED] += 1
-        self._ended(short(key), State.CANCELED)
+        self._ended(short(key), State.CANCELED, row)
         return True
 
     async def purge(self) -> int:
@@ -379,15 +382,3 @@ class MemoryStore:
 
     async def close(self) -> None:
         """Nothing to do."""
-
-
-def _waiting(rows: Mapping[str, _Row]) -> Iterable[Waiting]:
-    for key, row in rows.items():
-        _, kind, _, outcome, contact, target, number = astuple(row.item)
-        yield Waiting(key, kind, row.state, row.due_at, row.attempts, outcome, contact, target, number)
-
-
-def _letter(key: str, row: _Row) -> DeadLetter:
-    item = row.item
-    tried = row.attempts, row.reason, row.finished_at, row.progress
-    return DeadLetter(key, item.kind, item.outcome, *tried, item.target, item.contact)

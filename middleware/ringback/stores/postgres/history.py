@@ -5,19 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
+from ringback.stores.postgres import calls
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from typing import Any, LiteralString
+    from typing import Any, LiteralString, Protocol, TypeVar
 
     from ringback.stores.postgres.database import Connection
+    from ringback.work.call_filter import CallFilter, Found
     from ringback.work.contact import Contact
     from ringback.work.history import Count, Ended, Pair, Waiting
     from ringback.work.items import Kind
     from ringback_catalog import Match
 
+    T = TypeVar("T")
     Rows = list[tuple[Any, ...]]
-    Do = Callable[[Callable[[Connection], Awaitable[Rows]]], Awaitable[Rows]]
+
+    class Do(Protocol):
+        def __call__(self, operation: Callable[[Connection], Awaitable[T]]) -> Awaitable[T]: ...
+
 
 _COUNTS = """
     SELECT trunc((created_at - %(since)s::float8) / %(step)s::float8) AS bar, cause, category, retry, count(*)
@@ -82,6 +88,9 @@ class PostgresHistory:
 
     async def item(self, key: str) -> Waiting | None:
         return next((waiting_of(*row) for row in await self._rows(_ITEM, {"key": key})), None)
+
+    async def calls(self, chosen: CallFilter, limit: int, offset: int = 0) -> Found:
+        return await self._do(lambda connection: calls.calls(connection, chosen, max(0, limit), max(0, offset)))
 
     async def contacts(self, since: float, after: str, limit: int) -> Sequence[tuple[str, Contact]]:
         parameters = {"since": since, "after": after, "limit": max(0, limit)}

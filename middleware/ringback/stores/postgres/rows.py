@@ -43,16 +43,17 @@ _YIELD_TO_LEG = """
     UPDATE ringback_items SET
         state = CASE WHEN state = 'ready' AND attempts = 0 THEN 'canceled' ELSE state END,
         finished_at = CASE WHEN state = 'ready' AND attempts = 0 THEN %(created_at)s ELSE finished_at END,
-        cause = NULL, category = NULL, retry = NULL, match = NULL, code = NULL, subcode = NULL
+        cause = NULL, category = NULL, retry = NULL, match = NULL, acts = NULL, code = NULL, subcode = NULL
     WHERE key = %(ended)s AND key <> %(key)s AND event = 'CallEnded' AND sibling IS NULL
       AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
 """
 _INSERT = """
     INSERT INTO ringback_items (key, kind, state, due_at, ends_call, event, call, contact, target, number, rank,
-                                payload, sibling, created_at, cause, category, retry, match, code, subcode)
+                                payload, sibling, created_at, cause, category, retry, match, acts, code, subcode, told,
+                                context)
     VALUES (%(key)s, %(kind)s, 'ready', %(due_at)s, %(ends_call)s, %(event)s, %(call)s, %(contact)s, %(target)s,
             %(number)s, %(rank)s, %(payload)s, %(sibling)s, %(created_at)s, %(cause)s, %(category)s, %(retry)s,
-            %(match)s, %(code)s, %(subcode)s)
+            %(match)s, %(acts)s, %(code)s, %(subcode)s, %(told)s, %(context)s)
     ON CONFLICT (key) DO NOTHING
 """
 _KEPT = "SELECT * FROM ringback_items WHERE key = %s FOR UPDATE"
@@ -132,7 +133,7 @@ _DISCARD = """
 _OLD = "SELECT key FROM ringback_items WHERE finished_at < %(before)s AND state"
 _SOME = "LIMIT 1000 FOR UPDATE SKIP LOCKED"
 FORGET_PAYLOADS: LiteralString = f"""
-    UPDATE ringback_items SET payload = NULL, sibling = NULL, progress = NULL, contact = NULL
+    UPDATE ringback_items SET payload = NULL, sibling = NULL
     WHERE key IN ({_OLD} IN ('done', 'canceled') AND payload IS NOT NULL {_SOME})
 """
 FORGET_KEYS: LiteralString = f"DELETE FROM ringback_items WHERE key IN ({_OLD} IN ('done', 'canceled') {_SOME})"

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from ringback.exceptions import StoreFull, StoreUnavailable
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.clocks import Jumps
-from ringback.stores.postgres import lane, repair, rows, schema
+from ringback.stores.postgres import calls, lane, repair, rows, schema
 from ringback.stores.postgres.database import Database, conninfo_of
 from ringback.stores.postgres.faults import translated
 from ringback.stores.postgres.history import PostgresHistory
@@ -36,9 +36,11 @@ if TYPE_CHECKING:
     from typing import LiteralString
 
     from ringback.stores.postgres.database import Connection
+    from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
     from ringback.work.items import DeadLetter, Item, Progress, Stats, Work
     from ringback.work.pace import Pace
+    from ringback.work.told import Told
 
 T = TypeVar("T")
 
@@ -166,6 +168,12 @@ class PostgresStore:
         self._waiting += offers.count(Offer.OPENED)
         return offers
 
+    async def note(self, told: Sequence[Told]) -> None:
+        await self._do(lambda connection: calls.note(connection, told))
+
+    async def call(self, name: str) -> Traces | None:
+        return await self._do(lambda connection: calls.call(connection, name))
+
     async def hasten(self, keys: Sequence[str]) -> None:
         async def operation(connection: Connection) -> None:
             waiting = await rows.hasten(connection, [short(key) for key in keys], self._clock())
@@ -275,6 +283,7 @@ class PostgresStore:
         steps: list[tuple[LiteralString, float]] = [
             (rows.FORGET_PAYLOADS, self._keep),
             (rows.FORGET_KEYS, self._remember),
+            (calls.FORGET_NOTES, self._remember),
             (rows.FORGET_DEAD, self._remember_dead),
             (rows.FORGET_CONTACTS, REMEMBER_CALLS),
         ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
+from ringback.stores.sqlite import calls
 from ringback.stores.sqlite.schema import WHOLE
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from typing import Any, Protocol, TypeVar
 
+    from ringback.work.call_filter import CallFilter, Found
     from ringback.work.contact import Contact
     from ringback.work.history import Count, Ended, Pair, Waiting
     from ringback.work.items import Kind
@@ -81,6 +83,9 @@ class SQLiteHistory:
 
     async def item(self, key: str) -> Waiting | None:
         return next(iter(await self._rows(_ITEM, {"key": key}, lambda row: waiting_of(*row[1:]))), None)
+
+    async def calls(self, chosen: CallFilter, limit: int, offset: int = 0) -> Found:
+        return await self._read(lambda connection: calls.calls(connection, chosen, max(0, limit), max(0, offset)))
 
     async def contacts(self, since: float, after: str, limit: int) -> Sequence[tuple[str, Contact]]:
         parameters = {"since": since, "after": after, "limit": max(0, limit)}

@@ -111,6 +111,22 @@ MIGRATIONS = (
         "ALTER TABLE contacts ADD COLUMN busy_until REAL",
         "CREATE INDEX contacts_busy ON contacts (busy_until) WHERE busy_until IS NOT NULL",
     ),
+    (
+        # For the record of a call. `acts`: who must act. `told`: what the events of an end told, without the ids.
+        "ALTER TABLE items ADD COLUMN acts TEXT",
+        "ALTER TABLE items ADD COLUMN told BLOB",
+        "ALTER TABLE items ADD COLUMN context TEXT",
+        "DROP INDEX items_ended",
+        """
+        CREATE INDEX items_ended ON items (created_at, cause, category, retry, event, code, subcode, match, acts)
+        WHERE cause IS NOT NULL
+        """,
+        "CREATE INDEX items_context ON items (context) WHERE context IS NOT NULL",
+        # What other events told. `leg` and `call` are numbers that stand for the ids.
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY, at REAL NOT NULL, leg INTEGER, call INTEGER, told BLOB NOT NULL)",
+        "CREATE INDEX notes_leg ON notes (leg) WHERE leg IS NOT NULL",
+        "CREATE INDEX notes_call ON notes (call) WHERE call IS NOT NULL",
+    ),
     # When somebody wrote `due_at`, by the same clock; NULL for an item that has waited since it was put.
     ("ALTER TABLE items ADD COLUMN waits_since REAL",),
 )
@@ -194,7 +210,7 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> int:
 
 COLUMNS: tuple[str, ...] = tuple(
     "key kind due_at ends_call event call contact target number rank payload sibling created_at "
-    "cause category retry match code subcode verdict".split()
+    "cause category retry match acts code subcode told context verdict".split()
 )
 """The columns that a put writes, in the order of :data:`INSERTS`."""
 
@@ -223,13 +239,14 @@ YIELD_TO_LEGS = _for_many(
     UPDATE items SET
         state = CASE WHEN state = 'ready' AND attempts = 0 THEN 'canceled' ELSE state END,
         finished_at = CASE WHEN state = 'ready' AND attempts = 0 THEN ? ELSE finished_at END,
-        cause = NULL, category = NULL, retry = NULL, match = NULL, code = NULL, subcode = NULL
+        cause = NULL, category = NULL, retry = NULL, match = NULL, acts = NULL, code = NULL, subcode = NULL
     WHERE key IN ({}) AND event = 'CallEnded' AND sibling IS NULL
       AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
     """,
     "?",
 )
 KEPT = "SELECT * FROM items WHERE key = ?"
+NOTE = "INSERT INTO notes (at, leg, call, told) VALUES (?, ?, ?, ?)"
 
 WHOLE = "items LEFT JOIN verdicts ON verdicts.id = items.verdict"
 """Items, with the text of the verdict if the payload does not have it."""
@@ -329,7 +346,7 @@ DISCARD = """
 """
 PURGE = (
     """
-    UPDATE items SET payload = NULL, sibling = NULL, progress = NULL, contact = NULL WHERE id IN (
+    UPDATE items SET payload = NULL, sibling = NULL WHERE id IN (
         SELECT id FROM items WHERE finished_at < :keep AND state IN ('done', 'canceled') AND payload IS NOT NULL
         LIMIT 1000
     )
@@ -342,6 +359,12 @@ PURGE = (
     """
     DELETE FROM items WHERE id IN (
         SELECT id FROM items WHERE finished_at < :long AND state = 'dead' LIMIT 1000
+    )
+    """,
+    # Notes are numbered as they come, so that the oldest are found without an index.
+    """
+    DELETE FROM notes WHERE id IN (
+        SELECT id FROM (SELECT id, at FROM notes ORDER BY id LIMIT 1000) WHERE at < :remember
     )
     """,
     "DELETE FROM contacts WHERE contact IN (SELECT contact FROM contacts WHERE changed_at < :long LIMIT 1000)",

@@ -24,12 +24,12 @@ from ringback.stores.clocks import SLACK, Boot, Jumps, jumped
 from ringback.stores.lanes import Lanes
 from ringback.stores.pulse import Pulse
 from ringback.stores.query import settings_in
-from ringback.stores.sqlite import rows, schema
+from ringback.stores.sqlite import calls, rows, schema
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
 from ringback.stores.sqlite.history import SQLiteHistory
 from ringback.stores.sqlite.identity import Watch
 from ringback.stores.sqlite.log_keeper import LogKeeper
-from ringback.stores.sqlite.url import parts_of
+from ringback.stores.sqlite.url import SETTINGS, parts_of
 from ringback.stores.sqlite.whole import WholeCheck
 from ringback.stores.sqlite.writer import Writer
 from ringback.stores.turns import Turns
@@ -44,9 +44,11 @@ if TYPE_CHECKING:
 
     from ringback.stores.rows import Row
     from ringback.stores.sqlite.identity import Loss
+    from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
     from ringback.work.items import Settlement, Work
     from ringback.work.pace import Pace
+    from ringback.work.told import Told
 
 T = TypeVar("T")
 
@@ -128,7 +130,7 @@ class SQLiteStore:
         as in ``?lease=30&poll=1``. Raises :class:`ConfigurationError` for any other URL.
         """
         path, query = parts_of(url)
-        return cls(path, **settings_in(query, _SETTINGS, path))
+        return cls(path, **settings_in(query, SETTINGS, path))
 
     async def open(self) -> None:
         await self._writer.open()
@@ -157,6 +159,12 @@ class SQLiteStore:
         if Offer.OPENED in offers:
             self._lanes.wake(Kind.OUTCOME, min([item.due_at for item in items]))
         return offers
+
+    async def note(self, told: Sequence[Told]) -> None:
+        await self._do(lambda connection: calls.note(connection, told))
+
+    async def call(self, name: str) -> Traces | None:
+        return await self._read(lambda connection: calls.call(connection, name))
 
     async def hasten(self, keys: Sequence[str]) -> None:
         now = self._clock()
@@ -385,13 +393,3 @@ class SQLiteStore:
 
 
 _FAULTS = (sqlite3.Error, OSError)
-_SETTINGS: dict[str, Callable[[str], Any]] = {
-    "lease": float,
-    "poll": float,
-    "timeout": float,
-    "max_backlog": int,
-    "min_free": int,
-    "keep": float,
-    "remember": float,
-    "network": {"0": False, "1": True}.__getitem__,
-}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from ringback.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def parts_of(url: str) -> tuple[str, str]:
@@ -24,3 +28,16 @@ def parts_of(url: str) -> tuple[str, str]:
         # Without the URL, which may hold a password if its scheme is a mistake.
         raise ConfigurationError(f"the URL of the SQLite store names no file; {remedy}")
     return path, parts.query
+
+
+SETTINGS: dict[str, Callable[[str], Any]] = {
+    "lease": float,
+    "poll": float,
+    "timeout": float,
+    "max_backlog": int,
+    "min_free": int,
+    "keep": float,
+    "remember": float,
+    "network": {"0": False, "1": True}.__getitem__,
+}
+"""The settings that may follow the path, and how the text of each is read."""

@@ -1,0 +1,94 @@
+"""Notes what events tell of calls beside their ends, and has the store keep it soon: no sender waits for a note."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextvars import Context
+from typing import TYPE_CHECKING
+
+from ringback.exceptions import StoreError
+from ringback.work.keys import short
+from ringback.work.told import is_noted, told_by
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ringback.core.delivery import Event
+    from ringback.core.outcome import Outcome
+    from ringback.work.items import DeliveryStore
+    from ringback.work.told import Told
+
+DELAY = 0.1
+"""Seconds for which notes are gathered. A call's end settles for longer, so that its line has the notes."""
+
+PAUSE = 1.0
+"""Seconds until the next attempt after a fault of the store."""
+
+MOST = 10_000
+"""Notes that are kept while the store is away; then the oldest are lost."""
+
+
+class Notebook:
+    """Gathers notes for one store. ``on_fault`` is called with each fault of the store; ``clock`` gives seconds.
+
+    A process that is killed loses the notes of its last :data:`DELAY` seconds; the ends of calls are in the items. In
+    memory nothing waits.
+    """
+
+    def __init__(
+        self, store: DeliveryStore, on_fault: Callable[[StoreError], object], clock: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._on_fault = on_fault
+        self._clock = clock
+        self._pending: deque[Told] = deque(maxlen=MOST)
+        self._writing: asyncio.Task[None] | None = None
+
+    async def note(self, events: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
+        """Notes the events of one delivery that tell something of a call and are no end of one."""
+        if not any(map(is_noted, {event.type for event in events})):
+            # The events of a delivery are mostly of one type.
+            return
+        told: list[Told] = []
+        for event in events:
+            if is_noted(event.type):
+                outcome = next((each for each in outcomes if each.event is event), None)
+                told.append(
+                    told_by(event, self._clock())
+                    if outcome is None
+                    else told_by(event, self._clock(), outcome.refined_by, short(outcome.outcome_id))
+                )
+        if not self._store.durable:
+            await self._store.note(told)
+            return
+        self._pending.extend(told)
+        writing = self._writing
+        if writing is None or writing.done() or writing.get_loop().is_closed():
+            # A new context, because the task outlives the request that starts it.
+            self._writing = asyncio.get_running_loop().create_task(self._write(), context=Context())
+
+    async def flush(self) -> bool:
+        """Has the store keep what waits. Whether nothing waits any more."""
+        told = [self._pending.popleft() for _ in range(len(self._pending))]
+        if told:
+            try:
+                await self._store.note(told)
+            except StoreError as error:
+                self._pending.extendleft(reversed(told))
+                self._on_fault(error)
+                return False
+        return True
+
+    async def close(self) -> None:
+        """Has the store keep what waits, and stops trying; for the end of the app."""
+        writing, self._writing = self._writing, None
+        if writing is not None and not writing.get_loop().is_closed():
+            writing.get_loop().call_soon_threadsafe(writing.cancel)
+        await self.flush()
+
+    async def _write(self) -> None:
+        pause = DELAY
+        while self._pending:
+            await asyncio.sleep(pause)
+            pause = DELAY if await self.flush() else PAUSE

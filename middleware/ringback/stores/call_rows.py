@@ -1,0 +1,180 @@
+"""What a store keeps of a call beside its items, as bytes and back; and its items as a record has them. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, json
+from msgspec.structs import replace
+
+from ringback.core.delivery import digest_of
+from ringback.exceptions import StoreError
+from ringback.stores.record import load_progress, outcome_of
+from ringback.stores.stored_told import END, dump_end, load_told
+from ringback.stores.words import known_category, known_cause, known_match, known_owner, known_retry
+from ringback.work.call_detail import StoredItem, Traces
+from ringback.work.items import Progress, State
+from ringback.work.keys import short
+from ringback.work.latch import informed
+from ringback.work.told import Told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ringback.core.outcome import Outcome
+    from ringback.work.call_filter import CallFilter
+
+
+ITEM = (
+    "key, created_at, state, event, attempts, progress, told, reason, duplicates, contact, code, subcode, match, cause,"
+    " category, retry, acts, call, context, payload, sibling"
+)
+"""The columns that :func:`item_of` takes, in order; the verdict follows, where a store keeps verdicts apart."""
+
+
+def item_of(*row: Any) -> StoredItem:
+    """The item of a row. What cannot be read is left out, because the rest of the record is worth reading."""
+    key, at, state, event, attempts, progress, told, reason, duplicates, contact, code, subcode, *rest = row
+    match, cause, category, retry, owner, call, context, payload, sibling, *verdict = rest
+    outcome = outcome_of(payload, sibling, *verdict)
+    return StoredItem(
+        key,
+        at,
+        State(state),
+        event,
+        attempts,
+        _progress(progress),
+        _told_of(key, call, context, told, outcome, {"event": event, "at": at, "code": code, "subcode": subcode}),
+        reason,
+        duplicates,
+        contact,
+        code,
+        subcode,
+        None if match is None else known_match(match),
+        None if cause is None else known_cause(cause),
+        None if category is None else known_category(category),
+        None if retry is None else known_retry(retry),
+        None if owner is None else known_owner(owner),
+        None if outcome is None else outcome.verdict,
+    )
+
+
+def _told_of(
+    key: str,
+    call: str | None,
+    context: str | None,
+    stored: bytes | None,
+    outcome: Outcome | None,
+    columns: dict[str, Any],
+) -> tuple[Told, ...]:
+    if stored is None and outcome is not None:
+        # An earlier release has put the item.
+        stored = dump_end(outcome, columns["at"], key)
+    leg = leg_in(key)
+    own = None if leg is None or leg == call else leg
+    whole = (each if each.event else replace(each, **columns) for each in load_told(stored))
+    return tuple(replace(each, leg=each.leg or own, call=call, context=context) for each in whole)
+
+
+def leg_in(key: str) -> str | None:
+    """The id of the leg, or of the call, in the key of an end; ``None`` for the key of anything else."""
+    return key.removeprefix(END).removesuffix(_INFORMED) if key.startswith(END) else None
+
+
+def keys_of(name: str) -> list[str]:
+    """The keys that the item of an end or of an operation may have, if ``name`` is an id of it, or its key."""
+    keys = [name, f"{END}{name}"]
+    return [short(key) for each in keys for key in (each, informed(each))]
+
+
+def texts_of(name: str) -> tuple[bytes, bytes, bytes]:
+    """What stands in the fields of an event that has this id, operation context, or server call id."""
+    fields = {"i": short(name), "x": short(name), "v": digest_of(name)}
+    event, context, server = (b'"%b":%b' % (key.encode(), json.encode(text)) for key, text in fields.items())
+    return event, context, server
+
+
+class Match(Struct, frozen=True):
+    """A leg or a call that has the id which somebody looks for, last told of ``at`` a time.
+
+    ``key`` is that of the item of its end, if it has ended.
+    """
+
+    at: float
+    leg: str | None
+    call: str | None
+    key: str | None = None
+
+    def has(self, told: Told) -> bool:
+        """Whether an event told of this call, or of this leg where no event names the call."""
+        return told.call == self.call if self.call is not None else told.leg == self.leg
+
+
+def match_of_item(key: str, call: str | None, at: float) -> Match:
+    return Match(at, leg_in(key), call, key)
+
+
+def matches_in(told: Iterable[Told], name: str) -> Iterator[Match]:
+    """The calls of the notes that have the id ``name``. Numbers and texts may find other notes as well."""
+    kept, server = short(name), digest_of(name)
+    for each in told:
+        if kept in (each.leg, each.call, each.id, each.context) or each.server == server:
+            yield Match(each.at, each.leg, each.call)
+
+
+def newest(matches: Iterable[Match]) -> Match | None:
+    return max(matches, key=lambda match: match.at, default=None)
+
+
+def contact_in(items: Iterable[StoredItem]) -> str | None:
+    """The contact of a call; an event may come before anybody knows whom it concerns."""
+    return next((item.contact for item in items if item.contact is not None), None)
+
+
+def page(items: Iterable[StoredItem], told: Iterable[Told]) -> list[Traces]:
+    """The traces of each end by itself, with what was told of its leg and of its call."""
+    by_leg, by_call = dict[str, list[Told]](), dict[str, list[Told]]()
+    for each in told:
+        if each.leg is not None:
+            by_leg.setdefault(each.leg, []).append(each)
+        elif each.call is not None:
+            by_call.setdefault(each.call, []).append(each)
+    found: list[Traces] = []
+    for item in items:
+        leg, call = ids_in(item)
+        heard = (*by_leg.get(leg or "", ()), *by_call.get(call or "", ()))
+        found.append(Traces(heard, (item,), item.contact))
+    return found
+
+
+def ids_in(item: StoredItem) -> tuple[str | None, str | None]:
+    """The leg and the call of an end."""
+    told = item.told
+    return next((each.leg for each in told if each.leg), None), next((each.call for each in told if each.call), None)
+
+
+def conditions(chosen: CallFilter, keys: Sequence[str] | None) -> Iterator[tuple[str, Sequence[str | int | float]]]:
+    """What a row must meet, with ``{}`` for each value: the filter, and one of the ``keys``, if there are any."""
+    yield "cause IS NOT NULL", ()
+    if keys is not None:
+        yield _one_of("key", len(keys)), keys
+    for name, values in chosen.columns():
+        yield _one_of(name, len(values)), values
+    if chosen.since is not None:
+        yield "created_at >= {}", (chosen.since,)
+    if chosen.until is not None:
+        yield "created_at < {}", (chosen.until,)
+
+
+def _one_of(column: str, count: int) -> str:
+    return f"{column} IN ({', '.join(['{}'] * count)})" if count else "1 = 0"
+
+
+def _progress(stored: bytes | None) -> Progress:
+    try:
+        return load_progress(stored)
+    except StoreError:
+        return Progress()
+
+
+_INFORMED = informed("")

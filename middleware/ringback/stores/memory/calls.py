@@ -1,0 +1,222 @@
+"""What the store in memory remembers of calls for their records: of the last calls, and nothing of an event's body."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+
+from ringback.core.outcome import informs_more
+from ringback.stores.call_rows import contact_in, leg_in, matches_in
+from ringback.work.call_detail import StoredItem, Traces
+from ringback.work.call_filter import CallFilter, Found
+from ringback.work.contact import Contact
+from ringback.work.items import Kind, Progress, State
+from ringback.work.keys import short
+from ringback.work.latch import Offer, informed
+from ringback.work.told import Told, told_by
+from ringback_catalog import Scope, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ringback.core.outcome import Outcome
+    from ringback.stores.memory.rows import Row
+    from ringback.work.items import Item
+
+MOST_TOLD = 256
+"""Events of one call that are remembered beside its ends, the first ones: an app may fail to play for hours."""
+
+
+class _Kept(Struct):
+    """An item, until it is done and after that."""
+
+    at: float
+    told: tuple[Told, ...]
+    verdict: Verdict | None
+    informs: int
+    ends_call: bool
+    contact: str | None
+    duplicates: int = 0
+    state: State = State.READY
+    attempts: int = 0
+    progress: Progress = Progress()
+
+
+class _Call(Struct):
+    """What is remembered of one call, under the correlation id or, where no event has one, under the leg."""
+
+    told: list[Told] = field(default_factory=list[Told])
+    items: dict[str, _Kept] = field(default_factory=dict[str, _Kept])
+    legs: set[str] = field(default_factory=set[str])
+
+
+class MemoryCalls:
+    """Remembers the last ``capacity`` calls. ``known`` is what is known of each contact, ``live`` the items by key."""
+
+    def __init__(self, capacity: int, known: Mapping[str, Contact], live: Mapping[str, Row]) -> None:
+        self._capacity = capacity
+        self._known = known
+        self._live = live
+        self._calls: OrderedDict[str, _Call] = OrderedDict()
+        self._of_leg: dict[str, str] = {}
+
+    def note(self, told: Told) -> None:
+        """Remember what an event told beside the ends of calls."""
+        call = self._call_of(told.call, told.leg, told.event)
+        if len(call.told) < MOST_TOLD:
+            call.told.append(told)
+
+    def put(self, key: str, item: Item, offer: Offer, now: float) -> None:
+        """Note an item that the store put under this key at the time ``now``; the latch answered ``offer``."""
+        outcome = item.outcome
+        if item.kind is not Kind.OUTCOME:
+            return
+        ends_call = outcome.scope is Scope.CALL
+        call = self._call_of(*_ids(outcome), key)
+        kept = call.items.get(key)
+        if offer is Offer.OPENED:
+            first = (told_by(outcome.event, now, outcome.refined_by),) if ends_call else ()
+            call.items[key] = _Kept(now, first, outcome.verdict, outcome.informs(), ends_call, item.contact)
+            self._yield(call, key, outcome)
+        elif kept is None:
+            return
+        elif offer is Offer.MERGED:
+            told = told_by(outcome.event, now, outcome.refined_by)
+            if informs_more(outcome.informs(), kept.informs):
+                kept.told, kept.verdict, kept.informs = (told, *kept.told), outcome.verdict, outcome.informs()
+            else:
+                kept.told += (told,)
+            kept.contact = kept.contact or item.contact
+        else:
+            kept.duplicates += 1
+
+    def settled(self, key: str, state: State, row: Row) -> None:
+        """Note the state that the item of this key has reached, and what its ``row`` has come to."""
+        for call in self._named(*_ids(row.item.outcome), key):
+            kept = call.items.get(key)
+            if kept is not None:
+                kept.state, kept.attempts, kept.progress = state, row.attempts, row.progress
+
+    def call(self, name: str) -> Traces | None:
+        """As :meth:`~ringback.work.items.DeliveryStore.call`."""
+        found = max(self._matches(name), key=lambda match: match[0], default=None)
+        return None if found is None else self._traces(found[2])
+
+    def of(self, outcome: Outcome) -> Traces | None:
+        """What is known of the call of an outcome, by its ids alone."""
+        call = next(self._named(*_ids(outcome)), None)
+        return None if call is None else self._traces(call)
+
+    def _traces(self, call: _Call) -> Traces:
+        items = tuple(self._item(key, kept) for key, kept in call.items.items())
+        contact = contact_in(items)
+        return Traces(tuple(call.told), items, contact, self._known.get(contact or "", Contact()))
+
+    def calls(self, chosen: CallFilter, limit: int, offset: int) -> Found:
+        """As :meth:`~ringback.work.history.History.calls`."""
+        keys = None if chosen.name is None else {key for _, key, _ in self._matches(chosen.name)}
+        ended = [
+            (kept, self._item(key, kept), call)
+            for call in self._calls.values()
+            for key, kept in call.items.items()
+            if kept.ends_call and kept.verdict is not None and (keys is None or key in keys)
+        ]
+        found = sorted((each for each in ended if _meets(each[1], chosen)), key=lambda each: -each[0].at)
+        page = found[offset : offset + limit]
+        return Found([Traces(_heard(call, item), (item,), item.contact) for _, item, call in page], len(found))
+
+    def _call_of(self, correlation: str | None, leg: str | None, otherwise: str) -> _Call:
+        """The call of these ids, which is made if there is none."""
+        name = correlation or (None if leg is None else self._of_leg.get(leg)) or leg or otherwise
+        call = self._calls.get(name)
+        if call is None:
+            call = self._calls[name] = _Call()
+            if len(self._calls) > self._capacity:
+                _, old = self._calls.popitem(last=False)
+                for each in old.legs:
+                    self._of_leg.pop(each, None)
+        if leg is not None and leg not in call.legs:
+            call.legs.add(leg)
+            self._of_leg[leg] = name
+        return call
+
+    def _named(self, *names: str | None) -> Iterator[_Call]:
+        """The calls that one of the names is the correlation id, the leg, or the key of."""
+        for name in names:
+            if name is not None:
+                call = self._calls.get(self._of_leg.get(name, name))
+                if call is not None:
+                    yield call
+
+    def _matches(self, name: str) -> Iterator[tuple[float, str | None, _Call]]:
+        """The calls that have this id: when they were told of, and the keys of their ends."""
+        whole = next(self._named(short(name), leg_in(name)), None)
+        if whole is not None:
+            yield from ((kept.at, key, whole) for key, kept in whole.items.items())
+            yield from ((told.at, None, whole) for told in whole.told)
+            return
+        for call in self._calls.values():
+            yield from ((match.at, None, call) for match in matches_in(call.told, name))
+            for key, kept in call.items.items():
+                if name in (key, short(informed(key))) or any(matches_in(kept.told, name)):
+                    yield kept.at, key, call
+
+    def _item(self, key: str, kept: _Kept) -> StoredItem:
+        row = self._live.get(key)
+        state, attempts, progress = (
+            (kept.state, kept.attempts, kept.progress) if row is None else (row.state, row.attempts, row.progress)
+        )
+        verdict = kept.verdict
+        told = kept.told
+        first = told[0] if told else None
+        fields: dict[str, Any] = {}
+        if verdict is not None and first is not None:
+            entry = verdict.entry
+            fields = {"code": first.code, "subcode": first.subcode, "match": verdict.match, "cause": entry.cause}
+            fields |= {"category": entry.category, "retry": entry.retry, "owner": entry.owner, "verdict": verdict}
+        return StoredItem(
+            key,
+            kept.at,
+            state,
+            "" if first is None else first.event,
+            attempts,
+            progress,
+            told,
+            row.reason or None if row is not None else None,
+            kept.duplicates,
+            kept.contact,
+            **fields,
+        )
+
+    def _yield(self, call: _Call, key: str, outcome: Outcome) -> None:
+        """Take the verdict of an end that this one replaces: the same end without a reason, or Event Grid's end of the
+        whole call, before or after which the leg's own event says more.
+        """
+        correlation = outcome.correlation_id
+        is_own = outcome.scope is Scope.CALL and outcome.event_name != "CallEnded" and correlation is not None
+        whole = short(f"call:{correlation}") if is_own else None
+        for other, kept in call.items.items():
+            is_whole = other == whole and other != key and [each.event for each in kept.told] == ["CallEnded"]
+            if is_whole or short(informed(other)) == key:
+                kept.verdict = None
+
+
+def _ids(outcome: Outcome) -> tuple[str | None, str | None]:
+    """The correlation id and the leg, as notes have them."""
+    ids = outcome.correlation_id, outcome.call_connection_id
+    call, leg = (None if name is None else short(name) for name in ids)
+    return call, leg
+
+
+def _heard(call: _Call, item: StoredItem) -> tuple[Told, ...]:
+    leg = next((each.leg for each in item.told if each.leg is not None), None)
+    return tuple(each for each in call.told if each.leg in (leg, None))
+
+
+def _meets(item: StoredItem, chosen: CallFilter) -> bool:
+    row = {name: getattr(item, name, None) for name in ("cause", "code", "subcode", "event", "category", "retry")}
+    row |= {"acts": item.owner, "contact": item.contact}
+    within = (chosen.since is None or item.at >= chosen.since) and (chosen.until is None or item.at < chosen.until)
+    return within and all(row[name] in values for name, values in chosen.columns())

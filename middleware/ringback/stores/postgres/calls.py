@@ -1,0 +1,138 @@
+"""The records of calls in a PostgreSQL store: what events told beside the items, and all that there is of one call.
+
+Every function is one step of a transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ringback.stores.call_rows import (
+    ITEM,
+    conditions,
+    contact_in,
+    ids_in,
+    item_of,
+    keys_of,
+    match_of_item,
+    matches_in,
+    newest,
+    page,
+    texts_of,
+)
+from ringback.stores.history_rows import contact_of
+from ringback.stores.stored_told import note_of, told_in
+from ringback.work.call_detail import Traces
+from ringback.work.call_filter import CallFilter, Found
+from ringback.work.contact import Contact
+from ringback.work.keys import numbered, short
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import LiteralString
+
+    from ringback.stores.call_rows import Match
+    from ringback.stores.postgres.database import Connection
+    from ringback.work.call_detail import StoredItem
+    from ringback.work.told import Told
+
+_NOTE = "INSERT INTO ringback_notes (at, leg, call, told) VALUES (%s, %s, %s, %s)"
+_MATCHES = """
+    SELECT key, call, created_at FROM ringback_items
+    WHERE kind = 'outcome' AND (key = ANY(%s) OR call = %s AND ends_call OR context = %s)
+"""
+_SEARCH = """
+    SELECT key, call, created_at FROM ringback_items
+    WHERE kind = 'outcome' AND (position(%s::bytea IN told) > 0 OR position(%s::bytea IN told) > 0)
+"""
+_NOTES = "SELECT at, told FROM ringback_notes WHERE leg = ANY(%s) OR call = ANY(%s) ORDER BY id"
+_SEARCH_NOTES = """
+    SELECT at, told FROM ringback_notes
+    WHERE position(%s::bytea IN told) > 0 OR position(%s::bytea IN told) > 0 OR position(%s::bytea IN told) > 0
+    ORDER BY id
+"""
+_ITEMS: LiteralString = f"""
+    SELECT {ITEM} FROM ringback_items WHERE kind = 'outcome' AND (key = ANY(%s) OR call = %s AND ends_call)
+    ORDER BY created_at, key
+"""
+FORGET_NOTES: LiteralString = """
+    DELETE FROM ringback_notes WHERE id IN (
+        SELECT id FROM (SELECT id, at FROM ringback_notes ORDER BY id LIMIT 1000) AS oldest WHERE at < %(before)s
+    )
+"""
+_KNOWN = "SELECT state FROM ringback_contacts WHERE contact = %s"
+_COUNT = "SELECT count(*) FROM ringback_items WHERE {}"
+_PAGE = f"SELECT {ITEM} FROM ringback_items WHERE {{}} ORDER BY created_at DESC, key LIMIT %s OFFSET %s"
+
+
+async def note(connection: Connection, told: Iterable[Told]) -> None:
+    """Keep what events told."""
+    notes = map(note_of, told)
+    async with connection.cursor() as cursor:
+        await cursor.executemany(_NOTE, [(each.at, each.leg, each.call, each.told) for each in notes])
+
+
+async def call(connection: Connection, name: str) -> Traces | None:
+    """All there is of the call with this id; of several calls, of that which was told of last."""
+    match = newest(await _matches(connection, name))
+    if match is None:
+        return None
+    told = tuple(each for each in await _notes(connection, [match.leg], [match.call]) if match.has(each))
+    items = await _items(connection, match, told)
+    contact = contact_in(items)
+    return Traces(told, tuple(items), contact, await _known(connection, contact))
+
+
+async def calls(connection: Connection, chosen: CallFilter, limit: int, offset: int) -> Found:
+    """A page of the calls that ended, the newest first."""
+    keys = None
+    if chosen.name is not None:
+        keys = [match.key for match in await _matches(connection, chosen.name) if match.key is not None]
+    parts = list(conditions(chosen, keys))
+    where = " AND ".join(text.format(*["%s"] * len(values)) for text, values in parts)
+    values = [value for _, values in parts for value in values]
+    [(total,)] = await _rows(connection, _COUNT.format(where).encode(), values)
+    rows = await _rows(connection, _PAGE.format(where).encode(), [*values, limit, offset])
+    items = [item_of(*row) for row in rows]
+    legs, calls = ([name for name in names if name is not None] for names in _ids(items))
+    return Found(page(items, await _notes(connection, legs, calls)), total)
+
+
+def _ids(items: Sequence[StoredItem]) -> tuple[Sequence[str | None], Sequence[str | None]]:
+    ids = list(map(ids_in, items))
+    return [leg for leg, _ in ids], [call for _, call in ids]
+
+
+async def _matches(connection: Connection, name: str) -> list[Match]:
+    """The calls with this id: by an index if it is that of a leg, a call or an operation context, else by a search."""
+    kept = short(name)
+    found = [match_of_item(*row) for row in await _rows(connection, _MATCHES, (keys_of(name), kept, kept))]
+    found += matches_in(await _notes(connection, [kept], [kept]), name)
+    if not found:
+        event, context, server = texts_of(name)
+        found = [match_of_item(*row) for row in await _rows(connection, _SEARCH, (event, server))]
+        notes = await _rows(connection, _SEARCH_NOTES, (event, context, server))
+        found += matches_in(told_in(notes), name)
+    return found
+
+
+async def _notes(connection: Connection, legs: Iterable[str | None], calls: Iterable[str | None]) -> list[Told]:
+    """What was told of these legs and calls, and by the way what has the same numbers."""
+    numbers = [[numbered(name) for name in names if name is not None] for names in (legs, calls)]
+    return list(told_in(await _rows(connection, _NOTES, numbers)))
+
+
+async def _items(connection: Connection, match: Match, told: Sequence[Told]) -> list[StoredItem]:
+    keys = [each.key for each in told if each.key is not None]
+    keys += [] if match.key is None else [match.key]
+    keys += [] if match.leg is None else keys_of(match.leg)
+    return [item_of(*row) for row in await _rows(connection, _ITEMS, (keys, match.call))]
+
+
+async def _known(connection: Connection, contact: str | None) -> Contact:
+    rows = [] if contact is None else await _rows(connection, _KNOWN, (contact,))
+    return contact_of("", rows[0][0])[1] if rows else Contact()
+
+
+async def _rows(connection: Connection, query: LiteralString | bytes, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    return await (await connection.execute(query, values)).fetchall()

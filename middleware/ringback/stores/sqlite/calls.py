@@ -1,0 +1,131 @@
+"""The records of calls in an SQLite store: what events told beside the items, and all that there is of one call.
+
+Every function is one step of a transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ringback.stores.call_rows import (
+    ITEM,
+    Match,
+    conditions,
+    contact_in,
+    ids_in,
+    item_of,
+    keys_of,
+    match_of_item,
+    matches_in,
+    newest,
+    page,
+    texts_of,
+)
+from ringback.stores.history_rows import contact_of
+from ringback.stores.sqlite.schema import CONTACT, NOTE, WHOLE
+from ringback.stores.stored_told import note_of, told_in
+from ringback.work.call_detail import StoredItem, Traces
+from ringback.work.call_filter import CallFilter, Found
+from ringback.work.contact import Contact
+from ringback.work.keys import numbered, short
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ringback.work.told import Told
+
+_MOST = 400
+"""Values of one statement. Before version 3.32 SQLite takes 999 at most: https://www.sqlite.org/limits.html"""
+
+_MATCHES = "SELECT key, call, created_at FROM items WHERE kind = 'outcome' AND (key IN ({}) OR call = ? OR context = ?)"
+_SEARCH = "SELECT key, call, created_at FROM items WHERE kind = 'outcome' AND (instr(told, ?) OR instr(told, ?))"
+_NOTES = "SELECT at, told FROM notes WHERE leg = ? OR call = ? ORDER BY id"
+_SEARCH_NOTES = "SELECT at, told FROM notes WHERE instr(told, ?) OR instr(told, ?) OR instr(told, ?) ORDER BY id"
+_ITEMS = f"SELECT {ITEM}, text FROM {WHOLE} WHERE kind = 'outcome' AND (key IN ({{}}) OR call = ?) ORDER BY items.id"
+_COUNT = "SELECT count(*) FROM items WHERE {}"
+_PAGE = f"""
+    SELECT {ITEM}, text FROM {WHOLE} WHERE items.id IN (
+        SELECT id FROM items WHERE {{}} ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?
+    ) ORDER BY created_at DESC, items.id DESC
+"""
+
+
+def note(connection: sqlite3.Connection, told: Iterable[Told]) -> None:
+    """Keep what events told."""
+    notes = map(note_of, told)
+    connection.executemany(NOTE, [(each.at, each.leg, each.call, each.told) for each in notes])
+
+
+def call(connection: sqlite3.Connection, name: str) -> Traces | None:
+    """All there is of the call with this id; of several calls, of that which was told of last."""
+    match = newest(_matches(connection, name))
+    if match is None:
+        return None
+    told = tuple(each for each in _notes(connection, match.leg, match.call) if match.has(each))
+    items = _items(connection, match, told)
+    contact = contact_in(items)
+    return Traces(told, tuple(items), contact, _known(connection, contact))
+
+
+def calls(connection: sqlite3.Connection, chosen: CallFilter, limit: int, offset: int) -> Found:
+    """A page of the calls that ended, the newest first."""
+    keys = None
+    if chosen.name is not None:
+        matches = sorted(_matches(connection, chosen.name), key=lambda match: -match.at)
+        keys = [match.key for match in matches if match.key is not None][:_MOST]
+    parts = list(conditions(chosen, keys))
+    where = " AND ".join(text.format(*"?" * len(values)) for text, values in parts)
+    values = [value for _, values in parts for value in values]
+    (total,) = connection.execute(_COUNT.format(where), values).fetchone()
+    items = [item_of(*row) for row in connection.execute(_PAGE.format(where), (*values, limit, offset))]
+    return Found(page(items, _notes_of(connection, items)), total)
+
+
+def _matches(connection: sqlite3.Connection, name: str) -> list[Match]:
+    """The calls with this id: by an index if it is that of a leg, a call or an operation context, else by a search."""
+    keys, kept = keys_of(name), short(name)
+    rows = connection.execute(_MATCHES.format(_marks(keys)), (*keys, kept, kept)).fetchall()
+    found = [match_of_item(*row) for row in rows]
+    found += matches_in(_notes(connection, kept, kept), name)
+    if not found:
+        event, context, server = texts_of(name)
+        found = [match_of_item(*row) for row in connection.execute(_SEARCH, (event, server))]
+        notes = connection.execute(_SEARCH_NOTES, (event, context, server))
+        found += matches_in(told_in(notes), name)
+    return found
+
+
+def _notes(connection: sqlite3.Connection, leg: str | None, call: str | None) -> Iterator[Told]:
+    """What was told of this leg and of this call, and by the way what has the same numbers."""
+    numbers = [None if name is None else numbered(name) for name in (leg, call)]
+    return told_in(connection.execute(_NOTES, numbers))
+
+
+def _items(connection: sqlite3.Connection, match: Match, told: Sequence[Told]) -> list[StoredItem]:
+    keys = [each.key for each in told if each.key is not None]
+    keys += [] if match.key is None else [match.key]
+    keys += [] if match.leg is None else keys_of(match.leg)
+    keys = keys[:_MOST]
+    return [item_of(*row) for row in connection.execute(_ITEMS.format(_marks(keys)), (*keys, match.call))]
+
+
+def _known(connection: sqlite3.Connection, contact: str | None) -> Contact:
+    row = None if contact is None else connection.execute(CONTACT, (contact,)).fetchone()
+    return Contact() if row is None else contact_of("", row["state"])[1]
+
+
+def _notes_of(connection: sqlite3.Connection, items: Sequence[StoredItem]) -> Iterator[Told]:
+    legs, calls = zip(*map(ids_in, items), strict=True) if items else ((), ())
+    for column, names in (("leg", legs), ("call", calls)):
+        numbers: list[Any] = [numbered(name) for name in dict.fromkeys(names) if name is not None]
+        for start in range(0, len(numbers), _MOST):
+            some = numbers[start : start + _MOST]
+            # What names a leg is found by its leg.
+            other = "AND leg IS NULL" if column == "call" else ""
+            query = f"SELECT at, told FROM notes WHERE {column} IN ({_marks(some)}) {other} ORDER BY id"
+            yield from told_in(connection.execute(query, some))
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))

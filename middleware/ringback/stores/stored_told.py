@@ -1,0 +1,108 @@
+"""What events told of calls, as bytes in a store, and back. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import DecodeError, Struct, json
+from msgspec.structs import replace
+
+from ringback.core.delivery import digest_of
+from ringback.stores._json import encoded
+from ringback.work.keys import numbered, short
+from ringback.work.told import Told, number, second_of, told_by
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ringback.core.outcome import Outcome
+
+END = "call:"
+"""What the key of an end begins with, before the id of the leg, or of the call if no leg is named."""
+
+
+def dump_end(outcome: Outcome, at: float, key: str) -> bytes:
+    """What the end told a door ``at`` a time, without what the columns of its row have; and what its sibling told.
+
+    Several are kept one after the other, with commas between them. ``key`` is that of the row.
+    """
+    event, data = outcome.event, outcome.event.data
+    result, leg = data.result_information, data.call_connection_id
+    # The key of an end without a leg has the call's id.
+    is_told_by_key = leg is None or (leg != data.correlation_id and key == f"{END}{leg}")
+    sip, q850 = (None, None) if result is None else (result.sip, result.q850)
+    # As `told_by`, without the steps that the row makes needless: a sender waits for this.
+    whole = encoded(
+        Told(
+            "",
+            0.0,
+            second_of(event),
+            None if event.id is None else short(event.id),
+            None if is_told_by_key else short(leg or ""),
+            None,
+            digest_of(data.server_call_id),
+            None,
+            None,
+            None,
+            None if sip is None else number(sip.code),
+            None if q850 is None else number(q850.code),
+            outcome.refined_by,
+        )
+    )
+    return whole if outcome.sibling is None else whole + b"," + _dump_sibling(told_by(outcome.sibling, at))
+
+
+def merged_told(kept: Mapping[str, Any], new: Mapping[str, Any]) -> bytes | None:
+    """What two events told that settle together, of rows of which each has what its own event told."""
+    told = [*_filled(kept), *_filled(new)]
+    return b",".join(map(_dump_sibling, told)) or None
+
+
+def _dump_sibling(told: Told) -> bytes:
+    """The fields of which the row has those of another event."""
+    return encoded(replace(told, call=None, context=None))
+
+
+def _filled(row: Mapping[str, Any]) -> Iterator[Told]:
+    for each in load_told(row["told"]):
+        if each.event:
+            yield each
+        else:
+            names = {"event": row["event"], "at": round(row["created_at"], 3)}
+            yield replace(each, code=row["code"], subcode=row["subcode"], **names)
+
+
+def load_told(stored: bytes | None) -> tuple[Told, ...]:
+    """What was kept; nothing for ``None``, and for bytes that nobody wrote."""
+    if not stored:
+        return ()
+    try:
+        return _decoder.decode(b"[%b]" % stored)
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        # A record that lacks an entry is better than none.
+        return ()
+
+
+class Note(Struct, frozen=True, gc=False):
+    """What an event told, as an SQL store writes it: with the numbers that stand for its leg and its call."""
+
+    at: float
+    leg: int | None
+    call: int | None
+    told: bytes
+
+
+def note_of(told: Told) -> Note:
+    leg, call = (None if name is None else numbered(name) for name in (told.leg, told.call))
+    # The end of a leg has the digest of the server call id as well.
+    server = None if told.leg is not None and told.call is not None else told.server
+    return Note(told.at, leg, call, encoded(replace(told, at=0.0, server=server)))
+
+
+def told_in(rows: Iterable[tuple[float, bytes]]) -> Iterator[Told]:
+    """What the notes of these rows say: when a door saw the event, and the fields."""
+    for at, stored in rows:
+        yield from (replace(each, at=at) for each in load_told(stored))
+
+
+_decoder = json.Decoder(tuple[Told, ...])
