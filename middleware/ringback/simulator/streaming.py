@@ -37,8 +37,8 @@ RATES = {"pcm16KMono": RATE, "pcm24KMono": 24_000}
 class Subscription:
     """A stream that a call may have. ``kind`` is MediaStreaming or Transcription, ``options`` are those of the app.
 
-    ``state`` is inactive, active, or disabled where the app gave no URL. ``stopping`` says that the service has accepted
-    a stop and has not reported it yet. ``sent`` counts the frames to the app.
+    ``state`` is inactive, active, or disabled where the app gave no URL. ``stopping`` says that a stop has been
+    accepted and is not reported yet. ``sent`` counts the frames to the app.
     """
 
     kind: str
