@@ -274,7 +274,7 @@ def test_settings_that_cannot_work_are_refused(settings: Any, said: str) -> None
 
 
 def test_it_runs_once_and_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not before its block, not twice at a time, not on a taken port, not without uvicorn."""
+    """Not before its block, not twice at a time, not on a taken port or on none, not without uvicorn."""
     idle = Simulator()
     with pytest.raises(ConfigurationError, match="not running"):
         idle.wait_idle()
@@ -283,6 +283,8 @@ def test_it_runs_once_and_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
             acs.__enter__()
         with pytest.raises(ConfigurationError, match="cannot be used"):
             Simulator(port=int(acs.url.rpartition(":")[2])).__enter__()
+        with pytest.raises(ConfigurationError, match=r"^port 65536 is out of range; give 1 to 65535, or 0 for any$"):
+            Simulator(port=65536).__enter__()
         with pytest.raises(ConfigurationError, match="no address"):
             acs.ring("http://[x/")
         with pytest.raises(ConfigurationError, match="no error"):

@@ -121,7 +121,15 @@ def test_somebody_who_calls_stays_until_it_is_quiet_unless_the_number_says_other
         ("[scenarios.a]\nlike = 'b'", "does not stand before it"),
         ("[scenarios.a]\nattempts = 0", "attempts of 1 or more"),
         ("[scenarios.a]\nanswer = { status = 200 }", "only errors"),
-        ("[scenarios.a]\ncolour = 'red'", "unknown field `colour`"),
+        (
+            "[scenarios.a]\n[scenarios.b]\ncolour = 'red'",
+            "'b': Object contains unknown field `colour`; it may have like, about, number, steps, ",
+        ),
+        (
+            "[scenarios.b]\nsteps = [{ event = 'CallConnected', code = 'x' }]",
+            r"'b': Expected `int \| null`, got `str` - at `\$.steps\[0\].code`$",
+        ),
+        ("[numbers]\n15550100001 = 'busy'", "numbers has .*, which is no number with a plus sign; write for example"),
         ("default = 'bsy'", "did you mean 'busy'"),
     ],
 )

@@ -235,6 +235,22 @@ async def test_of_two_starts_at_once_one_opens() -> None:
         await on.listener.until(lambda: on.listener.closed == 2)
 
 
+async def test_of_two_stops_at_once_one_stops() -> None:
+    """The service has accepted the first one, so there is nothing to stop for the second, whoever is reported first."""
+    async with line() as on:
+        connection = await on.call(media_streaming=on.streaming(start_media_streaming=True))
+        await on.acs.idle()
+        await asyncio.gather(*(connection.stop_media_streaming() for _ in range(2)))
+        await on.acs.idle()
+        assert sorted(on.listener.names()[3:]) == ["MediaStreamingFailed", "MediaStreamingStopped"]
+        assert on.listener.last("MediaStreamingFailed")["resultInformation"]["subCode"] == 8583
+        await connection.start_media_streaming()
+        await on.acs.idle()
+        await connection.stop_media_streaming()
+        await on.acs.idle()
+        assert on.listener.names()[5:] == ["MediaStreamingStarted", "MediaStreamingStopped"]
+
+
 async def test_a_stream_that_ends_makes_no_room_for_a_prompt() -> None:
     """The prompt that waits still waits for the one before it."""
     async with line(replace(STAYS, media=3600.0)) as on:

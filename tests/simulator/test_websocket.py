@@ -9,9 +9,12 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
 from live_server import serving
+from ringback.simulator import certificate
 from ringback.simulator.websocket import websocket_dial
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.websockets import WebSocket
 
 
@@ -45,3 +48,19 @@ async def test_an_address_where_nobody_accepts(uri: str) -> None:
     async with serving(APP, ws="wsproto") as origin:
         with pytest.raises(OSError):  # noqa: PT011 - the words are those of the system
             await websocket_dial()(uri.format(origin=origin.replace("http", "ws")), {})
+
+
+async def test_a_server_without_tls_gets_a_remedy() -> None:
+    """An app that makes wss:// of every host meets it on its own machine."""
+    async with serving(APP, ws="wsproto") as origin:
+        with pytest.raises(OSError, match=r"^TLS failed \(.*\); serve TLS there, or on this machine give ws://$"):
+            await websocket_dial()(f"{origin.replace('http', 'wss')}/ws", {})
+
+
+async def test_a_certificate_that_nobody_trusts_is_named(tmp_path: Path) -> None:
+    """With OpenSSL's own reason."""
+    files = certificate.make(tmp_path)
+    keys = {"ssl_certfile": str(files.certificate), "ssl_keyfile": str(files.key)}
+    async with serving(APP, ws="wsproto", **keys) as origin:
+        with pytest.raises(OSError, match=r"^the certificate is not trusted \(.*issuer certificate\)$"):
+            await websocket_dial()(f"{origin.replace('http', 'wss', 1)}/ws", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ringback.exceptions import ConfigurationError
+from ringback.privacy.redaction import redact
 from ringback.simulator.recordings.replay import played_calls
 from ringback.simulator.scenarios import Answer, Scenario, Step
 
@@ -63,25 +65,38 @@ class _ScenarioRow(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Rows(msgspec.Struct, forbid_unknown_fields=True):
-    """The whole file. ``scenarios`` are read into scenarios by :func:`read`."""
+    """The whole file. :func:`read` reads each scenario by itself, since msgspec would not name the one at fault."""
 
     default: Several | None = None
     numbers: dict[str, Several] = {}
-    scenarios: dict[str, _ScenarioRow] = {}
+    scenarios: dict[str, dict[str, Any]] = {}
 
 
 def read(path: Path, built_in: Mapping[str, Scenario]) -> tuple[Rows, dict[str, Scenario]]:
     """The file's rows and its scenarios. Raises :class:`ConfigurationError`, which names the file and the key."""
     try:
         rows = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Rows)
+        for number in rows.numbers:
+            if re.fullmatch(r"\+[0-9]{3,15}", number) is None:
+                said = f"numbers has {redact(number)!r}, which is no number with a plus sign"
+                raise ValueError(f"{said}; write for example +15550100001")
         scenarios: dict[str, Scenario] = {}
-        for name, row in rows.scenarios.items():
-            scenarios[name] = _scenario(name, row, {**built_in, **scenarios}, path.parent)
+        for name, table in rows.scenarios.items():
+            scenarios[name] = _scenario(name, _row(name, table), {**built_in, **scenarios}, path.parent)
     except OSError as error:
         raise ConfigurationError(f"scenarios '{path}' cannot be read ({error.strerror})") from error
     except (ValueError, msgspec.ValidationError) as error:
         raise ConfigurationError(f"scenarios '{path}': {error}") from error
     return rows, scenarios
+
+
+def _row(name: str, table: Mapping[str, Any]) -> _ScenarioRow:
+    try:
+        return msgspec.convert(table, _ScenarioRow)
+    except msgspec.ValidationError as error:
+        unknown = table.keys() - set(_ScenarioRow.__struct_fields__)
+        known = f"; it may have {', '.join(_ScenarioRow.__struct_fields__)}" if unknown else ""
+        raise ValueError(f"scenario {name!r}: {error}{known}") from error
 
 
 def _scenario(name: str, row: _ScenarioRow, known: Mapping[str, Scenario], folder: Path) -> Scenario:

@@ -115,7 +115,9 @@ async def _send(send: Callable[[MutableMapping[str, Any]], Awaitable[None]], rep
 
 
 def listening(port: int) -> socket.socket:
-    """A socket on this machine only. Raises :class:`ConfigurationError` if the port is taken."""
+    """A socket on this machine only. Raises :class:`ConfigurationError` if the port is taken, or is none."""
+    if not 0 <= port <= 65535:
+        raise ConfigurationError(f"port {port} is out of range; give 1 to 65535, or 0 for any")
     # asyncio switches Nagle's algorithm off only for a named protocol; else every answer waits 40 ms.
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

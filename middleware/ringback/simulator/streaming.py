@@ -37,13 +37,15 @@ RATES = {"pcm16KMono": RATE, "pcm24KMono": 24_000}
 class Subscription:
     """A stream that a call may have. ``kind`` is MediaStreaming or Transcription, ``options`` are those of the app.
 
-    ``state`` is inactive, active, or disabled where the app gave no URL; ``sent`` counts the frames to the app.
+    ``state`` is inactive, active, or disabled where the app gave no URL. ``stopping`` says that a stop has been
+    accepted and is not reported yet. ``sent`` counts the frames to the app.
     """
 
     kind: str
     id: str
     options: Mapping[str, Any] = field(repr=False)
     state: str = "inactive"
+    stopping: bool = False
     locale: str | None = None
     model: str | None = field(default=None, repr=False)
     sent: int = 0
@@ -166,6 +168,7 @@ def stream(switchboard: Switchboard, asked: Asked) -> Turn:
     else:
         step = Step(event=f"{kind}{ending}", closes=kind if ending == "Stopped" else None)
         subscription = call.subscriptions[kind]
+        subscription.stopping = ending == "Stopped"
         subscription.locale = asked.content.get("locale") or subscription.locale
         subscription.model = asked.content.get("speechModelEndpointId") or subscription.model
     turn = switchboard.operation(call, asked, 202, step)
@@ -203,7 +206,7 @@ def _fault_of_stop(call: Call, kind: str, _: Asked | None = None) -> Fault | Non
     subscription = call.subscriptions.get(kind)
     if subscription is None or subscription.url is None:
         return NO_URL
-    return None if subscription.state == "active" else NOT_RUNNING
+    return None if subscription.state == "active" and not subscription.stopping else NOT_RUNNING
 
 
 def _fault_of_update(call: Call, kind: str, asked: Asked) -> Fault | None:

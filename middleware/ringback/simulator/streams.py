@@ -98,7 +98,7 @@ class Streams:
         return {**ids, "Authorization": f"Bearer {self._issuer.token(iat=now, nbf=now, exp=now + TOKEN_LIFETIME)}"}
 
     async def _opened(self, script: Script, subscription: Subscription, socket: Socket) -> None:
-        kind, subscription.state = subscription.kind, "active"
+        kind, subscription.state, subscription.stopping = subscription.kind, "active", False
         task = asyncio.create_task(self._run(script, subscription, socket))
         # A task that is canceled before it has begun would not close the socket.
         await asyncio.sleep(0)

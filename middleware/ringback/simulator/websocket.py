@@ -57,6 +57,10 @@ def websocket_dial(ca_file: str | Path | None = None) -> Dial:
                 open_timeout=PATIENCE,
                 close_timeout=FAREWELL,
             )
+        except ssl.SSLCertVerificationError as error:
+            raise OSError(f"the certificate is not trusted ({error.verify_message})") from error
+        except ssl.SSLError as error:
+            raise OSError(f"TLS failed ({error.reason}); serve TLS there, or on this machine give ws://") from error
         except (WebSocketException, ValueError) as error:
             raise OSError(str(error) or type(error).__name__) from error
         return _Connected(connection)
