@@ -1,4 +1,4 @@
-"""Every public method of both clients, blocking and aio, does what the table of the code and of docs/simulator.md says."""
+"""Every public method of both clients, blocking and aio, does what the table of the code and of the page says."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ STAYS = replace(SCENARIOS["connected"], name="stays", steps=AT_ONCE, media=0.0)
 
 
 class Scene:
-    """A simulator, an app on a socket, a client of one kind, and a call that is connected. ``kept`` is the last result."""
+    """A simulator, an app on a socket, a client of one kind, and a call that is connected."""
 
     def __init__(self, acs: Simulator, said: list[str], listener: Listener, origin: str, client: Any) -> None:
         self.acs, self.said, self.listener, self.client = acs, said, listener, client
