@@ -1,4 +1,4 @@
-"""One call from ring to hang-up: its events are those of the documentation, in order, and parse with Microsoft's parsers.
+"""One call from ring to hang-up: its events are those of the documentation, in order, and the SDK's parsers read them.
 
 https://learn.microsoft.com/azure/communication-services/concepts/call-automation/call-automation#events
 """
