@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,9 +10,12 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
 from live_server import serving
+from ringback.simulator import certificate
 from ringback.simulator.websocket import websocket_dial
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.websockets import WebSocket
 
 
@@ -45,3 +49,16 @@ async def test_an_address_where_nobody_accepts(uri: str) -> None:
     async with serving(APP, ws="wsproto") as origin:
         with pytest.raises(OSError):  # noqa: PT011 - the words are those of the system
             await websocket_dial()(uri.format(origin=origin.replace("http", "ws")), {})
+
+
+async def test_the_errors_of_tls(tmp_path: Path) -> None:
+    """A server without TLS is told apart from one whose certificate nobody trusts."""
+    async with serving(APP, ws="wsproto") as origin:
+        with pytest.raises(ssl.SSLError):
+            await websocket_dial()(f"{origin.replace('http', 'wss')}/ws", {})
+    files = certificate.make(tmp_path)
+    tls = {"ssl_certfile": str(files.certificate), "ssl_keyfile": str(files.key)}
+    async with serving(APP, ws="wsproto", **tls) as origin:
+        with pytest.raises(OSError, match="certificate verify failed") as raised:
+            await websocket_dial()(f"{origin.replace('http', 'wss')}/ws", {})
+    assert not isinstance(raised.value, ssl.SSLError)

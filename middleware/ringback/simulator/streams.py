@@ -94,8 +94,6 @@ class Streams:
     async def _connected(self, url: str, headers: Mapping[str, str]) -> Socket:
         try:
             return await self._dial(url, headers)
-        except ssl.SSLCertVerificationError:
-            raise
         except ssl.SSLError:
             # An app that makes wss:// of the name of its own host, and is tried without the tunnel that has the TLS.
             plain = without_tls(url, self._allow_http)

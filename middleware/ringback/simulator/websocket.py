@@ -31,7 +31,10 @@ class Socket(Protocol):
 
 
 Dial = Callable[[str, Mapping[str, str]], Awaitable[Socket]]
-"""Connects to an address with headers; raises :class:`OSError` if no websocket server accepts there."""
+"""Connects to an address with headers; raises :class:`OSError` if no websocket server accepts there.
+
+Of a server that speaks no TLS the error is :class:`ssl.SSLError`; of one whose certificate is not trusted it is none.
+"""
 
 
 def websocket_dial(ca_file: str | Path | None = None) -> Dial:
@@ -58,6 +61,7 @@ def websocket_dial(ca_file: str | Path | None = None) -> Dial:
                 close_timeout=FAREWELL,
             )
         except (WebSocketException, ValueError) as error:
+            # Among them is ssl.SSLCertVerificationError, which is a ValueError.
             raise OSError(str(error) or type(error).__name__) from error
         return _Connected(connection)
 
