@@ -8,7 +8,7 @@ ARGS ?=
 # Bytecode is kept even where it is not by default: many tests start Python, which would compile everything each time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-pythons test-floors fuzz crash drill check lint types pyright check-catalog bench bench-durable gate performance soak screenshots tools wheel clean
+.PHONY: docs demo test test-pythons test-floors fuzz crash drill check lint types pyright check-catalog bench bench-durable gate performance soak screenshots tools wheel clean
 
 demo: $(VENV)/.demo  ## a dozen deliveries over HTTP, each with its log line and its hook
 	@$(BIN)/ringback demo $(ARGS)
@@ -66,6 +66,9 @@ performance: $(VENV)/.dev  ## measure everything, and write docs/performance.md.
 
 screenshots: $(VENV)/.dev  ## the pictures of the documentation, in docs/images/; needs Chromium
 	RINGBACK_REQUIRE_BROWSER=1 RINGBACK_SCREENSHOTS=docs/images $(BIN)/python -m pytest -q tests/browser -k screenshots $(ARGS)
+
+docs: $(VENV)/.dev  ## the documentation site, in build/docs/; a warning is an error. To look at it, open build/docs/index.html
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --jobs auto --quiet --builder html docs build/docs $(ARGS)
 
 wheel: $(VENV)/.dev  ## sdist and wheel into dist/
 	rm -rf dist

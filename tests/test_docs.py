@@ -30,14 +30,16 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     str(page.relative_to(ROOT))
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("README.md"))
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("README.md"))
 )
 EXAMPLES = sorted(each.parent.name for each in (ROOT / "examples").glob("*/__main__.py"))
 
 # Not run, by how a command or a block of Python begins, and why. What such a command says to `ringback` is parsed.
 NOT_RUN = {
     ". .venv": "the environment of the tests stands for the reader's",
+    "python -m venv": "the environment of the tests stands for the reader's",
     "az ": "needs an Azure subscription",
+    "devtunnel ": "needs an account of Microsoft's",
     "kubectl ": "needs a cluster",
     "pbpaste ": "is the clipboard of macOS",
     "tail -f": "never ends",
@@ -56,6 +58,7 @@ NOT_RUN = {
 # What a reader's machine has, by the name of the variable that the page tells to export, where the page cannot know it.
 VALUES = {
     "ACS_RESOURCE_ID": "1f0e5c1a-0000-4000-8000-00000000000a",
+    "ACS_CONNECTION_STRING": "endpoint=https://ringback.example.com/;accesskey=bm9ib2R5",
     "ENTRA_TENANT_ID": "1f0e5c1a-0000-4000-8000-00000000000b",
     "ENTRA_APP_ID": "1f0e5c1a-0000-4000-8000-00000000000c",
 }
@@ -320,7 +323,7 @@ def test_an_example_without_its_packages_says_what_to_install(name: str) -> None
 
 def test_every_example_that_is_named_exists() -> None:
     """In pages, in docstrings; and each has a page that starts it."""
-    files = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("*.*")]
+    files = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.*")]
     text = "\n".join(file.read_text("utf-8") for file in files if file.suffix in (".md", ".py"))
     assert set(re.findall(r"python -m examples\.(\w+)", text)) == set(EXAMPLES)
     # Its own page starts it, as test_a_page_works_as_written does with the page.

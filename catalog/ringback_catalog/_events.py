@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "Microsoft.Communication."
+"""What the type of every event of Communication Services begins with."""
 
 
 class EventKind(StrEnum):

@@ -258,7 +258,7 @@ class Entry:
     one. ``with_codes`` limits a generic subcode to the codes that it does not contradict. ``specific`` is false for a
     Q.850 cause that says nothing. ``retry_action`` overrules the event's rule of what to make again, ``retry_after``
     is the wait that a source names. ``page`` is the address of the entry's page, see :meth:`Catalog.with_pages`.
-    ``stated`` has the fields, of those in :data:`VERDICT`, that overrides state for good: no detail changes these.
+    ``stated`` has the fields, of those in ``VERDICT``, that overrides state for good: no detail changes these.
     """
 
     key: Key

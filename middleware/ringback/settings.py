@@ -53,7 +53,7 @@ UNSET: Final = Unset.UNSET
 
 
 class EngineSettings(TypedDict, total=False):
-    """What a router takes by name for its engine; :class:`ringback.receiving.engine.Settings` has the defaults."""
+    """What a router takes by name for its engine; ``ringback.receiving.engine.Settings`` has the defaults."""
 
     store: str | DeliveryStore | None
     """Where outcomes wait for their hooks: ``"sqlite:///ringback.db"``, ``"postgresql://..."``, a store, or
@@ -79,7 +79,7 @@ class EngineSettings(TypedDict, total=False):
 
 
 class DoorSettings(TypedDict, total=False):
-    """What every door takes by name; :class:`Door` has the defaults."""
+    """What every door takes by name; ``Door`` has the defaults."""
 
     auth: Check | Collection[Check] | None
     """Who may send: a verifier, or several verifiers of which one must agree. ``None`` accepts every sender. A door

@@ -9,6 +9,7 @@ import pytest_asyncio
 from starlette.applications import Starlette
 from starlette.staticfiles import StaticFiles
 
+import page_code
 from ringback.cli import _site
 from ringback_catalog import Catalog
 
@@ -185,3 +186,4 @@ async def test_screenshots(images: Path, opened: Any, site: str) -> None:
     await page.screenshot(path=images / "catalog-search.png", clip={"x": 160, "y": 0, "width": 960, "height": 600})
     page = await opened(f"{site}entries/486-560486.html", "dark")
     await page.screenshot(path=images / "catalog-entry.png", clip={"x": 160, "y": 0, "width": 960, "height": 740})
+    page_code.write_down(images, "catalog")

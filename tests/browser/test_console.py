@@ -13,6 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+import page_code
 from ringback import classify
 from ringback.console.snapshot import DEAD, LATEST, WAITING
 from ringback.testing import Call, call_event
@@ -395,3 +396,4 @@ async def test_screenshots(images: Path, opened: Any, seen: Seen, look: str) -> 
     await page.wait_for_timeout(300)
     shot = await page.screenshot(path=images / f"console-{look}.png")
     assert len(shot) > 20_000
+    page_code.write_down(images, "console")

@@ -29,6 +29,7 @@ from ringback.exceptions import ConfigurationError, StoreError, StoreFull, Store
 from ringback.stores.clocks import Jumps  # noqa: E402
 from ringback.stores.postgres.jobs import Jobs  # noqa: E402
 from ringback.stores.postgres.repair import beat_alone, repair  # noqa: E402
+from ringback.stores.postgres.schema import VERSION  # noqa: E402
 from ringback.stores.postgres.store import PostgresStore  # noqa: E402
 from ringback.stores.postgres.worker import Worker  # noqa: E402
 from ringback.work.items import (  # noqa: E402
@@ -156,15 +157,15 @@ async def test_stores_that_open_together_make_the_tables_once(make: Make, postgr
     stores = [make() for _ in range(6)]
     await asyncio.gather(*(store.open() for store in stores * 2))
     assert stores[0].durable
-    assert await query(postgres_url, "SELECT name, value FROM ringback_meta") == [("schema", "4")]
+    assert await query(postgres_url, "SELECT name, value FROM ringback_meta") == [("schema", str(VERSION))]
     assert [await store.stats() for store in stores] == [Stats()] * 6
 
 
 async def test_schema_of_a_newer_release_is_refused(make: Make, postgres_url: str) -> None:
     """A schema this release does not know is left alone."""
     await make().open()
-    await query(postgres_url, "UPDATE ringback_meta SET value = '5'")
-    with pytest.raises(StoreError, match=r"made by a newer release .schema 5, this one knows 4"):
+    await query(postgres_url, f"UPDATE ringback_meta SET value = '{VERSION + 1}'")
+    with pytest.raises(StoreError, match=rf"made by a newer release .schema {VERSION + 1}, this one knows {VERSION}"):
         await make().open()
     await query(postgres_url, "DELETE FROM ringback_meta")
     with pytest.raises(StoreError, match="schema unknown"):
@@ -655,30 +656,25 @@ async def test_a_claim_is_tried_again_until_the_worker_stops() -> None:
     assert [str(each) for each in faults] == ["locked", "locked"]
 
 
-async def test_a_claim_taken_over_in_the_same_process_is_the_later_ones(make: Make, postgres_url: str) -> None:
-    """The earlier of two claims ends without touching the later."""
+async def test_what_runs_in_a_process_does_not_begin_there_again(make: Make, postgres_url: str) -> None:
+    """Others took the item over while the worker was cut off from the store; what it returns then counts."""
     store = make()
     await store.put([item("a")])
     attempts: list[int] = []
-    kept: list[bool] = []
-    first_ended = asyncio.Event()
 
     async def work(claim: Claim) -> Settlement:
         attempts.append(claim.attempt)
-        if claim.attempt == 1:
-            await query(postgres_url, "UPDATE ringback_items SET state = 'ready', owner = NULL")
-            async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
-                await Jobs().defer(connection, [(claim.item.key, None)])
-            await until(lambda: len(attempts) == 2)
-            asyncio.get_running_loop().call_later(0.1, first_ended.set)
-            return Settlement(State.DEAD, reason="too late")
-        await first_ended.wait()
-        kept.append(await store.checkpoint(claim.item.key, Progress(trying="x")))
+        await query(postgres_url, "UPDATE ringback_items SET state = 'ready', owner = NULL, interrupted = 2")
+        async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
+            await Jobs().defer(connection, [(claim.item.key, None)])
+        # Both jobs, that of this attempt and the new one.
+        await until(lambda: _counts(postgres_url, "SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'", 2))
         return DONE
 
     async with running(store, work):
         await until(lambda: _is(store, done=1))
-    assert (attempts, kept) == ([1, 2], [True])
+        await until(lambda: _counts(postgres_url, "SELECT count(*) FROM procrastinate_jobs", 0))
+    assert attempts == [1]
 
 
 async def test_a_bug_in_the_housekeeping_is_not_silent(make: Make, postgres_url: str) -> None:

@@ -271,7 +271,7 @@ class Outcome(Struct, frozen=True, gc=False):
         return -1 if self.event_name == "CallEnded" else 0
 
     def informs(self) -> int:
-        """How much this event says of the call's end: a sum that :func:`informs_more` compares.
+        """How much this event says of the call's end: a sum that ``informs_more`` compares.
 
         2 stands for a carrier's detail, which may say that the person refused, 1 for a call that never started.
         """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class PublishedType(StrEnum):
-    """The ``type`` of a CloudEvent, a closed set of stable names. :data:`CRITERIA` alone decide it."""
+    """The ``type`` of a CloudEvent, a closed set of stable names. ``CRITERIA`` alone decide it."""
 
     CALL_RETRYABLE = "Ringback.CallRetryable"
     CALL_TERMINAL = "Ringback.CallTerminal"
@@ -28,6 +28,7 @@ class PublishedType(StrEnum):
 
 
 CALLS = (PublishedType.CALL_RETRYABLE, PublishedType.CALL_TERMINAL)
+"""The types of the events that tell of the end of a call."""
 
 CRITERIA: Mapping[str, Mapping[str, Values]] = {
     PublishedType.CALL_RETRYABLE: {"scope": Scope.CALL, "disposition": Disposition.RETRYABLE},

@@ -237,7 +237,7 @@ class Dispatcher:
 
         In memory the worker first calls every hook that waits, without waiting for siblings, and hooks that are late
         are lost. A durable store keeps the items that wait, and gets back the items whose hooks are late. Whatever does
-        not end, such as a hook that ignores its cancellation or a database that is away, is left :data:`GRACE` later.
+        not end, such as a hook that ignores its cancellation or a database that is away, is left ``GRACE`` later.
         """
         ending = asyncio.get_running_loop().create_task(self._drain(timeout))
         try:

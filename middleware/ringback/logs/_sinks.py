@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
 
 LOGGER = "ringback"
+"""The name of the logger of every line, in logging and in structlog."""
 
 line = Line()
 """Makes the fields of an outcome's line, with the detail that the app gave to :func:`configure`."""

@@ -100,8 +100,8 @@ class Receiver:
 class Exchange:
     """One request. The caller calls every verb once; a verb out of order raises :class:`RuntimeError`.
 
-    ``scope`` has ``method``, ``path``, ``query_string`` and ``headers`` as in ASGI. A verb that gives a :class:`Reply`
-    has logged and counted the reply; the caller sends it.
+    ``scope`` has ``method``, ``path``, ``query_string`` and ``headers`` as in ASGI. A verb that gives a
+    :class:`~ringback.receiving.replies.Reply` has logged and counted the reply; the caller sends it.
 
     Source: https://asgi.readthedocs.io/en/latest/specs/www.html#http-connection-scope
     """
@@ -136,7 +136,7 @@ class Exchange:
         """Verify the sender by the request's head alone. Gives the answer, or what the caller is to do next.
 
         ``has_body`` says whether a request that is no POST has a body. A function is called only where the answer
-        matters; ``None`` leaves the question to the headers. Raises what :meth:`Engine.check` raises.
+        matters; ``None`` leaves the question to the headers. Raises what ``Engine.check`` raises.
         """
         if self._state != "new":
             raise self._out_of_order("admit")

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
+from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
 from ringback.exceptions import DeliveryError, DeliveryTooLarge, DeliveryTooSlow
 from ringback.privacy.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ringback.core.outcome import Outcome
     from ringback.senders.auth import Refusal
 
 _TITLES = {

@@ -28,7 +28,7 @@ class Offer(StrEnum):
     """What the latch makes of an outcome."""
 
     OPENED = "opened"
-    """The first report of an end. The end settles now, and :meth:`Latch.take` gives the outcome later."""
+    """The first report of an end. The end settles now, and ``Latch.take`` gives the outcome later."""
     MERGED = "merged"
     """The sibling of an outcome that still settles. The two are one outcome now."""
     DUPLICATE = "duplicate"

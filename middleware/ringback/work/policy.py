@@ -37,7 +37,7 @@ class Retry(Exception):
     """
 
     after: float | None = None
-    """Seconds. The class has this default for subclasses whose ``__init__`` does not call :meth:`Retry.__init__`."""
+    """Seconds. The class has this default for subclasses whose ``__init__`` does not call ``Retry.__init__``."""
 
     def __init__(self, reason: str = "", *, after: float | timedelta | None = None) -> None:
         super().__init__(reason or "the hook asked to be called again")

@@ -36,8 +36,11 @@ GUILTY = {"hangs", "exits", "leaves", "dies"}
 """Kinds of hooks that never return. Their calls, and no other ones, may become dead letters."""
 DAY = 86_400
 JUMPS = (-DAY, -3600, 0, 60, 3600, 2 * DAY)
-SETTINGS = {"LEASE": str(LEASE), "TIMEOUT": "20", "SECONDS": "8", "DRAIN": "14"}
-"""A hook that blocks the loop does so for longer than a lease, and for less than a process has that is told to stop."""
+SETTINGS = {"LEASE": str(LEASE), "TIMEOUT": "20", "SECONDS": "8", "DRAIN": "14", "ATTEMPTS": "8"}
+"""A hook that blocks the loop does so for longer than a lease, and for less than a process has that is told to stop.
+
+More attempts than by default: a process dies every few seconds, and might die five times in an innocent hook of 8 s.
+"""
 WITNESSED = {"its log removed"}
 """Faults between two acknowledgements: what a log holds is lost with it if no process has it open, and then looks."""
 SETTLED = 240.0

@@ -100,7 +100,8 @@ def postgres(_: Path, at_end: ExitStack, said: Say) -> Place:
 
         async def restarted() -> None:
             pooler.stop()
-            await asyncio.sleep(DOWN)
+            # Not as long as a lease: one process alone is cut off, and the other would take over what runs in it.
+            await asyncio.sleep(LEASE / 2)
             await asyncio.to_thread(pooler.start)
 
         faults["PgBouncer stopped and started"] = restarted

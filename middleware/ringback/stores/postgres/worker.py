@@ -70,7 +70,8 @@ class Worker:
     """The owners of the redials that are claimed, by key and attempt."""
     _asked_as: str | None = None
     """The owner for which redials were asked, while no answer has come."""
-    _hooks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    _hooks: dict[asyncio.Task[None], str] = field(default_factory=dict[asyncio.Task[None], str])
+    """The tasks that work on items, with the items' keys."""
     _overrun: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     _owed: int = 0
     _suspect: str | None = None
@@ -253,6 +254,10 @@ class Worker:
         """Do a job: start a task for the item and wait for the task. A job that is cancelled ends well if the task has
         claimed the item, and else raises, so that the item gets another job.
         """
+        # Others may have taken the item over while this worker could not reach the store, and the hook still runs here.
+        earlier = [task for task, whose in self._hooks.items() if whose == key]
+        if earlier:
+            await asyncio.wait(earlier)
         try:
             # Functions that overran their time-outs hold places for as long as they run; another worker may have one.
             async with asyncio.timeout(self.lease if self._slots.locked() else None):
@@ -264,7 +269,7 @@ class Worker:
             raise StoreUnavailable("the worker stops")
         owner = f"{self._id}.{next(self._counter)}"
         hook = asyncio.create_task(self._work_on(key, owner), context=Context())
-        self._hooks.add(hook)
+        self._hooks[hook] = key
         hook.add_done_callback(self._done)
         try:
             await asyncio.shield(hook)
@@ -273,7 +278,7 @@ class Worker:
                 raise
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._hooks.discard(task)
+        self._hooks.pop(task, None)
         self._overrun.discard(task)
         if self._owed:
             self._owed -= 1

@@ -1,0 +1,95 @@
+"""The package page is README.md with absolute links to files that are there, and the wheel holds what it should."""
+
+from __future__ import annotations
+
+import email
+import re
+import subprocess
+import sys
+import zipfile
+from email.policy import default
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from markdown_it import MarkdownIt
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+
+ROOT = Path(__file__).parents[2]
+FILES = re.compile(
+    r"https://(?:github\.com/ringback/ringback/(?:blob|tree)|raw\.githubusercontent\.com/ringback/ringback)/main/"
+)
+
+pytestmark = pytest.mark.skipif(not (ROOT / "CHANGELOG.md").exists(), reason="the tests of a wheel have no sources")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made of the checkout, with the tools of this environment: no network."""
+    for module in ("hatchling", "hatch_fancy_pypi_readme"):
+        pytest.importorskip(module)
+    folder = tmp_path_factory.mktemp("dist")
+    ran(["hatchling", "build", "--target", "wheel", "--directory", str(folder)])
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: Path) -> EmailMessage:
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
+        return email.message_from_bytes(archive.read(name), policy=default)
+
+
+def ran(words: list[str]) -> str:
+    done = subprocess.run([sys.executable, "-B", "-m", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def links(markdown: str) -> list[str]:
+    """The targets of all links and pictures, in their order."""
+    blocks = MarkdownIt("commonmark").enable("table").parse(markdown)
+    inline = [child for block in blocks for child in block.children or ()]
+    return [str(each.attrs[name]) for each in inline for name in ("href", "src") if name in each.attrs]
+
+
+def test_every_link_is_absolute_and_leads_somewhere(metadata: EmailMessage) -> None:
+    """As many as README.md has; one to the repository leads to a file of the checkout."""
+    found = links(str(metadata.get_payload()))
+    assert len(found) == len(links((ROOT / "README.md").read_text("utf-8"))) > 20
+    assert [each for each in found if not each.startswith("https://")] == []
+    own = [FILES.sub("", each).partition("#")[0] for each in found if FILES.match(each)]
+    assert own
+    assert [each for each in own if not (ROOT / each).exists()] == []
+
+
+def test_the_project_has_its_addresses(metadata: EmailMessage) -> None:
+    """Where a reader of the page goes on."""
+    assert sorted(str(each) for each in metadata.get_all("Project-URL", ())) == [
+        "Changelog, https://github.com/ringback/ringback/blob/main/CHANGELOG.md",
+        "Documentation, https://ringback.github.io/ringback/",
+        "Issues, https://github.com/ringback/ringback/issues",
+        "Source, https://github.com/ringback/ringback",
+    ]
+
+
+def test_the_page_can_be_rendered(wheel: Path) -> None:
+    """As the index renders it."""
+    pytest.importorskip("twine")
+    assert "PASSED" in ran(["twine", "check", "--strict", str(wheel)])
+
+
+def test_the_wheel_holds_what_it_should(wheel: Path) -> None:
+    """Three names at the top level, and nothing that does not belong there."""
+    pytest.importorskip("check_wheel_contents")
+    assert ran(["check_wheel_contents", str(wheel)]).endswith(": OK\n")
+
+
+def test_nothing_is_missing_that_an_index_shows() -> None:
+    """But an address for letters: the project has issues and private reports, and no mailbox."""
+    pytest.importorskip("pyroma")
+    said = subprocess.run([sys.executable, "-B", "-m", "pyroma", "."], cwd=ROOT, capture_output=True, text=True)
+    complaints = [line for line in said.stdout.splitlines() if line.startswith(("Your ", "The ", "You "))]
+    assert complaints == ["Your package does not have author-email data."]
