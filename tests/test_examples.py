@@ -95,22 +95,25 @@ def bare_logging() -> Generator[None]:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_an_example_is_short_and_says_how_to_run_it(file: Path) -> None:
-    """Under 50 lines, and its docstring has the command."""
+    """Under 60 lines, and its docstring has the command."""
     text = file.read_text("utf-8")
-    assert text.count("\n") < 50
+    assert text.count("\n") < 60
     assert f"examples.{file.stem}:create_app" in text or f"python examples/{file.name}" in text
 
 
 def test_every_example_is_among_the_tests() -> None:
-    """A new example needs a test here."""
+    """A new example needs a test here, or in tests/examples/test_talking.py."""
     assert [file.stem for file in FILES] == [
         "durable",
         "eventgrid_sink",
         "fastapi_decorator",
+        "inbound_speech",
+        "outbound_choices",
         "overrides",
         "quickstart",
         "starlette_middleware",
         "stdlib_logging",
+        "streaming",
         "verified",
     ]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.simulator.addresses import address_fault
+from ringback.simulator.addresses import address_fault, without_tls
 
 NO_URL = "is missing, or no absolute URL"
 
@@ -43,3 +43,19 @@ def test_an_address(uri: object, scheme: str, allowed: bool | None, fault: str |
 def test_whatever_an_app_sends_is_an_address_or_has_a_fault(uri: object, scheme: str, allowed: bool) -> None:
     """Nothing raises."""
     assert address_fault(uri, scheme, allowed) in (None, NO_URL, f"is not {scheme}s")
+
+
+@pytest.mark.parametrize(
+    ("uri", "allowed", "plain"),
+    [
+        ("wss://localhost:8000/wss:", None, "ws://localhost:8000/wss:"),
+        ("wss://127.0.0.1:8000/ws", True, "ws://127.0.0.1:8000/ws"),
+        ("wss://127.0.0.1:8000/ws", False, None),
+        ("wss://app.example.com/ws", None, None),
+        ("wss://app.example.com/ws", True, None),
+        ("ws://127.0.0.1:8000/ws", None, None),
+    ],
+)
+def test_an_address_of_this_machine_may_do_without_tls(uri: str, allowed: bool | None, plain: str | None) -> None:
+    """Of this machine alone, whatever else is allowed."""
+    assert without_tls(uri, allowed) == plain

@@ -524,3 +524,27 @@ async def test_a_server_with_tls_needs_an_authority_that_is_trusted(tmp_path: Pa
         await on.acs.idle()
         assert await on.state() == ("active" if trusted else "inactive", None)
         assert on.listener.names()[-1] == ("MediaStreamingStarted" if trusted else "MediaStreamingFailed")
+
+
+@pytest.mark.parametrize("allowed", [None, True, False])
+async def test_wss_to_an_app_of_this_machine_without_tls(allowed: bool | None) -> None:
+    """Samples make wss of the name of their own host, and a tunnel has the TLS; here nothing stands between."""
+    said: list[str] = []
+
+    async def take(*_: object) -> int:
+        return 200
+
+    async with line(say=said.append, allow_http=allowed, post=take) as on:
+        secure = on.socket.replace("ws", "wss", 1)
+        streaming = on.streaming(transport_url=secure, start_media_streaming=True)
+        await on.client.create_call(
+            CALLEE, "https://app.example.com/cb", source_caller_id_number=CALLER, media_streaming=streaming
+        )
+        await on.acs.idle()
+        tried = f"-> {secure} speaks no TLS: trying {on.socket}"
+        open_or_not = [each.rpartition(": ")[2] for each in said if each.startswith("-> MediaStreaming to")]
+        if allowed is False:
+            assert tried not in said
+            assert open_or_not != ["open"]
+        else:
+            assert (said.count(tried), open_or_not) == (1, ["open"])

@@ -22,3 +22,10 @@ def address_fault(uri: object, scheme: str, allow_plain: bool | None) -> str | N
         return "is missing, or no absolute URL"
     plain = parts.scheme == scheme
     return f"is not {scheme}s" if plain and not (allow_plain or (allow_plain is None and host in HERE)) else None
+
+
+def without_tls(uri: str, allow_plain: bool | None) -> str | None:
+    """The address without TLS of a wss address of this machine; ``None`` of others, and where that is forbidden."""
+    plain = uri.replace("wss:", "ws:", 1)
+    here = plain != uri and allow_plain is not False and address_fault(plain, "ws", None) is None
+    return plain if here else None

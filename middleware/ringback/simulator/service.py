@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
-from ringback.simulator import beginnings, connections, holds, identities, media, participants, recording, streaming
 from ringback.simulator.access import fault_of
+from ringback.simulator.operations import OPERATIONS
 from ringback.simulator.repeats import Repeats
 from ringback.simulator.turns import Asked, Turn
 from ringback.simulator.wire import Refused, scripted
@@ -57,11 +56,11 @@ class Service:
         return replace(turn, reply=self._repeats.remember(request, turn.reply))
 
     def _routed(self, request: Request) -> Turn:
-        for method, pattern, act in _ROUTES:
-            found = pattern.fullmatch(request.path)
-            if found is not None and method == request.method:
+        for operation in OPERATIONS:
+            found = operation.path.fullmatch(request.path)
+            if found is not None and operation.verb == request.method:
                 named = {name: unquote(value) for name, value in found.groupdict().items()}
-                return act(self._switchboard, Asked(_content(request), request.version or "", **named))
+                return operation.act(self._switchboard, Asked(_content(request), request.version or "", **named))
         raise Refused(404, "NotFound", "The simulator has no such operation.")
 
 
@@ -75,49 +74,3 @@ def _content(request: Request) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise Refused(400, "8523", "The body is no JSON object.")
     return cast("dict[str, Any]", content)
-
-
-_CALLS = "/calling/callConnections"
-_ONE = rf"{_CALLS}/(?P<call_id>[^/:]+)"
-_RECORDING = r"/calling/recordings/(?P<recording_id>[^/:]+)"
-_IDENTITY = r"/identities/(?P<raw_id>[^/]+)"
-
-# The client's operations. The first route that fits a request decides.
-_ROUTES: tuple[tuple[str, re.Pattern[str], Callable[[Switchboard, Asked], Turn]], ...] = tuple(
-    (method, re.compile(path), act)
-    for method, path, act in (
-        ("POST", _CALLS, beginnings.create),
-        ("POST", f"{_CALLS}:answer", beginnings.answer),
-        ("POST", f"{_CALLS}:reject", beginnings.reject),
-        ("POST", f"{_CALLS}:redirect", beginnings.redirect),
-        ("POST", f"{_CALLS}:connect", beginnings.connect),
-        ("GET", _ONE, connections.properties),
-        ("DELETE", _ONE, connections.end),
-        ("POST", f"{_ONE}:(?P<action>terminate)", connections.end),
-        ("POST", f"{_ONE}:transferToParticipant", connections.transfer),
-        ("GET", f"{_ONE}/participants", participants.listed),
-        ("GET", f"{_ONE}/participants/(?P<raw_id>[^/]+)", participants.one),
-        ("POST", f"{_ONE}/participants:add", participants.add),
-        ("POST", f"{_ONE}/participants:cancelAddParticipant", participants.cancel_add),
-        ("POST", f"{_ONE}/participants:remove", participants.remove),
-        ("POST", f"{_ONE}/participants:mute", participants.mute),
-        ("POST", f"{_ONE}/participants:moveHere", participants.move),
-        ("POST", f"{_ONE}:hold", holds.hold),
-        ("POST", f"{_ONE}:unhold", holds.unhold),
-        ("POST", f"{_ONE}:interruptAudioAndAnnounce", holds.announce),
-        ("POST", f"{_ONE}:play", media.play),
-        ("POST", f"{_ONE}:recognize", media.recognize),
-        ("POST", f"{_ONE}:cancelAllMediaOperations", media.cancel),
-        ("POST", f"{_ONE}:sendDtmfTones", media.send_tones),
-        ("POST", f"{_ONE}:(?P<action>start|stop)ContinuousDtmfRecognition", media.listen),
-        ("POST", rf"{_ONE}:(?P<action>{'|'.join(streaming.ACTIONS)})", streaming.stream),
-        ("POST", "/calling/recordings", recording.start),
-        ("GET", _RECORDING, recording.state),
-        ("DELETE", _RECORDING, recording.stop),
-        ("POST", f"{_RECORDING}:(?P<action>pause|resume)", recording.pause),
-        ("POST", "/identities", identities.create),
-        ("DELETE", _IDENTITY, identities.delete),
-        ("POST", f"{_IDENTITY}/:issueAccessToken", identities.issue),
-        ("POST", f"{_IDENTITY}/:revokeAccessTokens", identities.revoke),
-    )
-)

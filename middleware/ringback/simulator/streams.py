@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import TYPE_CHECKING
 
-from ringback.simulator.addresses import address_fault
+from ringback.simulator.addresses import address_fault, without_tls
 from ringback.simulator.endings import Open
 from ringback.simulator.frames import (
     audio_data,
@@ -21,7 +22,7 @@ from ringback.simulator.tone import PIECE, piece, silence
 from ringback.simulator.turns import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from ringback.simulator.calls import Call
     from ringback.simulator.courier import Say, Sleep
@@ -78,7 +79,7 @@ class Streams:
         if address_fault(subscription.url, "ws", self._allow_http) is not None:
             return failed(kind, BAD_URL)
         try:
-            socket = await self._dial(subscription.url, self._headers(script.call))
+            socket = await self._connected(subscription.url, self._headers(script.call))
         except OSError as error:
             self._say(f"-> {kind} to {shown(subscription.url)}: {error.strerror or error or type(error).__name__}")
             return failed(kind, UNREACHABLE[kind])
@@ -89,6 +90,17 @@ class Streams:
         self._say(f"-> {kind} to {shown(subscription.url)}: open")
         await self._opened(script, subscription, socket)
         return step
+
+    async def _connected(self, url: str, headers: Mapping[str, str]) -> Socket:
+        try:
+            return await self._dial(url, headers)
+        except ssl.SSLError:
+            # An app that makes wss:// of the name of its own host, and is tried without the tunnel that has the TLS.
+            plain = without_tls(url, self._allow_http)
+            if plain is None:
+                raise
+            self._say(f"-> {shown(url)} speaks no TLS: trying {shown(plain)}")
+            return await self._dial(plain, headers)
 
     def _headers(self, call: Call) -> dict[str, str]:
         ids = {"x-ms-call-connection-id": call.call_connection_id, "x-ms-call-correlation-id": call.correlation_id}

@@ -31,7 +31,10 @@ class Socket(Protocol):
 
 
 Dial = Callable[[str, Mapping[str, str]], Awaitable[Socket]]
-"""Connects to an address with headers; raises :class:`OSError` if no websocket server accepts there."""
+"""Connects to an address with headers; raises :class:`OSError` if no websocket server accepts there.
+
+Of a server that speaks no TLS the error is :class:`ssl.SSLError`; of one whose certificate is not trusted it is none.
+"""
 
 
 def websocket_dial(ca_file: str | Path | None = None) -> Dial:
@@ -60,7 +63,7 @@ def websocket_dial(ca_file: str | Path | None = None) -> Dial:
         except ssl.SSLCertVerificationError as error:
             raise OSError(f"the certificate is not trusted ({error.verify_message})") from error
         except ssl.SSLError as error:
-            raise OSError(f"TLS failed ({error.reason}); serve TLS there, or on this machine give ws://") from error
+            raise ssl.SSLError(ssl.SSL_ERROR_SSL, f"TLS failed ({error.reason}); serve TLS there") from error
         except (WebSocketException, ValueError) as error:
             raise OSError(str(error) or type(error).__name__) from error
         return _Connected(connection)
