@@ -165,6 +165,10 @@ class Reader:
         self.pasted.append(file.name)
         self.to_run.append(file.name)
 
+    def saves(self, block: Block) -> None:
+        if named := re.match(r"# (\w+\.toml)\n", block.text):
+            (self.folder / named[1]).write_text(block.text, "utf-8")
+
     def runs(self) -> None:
         """What was pasted and has not run yet, in its order; nothing of it leaves a file."""
         before = set(self.folder.iterdir())
@@ -304,6 +308,8 @@ def test_a_page_works_as_written(page: str, folder: Path) -> None:
         for block in blocks(page):
             if block.language == "python":
                 reader.pastes(block)
+            elif block.language == "toml":
+                reader.saves(block)
             elif block.language in ("console", "sh"):
                 for command in commands(block):
                     reader.runs()
