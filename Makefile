@@ -22,6 +22,26 @@ test-pythons: .venv-tools/bin/uv  ## the tests on every Python of this machine; 
 test-floors: .venv-tools/bin/uv  ## the tests with the lowest versions, and a call with those of Microsoft's samples; SUITE=short
 	UV=$(CURDIR)/$< PYTHON=$(PYTHON) ARGS="$(ARGS)" SUITE=$(or $(SUITE),all) .ci/floors
 
+.PHONY: test-pure test-wheel workflows release-check sbom
+
+test-pure: .venv-tools/bin/uv  ## the tests of what opens no socket, which run on Windows and macOS, too
+	UV=$(CURDIR)/$< ARGS="$(ARGS)" .ci/pure
+
+test-wheel: wheel .venv-tools/bin/uv  ## the tests of how Ringback is installed, against the built wheel, without the sources
+	here=$$(mktemp -d) && .ci/wheel install $$here && .ci/wheel test $$here; status=$$?; rm -rf $$here; exit $$status
+
+workflows: $(VENV)/.dev  ## the workflows and Dependabot's file: their schemas, their security; actionlint, if it is installed
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(wildcard .github/workflows/*.yml)
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --quiet --persona pedantic .github
+	! command -v actionlint >/dev/null || actionlint
+
+release-check:  ## whether TAG=v0.2.0 names the version, and the changelog has its day
+	$(PYTHON) .ci/release.py $(TAG)
+
+sbom: .venv-tools/bin/uv  ## what the wheel in dist/ brings along with every extra: build/sbom.cdx.json
+	UV=$(CURDIR)/$< .ci/sbom
+
 fuzz: $(VENV)/.dev  ## 200,000 hostile inputs, RINGBACK_FUZZ_EXAMPLES= of each of the five kinds; all properties over 1,000
 	RINGBACK_FUZZ_EXAMPLES=$${RINGBACK_FUZZ_EXAMPLES:-40000} $(BIN)/python -m pytest -q tests/test_fuzz.py tests/work/test_redial.py $(ARGS)
 	$(BIN)/python -m pytest -q --numprocesses auto --hypothesis-profile fuzz -m hypothesis tests --ignore=tests/test_fuzz.py $(ARGS)
@@ -39,6 +59,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/python -m ringback_catalog check
+	$(MAKE) --no-print-directory workflows
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
@@ -66,6 +87,9 @@ performance: $(VENV)/.dev  ## measure everything, and write docs/performance.md.
 
 screenshots: $(VENV)/.dev  ## the pictures of the documentation, in docs/images/; needs Chromium
 	RINGBACK_REQUIRE_BROWSER=1 RINGBACK_SCREENSHOTS=docs/images $(BIN)/python -m pytest -q tests/browser -k screenshots $(ARGS)
+
+docs: $(VENV)/.dev  ## the documentation site, in build/docs/; a warning is an error. To look at it, open build/docs/index.html
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --jobs auto --quiet --builder html docs build/docs $(ARGS)
 
 wheel: $(VENV)/.dev  ## sdist and wheel into dist/
 	rm -rf dist
