@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     str(page.relative_to(ROOT))
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("README.md"))
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("README.md"))
 )
 EXAMPLES = sorted(each.parent.name for each in (ROOT / "examples").glob("*/__main__.py"))
 
@@ -317,7 +317,7 @@ def test_an_example_without_its_packages_says_what_to_install(name: str) -> None
 
 def test_every_example_that_is_named_exists() -> None:
     """In pages, in docstrings; and each has a page that starts it."""
-    files = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("*.*")]
+    files = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.*")]
     text = "\n".join(file.read_text("utf-8") for file in files if file.suffix in (".md", ".py"))
     assert set(re.findall(r"python -m examples\.(\w+)", text)) == set(EXAMPLES)
     # Its own page starts it, as test_a_page_works_as_written does with the page.
