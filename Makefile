@@ -30,9 +30,11 @@ test-pure: .venv-tools/bin/uv  ## the tests of what opens no socket, which run o
 test-wheel: wheel .venv-tools/bin/uv  ## the tests of how Ringback is installed, against the built wheel, without the sources
 	here=$$(mktemp -d) && .ci/wheel install $$here && .ci/wheel test $$here; status=$$?; rm -rf $$here; exit $$status
 
-workflows: $(VENV)/.dev  ## the workflows and Dependabot's file: their schemas, their security; actionlint, if it is installed
+workflows: $(VENV)/.dev  ## the files in .github: their schemas, the security of workflows; actionlint, if it is installed
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(wildcard .github/workflows/*.yml)
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(BIN)/zizmor --offline --quiet --persona pedantic .github
 	! command -v actionlint >/dev/null || actionlint
 

@@ -58,7 +58,8 @@ def _detail(detail: Diagnostic | None) -> dict[str, Any] | None:
 # fmt: off
 ROWS = (
     Row("schema", lambda _: SCHEMA, "the version of these keys", "shared", "line"),
-    Row("ringback_version", lambda _: _release(), "the release of Ringback that wrote the line", "shared", "line", "full"),
+    Row("ringback_version", lambda _: _release(), "the release of Ringback that wrote the line", "shared", "line",
+        "full"),
     Row("outcome_id", lambda o: o.outcome_id, "the same for all events that report one ending; the key to "
         "count by", "private", "full"),
     Row("event_id", lambda o: o.event.id, "the event's own id", "id"),
