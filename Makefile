@@ -30,12 +30,13 @@ test-pure: .venv-tools/bin/uv  ## the tests of what opens no socket, which run o
 test-wheel: wheel .venv-tools/bin/uv  ## the tests of how Ringback is installed, against the built wheel, without the sources
 	here=$$(mktemp -d) && .ci/wheel install $$here && .ci/wheel test $$here; status=$$?; rm -rf $$here; exit $$status
 
-workflows: $(VENV)/.dev  ## the files in .github: their schemas, the security of workflows; actionlint, if it is installed
+workflows: $(VENV)/.dev  ## the files in .github: their schemas, the security of workflows; the Dockerfile; actionlint, if it is installed
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(wildcard .github/workflows/*.yml)
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(BIN)/zizmor --offline --quiet --persona pedantic .github
+	$(BIN)/hadolint examples/azure_container_app/Dockerfile
 	! command -v actionlint >/dev/null || actionlint
 
 release-check:  ## whether TAG=v0.2.0 names the version, and the changelog has its day
