@@ -1,6 +1,6 @@
 """An app for Azure Container Apps: a callback route behind Ringback, a store, and an answer to the probes.
 
-Its settings are variables of its environment: RINGBACK_STORE, ACS_RESOURCE_ID and INCOMING_SECRET. main.bicep sets them.
+Its settings are variables: RINGBACK_STORE, ACS_RESOURCE_ID and INCOMING_SECRET. main.bicep sets them.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class Health:
     """
 
     store_reachable: bool
-    """Whether the store has answered, within :data:`PATIENCE`. Always true without a store."""
+    """Whether the store has answered within 5 seconds. Always true without a store."""
     store_fault: str | None
     """Why not, in words without a secret."""
     worker_running: bool | None
