@@ -22,6 +22,29 @@ test-pythons: .venv-tools/bin/uv  ## the tests on every Python of this machine; 
 test-floors: .venv-tools/bin/uv  ## the tests with the lowest versions, and a call with those of Microsoft's samples; SUITE=short
 	UV=$(CURDIR)/$< PYTHON=$(PYTHON) ARGS="$(ARGS)" SUITE=$(or $(SUITE),all) .ci/floors
 
+.PHONY: test-pure test-wheel workflows release-check sbom
+
+test-pure: .venv-tools/bin/uv  ## the tests of what opens no socket, which run on Windows and macOS, too
+	UV=$(CURDIR)/$< ARGS="$(ARGS)" .ci/pure
+
+test-wheel: wheel .venv-tools/bin/uv  ## the tests of how Ringback is installed, against the built wheel, without the sources
+	here=$$(mktemp -d) && .ci/wheel install $$here && .ci/wheel test $$here; status=$$?; rm -rf $$here; exit $$status
+
+workflows: $(VENV)/.dev  ## the files in .github: their schemas, the security of workflows; the Dockerfile; actionlint, if it is installed
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(wildcard .github/workflows/*.yml)
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/zizmor --offline --quiet --persona pedantic .github
+	$(BIN)/hadolint examples/azure_container_app/Dockerfile
+	! command -v actionlint >/dev/null || actionlint
+
+release-check:  ## whether TAG=v0.2.0 names the version, and the changelog has its day
+	$(PYTHON) .ci/release.py $(TAG)
+
+sbom: .venv-tools/bin/uv  ## what the wheel in dist/ brings along with every extra: build/sbom.cdx.json
+	UV=$(CURDIR)/$< .ci/sbom
+
 fuzz: $(VENV)/.dev  ## 200,000 hostile inputs, RINGBACK_FUZZ_EXAMPLES= of each of the five kinds; all properties over 1,000
 	RINGBACK_FUZZ_EXAMPLES=$${RINGBACK_FUZZ_EXAMPLES:-40000} $(BIN)/python -m pytest -q tests/test_fuzz.py tests/work/test_redial.py $(ARGS)
 	$(BIN)/python -m pytest -q --numprocesses auto --hypothesis-profile fuzz -m hypothesis tests --ignore=tests/test_fuzz.py $(ARGS)
@@ -39,6 +62,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/python -m ringback_catalog check
+	$(MAKE) --no-print-directory workflows
 
 types: $(VENV)/.dev
 	$(BIN)/mypy

@@ -98,6 +98,7 @@ _ELSEWHERE = {
     "ringback.hooks.dispatcher": "Dispatcher",
     "ringback.hooks.observer": "Observer",
     "ringback.hooks.operators": "Operator",
+    "ringback.receiving.health": "Health",
     "ringback_catalog": "CategoryBasis Confidence Match RetryAfter",
 }
 

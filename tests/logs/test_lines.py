@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+import ringback
 from logged import (
     BRIEF,
     BUSY,
@@ -95,6 +96,7 @@ def test_full_detail_adds_the_long_keys() -> None:
     assert {name: lines[0][name] for name in lines[0].keys() - Line()(BUSY).keys()} == {
         "event": "call.outcome",
         "log_level": "info",
+        "ringback_version": ringback.__version__,
         "outcome_id": f"call:{LEG}",
         "category_basis": BUSY.category_basis.value,
         "server_call_id": "c2VydmVyLWNhbGw",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ringback.cli import (
     _calls,
+    _completion,
     _dead,
     _doctor,
     _explain,
@@ -162,6 +163,10 @@ def _parser() -> _Parser:
     more = "Send harmless requests to a callback URL and say what is wrong and what to do: 1 if there is a problem."
     example = "doctor --url https://app.example.com/api/callbacks/1"
     _doctor.add(_added(commands, "doctor", _doctor.doctor, about, more, example), _seconds)
+    about = "a script that completes commands and options"
+    more = "Print the script with which a shell completes commands and options: docs/completion.md says where it goes."
+    completion = partial(_completion.completion, _parser)
+    _completion.add(_added(commands, "completion", completion, about, more, "completion bash"))
     return parser
 
 

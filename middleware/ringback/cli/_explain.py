@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ringback.cli import _outcomes
 from ringback.cli._explain_text import page
+from ringback.cli._report import link
 from ringback.cli._result_forms import FORMS, close_to, event_of, pair_in, result_in, status, whole
 from ringback.cli._screen import say, width
 from ringback.cli.reading import Reasons, Why, found_in
@@ -42,7 +43,9 @@ def add(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--q850", metavar="N", help="the code of q850Details: a carrier's Q.850 cause")
     command.add_argument("--sources", action="store_true", help="all sources, and where they disagree")
-    command.add_argument("--json", action="store_true", help="print the outcome as JSON, with the log line's keys")
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print the outcome as JSON, with the log line's keys")
+    form.add_argument("--report", action="store_true", help="print a link to the project's form, filled in")
     command.add_argument("--pages", metavar="URL", help="link to your copy of the pages that catalog --out writes")
     command.add_argument("--overrides", metavar="FILE", help="apply a TOML file of your own verdicts first")
 
@@ -54,6 +57,9 @@ def explain(arguments: argparse.Namespace) -> int:
     catalog = _catalog(arguments)
     outcomes = _of_words(arguments, catalog)
     _warn_of_unknown_event(arguments.event)
+    if arguments.report:
+        say("\n".join(map(link, outcomes)))
+        return 0
     if arguments.json:
         # One object is laid out for a person; several objects are lines for a program.
         indent = 2 if len(outcomes) == 1 else None
@@ -101,6 +107,8 @@ def _from_input(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(
             "--event, --sip and --q850 need a code; write for example: ringback explain --sip 486 500"
         )
+    if arguments.report:
+        raise ConfigurationError("--report needs a code; write for example: ringback explain 486 560486 --report")
     catalog, columns = _catalog(arguments), width()
     reasons = Reasons()
     any_printed = False

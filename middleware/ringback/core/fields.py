@@ -5,6 +5,7 @@ To add a key, add a row. Nothing else lists the keys.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from ringback.privacy.redaction import redact, redact_if_told
@@ -42,6 +43,14 @@ class Row:
         self.name, self.value, self.meaning, self.marks = name, value, meaning, marks
 
 
+@cache
+def _release() -> str:
+    # Imported here, because reading the distribution's metadata costs time, and only the full line says the version.
+    from importlib.metadata import version
+
+    return version("ringback")
+
+
 def _detail(detail: Diagnostic | None) -> dict[str, Any] | None:
     return None if detail is None else {"code": detail.code, "message": redact_if_told(detail.message)}
 
@@ -49,6 +58,8 @@ def _detail(detail: Diagnostic | None) -> dict[str, Any] | None:
 # fmt: off
 ROWS = (
     Row("schema", lambda _: SCHEMA, "the version of these keys", "shared", "line"),
+    Row("ringback_version", lambda _: _release(), "the release of Ringback that wrote the line", "shared", "line",
+        "full"),
     Row("outcome_id", lambda o: o.outcome_id, "the same for all events that report one ending; the key to "
         "count by", "private", "full"),
     Row("event_id", lambda o: o.event.id, "the event's own id", "id"),

@@ -156,6 +156,13 @@ class Dispatcher:
         return self._fallback if self.store.durable else self
 
     @property
+    def is_working(self) -> bool | None:
+        """Whether a worker runs in this process; ``None`` if none is to run here, or none has been needed yet."""
+        if not self._worker or (self._last is None and not self.durable):
+            return None
+        return self._last is not None and not self._last.gone
+
+    @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The event loop of the worker that ran last. This loop may be closed by now."""
         return None if self._last is None else self._last.loop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from ringback.work.pace import Pace
 from ringback_catalog import Catalog, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Gauge
@@ -80,8 +81,10 @@ class Engine:
     signal that ends a process without Python's exit, as SIGTERM ends uvicorn, leaves no time for that.
     """
 
-    def __init__(self, router: HandlerRouter, settings: Settings) -> None:
+    def __init__(self, router: HandlerRouter, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.router = router
+        self._clock = clock
+        self._last_delivery: float | None = None
         self.log = logs.LogObserver()
         self.catalog = settings.catalog or Catalog.default()
         self.telemetry = settings.telemetry
@@ -107,6 +110,11 @@ class Engine:
     @property
     def store(self) -> DeliveryStore:
         return self.dispatcher.store
+
+    @property
+    def since_delivery(self) -> float | None:
+        """Seconds since the last delivery that was let through; ``None`` before the first one."""
+        return None if self._last_delivery is None else round(self._clock() - self._last_delivery, 3)
 
     def check(self) -> None:
         """Raise :class:`ConfigurationError` where the engine would lose outcomes, or place calls twice.
@@ -149,6 +157,7 @@ class Engine:
 
         Gives the keys for :meth:`Dispatcher.hasten`. Raises :class:`StoreError` if the store cannot keep the outcomes.
         """
+        self._last_delivery = self._clock()
         if not self._works and outcomes and (self.durable or not self.router.roster.calls_nobody):
             self._begin_late()
         return self.dispatcher.accept(outcomes)

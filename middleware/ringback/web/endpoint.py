@@ -17,6 +17,7 @@ from ringback.hooks.signatures import handler_name
 from ringback.privacy.redaction import redact
 from ringback.receiving.engine import Engine, Settings
 from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver
+from ringback.receiving.health import Health, health_of
 from ringback.receiving.replies import Reply
 from ringback.settings import ENGINE, Door, DoorSettings, EngineSettings, refuse_late
 from ringback.web.body import BodyReader, PeekedReceive, replayed, response
@@ -140,6 +141,12 @@ class OutcomeRouter(HandlerRouter):
         cannot work, and :class:`ConfigurationError` outside of asyncio, and for a redial without a store.
         """
         await self.engine.start()
+
+    async def health(self) -> Health:
+        """What this process can do now, for a probe: whether its store answers and its worker runs, and since when no
+        delivery came. Takes 5 seconds at most, and raises nothing for a store that is away.
+        """
+        return await health_of(self.engine)
 
     def _found(self) -> list[Planner]:
         if not self._planners:

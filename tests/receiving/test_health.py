@@ -1,0 +1,108 @@
+"""`router.health()` tells a probe what a process can do: its store answers, its worker runs, deliveries come."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import ringback
+from ringback import Outcome, OutcomeRouter, StoreUnavailable
+from ringback.receiving.engine import Engine
+from ringback.receiving.health import Health, health_of
+from ringback.stores import MemoryStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WELL = Health(store_reachable=True, store_fault=None, worker_running=None, last_delivery=None, oldest_due=0.0, dead=0)
+
+
+class Away(MemoryStore):
+    """A store on a disk that cannot be asked."""
+
+    durable = True  # type: ignore[assignment]
+    never = False
+
+    async def stats(self) -> Any:
+        if self.never:
+            await asyncio.Event().wait()
+        raise StoreUnavailable("postgresql://app:password@db.example.com is away")
+
+
+async def test_a_new_process_without_a_store_is_well() -> None:
+    """Nothing has come yet, so no worker is needed."""
+    assert await OutcomeRouter().health() == WELL
+    assert WELL.to_dict() == {
+        "ok": True,
+        "store_reachable": True,
+        "store_fault": None,
+        "worker_running": None,
+        "last_delivery": None,
+        "oldest_due": 0.0,
+        "dead": 0,
+    }
+
+
+async def test_a_worker_runs_from_the_start_to_the_end(tmp_path: Path) -> None:
+    """With a store on a disk: before the start and after the end a process cannot do its part."""
+    router = OutcomeRouter(store=f"sqlite:///{tmp_path}/ringback.db")
+    await router.start()
+    running = await router.health()
+    await router.drain()
+    ended = await router.health()
+    assert running == replace(WELL, worker_running=True)
+    assert running.ok
+    assert ended.worker_running is False
+    assert not ended.ok
+
+
+async def test_a_process_that_only_receives_has_no_worker(tmp_path: Path) -> None:
+    """`ringback worker` calls its hooks elsewhere."""
+    router = OutcomeRouter(store=f"sqlite:///{tmp_path}/ringback.db", worker=False)
+    await router.start()
+    health = await router.health()
+    await router.drain()
+    assert health == WELL
+    assert health.ok
+
+
+async def test_a_store_that_is_away_is_told_without_a_secret() -> None:
+    health = await OutcomeRouter(store=Away()).health()
+    assert health.store_fault is not None
+    assert "password" not in health.store_fault
+    assert replace(health, store_fault=None) == Health(
+        store_reachable=False, store_fault=None, worker_running=False, last_delivery=None, oldest_due=None, dead=None
+    )
+    assert not health.ok
+
+
+async def test_a_store_that_does_not_answer_is_waited_for_no_longer_than_told() -> None:
+    store = Away()
+    store.never = True
+    health = await health_of(OutcomeRouter(store=store).engine, patience=0.01)
+    assert (health.store_reachable, health.store_fault) == (False, "no answer within 0.01 s")
+
+
+async def test_the_last_delivery_is_told_by_its_age() -> None:
+    """By a clock that nobody sets. A worker runs as soon as a hook is due."""
+    now = 100.0
+    router = OutcomeRouter()
+
+    @router.on_retryable
+    async def again(outcome: Outcome) -> None: ...
+
+    engine = Engine(router, router.settings, clock=lambda: now)
+    await engine.accept([ringback.classify("CallDisconnected", 486, 560486)])
+    now = 107.5
+    health = await health_of(engine)
+    await engine.drain(0)
+    assert (health.last_delivery, health.worker_running) == (7.5, True)
+
+
+def test_the_name_is_public() -> None:
+    assert ringback.Health is Health
+    with pytest.raises(AttributeError):
+        _ = ringback.Healthy
