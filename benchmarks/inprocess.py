@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apps
 import loglines
-import signing
 from life import Life, stopped
 from pairs import compared
 from traffic import body, handle
@@ -78,7 +77,7 @@ async def turn(
 async def one_round(candidate: apps.Candidate, events: int, folder: Path, *, bare_first: bool) -> Round:
     # Of one event the first, whose hook may be called among those that are counted.
     sizes = [1, *[events] * max(1, _CHUNK // events)]
-    requests = [(body(size), signing.authorization() if candidate.signed else None) for size in sizes]
+    requests = [(body(size), candidate.token and candidate.token()) for size in sizes]
 
     async def bare() -> float:
         with loglines.configuration(loglines.off):

@@ -49,7 +49,7 @@ async def logged(candidate: apps.Candidate, content: bytes, sink: io.StringIO, f
         async with inprocess.running(candidate, folder) as (app, _):
             sink.truncate(0)
             sink.seek(0)
-            authorization = inprocess.signing.authorization() if candidate.signed else None
+            authorization = candidate.token and candidate.token()
             assert await traffic.handle(app, content, authorization) == 200
             lines = [json.loads(line) for line in sink.getvalue().splitlines()]
     for line in lines:
