@@ -135,5 +135,18 @@ CANDIDATES = {
     ),
     "sample style, as published": Candidate(sample("published"), loglines.plain),
     "sample style, same work": Candidate(sample("same_work"), loglines.plain),
+    "public app, a comparison a type": Candidate(sample("by_contexts"), loglines.plain),
+    "public app, without CloudEvent": Candidate(sample("by_name"), loglines.plain),
 }
 """What is compared with the bare route, in the order of the table."""
+
+SIDES = {
+    "ringback": lambda: ringback(reads_outcomes),
+    "samples": sample("published"),
+    "same work": sample("same_work"),
+}
+"""Three ways to the same end: the route uses the outcomes, writes the samples' two lines, or does the work by hand."""
+SIDE_BY_SIDE = {
+    f"{side}; {setup}": Candidate(make, log) for setup, log in loglines.SETUPS.items() for side, make in SIDES.items()
+}
+"""Each of them through each log set-up."""
