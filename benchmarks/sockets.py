@@ -45,12 +45,13 @@ _starts = iter(range(1, 2**20))
 
 
 class Load(NamedTuple):
-    """One turn of a server: requests a second, CPU microseconds a request, latency in microseconds."""
+    """One turn of a server: requests a second, CPU microseconds a request, latency in microseconds, MiB resident."""
 
     rate: float
     cpu_us: float
     p50_us: float
     p99_us: float
+    mib: float
 
 
 def free_port() -> int:
@@ -127,12 +128,13 @@ def loaded(pid: int, port: int, seconds: int, file: Path, connections: int = CON
         check=True,
     ).stdout
     spent = procfs.cpu_seconds(pid) - before
+    memory = sum(map(procfs.resident_mib, procfs.family(pid)))
     found = re.search(r"^RESULT (.+)$", told, re.MULTILINE)
     result = json.loads(found[1]) if found else {"requests": 0, "errors": 1}
     if result["errors"] or not result["requests"]:
         raise RuntimeError(f"wrk had errors: {told}")
     count = result["requests"]
-    return Load(count / result["seconds"], spent / count * 1e6, result["p50_us"], result["p99_us"])
+    return Load(count / result["seconds"], spent / count * 1e6, result["p50_us"], result["p99_us"], memory)
 
 
 def measured(
