@@ -103,7 +103,8 @@ def sample(name: str) -> Callable[[], App]:
 class Candidate:
     """An app to be compared, and how it is to be run."""
 
-    make: Callable[..., App]
+    make: Callable[..., Any]
+    """An ASGI app, or a WSGI app for a server of such."""
     log: loglines.Configure = loglines.off
     clock: Callable[[], float] = time.thread_time
     """CPU seconds; of all threads where another thread has a share in the work."""
