@@ -38,7 +38,7 @@ CANDIDATES = {
     "ringback, hooks called": "as `ringback`, and a hook for each call, latched, called and taken off the books.",
     "ringback, verified": "as `ringback`, and a token of its own, most of it OpenSSL's.",
     "ringback, verified, known token": "as `ringback`, and a token that an earlier request had.",
-    "ringback, durable hooks (SQLite)": "as `ringback`, and every event on disk first. A thread writes: runs differ by 5 %.",
+    "ringback, durable hooks (SQLite)": "as `ringback`, and every event on disk first; its runs differ by 5 %.",
 }
 """What is counted, and what its limit is for."""
 NOTHING = "nothing"
