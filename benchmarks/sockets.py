@@ -37,9 +37,15 @@ SERVERS = {
     "uvicorn, httptools and uvloop": ("Starlette", f"{_UVICORN} --loop uvloop --http httptools"),
     "granian": ("Starlette", "-m granian served:app --interface asgi --host 127.0.0.1 --port {port} --no-log"),
     "uvicorn, FastAPI": ("FastAPI", f"{_UVICORN} --loop asyncio --http h11"),
-    "gunicorn, Flask": ("Flask", "-m gunicorn served:app --bind 127.0.0.1:{port} --threads 8 --log-level critical"),
+    "gunicorn, Flask": (
+        "Flask",
+        "-m gunicorn served:app --preload --bind 127.0.0.1:{port} --threads 8 --log-level critical",
+    ),
 }
-"""By the name in the tables: the framework of the apps, and the command of the server."""
+"""By the name in the tables: the framework of the apps, and the command of the server.
+
+Without ``--preload`` gunicorn takes connections before it has an app to answer them.
+"""
 _MARK = "NUMBER-GOES-"
 _starts = iter(range(1, 2**20))
 

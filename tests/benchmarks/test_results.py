@@ -130,10 +130,10 @@ def test_a_plot_reads_on_any_page_and_is_the_same_twice(tmp_path: Path) -> None:
 
 
 def test_the_page_is_that_of_the_figures_beside_it() -> None:
-    """It is written by one run of everything, whose figures and plots lie beside it."""
+    """It is written by one run, whose figures and plots lie beside it."""
     text = (run.DOCS / "performance.md").read_text("utf-8")
     results = json.loads((run.DOCS / "performance" / "results.json").read_text("utf-8"))
-    assert set(results) == {"environment", "handshake_us", *run.SECTIONS}
+    assert set(results) <= {"environment", "handshake_us", *run.SECTIONS}
     assert run.page(text, tables.parts(results)) == text
     shown = set(re.findall(r"\(performance/([\w-]+\.svg)\)", text))
     assert shown == {file.name for file in (run.DOCS / "performance").glob("*.svg")}
