@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import loglines
+import signing
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
@@ -84,8 +85,6 @@ def measured() -> App:
 
 
 def verified() -> App:
-    import signing
-
     return ringback(auth=signing.verifier())
 
 
@@ -104,18 +103,20 @@ def sample(name: str) -> Callable[[], App]:
 class Candidate:
     """An app to be compared, and how it is to be run."""
 
-    make: Callable[..., App]
+    make: Callable[..., Any]
+    """An ASGI app, or a WSGI app for a server of such."""
     log: loglines.Configure = loglines.off
     clock: Callable[[], float] = time.thread_time
     """CPU seconds; of all threads where another thread has a share in the work."""
-    signed: bool = False
-    """Whether each request has a token of its own."""
+    token: Callable[[], bytes] | None = None
+    """The header ``authorization`` of the next request, if requests have one."""
     durable: bool = False
     """Whether ``make`` takes ``store=``, and the app is told of its start and its end."""
     to_the_end: bool = False
     """Whether the app is told of its end, and what it does then is measured, too: the hooks of all calls."""
 
 
+ROUTE = Candidate(lambda: starlette(bare))
 CANDIDATES = {
     "ringback, log off": Candidate(ringback),
     "ringback": Candidate(ringback, loglines.configured),
@@ -128,11 +129,25 @@ CANDIDATES = {
         lambda: ringback(hooks=True, drain=600.0), loglines.configured, to_the_end=True
     ),
     "ringback, metrics and spans": Candidate(measured, loglines.configured),
-    "ringback, verified": Candidate(verified, loglines.configured, signed=True),
+    "ringback, verified": Candidate(verified, loglines.configured, token=signing.new),
+    "ringback, verified, known token": Candidate(verified, loglines.configured, token=signing.known),
     "ringback, durable hooks (SQLite)": Candidate(
         lambda store: ringback(hooks=True, store=store), loglines.configured, time.process_time, durable=True
     ),
     "sample style, as published": Candidate(sample("published"), loglines.plain),
     "sample style, same work": Candidate(sample("same_work"), loglines.plain),
+    "public app, a comparison a type": Candidate(sample("by_contexts"), loglines.plain),
+    "public app, without CloudEvent": Candidate(sample("by_name"), loglines.plain),
 }
 """What is compared with the bare route, in the order of the table."""
+
+SIDES = {
+    "ringback": lambda: ringback(reads_outcomes),
+    "samples": sample("published"),
+    "same work": sample("same_work"),
+}
+"""Three ways to the same end: the route uses the outcomes, writes the samples' two lines, or does the work by hand."""
+SIDE_BY_SIDE = {
+    f"{side}; {setup}": Candidate(make, log) for setup, log in loglines.SETUPS.items() for side, make in SIDES.items()
+}
+"""Each of them through each log set-up."""

@@ -3,7 +3,7 @@
     make gate                   measure and compare; fails if a ratio is over its limit by more than the margin
     make gate ARGS=--write      take what is measured for the limits
 
-Instructions are counted by callgrind in one process that does all the work, so that a busy machine changes nothing: two
+Instructions are counted by callgrind in a process that does all the work, so that a busy machine changes nothing: two
 runs differ by less than half a percent. Counts depend on the interpreter: limits are kept by its version.
 """
 
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ class Uncounted(Exception):
     """callgrind did not tell what was asked: why, and what helps."""
 
 
-def counts() -> list[int]:
+def counts(events: int) -> list[int]:
     """Instructions of each of :func:`counted.pieces`."""
     if shutil.which("valgrind") is None:
         raise Uncounted("valgrind is not installed; apt-get install valgrind")
@@ -52,6 +53,7 @@ def counts() -> list[int]:
                 "--dump-before=getppid",
                 sys.executable,
                 str(Path(counted.__file__)),
+                str(events),
             ],
             # The order of a set, and thus of much else, depends on the seed.
             env={**os.environ, "PYTHONHASHSEED": "0"},
@@ -63,7 +65,7 @@ def counts() -> list[int]:
             raise Uncounted(f"the counted process ended with {finished.returncode}:\n{finished.stderr[-2000:]}")
         marks = sorted(Path(place).glob("callgrind.*"), key=lambda file: int(file.suffix[1:]))
         totals = [total(file.read_text()) for file in marks]
-    return between(totals, len(counted.pieces()))
+    return between(totals, len(counted.pieces(events)))
 
 
 def total(dump: str) -> int:
@@ -81,15 +83,11 @@ def between(totals: Sequence[int], pieces: int) -> list[int]:
     return list(totals[1::2])
 
 
-def ratios(pieces: Sequence[tuple[str, int]], taken: Sequence[int]) -> dict[str, float]:
+def ratios(events: int, taken: Sequence[int]) -> dict[str, float]:
     """By what it is called in the table, the ratio to the bare route with as many events."""
-    counted_as = dict(zip(pieces, taken, strict=True))
-    found: dict[str, float] = {}
-    for (name, events), count in counted_as.items():
-        idle = counted_as[counted.NOTHING, events]
-        if name not in (counted.NOTHING, apps.BARE):
-            found[label(name, events)] = (count - idle) / (counted_as[apps.BARE, events] - idle)
-    return found
+    counted_as = dict(zip(counted.pieces(events), taken, strict=True))
+    idle, bare = counted_as.pop(counted.NOTHING), counted_as.pop(apps.BARE)
+    return {label(name, events): (count - idle) / (bare - idle) for name, count in counted_as.items()}
 
 
 def label(name: str, events: int) -> str:
@@ -130,7 +128,7 @@ def table(found: Mapping[str, float], limits: Mapping[str, float]) -> Iterable[s
 
 
 def main(
-    argv: Sequence[str] | None = None, *, measure: Callable[[], Sequence[int]] = counts, file: Path = LIMITS
+    argv: Sequence[str] | None = None, *, measure: Callable[[int], Sequence[int]] = counts, file: Path = LIMITS
 ) -> int:
     """0 if all is within its limit, 1 if not, 2 if nothing could be counted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -139,7 +137,9 @@ def main(
     kept = tomllib.loads(file.read_text("utf-8"))
     margin: float = kept.pop("margin")
     try:
-        found = ratios(counted.pieces(), measure())
+        with ThreadPoolExecutor() as side_by_side:
+            taken = side_by_side.map(measure, counted.WORK)
+            found = {name: ratio for each in map(ratios, counted.WORK, taken) for name, ratio in each.items()}
     except Uncounted as error:
         print(f"gate: {error}", file=sys.stderr)
         return 2

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apps
 import loglines
-import signing
 from life import Life, stopped
 from pairs import compared
 from traffic import body, handle
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
     from traffic import App
 
@@ -78,7 +77,7 @@ async def turn(
 async def one_round(candidate: apps.Candidate, events: int, folder: Path, *, bare_first: bool) -> Round:
     # Of one event the first, whose hook may be called among those that are counted.
     sizes = [1, *[events] * max(1, _CHUNK // events)]
-    requests = [(body(size), signing.authorization() if candidate.signed else None) for size in sizes]
+    requests = [(body(size), candidate.token and candidate.token()) for size in sizes]
 
     async def bare() -> float:
         with loglines.configuration(loglines.off):
@@ -113,14 +112,14 @@ def summary(rounds: Sequence[Round]) -> dict[str, Any]:
     return {"ratio": compared(candidate, bare), "us": us[0], "bare_us": us[1]}
 
 
-def section(names: Iterable[str], sizes: Iterable[int], *, quick: bool, say: Callable[[str], object]) -> dict[str, Any]:
+def section(
+    candidates: Mapping[str, apps.Candidate], sizes: Iterable[int], *, quick: bool, say: Callable[[str], object]
+) -> dict[str, Any]:
     """By candidate and number of events, what :func:`summary` makes of the rounds."""
     seconds, least, most = (0.1, 2, 3) if quick else (2.5, 5, 101)
-    table: dict[str, Any] = {name: {} for name in names}
+    table: dict[str, Any] = {name: {} for name in candidates}
     for events in sizes:
-        for name in table:
+        for name, candidate in candidates.items():
             say(f"in process: {name}, {events} events")
-            table[name][str(events)] = summary(
-                asyncio.run(measured(apps.CANDIDATES[name], events, seconds, least, most))
-            )
+            table[name][str(events)] = summary(asyncio.run(measured(candidate, events, seconds, least, most)))
     return table

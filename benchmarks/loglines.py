@@ -18,7 +18,7 @@ import structlog
 from ringback import logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     Configure = Callable[[], object]
 
@@ -53,9 +53,7 @@ def plain_logging() -> None:
     """An app that knows nothing of structlog: the text of ``basicConfig``."""
     handler = logging.StreamHandler(SINK)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logger = logging.getLogger("ringback")
-    logger.handlers, logger.propagate = [handler], False
-    logger.setLevel(logging.INFO)
+    _through(handler)
 
 
 def through_logging() -> None:
@@ -74,16 +72,43 @@ def through_logging() -> None:
     )
     handler = logging.StreamHandler(SINK)
     handler.setFormatter(formatter)
-    for name in ("app", "ringback"):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(logging.INFO)
+    _through(handler)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+SETUPS: Mapping[str, Configure] = {
+    "ringback.logs.configure()": configured,
+    "structlog": plain,
+    "structlog with orjson": fast,
+    "structlog through logging": through_logging,
+    "plain logging": plain_logging,
+}
+"""By the name in the tables."""
+
+
+class _Records:
+    """An app's own logger without structlog; keys are attributes of the record."""
+
+    def __getattr__(self, level: str) -> Callable[..., None]:
+        write = getattr(logging.getLogger("app"), level)
+        return lambda event, **keys: write(event, extra=keys)
+
+
+def app_logger() -> Any:
+    """The logger of an app's own lines."""
+    return structlog.get_logger("app") if structlog.is_configured() else _Records()
+
+
+def _through(handler: logging.Handler) -> None:
+    for name in ("app", "ringback"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.INFO)
 
 
 def _plain(level: int, renderer: Any = None, file: Any = None, *further: Any) -> None:

@@ -1,6 +1,6 @@
 """What Ringback costs, as ratios to a bare route that are measured pair by pair in one run.
 
-    make bench                                     everything, in less than ten minutes
+    make bench                                     everything, in a quarter of an hour
     make bench ARGS="--quick"                      a smoke run: every part, no figure worth a look
     make bench ARGS="--section inprocess --candidate ringback --events 1 --events 1000"
     make performance                               everything, and docs/performance.md with what lies beside it
@@ -22,15 +22,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import apps
+import handshake
 import inprocess
 import plots
 import sockets
 import tables
+import verifying
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-SECTIONS = ("inprocess", "sockets")
+SECTIONS = ("inprocess", "setups", "verifying", "sockets")
 RESULTS = Path(__file__).parents[1] / "build" / "benchmark.json"
 DOCS = Path(__file__).parents[1] / "docs"
 PACKAGES = ("ringback", "starlette", "structlog", "msgspec", "uvicorn", "httptools", "uvloop", "granian")
@@ -90,11 +92,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         results = json.loads(given.figures.read_text("utf-8"))
     else:
         results = {"environment": environment()}
+        sizes = given.events or (inprocess.QUICK_SIZES if given.quick else inprocess.SIZES)
         if "inprocess" in sections:
-            sizes = given.events or (inprocess.QUICK_SIZES if given.quick else inprocess.SIZES)
-            names = given.candidate or list(apps.CANDIDATES)
-            results["inprocess"] = inprocess.section(names, sizes, quick=given.quick, say=say)
+            chosen = {name: apps.CANDIDATES[name] for name in given.candidate or apps.CANDIDATES}
+            results["inprocess"] = inprocess.section(chosen, sizes, quick=given.quick, say=say)
+        if "setups" in sections:
+            results["setups"] = inprocess.section(apps.SIDE_BY_SIDE, inprocess.QUICK_SIZES, quick=given.quick, say=say)
+        if "verifying" in sections:
+            say("verifying")
+            results["verifying"] = verifying.section(3 if given.quick else 41)
         if "sockets" in sections:
+            results["handshake_us"] = handshake.microseconds(9 if given.quick else 301)
             results["sockets"] = sockets.section(quick=given.quick, say=say)
         say("")
         write(results, RESULTS)

@@ -4,16 +4,18 @@
 ``one_line`` has the ids as keys of one line instead, for an app whose log is JSON.
 ``same_work`` does what Ringback does, by the same means, carefully: nothing is decoded or built twice, the look-up is
 one dictionary, the line is one call of structlog and has every key that Ringback's has.
+``by_contexts`` and ``by_name`` are the dispatch of two public apps in our own words, without what the apps then do.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from azure.communication.callautomation._generated.models import CallDisconnected
 from azure.core.messaging import CloudEvent
+from loglines import app_logger
 from starlette.responses import Response
 
 from ringback import classify
@@ -27,23 +29,67 @@ if TYPE_CHECKING:
 
 async def published(request: Request) -> Response:
     """A CloudEvent for each event and lines of text."""
-    log = structlog.get_logger("app")
-    for each in await request.json():
+    lines(await request.json())
+    return Response()
+
+
+def lines(events: Any) -> None:
+    log = app_logger()
+    for each in events:
         event: Any = CloudEvent.from_dict(each)
         leg = event.data["callConnectionId"]
         log.info(f"{event.type} event received for call connection id: {leg}")
         if event.type == "Microsoft.Communication.CallDisconnected":
             result = event.data["resultInformation"]
             log.info(f"call ended, message={result['message']}, subCode={result['subCode']}")
-    return Response()
 
 
 async def one_line(request: Request) -> Response:
     """A CloudEvent for each event, and that it came."""
-    log = structlog.get_logger("app")
+    log = app_logger()
     for each in await request.json():
         event: Any = CloudEvent.from_dict(each)
         log.info("event received", event_type=event.type, call_connection_id=event.data["callConnectionId"])
+    return Response()
+
+
+async def by_contexts(request: Request) -> Response:
+    """A CloudEvent and its context for each event, then one comparison after the other until a type is the event's."""
+    log = app_logger()
+    for each in await request.json():
+        event: Any = CloudEvent.from_dict(each)
+        leg, told = event.data["callConnectionId"], event.data.get("operationContext")
+        try:
+            contexts = json.loads(told) if told else None
+        except ValueError:
+            contexts = None
+        log.info(f"{event.type} of call {leg}")
+        if event.type == "Microsoft.Communication.CallConnected":
+            log.info(f"call {leg} is answered")
+        elif event.type == "Microsoft.Communication.CallDisconnected":
+            log.info(f"call {leg} has ended")
+        elif event.type == "Microsoft.Communication.RecognizeCompleted":
+            log.info(f"call {leg} has said something, asked for {contexts}")
+    return Response()
+
+
+_LIVE: dict[str, str] = {}
+
+
+async def by_name(request: Request) -> Response:
+    """No CloudEvent: the type and the data as they are, and a dictionary of the calls that are live."""
+    log = app_logger()
+    for each in await request.json():
+        name, data = each.get("type"), each.get("data", {})
+        leg = data.get("callConnectionId")
+        if name == "Microsoft.Communication.CallConnected":
+            _LIVE[leg] = data.get("correlationId")
+            log.info(f"call connected: {leg}")
+        elif name == "Microsoft.Communication.RecognizeFailed":
+            log.warning(f"nothing understood: {leg}")
+        elif name == "Microsoft.Communication.CallDisconnected":
+            log.info(f"call disconnected: {leg}")
+            _LIVE.pop(leg, None)
     return Response()
 
 
@@ -72,7 +118,7 @@ _TABLE = _facts()
 
 async def same_work(request: Request) -> Response:
     """The verdict of every event, and one line with all that is known of it."""
-    log = structlog.get_logger("app")
+    log = app_logger()
     for each in await request.json():
         event: Any = CloudEvent.from_dict(each)
         ended = CallDisconnected.deserialize(event.data)

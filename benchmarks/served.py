@@ -7,13 +7,12 @@ import os
 from typing import TYPE_CHECKING
 
 import apps
+import frameworks
 import loglines
+from frameworks import SETTLE
 
 if TYPE_CHECKING:
     from traffic import App
-
-SETTLE = 1.0
-"""Seconds, as an app has it: what is to be done after the answer is done while the server is measured."""
 
 NAMES = {
     apps.BARE: apps.Candidate(lambda: apps.starlette(apps.bare)),
@@ -25,7 +24,8 @@ NAMES = {
     "sample style, as published": apps.CANDIDATES["sample style, as published"],
     "sample style, same work": apps.CANDIDATES["sample style, same work"],
 }
-"""What is compared over sockets."""
+FRAMEWORKS = {"Starlette": NAMES, "FastAPI": frameworks.FASTAPI, "Flask": frameworks.FLASK}
+"""What is compared over sockets, by the framework of the apps."""
 
 
 def _kept(store: str | None, route: apps.Endpoint = apps.bare) -> App:
@@ -55,6 +55,6 @@ ACKNOWLEDGED = {
 """What is compared in durable.py."""
 
 if "CANDIDATE" in os.environ:
-    _candidate = (NAMES | ACKNOWLEDGED)[os.environ["CANDIDATE"]]
+    _candidate = (ACKNOWLEDGED | FRAMEWORKS[os.environ["FRAMEWORK"]])[os.environ["CANDIDATE"]]
     _candidate.log()
     app = _candidate.make()

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import apps
 import procfs
 import served
 import traffic
@@ -30,22 +31,33 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 CONNECTIONS = 32
+_UVICORN = "-m uvicorn served:app --host 127.0.0.1 --port {port} --log-level critical --no-access-log"
 SERVERS = {
-    "uvicorn": "-m uvicorn served:app --host 127.0.0.1 --port {port} --log-level critical --no-access-log",
-    "granian": "-m granian served:app --interface asgi --host 127.0.0.1 --port {port} --no-log",
+    "uvicorn": ("Starlette", f"{_UVICORN} --loop asyncio --http h11"),
+    "uvicorn, httptools and uvloop": ("Starlette", f"{_UVICORN} --loop uvloop --http httptools"),
+    "granian": ("Starlette", "-m granian served:app --interface asgi --host 127.0.0.1 --port {port} --no-log"),
+    "uvicorn, FastAPI": ("FastAPI", f"{_UVICORN} --loop asyncio --http h11"),
+    "gunicorn, Flask": (
+        "Flask",
+        "-m gunicorn served:app --preload --bind 127.0.0.1:{port} --threads 8 --log-level critical",
+    ),
 }
-QUICK = ("bare route", "ringback")
+"""By the name in the tables: the framework of the apps, and the command of the server.
+
+Without ``--preload`` gunicorn takes connections before it has an app to answer them.
+"""
 _MARK = "NUMBER-GOES-"
 _starts = iter(range(1, 2**20))
 
 
 class Load(NamedTuple):
-    """One turn of a server: requests a second, CPU microseconds a request, latency in microseconds."""
+    """One turn of a server: requests a second, CPU microseconds a request, latency in microseconds, MiB resident."""
 
     rate: float
     cpu_us: float
     p50_us: float
     p99_us: float
+    mib: float
 
 
 def free_port() -> int:
@@ -62,10 +74,11 @@ def serving(server: str, name: str, **settings: str) -> Generator[tuple[subproce
     ``settings`` are added to its environment.
     """
     port = free_port()
+    framework, command = SERVERS[server]
     process = subprocess.Popen(
-        [sys.executable, *SERVERS[server].format(port=port).split()],
+        [sys.executable, *command.format(port=port).split()],
         cwd=HERE,
-        env={**os.environ, "CANDIDATE": name, **settings},
+        env={**os.environ, "FRAMEWORK": framework, "CANDIDATE": name, **settings},
         stdout=subprocess.DEVNULL,
     )
     try:
@@ -121,12 +134,13 @@ def loaded(pid: int, port: int, seconds: int, file: Path, connections: int = CON
         check=True,
     ).stdout
     spent = procfs.cpu_seconds(pid) - before
+    memory = sum(map(procfs.resident_mib, procfs.family(pid)))
     found = re.search(r"^RESULT (.+)$", told, re.MULTILINE)
     result = json.loads(found[1]) if found else {"requests": 0, "errors": 1}
     if result["errors"] or not result["requests"]:
         raise RuntimeError(f"wrk had errors: {told}")
     count = result["requests"]
-    return Load(count / result["seconds"], spent / count * 1e6, result["p50_us"], result["p99_us"])
+    return Load(count / result["seconds"], spent / count * 1e6, result["p50_us"], result["p99_us"], memory)
 
 
 def measured(
@@ -146,7 +160,7 @@ def measured(
             for name in order:
                 process, port = running[name]
                 taken[name].append(loaded(process.pid, port, seconds, file))
-    return {name: _summary(loads, taken["bare route"]) for name, loads in taken.items()}
+    return {name: _summary(loads, taken[apps.BARE]) for name, loads in taken.items()}
 
 
 def _summary(loads: list[Load], reference: list[Load]) -> dict[str, Any]:
@@ -159,6 +173,8 @@ def _summary(loads: list[Load], reference: list[Load]) -> dict[str, Any]:
 def section(*, quick: bool, say: Callable[[str], object]) -> dict[str, Any]:
     """By server and candidate. Raises :class:`RuntimeError` without wrk."""
     refuse_without_wrk()
-    names = QUICK if quick else served.NAMES
     rounds, seconds = (1, 1) if quick else (5, 2)
-    return {server: measured(server, names, rounds, seconds, say) for server in SERVERS}
+    return {
+        server: measured(server, list(served.FRAMEWORKS[framework])[: 2 if quick else None], rounds, seconds, say)
+        for server, (framework, _) in SERVERS.items()
+    }

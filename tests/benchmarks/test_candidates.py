@@ -49,7 +49,7 @@ async def logged(candidate: apps.Candidate, content: bytes, sink: io.StringIO, f
         async with inprocess.running(candidate, folder) as (app, _):
             sink.truncate(0)
             sink.seek(0)
-            authorization = inprocess.signing.authorization() if candidate.signed else None
+            authorization = candidate.token and candidate.token()
             assert await traffic.handle(app, content, authorization) == 200
             lines = [json.loads(line) for line in sink.getvalue().splitlines()]
     for line in lines:
@@ -62,7 +62,8 @@ async def logged(candidate: apps.Candidate, content: bytes, sink: io.StringIO, f
     [
         name
         for name, each in apps.CANDIDATES.items()
-        if each.log not in (loglines.off, loglines.plain_logging) and "published" not in name
+        if name.startswith(("ringback", "sample style, same"))
+        and each.log not in (loglines.off, loglines.plain_logging)
     ],
 )
 async def test_all_log_the_same_lines(name: str, sink: io.StringIO, tmp_path: Path) -> None:
@@ -84,6 +85,33 @@ async def test_the_samples_log_what_they_log(name: str, count: int, sink: io.Str
     told = await logged(served.ACKNOWLEDGED[name], content, sink, tmp_path)
     assert [line["level"] for line in told] == ["info"] * count
     assert str(event.data.call_connection_id) in str(told[0])
+
+
+@pytest.mark.parametrize("setup", loglines.SETUPS)
+async def test_the_sides_write_what_they_say_in_every_set_up(setup: str, sink: io.StringIO, tmp_path: Path) -> None:
+    """Two lines of the samples to one of the others; in JSON the two others have the same keys."""
+    content, written = traffic.body(1), dict[str, list[str]]()
+    for side in apps.SIDES:
+        candidate = apps.SIDE_BY_SIDE[f"{side}; {setup}"]
+        with loglines.configuration(candidate.log):
+            async with inprocess.running(candidate, tmp_path) as (app, _):
+                await traffic.handle(app, content)
+                written[side] = [line for line in sink.getvalue().splitlines() if "lifespan.missing" not in line]
+                sink.truncate(0)
+                sink.seek(0)
+    assert {side: len(lines) for side, lines in written.items()} == {"ringback": 1, "samples": 2, "same work": 1}
+    if setup != "plain logging":
+        ours, theirs = (json.loads(written[side][0]) for side in ("ringback", "same work"))
+        assert ours.keys() == theirs.keys()
+
+
+@pytest.mark.parametrize("name", ["public app, a comparison a type", "public app, without CloudEvent"])
+async def test_the_public_apps_say_which_call_has_ended(name: str, sink: io.StringIO, tmp_path: Path) -> None:
+    """Whatever else they write."""
+    content = traffic.body(1)
+    (event,) = ringback.parse_delivery(content).events
+    told = await logged(apps.CANDIDATES[name], content, sink, tmp_path)
+    assert str(event.data.call_connection_id) in str(told[-1])
 
 
 async def test_what_logs_nothing_writes_nothing(sink: io.StringIO, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import procfs
 import pytest
 import run
+import served
 import sockets
 
 if TYPE_CHECKING:
@@ -27,13 +28,15 @@ def answer(port: int, request: bytes) -> bytes:
         return connection.recv(1024).partition(b"\r\n")[0]
 
 
-def test_a_served_candidate_takes_the_requests_that_wrk_sends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", sockets.SERVERS)
+def test_a_served_candidate_takes_the_requests_that_wrk_sends(tmp_path: Path, server: str) -> None:
     """The body is as long as its header says, and every request is of another call."""
     template = sockets.request(tmp_path).read_bytes()
     head, _, content = template.partition(b"\r\n\r\n")
     assert f"Content-Length: {len(content)}".encode() in head
     assert len(sockets._MARK) == 12
-    with sockets.serving("uvicorn", "ringback") as (process, port):
+    name = list(served.FRAMEWORKS[sockets.SERVERS[server][0]])[1]
+    with sockets.serving(server, name) as (process, port):
         filled = template.replace(sockets._MARK.encode(), b"00000000002a")
         assert b"NUMBER" not in filled
         assert answer(port, filled) == b"HTTP/1.1 200 OK"
@@ -53,7 +56,7 @@ def test_a_turn_over_sockets_has_figures_of_every_kind(tmp_path: Path) -> None:
 
 def test_a_server_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a figure, and not a wait for ever."""
-    monkeypatch.setitem(sockets.SERVERS, "none", "-c pass {port}")
+    monkeypatch.setitem(sockets.SERVERS, "none", ("Starlette", "-c pass {port}"))
     with pytest.raises(RuntimeError, match="ended with 0 before it took a connection"), sockets.serving("none", "x"):
         pass
 
