@@ -216,7 +216,7 @@ async def test_stdlib_logging(capsys: pytest.CaptureFixture[str]) -> None:
         app = example("stdlib_logging").create_app()
         assert await posted(app, event("CallDisconnected", 603, 0)) == (204, None)
     lines = [line for line in capsys.readouterr().err.splitlines() if " httpx " not in line]
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert lines[0].startswith(
         f"INFO ringback [{LEG}] call.outcome "
         "event_type=Microsoft.Communication.CallDisconnected scope=call code=603 subcode=0 "
@@ -224,6 +224,7 @@ async def test_stdlib_logging(capsys: pytest.CaptureFixture[str]) -> None:
     assert "cause=declined disposition=terminal retry_class=never" in lines[0]
     assert "555" not in lines[0]
     assert lines[1] == f"INFO shop [{LEG}] order 7: 1 events"
+    assert lines[2].startswith(f"INFO ringback [{LEG}] call.ended ")
 
 
 async def test_verified(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -272,9 +273,15 @@ async def test_durable(
         "call order-7 again, call 2, Repeatability-Request-ID, Repeatability-First-Sent",
         f"close order-7: declined, key {key}, attempt 1",
     ]
-    assert lines()[:2] == ["call.outcome", "redial.scheduled"]
+    assert lines()[:3] == ["call.outcome", "call.ended", "redial.scheduled"]
     # The second start works on the redial while the delivery comes in.
-    assert sorted(lines()[2:]) == ["call.outcome", "call.outcome", "call.outcome_duplicate", "redial.placed"]
+    assert sorted(lines()[3:]) == [
+        "call.ended",
+        "call.outcome",
+        "call.outcome",
+        "call.outcome_duplicate",
+        "redial.placed",
+    ]
 
 
 async def test_eventgrid_sink(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -215,6 +215,7 @@ def test_two_thousand_malformed_bodies_do_no_harm(running: Running, caplog: pyte
     assert running.ended.count("the last") == 1
     assert complaints(caplog) == []
     assert {line["event"] for line in lines(caplog)} <= {
+        "call.ended",
         "call.outcome",
         "call.outcome_duplicate",
         "delivery.elements_rejected",
@@ -636,7 +637,7 @@ def test_with_its_lifespan_on_a_server_is_told_nothing(tmp_path: Path) -> None:
         assert server.post("one") == 204
         assert until(server.hooks)
         server.end(signal.SIGTERM)
-        assert [json.loads(line)["event"] for line in server.said('"event"')] == ["call.outcome"]
+        assert [json.loads(line)["event"] for line in server.said('"event"')] == ["call.outcome", "call.ended"]
 
 
 def test_a_server_without_a_store_warns_once_for_each_start(caplog: pytest.LogCaptureFixture) -> None:

@@ -155,6 +155,8 @@ def test_the_recipe_of_the_page_sends_metrics_and_spans(azure_monitor: Any, tmp_
         "// Hooks that fail": lines["hook.failed"],
         "// One call": lines["call.outcome"] | lines["hook.failed"],
         "let traces": lines["call.outcome"],
+        # A call that nobody answered has no duration.
+        "// Answered rate": lines["call.ended"] | {"duration_seconds": ""},
     }
     queries = re.findall(r"```kusto\n(.*?)```", PAGE, re.DOTALL)
     assert len(queries) == len(kinds)

@@ -33,6 +33,7 @@ from ringback.telemetry._attributes import (
 )
 from ringback.telemetry._metrics import RESULTS
 from ringback.telemetry._telemetry import _EVENT_GRID, SCHEMA
+from ringback.work.call_detail import EndedLeg
 from ringback_catalog import Cause, Disposition, Match, ResultCategory
 from sights import OTHER, PROCESSED, Sight, delivery, event
 
@@ -157,7 +158,7 @@ def test_the_queries_ask_for_keys_that_the_lines_have() -> None:
     asked = set(re.findall(r"customDimensions\.(\w+)", queries))
     assert {each for each in asked - documented if f"`{each}`" not in page("telemetry.md")} == set()
     events = set(re.findall(r'customDimensions\.event == "([\w.]+)"', queries))
-    assert events == {"call.outcome", "hook.failed"}
+    assert events == {"call.ended", "call.outcome", "hook.failed"}
     assert {f"### `{each}`" in page("logs.md") for each in events} == {True}
 
 
@@ -170,6 +171,8 @@ def test_the_page_names_every_metric(sight: Sight) -> None:
     assert isinstance(received, Received)
     sight.telemetry.metrics.count_outcome(received.outcomes[0])
     sight.telemetry.metrics.count_call(received.outcomes[0])
+    answered = EndedLeg(None, "leg", None, 1.0, 61.0, True, None, 60.0, False, 1, 1, None)
+    sight.telemetry.metrics.record_call(received.outcomes[0], answered)
     sight.telemetry.metrics.record_hook(1.0, "jobs.call_again", "ok")
     sight.telemetry.metrics.count_redial("placed", 2)
     queue = sight.telemetry.metrics.queue(MemoryStore())
