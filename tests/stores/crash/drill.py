@@ -43,7 +43,7 @@ More attempts than by default: a process dies every few seconds, and might die f
 """
 WITNESSED = {"its log removed"}
 """Faults between two acknowledgements: what a log holds is lost with it if no process has it open, and then looks."""
-SETTLED = 240.0
+SETTLED = 480.0
 """Seconds after the last fault, by which everything must have come to its end."""
 MUST_BE_0 = ("innocents among them", "processes that ended by themselves", "ran twice without a death", "lost")
 
