@@ -92,7 +92,7 @@ class Line:
         ]
 
 
-SLOW = replace(SCENARIOS["connected"], name="slow", media=36000.0, tones="1#x")
+SLOW = replace(SCENARIOS["connected"], name="slow", media=36000.0, tones="1#")
 QUICK = replace(SCENARIOS["connected"], name="quick", media=0.0)
 
 

@@ -38,7 +38,7 @@ CALLEE = sdk.PhoneNumberIdentifier("+15550100002")
 CALLER = sdk.PhoneNumberIdentifier("+15550100001")
 OTHER = sdk.PhoneNumberIdentifier("+15550100003")
 SPEECH = "https://speech.example.com"
-STAYS = replace(SCENARIOS["connected"], name="stays", tones="1#x", words=("Hello there.", "", "Yes."))
+STAYS = replace(SCENARIOS["connected"], name="stays", tones="1#", words=("Hello there.", "", "Yes."))
 
 
 class Line:
@@ -392,6 +392,7 @@ BROKEN = "ws://127.0.0.1:1/ws"
     [
         pytest.param(none, "start_media_streaming", 405, 8522, "streamUrlMissing", id="no options"),
         pytest.param(nowhere, "start_media_streaming", 405, 8522, "streamUrlMissing", id="no URL"),
+        pytest.param(elsewhere(""), "start_media_streaming", 405, 8522, "streamUrlMissing", id="an empty URL"),
         pytest.param(none, "stop_media_streaming", 405, 8522, "streamUrlMissing", id="nothing to stop"),
         pytest.param(audio, "stop_media_streaming", 412, 8583, "badRequest", id="not started"),
         pytest.param(audio, "start_media_streaming start_media_streaming", 412, 8583, "badRequest", id="started twice"),

@@ -99,7 +99,7 @@ def listen(switchboard: Switchboard, asked: Asked) -> Turn:
     if asked.action == "stop":
         steps = [Step(event="ContinuousDtmfRecognitionStopped", closes=KEYS)]
         return replace(switchboard.operation(call, asked, 200, *steps), reply=Reply(200))
-    pressed = [TONES[key] for key in "".join(call.scenario.tones or "").lower() if key in TONES]
+    pressed = [TONES[key] for key in "".join(call.scenario.tones or "").lower()]
     steps = [
         Step(
             event="ContinuousDtmfRecognitionToneReceived",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -107,10 +109,17 @@ class Scenario:
     words: tuple[str, ...] = ("Hello.", "Yes, that is me.")
 
     def __post_init__(self) -> None:
-        if self.attempts < 1 or self.pause < 0 or (self.media is not None and self.media < 0):
+        # TOML knows nan, which is neither below 0 nor a number of seconds.
+        seconds = (self.pause, 0.0 if self.media is None else self.media)
+        if self.attempts < 1 or not all(0 <= each < math.inf for each in seconds):
             raise ConfigurationError(
                 f"scenario {self.name!r} needs attempts of 1 or more, and pause and media of 0 seconds or more"
             )
+        for tones in (self.tones,) if isinstance(self.tones, str) else self.tones or ():
+            if re.fullmatch("[0-9A-Da-d#*]*", tones) is None:
+                raise ConfigurationError(
+                    f"scenario {self.name!r} has tones {tones!r}; a tone is one of 0 to 9, a to d, # and *"
+                )
         if self.answer is not None and not 400 <= self.answer.status <= 599:
             raise ConfigurationError(
                 f"scenario {self.name!r} has answer status {self.answer.status}; only errors can be scripted"

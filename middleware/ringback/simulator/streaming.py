@@ -52,8 +52,8 @@ class Subscription:
 
     @property
     def url(self) -> str | None:
-        """The address of the app's websocket server."""
-        return self.options.get("transportUrl")
+        """The address of the app's websocket server; ``None`` for an empty one."""
+        return self.options.get("transportUrl") or None
 
     @property
     def starts(self) -> bool:
