@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +26,7 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 
+from newer_client import newer
 from ringback.simulator import SCENARIOS, Scenario, Simulator
 
 if TYPE_CHECKING:
@@ -94,12 +94,6 @@ class Line:
 
 SLOW = replace(SCENARIOS["connected"], name="slow", media=36000.0, tones="1#")
 QUICK = replace(SCENARIOS["connected"], name="quick", media=0.0)
-
-
-newer = pytest.mark.skipif(
-    tuple(map(int, version("azure-communication-callautomation").split(".")[:2])) < (1, 4),
-    reason="azure-communication-callautomation before 1.4 has no method for it",
-)
 
 
 @pytest.fixture
@@ -234,6 +228,7 @@ async def test_pressed_keys_are_reported() -> None:
         assert (await line.told())[-1] == ("ContinuousDtmfRecognitionStopped", 0, "stop")
 
 
+@newer
 async def test_media_can_be_canceled() -> None:
     """Whatever is under way, each with its own event; the end of it does not come."""
     async for line in lines(SLOW):

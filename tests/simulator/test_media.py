@@ -20,10 +20,14 @@ from azure.communication.callautomation import (
 from azure.communication.callautomation.aio import CallAutomationClient
 from azure.core.exceptions import HttpResponseError
 
+from newer_client import newer
 from ringback.simulator import SCENARIOS, Scenario, Simulator, Step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+# Older releases ask for an API version without PlayStarted.
+pytestmark = newer
 
 USER = CommunicationUserIdentifier("8:acs:5ac0ffee-0000-4000-8000-000000000001_1f0e5c1a-0000-4000-8000-000000000001")
 URL = "https://app.example.com/cb"

@@ -9,7 +9,6 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from importlib.metadata import version
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from azure.core.rest import HttpRequest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from newer_client import newer
 from ringback.simulator import SCENARIOS, Simulator, Step
 from ringback.simulator import holds as hold_operations
 from ringback.simulator import participants as operations
@@ -52,11 +52,6 @@ URL = "https://app.example.com/cb"
 OWN = "https://app.example.com/own"
 MUSIC = FileSource("https://app.example.com/music.wav")
 TO_OWN: Any = {"operation_callback_url": OWN}
-
-newer = pytest.mark.skipif(
-    tuple(map(int, version("azure-communication-callautomation").split(".")[:2])) < (1, 4),
-    reason="azure-communication-callautomation before 1.4 has no method for it",
-)
 
 
 class Talk:
@@ -217,6 +212,7 @@ async def test_an_invitation_that_was_accepted_cannot_be_canceled(talk: Talk) ->
     assert len(talk.acs.calls[0].participants) == 2
 
 
+@newer
 async def test_somebody_is_removed(talk: Talk) -> None:
     """Once; the second time nobody is found. A stranger is refused at once."""
     await talk.add(OTHER)
