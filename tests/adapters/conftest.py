@@ -55,7 +55,8 @@ class Running:
             yield
 
     def entries(self, **wanted: object) -> list[dict[str, Any]]:
-        written = self._record.read_text("utf-8").splitlines()
+        # The app may be in the middle of its last line.
+        written = [line for line in self._record.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]
         entries: list[dict[str, Any]] = [json.loads(line) for line in written]
         return [each for each in entries if wanted.items() <= each.items()]
 

@@ -93,7 +93,7 @@ def compared(expression: str) -> Iterator[tuple[str, str]]:
 
 def test_every_series_and_label_of_prometheus_exists() -> None:
     known = series()
-    assert len(known) == 12
+    assert len(known) == 15
     for expression in promql():
         for name, given in re.findall(r"\b(ringback_\w+)(?:\{([^}]*)\})?", expression):
             assert set(re.findall(r"(\w+)(?:=|!)", given)) <= known[name], expression

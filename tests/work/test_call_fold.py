@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import permutations
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import pytest
@@ -27,7 +28,7 @@ from ringback.work.call_detail import (
     StoredItem,
     Traces,
 )
-from ringback.work.call_fold import EXHAUSTED, TOLD_WITHOUT_CONTACT, ended_leg, folded, hook_runs
+from ringback.work.call_fold import EXHAUSTED, TOLD_WITHOUT_CONTACT, _ending, ended_leg, folded, hook_runs
 from ringback.work.contact import CallRecord, CallState, Contact
 from ringback.work.items import Progress, State
 from ringback.work.told import Told, told_by
@@ -416,3 +417,9 @@ def test_no_private_text_is_shown_of_a_record(private: str, where: str) -> None:
     found = record(items=(item,), contact=text["contact"], known=known)
     for shown in (json.dumps(found.to_dict(), ensure_ascii=False), repr(found), repr(found.legs[0])):
         assert private not in shown
+
+
+def test_an_end_of_an_earlier_release_has_no_verdict() -> None:
+    """Its row has no columns of one."""
+    row: Any = SimpleNamespace(cause=None, retry=None, category=None, match=None)
+    assert _ending(row, ()) is None

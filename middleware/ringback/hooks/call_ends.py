@@ -71,10 +71,8 @@ class CallEnds:
         self._settled(self._unhooked.settling(), store)
 
     def _settled(self, keys: Iterable[str], store: MemoryStore) -> None:
-        for key in keys:
-            outcome = self._unhooked.take(key)
-            if outcome is not None:
-                self._say(outcome, store.recalled(outcome))
+        for outcome in [each for key in keys if (each := self._unhooked.take(key)) is not None]:
+            self._say(outcome, store.recalled(outcome))
 
     def _say(self, outcome: Outcome, traces: Traces | None) -> None:
         leg = ended_leg(outcome, traces or NOTHING, self.clock())

@@ -65,11 +65,9 @@ def _dump_sibling(told: Told) -> bytes:
 
 def _filled(row: Mapping[str, Any]) -> Iterator[Told]:
     for each in load_told(row["told"]):
-        if each.event:
-            yield each
-        else:
-            names = {"event": row["event"], "at": round(row["created_at"], 3)}
-            yield replace(each, code=row["code"], subcode=row["subcode"], **names)
+        names = {"event": row["event"], "at": round(row["created_at"], 3)}
+        # What was merged before has its own.
+        yield each if each.event else replace(each, code=row["code"], subcode=row["subcode"], **names)
 
 
 def load_told(stored: bytes | None) -> tuple[Told, ...]:

@@ -71,7 +71,7 @@ class MemoryCalls:
     def put(self, key: str, item: Item, offer: Offer, now: float) -> None:
         """Note an item that the store put under this key at the time ``now``; the latch answered ``offer``."""
         outcome = item.outcome
-        if item.kind is not Kind.OUTCOME:
+        if item.kind is not Kind.OUTCOME:  # pragma: no cover - redials come by `change`
             return
         ends_call = outcome.scope is Scope.CALL
         call = self._call_of(*_ids(outcome), key)

@@ -321,8 +321,7 @@ class Worker:
             self.on_fault(error)
             settlement = Settlement(State.READY, claim.progress, due_at=self.clock() + FAULT_PAUSE)
         finally:
-            if self._owners.get(key) == owner:
-                del self._owners[key]
+            self._owners.pop(key, None)
         await self._insist(lambda: self._settle(claim, owner, settlement))
         for late in settlement.late:
             self._follow(late, owner)
