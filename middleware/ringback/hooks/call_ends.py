@@ -66,9 +66,10 @@ class CallEnds:
         if opened:
             asyncio.get_running_loop().call_later(seconds, self._settled, opened, store)
 
-    def settle_all(self, store: MemoryStore) -> None:
+    def settle_all(self) -> None:
         """Reports the ends that still settle, because the process ends."""
-        self._settled(self._unhooked.settling(), store)
+        if isinstance(self.store, MemoryStore):
+            self._settled(self._unhooked.settling(), self.store)
 
     def _settled(self, keys: Iterable[str], store: MemoryStore) -> None:
         for outcome in [each for key in keys if (each := self._unhooked.take(key)) is not None]:

@@ -266,8 +266,7 @@ class Dispatcher:
             await asyncio.gather(self._stop_working(timeout), self._fallback.drain(timeout))
         if self._gauge is not None:
             self._gauge.asleep()
-        if isinstance(self.store, MemoryStore):
-            self._ends.settle_all(self.store)
+        self._ends.settle_all()
         if self.store.durable:
             await self.notebook.close()
             await self.store.close()

@@ -51,9 +51,10 @@ class Notebook:
             # The events of a delivery are mostly of one type.
             return
         told: list[Told] = []
+        by_event = {id(each.event): each for each in outcomes}
         for event in events:
             if is_noted(event.type):
-                outcome = next((each for each in outcomes if each.event is event), None)
+                outcome = by_event.get(id(event))
                 told.append(
                     told_by(event, self._clock())
                     if outcome is None

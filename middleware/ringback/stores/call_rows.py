@@ -109,6 +109,12 @@ class Match(Struct, frozen=True):
         """Whether an event told of this call, or of this leg where no event names the call."""
         return told.call == self.call if self.call is not None else told.leg == self.leg
 
+    def keys(self, told: Iterable[Told]) -> list[str]:
+        """The keys that items of this call may have; ``told`` is what events told beside them."""
+        keys = [each.key for each in told if each.key is not None]
+        keys += [] if self.key is None else [self.key]
+        return keys + ([] if self.leg is None else keys_of(self.leg))
+
 
 def match_of_item(key: str, call: str | None, at: float) -> Match:
     return Match(at, leg_in(key), call, key)
@@ -153,7 +159,14 @@ def ids_in(item: StoredItem) -> tuple[str | None, str | None]:
     return next((each.leg for each in told if each.leg), None), next((each.call for each in told if each.call), None)
 
 
-def conditions(chosen: CallFilter, keys: Sequence[str] | None) -> Iterator[tuple[str, Sequence[str | int | float]]]:
+def condition(chosen: CallFilter, keys: Sequence[str] | None, mark: str) -> tuple[str, list[str | int | float]]:
+    """What a row must meet, with the engine's ``mark`` for each value; and the values."""
+    parts = list(_conditions(chosen, keys))
+    where = " AND ".join(text.format(*[mark] * len(values)) for text, values in parts)
+    return where, [value for _, values in parts for value in values]
+
+
+def _conditions(chosen: CallFilter, keys: Sequence[str] | None) -> Iterator[tuple[str, Sequence[str | int | float]]]:
     """What a row must meet, with ``{}`` for each value: the filter, and one of the ``keys``, if there are any."""
     yield "cause IS NOT NULL", ()
     if keys is not None:

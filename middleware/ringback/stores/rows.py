@@ -137,7 +137,7 @@ def superseded(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
 def _context(outcome: Outcome) -> str | None:
     """The operation context as an SQL store can keep and find it."""
     text = outcome.operation_context
-    return None if text is None else short(text).encode("utf-8", "replace").decode()
+    return None if text is None else short(text)
 
 
 def _end_a_call(kept: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ringback.stores.call_rows import (
     ITEM,
-    conditions,
+    condition,
     contact_in,
     ids_in,
     item_of,
@@ -88,9 +88,7 @@ async def calls(connection: Connection, chosen: CallFilter, limit: int, offset: 
     keys = None
     if chosen.name is not None:
         keys = [match.key for match in await _matches(connection, chosen.name) if match.key is not None]
-    parts = list(conditions(chosen, keys))
-    where = " AND ".join(text.format(*["%s"] * len(values)) for text, values in parts)
-    values = [value for _, values in parts for value in values]
+    where, values = condition(chosen, keys, "%s")
     [(total,)] = await _rows(connection, _COUNT.format(where).encode(), values)
     rows = await _rows(connection, _PAGE.format(where).encode(), [*values, limit, offset])
     items = [item_of(*row) for row in rows]
@@ -123,10 +121,7 @@ async def _notes(connection: Connection, legs: Iterable[str | None], calls: Iter
 
 
 async def _items(connection: Connection, match: Match, told: Sequence[Told]) -> list[StoredItem]:
-    keys = [each.key for each in told if each.key is not None]
-    keys += [] if match.key is None else [match.key]
-    keys += [] if match.leg is None else keys_of(match.leg)
-    return [item_of(*row) for row in await _rows(connection, _ITEMS, (keys, match.call))]
+    return [item_of(*row) for row in await _rows(connection, _ITEMS, (match.keys(told), match.call))]
 
 
 async def _known(connection: Connection, contact: str | None) -> Contact:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ringback.stores.call_rows import (
     ITEM,
     Match,
-    conditions,
+    condition,
     contact_in,
     ids_in,
     item_of,
@@ -74,9 +74,7 @@ def calls(connection: sqlite3.Connection, chosen: CallFilter, limit: int, offset
     if chosen.name is not None:
         matches = sorted(_matches(connection, chosen.name), key=lambda match: -match.at)
         keys = [match.key for match in matches if match.key is not None][:_MOST]
-    parts = list(conditions(chosen, keys))
-    where = " AND ".join(text.format(*"?" * len(values)) for text, values in parts)
-    values = [value for _, values in parts for value in values]
+    where, values = condition(chosen, keys, "?")
     (total,) = connection.execute(_COUNT.format(where), values).fetchone()
     items = [item_of(*row) for row in connection.execute(_PAGE.format(where), (*values, limit, offset))]
     return Found(page(items, _notes_of(connection, items)), total)
@@ -103,10 +101,7 @@ def _notes(connection: sqlite3.Connection, leg: str | None, call: str | None) ->
 
 
 def _items(connection: sqlite3.Connection, match: Match, told: Sequence[Told]) -> list[StoredItem]:
-    keys = [each.key for each in told if each.key is not None]
-    keys += [] if match.key is None else [match.key]
-    keys += [] if match.leg is None else keys_of(match.leg)
-    keys = keys[:_MOST]
+    keys = match.keys(told)[:_MOST]
     return [item_of(*row) for row in connection.execute(_ITEMS.format(_marks(keys)), (*keys, match.call))]
 
 
