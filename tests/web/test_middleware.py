@@ -366,8 +366,8 @@ def saying(status: int) -> Any:
 SPELLED_TOO = "the app routes other spellings of its path, too; they are verified and classified like the path"
 NO_ROUTE = "the app has no route for this spelling; give Microsoft the URL as the route has it, and path= likewise"
 PASSED_BY = (
-    "it passed by, neither verified nor classified; if it was a callback, give path= as the route has it: "
-    "with the prefix of a mount or router for a middleware outside of it, without that inside"
+    "it passed by, neither verified nor classified; if it was a callback, give path= as the app gets it, "
+    "with the prefix of every mount and router"
 )
 
 

@@ -95,8 +95,8 @@ def callback_near_miss(templates: Sequence[str], status: int, *, guarded: bool) 
     """A POST came to nearly the callback path; the app answered ``status``. ``guarded``: a door took the POST."""
     if not guarded:
         advice = (
-            "it passed by, neither verified nor classified; if it was a callback, give path= as the route has it: "
-            "with the prefix of a mount or router for a middleware outside of it, without that inside"
+            "it passed by, neither verified nor classified; if it was a callback, give path= as the app gets it, "
+            "with the prefix of every mount and router"
         )
     elif status < 300:
         advice = "the app routes other spellings of its path, too; they are verified and classified like the path"

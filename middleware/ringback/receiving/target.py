@@ -77,14 +77,14 @@ class GuardedPaths:
 
         ``roots`` are the prefixes that a framework may cut off before its routes.
         """
-        below = path
-        if roots:
-            bare = (root.rstrip("/") for root in roots)
-            below = next((path[len(root) :] for root in bare if root and path.startswith(f"{root}/")), path)
-        if below in self._literal:
-            return Fit.EXACT
-        for template in self._exact:
-            if template.fullmatch(below):
+        # A template may have the prefix, as the sender's URL has it, or be without, as the app's route is.
+        written = [path]
+        for root in roots:
+            bare = root.rstrip("/")
+            if bare and path.startswith(f"{bare}/"):
+                written.append(path[len(bare) :])
+        for form in written:
+            if form in self._literal or any(template.fullmatch(form) for template in self._exact):
                 return Fit.EXACT
         spelled = any(template.fullmatch(form) for form in _forms(path, roots) for template in self._wide)
         return Fit.SPELLED if spelled else None
