@@ -28,9 +28,10 @@ class CallOutcomeMiddleware:
     """Classifies the events POSTed to ``path``, gives the route outcomes and the untouched request, then calls hooks.
 
     ``path`` is one template of Starlette or several (``/api/callbacks/{context_id}``); other requests and other scopes
-    pass through. Around a mounted app the template may have the mount's prefix or be without. The route finds the outcomes with :func:`ringback.call_outcomes`. The hooks are due after the router's
-    settle time, whatever becomes of the response; those of operations when the response is sent. The middleware answers
-    what is no acceptable delivery with 400, 413 or 415 as problem+json, and Event Grid's handshakes with 200.
+    pass through. Around a mounted app the template may have the mount's prefix or be without. The route finds the
+    outcomes with :func:`ringback.call_outcomes`. The hooks are due after the router's settle time, whatever becomes of
+    the response; those of operations when the response is sent. The middleware answers what is no acceptable delivery
+    with 400, 413 or 415 as problem+json, and Event Grid's handshakes with 200.
 
     ``auth`` checks the sender before the middleware reads the body: a verifier, or several verifiers of which one must
     agree. A refused sender gets 401, or 503 while the verifier cannot get its keys. ``None`` accepts every sender; an
