@@ -265,10 +265,10 @@ def test_with_tls_the_start_names_whom_curl_is_to_trust(phone: Phone) -> None:
     [
         (["trigger", "incoming"], "name the endpoint of IncomingCall"),
         (["trigger", "incoming", "--to", "http://127.0.0.1", "--delay", "1"], "incoming has no result"),
-        (["trigger", "incoming", "--to", "app"], "no address to post to"),
+        (["trigger", "incoming", "--to", "app"], "is no http(s) URL"),
         (["trigger", "busy", "--to", "http://127.0.0.1", "--from", "+15550100001"], "ringback trigger incoming"),
         (["simulate", "--from", "+15550100001"], "go with --ring URL"),
-        (["simulate", "--ring", "app"], "no address to post to"),
+        (["simulate", "--ring", "app"], "is no http(s) URL"),
         (["simulate", "--ring", "http://127.0.0.1", "--from", "Jane"], "--from is no phone number and no raw id"),
         (["simulate", "--ring", "http://127.0.0.1", "--to", "Jane"], "--to is no phone number and no raw id"),
         (["simulate", "--ring", "http://127.0.0.1", "--every", "0"], "every 0.0 is out of range"),

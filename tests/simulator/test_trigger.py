@@ -86,7 +86,7 @@ def test_scenarios_are_listed(capsys: Capture[str]) -> None:
         (["trigger"], "name a scenario and an endpoint"),
         (["trigger", "bsy", "--to", "http://127.0.0.1"], "did you mean 'busy'"),
         (["trigger", "ringing", "--to", "http://127.0.0.1"], "has no events to post"),
-        (["trigger", "busy", "--to", "app"], "no address to post to"),
+        (["trigger", "busy", "--to", "app"], "is no http(s) URL"),
         (["trigger", "busy", "--to", "http://127.0.0.1", "--delay", "-1"], "out of range"),
         (["trigger", "busy", "--to", "http://127.0.0.1", "--unsigned", "--issuer", "x"], "say the opposite"),
         (["trigger", "busy", "--to", "http://127.0.0.1", "--issuer", "/nowhere/key"], "cannot be used"),

@@ -56,15 +56,15 @@ def arrival_of(arguments: argparse.Namespace) -> Arrival | None:
         return None
     if arguments.every is not None and not 0.1 <= arguments.every <= 86400:
         raise ConfigurationError(f"every {arguments.every!r} is out of range; give 0.1 to 86400 seconds")
-    return _arrival(arguments, arguments.ring, arguments.callee)
+    return _arrival(arguments, "--ring", arguments.ring, arguments.callee)
 
 
-def _arrival(arguments: argparse.Namespace, to: str, callee: str | None) -> Arrival:
+def _arrival(arguments: argparse.Namespace, name: str, to: str, callee: str | None) -> Arrival:
     from ringback.simulator.calls import CALLEE, CALLER, Arrival, party
     from ringback.simulator.posting import web_address
 
     return Arrival(
-        to=web_address(to),
+        to=web_address(name, to),
         caller=party(arguments.caller or CALLER, "--from"),
         callee=party(callee or CALLEE, "--to"),
         schema=arguments.schema or "eventgrid",
@@ -197,9 +197,9 @@ def trigger(arguments: argparse.Namespace, issuer: Issuer | None, say: Callable[
         raise ConfigurationError("name the endpoint of IncomingCall: ringback trigger incoming --to URL")
     if (arguments.event, arguments.sip, arguments.q850, arguments.delay) != (None, None, None, None):
         raise ConfigurationError("incoming has no result and no delay; leave out --event, --sip, --q850 and --delay")
-    arrival = _arrival(arguments, arguments.to, None)
+    arrival = _arrival(arguments, "--to", arguments.to, None)
     if issuer is None and arguments.seed is None:
-        simulator = web_address(arguments.simulator or SIMULATOR).rstrip("/")
+        simulator = web_address("--simulator", arguments.simulator or SIMULATOR).rstrip("/")
         status, told = asyncio.run(_asked(simulator, arrival))
         if status is not None:
             say(told)

@@ -48,7 +48,7 @@ class Arrivals:
 
     async def subscribe(self, to: str, schema: str) -> None:
         """Ask the endpoint at ``to`` whether it wants the events. Raises :class:`HandshakeFailed` if it does not."""
-        uri = web_address(to)
+        uri = web_address("to", to)
         asked = handshake(schema, self._switchboard.new_id())
         try:
             answer = await self._ask(asked.method, uri, asked.body, self._signed(asked.headers))
@@ -72,7 +72,7 @@ class Arrivals:
 
         Raises :class:`ConfigurationError` for an address that is no http(s) URL, and for an unknown party or scenario.
         """
-        web_address(arrival.to)
+        web_address("to", arrival.to)
         return await self._announce(self._switchboard.ring(arrival))
 
     def redirected(self, incoming: Incoming, after: asyncio.Event) -> None:

@@ -75,7 +75,7 @@ def _arrival(request: Request, usual: Arrival | None) -> Arrival:
         raise Refused(400, "InvalidRequest", f"The body is wrong: {error}.") from error
     start = usual or Arrival(to="")
     return Arrival(
-        to=web_address(given.url if given.url is not None else start.to),
+        to=web_address("url", given.url if given.url is not None else start.to),
         caller=party(given.from_ if given.from_ is not None else start.caller, "from"),
         callee=party(given.to if given.to is not None else start.callee, "to"),
         display_name=given.display_name if given.display_name is not None else start.display_name,

@@ -147,7 +147,7 @@ class Simulator:
         self._files = Files(
             self._switchboard,
             self._arrivals,
-            grid=None if grid is None else web_address(grid),
+            grid=None if grid is None else web_address("grid", grid),
             url=lambda: self.url,
             clock=clock,
             sleep=sleep,

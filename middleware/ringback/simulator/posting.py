@@ -89,13 +89,17 @@ def shown(uri: str) -> str:
     return f"{parts.scheme}://{host}{path}{'?[...]' if parts.query else ''}"
 
 
-def web_address(uri: str) -> str:
-    """The address. Raises :class:`ConfigurationError` if the address is no http(s) URL."""
+def web_address(name: str, uri: str) -> str:
+    """The address that the argument ``name`` has. Raises :class:`ConfigurationError` if it is no http(s) URL."""
     try:
         parts = urlsplit(uri)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         good = False
     if not good:
-        raise ConfigurationError("that is no address to post to; write for example http://127.0.0.1:8000/api/callbacks")
+        # A query may have a secret.
+        given = redact(uri.partition("?")[0])
+        raise ConfigurationError(
+            f"{name} {given!r} is no http(s) URL with a host; write for example http://127.0.0.1:8000/api/callbacks"
+        )
     return uri

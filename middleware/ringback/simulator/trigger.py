@@ -46,7 +46,7 @@ async def trigger(
     an unknown scenario, for a scenario without events, and for an address that is no http(s) URL.
     """
     playbook = Playbook(file=scenarios)
-    chosen, uri, random = playbook.named(scenario), web_address(to), Random(seed)
+    chosen, uri, random = playbook.named(scenario), web_address("to", to), Random(seed)
     if not chosen.steps:
         raise ConfigurationError(f"scenario {chosen.name!r} has no events to post; name another one")
     switchboard = Switchboard(playbook, random=random)
