@@ -285,7 +285,7 @@ def test_it_runs_once_and_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
             Simulator(port=int(acs.url.rpartition(":")[2])).__enter__()
         with pytest.raises(ConfigurationError, match=r"^port 65536 is out of range; give 1 to 65535, or 0 for any$"):
             Simulator(port=65536).__enter__()
-        with pytest.raises(ConfigurationError, match="^to .* is no"):
+        with pytest.raises(ConfigurationError, match=r"^to .* is no"):
             acs.ring("http://[x/")
         with pytest.raises(ConfigurationError, match="no error"):
             acs.fail_next(200)

@@ -272,7 +272,7 @@ async def test_an_endpoint_without_handshake_gets_no_file() -> None:
 
 def test_an_address_of_event_grid_is_a_url() -> None:
     """At the start, not at the first file."""
-    with pytest.raises(ConfigurationError, match="^grid .* is no http"):
+    with pytest.raises(ConfigurationError, match=r"^grid .* is no http"):
         Simulator(grid="grid")
 
 
