@@ -34,6 +34,9 @@ PAGES = sorted(
 )
 EXAMPLES = sorted(each.parent.name for each in (ROOT / "examples").glob("*/__main__.py"))
 
+SITE = "https://ringback.github.io/ringback/"
+FILES = r"https://(?:github\.com/ringback/ringback/(?:blob|tree)|raw\.githubusercontent\.com/ringback/ringback)/main/"
+
 # Not run, by how a command or a block of Python begins, and why. What such a command says to `ringback` is parsed.
 NOT_RUN = {
     "ringback calls ": "needs a store with calls; tests/cli/test_calls.py has one",
@@ -368,15 +371,38 @@ def test_a_command_within_a_text_exists(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_link_leads_somewhere(page: str) -> None:
-    """To a file of the checkout, and to a heading that it has."""
+    """To a file of the checkout, and to a heading that it has; an address of the project's own is such a link, too."""
     if not (ROOT / "CHANGELOG.md").exists():
         pytest.skip("the tests of a wheel have only a part of the checkout")
     for target in re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text("utf-8")):
-        place, _, heading = target.partition("#")
+        place, _, heading = in_the_checkout(target).partition("#")
         if not place.startswith("http"):
             file = (ROOT / page).parent / place if place else ROOT / page
             assert file.exists(), target
             assert not heading or heading in headings(file), target
+
+
+def in_the_checkout(target: str) -> str:
+    """The link with the path of a file in place of its address on the site or on GitHub; any other link as it is."""
+    address, mark, heading = target.partition("#")
+    if found := re.fullmatch(rf"{SITE}(.*?)(?:\.html)?", address):
+        return f"{ROOT}/docs/{found[1] or 'index'}.md{mark}{heading}"
+    return f"{ROOT}/{found[1]}{mark}{heading}" if (found := re.fullmatch(f"{FILES}(.+)", address)) else target
+
+
+@pytest.mark.parametrize(
+    ("target", "led"),
+    [
+        ("https://ringback.github.io/ringback/", f"{ROOT}/docs/index.md"),
+        ("https://ringback.github.io/ringback/howto/verify.html#a", f"{ROOT}/docs/howto/verify.md#a"),
+        ("https://github.com/ringback/ringback/tree/main/examples", f"{ROOT}/examples"),
+        ("https://raw.githubusercontent.com/ringback/ringback/main/docs/a.png", f"{ROOT}/docs/a.png"),
+        ("https://github.com/ringback/ringback/issues", "https://github.com/ringback/ringback/issues"),
+        ("../logs.md#keys", "../logs.md#keys"),
+    ],
+)
+def test_an_address_of_the_project_is_a_file(target: str, led: str) -> None:
+    assert in_the_checkout(target) == led
 
 
 @pytest.mark.parametrize("page", PAGES)

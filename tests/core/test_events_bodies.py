@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import small_stack
 from payload_events import DEPTH, ELEMENTS, MICROSOFT, PAYLOADS, dumped, events_of, said
 from ringback.core.events import (
     MAX_BODY,
@@ -190,7 +191,7 @@ def test_deep_nesting_is_an_error_not_a_crash(frame, opening):
     closing = "]" if opening == "[" else "}"
     for nested in (opening * DEPTH, opening * DEPTH + "1" + closing * DEPTH):
         with pytest.raises(MalformedDelivery, match="nested too deeply"):
-            parse_delivery(frame % nested)
+            small_stack.called(lambda body=frame % nested: parse_delivery(body))
 
 
 # Raw bytes

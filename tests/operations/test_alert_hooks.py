@@ -1,4 +1,5 @@
-"""The hooks of docs/operations/alert-hooks.md, as the page has them, tell a channel and a mailbox once in an hour."""
+"""The hooks of docs/operations/alert-hooks.md, as the page has them, tell a channel and a mailbox once in an hour,
+and a queue and an event hub each time."""
 
 from __future__ import annotations
 
@@ -14,14 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ringback import Retry, classify
+from ringback import Retry, classify, classify_event, parse_delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from types import ModuleType
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations" / "alert-hooks.md").read_text("utf-8")
 WRONG = classify("CreateCallFailed", 400, 8523)
+BUSY = {
+    "id": "1f0e5c1a-0000-4000-8000-000000000001",
+    "type": "Microsoft.Communication.CallDisconnected",
+    "data": {
+        "callConnectionId": "leg-1",
+        "correlationId": "correlation-1",
+        "resultInformation": {"code": 486, "subCode": 560486, "message": "Busy"},
+    },
+}
 
 
 @pytest.fixture
@@ -148,3 +158,64 @@ def test_a_mailbox_gets_one_mail_for_one_fault(
     message = email.message_from_bytes(envelope.content)
     assert message["Subject"] == f"Calls end as {WRONG.cause}: {WRONG.owner} must act"
     assert str(message.get_payload()).split("\r\n")[0] == WRONG.summary
+
+
+@pytest.fixture
+async def namespace(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    """A queue and an event hub, both named calls, for the real clients."""
+    pytest.importorskip("azure.servicebus")
+    pytest.importorskip("azure.eventhub")
+    import amqp_namespace
+
+    async with amqp_namespace.namespace() as found:
+        for name, value in (("CONNECTION_STRING", found.url), ("QUEUE", "calls"), ("NAME", "calls")):
+            monkeypatch.setenv(f"SERVICE_BUS_{name}", value)
+            monkeypatch.setenv(f"EVENT_HUB_{name}", value)
+        yield found
+
+
+async def test_a_queue_gets_the_outcome(pasted: Callable[[str], ModuleType], namespace: Any) -> None:
+    """Under an id by which the queue knows a second message of the same outcome."""
+    await pasted("to_service_bus").tell_the_queue(WRONG)
+    [(to, message)] = namespace.sent
+    [body] = message.data
+    assert (to, json.loads(body)) == ("calls", WRONG.to_dict())
+    told = message.properties
+    assert (told.message_id, told.subject, told.content_type) == (
+        WRONG.outcome_id.encode(),
+        WRONG.cause.value.encode(),
+        b"application/json",
+    )
+
+
+async def test_an_event_hub_gets_the_outcome(pasted: Callable[[str], ModuleType], namespace: Any) -> None:
+    """With a key that keeps the events of one call in one partition."""
+    hub = pasted("to_event_hubs")
+    [outcome] = [classify_event(each) for each in parse_delivery(json.dumps([BUSY])).events]
+    await hub.tell_the_hub(outcome)
+    [(to, message)] = namespace.sent
+    [body] = message.data
+    assert (to, json.loads(body)) == ("calls", outcome.to_dict())
+    assert message.message_annotations == {b"x-opt-partition-key": b"correlation-1"}
+    assert message.properties.message_id == outcome.outcome_id.encode()
+
+
+@pytest.mark.parametrize(("module", "hook"), [("to_service_bus", "tell_the_queue"), ("to_event_hubs", "tell_the_hub")])
+async def test_a_namespace_that_is_away_fails_the_hook(
+    module: str,
+    hook: str,
+    pasted: Callable[[str], ModuleType],
+    namespace: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    free_port: Callable[[], int],
+) -> None:
+    """So that the hook is tried again."""
+    for name in ("SERVICE_BUS", "EVENT_HUB"):
+        away = re.sub(r":\d+;", f":{free_port()};", namespace.url)
+        monkeypatch.setenv(f"{name}_CONNECTION_STRING", away)
+    from azure.eventhub.exceptions import EventHubError
+    from azure.servicebus.exceptions import ServiceBusError
+
+    with pytest.raises((EventHubError, ServiceBusError)):
+        await getattr(pasted(module), hook)(WRONG)
+    assert namespace.sent == []

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import small_stack
 from ringback import Catalog, Refusal, classify_event, parse_delivery
 from ringback.core.events import Delivery, Fault
 from ringback.exceptions import MalformedDelivery
@@ -343,8 +344,11 @@ def test_nesting_of_any_depth_is_never_an_exception() -> None:
     shell = '[{"type":"%s","data":{"validationCode":"code-1","deep":%s%s}}]'
     # Python 3.12 and newer have a bound for C of their own, which is not the recursion limit: 100,000 is beyond any.
     limit = sys.getrecursionlimit()
-    depths = [*range(limit - 200, limit + 10), 100_000]
-    replies = [intake.receive({}, (shell % (VALIDATION, "[" * depth, "]" * depth)).encode()) for depth in depths]
+    bodies = [
+        (shell % (VALIDATION, "[" * depth, "]" * depth)).encode()
+        for depth in (*range(limit - 200, limit + 10), 100_000)
+    ]
+    replies = small_stack.called(lambda: [intake.receive({}, body) for body in bodies])
     assert replies[0] == HANDSHAKE
     assert {reply.status for reply in replies if isinstance(reply, Reply)} == {200, 400}
 
