@@ -260,40 +260,20 @@ async def test_leases_of_another_boot_are_void(file: Callable[..., SQLiteStore],
     one, other = file("one", Boot("boot", lambda: 1e12)), file("other", boot)
     await one.put([item("a")])
     assert await claimed(one) == [(1, False)]
+    await one.close()
     assert await claimed(other) == [(2, True)]
 
 
 async def test_leases_without_a_boot_count_by_the_wall_clock(file: Callable[..., SQLiteStore]) -> None:
     """As those of the release before, and of machines that do not name their boots."""
     wall = Wall()
-    one, other = file("one", Boot("", wall), clock=wall), file("other", clock=wall)
+    one, other = file("one", Boot("", wall), clock=wall), file("other", Boot("boot", wall), clock=wall)
     one._owner = "f" * 32
     await one.put([item("a")])
     assert await claimed(one) == [(1, False)]
     assert await claimed(other) == []
     wall.set = 30.0
     assert await claimed(other) == [(2, True)]
-
-
-# PostgreSQL
-
-
-async def test_leases_wait_for_renewal_when_postgresql_s_clock_was_set(postgres_url: str) -> None:
-    """By it every live worker's entry is old; each has a lease's time to renew it."""
-    from ringback.stores.postgres import PostgresStore
-
-    store: Any = PostgresStore(postgres_url, poll=0.05, timeout=10.0)
-    async with Crew(store) as crew:
-        await store.put([item("a")])
-        await crew.have(1)
-        worker = store._worker
-        before = worker._in_touch_since
-        await worker._beat()
-        assert worker._in_touch_since == before
-        worker._theirs -= 60
-        await worker._beat()
-        assert worker._in_touch_since > before
-    await store.close()
 
 
 # The clocks

@@ -637,6 +637,7 @@ async def test_what_was_taken_over_is_not_ours_to_settle(make: Make) -> None:
     now = [1000.0]
     one, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
     await one.put([item("a")])
+    await other.open()
     one._owner, other._owner = "one", "other"
     ((first,), _) = await one.claim(5, Kind.OUTCOME)
     now[0] += 2.0
@@ -655,6 +656,7 @@ async def test_a_return_counts_while_the_item_is_open_whoever_has_it(make: Make)
     now = [1000.0]
     one, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
     await one.put([item("a")])
+    await other.open()
     one._owner, other._owner = "one", "other"
     ((first,), _) = await one.claim(5, Kind.OUTCOME)
     now[0] += 2.0
@@ -669,6 +671,7 @@ async def test_a_worker_that_lives_keeps_its_work_when_nobody_could_write_for_a_
     now = [1000.0]
     one, other = make(clock=lambda: now[0]), make(clock=lambda: now[0], timeout=0.05)
     await one.put([item("a")])
+    await other.open()
     one._owner, other._owner = "one", "other"
     await one.claim(5, Kind.OUTCOME)
     holder = sqlite3.connect(path, isolation_level=None)
@@ -690,6 +693,7 @@ async def test_what_a_dead_worker_has_left_is_tried_one_at_a_time(make: Make) ->
     now = [1000.0]
     dead, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
     await dead.put([item("a"), item("b"), item("c")])
+    await other.open()
     dead._owner, other._owner = "dead", "other"
     await dead.claim(5, Kind.OUTCOME)
     now[0] += 2.0

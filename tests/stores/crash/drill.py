@@ -2,6 +2,7 @@
 
     make drill                                               30 minutes, half of them on each engine
     make drill ARGS="--minutes 2 --seed 7 --engine sqlite"   the same faults in the same order for the same seed
+    make drill ARGS="--lease 12"                             on a machine that is busy with other things
 
 Two servers and a worker share a store; a sender repeats each event until it is acknowledged. What hooks do is read from
 the journal of ``troubles.py``, in which the drill notes each death of a process: the order of its lines says what came
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from crash_rig import Process, Rig, event
 from machine import LIBRARY, Machine
-from places import ENGINES, LEASE, free_port
+from places import ENGINES, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,16 +37,23 @@ GUILTY = {"hangs", "exits", "leaves", "dies"}
 """Kinds of hooks that never return. Their calls, and no other ones, may become dead letters."""
 DAY = 86_400
 JUMPS = (-DAY, -3600, 0, 60, 3600, 2 * DAY)
-SETTINGS = {"LEASE": str(LEASE), "TIMEOUT": "20", "SECONDS": "8", "DRAIN": "14", "ATTEMPTS": "8"}
-"""A hook that blocks the loop does so for longer than a lease, and for less than a process has that is told to stop.
-
-More attempts than by default: a process dies every few seconds, and might die five times in an innocent hook of 8 s.
-"""
 WITNESSED = {"its log removed"}
 """Faults between two acknowledgements: what a log holds is lost with it if no process has it open, and then looks."""
-SETTLED = 480.0
-"""Seconds after the last fault, by which everything must have come to its end."""
+QUIET = 180.0
+"""Seconds without a line in the journal after which what is not done counts as lost. A hook that hangs takes minutes:
+it is tried eight times, and of what died with its process a worker tries one at a time.
+"""
 MUST_BE_0 = ("innocents among them", "processes that ended by themselves", "ran twice without a death", "lost")
+
+
+def settings(lease: float) -> dict[str, str]:
+    """Those of the processes, which all follow from the lease.
+
+    A hook that blocks the loop does so for longer than a lease, and for less than a process has that is told to stop.
+    More attempts than by default: a process dies every few seconds, and might die five times in an innocent slow hook.
+    """
+    seconds = {"LEASE": lease, "SECONDS": lease + 2, "TIMEOUT": 2 * lease + 8, "DRAIN": lease + 8}
+    return {"ATTEMPTS": "8", **{name: f"{value:g}" for name, value in seconds.items()}}
 
 
 def kind(key: str) -> str:
@@ -88,7 +96,7 @@ def runs(facts: Iterable[tuple[float, int, str, str]]) -> Runs:
 class Drill:
     """The drill of one engine. ``clock`` is that of its processes; nobody sets it if it is ``None``."""
 
-    def __init__(self, folder: Path, place: Place, clock: Machine | None, seed: int, said: Say) -> None:
+    def __init__(self, folder: Path, place: Place, clock: Machine | None, seed: int, said: Say, lease: float) -> None:
         self.rig, self.clock, self.said = Rig(folder, place.url, free_port), clock, said
         self.chance, self._load = random.Random(seed), random.Random(f"load of {seed}")
         self.sent: list[str] = []
@@ -103,12 +111,12 @@ class Drill:
             **{f"a hook that {each}": lambda each=each: self._send([each]) for each in (*sorted(GUILTY), "blocks")},
         }
         self.faults |= place.faults if clock is None else {**place.faults, "the clock set": self._jump}
-        settings = SETTINGS if clock is None else {**SETTINGS, **clock.environment}
+        environment = settings(lease) if clock is None else {**settings(lease), **clock.environment}
         self.servers = [
-            self.rig.server(app="troubles", log=folder / f"log-{number}", **settings, STORE=url)
+            self.rig.server(app="troubles", log=folder / f"log-{number}", **environment, STORE=url)
             for number, url in enumerate((place.url, place.other))
         ]
-        self.processes = [*self.servers, self.rig.worker("troubles", folder / "log-worker", **settings)]
+        self.processes = [*self.servers, self.rig.worker("troubles", folder / "log-worker", **environment)]
 
     async def run(self, minutes: float) -> Counter[str]:
         await asyncio.gather(*(server.ready() for server in self.servers))
@@ -130,7 +138,7 @@ class Drill:
                 await self._send(["good"])
             await asyncio.sleep(self.chance.uniform(0.5, 4))
         self._over = True
-        async with asyncio.timeout(SETTLED):
+        async with asyncio.timeout(QUIET):
             await load
         for process in self.processes:
             # Hooks that hang keep their threads.
@@ -142,10 +150,12 @@ class Drill:
                 watch.cancel()
 
     async def _counts(self) -> Counter[str]:
-        sent, end = {f"call:{name}" for name in self.sent}, time.monotonic() + SETTLED
+        sent, size, quiet_since = {f"call:{name}" for name in self.sent}, 0, time.monotonic()
         states: dict[str, str] = {}
         while not sent <= states.keys() or {"ready", "running"} & set(states.values()):
-            if time.monotonic() > end:
+            before, size = size, self.rig.journal.stat().st_size
+            quiet_since = quiet_since if size == before else time.monotonic()
+            if time.monotonic() > quiet_since + QUIET:
                 break
             await asyncio.sleep(0.5)
             states = {key: state for key, (state, _) in (await self.rig.rows()).items()}
@@ -215,7 +225,7 @@ class Drill:
         self.clock.set(self.chance.choice(JUMPS))
 
 
-def drill(engine: str, minutes: float, seed: int, words: Sequence[str] = ("",)) -> Counter[str]:
+def drill(engine: str, minutes: float, seed: int, lease: float, words: Sequence[str] = ("",)) -> Counter[str]:
     """What one engine's drill counted. Only faults whose names have one of the words happen."""
 
     def said(text: str) -> None:
@@ -223,10 +233,10 @@ def drill(engine: str, minutes: float, seed: int, words: Sequence[str] = ("",)) 
 
     folder = Path(tempfile.mkdtemp(prefix="ringback-drill-"))
     with ExitStack() as at_end:
-        place = ENGINES[engine](folder, at_end, said)
+        place = ENGINES[engine](folder, at_end, said, lease)
         if LIBRARY is None:
             said("left out: clocks that are set (apt-get install faketime)")
-        made = Drill(folder, place, None if LIBRARY is None else Machine(folder), seed, said)
+        made = Drill(folder, place, None if LIBRARY is None else Machine(folder), seed, said, lease)
         at_end.callback(made.rig.close)
         made.faults = {name: fault for name, fault in made.faults.items() if any(word in name for word in words)}
         counts = asyncio.run(made.run(minutes))
@@ -247,6 +257,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=30.0, help="of all engines together (30)")
     parser.add_argument("--seed", type=int, default=None, help="the order of the faults (any)")
     parser.add_argument("--engine", choices=ENGINES, action="append", help="one engine alone")
+    parser.add_argument(
+        "--lease", type=float, default=6.0, help="seconds; the longer, the less a busy machine matters (6)"
+    )
     parser.add_argument("--fault", action="append", metavar="WORD", help="faults of such names alone")
     given = parser.parse_args(argv)
     seed = random.SystemRandom().randrange(10_000) if given.seed is None else given.seed
@@ -255,7 +268,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     counts: Counter[str] = Counter()
     for engine in engines:
         # Not +=, which forgets what is 0.
-        counts.update(drill(engine, given.minutes / len(engines), seed, given.fault or [""]))
+        counts.update(drill(engine, given.minutes / len(engines), seed, given.lease, given.fault or [""]))
     print(", ".join(f"{what} {count}" for what, count in counts.items()))  # noqa: T201
     return 0 if passed(counts) else 1
 

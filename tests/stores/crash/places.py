@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     Faults = dict[str, Callable[[], Awaitable[object]]]
     Say = Callable[[str], object]
 
-LEASE = 6
-DOWN = 7.0
-"""Seconds that a disk, a file or a server is away: longer than a lease."""
 free_port = free_ports()
 
 
@@ -35,8 +32,8 @@ class Place(NamedTuple):
     faults: Faults
 
 
-def sqlite(folder: Path, at_end: ExitStack, said: Say) -> Place:
-    """A file on a disk of its own, which may be full."""
+def sqlite(folder: Path, at_end: ExitStack, said: Say, lease: float) -> Place:
+    """A file on a disk of its own, which may be full for longer than a lease."""
     disk = folder / "disk"
     disk.mkdir()
     path = disk / "ringback.db"
@@ -56,14 +53,14 @@ def sqlite(folder: Path, at_end: ExitStack, said: Say) -> Place:
                 while free := os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize:
                     with suppress(OSError):
                         os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, free)
-            await asyncio.sleep(DOWN)
+            await asyncio.sleep(lease + 1)
             ballast.unlink()
 
         faults["the disk full"] = full
 
     async def away() -> None:
         path.rename(path.with_name("away.db"))
-        await asyncio.sleep(DOWN)
+        await asyncio.sleep(lease + 1)
         path.with_name("away.db").rename(path)
 
     async def without_log() -> None:
@@ -73,7 +70,7 @@ def sqlite(folder: Path, at_end: ExitStack, said: Say) -> Place:
     return Place(url, url, {**faults, "the file renamed": away, "its log removed": without_log})
 
 
-def postgres(_: Path, at_end: ExitStack, said: Say) -> Place:
+def postgres(_: Path, at_end: ExitStack, said: Say, lease: float) -> Place:
     """A server, which the first process goes to straight and the second by way of PgBouncer."""
     found = binaries()
     if found is None:
@@ -85,7 +82,7 @@ def postgres(_: Path, at_end: ExitStack, said: Say) -> Place:
 
     async def down() -> None:
         await asyncio.to_thread(server.stop)
-        await asyncio.sleep(DOWN)
+        await asyncio.sleep(lease + 1)
         await asyncio.to_thread(server.start)
 
     faults: Faults = {"PostgreSQL stopped and started": down}
@@ -101,7 +98,7 @@ def postgres(_: Path, at_end: ExitStack, said: Say) -> Place:
         async def restarted() -> None:
             pooler.stop()
             # Not as long as a lease: one process alone is cut off, and the other would take over what runs in it.
-            await asyncio.sleep(LEASE / 2)
+            await asyncio.sleep(lease / 2)
             await asyncio.to_thread(pooler.start)
 
         faults["PgBouncer stopped and started"] = restarted

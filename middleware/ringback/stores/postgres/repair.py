@@ -35,9 +35,12 @@ _LEAVE = "DELETE FROM procrastinate_workers WHERE id = %s"
 
 # One process repairs at a time, so that the next process sees the jobs that the last one made.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%(queue)s, 2))"
+# By the newest entry, because PostgreSQL itself may have stood still since: then no entry was renewed.
 _LIVES = """
     SELECT FROM procrastinate_workers AS worker
-    WHERE worker.last_heartbeat > clock_timestamp() - make_interval(secs => %(lease)s) AND worker.id =
+    WHERE worker.last_heartbeat > least(clock_timestamp(), (SELECT max(last_heartbeat) FROM procrastinate_workers))
+            - make_interval(secs => %(lease)s)
+        AND worker.id =
 """
 # Without this test_a_job_that_was_fetched_by_a_dead_worker_is_made_again fails, and of the crash suite
 # test_redials_are_placed_once_however_often_the_worker_dies: a worker was killed between job and claim.

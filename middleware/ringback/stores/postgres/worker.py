@@ -24,6 +24,7 @@ from ringback.stores.postgres.database import read_error
 from ringback.stores.postgres.faults import store_error
 from ringback.stores.postgres.tasks import end, first_of
 from ringback.stores.pulse import Pulse
+from ringback.stores.touch import Touch
 from ringback.work.items import Kind, Settlement, State
 
 if TYPE_CHECKING:
@@ -59,8 +60,6 @@ class Worker:
     on_blocked: Callable[[str | None, float], None]
     beat: Callable[[int], None]
     _id: int | None = None
-    _in_touch_since: float | None = None
-    _theirs: float | None = None
     _set_right: bool = False
     _purged_at: float = -math.inf
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -79,6 +78,10 @@ class Worker:
     def owner_of(self, key: str) -> str | None:
         """The owner under which this worker has claimed the item of this key, if it has."""
         return self._owners.get(key)
+
+    def __post_init__(self) -> None:
+        self._touch = Touch(self.lease)
+        self._in_touch = False
 
     async def run(self, work: Work, concurrency: int) -> None:
         self._work = work
@@ -190,11 +193,9 @@ class Worker:
         """Renew the worker's entry three times within a lease, repair what dead workers have left, and purge."""
         while True:
             try:
-                await self._beat()
-                now = asyncio.get_running_loop().time()
-                # After an outage no worker's entry is fresh: every worker has the time of a lease to renew its entry.
-                if self._in_touch_since is not None and now >= self._in_touch_since + self.lease:
+                if self._touch.for_a_lease(await self._beat()):
                     await self._database.do(self._repair)
+                now = asyncio.get_running_loop().time()
                 if now >= self._purged_at + _PURGE:
                     await self.purge()
                     self._purged_at = now
@@ -202,20 +203,20 @@ class Worker:
                 self.on_fault(error)
             await self.sleep(self.lease / 3)
 
-    async def _beat(self) -> None:
-        since, self._in_touch_since = self._in_touch_since, None
+    async def _beat(self) -> float:
+        """Renew the worker's entry. Gives PostgreSQL's time."""
+        in_touch, self._in_touch = self._in_touch, False
         self._database = await self.connect()
         self._id, theirs = await self._database.do(lambda connection: repair.beat(connection, self._id))
         self.jobs.set_clock(theirs)
-        now = asyncio.get_running_loop().time()
-        before, self._theirs = self._theirs, theirs - now
-        if before is not None and abs(self._theirs - before) > self.lease / 3:
-            # PostgreSQL's clock was set, and by it every entry is old, or of times to come.
-            since = None
-        self._in_touch_since = now if since is None else since
+        if not in_touch:
+            self._touch.lost(theirs)
+        self._touch.renewed(theirs)
+        self._in_touch = True
         self._pulse.beat()
         if not self._set_right:
             await self._follow_clock()
+        return theirs
 
     def _renew(self) -> None:
         """As :meth:`_beat` renews the entry, from the thread of the pulse."""

@@ -18,14 +18,15 @@ NETWORK = frozenset(
 """File systems on which the write-ahead log does not work, or not reliably: https://www.sqlite.org/wal.html"""
 
 
-def opened(path: Path, timeout: float) -> tuple[sqlite3.Connection, bool]:
+def opened(path: Path, timeout: float) -> tuple[sqlite3.Connection, bool | None]:
     """A connection that may write, to a file that the function makes if there is none. Raises :class:`StoreError`.
 
-    Also whether the processes that wrote the file before have died, so that the whole file should be checked.
+    Also whether the processes that wrote the file before have died, so that the whole file should be checked; ``None``
+    if others have the file open.
     """
     made = _made(path)
     try:
-        died = not made and ended_uncleanly(path)
+        died = False if made else ended_uncleanly(path)
         connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, cached_statements=256)
         try:
             connection.row_factory = sqlite3.Row

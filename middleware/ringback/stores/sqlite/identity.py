@@ -84,11 +84,11 @@ def log_of(path: Path) -> Path:
     return path.resolve().with_name(f"{path.resolve().name}-wal")
 
 
-def ended_uncleanly(path: Path) -> bool:
+def ended_uncleanly(path: Path) -> bool | None:
     """Whether the processes that wrote an existing file have all died, and left its log behind.
 
-    Raises :class:`StoreUnavailable` if others have the file open and its log is gone: whoever joined them would make
-    another log, and damage the file.
+    ``None`` if others have the file open. Raises :class:`StoreUnavailable` if its log is gone then: whoever joined the
+    others would make another log, and damage the file.
     """
     log = log_of(path)
     for _ in range(_TRIES):
@@ -98,7 +98,7 @@ def ended_uncleanly(path: Path) -> bool:
         if _nobody_else(path, 0.0 if there else _PAUSE):
             return left
         if there:
-            return False
+            return None
     raise StoreUnavailable(
         f"{path}-wal is gone, and other processes have {path} open; restart them, which puts into the file what they "
         "have in the log"

@@ -32,6 +32,7 @@ from ringback.stores.sqlite.log_keeper import LogKeeper
 from ringback.stores.sqlite.url import SETTINGS, parts_of
 from ringback.stores.sqlite.whole import WholeCheck
 from ringback.stores.sqlite.writer import Writer
+from ringback.stores.touch import Touch
 from ringback.stores.turns import Turns
 from ringback.work.items import REMEMBER_CALLS, Claim, DeadLetter, Item, Kind, Progress, State, Stats
 from ringback.work.keys import short
@@ -103,12 +104,11 @@ class SQLiteStore:
         self._monotonic = monotonic
         self._boot = boot or Boot.here(clock)
         self._jumps = Jumps(clock, self._boot.clock)
-        self._set_right = False
+        self._set_right = self._takes_over = False
         self._owner = ""
         self._held: dict[tuple[str, int], str] = {}
         self._suspects = set[tuple[str, int]]()
-        self._takes_over = False
-        self._faulted_at = -math.inf
+        self._touch = Touch(lease)
         self._writer = Writer(self._connect, look=self._look, rest=LogKeeper(), limit=2 * timeout)
         self._reader = Writer(self._connect_to_read, begin="BEGIN")
         self.history = SQLiteHistory(self._read)
@@ -221,12 +221,14 @@ class SQLiteStore:
     async def _keep_house(self, pulse: Pulse) -> None:
         """Renew the leases three times before they end, or soon after a fault; every ten minutes purge."""
         purge_at, pause = -math.inf, self._lease / 3
+        self._touch.renewed(self._boot.clock())
         while True:
             await asyncio.sleep(pause)
             pause = self._lease / 3
             try:
                 until = self._boot.clock() + self._lease
                 await self._change(schema.RENEW, (until, self._owner))
+                self._touch.renewed(self._boot.clock())
                 pulse.beat()
                 if self._boot.clock() >= purge_at:
                     purge_at = self._boot.clock() + 600.0
@@ -240,24 +242,24 @@ class SQLiteStore:
     async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
         await self._follow_clock()
         # What a dead worker has left is tried one at a time, so that an item that kills its worker harms itself alone.
-        # After a fault no lease is fresh: every process has the time of a lease to renew its own.
-        in_touch = self._boot.clock() >= self._faulted_at + self._lease
-        takes_over = in_touch and not self._suspects and not self._takes_over
+        takes_over = not self._suspects and not self._takes_over
         self._takes_over = self._takes_over or takes_over
         try:
-            claims, next_at = await self._claimed(limit, kind, suspects=int(takes_over))
+            claims, next_at = await self._claimed(limit, kind, takes_over=takes_over)
         finally:
             self._takes_over = self._takes_over and not takes_over
         self._suspects.update((claim.item.key, claim.attempt) for claim in claims if claim.crashed)
         return claims, next_at
 
-    async def _claimed(self, limit: int, kind: Kind, suspects: int) -> tuple[Sequence[Claim], float | None]:
-        now, owner, pace = self._clock(), self._owner, self._pace
-        lease, boot = self._lease, self._boot
+    async def _claimed(self, limit: int, kind: Kind, *, takes_over: bool) -> tuple[Sequence[Claim], float | None]:
+        now, owner, pace, boot = self._clock(), self._owner, self._pace, self._boot
 
         def claim(connection: sqlite3.Connection) -> tuple[Sequence[Claim], float | None]:
+            # Now and not before, because the writer may have waited for the disk.
+            suspects = int(takes_over and self._touch.for_a_lease(boot.clock()))
+
             def up_to(limit: int) -> tuple[list[Claim], float | None]:
-                return rows.claim(connection, kind, limit, now, lease, owner, boot, suspects=suspects)
+                return rows.claim(connection, kind, limit, now, self._lease, owner, boot, suspects=suspects)
 
             return rows.claim_redials(connection, pace, limit, now, up_to) if kind is Kind.REDIAL else up_to(limit)
 
@@ -360,7 +362,7 @@ class SQLiteStore:
 
     def _fault(self, error: sqlite3.Error | OSError) -> StoreError:
         """The store's error for a fault of SQLite or of the disk."""
-        self._faulted_at = self._boot.clock()
+        self._touch.lost(self._boot.clock())
         if isinstance(error, sqlite3.Error):
             return store_error(self.path, error)
         return StoreUnavailable(f"{self.path}: {error.strerror}")
@@ -368,6 +370,9 @@ class SQLiteStore:
     def _connect(self) -> sqlite3.Connection:
         refuse_network(self.path, self._network)
         connection, died = opened(self.path, self._timeout)
+        if died is None or self._watch is not None:
+            # Of an outage that others had just now this process knows nothing.
+            self._touch.lost(self._boot.clock())
         self._watch = Watch(self.path)
         if died:
             self._whole = WholeCheck(self._connect_to_read, self._damaged)
