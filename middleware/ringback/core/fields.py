@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from ringback.core.delivery import iso
 from ringback.privacy.redaction import redact, redact_if_told
 from ringback_catalog import PREFIX
 
@@ -99,7 +100,7 @@ ROWS = (
     Row("server_call_id", lambda o: o.event.data.server_call_id, "the service's own id of the call", "id", "full"),
     Row("correlation_id", lambda o: o.event.data.correlation_id, "the whole call: joins its legs", "id", "text"),
     Row("operation_context", lambda o: o.operation_context, "what your app set with its request", "private", "text"),
-    Row("occurred_at", lambda o: (at := o.event.occurred_at) and at.isoformat(), "the event's time, ISO 8601 in UTC"),
+    Row("occurred_at", lambda o: (at := o.event.occurred_at) and iso(at), "the event's time, ISO 8601 in UTC"),
     Row("message", lambda o: o.message, "", "private", "dictionary"),
     Row("result_message", lambda o: (r := o.result) and r.message, "Microsoft's text; unstable, no key",
         "private", "line"),

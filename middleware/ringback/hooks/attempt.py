@@ -128,11 +128,8 @@ class HookCaller:
 
         Raises :class:`LeaseLost`.
         """
-        if _ends_call(claim):
-            if self.gauge is not None:
-                self.gauge.call_settled(claim.item.outcome)
-            if self.ends is not None:
-                await self.ends.tell(claim.item.outcome)
+        if self.ends is not None and _ends_call(claim):
+            await self.ends.tell(claim.item.outcome)
         if claim.crashed and claim.attempt > HOPELESS * self.policy.attempts:
             # No attempt reached a hook: a predicate or a contact function kills the process.
             error = RuntimeError(f"the worker died again, in attempt {claim.attempt - 1}, before any hook was called")

@@ -266,7 +266,7 @@ class Dispatcher:
             await asyncio.gather(self._stop_working(timeout), self._fallback.drain(timeout))
         if self._gauge is not None:
             self._gauge.asleep()
-        self._ends.settle_all()
+        await self._ends.settle_all()
         if self.store.durable:
             await self.notebook.close()
             await self.store.close()
@@ -292,9 +292,7 @@ class Dispatcher:
         # Other processes may read a store of another kind, and a console that reads this one sets `watched`.
         if type(store) is not MemoryStore or store.watched:
             return False
-        if self._gauge is not None:
-            self._gauge.calls_without_hooks(outcomes, self.settle)
-        self._ends.settle(outcomes, self.settle, store)
+        self._ends.settle(outcomes, self.settle)
         if repeated := self._recent.repeated(outcomes):
             self._tell_duplicates(repeated)
         if not self._warns:

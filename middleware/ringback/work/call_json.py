@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from ringback.core.delivery import iso
 from ringback.privacy.redaction import redact, redact_contact
 
 
@@ -20,15 +21,15 @@ def shown(value: Any, name: str = "") -> Any:
     if isinstance(value, tuple):
         return [shown(each, name) for each in value]  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, float) and (name in _TIMES or name.endswith("_at")):
-        return iso(value)
+        return iso_of(value)
     if isinstance(value, str):
         return redact_contact(str(value)) if name == "contact" else redact(str(value))
     return value
 
 
-def iso(at: float) -> str:
-    """The time in UTC, to the microsecond, as ISO 8601."""
-    return datetime.fromtimestamp(at, UTC).isoformat()
+def iso_of(at: float) -> str:
+    """As :func:`ringback.core.delivery.iso`, of seconds since the epoch."""
+    return iso(datetime.fromtimestamp(at, UTC))
 
 
 _TIMES = ("at", "time")

@@ -251,7 +251,7 @@ class MemoryStore:
             if outcome is None:
                 # The end of a whole call, for which the latch has since let a leg's own end through.
                 del self._rows[row.item.key]
-                self._calls.settled(row.item.key, State.CANCELED, row)
+                self._ended(row.item.key, State.CANCELED, row)
                 self._counts[State.CANCELED] += 1
                 return None
             row.item = replace(row.item, outcome=outcome)
@@ -288,8 +288,9 @@ class MemoryStore:
             self._counts[State.DONE] += 1
 
     def _ended(self, key: str, state: State, row: Row) -> None:
-        self._calls.settled(key, state, row)
+        # Both have items only from the first read of the history on.
         if self._history is not None:
+            self._calls.settled(key, state, row)
             self._history.settled(key, state)
 
     async def give_back(self, claim: Claim) -> None:
