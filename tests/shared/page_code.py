@@ -10,22 +10,31 @@ from ringback_catalog import Catalog
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "middleware" / "ringback"
+CLI = PACKAGE / "cli"
 CODE = {
-    "console": (PACKAGE / "console" / "templates", PACKAGE / "console" / "static"),
-    "catalog": (PACKAGE / "cli" / "site",),
+    "console": (PACKAGE / "console",),
+    "catalog": (CLI / "site", *sorted(CLI.glob("_site*.py")), CLI / "_explain_text.py"),
 }
-"""What makes the look of the page, by the first word of the names of its pictures."""
+"""What makes the page, by the first word of the names of its pictures: templates, styles, scripts, and the code that
+fills them. A folder stands for all files in it.
+"""
 
 ENTRY = "code 486, subcode 560486"
 
 
 def fingerprint(page: str) -> str:
-    """A hash of the page's templates, styles and scripts, and for the catalog of the entry that its picture shows."""
+    """A hash of the page's code, and for the catalog of the entry that its picture shows."""
     entries = [entry.to_dict() for entry in Catalog.default().entries if str(entry.key) == ENTRY]
     found = hashlib.sha256(json.dumps(entries).encode() if page == "catalog" else b"")
-    for file in sorted(file for folder in CODE[page] for file in folder.iterdir() if file.is_file()):
+    for file in files(*CODE[page]):
         found.update(file.name.encode() + file.read_bytes())
     return found.hexdigest()
+
+
+def files(*places: Path) -> list[Path]:
+    """The files, and all files in the folders, but what Python compiles of them."""
+    found = {file for place in places for file in (place.rglob("*") if place.is_dir() else [place])}
+    return sorted(file for file in found if file.is_file() and file.suffix != ".pyc")
 
 
 def write_down(images: Path, page: str) -> None:
