@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 from msgspec.structs import replace
 
 from crew import CONTACT, DONE, Clock, Crew, item, known, plan, until
+from ringback.stores.clocks import Boot
+from ringback.stores.sqlite import SQLiteStore
 from ringback.work.contact import CallState, Contact, Step
 from ringback.work.items import Claim, DeliveryStore, Kind, Settlement, State, Stats
 from ringback.work.pace import Pace
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Make = Callable[[], DeliveryStore]
 
@@ -74,6 +80,38 @@ async def test_no_more_are_in_progress_than_the_bound(make: Make, clock: Clock) 
         await store.put([replace(item(f"placed-{ended}"), contact=ended, target="call_again")])
         await until(lambda: sum(claim.item.kind is Kind.REDIAL for claim in crew.claims + others.claims) == 3)
     assert (await store.stats()).redials_in_progress == 2
+
+
+async def test_what_a_dead_worker_has_left_needs_no_room_of_its_own(tmp_path: Path) -> None:
+    """It counts as in progress until another worker has taken it over; the rate holds for it."""
+    now = [100.0]
+    pace, wall = Pace(in_progress=2, per_second=100.0), [1000.0]
+    stores = [
+        SQLiteStore(tmp_path / "x.db", lease=30.0, min_free=0, clock=lambda: wall[0], boot=Boot("boot", lambda: now[0]))
+        for _ in range(2)
+    ]
+    for number, store in enumerate(stores):
+        store._owner, store._pace = f"boot.{number}", pace
+        await store.open()
+    dead, other = stores
+
+    async def claimed(store: SQLiteStore) -> list[tuple[str | None, bool]]:
+        return [(claim.item.contact, claim.crashed) for claim in (await store.claim(5, Kind.REDIAL))[0]]
+
+    for number in range(3):
+        await plan(dead, f"leg-{number}", 900.0 + number, contact=f"contact-{number}")
+    assert await claimed(dead) == [("contact-0", False), ("contact-1", False)]
+    now[0] += 30.0
+    assert await claimed(other) == []
+    wall[0] += 1.0
+    ((taken,), _) = await other.claim(5, Kind.REDIAL)
+    assert (taken.item.contact, taken.crashed) == ("contact-0", True)
+    wall[0] += 1.0
+    assert await claimed(other) == []
+    await other.settle(taken, Settlement(State.CANCELED))
+    assert await claimed(other) == [("contact-2", False), ("contact-1", True)]
+    for store in stores:
+        await store.close()
 
 
 async def test_a_pause_stops_the_redials_of_every_contact_and_nothing_else(make: Make, clock: Clock) -> None:

@@ -208,14 +208,22 @@ class Rig:
             await store.close()
 
     async def settled(self, seconds: float = 60.0) -> dict[str, tuple[str, float | None]]:
-        """The rows, once nothing waits and nothing runs any more."""
+        """The rows, once nothing waits and nothing runs any more. Fails when nothing has happened for so many seconds:
+        on a busy machine a process takes long to start, and of what died with one a worker tries one at a time.
+        """
+        seen: object = None
         end = time.monotonic() + seconds
         while True:
             rows = await self.rows()
             open_rows = {key: row for key, row in rows.items() if row[0] in ("ready", "running")}
             if rows and not open_rows:
                 return rows
-            assert time.monotonic() < end, f"{len(open_rows)} items are left: {list(open_rows.items())[:5]}"
+            if seen != (seen := (rows, self.journal.stat().st_size)):
+                end = time.monotonic() + seconds
+            elif time.monotonic() > end:
+                left = await self.whole([*open_rows][:3])
+                codes = [None if each.popen is None else each.popen.poll() for each in self.processes]
+                raise AssertionError(f"{len(open_rows)} items are left, processes {codes} (None: alive): {left}")
             await asyncio.sleep(0.2)
 
     async def post_once(self, deliveries: Sequence[bytes], target: Process) -> Counter[int]:

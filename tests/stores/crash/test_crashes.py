@@ -137,7 +137,7 @@ async def test_redials_are_placed_once_however_often_the_worker_dies(rig: Any, a
     acs.victims(worker, crashes)
     await rig.send([rig.event(f"leg-{each}", context=each) for each in contacts], [server])
     await rig.send([rig.event(f"leg-{each}", "CreateCallFailed", context=each) for each in contacts], [server])
-    rows = await rig.settled(120)
+    rows = await rig.settled()
     redials = {key: state for key, (state, _) in rows.items() if key.startswith("redial:")}
     assert redials == {f"redial:call:leg-{each}": "done" for each in contacts}
     assert (len(acs.deaths), Counter(acs.placed)) == (crashes, Counter(contacts))
@@ -162,7 +162,7 @@ async def test_no_contact_is_called_more_often_than_the_policy_allows(rig: Any, 
 
     await asyncio.gather(*(tell(f"first-{each}", each) for each in contacts))
     for _ in range(8):
-        await rig.settled(60)
+        await rig.settled()
         fresh = [(leg, contact) for leg, contact in acs.calls if leg not in told]
         if not fresh:
             break

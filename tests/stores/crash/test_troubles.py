@@ -88,7 +88,9 @@ async def test_hooks_that_hang_cost_no_other_call_its_hook(
         await until(lambda: len(rig.ends()) == 200)
     assert rig.ends() == dict.fromkeys(keys("good", 200), 1)
     assert begun(rig) == dict.fromkeys(keys("good", 200) | keys("hangs", 6), 1)
-    await until(lambda: len(lines(tmp_path / "log", "hook.overran")) == (6 if timeout == 1 else 0))
+    # On a busy machine a good one may overrun its time-out, too.
+    late = keys("hangs", 6) if timeout == 1 else set[str]()
+    await until(lambda: late <= {line["outcome_id"] for line in lines(tmp_path / "log", "hook.overran")})
     began = time.monotonic()
     await asyncio.to_thread(server.terminate)
     rig.report(f"ended {time.monotonic() - began:.2f} s after SIGTERM, with a drain of 1 s")
@@ -137,7 +139,7 @@ async def test_a_hook_that_kills_its_process_harms_itself_alone(rig: Any) -> Non
             await asyncio.sleep(0.05)
 
     restarting = asyncio.create_task(start_again())
-    rows = await rig.settled(120)
+    rows = await rig.settled()
     restarting.cancel()
     await asyncio.wait({restarting})
     assert {key for key, (state, _) in rows.items() if state == "dead"} == {"call:dies-0"}

@@ -150,14 +150,18 @@ def claim(
     boot: Boot,
     *,
     suspects: int = 1,
+    room: int | None = None,
 ) -> tuple[list[Claim], float | None]:
-    """Claim what is due, and at most ``suspects`` of the items that a dead worker has left."""
+    """Claim up to ``limit`` of what is due, and at most ``suspects`` of the items that a dead worker has left: together
+    no more than ``room``, which is the limit by default.
+    """
     since_boot = boot.clock()
     until = since_boot + lease
     times = {"now": now, "owner": owner, "boot": f"{boot.id}.", "since_boot": since_boot, "kind": kind.value}
     found = connection.execute(schema.DUE, (kind.value, now, limit)).fetchall()
-    if len(found) < limit and suspects:
-        left = connection.execute(schema.EXPIRED, {**times, "limit": suspects}).fetchall()
+    most = min(suspects, (limit if room is None else room) - len(found))
+    if most > 0:
+        left = connection.execute(schema.EXPIRED, {**times, "limit": most}).fetchall()
         found, suspects = found + left, suspects - len(left)
     claims: list[Claim] = []
     for row in found:
@@ -177,13 +181,18 @@ def claim_redials(
     pace: Pace,
     limit: int,
     now: float,
-    claim: Callable[[int], tuple[list[Claim], float | None]],
+    claim: Callable[..., tuple[list[Claim], float | None]],
 ) -> tuple[list[Claim], float | None]:
-    """Claim redials with ``claim``, no more than the lane has room for, which the store's processes share."""
+    """Claim redials with ``claim``, no more than the lane has room for, which the store's processes share.
+
+    ``claim`` is :func:`claim` without what its calls share. What a dead worker has left counts as in progress already.
+    """
     lane = Lane(*connection.execute(schema.LANE).fetchone())
-    room = lane.room(pace, 0 if pace.in_progress is None else in_progress(connection, now), now)
-    limit = limit if room is None else min(limit, room)
-    claims, due_at = claim(limit)
+    busy = 0 if pace.in_progress is None else in_progress(connection, now)
+    new, in_all = lane.room(pace, busy, now), lane.room(pace, 0, now)
+    room = limit if in_all is None else min(limit, in_all)
+    limit = limit if new is None else min(limit, new)
+    claims, due_at = claim(limit=limit, room=room)
     _keep_lane(connection, lane, after := lane.after(pace, len(claims), now))
     return claims, after.next_look(pace, due_at, now, full=not limit)
 

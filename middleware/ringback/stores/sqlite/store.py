@@ -14,6 +14,7 @@ import time
 import uuid
 from contextlib import suppress
 from contextvars import Context
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -252,16 +253,15 @@ class SQLiteStore:
         return claims, next_at
 
     async def _claimed(self, limit: int, kind: Kind, *, takes_over: bool) -> tuple[Sequence[Claim], float | None]:
-        now, owner, pace, boot = self._clock(), self._owner, self._pace, self._boot
+        now, lease, owner, pace, boot = self._clock(), self._lease, self._owner, self._pace, self._boot
 
         def claim(connection: sqlite3.Connection) -> tuple[Sequence[Claim], float | None]:
             # Now and not before, because the writer may have waited for the disk.
             suspects = int(takes_over and self._touch.for_a_lease(boot.clock()))
-
-            def up_to(limit: int) -> tuple[list[Claim], float | None]:
-                return rows.claim(connection, kind, limit, now, self._lease, owner, boot, suspects=suspects)
-
-            return rows.claim_redials(connection, pace, limit, now, up_to) if kind is Kind.REDIAL else up_to(limit)
+            some = partial(
+                rows.claim, connection, kind, now=now, lease=lease, owner=owner, boot=boot, suspects=suspects
+            )
+            return rows.claim_redials(connection, pace, limit, now, some) if kind is Kind.REDIAL else some(limit=limit)
 
         claims, next_at = await self._do(claim)
         if self._loss != self._told:
