@@ -61,7 +61,7 @@ def folded(traces: Traces) -> CallDetailRecord | None:
     return CallDetailRecord(call, tuple(legs), whole, traces.contact, redials, before, after)
 
 
-def ended_leg(outcome: Outcome, traces: Traces, now: float) -> EndedLeg:
+def ended_leg(outcome: Outcome, traces: Traces | None, now: float) -> EndedLeg:
     """What :func:`folded` would say of the leg of an end that has settled, whether or not a store has the end as well.
 
     Most calls are never looked at, and each has a line, so this makes no record. ``now`` stands in for a missing time.
@@ -72,7 +72,7 @@ def ended_leg(outcome: Outcome, traces: Traces, now: float) -> EndedLeg:
     begins: dict[str | None, float] = {leg: ended_at}
     connected_at, incoming_at, transferred = None, None, False
     context = outcome.operation_context
-    for told in [*traces.told, *chain.from_iterable([item.told for item in traces.items])]:
+    for told in () if traces is None else chain(traces.told, *[item.told for item in traces.items]):
         at = told.happened_at
         if told.event == INCOMING:
             incoming_at = at if incoming_at is None else min(at, incoming_at)
@@ -98,7 +98,7 @@ def ended_leg(outcome: Outcome, traces: Traces, now: float) -> EndedLeg:
         transferred,
         order.index(leg) + 1,
         len(begins),
-        _others(traces.known, set(begins))[0] if traces.known.calls else None,
+        None if traces is None else _others(traces.known, set(begins))[0],
     )
 
 
