@@ -56,10 +56,6 @@ class _Course:
     trying: str | None = None
     alone: bool = False
 
-    @classmethod
-    def of(cls, progress: Progress) -> _Course:
-        return cls(progress.done, progress.failed, progress.tries, progress.wait)
-
     def progress(self) -> Progress:
         return Progress(self.done, self.failed, self.tries, self.wait, self.trying, self.alone)
 
@@ -135,10 +131,11 @@ class HookCaller:
             error = RuntimeError(f"the worker died again, in attempt {claim.attempt - 1}, before any hook was called")
             self.observer.hook_failed(claim.item.outcome, "ringback", error, claim.attempt - 1, None)
             return Settlement(State.DEAD, claim.progress, reason=described(error))
-        course = _Course.of(claim.progress)
+        before = claim.progress
+        course = _Course(before.done, before.failed, before.tries, before.wait)
         try:
             await self._run(claim, course)
-            if course.wait and course.stands_at(claim.progress):
+            if course.wait and course.stands_at(before):
                 # The item is due and none of its hooks is: the clock was set back since, which moved the item alone.
                 course.wait_less(min(course.wait.values()) - self.clock())
                 await self._run(claim, course)
@@ -355,7 +352,10 @@ def _ends_call(claim: Claim) -> bool:
     """Whether the claim is the first attempt at a call's end. A late reason for the same end does not count."""
     item = claim.item
     outcome = item.outcome
-    return claim.first and outcome.scope is Scope.CALL and item.key != short(informed(outcome.outcome_id))
+    # The attempts of a replayed dead letter count from 1 again.
+    if claim.attempt > 1 or claim.progress.replayed or outcome.scope is not Scope.CALL:
+        return False
+    return item.key != short(informed(outcome.outcome_id))
 
 
 def _forget(course: _Course, roster: Roster, now: float) -> None:
