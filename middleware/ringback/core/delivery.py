@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Annotated
 
 from msgspec import Meta, Raw, Struct
-from msgspec.json import Decoder, encode
+from msgspec.json import Decoder
 
 from ringback.exceptions import NoRawBytes
 from ringback_catalog import event_name
@@ -128,12 +128,6 @@ class Event(Struct, frozen=True, gc=False, rename={"_origin": "ringback:origin"}
     def __repr__(self) -> str:
         # A repr ends up in logs, and the message and the data may hold phone numbers.
         return f"<Event {self.type} id={self.id}>"
-
-
-def iso(at: datetime, zone: str = "+00:00") -> str:
-    """A time in UTC, to the microsecond, as ISO 8601. ``zone`` is how the text says UTC."""
-    # Each line has such a text, and `isoformat` takes eight times the instructions.
-    return f"{encode(at)[1:-2].decode()}{zone}"
 
 
 class Origin(Struct, frozen=True, gc=False, eq=False):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from ringback.core.delivery import iso
+from ringback.core.times import iso
 from ringback.privacy.redaction import redact, redact_if_told
 from ringback_catalog import PREFIX
 
@@ -145,7 +145,7 @@ class Line:
 
     def __call__(self, outcome: Outcome, *, ids_are_open: bool = False) -> dict[str, Any]:
         """The fields by key. ``ids_are_open``: the caller knows that none of the event's ids is private."""
-        verdict, result = outcome.verdict, outcome.result
+        verdict, result = outcome.verdict, outcome.event.data.result_information
         code, subcode = (None, None) if result is None else (result.code, result.subcode)
         key = id(verdict), outcome.attempts_exhausted, outcome.event.type, code, subcode
         kept_for, facts = self._facts.get(key, _NO_FACTS)

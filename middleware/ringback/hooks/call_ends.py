@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from ringback.exceptions import StoreError
 from ringback.stores.memory import MemoryStore
 from ringback.stores.turns import TURN, Turns
-from ringback.work.call_detail import Traces
 from ringback.work.call_fold import ended_leg
 from ringback.work.latch import Latch, Offer
 from ringback_catalog import Scope
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.hooks.notebook import Notebook
     from ringback.hooks.observer import Observer, StoreGauge
+    from ringback.work.call_detail import Traces
     from ringback.work.items import DeliveryStore
 
 
@@ -113,11 +113,8 @@ class CallEnds:
             yield
 
     def _say(self, outcome: Outcome, traces: Traces | None, *, is_logged: bool) -> None:
-        leg = ended_leg(outcome, traces or NOTHING, self.clock())
+        leg = ended_leg(outcome, traces, self.clock())
         if is_logged:
             self.observer.call_ended(outcome, leg)
         if self.gauge is not None:
             self.gauge.call_ended(outcome, leg)
-
-
-NOTHING = Traces()

@@ -195,10 +195,11 @@ class Dispatcher:
         that time. Raises :class:`StoreError` if the store could not persist the outcomes. Then none is persisted. A
         dispatcher that stands in gets the ``items`` that the other one has made of the outcomes.
         """
-        if self._router.roster.calls_nobody and self._only_logged(outcomes):
+        roster = self._router.roster
+        if roster.calls_nobody and self._only_logged(outcomes):
             return ()
         if items is None:
-            due_at, redials = self._clock() + self.settle, self._router.redials
+            due_at, redials = self._clock() + self.settle, roster.redials
             asking = Asking(redials, self.settle) if redials else None
             items = made = list[Item]()
             for outcome in outcomes:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ringback.core.times import iso_of
 from ringback.privacy.redaction import open_ids, redact, redact_if_told
-from ringback.work.call_json import iso_of
 
 if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
@@ -22,7 +22,7 @@ def ended_fields(outcome: Outcome, leg: EndedLeg) -> dict[str, Any]:
     # One look at all ids. The id of an outcome that ends a leg is made of the leg's.
     if not open_ids(outcome.event.id, connection, call, None):
         outcome_id, connection, call = redact(outcome_id), redact_if_told(connection), redact_if_told(call)
-    entry = outcome.verdict.entry
+    entry, result, context = outcome.verdict.entry, outcome.event.data.result_information, leg.operation_context
     fields: dict[str, Any] = {
         "outcome_id": outcome_id,
         "cause": entry.cause.value,
@@ -30,9 +30,9 @@ def ended_fields(outcome: Outcome, leg: EndedLeg) -> dict[str, Any]:
         "retry_class": entry.retry.value,
         "call_connection_id": connection,
         "correlation_id": call,
-        "operation_context": redact_if_told(leg.operation_context),
-        "code": outcome.code,
-        "subcode": outcome.subcode,
+        "operation_context": None if context is None else redact(context),
+        "code": None if result is None else result.code,
+        "subcode": None if result is None else result.subcode,
         "answered": leg.answered,
         "duration_seconds": None if leg.talk_seconds is None else round(leg.talk_seconds, 3),
         "ring_seconds": None if leg.ring_seconds is None else round(leg.ring_seconds, 3),

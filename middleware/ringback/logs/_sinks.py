@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import msgspec
 import structlog
 
-from ringback.core.delivery import iso
 from ringback.core.fields import Line
+from ringback.core.times import iso
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
 

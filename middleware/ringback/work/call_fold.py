@@ -61,18 +61,19 @@ def folded(traces: Traces) -> CallDetailRecord | None:
     return CallDetailRecord(call, tuple(legs), whole, traces.contact, redials, before, after)
 
 
-def ended_leg(outcome: Outcome, traces: Traces, now: float) -> EndedLeg:
+def ended_leg(outcome: Outcome, traces: Traces | None, now: float) -> EndedLeg:
     """What :func:`folded` would say of the leg of an end that has settled, whether or not a store has the end as well.
 
     Most calls are never looked at, and each has a line, so this makes no record. ``now`` stands in for a missing time.
     """
-    leg = outcome.call_connection_id and short(outcome.call_connection_id)
+    data = outcome.event.data
+    leg = data.call_connection_id and short(data.call_connection_id)
     events = (outcome.event,) if outcome.sibling is None else (outcome.event, outcome.sibling)
     ended_at = min([now if (second := second_of(event)) is None else second for event in events])
     begins: dict[str | None, float] = {leg: ended_at}
     connected_at, incoming_at, transferred = None, None, False
     context = outcome.operation_context
-    for told in [*traces.told, *chain.from_iterable([item.told for item in traces.items])]:
+    for told in () if traces is None else chain(traces.told, *[item.told for item in traces.items]):
         at = told.happened_at
         if told.event == INCOMING:
             incoming_at = at if incoming_at is None else min(at, incoming_at)
@@ -87,18 +88,18 @@ def ended_leg(outcome: Outcome, traces: Traces, now: float) -> EndedLeg:
     order = sorted(begins, key=lambda each: (begins[each], each or "")) if len(begins) > 1 else [leg]
     rang_until = ended_at if connected_at is None else connected_at
     return EndedLeg(
-        outcome.correlation_id,
-        outcome.call_connection_id,
+        data.correlation_id,
+        data.call_connection_id,
         context,
         connected_at,
         ended_at,
-        True if connected_at is not None else _answered(outcome.cause, [event.name for event in events]),
+        True if connected_at is not None else _answered(outcome.verdict.entry.cause, [event.name for event in events]),
         _between(incoming_at, rang_until) if order[0] == leg else None,
         _between(connected_at, ended_at),
         transferred,
         order.index(leg) + 1,
         len(begins),
-        _others(traces.known, set(begins))[0] if traces.known.calls else None,
+        None if traces is None else _others(traces.known, set(begins))[0],
     )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
 
-from ringback.core.delivery import iso
+from ringback.core.times import iso_of
 from ringback.privacy.redaction import redact, redact_contact
 
 
@@ -25,11 +24,6 @@ def shown(value: Any, name: str = "") -> Any:
     if isinstance(value, str):
         return redact_contact(str(value)) if name == "contact" else redact(str(value))
     return value
-
-
-def iso_of(at: float) -> str:
-    """As :func:`ringback.core.delivery.iso`, of seconds since the epoch."""
-    return iso(datetime.fromtimestamp(at, UTC))
 
 
 _TIMES = ("at", "time")

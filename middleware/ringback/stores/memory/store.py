@@ -124,7 +124,8 @@ class MemoryStore:
                 offer = Offer.DUPLICATE
             if offer is Offer.OPENED:
                 kept = item if key is item.key else replace(item, key=key)
-                self._keep(key, Row(kept, item.due_at, self._clock(), latched))
+                self._rows[key] = row = Row(kept, item.due_at, self._clock(), latched)
+                self._queue(key, row)
             elif offer is Offer.MERGED:
                 row = self._rows[key]
                 contact, target = whom((row.item.contact, row.item.target), (item.contact, item.target))
@@ -159,10 +160,6 @@ class MemoryStore:
             if row is not None and not row.taken and row.due_at > now:
                 row.due_at = now
                 self._push(key, row)
-
-    def _keep(self, key: str, row: Row) -> None:
-        self._rows[key] = row
-        self._queue(key, row)
 
     def _queue(self, key: str, row: Row) -> None:
         self._pushed += 1
@@ -311,8 +308,8 @@ class MemoryStore:
             return None
         if made.put is not None:
             item = replace(made.put, key=short(made.put.key), contact=contact)
-            self._keep(item.key, Row(item, item.due_at, self._clock()))
-            self._lanes.wake(item.kind, item.due_at)
+            self._rows[item.key] = row = Row(item, item.due_at, self._clock())
+            self._push(item.key, row)
         for key in made.cancel:
             if key in self._rows and self._rows[key].state is State.READY:
                 del self._rows[key]
@@ -362,7 +359,8 @@ class MemoryStore:
             return False
         row.progress = row.progress.for_replay()
         row.state, row.attempts, row.due_at = State.READY, 0, self._clock()
-        self._keep(key, row)
+        self._rows[key] = row
+        self._queue(key, row)
         contact = row.item.contact
         if contact is not None:
             self._note(contact, self._known(contact).replayed(key, self._clock()))
