@@ -3,7 +3,8 @@
 import importlib.util
 import logging
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,22 @@ settings.load_profile("tests")
 def pytest_xdist_auto_num_workers() -> int:
     """More than there are cores: many tests wait for a timer, a server or a browser."""
     return (os.cpu_count() or 1) * 3 // 2
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Without coverage's tracer where thousands of inputs are drawn, which takes three times as long with it.
+
+    A line that such a test draws has a test of its own that draws it, too, or coverage says that it has none.
+    """
+    tracer = sys.gettrace()
+    if tracer is None or not any(item.get_closest_marker(each) for each in ("hypothesis", "exhaustive")):
+        return (yield)
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
 
 
 @pytest.fixture(scope="session")

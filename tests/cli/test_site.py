@@ -99,6 +99,18 @@ def site() -> dict[str, str]:
     return files(ENTRIES, "html")
 
 
+@pytest.fixture(scope="module")
+def markdown() -> dict[str, str]:
+    """Every Markdown file of the same catalog."""
+    return files(ENTRIES, "markdown")
+
+
+@pytest.fixture(scope="module")
+def every_page() -> list[Page]:
+    """Its pages, before a template has written them."""
+    return pages(ENTRIES)
+
+
 class _Outline(HTMLParser):
     """What is checked of a document: its tags in order, ids, targets, headings."""
 
@@ -195,20 +207,20 @@ def test_words_exist_for_every_cause_and_retry_class() -> None:
     assert list(RETRIES) == list(RetryClass)
 
 
-def test_there_is_a_page_for_everything() -> None:
+def test_there_is_a_page_for_everything(every_page: list[Page]) -> None:
     """The first page, the causes in their order, the entries in theirs."""
     causes = [cause for cause in Cause if any(entry.cause is cause for entry in ENTRIES)]
-    assert [page.path for page in pages(ENTRIES)] == [
+    assert [page.path for page in every_page] == [
         "index",
         *(f"causes/{cause}" for cause in causes),
         *page_paths(entry.key for entry in ENTRIES),
     ]
 
 
-def test_an_entrys_page_says_everything() -> None:
+def test_an_entrys_page_says_everything(every_page: list[Page]) -> None:
     """What happened, who acts, what to do, where documents disagree, the sources, how to try it, related codes."""
     (entry,) = [entry for entry in ENTRIES if str(entry.key) == "code 486, subcode 560486"]
-    (page,) = [page for page in pages(ENTRIES) if page.path == "entries/486-560486"]
+    (page,) = [page for page in every_page if page.path == "entries/486-560486"]
     assert entry.note is not None
     *sections, sample, related = page.sections[:-2], page.sections[-2], page.sections[-1]
     (told, *_) = sections
@@ -260,11 +272,11 @@ def test_an_entrys_page_says_everything() -> None:
     ]
 
 
-def test_related_codes_are_near() -> None:
+def test_related_codes_are_near(every_page: list[Page]) -> None:
     """Eight at most: the same cause and event first, then the same cause, then the others; never the page itself."""
     by_path = dict(zip(page_paths(entry.key for entry in ENTRIES), ENTRIES, strict=True))
     seen: set[int] = set()
-    for page in pages(ENTRIES):
+    for page in every_page:
         related = [section for section in page.sections if section.key == "related"]
         others = [by_path[str(line.link.page)] for section in related for line in section.lines if line.link]
         seen.add(len(others))
@@ -316,7 +328,7 @@ def endpoint() -> Iterator[tuple[str, list[bytes]]]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Taking) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/api/callbacks", bodies
         server.shutdown()
@@ -347,17 +359,17 @@ def test_the_command_of_a_page_posts_what_gets_its_answer(
     assert outcome.verdict.entry.key == entry.key
 
 
-def test_an_entry_that_never_answers_has_no_sample() -> None:
+def test_an_entry_that_never_answers_has_no_sample(every_page: list[Page]) -> None:
     """As one that stands behind others in somebody's overrides; nor does its page say what is made again."""
     behind = next(entry for entry in ENTRIES if str(entry.key) == "subcode 9999")
-    (page,) = [page for page in pages(ENTRIES) if page.path == "entries/subcode-9999"]
+    (page,) = [page for page in every_page if page.path == "entries/subcode-9999"]
     assert sample_of(behind, Catalog.default()) is None
     assert {"sample", "reproduce"}.isdisjoint(section.key for section in page.sections)
 
 
-def test_a_causes_page_groups_its_entries() -> None:
+def test_a_causes_page_groups_its_entries(every_page: list[Page]) -> None:
     """By whether to call again; every entry of the cause once."""
-    (page,) = [page for page in pages(ENTRIES) if page.path == "causes/busy"]
+    (page,) = [page for page in every_page if page.path == "causes/busy"]
     busy = [entry for entry in ENTRIES if entry.cause is Cause.BUSY]
     assert page.lead == "The callee was on another call."
     assert page.facts[0] == ("Entries", Line(None, str(len(busy))))
@@ -468,36 +480,35 @@ def test_a_text_begins_no_list(text: str, written: str) -> None:
     assert as_markdown(Page("index", "T", text), "1") == f"# T\n\n{written}\n\nRingback 1\n"
 
 
-def test_markdown_has_the_same_page_paths(site: dict[str, str]) -> None:
+def test_markdown_has_the_same_page_paths(site: dict[str, str], markdown: dict[str, str]) -> None:
     """Every page of the one is in the other, and its links lead somewhere."""
-    found = files(ENTRIES, "markdown")
-    assert {path.removesuffix(".md") for path in found} == {
+    assert {path.removesuffix(".md") for path in markdown} == {
         path.removesuffix(".html") for path in site if path.endswith(".html")
     }
-    for path, text in found.items():
+    for path, text in markdown.items():
         for target in re.findall(r"\]\(((?!https)[^)]+)\)", text):
-            assert os.path.normpath(Path(path).parent / target).replace(os.sep, "/") in found
+            assert os.path.normpath(Path(path).parent / target).replace(os.sep, "/") in markdown
 
 
 # command
 
 
 @pytest.mark.parametrize("kind", ["html", "markdown"])
-def test_the_folder_is_the_same_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+def test_the_folder_is_the_same_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], site: dict[str, str], markdown: dict[str, str], kind: str
+) -> None:
     """Byte for byte, and a second run over the first changes nothing; what else is there stays."""
-    one, two = tmp_path / "one" / "deep", tmp_path / "two"
-    two.mkdir()
-    (two / "own.txt").write_text("mine", "utf-8")
-    for folder in (one, two, two):
-        assert main(["catalog", "--format", kind, "--out", str(folder)]) == 0
-    expected = {path: text.encode() for path, text in files(ENTRIES, kind).items()}
+    folder = tmp_path / "one" / "deep"
 
-    def content(folder: Path) -> dict[str, bytes]:
+    def written() -> dict[str, bytes]:
+        assert main(["catalog", "--format", kind, "--out", str(folder)]) == 0
         return {each.relative_to(folder).as_posix(): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
 
-    assert content(one) == expected
-    assert content(two) == {**expected, "own.txt": b"mine"}
-    assert capsys.readouterr().out.splitlines()[0] == f"{len(expected)} files in {one}"
+    expected = {path: text.encode() for path, text in (site if kind == "html" else markdown).items()}
+    assert written() == expected
+    (folder / "own.txt").write_text("mine", "utf-8")
+    assert written() == {**expected, "own.txt": b"mine"}
+    assert capsys.readouterr().out.splitlines()[0] == f"{len(expected)} files in {folder}"
 
 
 def test_pages_know_overrides(tmp_path: Path) -> None:
