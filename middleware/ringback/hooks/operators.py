@@ -13,8 +13,9 @@ from ringback.privacy.redaction import redact
 from ringback.work.contact import Contact, Step
 from ringback.work.items import Kind, State
 from ringback.work.keys import short
+from ringback.work.letters import Act
 from ringback.work.programme import Tally
-from ringback.work.selection import EVERYTHING
+from ringback.work.selection import EVERYTHING, Selection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from ringback.hooks.registration import RedialRegistration
     from ringback.work.history import Waiting
     from ringback.work.items import DeadLetter, DeliveryStore
+    from ringback.work.letters import LetterChange
     from ringback.work.programme import Programme
-    from ringback.work.selection import Selection
 
 T = TypeVar("T")
 
 _ALL = 2**31 - 1
+AT_ONCE = 500
+"""Dead letters that one transaction changes: other work of the store waits for no more."""
 _PAGE = 500
 """Contacts that are read and counted at once: the loop does its other work between two pages."""
 
@@ -138,6 +141,40 @@ class Operator:
         """Gives the dead letter of this key up for good. Whether there is one."""
         return await self._changed(self.store.discard, key, logs.dead_letter_discarded)
 
+    async def change_dead(
+        self, change: LetterChange, chosen: Selection | Iterable[str] = EVERYTHING, limit: int = _ALL
+    ) -> Sequence[str]:
+        """Carries the change out on the oldest ``limit`` of the chosen dead letters, or on those of the given keys.
+
+        Returns the keys of the letters that it took, the oldest first. One line of the log tells of all of them, also
+        if the store fails in between: a few hundred letters are one transaction.
+        """
+        words, changed = "", list[str]()
+        if isinstance(chosen, Selection):
+            words = chosen.words()
+            chosen = [letter.key for letter in reversed(await self.dead(chosen))]
+        keys = list(chosen)[:limit]
+        words = words or f"{len(keys)} by their keys"
+        try:
+            for start in range(0, len(keys), AT_ONCE):
+                some = keys[start : start + AT_ONCE]
+                took = set(await self.store.change_letters(some, change))
+                changed += [key for key in some if short(key) in took]
+        finally:
+            if changed:
+                _TELL[change.act](len(changed), words, change.name, self.by)
+        return changed
+
+    async def take_back(self, change: LetterChange) -> int:
+        """Makes the letters of a change with a name dead again, as they were. Returns how many that was.
+
+        A letter with which a worker has begun stays as it is, and a discard is final from the change's ``due_at`` on.
+        """
+        count = await self.store.take_back(change)
+        if count:
+            logs.dead_letters_taken_back(count, change.name, self.by)
+        return count
+
     async def _changed(
         self, change: Callable[[str], Awaitable[bool]], key: str, tell: Callable[[str, str | None], None]
     ) -> bool:
@@ -167,6 +204,8 @@ async def programme_of(stores: Iterable[DeliveryStore], since: float, zone: tzin
 def _alone(found: Sequence[T]) -> T | None:
     return found[0] if len(found) == 1 else None
 
+
+_TELL = {Act.REPLAY: logs.dead_letters_replayed, Act.DISCARD: logs.dead_letters_discarded}
 
 _NOT_WAITING = {
     State.RUNNING: "its function is being called",
