@@ -15,7 +15,7 @@ from ringback.work.items import Kind, State
 from ringback.work.keys import short
 from ringback.work.letters import Act
 from ringback.work.programme import Tally
-from ringback.work.selection import EVERYTHING, Selection
+from ringback.work.selection import EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ringback.work.items import DeadLetter, DeliveryStore
     from ringback.work.letters import LetterChange
     from ringback.work.programme import Programme
+    from ringback.work.selection import Selection
 
 T = TypeVar("T")
 
@@ -34,6 +35,10 @@ AT_ONCE = 500
 """Dead letters that one transaction changes: other work of the store waits for no more."""
 _PAGE = 500
 """Contacts that are read and counted at once: the loop does its other work between two pages."""
+
+
+def _ignore(_: object) -> None:
+    """For who needs not be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,28 +147,24 @@ class Operator:
         return await self._changed(self.store.discard, key, logs.dead_letter_discarded)
 
     async def change_dead(
-        self, change: LetterChange, chosen: Selection | Iterable[str] = EVERYTHING, limit: int = _ALL
-    ) -> Sequence[str]:
-        """Carries the change out on the oldest ``limit`` of the chosen dead letters, or on those of the given keys.
+        self, change: LetterChange, keys: Sequence[str], chosen: str, told: Callable[[Sequence[str]], None] = _ignore
+    ) -> int:
+        """Carries the change out on the dead letters of these keys, and returns how many it took.
 
-        Returns the keys of the letters that it took, the oldest first. One line of the log tells of all of them, also
-        if the store fails in between: a few hundred letters are one transaction.
+        ``chosen`` says which they are, in words for the log, where one line tells of all of them, also if the store
+        fails in between: :data:`AT_ONCE` letters are one transaction. ``told`` gets the keys that each one took.
         """
-        words, changed = "", list[str]()
-        if isinstance(chosen, Selection):
-            words = chosen.words()
-            chosen = [letter.key for letter in reversed(await self.dead(chosen))]
-        keys = list(chosen)[:limit]
-        words = words or f"{len(keys)} by their keys"
+        count = 0
         try:
             for start in range(0, len(keys), AT_ONCE):
                 some = keys[start : start + AT_ONCE]
                 took = set(await self.store.change_letters(some, change))
-                changed += [key for key in some if short(key) in took]
+                count += len(took)
+                told([key for key in some if short(key) in took])
         finally:
-            if changed:
-                _TELL[change.act](len(changed), words, change.name, self.by)
-        return changed
+            if count:
+                _TELL[change.act](count, chosen, change.name, self.by)
+        return count
 
     async def take_back(self, change: LetterChange) -> int:
         """Makes the letters of a change with a name dead again, as they were. Returns how many that was.
