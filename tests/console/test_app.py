@@ -60,7 +60,7 @@ async def test_it_may_be_mounted_anywhere(memory, browser, mounted):
     async with browser(mounted(memory.console()), follow_redirects=True) as client:
         page = await client.get("/ops/calls")
         assert str(page.url) == "https://ops.example/ops/calls/"
-        for address in re.findall(r'(?:src|href|data-live-address)="((?:static|live|\?)[^"]*)"', page.text):
+        for address in re.findall(r'(?:src|href)="((?:static|work|catalog|\./|\?)[^"]*)"', page.text):
             assert (await client.get(page.url.join(address))).status_code == 200
 
 
@@ -200,7 +200,7 @@ async def test_many_who_look_cost_one_read(memory, browser, clock):
         assert {each.status_code for each in await asyncio.gather(*looking)} == {200}
         assert store.reads == 1
         clock.now += 1.9
-        await client.get("/live")
+        await client.get("/")
         assert store.reads == 1
         await client.get("/?range=7d")
         assert store.reads == 2
@@ -233,9 +233,9 @@ async def test_who_goes_away_takes_nobody_along(memory, browser, clock):
     store = Counting(clock=clock)
     store.gate = asyncio.Event()
     console = memory.console(store=store)
-    first = asyncio.create_task(console._reader.snapshot(DEFAULT))
+    first = asyncio.create_task(console._desk.reader.snapshot(DEFAULT))
     await asyncio.sleep(0)
-    second = asyncio.create_task(console._reader.snapshot(DEFAULT))
+    second = asyncio.create_task(console._desk.reader.snapshot(DEFAULT))
     await asyncio.sleep(0)
     first.cancel()
     store.gate.set()
@@ -248,10 +248,10 @@ async def test_a_reading_that_is_stopped_with_its_loop_is_no_fault(memory, clock
     store = Counting(clock=clock)
     store.gate = asyncio.Event()
     console = memory.console(store=store)
-    looking = asyncio.create_task(console._reader.snapshot(DEFAULT))
+    looking = asyncio.create_task(console._desk.reader.snapshot(DEFAULT))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    for task in console._reader._reading.values():
+    for task in console._desk.reader.shared._reading.values():
         task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await looking
@@ -266,15 +266,15 @@ async def test_what_was_read_before_a_change_is_not_shown_after_it(memory, brows
     await calls.kill()
     console = calls.console()
     gated.gate = asyncio.Event()
-    early = asyncio.create_task(console._reader.snapshot(DEFAULT))
+    early = asyncio.create_task(console._desk.reader.work(DEFAULT))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     gate, gated.gate = gated.gate, None
-    assert await console._reader.replay("call:1f0e5c1a-0000-4000-8000-000000000001")
+    assert await console._desk.reader.replay("call:1f0e5c1a-0000-4000-8000-000000000001")
     gate.set()
     await early
-    assert console._reader._known == {}
-    assert (await console._reader.snapshot(DEFAULT)).dead == ()
+    assert console._desk.reader.shared._known == {}
+    assert (await console._desk.reader.work(DEFAULT)).dead == ()
 
 
 async def test_a_store_that_is_down_is_said_so_and_nothing_is_invented(memory, browser, clock, outcome):
@@ -284,12 +284,11 @@ async def test_a_store_that_is_down_is_said_so_and_nothing_is_invented(memory, b
         assert (await client.get("/")).status_code == 200
         clock.now += 2.0
         store.down = StoreUnavailable("/data/calls.db of +1 555 0100 is <locked>")
-        for path in ("/?range=7d", "/live?range=7d"):
+        for path in ("/?range=7d", "/work", "/catalog"):
             response = await client.get(path)
             assert response.status_code == 503
             assert response.headers["retry-after"] == "5"
             assert "/data/calls.db of [phone] is &lt;locked&gt;" in response.text
-            assert 'href="./?range=7d"' in response.text
             assert "data-figure" not in response.text
         store.down = None
         assert (await client.get("/")).status_code == 200
@@ -362,7 +361,7 @@ async def test_a_replay_runs_the_hook_once(browser, outcome, tmp_path):
         await asyncio.sleep(0.01)
     fixed = True
     async with browser(console) as client:
-        text = (await client.get("/")).text
+        text = (await client.get("/work")).text
         form = dict(re.findall(r'name="(token|range|letter)" value="([^"]*)"', text))
         await client.post("/dead", data=form | {"action": "replay"})
         await asyncio.wait_for(done.wait(), 5.0)

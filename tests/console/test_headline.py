@@ -10,7 +10,6 @@ from ringback.console.snapshot import RANGES, Snapshot
 from ringback.console.verdicts import Verdicts
 from ringback.work.history import Count, Pair
 from ringback.work.items import Stats
-from ringback.work.programme import Programme
 from ringback_catalog import Catalog, Match
 
 DAY = RANGES["24h"]
@@ -29,7 +28,7 @@ def day(*hours: tuple[int, int]) -> Snapshot:
             (Cause.CARRIER_ERROR, ResultCategory.UNEXPECTED_SERVER_ERROR, RetryClass.LATER, failed),
         )
         counts += [Count(at, *kind) for kind in kinds if kind[3]]
-    return Snapshot(DAY, NOON, SINCE, tuple(counts), (PAIR,), (), False, (), (), (), (), Stats(), Programme(SINCE))
+    return Snapshot(DAY, NOON, SINCE, tuple(counts), (PAIR,), (), False, (), Stats())
 
 
 def told(snapshot: Snapshot) -> Failure:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from typing import Any
 
 import httpx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringback.console import Console
+from ringback.console import Console, entries, now
 from ringback.console.pages import Pages
-from ringback.console.snapshot import DEFAULT, Snapshot
+from ringback.console.snapshot import DEFAULT, Snapshot, WorkSnapshot
 from ringback.console.view import shown
+from ringback.console.work import view_of as view_of_work
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import Outcome
 from ringback.stores import MemoryStore
@@ -33,7 +35,7 @@ PRIVATE = st.one_of(
 AROUND = st.sampled_from(["", " ", "<b>", '"', "&", "to: ", "\n", "</script>"])
 
 
-def store_like(text: str) -> Snapshot:
+def outcome_like(text: str) -> Outcome:
     """With the text wherever a text may stand."""
     verdict = Catalog.default().look_up("CallDisconnected", 486, 560486)
     # The catalog itself refuses a text of several lines.
@@ -44,9 +46,12 @@ def store_like(text: str) -> Snapshot:
         call_connection_id=text, server_call_id=text, correlation_id=text, operation_context=text,
         result_information=Result(486, 560486, text),
     )  # fmt: skip
-    outcome = Outcome(
-        Event(type=f"Microsoft.Communication.{text}", id=text, source=text, subject=text, data=data), told
-    )
+    return Outcome(Event(type=f"Microsoft.Communication.{text}", id=text, source=text, subject=text, data=data), told)
+
+
+def store_like(text: str) -> Snapshot:
+    """With the text wherever a text may stand."""
+    outcome = outcome_like(text)
     pair = Pair(outcome.event_name, 486, 560486, outcome.match, Cause.BUSY, 3, NOON)
     return Snapshot(
         range=DEFAULT,
@@ -66,6 +71,17 @@ def store_like(text: str) -> Snapshot:
                 RetryClass.NEVER, 1, None,
             ),
         ),
+        stats=Stats(dead=1),
+    )  # fmt: skip
+
+
+def work_like(text: str) -> WorkSnapshot:
+    """With the text wherever a text may stand."""
+    outcome = outcome_like(text)
+    return WorkSnapshot(
+        range=DEFAULT,
+        at=NOON,
+        since=DEFAULT.since(NOON),
         hooks=tuple(Waiting(text, Kind.OUTCOME, State.READY, NOON, 1, each) for each in (outcome, None)),
         redials=(Waiting(text, Kind.REDIAL, State.READY, NOON, 1, outcome, text, text, 2),),
         dead=(
@@ -77,6 +93,7 @@ def store_like(text: str) -> Snapshot:
 
 
 PAGES = Pages()
+CATALOG = Catalog.default()
 
 
 @settings(deadline=None, max_examples=60)
@@ -84,22 +101,24 @@ PAGES = Pages()
 def test_no_number_and_no_id_reaches_the_page(private, left, right):
     """In a message, a source, a contact, a reason, a key, a name: as written, and as escaped."""
     text, hidden = private
-    view = shown(store_like(left + text + right), Catalog.default())
-    page = PAGES.page(view, handles=["~"], changes=True, token="t", stores=1, told=None)
-    assert hidden not in page
-    assert "<b>" not in page
-    assert page.count("</script>") == 2 + 3
+    snapshot, work = store_like(left + text + right), work_like(left + text + right)
+    around: dict[str, Any] = {"up": "", "token": "t", "stores": 1, "alarms": ()}
+    pages = (
+        (3 + 2, PAGES.page("now.html", view=shown(now.view_of(snapshot, CATALOG)), **around)),
+        (1, PAGES.page("work.html", view=shown(view_of_work(work)), handles=["~"], changes=True, told=None, **around)),
+        (1, PAGES.page("catalog.html", view=shown(entries.view_of(snapshot, CATALOG)), **around)),
+    )
+    for scripts, page in pages:
+        assert hidden not in page
+        assert "<b>" not in page
+        assert page.count("</script>") == scripts
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.text(min_size=6, max_size=40).filter(lambda text: not set(text) <= set("[contact] hash0123456789abcdef")))
 def test_a_contact_is_never_shown(contact):
     """A name or an address has no pattern: only a keyed hash is shown, and only its head."""
-    view = shown(store_like("x"), Catalog.default())
-    row = view["redials"][0]
-    assert row["contact"] == "[contact]"
-    snapshot = store_like(contact)
-    assert shown(snapshot, Catalog.default())["redials"][0]["contact"] == "[contact]"
+    assert shown(view_of_work(work_like(contact)))["redials"][0]["contact"] == "[contact]"
 
 
 async def test_what_is_stored_as_it_came_is_not_shown_as_it_came():
@@ -118,12 +137,12 @@ async def test_what_is_stored_as_it_came_is_not_shown_as_it_came():
     await store.put([Item(outcome.outcome_id, Kind.OUTCOME, time.time() + 60, outcome)])
     console = Console(store=store, auth=lambda _: "me", allow_changes=True)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(console), base_url="http://127.0.0.1") as client:
-        text = (await client.get("/")).text
-    assert "call:[phone]" in text
-    assert "15550100" not in text
+        texts = [(await client.get(path)).text for path in ("/", "/work", "/catalog")]
+    assert "call:[phone]" in texts[1]
+    assert all("15550100" not in text for text in texts)
 
 
 def test_the_documentation_of_an_override_may_not_be_a_script():
     """Only http and https addresses become links."""
-    view = shown(store_like("x"), Catalog.default())
+    view = shown(now.view_of(store_like("x"), CATALOG))
     assert all(each["documentation"] is None or each["documentation"].startswith("https://") for each in view["pairs"])

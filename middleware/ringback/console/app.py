@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 
-from ringback import logs
-from ringback.console import assets
-from ringback.console.access import Access, fault, give_token, handle
-from ringback.console.pages import TOLD, Pages
+from ringback.console import assets, entries, now, work
+from ringback.console.access import Access
+from ringback.console.desk import Desk, refused
+from ringback.console.pages import Pages
 from ringback.console.reading import Reader
-from ringback.console.snapshot import DEFAULT, RANGES, Range, Snapshot
-from ringback.console.view import shown
 from ringback.exceptions import ConfigurationError, StoreError
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.privacy.redaction import redact
@@ -28,7 +26,7 @@ from ringback.stores import open_store
 from ringback_catalog import Catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -37,8 +35,15 @@ if TYPE_CHECKING:
     from ringback.hooks.router import HandlerRouter
     from ringback.stores import DeliveryStore
 
-LONGEST_FORM = 8192
-"""Bytes. A form of the page has a tenth of them."""
+Page = Callable[[Desk, Request], Awaitable[Response]]
+
+PAGES: tuple[tuple[str, Page, str], ...] = (
+    ("/", now.page, "GET"),
+    ("/work", work.page, "GET"),
+    ("/dead", work.change, "POST"),
+    ("/catalog", entries.page, "GET"),
+)
+"""The pages by their addresses from the console's root."""
 
 HEADERS = {
     "content-security-policy": (
@@ -84,17 +89,13 @@ class Console:
                 "and not both"
             )
         self._access = Access(auth, allow_changes, token)
-        self._pages = Pages()
-        self._catalog = catalog or Catalog.default()
         self._dispatchers: WeakSet[Dispatcher] = WeakSet()
         self._store = None if store is None else open_store(store)
-        self._reader = Reader(self._stores, clock, monotonic)
-        self._viewed: dict[str, tuple[Snapshot, dict[str, Any]]] = {}
+        reader = Reader(self._stores, clock, monotonic)
+        self._desk = Desk(self._access, Pages(), reader, catalog or Catalog.default(), self._stores, clock)
         self._router: ASGIApp = Router(
             [
-                Route("/", self._page),
-                Route("/live", self._live),
-                Route("/dead", self._change, methods=["POST"]),
+                *(Route(path, self._answered(page), methods=[method]) for path, page, method in PAGES),
                 Route("/static/{name}", assets.answer),
             ],
             redirect_slashes=False,
@@ -146,74 +147,20 @@ class Console:
             return [self._store]
         return list({_identity(planner.store): planner.store for planner in list(self._dispatchers)}.values())
 
-    async def _page(self, request: Request) -> Response:
-        return await self._shown(request, self._pages.page)
+    def _answered(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
+        """The page as a route; in its place a reason, for an address that is wrong and of a store that fails."""
 
-    async def _live(self, request: Request) -> Response:
-        return await self._shown(request, self._pages.live)
+        async def answered(request: Request) -> Response:
+            try:
+                return await page(self._desk, request)
+            except ConfigurationError as error:
+                return self._desk.answer(request, "wrong.html", 400, reason=redact(str(error)))
+            except StoreError as error:
+                response = self._desk.answer(request, "down.html", 503, reason=redact(str(error)))
+                response.headers["retry-after"] = "5"
+                return response
 
-    async def _shown(self, request: Request, render: Callable[..., str]) -> Response:
-        chosen = RANGES.get(request.query_params.get("range", ""), DEFAULT)
-        changes = await self._access.may_change(request)
-        given = self._access.token(request) if changes else None
-        token = given or self._access.new_token() if changes else None
-        try:
-            snapshot, view = await self._view(chosen)
-        except StoreError as error:
-            return HTMLResponse(self._pages.down(chosen.name, redact(str(error))), 503, {"retry-after": "5"})
-        text = render(
-            view,
-            handles=[] if token is None else [_handle(letter.key, token) for letter in snapshot.dead],
-            changes=changes,
-            token=token,
-            stores=len(self._stores()),
-            told=TOLD.get(request.query_params.get("told", "")),
-        )
-        response = HTMLResponse(text)
-        if token is not None and given is None:
-            give_token(response, token, secure=request.url.scheme == "https")
-        return response
-
-    async def _view(self, chosen: Range) -> tuple[Snapshot, Mapping[str, Any]]:
-        """The snapshot and its view. All requests for a snapshot share one view."""
-        snapshot = await self._reader.snapshot(chosen)
-        known = self._viewed.get(chosen.name)
-        if known is None or known[0] is not snapshot:
-            known = self._viewed[chosen.name] = (snapshot, shown(snapshot, self._catalog))
-        return known
-
-    async def _change(self, request: Request) -> Response:
-        if not await self._access.may_change(request):
-            return _refused(403, "this page is read-only for you")
-        form = await _form(request)
-        if form is None:
-            return _refused(413, f"the form is longer than {LONGEST_FORM} bytes")
-        token = self._access.token(request)
-        wrong = fault(request, token, form.get("token", ""))
-        if token is None or wrong is not None:
-            return _refused(403, str(wrong))
-        changes: dict[str, tuple[Callable[[str], Awaitable[bool]], str, Callable[[str, str | None], None]]] = {
-            "replay": (self._reader.replay, "replayed", logs.dead_letter_replayed),
-            "discard": (self._reader.discard, "discarded", logs.dead_letter_discarded),
-        }
-        if form.get("action", "") not in changes:
-            return _refused(400, f"the form's action is none of {', '.join(changes)}")
-        change, done, tell = changes[form["action"]]
-        try:
-            key = await self._key(form.get("letter", ""), token)
-            outcome = "gone"
-            if key is not None and await change(key):
-                outcome = done
-                tell(key, request.state.ringback_user)
-        except StoreError as error:
-            return _refused(503, f"nothing is known to have changed: {redact(str(error))}")
-        chosen = RANGES.get(form.get("range", ""), DEFAULT)
-        return RedirectResponse(f"./?range={chosen.name}&told={outcome}#dead-letters", 303)
-
-    async def _key(self, given: str, token: str) -> str | None:
-        if not given.startswith("~"):
-            return given
-        return await self._reader.letter(lambda key: handle(key, token) == given)
+        return answered
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         """Close the store when a process ends that serves the page alone. A mounted app gets no lifespan events."""
@@ -223,25 +170,9 @@ class Console:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _handle(key: str, token: str) -> str:
-    """The form's name for a dead letter: the letter's key, or a stand-in for a private key."""
-    return key if redact(key) == key and not key.startswith("~") else handle(key, token)
-
-
 def _identity(store: DeliveryStore) -> object:
     path = getattr(store, "path", None)
     return id(store) if path is None else path.resolve()
-
-
-async def _form(request: Request) -> Mapping[str, str] | None:
-    """The fields of a form, the first of each name; ``None`` for more than :data:`LONGEST_FORM` bytes."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_FORM:
-            return None
-    fields = parse_qs(body.decode("latin-1"), keep_blank_values=True, max_num_fields=None)
-    return {name: values[0] for name, values in fields.items()}
 
 
 def _guarded(send: Send) -> Send:
@@ -257,8 +188,4 @@ def _guarded(send: Send) -> Send:
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    await _refused(404, "there is no such page")(scope, receive, send)
-
-
-def _refused(status: int, why: str) -> Response:
-    return PlainTextResponse(f"{status}: {why}\n", status)
+    await refused(404, "there is no such page")(scope, receive, send)

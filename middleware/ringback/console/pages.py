@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
-from ringback.console.assets import address
+from ringback.console.assets import address as asset
 from ringback.console.snapshot import RANGES
 from ringback.console.stanza import stanza
 from ringback.exceptions import needs_extra
@@ -15,12 +15,8 @@ if TYPE_CHECKING:
 
     from jinja2 import Environment
 
-TOLD = {
-    "replayed": "Replayed: its hooks are called again as soon as a worker is free.",
-    "discarded": "Discarded: it will not be worked on again.",
-    "gone": "Nothing changed: that dead letter is gone. Somebody else may have replayed or discarded it.",
-}
-"""The page's sentence after a form, by ``told`` in the page's URL."""
+NAVIGATION = (("./", "Now"), ("work", "Work"), ("catalog", "Catalog"))
+"""The pages with a place of their own at the top: their addresses from the console's root, and their names."""
 
 
 class Pages:
@@ -48,24 +44,17 @@ class Pages:
         }
         self._environment.filters.update(filters)
         known: dict[str, Any] = {
-            "address": address,
+            "asset": asset,
+            "navigation": NAVIGATION,
             "ranges": tuple(RANGES.values()),
             "stanza": stanza,
             "version": importlib.metadata.version("ringback"),
         }
         self._environment.globals.update(known)
 
-    def page(self, view: Mapping[str, Any], **extra: object) -> str:
-        """The whole document."""
-        return self._environment.get_template("page.html").render(view=view, **extra)
-
-    def live(self, view: Mapping[str, Any], **extra: object) -> str:
-        """The parts of the document that change."""
-        return self._environment.get_template("live.html").render(view=view, **extra)
-
-    def down(self, chosen: str, reason: str) -> str:
-        """The whole document if a store fails; ``reason`` says why, redacted."""
-        return self._environment.get_template("down.html").render(chosen=chosen, reason=reason)
+    def page(self, template: str, **values: object) -> str:
+        """The document of a template. ``up`` leads from the page's folder to the console's root."""
+        return self._environment.get_template(template).render(**values)
 
 
 def _percent(share: float | None) -> str:

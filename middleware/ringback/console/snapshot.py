@@ -57,7 +57,7 @@ DEAD = 50
 
 
 class Snapshot(Struct, frozen=True):
-    """The values of a page as the stores have them, with private texts.
+    """The calls of a range as the stores have them, with private texts.
 
     ``unrecognized_cut``: the stores may have more unrecognized pairs than the reader asked for.
     """
@@ -70,6 +70,15 @@ class Snapshot(Struct, frozen=True):
     unrecognized: tuple[Pair, ...]
     unrecognized_cut: bool
     latest: tuple[Ended, ...]
+    stats: Stats
+
+
+class WorkSnapshot(Struct, frozen=True):
+    """What waits and what was given up as the stores have it, with private texts; and the programme of a range."""
+
+    range: Range
+    at: float
+    since: float
     hooks: tuple[Waiting, ...]
     redials: tuple[Waiting, ...]
     dead: tuple[DeadLetter, ...]

@@ -17,15 +17,10 @@ class Verdicts:
 
     def __init__(self, catalog: Catalog, snapshot: Snapshot) -> None:
         self._catalog = catalog
-        outcomes = (
-            *(ended.outcome for ended in snapshot.latest),
-            *(letter.outcome for letter in snapshot.dead),
-            *(waiting.outcome for waiting in (*snapshot.hooks, *snapshot.redials)),
-        )
         self._stored = {
             (outcome.event_name, outcome.code, outcome.subcode, outcome.match, outcome.cause): outcome
-            for outcome in outcomes
-            if outcome is not None
+            for ended in snapshot.latest
+            if (outcome := ended.outcome) is not None
         }
 
     def of(self, pair: Pair) -> Outcome | None:

@@ -5,7 +5,8 @@
   const byId = (id) => document.getElementById(id);
   const status = byId("status");
   const toggle = byId("live");
-  const address = document.body.dataset.liveAddress;
+  // A page is live by itself: it asks for its own address, and takes the parts that change.
+  const address = location.pathname + location.search.replace(/([?&])told=[^&]*/, "$1");
 
   // Charts ------------------------------------------------------------------------------------------------------
   const charts = new Map();
@@ -125,7 +126,7 @@
 
   const show = (text) => {
     const fresh = new DOMParser().parseFromString(text, "text/html");
-    if (!fresh.getElementById("figures")) throw new Error("not this page");
+    if (fresh.body.dataset.page !== document.body.dataset.page) throw new Error("not this page");
     const news = [];
     for (const [name, title] of Object.entries(WATCHED)) {
       const before = figure(document, name);
@@ -184,7 +185,7 @@
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 
-  Chart.defaults.font.family = "system-ui, sans-serif";
+  if (window.Chart) Chart.defaults.font.family = "system-ui, sans-serif";
   byId("live-box").hidden = false;
   offerCopies(document);
   drawAll();
