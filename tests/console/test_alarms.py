@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.console.alarms import DOCTOR, MISSED, QUIET, Alarm, Severity, alarms, span, status_of, usual
-from ringback.console.arrivals import DAY, HOUR, WEEK, Arrivals, arrivals
+from ringback.console.arrivals import DAY, WEEK, Arrivals, arrivals
 from ringback.console.remedies import REMEDIES, remedy_for
 from ringback.stores import MemoryStore
-from ringback.work.deliveries import ACCEPTED, REASONS, Counted, Deliveries, LastDelivery
+from ringback.work.deliveries import ACCEPTED, HOUR, REASONS, Counted, Deliveries, LastDelivery
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec import Struct
 
 from ringback.console.alarms import Alarm, alarms, status_of
-from ringback.console.arrivals import DAY, HOUR, arrivals, by_answer
+from ringback.console.arrivals import DAY, arrivals, by_answer
 from ringback.console.remedies import remedy_for
 from ringback.console.view import Moment, moment, shown
-from ringback.work.deliveries import ACCEPTED
+from ringback.work.deliveries import ACCEPTED, HOUR
 
 if TYPE_CHECKING:
     from ringback.console.arrivals import Arrivals
@@ -19,17 +18,10 @@ if TYPE_CHECKING:
 
 
 class AlarmRow(Struct, frozen=True):
-    """As :class:`~ringback.console.alarms.Alarm`, with the time to be shown."""
+    """An alarm, with its time as the page shows it."""
 
-    name: str
-    severity: str
-    what: str
+    alarm: Alarm
     since: Moment | None
-    why: str
-    remedy: str
-    doubt: str
-    metric: str
-    command: str
 
 
 class ReasonRow(Struct, frozen=True):
@@ -90,6 +82,4 @@ def view_of(arrived: Arrivals) -> DeliveriesView:
 
 
 def _row(alarm: Alarm) -> AlarmRow:
-    since = None if alarm.since is None else moment(alarm.since)
-    fields = msgspec.structs.asdict(alarm)
-    return AlarmRow(**{**fields, "severity": alarm.severity.value, "since": since})
+    return AlarmRow(alarm, None if alarm.since is None else moment(alarm.since))

@@ -13,7 +13,7 @@ from ringback.work.deliveries import MINUTE, Counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ringback.work.deliveries import Answer, Result
+    from ringback.work.deliveries import Answer
     from ringback.work.items import DeliveryStore
 
 PERIOD = 3.0
@@ -43,7 +43,7 @@ class Tally:
         self._last: dict[Answer, float] = {}
         self._since, self._until = math.inf, -math.inf
         self._pending: dict[tuple[int, Answer], Counted] = {}
-        self._totals: dict[Result, int] = {}
+        self._totals: dict[str, int] = {}
         self._writing: asyncio.Task[None] | None = None
 
     def count(self, answer: Answer) -> None:
@@ -55,7 +55,7 @@ class Tally:
         self._counts[answer] = self._counts.get(answer, 0) + 1
         self._last[answer] = now
 
-    def totals(self) -> Mapping[Result, int]:
+    def totals(self) -> Mapping[str, int]:
         """How many deliveries were answered so since the process began."""
         totals = dict(self._totals)
         for (result, _), count in self._counts.items():
@@ -104,7 +104,8 @@ class Tally:
         self._since, self._until = math.inf, -math.inf
 
     def _add(self, new: Counted) -> None:
-        place = (new.at, (new.result, new.reason))
+        answer: Answer = new.result, new.reason
+        place = new.at, answer
         old = self._pending.get(place)
         if old is not None:
             last_at = max(old.last_at, new.last_at)
