@@ -307,6 +307,7 @@ async def test_a_refined_verdict_is_not_explained_as_the_plain_one(memory, outco
 
             class History:
                 counts, latest, waiting, contacts = kept.counts, kept.latest, kept.waiting, kept.contacts
+                deliveries, last_delivery = kept.deliveries, kept.last_delivery
 
                 async def pairs(self, since: float, _: int, match: Match | None = None) -> list[Pair]:
                     return [Pair("CallDisconnected", 500, 560500, Match.PAIR, Cause.BUSY, 1, since)][: match is None]

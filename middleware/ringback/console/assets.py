@@ -18,6 +18,7 @@ TYPES = {
     "chart.js": "text/javascript; charset=utf-8",
     "console.css": "text/css; charset=utf-8",
     "console.js": "text/javascript; charset=utf-8",
+    "icon-problem.svg": "image/svg+xml",
     "icon.svg": "image/svg+xml",
 }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from ringback.console.charts import FAILED, INTENDED, RETRYABLE, Chart, Rate, chart, ending, rates, share
+from ringback.console.deliveries import deliveries
 from ringback.console.desk import only, range_of
 from ringback.console.headline import Headline, headline
 from ringback.console.snapshot import PAIRS, Snapshot
@@ -100,7 +101,8 @@ async def page(desk: Desk, request: Request) -> Response:
         return shown(view_of(await desk.reader.snapshot(chosen), desk.catalog))
 
     view = await desk.reader.shared.get(f"now {chosen.name}", read)
-    return desk.answer(request, "now.html", view=view, stores=len(desk.stores()), alarms=())
+    arrived = await deliveries(desk)
+    return desk.answer(request, "now.html", view=view, stores=len(desk.stores()), arrived=arrived)
 
 
 def view_of(snapshot: Snapshot, catalog: Catalog) -> NowView:

@@ -12,6 +12,7 @@ from weakref import WeakSet
 from opentelemetry.metrics import Observation
 
 from ringback.telemetry._attributes import CLASSIFIED_BY, SETTLED_BY, settled_words, words
+from ringback.work.deliveries import RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from ringback.hooks.observer import Observer
     from ringback.work.call_detail import EndedLeg
     from ringback.work.items import DeliveryStore, Stats
-
-RESULTS = ("accepted", "malformed", "refused", "unavailable", "handshake", "too_large", "interrupted")
-"""The results of a delivery."""
 
 MOST_ATTEMPTS = 10
 """The metrics count later redials with this one."""

@@ -21,6 +21,7 @@ from ringback.work.pace import UNPACED
 if TYPE_CHECKING:
     from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
+    from ringback.work.deliveries import Counted
     from ringback.work.history import History
     from ringback.work.latch import Offer
     from ringback.work.letters import LetterChange
@@ -253,6 +254,10 @@ class DeliveryStore(Protocol):
 
     async def note(self, told: Sequence[Told]) -> None:
         """Keeps what events told of calls beside the ends, for the records of the calls. The ends are in the items."""
+        ...
+
+    async def count_deliveries(self, counted: Sequence[Counted]) -> None:
+        """Adds these counts to those of the same minute, result and reason, in one statement, for the history."""
         ...
 
     async def call(self, name: str) -> Traces | None:
