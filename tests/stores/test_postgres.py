@@ -805,7 +805,7 @@ async def test_stopping_without_a_server_ends(mortal_postgres: Any, make: Make) 
         await task
     finally:
         await asyncio.to_thread(mortal_postgres.start)
-    other = make(store._conninfo)
+    other = make(store._login.conninfo())
     seen: list[bool] = []
 
     async def work(claim: Claim) -> Settlement:

@@ -1,6 +1,6 @@
 // What the app needs: a container app with an identity of its own, PostgreSQL, Communication Services, and the subscription
-// to incoming calls. One resource group; two secrets, which Container Apps keeps: the
-// database's password, and the word by which Event Grid is known.
+// to incoming calls. One resource group; one secret, which Container Apps keeps: the word by which Event Grid is known.
+// PostgreSQL and Communication Services know the app by its identity.
 targetScope = 'resourceGroup'
 
 @description('Part of every name, such as calls-test.')
@@ -12,10 +12,6 @@ param location string = resourceGroup().location
 param dataLocation string = 'Europe'
 @description('The image of the app. azd fills it in.')
 param image string
-@secure()
-@description('Letters and digits alone: the password stands in a URL.')
-@minLength(16)
-param databasePassword string
 @secure()
 @description('Letters and digits alone: Event Grid sends it in the address of each incoming call.')
 @minLength(16)
@@ -69,8 +65,7 @@ resource database 'Microsoft.DBforPostgreSQL/flexibleServers@2024-08-01' = {
   sku: { name: 'Standard_B1ms', tier: 'Burstable' }
   properties: {
     version: '16'
-    administratorLogin: 'ringback'
-    administratorLoginPassword: databasePassword
+    authConfig: { activeDirectoryAuth: 'Enabled', passwordAuth: 'Disabled', tenantId: tenant().tenantId }
     storage: { storageSizeGB: 32 }
     backup: { backupRetentionDays: 7 }
   }
@@ -84,6 +79,12 @@ resource database 'Microsoft.DBforPostgreSQL/flexibleServers@2024-08-01' = {
     name: 'AllowAzure'
     properties: { startIpAddress: '0.0.0.0', endIpAddress: '0.0.0.0' }
   }
+}
+
+module owner 'database-owner.bicep' = {
+  name: 'database-owner'
+  params: { serverName: database.name, principalId: identity.properties.principalId, principalName: identity.name }
+  dependsOn: [database::store]
 }
 
 resource logs 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
@@ -110,19 +111,13 @@ resource app 'Microsoft.App/containerApps@2024-03-01' = {
   location: location
   tags: union(tags, { 'azd-service-name': 'app' })
   identity: { type: 'UserAssigned', userAssignedIdentities: { '${identity.id}': {} } }
-  dependsOn: [pulls]
+  dependsOn: [pulls, owner]
   properties: {
     managedEnvironmentId: environment.id
     configuration: {
       ingress: { external: true, targetPort: 8000, transport: 'auto', allowInsecure: false }
       registries: [{ server: registry.properties.loginServer, identity: identity.id }]
-      secrets: [
-        {
-          name: 'store'
-          value: 'postgresql://ringback:${databasePassword}@${database.properties.fullyQualifiedDomainName}:5432/ringback?sslmode=require'
-        }
-        { name: 'incoming', value: incomingSecret }
-      ]
+      secrets: [{ name: 'incoming', value: incomingSecret }]
     }
     template: {
       // Hooks may run for the setting `drain`, 20 seconds, after a replica is told to stop.
@@ -134,7 +129,7 @@ resource app 'Microsoft.App/containerApps@2024-03-01' = {
           image: image
           resources: { cpu: json('0.5'), memory: '1Gi' }
           env: [
-            { name: 'RINGBACK_STORE', secretRef: 'store' }
+            { name: 'RINGBACK_STORE', value: 'postgresql://${identity.name}@${database.properties.fullyQualifiedDomainName}:5432/ringback?sslmode=require' }
             { name: 'INCOMING_SECRET', secretRef: 'incoming' }
             { name: 'ACS_RESOURCE_ID', value: calls.properties.immutableResourceId }
             { name: 'ACS_ENDPOINT', value: 'https://${calls.properties.hostName}' }

@@ -113,13 +113,21 @@ _WORDS = {
 
 
 class Database:
-    """A pool of 1 to ``size`` connections. An operation may take ``limit`` seconds. That includes the wait for a
-    connection, which may take ``timeout`` seconds. ``pooled`` says that a pooler such as PgBouncer may give every
-    transaction another connection of the server, so that nothing may outlive a transaction; the database finds such a
-    pooler by itself as well.
+    """A pool of 1 to ``size`` connections; each asks ``conninfo`` for its connection string. An operation may take
+    ``limit`` seconds. That includes the wait for a connection, which may take ``timeout`` seconds. ``pooled`` says that
+    a pooler such as PgBouncer may give every transaction another connection of the server, so that nothing may outlive
+    a transaction; the database finds such a pooler by itself as well.
     """
 
-    def __init__(self, conninfo: str, *, size: int, timeout: float, limit: float, pooled: bool = False) -> None:
+    def __init__(
+        self,
+        conninfo: Callable[[], Awaitable[str]],
+        *,
+        size: int,
+        timeout: float,
+        limit: float,
+        pooled: bool = False,
+    ) -> None:
         self.pooled = pooled
         self._limit = limit
         self._milliseconds = str(math.ceil(limit * 1000))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +23,7 @@ from ringback.stores.postgres.database import Database, conninfo_of
 from ringback.stores.postgres.faults import translated
 from ringback.stores.postgres.history import PostgresHistory
 from ringback.stores.postgres.jobs import Jobs
+from ringback.stores.postgres.login import Login
 from ringback.stores.postgres.worker import Worker
 from ringback.stores.turns import Turns
 from ringback.work.items import REMEMBER_CALLS, Kind
@@ -53,12 +54,13 @@ class PostgresStore:
     A worker that has not renewed its entry for ``lease`` is taken for dead, and others take over its work. ``poll`` is
     how often a worker looks for jobs that no notification announced. With ``listen`` false there are no notifications,
     and nothing outlives a transaction, as a pooler such as PgBouncer demands in transaction pooling; where the store
-    finds a pooler, it does so by itself. ``timeout`` is how long a put may take, the wait for one of at most
-    ``pool_size`` connections included; other operations may take fifteen times as long, and have as many connections.
-    A put raises :class:`StoreFull` when ``max_backlog`` items wait. An item that is done loses its payload after
-    ``keep`` and its key after ``remember``; the store forgets dead letters after ``remember_dead``, and calls to
-    contacts after 31 days. :meth:`run` calls ``on_fault`` with the faults that it survives. ``elapsed`` gives seconds
-    that nobody sets, beside the wall ``clock``; leases count by PostgreSQL's.
+    finds a pooler, it does so by itself. ``password``, for a URL without one, returns the password of each new
+    connection, so that a token that expires can be the password; a thread waits for it. ``timeout`` is how long a put
+    may take, the wait for one of at most ``pool_size`` connections included; other operations may take fifteen times as
+    long, and have as many connections. A put raises :class:`StoreFull` when ``max_backlog`` items wait. An item that is
+    done loses its payload after ``keep`` and its key after ``remember``; the store forgets dead letters after
+    ``remember_dead``, and calls to contacts after 31 days. :meth:`run` calls ``on_fault`` with the faults that it
+    survives. ``elapsed`` gives seconds that nobody sets, beside the wall ``clock``; leases count by PostgreSQL's.
 
     Raises :class:`ConfigurationError` for a URL that PostgreSQL cannot use and for settings that cannot work.
     """
@@ -78,6 +80,7 @@ class PostgresStore:
         remember: float = 7 * DAY,
         remember_dead: float = REMEMBER_CALLS,
         listen: bool = True,
+        password: Callable[[], str] | None = None,
         clock: Callable[[], float] = time.time,
         elapsed: Callable[[], float] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -89,7 +92,7 @@ class PostgresStore:
             refuse_for_store(name, number, zero=True)
         refuse_no_flag("store: listen", listen)
         refuse_short_lease(lease, poll)
-        self._conninfo = conninfo_of(url, timeout)
+        self._login = Login(conninfo_of(url, timeout), password)
         self._lease = lease
         self._poll = poll
         self._pool_size = pool_size
@@ -128,14 +131,19 @@ class PostgresStore:
 
     def _database(self, limit: float) -> Database:
         return Database(
-            self._conninfo, size=self._pool_size, timeout=self._timeout, limit=limit, pooled=not self._listen
+            self._login.asked, size=self._pool_size, timeout=self._timeout, limit=limit, pooled=not self._listen
         )
+
+    def _beat_alone(self, worker: int) -> None:
+        with suppress(StoreUnavailable):
+            repair.beat_alone(self._login.conninfo(), worker)
 
     async def _prepare(self) -> None:
         async with _within(self._timeout * 15):
             with translated():
                 # Not the pool's: that does not say why it cannot connect.
-                connecting = psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, prepare_threshold=None)
+                conninfo = await self._login.asked()
+                connecting = psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
                 async with await connecting as connection:
                     await schema.prepare(connection)
                     found = await connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
@@ -211,7 +219,7 @@ class PostgresStore:
             on_fault=lambda error: self.on_fault(error),
             pace=pace,
             on_blocked=lambda task, seconds: self.on_blocked(task, seconds),
-            beat=partial(repair.beat_alone, self._conninfo),
+            beat=self._beat_alone,
         )
         try:
             await worker.run(work, concurrency)
