@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _TRIES, _PAUSE = 100, 0.02
 
-_GONE = "{0}-wal is gone, and other processes have {0} open; restart them, which puts into the file what they have in the log"
+_GONE = "{0}-wal is gone, and other processes have {0} open; restart them, which puts into the file what is in the log"
 
 
 class Loss(Struct, frozen=True):
