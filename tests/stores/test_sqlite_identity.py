@@ -235,6 +235,41 @@ async def test_nobody_joins_those_whose_log_is_gone(
     assert keys(path) == ["call:also", "call:kept", "call:new", "call:vain"]
 
 
+@pytest.mark.parametrize("reads", [False, True])
+async def test_nobody_joins_those_whose_log_is_removed_just_then(
+    make: Make, store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch, reads: bool
+) -> None:
+    """SQLite makes another log for who joins, to write or to read. It is removed before anybody works with it."""
+    other = store if reads else make()
+    step = "identity_of" if reads else "ended_uncleanly"
+    found = getattr(identity, step)
+
+    def removed_after(path_of_step: Path) -> object:
+        try:
+            return found(path_of_step)
+        finally:
+            beside(path, "-wal").unlink(missing_ok=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(file, step, removed_after)
+        with pytest.raises(StoreUnavailable, match=r"-wal is gone, and other processes have .* open; restart them"):
+            await (other.stats() if reads else other.open())
+    assert not there(beside(path, "-wal"))
+    await refused(store, "-wal is gone")
+    assert list(await other.put([item("new")])) == [Offer.OPENED]
+    assert list(await store.put([item("also")])) == [Offer.OPENED]
+    assert (await store.stats()).ready == 4
+    assert keys(path) == ["call:also", "call:kept", "call:new", "call:vain"]
+
+
+async def test_the_index_of_another_log_puts_nothing_into_the_file(make: Make, store: SQLiteStore, path: Path) -> None:
+    """Others work with another log already, and share its index with this process: what they wrote stays whole."""
+    beside(path, "-new").write_bytes(b"the log of others")
+    beside(path, "-new").rename(beside(path, "-wal"))
+    await refused(store, "-wal is gone or replaced, .* with the other one")
+    assert list(await store.put([item("new")])) == [Offer.OPENED]
+
+
 async def test_what_waits_when_the_file_is_lost_is_refused_too(
     store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

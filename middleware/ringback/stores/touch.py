@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 _GAP = 2 / 3
-"""The part of a lease that may pass between two renewals. A worker renews after each third: one may be late or fail."""
+"""The part of a lease that may pass between two writes. A worker renews after each third: one may be late or fail."""
 
 
 class Touch:
@@ -13,7 +13,7 @@ class Touch:
 
     While a store cannot be written no worker can renew its leases, so after that nobody takes over anything for the
     time of a ``lease``. A worker learns of it by a fault. If its event loop, its process, its machine or the store
-    stood still meanwhile, no fault comes; the worker learns of it by the time since its last renewal.
+    stood still meanwhile, no fault comes; the worker learns of it by the time since it last wrote.
     """
 
     __slots__ = ("_lease", "_renewed_at", "_since")
@@ -36,6 +36,13 @@ class Touch:
     def for_a_lease(self, now: float) -> bool:
         """Whether the worker has been in touch for a whole lease, and so may take over what was not renewed."""
         return now >= self._since + self._lease and not self._stood_still(now)
+
+    def claims(self, now: float) -> bool:
+        """As :meth:`for_a_lease`, for a worker that writes now, and perhaps has renewed its leases before."""
+        found = self.for_a_lease(now)
+        if self._renewed_at is not None:
+            self.renewed(now)
+        return found
 
     def _stood_still(self, now: float) -> bool:
         # A clock that was set back tells as little as one that was set forward.

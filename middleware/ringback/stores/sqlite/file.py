@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.sqlite import schema
-from ringback.stores.sqlite.identity import ended_uncleanly, log_of
+from ringback.stores.sqlite.identity import ended_uncleanly, identity_of, log_of, same_log
 
 NETWORK = frozenset(
     "nfs nfs4 cifs smb2 smb3 smbfs 9p afs ceph glusterfs lustre fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs "
@@ -26,12 +26,15 @@ def opened(path: Path, timeout: float) -> tuple[sqlite3.Connection, bool | None]
     """
     made = _made(path)
     try:
+        log = identity_of(log_of(path))
         died = False if made else ended_uncleanly(path)
         connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, cached_statements=256)
         try:
             connection.row_factory = sqlite3.Row
-            schema.prepare(connection, path)
             # SQLite makes the log with the first reading, and whoever watches the file is to know the log.
+            with same_log(path, log if died is None else None):
+                connection.execute("PRAGMA page_count").fetchone()
+            schema.prepare(connection, path)
             connection.execute("PRAGMA page_count").fetchone()
         except BaseException:
             connection.close()
@@ -70,11 +73,19 @@ def _refuse_log_alone(path: Path) -> None:
 
 
 def opened_to_read(path: Path, timeout: float) -> sqlite3.Connection:
-    """A connection that cannot write. Raises :class:`StoreError`."""
+    """A connection that cannot write, though it may make a log. Raises :class:`StoreError`."""
+    log = identity_of(log_of(path))
+    if log is None and path.exists():
+        ended_uncleanly(path)
     try:
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=timeout, isolation_level=None
-        )
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
+        try:
+            with same_log(path, log):
+                connection.execute("PRAGMA page_count").fetchone()
+        except BaseException:
+            connection.close()
+            raise
     except sqlite3.Error as error:
         raise store_error(path, error) from error
     connection.row_factory = sqlite3.Row

@@ -6,7 +6,7 @@ A connection goes on with a file that was removed or renamed, and nobody finds a
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -15,9 +15,12 @@ from ringback.exceptions import StoreUnavailable
 from ringback.stores.sqlite.schema import PUT_LOG_IN_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
 _TRIES, _PAUSE = 100, 0.02
+
+_GONE = "{0}-wal is gone, and other processes have {0} open; restart them, which puts into the file what is in the log"
 
 
 class Loss(Struct, frozen=True):
@@ -37,7 +40,7 @@ class Watch:
         self._shown, self._path, self._log_path = path, path.absolute(), log_of(path)
         found = self._path.stat()
         self._file, self._size, self._cut = (found.st_dev, found.st_ino), found.st_size, False
-        self._log = _identity(self._log_path)
+        self._log = identity_of(self._log_path)
 
     def look(self, connection: sqlite3.Connection) -> Loss | None:
         """What has happened to the file since it was opened. Puts into the file what a lost log had, so far as it can.
@@ -69,13 +72,16 @@ class Watch:
                 reopens=False,
             )
         self._size = found.st_size
-        if _identity(self._log_path) != self._log:
-            _save(connection)
-            return Loss(
-                f"{path}-wal is gone or replaced, which belongs to the file of the running app; Ringback has put into "
-                "the file what was in it, and opens the file anew",
-                reopens=True,
-            )
+        if identity_of(self._log_path) != self._log:
+            said = f"{path}-wal is gone or replaced, which belongs to the file of the running app"
+            if not _has_content(self._log_path):
+                _save(connection)
+                return Loss(
+                    f"{said}; Ringback has put into the file what was in it, and opens the file anew", reopens=True
+                )
+            # SQLite's index, which all processes share, may be that of the other log by now: it would put into the file
+            # whatever stands in our log at the places of the other one.
+            return Loss(f"{said}; Ringback opens the file anew, with the other one", reopens=True)
         return None
 
 
@@ -99,10 +105,22 @@ def ended_uncleanly(path: Path) -> bool | None:
             return left
         if there:
             return None
-    raise StoreUnavailable(
-        f"{path}-wal is gone, and other processes have {path} open; restart them, which puts into the file what they "
-        "have in the log"
-    )
+    raise StoreUnavailable(_GONE.format(path))
+
+
+@contextmanager
+def same_log(path: Path, log: tuple[int, int] | None) -> Generator[None]:
+    """Read for the first time, in the context, with a connection that joins those whose log was ``log`` just before.
+
+    If somebody has removed the log meanwhile, SQLite has made another one, with which nobody may work. Removes that one
+    and raises :class:`StoreUnavailable`. ``None`` for a file that nobody has open.
+    """
+    try:
+        yield
+    finally:
+        if log is not None and identity_of(log_of(path)) not in (None, log):
+            log_of(path).unlink(missing_ok=True)
+            raise StoreUnavailable(_GONE.format(path))
 
 
 def _nobody_else(path: Path, timeout: float) -> bool:
@@ -118,12 +136,20 @@ def _nobody_else(path: Path, timeout: float) -> bool:
     return True
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """What tells this file from every other file; ``None`` if there is none."""
     try:
         found = path.stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _save(connection: sqlite3.Connection) -> None:

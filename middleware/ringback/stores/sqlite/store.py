@@ -262,7 +262,7 @@ class SQLiteStore:
 
         def claim(connection: sqlite3.Connection) -> tuple[Sequence[Claim], float | None]:
             # Now and not before, because the writer may have waited for the disk.
-            suspects = int(takes_over and self._touch.for_a_lease(boot.clock()))
+            suspects = int(self._touch.claims(boot.clock()) and takes_over)
             some = partial(
                 rows.claim, connection, kind, now=now, lease=lease, owner=owner, boot=boot, suspects=suspects
             )
