@@ -31,8 +31,9 @@ _REASONS = {
     "same work": "Both sides write the same line through the same set-up, and that takes most of the time of both.",
     "served": "The bare route does nothing, and a fast server makes nothing of it. The same microseconds of Ringback's "
     "are then a larger share, and over sockets they count two to three times, because caches are cold.",
-    "instructions": "The line of an outcome takes twice the bare route, most of it structlog's. A hook adds the line of "
-    "the call's end, and two tasks of asyncio, so that a hook can be cancelled alone: half the bare route by themselves.",
+    "instructions": "The line of an outcome takes twice the bare route, most of it structlog's. A hook adds the line "
+    "of the call's end, and two tasks of asyncio, so that a hook can be cancelled alone: half the bare route by "
+    "themselves.",
     "durable": "Each delivery waits for the disk before its answer. One transaction serves those that wait together.",
     "memory": "Look at the run of `make soak`.",
     "start": "Beside what it stands on, `import ringback` reads the catalog, and runs some hundred modules.",
