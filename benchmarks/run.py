@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             results["durable"] = durable.section(quick=given.quick)
         if "memory" in sections:
             say("memory")
-            results["memory"] = soak.section(2_000 if given.quick else 100_000)
+            results["memory"] = soak.section(5_000 if given.quick else 100_000)
         if "start" in sections:
             say("start")
             results["start"] = start.section(1 if given.quick else 11)
