@@ -14,7 +14,7 @@ from dispatching import CONNECTED, OPERATION, Bench, Fake, Recorder, turns
 from ringback.core.delivery import Event, EventData, Result
 from ringback.core.outcome import Outcome, classify_event
 from ringback.exceptions import StoreUnavailable
-from ringback.hooks.call_ends import CallEnds
+from ringback.hooks.call_ends import CallEnds, RecentEnds
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.hooks.notebook import Notebook
 from ringback.hooks.router import HandlerRouter
@@ -314,3 +314,30 @@ async def test_two_processes_on_one_store_tell_a_call_once(tmp_path: Path) -> No
     for dispatcher in dispatchers:
         await dispatcher.drain(5)
     assert sorted(told()) == sorted((leg, 41.5) for leg in legs)
+
+
+def test_the_end_of_a_call_without_ids_is_known_by_source_and_id() -> None:
+    """Also where no hook needs the latch."""
+    recent = RecentEnds()
+    ended = [
+        replace(made("CallEnded"), event=Event("Microsoft.Communication.CallEnded", "1", source))
+        for source in ("/subscriptions/a", "/subscriptions/b", None)
+    ]
+    assert list(recent.repeated(ended)) == []
+    assert list(recent.repeated(ended)) == ended
+
+
+def test_a_repetition_is_the_same_event_of_the_same_ending_again() -> None:
+    """The other event of a call that failed to start is none, nor is what was forgotten; the last two are not."""
+    recent = RecentEnds(capacity=2)
+    first, sibling, other = made("CallDisconnected"), made("CreateCallFailed"), made("CallDisconnected", leg="another")
+    third, fourth = made("CallDisconnected", leg="a third"), made("CallDisconnected", leg="a fourth")
+    assert recent.repeated([first, first, sibling]) == [first]
+    assert recent.repeated([sibling, other, other]) == [sibling, other]
+    assert recent.repeated([first, third, other, fourth, first]) == [first, other]
+
+
+def test_an_operation_is_never_a_repetition() -> None:
+    """It ends no call, and may be told as often as it happens."""
+    played = made("PlayFailed")
+    assert RecentEnds().repeated([played, played]) == []

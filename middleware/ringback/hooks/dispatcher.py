@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.hooks.attempt import STORE_PAUSE, HookCaller, described
-from ringback.hooks.call_ends import CallEnds
+from ringback.hooks.call_ends import CallEnds, RecentEnds
 from ringback.hooks.checked_store import checked_store
 from ringback.hooks.contacts import Asking
 from ringback.hooks.invoke import hook_of
@@ -31,7 +31,7 @@ from ringback.hooks.signatures import is_async
 from ringback.stores import MemoryStore
 from ringback.work.contact import CallState
 from ringback.work.items import Item, Kind, Settlement, State
-from ringback.work.latch import Offer, RecentEnds
+from ringback.work.latch import Offer
 from ringback.work.pace import UNPACED
 from ringback.work.policy import HookPolicy
 from ringback.work.report import CONNECTED, report_of
