@@ -36,7 +36,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     A line that such a test draws has a test of its own that draws it, too, or coverage says that it has none.
     """
     tracer = sys.gettrace()
-    if tracer is None or not any(item.get_closest_marker(each) for each in ("hypothesis", "exhaustive")):
+    if tracer is None or not any(item.get_closest_marker(each) for each in ("hypothesis", "untraced")):
         return (yield)
     sys.settrace(None)
     try:

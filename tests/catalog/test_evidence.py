@@ -141,7 +141,7 @@ def test_a_block_is_read_however_it_is_written(text: str, q850: int | None) -> N
     assert told(verdict) == ("blocked", "after_fix", "admin", "high", "exact", "sip")
 
 
-@pytest.mark.exhaustive
+@pytest.mark.untraced
 def test_a_final_cause_is_never_followed_by_another_call() -> None:
     """Whatever rung answered and whatever the SIP status: refused, blocked and unallocated are terminal."""
     catalog, statuses = fresh(), [None, *{sip for sip, _ in SIP}]
@@ -158,7 +158,7 @@ def test_a_final_cause_is_never_followed_by_another_call() -> None:
     assert wrong == []
 
 
-@pytest.mark.exhaustive
+@pytest.mark.untraced
 def test_a_final_status_is_never_followed_by_another_call() -> None:
     """603, its phrase, 604, 607 and 608 outlast each of the 74 causes, on every key."""
     catalog = fresh()
@@ -294,7 +294,7 @@ def test_the_order_of_questions_plays_no_part() -> None:
     assert {each: again[each] for each in answers} == answers
 
 
-@pytest.mark.exhaustive
+@pytest.mark.untraced
 def test_twenty_thousand_ends_of_calls_lead_to_no_call_that_must_not_be_placed() -> None:
     """Random events, codes and details: none that says no leads to ``place_call``, and no operation does."""
     chance = random.Random(20261128)

@@ -105,7 +105,7 @@ DRAWN: dict[str, tuple[Callable[[random.Random], str], int]] = {
 
 
 @pytest.mark.parametrize("kind", DRAWN)
-@pytest.mark.exhaustive
+@pytest.mark.untraced
 def test_as_many_ids_are_taken_for_private_text_as_the_documentation_says(kind):
     """None of what has a form of its own; whoever numbers by nine digits or more has numbers like a phone's."""
     make, expected = DRAWN[kind]

@@ -351,7 +351,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("unit", HOSTILE)
-@pytest.mark.exhaustive
+@pytest.mark.untraced
 def test_hostile_text_ends(unit, monkeypatch):
     """Long runs of what might begin a private thing take no more than linear time: this test ends."""
     monkeypatch.setattr(redaction, "LONGEST", 2 * SIZE)

@@ -21,6 +21,8 @@ from ringback_catalog import Catalog
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.untraced
+
 DOCS = Path(__file__).parents[2] / "docs"
 ROOMS = (
     "ringback ringback.console ringback.eventgrid ringback.logs ringback.simulator ringback.stores ringback.telemetry "

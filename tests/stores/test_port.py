@@ -55,6 +55,11 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+# A pooler reads no value of a statement: tables of values are asked of the other stores. The tests that have no table send
+# the same statements through PgBouncer.
+UNPOOLED = pytest.mark.parametrize("engine", ["memory", "sqlite", "postgres"], indirect=True)
+
+
 # Putting
 
 
@@ -130,6 +135,7 @@ def tells(best: Item, sibling: Item | None = None) -> Outcome:
         "long_ids_whole_call_first",
     ],
 )
+@UNPOOLED
 async def test_a_call_is_told_once_by_its_best_event(
     store: DeliveryStore, puts: list[list[Item]], offers: list[list[Offer]], told: list[Outcome]
 ) -> None:
@@ -149,6 +155,7 @@ async def test_a_call_is_told_once_by_its_best_event(
 
 @pytest.mark.parametrize("turned", [False, True], ids=["judged_first", "refined_first"])
 @pytest.mark.parametrize("together", [False, True])
+@UNPOOLED
 async def test_a_persons_word_outlasts_the_siblings_detail(store: DeliveryStore, turned: bool, together: bool) -> None:
     """An override judges one report of the end; a carrier's detail comes with the other."""
     data = EventData(call_connection_id="leg-1", result_information=Result(480, 560480))
@@ -177,6 +184,7 @@ async def test_a_persons_word_outlasts_the_siblings_detail(store: DeliveryStore,
 
 @pytest.mark.parametrize("state", [State.DONE, State.DEAD, State.READY])
 @pytest.mark.parametrize("together", [False, True])
+@UNPOOLED
 async def test_the_first_event_with_a_reason_is_told_after_an_end_without_one(
     store: DeliveryStore, clock: Clock, state: State, together: bool
 ) -> None:
@@ -447,6 +455,7 @@ async def test_stores_are_opened_twice_and_used_by_one_loop_after_the_other(make
 
 @pytest.mark.parametrize("state", [State.READY, State.DEAD])
 @pytest.mark.parametrize("returns", [True, False], ids=["returns", "raises"])
+@UNPOOLED
 async def test_what_returns_too_late_counts_if_nobody_has_worked_on_the_item_since(
     store: DeliveryStore, clock: Clock, state: State, returns: bool
 ) -> None:
