@@ -218,7 +218,8 @@ async def test_nothing_on_the_page_runs_or_styles_inline(memory, browser) -> Non
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [
-    ("PUT", "/", 405), ("POST", "/", 405), ("PUT", "/calls", 405), ("GET", "/dead", 405), ("POST", "/static/console.js", 405),
+    ("PUT", "/", 405), ("POST", "/", 405), ("PUT", "/calls", 405), ("GET", "/dead", 405),
+    ("POST", "/static/console.js", 405),
     ("GET", "/static/../app.py", 404), ("GET", "/static/VENDORED.md", 404), ("GET", "/index.html", 404),
 ])  # fmt: skip
 async def test_what_is_not_there_is_not_there(memory, browser, method, path, status) -> None:
