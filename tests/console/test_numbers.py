@@ -345,6 +345,7 @@ async def test_a_refined_verdict_is_not_explained_as_the_plain_one(memory, outco
 
             class History:
                 counts, latest = kept.counts, kept.latest
+                deliveries, last_delivery = kept.deliveries, kept.last_delivery
 
                 async def pairs(self, since: float, _: int, match: Any = None, until: float = 0) -> list[Pair]:  # noqa: ARG002
                     verdict = Match.PAIR, Cause.BUSY, RetryClass.LATER

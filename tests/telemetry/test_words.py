@@ -31,9 +31,9 @@ from ringback.telemetry._attributes import (
     settled_words,
     words,
 )
-from ringback.telemetry._metrics import RESULTS
 from ringback.telemetry._telemetry import _EVENT_GRID, SCHEMA
 from ringback.work.call_detail import EndedLeg
+from ringback.work.deliveries import RESULTS
 from ringback_catalog import Cause, Disposition, Match, ResultCategory
 from sights import OTHER, PROCESSED, Sight, delivery, event
 

@@ -100,6 +100,7 @@ class Engine:
             telemetry=settings.telemetry,
             pace=settings.pace,
         )
+        self.tally = self.dispatcher.notebook.tally
         self.durable = self.dispatcher.durable
         """Whether the store survives the process."""
         self._names_store = settings.opened is not None

@@ -13,6 +13,7 @@ from opentelemetry.metrics import Observation
 
 from ringback.telemetry._attributes import CLASSIFIED_BY, SETTLED_BY, settled_words, words
 from ringback.telemetry._calls import Endings
+from ringback.work.deliveries import RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from ringback.hooks.observer import Observer
     from ringback.work.call_detail import EndedLeg
     from ringback.work.items import DeliveryStore, Stats
-
-RESULTS = ("accepted", "malformed", "refused", "unavailable", "handshake", "too_large", "interrupted")
-"""The results of a delivery."""
 
 MOST_ATTEMPTS = 10
 """The metrics count later redials with this one."""

@@ -23,6 +23,7 @@ from ringback.work.redial_policy import LONGEST_WINDOW
 if TYPE_CHECKING:
     from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
+    from ringback.work.deliveries import Counted
     from ringback.work.history import History
     from ringback.work.pace import Pace
     from ringback.work.told import Told
@@ -240,6 +241,10 @@ class DeliveryStore(Protocol):
 
     async def note(self, told: Sequence[Told]) -> None:
         """Keeps what events told of calls beside the ends, for the records of the calls. The ends are in the items."""
+        ...
+
+    async def count_deliveries(self, counted: Sequence[Counted]) -> None:
+        """Adds these counts to those of the same minute, result and reason, in one statement, for the history."""
         ...
 
     async def call(self, name: str) -> Traces | None:

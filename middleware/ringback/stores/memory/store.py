@@ -16,11 +16,12 @@ from ringback.settings import refuse_for_store
 from ringback.stores.clocks import SLACK, jumped, measure_of
 from ringback.stores.lanes import Lanes
 from ringback.stores.memory.calls import MemoryCalls
+from ringback.stores.memory.deliveries import MemoryDeliveries
 from ringback.stores.memory.history import MemoryHistory
 from ringback.stores.memory.rows import Row, letter_of, waiting_in
 from ringback.stores.query import settings_in
 from ringback.work.contact import Contact
-from ringback.work.items import Claim, Kind, Progress, State, Stats, whom
+from ringback.work.items import REMEMBER_CALLS, Claim, Kind, Progress, State, Stats, whom
 from ringback.work.keys import short
 from ringback.work.latch import Latch, Offer, informed, remember
 from ringback.work.pace import UNPACED, Lane
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
+    from ringback.work.deliveries import Counted
     from ringback.work.items import DeadLetter, Item, Settlement, Work
     from ringback.work.pace import Pace
     from ringback.work.told import Told
@@ -76,6 +78,7 @@ class MemoryStore:
         """The contacts that nobody may call, outside of the capacity."""
         self._all_contacts: Mapping[str, Contact] = ChainMap(self._barred, self._contacts)
         self._calls = MemoryCalls(capacity, self._all_contacts, ChainMap(self._rows, self._dead))
+        self._deliveries = MemoryDeliveries(REMEMBER_CALLS)
         self._history: MemoryHistory | None = None
         self.watched = False
         """Whether somebody has read :attr:`history`: the dispatcher then puts outcomes that no hook waits for, too."""
@@ -87,7 +90,8 @@ class MemoryStore:
     def history(self) -> MemoryHistory:
         # Made by the first read: an app that reads no history pays nothing.
         work, dead = partial(waiting_in, self._rows), partial(waiting_in, self._dead)
-        self._history = self._history or MemoryHistory(self._capacity, work, dead, self._all_contacts, self._calls)
+        about = self._all_contacts, self._calls, self._deliveries
+        self._history = self._history or MemoryHistory(self._capacity, work, dead, *about)
         self.watched = True
         return self._history
 
@@ -144,6 +148,9 @@ class MemoryStore:
     async def note(self, told: Sequence[Told]) -> None:
         for each in told:
             self._calls.note(each)
+
+    async def count_deliveries(self, counted: Sequence[Counted]) -> None:
+        self._deliveries.add(counted, self._clock())
 
     async def call(self, name: str) -> Traces | None:
         return self._calls.call(name)
