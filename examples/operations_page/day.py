@@ -17,6 +17,7 @@ from ringback import Outcome, classify_event, parse_delivery
 from ringback.stores.sqlite import SQLiteStore
 from ringback.testing import Call, call_event
 from ringback.work.contact import CallState, Change, Step
+from ringback.work.deliveries import Counted
 from ringback.work.items import Item, Kind, Progress, Settlement, State
 
 if TYPE_CHECKING:
@@ -76,8 +77,10 @@ async def fill(path: Path, now: float, calls: int = CALLS) -> None:
         number += count
         outcomes = [outcome for told in ended for outcome in told]
         await store.put([Item(each.outcome_id, Kind.OUTCOME, at, each) for each in outcomes])
+        await store.count_deliveries(_answered(at, len(outcomes)))
         await _work(store, random, [told[-1] for told in ended], at, now)
     hands.at = now
+    await store.count_deliveries(_answered(now, 1))
     await store.close()
 
 
@@ -91,6 +94,13 @@ def _batches(now: float, calls: int) -> Iterator[tuple[float, int]]:
         upto = calls * so_far // sum(weights)
         yield at, upto - done
         done = upto
+
+
+def _answered(at: float, accepted: int) -> list[Counted]:
+    """How the deliveries of this time were answered: a stranger tries the URL now and then."""
+    minute = int(at // 60) * 60
+    found = [Counted(minute, "accepted", "", accepted, at)] if accepted else []
+    return [*found, Counted(minute, "malformed", "not_json", 1, at)] if minute // 60 % 60 < STEP // 60 else found
 
 
 def _ending(random: Random, number: int, at: float, now: float) -> list[Outcome]:

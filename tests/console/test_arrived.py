@@ -64,7 +64,7 @@ async def test_a_deployment_that_refuses_everything_is_red(
     assert "ringback doctor --url" in text
     assert "None has ever been accepted." in text
     assert numbers(text) == {"age": "10 min", "accepted": "0", "refused-audience_wrong": "20"}
-    assert text.index("data-alarm") < text.index('id="headline"')
+    assert text.index("data-alarm") < text.index('id="headline" class="headline quiet"')
 
 
 async def test_a_deployment_to_which_nothing_has_come_is_red(browser: Callable[..., httpx.AsyncClient]) -> None:
@@ -94,7 +94,7 @@ async def test_a_doubt_is_no_red(browser: Callable[..., httpx.AsyncClient]) -> N
     assert numbers(text) == {
         "age": "0 s", "accepted": "200", "refused-token_expired": "50", "malformed-not_json": "0"
     }  # fmt: skip
-    assert '<td class="number">7</td>' in text
+    assert 'data-label="24 hours" class="number">7</td>' in text
 
 
 async def test_what_is_in_order_is_quiet(browser: Callable[..., httpx.AsyncClient]) -> None:
