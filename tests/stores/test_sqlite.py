@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from crew import until
+from crew import plan, until
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify, classify_event
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
@@ -686,6 +686,22 @@ async def test_a_worker_that_lives_keeps_its_work_when_nobody_could_write_for_a_
     now[0] += 0.5
     ((taken,), _) = await other.claim(5, Kind.OUTCOME)
     assert (taken.item.key, taken.crashed) == ("call:a", True)
+
+
+async def test_lanes_that_claim_at_the_same_time_take_turns_with_a_dead_worker_s(make: Make) -> None:
+    """As both do that look each half second: neither waits for ever for what was left in it."""
+    now = [1000.0]
+    dead, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
+    await other.open()
+    dead._owner, other._owner = "dead", "other"
+    await plan(dead, "a", now[0])
+    await dead.claim(5, Kind.REDIAL)
+    now[0] += 2.0
+    taken = []
+    for _ in range(2):
+        looks = await asyncio.gather(*(other.claim(5, kind) for kind in (Kind.OUTCOME, Kind.REDIAL)))
+        taken += [claim.item.kind for claims, _ in looks for claim in claims]
+    assert taken == [Kind.REDIAL]
 
 
 async def test_what_a_dead_worker_has_left_is_tried_one_at_a_time(make: Make) -> None:

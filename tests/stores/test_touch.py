@@ -77,13 +77,13 @@ def now() -> Now:
 
 
 @pytest.fixture
-async def make(tmp_path: Path, now: Now) -> AsyncIterator[Callable[[], SQLiteStore]]:
+async def make(tmp_path: Path, now: Now) -> AsyncIterator[Callable[..., SQLiteStore]]:
     """Stores of one file, each as of a process of its own."""
     stores: list[SQLiteStore] = []
 
-    def made() -> SQLiteStore:
+    def made(timeout: float = 10.0) -> SQLiteStore:
         path, boot = tmp_path / "x.db", Boot("boot", now)
-        stores.append(SQLiteStore(path, lease=LEASE, poll=0.05, timeout=0.1, min_free=0, boot=boot))
+        stores.append(SQLiteStore(path, lease=LEASE, poll=0.05, timeout=timeout, min_free=0, boot=boot))
         stores[-1]._owner = f"boot.{len(stores)}"
         return stores[-1]
 
@@ -121,7 +121,7 @@ async def test_a_process_alone_takes_over_when_the_lease_has_ended(make: Any, no
 
 async def test_after_a_fault_of_the_file_nothing_is_taken_over_at_once(make: Any, now: Now) -> None:
     """As long as it was locked nobody could renew a lease."""
-    one, other = make(), make()
+    one, other = make(), make(timeout=0.05)
     await one.put([item("a")])
     assert await claimed(one) == [(1, False)]
     await other.open()

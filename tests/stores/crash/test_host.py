@@ -37,7 +37,7 @@ async def ended(rig: Any, count: int, within: float = 30.0) -> Counter[str]:
 @needs_faketime
 async def test_an_hour_back_holds_nothing_up(rig: Any, machine: Machine) -> None:
     """What was acknowledged just before, and what waits for its next attempt, has its hook within seconds."""
-    server = rig.server(SETTLE="6", **machine.environment)
+    server = rig.server(SETTLE="4", **machine.environment)
     await server.ready()
     before = [rig.event(f"before-{number}") for number in range(20)]
     await rig.send(before, [server])

@@ -30,6 +30,7 @@ from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, 
 from ringback.stores.sqlite.history import SQLiteHistory
 from ringback.stores.sqlite.identity import Watch
 from ringback.stores.sqlite.log_keeper import LogKeeper
+from ringback.stores.sqlite.suspects import Suspects
 from ringback.stores.sqlite.url import SETTINGS, parts_of
 from ringback.stores.sqlite.whole import WholeCheck
 from ringback.stores.sqlite.writer import Writer
@@ -107,10 +108,10 @@ class SQLiteStore:
         self._monotonic = monotonic
         self._boot = boot or Boot.here(clock)
         self._jumps = Jumps(clock, self._boot.clock)
-        self._set_right = self._takes_over = False
+        self._set_right = False
         self._owner = ""
         self._held: dict[tuple[str, int], str] = {}
-        self._suspects = set[tuple[str, int]]()
+        self._suspects = Suspects()
         self._touch = Touch(lease)
         self._writer = Writer(self._connect, look=self._look, rest=LogKeeper(), limit=2 * timeout)
         self._reader = Writer(self._connect_to_read, begin="BEGIN")
@@ -247,14 +248,9 @@ class SQLiteStore:
 
     async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
         await self._follow_clock()
-        # What a dead worker has left is tried one at a time, so that an item that kills its worker harms itself alone.
-        takes_over = not self._suspects and not self._takes_over
-        self._takes_over = self._takes_over or takes_over
-        try:
+        with self._suspects.ask(kind) as takes_over:
             claims, next_at = await self._claimed(limit, kind, takes_over=takes_over)
-        finally:
-            self._takes_over = self._takes_over and not takes_over
-        self._suspects.update((claim.item.key, claim.attempt) for claim in claims if claim.crashed)
+        self._suspects.begin(claims)
         return claims, next_at
 
     async def _claimed(self, limit: int, kind: Kind, *, takes_over: bool) -> tuple[Sequence[Claim], float | None]:
@@ -295,9 +291,7 @@ class SQLiteStore:
         owner = self._held.get(held, "")  # "": a function that took too long may return after its claim was settled
         await self._do(lambda connection: rows.settle(connection, claim, settlement, now, owner))
         self._held.pop(held, None)
-        if held in self._suspects:
-            # The next of the items that a dead worker has left may be in the other lane.
-            self._suspects.discard(held)
+        if self._suspects.end(claim):
             self._lanes.wake()
         if settlement.state is State.READY:
             self._lanes.wake(claim.item.kind, settlement.due_at)
@@ -307,7 +301,7 @@ class SQLiteStore:
         given = {"key": claim.item.key, "attempt": claim.attempt, "now": self._clock(), "owner": self._held[held]}
         await self._change(schema.GIVE_BACK, given)
         del self._held[held]
-        self._suspects.discard(held)
+        self._suspects.end(claim)
         self._lanes.wake()
 
     async def checkpoint(self, key: str, progress: Progress) -> bool:
