@@ -55,8 +55,8 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-# A pooler reads no value of a statement: tables of values are asked of the other stores. The tests that have no table
-# send the same statements through PgBouncer.
+# A pooler reads no value of a statement: tables of values are asked of the other stores. Tests without a table send the
+# same statements through PgBouncer.
 UNPOOLED = pytest.mark.parametrize("engine", ["memory", "sqlite", "postgres"], indirect=True)
 
 
