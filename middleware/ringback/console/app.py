@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 
-from ringback.console import assets, entries, now, work
+from ringback.console import assets, entries, letters, now, work
 from ringback.console.access import Access
 from ringback.console.desk import Desk, refused
 from ringback.console.pages import Pages
@@ -40,7 +40,11 @@ Page = Callable[[Desk, Request], Awaitable[Response]]
 PAGES: tuple[tuple[str, Page, str], ...] = (
     ("/", now.page, "GET"),
     ("/work", work.page, "GET"),
-    ("/dead", work.change, "POST"),
+    ("/work/letters", letters.page, "GET"),
+    ("/work/confirm", letters.confirm, "GET"),
+    ("/work/confirm", letters.confirm, "POST"),
+    ("/work/change", letters.change, "POST"),
+    ("/work/undo", letters.undo, "POST"),
     ("/catalog", entries.page, "GET"),
 )
 """The pages by their addresses from the console's root."""

@@ -19,6 +19,7 @@ TYPES = {
     "console.css": "text/css; charset=utf-8",
     "console.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
+    "work.js": "text/javascript; charset=utf-8",
 }
 
 
