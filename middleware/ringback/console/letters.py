@@ -62,8 +62,8 @@ SHOWN = 60.0
 """Seconds for which the page says what was done."""
 
 MADE = {
-    "replay": ("will be replayed", "are replayed: hooks are called as soon as a worker is free"),
-    "discard": ("are discarded; they can still be taken back", "are discarded for good"),
+    "replay": ("will be replayed", "are replayed: their hooks are called as soon as a worker is free"),
+    "discard": ("are discarded", "are discarded for good"),
     "undone": ("", "are as they were: the change was taken back"),
     "late": ("", "were taken back: workers have begun with them, or the discard is final"),
     "gone": ("", "were changed: none of them is there any more"),

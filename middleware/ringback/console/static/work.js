@@ -7,7 +7,7 @@
       const left = Number(each.dataset.left) - (performance.now() - began) / 1000;
       each.textContent = Math.max(0, Math.ceil(left)) + " s";
       const undo = each.closest("section").querySelector(".undo");
-      if (undo && left <= 0) undo.form.remove();
+      if (undo && left <= 0) { undo.form.remove(); each.parentElement.remove(); }
     }
   };
   if (document.querySelector("#made")) setInterval(count, 250);
