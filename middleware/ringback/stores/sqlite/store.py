@@ -24,7 +24,7 @@ from ringback.stores.clocks import SLACK, Boot, Jumps, jumped
 from ringback.stores.lanes import Lanes
 from ringback.stores.pulse import Pulse
 from ringback.stores.query import settings_in
-from ringback.stores.sqlite import calls, deliveries, rows, schema
+from ringback.stores.sqlite import calls, deliveries, letters, rows, schema
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
 from ringback.stores.sqlite.history import SQLiteHistory
 from ringback.stores.sqlite.identity import Watch
@@ -36,6 +36,7 @@ from ringback.stores.turns import Turns
 from ringback.work.items import REMEMBER_CALLS, Claim, DeadLetter, Item, Kind, Progress, State, Stats
 from ringback.work.keys import short
 from ringback.work.latch import Offer
+from ringback.work.letters import Act, LetterChange
 from ringback.work.pace import UNPACED
 from ringback.work.redial_policy import DAY
 
@@ -289,8 +290,7 @@ class SQLiteStore:
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         now, held = self._clock(), (claim.item.key, claim.attempt)
-        # A function that took too long may return after its claim was settled.
-        owner = self._held.get(held, "")
+        owner = self._held.get(held, "")  # "": a function that took too long may return after its claim was settled
         await self._do(lambda connection: rows.settle(connection, claim, settlement, now, owner))
         self._held.pop(held, None)
         if held in self._suspects:
@@ -302,8 +302,8 @@ class SQLiteStore:
 
     async def give_back(self, claim: Claim) -> None:
         held = (claim.item.key, claim.attempt)
-        parameters = {"key": claim.item.key, "attempt": claim.attempt, "now": self._clock(), "owner": self._held[held]}
-        await self._change(schema.GIVE_BACK, parameters)
+        given = {"key": claim.item.key, "attempt": claim.attempt, "now": self._clock(), "owner": self._held[held]}
+        await self._change(schema.GIVE_BACK, given)
         del self._held[held]
         self._suspects.discard(held)
         self._lanes.wake()
@@ -325,22 +325,27 @@ class SQLiteStore:
         return await self._read(lambda connection: rows.stats(connection, self._clock()))
 
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
-        found = await self._read(lambda connection: connection.execute(schema.DEAD, (limit,)).fetchall())
-        return [rows.letter(row) for row in found]
+        return await self._read(lambda connection: letters.dead(connection, limit))
 
     async def replay(self, key: str) -> bool:
-        replayed = await self._do(lambda connection: rows.replay(connection, short(key), self._clock()))
-        self._lanes.wake()
-        return replayed
+        return bool(await self.change_letters([key], LetterChange(Act.REPLAY, self._clock())))
 
     async def discard(self, key: str) -> bool:
-        return await self._change(schema.DISCARD, (short(key),)) == 1
+        return bool(await self.change_letters([key], LetterChange(Act.DISCARD, self._clock())))
+
+    async def change_letters(self, keys: Sequence[str], change: LetterChange) -> Sequence[str]:
+        changed = await self._do(lambda connection: letters.carry_out(connection, change, keys, self._clock()))
+        self._lanes.wake(due_at=change.due_at)
+        return changed
+
+    async def take_back(self, change: LetterChange) -> int:
+        return await self._do(lambda connected: letters.take_back(connected, change, self._clock()))
 
     async def purge(self) -> int:
-        now, count = self._jumps.passed(), 0
-        times = {"keep": now - self._keep, "remember": now - self._remember, "long": now - REMEMBER_CALLS}
+        now, count, ages = self._jumps.passed(), 0, (0.0, self._keep, self._remember, REMEMBER_CALLS)
+        times: dict[str, Any] = dict(zip(("now", "keep", "remember", "long"), (now - age for age in ages), strict=True))
         for statement in schema.PURGE:
-            # The statement takes a thousand rows at a time, because puts wait for the same writer.
+            # A thousand rows at a time, because puts wait for the same writer.
             while changed := await self._change(statement, times):
                 count += changed
         return count + await self._do(lambda connection: deliveries.fold(connection, now, times["long"]))
