@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from ringback.privacy.redaction import redact
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -68,10 +70,15 @@ class LetterGroup(Struct, frozen=True):
     example: DeadLetter
 
 
-@lru_cache(maxsize=4096)
 def normalized(reason: str) -> str:
-    """The reason without what one call has and another has not, in one line."""
-    return _FINDER.sub(_stand_in, " ".join(reason.split())[:LONGEST])
+    """The reason, redacted, without what one call has and another has not, in one line."""
+    return _normalized(" ".join(reason.split())[:LONGEST])
+
+
+@lru_cache(maxsize=10_000)
+def _normalized(reason: str) -> str:
+    # First of all redacted: what stands for a part of a number hides that it is one.
+    return _FINDER.sub(_stand_in, redact(reason))
 
 
 def _stand_in(found: re.Match[str]) -> str:

@@ -83,12 +83,12 @@ _KEEP_CONTACTS = """
 """
 
 
-async def dead(connection: Connection, limit: int) -> Sequence[DeadLetter]:
-    """The newest dead letters, the newest first."""
-    return [_letter(row) for row in await (await connection.execute(_DEAD, (limit,))).fetchall()]
+async def dead(connection: Connection, limit: int) -> Sequence[tuple[Any, ...]]:
+    """The rows of the newest dead letters, the newest first, for :func:`letter_of`."""
+    return await (await connection.execute(_DEAD, (limit,))).fetchall()
 
 
-def _letter(row: tuple[Any, ...]) -> DeadLetter:
+def letter_of(row: tuple[Any, ...]) -> DeadLetter:
     key, kind, payload, sibling, attempts, reason, died_at, progress, *whose = row
     try:
         outcome, done = outcome_of(payload, sibling), load_progress(progress)

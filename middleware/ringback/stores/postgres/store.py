@@ -26,7 +26,7 @@ from ringback.stores.postgres.jobs import Jobs
 from ringback.stores.postgres.login import Login
 from ringback.stores.postgres.worker import Worker
 from ringback.stores.turns import Turns
-from ringback.work.items import REMEMBER_CALLS, Kind
+from ringback.work.items import REMEMBER_CALLS, DeadLetter, Kind
 from ringback.work.keys import short
 from ringback.work.latch import Offer
 from ringback.work.letters import Act, LetterChange
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
     from ringback.work.deliveries import Counted
-    from ringback.work.items import DeadLetter, Item, Progress, Stats, Work
+    from ringback.work.items import Item, Progress, Stats, Work
     from ringback.work.pace import Pace
     from ringback.work.told import Told
 
@@ -275,7 +275,11 @@ class PostgresStore:
         return await self._do(operation)
 
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
-        return await self._do(lambda connection: letters.dead(connection, limit))
+        found, turns = list[DeadLetter](), Turns()
+        for row in await self._do(lambda connection: letters.dead(connection, limit)):
+            found.append(letters.letter_of(row))
+            await turns.next()
+        return found
 
     async def replay(self, key: str) -> bool:
         return bool(await self.change_letters([key], LetterChange(Act.REPLAY, self._clock())))

@@ -339,7 +339,7 @@ class SQLiteStore:
 
     async def purge(self) -> int:
         now, count, ages = self._jumps.passed(), 0, (0.0, self._keep, self._remember, REMEMBER_CALLS)
-        times = dict(zip(("now", "keep", "remember", "long"), (now - age for age in ages), strict=True))
+        times: dict[str, Any] = dict(zip(("now", "keep", "remember", "long"), (now - age for age in ages), strict=True))
         for statement in schema.PURGE:
             # A thousand rows at a time, because puts wait for the same writer.
             while changed := await self._change(statement, times):
