@@ -204,7 +204,7 @@ async def test_a_group_is_changed_after_a_question(calls, outcome, browser, act)
         assert len(await calls.store.dead()) == 1
         assert "3 dead letters" in page
         assert ">Undo<" in page
-        calls.clock.now += UNDO
+        calls.clock.now += UNDO + 1
         later = (await client.get(f"/work/{response.headers['location']}")).text
         assert "3 dead letters" in later
         assert ">Undo<" not in later
@@ -254,7 +254,7 @@ async def test_chosen_letters_are_changed(calls, outcome, browser, parsed):
         assert "No dead letters were changed" in (await client.get(f"/work/{again.headers['location']}")).text
         none = await client.post("/work/confirm", data={"token": token, "act": "replay"})
         assert (none.status_code, "no letter was chosen" in none.text) == (400, True)
-    calls.clock.now += UNDO
+    calls.clock.now += UNDO + 1
     assert sorted(await calls.work()) == ["call:+15550100", KEY.format(3)]
 
 
