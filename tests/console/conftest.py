@@ -42,13 +42,16 @@ class Clock:
 
 @dataclass
 class Table(HTMLParser):
-    """Every table of a page by the id of its section, as rows of texts; and all its text."""
+    """Every table of a page by the id of its section, as rows of texts; its figures by name; and each number of calls,
+    with the address that it leads to.
+    """
 
     tables: dict[str, list[list[str]]] = field(default_factory=dict)
     figures: dict[str, str] = field(default_factory=dict)
+    links: list[tuple[str, int, str]] = field(default_factory=list)
     inputs: list[dict[str, str | None]] = field(default_factory=list)
     _ids: list[str] = field(default_factory=list)
-    _figure: str | None = None
+    _figure: tuple[str, str] | None = None
     _cell: bool = False
 
     def __post_init__(self) -> None:
@@ -65,20 +68,24 @@ class Table(HTMLParser):
             self._cell = True
         elif tag == "input":
             self.inputs.append(named)
-        if "data-figure" in named:
-            self._figure = named["data-figure"]
+        for kind in ("data-figure", "data-work", "data-total"):
+            if kind in named:
+                self._figure = named[kind] or kind, named.get("href") or ""
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "section":
             self._ids.pop()
         elif tag in ("td", "th"):
             self._cell = False
-        elif tag == "dd":
+        elif tag in ("a", "span"):
             self._figure = None
 
     def handle_data(self, data: str) -> None:
         if self._figure:
-            self.figures[self._figure] = data
+            name, link = self._figure
+            self.figures[name] = data
+            if link.startswith(("calls?", "../calls?")):
+                self.links.append((name, int(data.replace(",", "")), link))
         if self._cell:
             row = self.tables[self._ids[-1]][-1]
             row[-1] = " ".join(f"{row[-1]} {data}".split())
@@ -143,9 +150,9 @@ class Calls:
         await self.work(lambda _: Settlement(State.DEAD, progress or Progress(), reason=reason))
 
     def console(self, **settings: Any) -> Console:
-        return Console(
-            **{"store": self.store, "auth": lambda _: "ops", "clock": self.clock, "monotonic": self.clock} | settings
-        )
+        """A second later: a page shows seconds that are over."""
+        given = {"store": self.store, "auth": lambda _: "ops", "clock": lambda: self.clock() + 1}
+        return Console(**given | {"monotonic": self.clock} | settings)
 
 
 @pytest.fixture

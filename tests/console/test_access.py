@@ -162,7 +162,9 @@ class Object:
 
 
 @pytest.mark.parametrize("auth", [lambda request: request.headers.get("x-user"), coming, Object(), lambda r: coming(r)])
-@pytest.mark.parametrize("path", ["/", "/work", "/catalog", "/dead", "/static/console.css", "/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/", "/calls", "/calls.csv", "/calls/x", "/work", "/catalog", "/dead", "/static/console.css", "/nothing"]
+)
 async def test_nobody_sees_anything_before_auth_has_said_yes(memory, browser, auth, path) -> None:
     """Not even which addresses there are."""
     async with browser(memory.console(auth=auth)) as client:
@@ -170,7 +172,7 @@ async def test_nobody_sees_anything_before_auth_has_said_yes(memory, browser, au
         let_in = await client.get(path, headers={"x-user": "me"})
     assert (refused.status_code, refused.text) == (401, "401: the operations page is only for those it knows\n")
     assert "www-authenticate" not in refused.headers
-    assert let_in.status_code == {"/dead": 405, "/nothing": 404}.get(path, 200)
+    assert let_in.status_code == {"/dead": 405, "/nothing": 404, "/calls/x": 404}.get(path, 200)
 
 
 async def test_auth_may_send_to_a_login(memory, browser) -> None:
@@ -192,7 +194,7 @@ async def test_auth_may_say_no_as_its_framework_does(memory, browser) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/work", "/catalog", "/dead", "/static/console.js", "/static/none.js", "/nothing"]
+    "path", "/ /calls /calls.csv /work /catalog /dead /static/console.js /static/none.js /nothing".split()
 )
 @pytest.mark.parametrize("user", ["me", None])
 @pytest.mark.parametrize("mounted", [True, False])
@@ -210,13 +212,14 @@ async def test_every_answer_keeps_the_page_to_itself(memory, browser, path, user
 async def test_nothing_on_the_page_runs_or_styles_inline(memory, browser) -> None:
     """So that the policy of the page need not allow it; and nothing is loaded from elsewhere."""
     async with browser(memory.console(allow_changes=True)) as client:
-        text = (await client.get("/")).text
+        text = "".join([(await client.get(path)).text for path in ("/", "/calls", "/work", "/catalog")])
     assert re.findall(r"<script(?! src=| type=\"application/json\")|<style|\sstyle=|\son\w+=|javascript:", text) == []
     assert all(each.startswith("static/") for each in re.findall(r'(?:src|<link[^>]*href)="([^"]*)"', text))
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [
-    ("PUT", "/", 405), ("POST", "/", 405), ("GET", "/dead", 405), ("POST", "/static/console.js", 405),
+    ("PUT", "/", 405), ("POST", "/", 405), ("PUT", "/calls", 405), ("GET", "/dead", 405),
+    ("POST", "/static/console.js", 405),
     ("GET", "/static/../app.py", 404), ("GET", "/static/VENDORED.md", 404), ("GET", "/index.html", 404),
 ])  # fmt: skip
 async def test_what_is_not_there_is_not_there(memory, browser, method, path, status) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ringback.console import Console, deliveries, entries, now
 from ringback.console.arrivals import Arrivals
 from ringback.console.pages import Pages
-from ringback.console.snapshot import DEFAULT, Snapshot, WorkSnapshot
+from ringback.console.snapshot import DEFAULT, Hour, Snapshot, WorkSnapshot
 from ringback.console.view import shown
 from ringback.console.work import view_of as view_of_work
 from ringback.core.events import Event, EventData, Result
@@ -54,15 +54,20 @@ def outcome_like(text: str) -> Outcome:
 def store_like(text: str) -> Snapshot:
     """With the text wherever a text may stand."""
     outcome = outcome_like(text)
-    pair = Pair(outcome.event_name, 486, 560486, outcome.match, Cause.BUSY, 3, NOON)
+    pair = Pair(outcome.event_name, 486, 560486, outcome.match, Cause.BUSY, RetryClass.LATER, 3, NOON)
+    odd = Pair(text, 1, 2, Match.NONE, Cause.UNKNOWN, RetryClass.AFTER_FIX, 1, NOON)
+    busy = Count(NOON - 60, Cause.BUSY, ResultCategory.SUCCESS, RetryClass.LATER, 3)
     return Snapshot(
         range=DEFAULT,
         at=NOON,
         since=DEFAULT.since(NOON),
-        counts=(Count(NOON - 60, Cause.BUSY, ResultCategory.SUCCESS, RetryClass.LATER, 3),),
-        pairs=(pair, Pair(text, 1, 2, Match.NONE, Cause.UNKNOWN, 1, NOON)),
-        unrecognized=(Pair(text, 1, 2, Match.NONE, Cause.UNKNOWN, 1, NOON),),
-        unrecognized_cut=True,
+        counts=(busy,),
+        pairs=(pair, odd),
+        unknown=(odd,),
+        unrecognized=1,
+        recent=(busy,),
+        hour=Hour(NOON, (busy,) * 3, (pair, odd), 1),
+        before=(),
         latest=(
             Ended(
                 text, NOON, State.READY, text, 486, 560486, Match.PAIR, Cause.BUSY, ResultCategory.SUCCESS,
@@ -105,9 +110,9 @@ def test_no_number_and_no_id_reaches_the_page(private, left, right):
     """In a message, a source, a contact, a reason, a key, a name: as written, and as escaped."""
     text, hidden = private
     snapshot, work = store_like(left + text + right), work_like(left + text + right)
-    around: dict[str, Any] = {"up": "", "token": "t", "stores": 1, "arrived": ARRIVED}
+    around: dict[str, Any] = {"up": "", "token": "t", "stores": 1, "arrived": ARRIVED, "calls": ["calls/~"] * 9}
     pages = (
-        (3 + 2, PAGES.page("now.html", view=shown(now.view_of(snapshot, CATALOG)), **around)),
+        (1, PAGES.page("now.html", view=shown(now.view_of(snapshot, CATALOG)), **around)),
         (1, PAGES.page("work.html", view=shown(view_of_work(work)), handles=["~"], changes=True, told=None, **around)),
         (1, PAGES.page("catalog.html", view=shown(entries.view_of(snapshot, CATALOG)), **around)),
     )
@@ -140,12 +145,16 @@ async def test_what_is_stored_as_it_came_is_not_shown_as_it_came():
     await store.put([Item(outcome.outcome_id, Kind.OUTCOME, time.time() + 60, outcome)])
     console = Console(store=store, auth=lambda _: "me", allow_changes=True)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(console), base_url="http://127.0.0.1") as client:
-        texts = [(await client.get(path)).text for path in ("/", "/work", "/catalog")]
-    assert "call:[phone]" in texts[1]
+        texts = [
+            (await client.get(path)).text for path in ("/", "/calls", "/work", "/catalog", "/calls.csv", "/calls.json")
+        ]
+    assert "call:[phone]" in texts[2]
     assert all("15550100" not in text for text in texts)
 
 
 def test_the_documentation_of_an_override_may_not_be_a_script():
     """Only http and https addresses become links."""
     view = shown(now.view_of(store_like("x"), CATALOG))
-    assert all(each["documentation"] is None or each["documentation"].startswith("https://") for each in view["pairs"])
+    rows = view["failing"]
+    assert len(rows) == 2
+    assert all(each["documentation"] is None or each["documentation"].startswith("https://") for each in rows)

@@ -13,7 +13,7 @@ BUSY, GONE = (486, 560486), (200, 7000)
 
 
 async def page(calls: Any, browser: Any, path: str = "/work", **settings: Any) -> str:
-    async with browser(calls.console(**settings)) as client:
+    async with browser(calls.console(**{"clock": calls.clock} | settings)) as client:
         response = await client.get(path)
     assert response.status_code == 200
     return response.text

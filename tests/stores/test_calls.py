@@ -28,7 +28,7 @@ from ringback.work.items import Claim, DeliveryStore, Item, Kind, Progress, Sett
 from ringback.work.keys import numbered, short
 from ringback.work.latch import Offer
 from ringback.work.told import Told, told_by
-from ringback_catalog import Cause, Disposition, Owner, ResultCategory
+from ringback_catalog import Cause, Disposition, Owner, ResultCategory, RetryClass
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -302,6 +302,12 @@ FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({"name": "b"}, ["b"]),
     ({"name": "nobody's"}, []),
     ({"name": "b", "cause": Cause.BUSY}, []),
+    ({"code": "none"}, []),
+    ({"intended": False}, ["c", "b", "a"]),
+    ({"intended": True, "disposition": Disposition.RETRYABLE}, []),
+    ({"intended": False, "disposition": Disposition.TERMINAL}, ["c", "b"]),
+    ({"recognized": True}, ["c", "b", "a"]),
+    ({"recognized": False}, []),
 ]
 
 
@@ -320,6 +326,49 @@ async def test_calls_are_chosen(
         clock.ahead += 1
     await store.put([item("PlayFailed", "d", "call-d", code=400, subcode=8535)])
     assert await listed(store, **chosen) == (expected, len(expected))
+
+
+async def test_calls_without_a_code_and_without_an_entry_are_chosen(store: DeliveryStore) -> None:
+    """As an outcome itself says whether the catalog knows it."""
+    results = [
+        (486, 560486),
+        (486, 999_999),
+        (486, None),
+        (486, 0),
+        (499, 1),
+        (799, 1),
+        (799, None),
+        (None, 0),
+        (200, 0),
+    ]
+    results.append((None, None))
+    given = [
+        item("CallDisconnected", f"leg-{each}", f"call-{each}", code=code, subcode=subcode)
+        for each, (code, subcode) in enumerate(results)
+    ]
+    await store.put(given)
+    outcomes = {each.outcome.call_connection_id: each.outcome for each in given if each.outcome is not None}
+    unknown = {leg for leg, outcome in outcomes.items() if not outcome.recognized}
+    assert set((await listed(store, 20, recognized=False))[0]) == unknown
+    assert set((await listed(store, 20, recognized=True))[0]) == outcomes.keys() - unknown
+    assert 1 < len(unknown) < len(results) - 1
+    assert set((await listed(store, 20, code="none"))[0]) == {"leg-7", "leg-9"}
+    assert set((await listed(store, 20, subcode="none"))[0]) == {
+        leg for leg, outcome in outcomes.items() if outcome.subcode is None
+    }
+    ended = {leg for leg, outcome in outcomes.items() if outcome.retry_class is RetryClass.NONE}
+    assert set((await listed(store, 20, intended=True))[0]) == ended == {"leg-8"}
+
+
+async def test_the_oldest_may_come_first(store: DeliveryStore, clock: Clock) -> None:
+    """The same calls in the opposite order, page by page."""
+    for leg in "abcd":
+        await store.put([item("CallDisconnected", leg, f"call-{leg}")])
+        clock.ahead += 10
+    for offset, expected in ((0, ["a", "b"]), (2, ["c", "d"])):
+        page = await store.history.calls(CallFilter(), 2, offset, oldest_first=True)
+        assert [folded(each).legs[0].call_connection_id for each in page.calls] == expected  # type: ignore[union-attr]
+        assert page.total == 4
 
 
 async def test_calls_of_a_time(store: DeliveryStore, clock: Clock) -> None:

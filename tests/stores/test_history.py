@@ -202,7 +202,7 @@ async def test_pairs_come_by_their_number_then_their_time(store: DeliveryStore, 
     failed = outcome("x", "CreateCallFailed")
 
     def pair(told: Outcome, count: int, last_at: float) -> Pair:
-        return Pair(told.event_name, told.code, told.subcode, told.match, told.cause, count, last_at)
+        return Pair(told.event_name, told.code, told.subcode, told.match, told.cause, told.retry_class, count, last_at)
 
     pairs = [
         pair(outcome("x"), 2, START + 5),
@@ -217,6 +217,8 @@ async def test_pairs_come_by_their_number_then_their_time(store: DeliveryStore, 
     assert await store.history.pairs(START, -1) == []
     for match in Match:
         assert await store.history.pairs(START, 10, match) == [each for each in pairs if each.match is match]
+    before = await store.history.pairs(START, 10, until=START + 5)
+    assert [(each.count, each.last_at) for each in before] == [(1, START)] * 3
     assert len({each.match for each in pairs}) > 2
 
 
@@ -243,7 +245,7 @@ async def test_a_merged_pair_is_one_call_with_the_verdict_that_won(store: Delive
         Count(START, told.cause, told.category, told.retry_class, 2)
     ]
     assert await store.history.pairs(START, 10) == [
-        Pair("CreateCallFailed", 404, 560404, told.match, told.cause, 2, START)
+        Pair("CreateCallFailed", 404, 560404, told.match, told.cause, told.retry_class, 2, START)
     ]
     (newest, _) = sorted(await store.history.latest(10), key=lambda each: each.key)
     assert newest.outcome is not None
@@ -589,6 +591,6 @@ def test_words_of_a_newer_release_are_unknown() -> None:
     unknown = (Cause.UNKNOWN, ResultCategory.UNKNOWN, RetryClass.AFTER_FIX)
     rows = [(1, "eclipse", "Wonder", "soon", 2), (1, "unknown", "Unknown", "after_fix", 3), (0, *BUSY, 1)]
     assert counts_of(rows, 100.0, 10.0) == [Count(100.0, *BUSY, 1), Count(110.0, *unknown, 5)]
-    assert pair_of("Risen", 1, None, "dream", "eclipse", 1, 2.0) == Pair(
-        "Risen", 1, None, Match.NONE, Cause.UNKNOWN, 1, 2.0
+    assert pair_of("Risen", 1, None, "dream", "eclipse", "soon", 1, 2.0) == Pair(
+        "Risen", 1, None, Match.NONE, Cause.UNKNOWN, RetryClass.AFTER_FIX, 1, 2.0
     )

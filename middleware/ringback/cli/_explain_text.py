@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from ringback.cli._screen import bold, cut, pair, wants_style, wrapped
+from ringback.core.glossary import ACTIONS, MATCHED, OWNERS, REFINED
 from ringback.privacy.redaction import redact
-from ringback_catalog import PREFIX, Catalog, Match, Owner, RetryAction, Scope, source_lines
+from ringback_catalog import PREFIX, Catalog, Match, RetryAction, Scope, source_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -15,38 +16,6 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback_catalog import Entry
 
-_MATCHED = {
-    Match.EXACT: "event, code and subcode",
-    Match.PAIR: "code and subcode, whatever the event",
-    Match.SUBCODE: "the subcode, which the catalog has with one other code alone",
-    Match.SIP_SUBCODE: "the SIP status within the subcode; the pair itself is not listed",
-    Match.GENERIC_SUBCODE: "the subcode, whatever the code",
-    Match.CODE: "the code alone",
-    Match.RANGE: "only the range of the code",
-    Match.NONE: "no row knows the code or the subcode",
-}
-_REFINED = {
-    "sip": "the carrier's SIP status, which says more than the subcode",
-    "q850": "the carrier's Q.850 cause, which says more than the subcode",
-    "event": "the event's name, which outranks the code",
-    "status": "the service's own word for why it failed, which says more than the code",
-}
-ACTIONS = {
-    RetryAction.PLACE_CALL: "dial again",
-    RetryAction.CONNECT_CALL: "connect again",
-    RetryAction.CALL_BACK: "they had called; a person decides",
-    RetryAction.REPEAT_OPERATION: "the call may be up; repeat the operation",
-}
-"""Every retry action in words."""
-OWNERS = {
-    Owner.NOBODY: "it ended as intended",
-    Owner.CALLEE: "the person or device called",
-    Owner.APP: "whoever develops your app",
-    Owner.ADMIN: "whoever runs the resource, the numbers or the SBC",
-    Owner.CARRIER: "the carrier or the SBC's operator",
-    Owner.AZURE: "Microsoft",
-}
-"""Every owner in words."""
 
 MOST = 20
 """Lines of a page in a terminal of 80 columns or more, for any code and subcode."""
@@ -143,7 +112,7 @@ def _facts(outcome: Outcome, catalog: Catalog) -> Iterator[tuple[str, str]]:
     found = catalog.look_up(outcome.event_type or None, outcome.code, outcome.subcode)
     yield "matched by", f"{outcome.match}: {_matched(outcome, found.entry)}"
     if outcome.refined_by is not None:
-        yield "refined by", f"{outcome.refined_by}: {_REFINED[outcome.refined_by]}"
+        yield "refined by", f"{outcome.refined_by}: {REFINED[outcome.refined_by]}"
     if outcome.unheard is not None:
         yield "not heard", f"{outcome.unheard}: your override has the last word, unless it says refine = true"
     yield "row", _row(outcome.verdict.entry)
@@ -178,7 +147,7 @@ def _matched(outcome: Outcome, found: Entry) -> str:
     if found.key.codes is not None:
         return f"only the range {found.key.codes} of the code; neither code nor subcode is listed"
     unlisted = outcome.match is Match.CODE and outcome.subcode is not None
-    return _MATCHED[outcome.match] + ("; the subcode is not listed" if unlisted else "")
+    return MATCHED[outcome.match] + ("; the subcode is not listed" if unlisted else "")
 
 
 def _read_as(outcome: Outcome, found: Entry) -> str:

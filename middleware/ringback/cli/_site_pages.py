@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ringback.cli._explain_text import ACTIONS, OWNERS
 from ringback.cli._site_sample import sample_of
+from ringback.core.glossary import ACTIONS, CAUSES, OWNERS, RETRIES
 from ringback_catalog import Catalog, Cause, Disposition, RetryClass, page_paths, source_lines
 
 if TYPE_CHECKING:
@@ -15,47 +15,6 @@ if TYPE_CHECKING:
 
     from ringback.cli._site_sample import Sample
     from ringback_catalog import Entry, Key, Source
-
-CAUSES = {
-    Cause.ENDED: "The call ended as calls do.",
-    Cause.HUNG_UP: "A participant hung up.",
-    Cause.REMOVED: "A participant was taken out of the call on purpose.",
-    Cause.TRANSFERRED: "The call went on elsewhere.",
-    Cause.CANCELED: "The caller withdrew the call, or the app its operation.",
-    Cause.ANSWERED_ELSEWHERE: "Another device or endpoint took the call.",
-    Cause.SUCCEEDED: "An operation within a call did what it should.",
-    Cause.BUSY: "The callee was on another call.",
-    Cause.NO_ANSWER: "Nobody took the call: it rang in vain, or the phone gave no sign of life.",
-    Cause.DECLINED: "A person refused the call.",
-    Cause.UNREACHABLE: "The callee, or a device of theirs, could not be reached.",
-    Cause.INVALID_NUMBER: "The number cannot be dialed as it is.",
-    Cause.NOT_FOUND: "What was asked for does not exist, or does not exist any more.",
-    Cause.BLOCKED: "Somebody on the way blocks such calls.",
-    Cause.UNAUTHENTICATED: "The service does not know who asks: a token or a key is missing, old or wrong.",
-    Cause.FORBIDDEN: "The service knows who asks, and does not allow it.",
-    Cause.MISCONFIGURED: "A resource, a number or a Session Border Controller is not set up for it.",
-    Cause.BAD_REQUEST: "The request itself is wrong.",
-    Cause.UNSUPPORTED: "The service or the other side cannot do this.",
-    Cause.CONFLICT: "Two requests were in each other's way, or the call was in another state.",
-    Cause.THROTTLED: "There were too many requests at once.",
-    Cause.LIMIT_REACHED: "A limit on calls, participants or time was reached.",
-    Cause.CLIENT_NETWORK: "The participant's own network failed.",
-    Cause.MEDIA: "Sound could not be set up, kept up or played, or what was said or keyed could not be used.",
-    Cause.TIMEOUT: "Something took longer than it may.",
-    Cause.SERVICE_ERROR: "The service failed on its own side.",
-    Cause.CARRIER_ERROR: "The telephone network failed.",
-    Cause.UNREPORTED: "The event carried no result at all.",
-    Cause.UNKNOWN: "No source says what this means.",
-}
-"""Every cause in a sentence."""
-
-RETRIES = {
-    RetryClass.NONE: "no: it ended as intended",
-    RetryClass.NOW: "yes, at once",
-    RetryClass.LATER: "yes, after some time",
-    RetryClass.AFTER_FIX: "not before something is put right",
-    RetryClass.NEVER: "no, never",
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 
-from ringback.console import assets, entries, now, work
+from ringback.console import assets, call, calls, entries, export, now, work
 from ringback.console.access import Access
 from ringback.console.desk import Desk, refused
 from ringback.console.pages import Pages
 from ringback.console.reading import Reader
 from ringback.exceptions import ConfigurationError, StoreError
+from ringback.hooks.call_records import CallRecords
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.privacy.redaction import redact
 from ringback.settings import refuse_late
@@ -39,9 +40,16 @@ Page = Callable[[Desk, Request], Awaitable[Response]]
 
 PAGES: tuple[tuple[str, Page, str], ...] = (
     ("/", now.page, "GET"),
+    ("/calls", calls.page, "GET"),
+    ("/calls", calls.search, "POST"),
+    ("/calls.csv", export.csv, "GET"),
+    ("/calls.json", export.json, "GET"),
+    ("/calls/{name}.json", call.record, "GET"),
+    ("/calls/{name}", call.page, "GET"),
     ("/work", work.page, "GET"),
     ("/dead", work.change, "POST"),
     ("/catalog", entries.page, "GET"),
+    ("/catalog/entry", entries.entry, "GET"),
 )
 """The pages by their addresses from the console's root."""
 
@@ -92,7 +100,10 @@ class Console:
         self._dispatchers: WeakSet[Dispatcher] = WeakSet()
         self._store = None if store is None else open_store(store)
         reader = Reader(self._stores, clock, monotonic)
-        self._desk = Desk(self._access, Pages(), reader, catalog or Catalog.default(), self._stores, clock)
+        self._desk = Desk(
+            self._access, Pages(), reader, catalog or Catalog.default(), self._stores, self._records, clock
+        )
+        self._handlers = router
         self._router: ASGIApp = Router(
             [
                 *(Route(path, self._answered(page), methods=[method]) for path, page, method in PAGES),
@@ -146,6 +157,22 @@ class Console:
         if self._store is not None:
             return [self._store]
         return list({_identity(planner.store): planner.store for planner in list(self._dispatchers)}.values())
+
+    def _records(self) -> Sequence[CallRecords]:
+        """The calls in each store, with what the process has heard of them last."""
+        redials = () if self._handlers is None else self._handlers.redials
+        dispatchers = list(self._dispatchers)
+
+        def noting(store: DeliveryStore) -> Callable[[], Awaitable[object]]:
+            books = [each.notebook for each in dispatchers if _identity(each.store) == _identity(store)]
+
+            async def note() -> None:
+                for book in books:
+                    await book.flush()
+
+            return note
+
+        return [CallRecords(store, redials, noting(store)) for store in self._stores()]
 
     def _answered(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
         """The page as a route; in its place a reason, for an address that is wrong and of a store that fails."""

@@ -1,4 +1,4 @@
-"""The page's own files and the unchanged Chart.js. The process reads the files once."""
+"""The files of the pages. The process reads them once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 TYPES = {
-    "chart.js": "text/javascript; charset=utf-8",
     "console.css": "text/css; charset=utf-8",
     "console.js": "text/javascript; charset=utf-8",
     "icon-problem.svg": "image/svg+xml",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 from starlette.responses import HTMLResponse, PlainTextResponse
 
@@ -21,19 +22,23 @@ if TYPE_CHECKING:
     from ringback.console.pages import Pages
     from ringback.console.reading import Reader
     from ringback.console.snapshot import Range
+    from ringback.hooks.call_records import CallRecords
     from ringback.stores import DeliveryStore
     from ringback_catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What one console has. ``stores`` gives the stores of the moment, and ``clock`` seconds since 1970."""
+    """What one console has. ``stores`` gives the stores of the moment, ``records`` the calls in each of them, and
+    ``clock`` seconds since 1970.
+    """
 
     access: Access
     pages: Pages
     reader: Reader
     catalog: Catalog
     stores: Callable[[], Sequence[DeliveryStore]]
+    records: Callable[[], Sequence[CallRecords]]
     clock: Callable[[], float]
 
     def token(self, request: Request) -> str:
@@ -47,10 +52,29 @@ class Desk:
         """The page of a template, with the cookie that the page's forms and addresses rest on."""
         token, path = self.token(request), str(request.scope["path"])[len(str(request.scope.get("root_path", ""))) :]
         text = self.pages.page(template, up="../" * (path.count("/") - 1), token=token, **values)
-        response = HTMLResponse(text, status)
+        return self.with_token(request, HTMLResponse(text, status))
+
+    def with_token(self, request: Request, response: Response) -> Response:
+        """The response, with the cookie for a browser that has none."""
+        token = self.token(request)
         if self.access.token(request) != token:
             give_token(response, token, secure=request.url.scheme == "https")
         return response
+
+
+LONGEST_FORM = 8192
+"""Bytes. A form of a page has a tenth of them."""
+
+
+async def form_of(request: Request) -> Mapping[str, str] | None:
+    """The fields of a form, the first of each name; ``None`` for more than :data:`LONGEST_FORM` bytes."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LONGEST_FORM:
+            return None
+    fields = parse_qs(body.decode("latin-1"), keep_blank_values=True, max_num_fields=None)
+    return {name: values[0] for name, values in fields.items()}
 
 
 def refused(status: int, why: str) -> Response:

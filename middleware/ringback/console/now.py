@@ -1,41 +1,56 @@
-"""The page Now: what fails, since when and who must act; the figures and the calls of a range."""
+"""The page Now: what fails beyond the usual, since when and who must act; the figures and the newest calls."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from starlette.responses import RedirectResponse
 
-from ringback.console.charts import FAILED, INTENDED, RETRYABLE, Chart, Rate, chart, ending, rates, share
+from ringback.console import filters
+from ringback.console.charts import CONDITIONS, RATE_TICKS, Chart, Rate, Tick, by_cause, by_ending, ending, rates
+from ringback.console.colours import FAILED, INTENDED, RETRYABLE
 from ringback.console.deliveries import deliveries
 from ringback.console.desk import only, range_of
+from ringback.console.filters import address
 from ringback.console.headline import Headline, headline
-from ringback.console.snapshot import PAIRS, Snapshot
+from ringback.console.rows import CallRow, Number, PairRow, call_address, pair_rows, row_of_ended
 from ringback.console.verdicts import Verdicts
-from ringback.console.view import Moment, action_of, moment, shown
+from ringback.console.view import Moment, moment, shown
+from ringback_catalog import RetryClass
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.requests import Request
     from starlette.responses import Response
 
     from ringback.console.desk import Desk
-    from ringback.work.history import Ended, Pair
+    from ringback.console.snapshot import Snapshot
+    from ringback.work.history import Count
     from ringback_catalog import Catalog
 
 PARAMETERS = frozenset({"range"})
 
+MOST_ROWS = 8
+"""Failing pairs that the page shows; the others are folded."""
 
-class Figures(Struct, frozen=True):
-    """``failed``: terminal, but not as intended. ``rate`` is 0 to 1, or ``None`` if no call ended."""
 
-    ended: int
-    intended: int
-    retryable: int
-    failed: int
-    rate: float | None
-    unrecognized: int
-    unrecognized_cut: bool
+class Figure(Struct, frozen=True):
+    """A number of the last hour beside that of the range."""
+
+    name: str
+    title: str
+    hint: str
+    hour: Number
+    range: Number
+    share: float | None
+    hour_share: float | None
+
+
+class Waits(Struct, frozen=True):
+    """What waits, of all stores."""
+
     dead: int
     ready: int
     running: int
@@ -45,147 +60,121 @@ class Figures(Struct, frozen=True):
     oldest_due: float
 
 
-class PairRow(Struct, frozen=True):
-    event: str
-    code: int | None
-    subcode: int | None
-    match: str
-    cause: str
-    count: int
-    share: float | None
-    last: Moment
-    retry: str | None
-    action: str | None
-    owner: str | None
-    summary: str
-    advice: tuple[str, ...]
-    documentation: str | None
-
-
-class EndedRow(Struct, frozen=True):
-    at: Moment
-    event: str
-    code: int | None
-    subcode: int | None
-    cause: str
-    retry: str
-    action: str | None
-    disposition: str
-    state: str
-    duplicates: int
-    call: str | None
-    correlation: str | None
-    summary: str | None
-
-
 class NowView(Struct, frozen=True):
     range: str
     title: str
     at: Moment
     since: Moment
-    figures: Figures
-    headline: Headline | None
+    headline: Headline
+    figures: tuple[Figure, ...]
+    waits: Waits
+    failing: tuple[PairRow, ...]
+    more: tuple[PairRow, ...]
+    intended: tuple[PairRow, ...]
+    good: Number
+    good_hour: Number
     causes: Chart
     dispositions: Chart
     rates: tuple[Rate, ...]
-    pairs: tuple[PairRow, ...]
-    latest: tuple[EndedRow, ...]
+    rate_ticks: tuple[Tick, ...]
+    latest: tuple[CallRow, ...]
 
 
 async def page(desk: Desk, request: Request) -> Response:
-    """The page of the range that the address names."""
+    """The page of the range that the address names; the list of calls, if the address chooses calls."""
+    asked = request.query_params
+    if asked and set(asked) <= set(filters.NAMES):
+        return RedirectResponse(f"calls?{request.url.query}", 303)
     only(request, PARAMETERS)
     chosen = range_of(request)
 
-    async def read() -> dict[str, Any]:
-        return shown(view_of(await desk.reader.snapshot(chosen), desk.catalog))
+    async def read() -> tuple[Snapshot, dict[str, Any]]:
+        snapshot = await desk.reader.snapshot(chosen)
+        return snapshot, shown(view_of(snapshot, desk.catalog))
 
-    view = await desk.reader.shared.get(f"now {chosen.name}", read)
-    arrived = await deliveries(desk)
-    return desk.answer(request, "now.html", view=view, stores=len(desk.stores()), arrived=arrived)
+    snapshot, view = await desk.reader.shared.get(f"now {chosen.name}", read)
+    token = desk.token(request)
+    return desk.answer(
+        request,
+        "now.html",
+        view=view,
+        stores=len(desk.stores()),
+        arrived=await deliveries(desk),
+        calls=[call_address(row_of_ended(each).name, token) for each in snapshot.latest],
+    )
 
 
 def view_of(snapshot: Snapshot, catalog: Catalog) -> NowView:
-    chosen, counts = snapshot.range, snapshot.counts
+    chosen, counts, since, until = snapshot.range, snapshot.counts, snapshot.since, snapshot.at
     verdicts = Verdicts(catalog, snapshot)
+    ended = _sum(counts)
+    times = (since, snapshot.hour.since, until)
+    pairs = pair_rows(snapshot.pairs, snapshot.hour.pairs, verdicts, ended, times)
+    failing = tuple(row for row in pairs if row.retry != RetryClass.NONE)
     figures = _figures(snapshot)
+    stats = snapshot.stats
     return NowView(
         range=chosen.name,
         title=chosen.title,
-        at=moment(snapshot.at),
-        since=moment(snapshot.since),
-        figures=figures,
+        at=moment(until),
+        since=moment(since),
         headline=headline(snapshot, verdicts),
-        causes=chart(counts, snapshot.since, chosen, lambda count: count.cause.value),
-        dispositions=chart(counts, snapshot.since, chosen, ending, (INTENDED, RETRYABLE, FAILED)),
-        rates=rates(counts, snapshot.since, chosen),
-        pairs=tuple(pair_row(pair, verdicts, figures.ended) for pair in snapshot.pairs[:PAIRS]),
-        latest=tuple(map(_ended, snapshot.latest)),
+        figures=figures,
+        waits=Waits(
+            stats.dead,
+            stats.ready,
+            stats.running,
+            stats.redials,
+            stats.redials_in_progress,
+            stats.redials_paused,
+            stats.oldest_due,
+        ),
+        failing=failing[:MOST_ROWS],
+        more=failing[MOST_ROWS:],
+        intended=tuple(row for row in pairs if row.retry == RetryClass.NONE),
+        good=figures[1].range,
+        good_hour=figures[1].hour,
+        causes=by_cause(counts, since, until, chosen),
+        dispositions=by_ending(counts, since, until, chosen),
+        rates=rates(counts, since, until, chosen),
+        rate_ticks=RATE_TICKS,
+        latest=tuple(map(row_of_ended, snapshot.latest)),
     )
 
 
-def _figures(snapshot: Snapshot) -> Figures:
-    sums: Counter[str] = Counter()
-    for count in snapshot.counts:
-        sums[ending(count)] += count.count
-    ended, stats = sum(sums.values()), snapshot.stats
-    return Figures(
-        ended=ended,
-        intended=sums[INTENDED],
-        retryable=sums[RETRYABLE],
-        failed=sums[FAILED],
-        rate=share(sums[INTENDED], ended),
-        unrecognized=sum(pair.count for pair in snapshot.unrecognized),
-        unrecognized_cut=snapshot.unrecognized_cut,
-        dead=stats.dead,
-        ready=stats.ready,
-        running=stats.running,
-        redials=stats.redials,
-        redials_in_progress=stats.redials_in_progress,
-        redials_paused=stats.redials_paused,
-        oldest_due=stats.oldest_due,
+def _figures(snapshot: Snapshot) -> tuple[Figure, ...]:
+    hour, counts = snapshot.hour, snapshot.counts
+    whole, lately = _sum(counts), hour.ended
+
+    def figure(name: str, title: str, hint: str, numbers: tuple[int, int], conditions: dict[str, object]) -> Figure:
+        links = [
+            address({**conditions, "since": since, "until": snapshot.at}) for since in (hour.since, snapshot.since)
+        ]
+        return Figure(
+            name,
+            title,
+            hint,
+            Number(numbers[0], links[0]),
+            Number(numbers[1], links[1]),
+            numbers[1] / whole if whole else None,
+            numbers[0] / lately if lately else None,
+        )
+
+    endings = {name: (_sum(hour.counts, name), _sum(counts, name)) for name in (INTENDED, RETRYABLE, FAILED)}
+    return (
+        figure("ended", "Calls ended", "", (lately, whole), {}),
+        figure("intended", "As intended", "retry class none", endings[INTENDED], {**CONDITIONS[INTENDED]}),
+        figure("retryable", "Retryable", "call again, now or later", endings[RETRYABLE], {**CONDITIONS[RETRYABLE]}),
+        figure("failed", "Terminal failures", "after a fix, or never", endings[FAILED], {**CONDITIONS[FAILED]}),
+        figure(
+            "unrecognized",
+            "Unrecognized",
+            "not in the catalog",
+            (hour.unrecognized, snapshot.unrecognized),
+            {"recognized": False},
+        ),
     )
 
 
-def pair_row(pair: Pair, verdicts: Verdicts, ended: int) -> PairRow:
-    outcome = verdicts.of(pair)
-    return PairRow(
-        event=pair.event,
-        code=pair.code,
-        subcode=pair.subcode,
-        match=pair.match.value,
-        cause=pair.cause.value,
-        count=pair.count,
-        share=share(pair.count, ended),
-        last=moment(pair.last_at),
-        retry=None if outcome is None else outcome.retry_class.value,
-        action=action_of(outcome),
-        owner=None if outcome is None else outcome.owner.value,
-        summary=_ELSEWHERE if outcome is None else outcome.summary,
-        advice=() if outcome is None else outcome.advice,
-        # An override may name any text as its documentation; the page links to web addresses only.
-        documentation=None if outcome is None or not outcome.documentation.startswith(_WEB) else outcome.documentation,
-    )
-
-
-def _ended(ended: Ended) -> EndedRow:
-    outcome = ended.outcome
-    return EndedRow(
-        at=moment(ended.at),
-        event=ended.event,
-        code=ended.code,
-        subcode=ended.subcode,
-        cause=ended.cause.value,
-        retry=ended.retry.value,
-        action=action_of(outcome),
-        disposition=ended.retry.disposition.value,
-        state=ended.state.value,
-        duplicates=ended.duplicates,
-        call=None if outcome is None else outcome.call_connection_id,
-        correlation=None if outcome is None else outcome.correlation_id,
-        summary=None if outcome is None else outcome.summary,
-    )
-
-
-_ELSEWHERE = "Its verdict rests on SIP or Q.850 details, or on overrides; a single call of it says more."
-_WEB = ("https://", "http://")
+def _sum(counts: Iterable[Count], name: str | None = None) -> int:
+    return sum(count.count for count in counts if name is None or ending(count) == name)

@@ -6,16 +6,17 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 from ringback.console.assets import address as asset
+from ringback.console.colours import LOOKS
 from ringback.console.snapshot import RANGES
 from ringback.console.stanza import stanza
 from ringback.exceptions import needs_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from jinja2 import Environment
 
-NAVIGATION = (("./", "Now"), ("work", "Work"), ("catalog", "Catalog"))
+NAVIGATION = (("./", "Now"), ("calls", "Calls"), ("work", "Work"), ("catalog", "Catalog"))
 """The pages with a place of their own at the top: their addresses from the console's root, and their names."""
 
 
@@ -38,14 +39,16 @@ class Pages:
             "count": "{:,}".format,
             "pair": _pair,
             "percent": _percent,
-            "plain": _plain,
+            "seconds": _seconds,
             "span": _span,
             "words": _words,
         }
         self._environment.filters.update(filters)
         known: dict[str, Any] = {
             "asset": asset,
+            "looks": LOOKS,
             "navigation": NAVIGATION,
+            "zip": zip,
             "ranges": tuple(RANGES.values()),
             "stanza": stanza,
             "version": importlib.metadata.version("ringback"),
@@ -80,6 +83,12 @@ def _span(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
+def _seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"  # noqa: RUF001 - a dash for a reader
+    return f"{seconds:.1f} s" if seconds < 60 else _span(seconds)
+
+
 def _pair(row: Mapping[str, Any]) -> str:
     code, subcode = row["code"], row["subcode"]
     if code is None and subcode is None:
@@ -89,12 +98,3 @@ def _pair(row: Mapping[str, Any]) -> str:
 
 def _words(slug: str) -> str:
     return slug.replace("_", " ")
-
-
-def _plain(chart: Mapping[str, Any]) -> dict[str, Any]:
-    """A chart in the format of console.js."""
-    series: Sequence[Mapping[str, Any]] = chart["series"]
-    return {
-        "labels": chart["labels"],
-        "series": [{"name": _words(one["name"]), "values": one["values"]} for one in series],
-    }

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeVar
 
 from ringback.console.sharing import Shared
 from ringback.console.snapshot import (
+    DAY,
+    DAYS_BEFORE,
     DEAD,
+    HOUR,
     LATEST,
     MOST_PAIRS,
+    POINT,
     WAITING,
+    Hour,
     Range,
     Snapshot,
     WorkSnapshot,
@@ -18,13 +24,14 @@ from ringback.console.snapshot import (
     unrecognized,
 )
 from ringback.hooks.operators import programme_of
+from ringback.work.call_filter import CallFilter
 from ringback.work.items import Kind
 from ringback_catalog import Match
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ringback.work.history import Pair, Waiting
+    from ringback.work.history import Count, Pair, Waiting
     from ringback.work.items import DeadLetter, DeliveryStore
 
 T = TypeVar("T")
@@ -83,28 +90,49 @@ class Reader:
 
     async def _read(self, chosen: Range) -> Snapshot:
         stores = await self.opened()
-        now = self._clock()
-        since = chosen.since(now)
-        # Whole bars include the calls of another machine whose clock is a little ahead.
-        until = since + chosen.seconds + chosen.bar
-        histories = [store.history for store in stores]
-        pairs = [await history.pairs(since, MOST_PAIRS) for history in histories]
-        unknown = pairs
-        if any(map(_full, pairs)):
-            # The bound may cut off rare pairs that the catalog does not know.
-            unknown = [await history.pairs(since, MOST_PAIRS, match) for history in histories for match in _UNKNOWN]
-        latest = [await history.latest(LATEST) for history in histories]
+        at = float(math.floor(self._clock()))
+        since, day = chosen.since(at), math.floor(at / POINT) * POINT - float(DAY)
+        recent = await self._counts(stores, min(day, since) if chosen.seconds <= DAY else day, at, POINT)
+        # A long range has long bars, so that its counts are few.
+        counts = recent if chosen.seconds <= DAY else await self._counts(stores, since, at, chosen.bar)
+        pairs, unknown, unrecognized_calls = await self._pairs(stores, since, at)
+        hour_pairs, _, of_hour = await self._pairs(stores, at - HOUR, at)
+        hours = [await self._counts(stores, *span, HOUR) for span in _same_hours(at)]
+        latest = [await store.history.latest(LATEST) for store in stores]
         return Snapshot(
             range=chosen,
-            at=now,
+            at=at,
             since=since,
-            counts=_flat([await history.counts(since, until, chosen.point) for history in histories]),
-            pairs=merged(_flat(pairs)),
-            unrecognized=merged(filter(unrecognized, _flat(unknown))),
-            unrecognized_cut=any(_full(pairs) for pairs in unknown),
+            counts=tuple(count for count in counts if count.at >= since),
+            pairs=pairs,
+            unknown=unknown,
+            unrecognized=unrecognized_calls,
+            recent=tuple(count for count in recent if count.at >= day),
+            hour=Hour(at, hours[0], hour_pairs, of_hour),
+            before=tuple(Hour(at - (days + 1) * DAY, each) for days, each in enumerate(hours[1:]) if each),
             latest=tuple(sorted(_flat(latest), key=lambda ended: -ended.at)[:LATEST]),
             stats=total([await store.stats() for store in stores]),
         )
+
+    async def _counts(
+        self, stores: Sequence[DeliveryStore], since: float, until: float, step: float
+    ) -> tuple[Count, ...]:
+        return _flat([await store.history.counts(since, until, step) for store in stores])
+
+    async def _pairs(
+        self, stores: Sequence[DeliveryStore], since: float, until: float
+    ) -> tuple[tuple[Pair, ...], tuple[Pair, ...], int]:
+        """The pairs of a time, those without an entry in the catalog, and how many calls ended with such a pair."""
+        found = [await store.history.pairs(since, MOST_PAIRS, until=until) for store in stores]
+        pairs = merged(_flat(found))
+        unknown = tuple(filter(unrecognized, pairs))
+        if all(len(each) < MOST_PAIRS for each in found):
+            return pairs, unknown, sum(pair.count for pair in unknown)
+        # The bound may cut off rare pairs that the catalog does not know.
+        more = [await each.history.pairs(since, MOST_PAIRS, match, until) for each in stores for match in _UNKNOWN]
+        chosen = CallFilter(recognized=False, since=since, until=until)
+        count = sum([(await store.history.calls(chosen, 0)).total for store in stores])
+        return pairs, merged(filter(unrecognized, _flat(more))), count
 
     async def _read_work(self, chosen: Range) -> WorkSnapshot:
         stores = await self.opened()
@@ -127,8 +155,9 @@ def _flat(parts: Iterable[Iterable[T]]) -> tuple[T, ...]:
     return tuple(value for part in parts for value in part)
 
 
-def _full(pairs: Sequence[Pair]) -> bool:
-    return len(pairs) >= MOST_PAIRS
+def _same_hours(at: float) -> list[tuple[float, float]]:
+    """The hour that ends ``at`` this second, and the same hours of the days before."""
+    return [(at - days * DAY - HOUR, at - days * float(DAY)) for days in range(DAYS_BEFORE + 1)]
 
 
 def _soonest(parts: Iterable[Sequence[Waiting]]) -> tuple[Waiting, ...]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ringback.work.call_filter import recognized
 from ringback.work.items import Stats
 from ringback.work.programme import Programme  # noqa: TC001 - msgspec reads the annotations
-from ringback_catalog import Match
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,16 +20,20 @@ if TYPE_CHECKING:
 
 
 class Range(Struct, frozen=True):
-    """A range of time: the name in URLs, the title, and the seconds of the range, of a point and of a bar.
-
-    Stores count by points, and the success rate has a value for every point. Charts of outcomes have bars.
+    """A range of time: the name in addresses, the title, and the seconds of the range, of a bar of the charts, and from
+    one label of their axis to the next.
     """
 
     name: str
     title: str
     seconds: int
-    point: int
     bar: int
+    axis: int
+
+    @property
+    def bars(self) -> int:
+        """How many bars there are, with the last one, which is not yet full."""
+        return self.seconds // self.bar + 1
 
     def since(self, now: float) -> float:
         """The beginning of the first bar, in seconds since 1970. Bars begin at full bar lengths, in UTC."""
@@ -39,27 +43,53 @@ class Range(Struct, frozen=True):
 RANGES: Mapping[str, Range] = {
     choice.name: choice
     for choice in (
-        Range("1h", "1 hour", 3600, 300, 300),
-        Range("24h", "24 hours", 86_400, 3600, 3600),
-        Range("7d", "7 days", 604_800, 3600, 21_600),
+        Range("1h", "1 hour", 3600, 300, 900),
+        Range("24h", "24 hours", 86_400, 3600, 10_800),
+        Range("7d", "7 days", 604_800, 21_600, 86_400),
     )
 }
 DEFAULT = RANGES["24h"]
 
+HOUR = 3600
+DAY = 86_400
+POINT = 300
+"""Seconds: the counts that say since when something fails are of five minutes."""
+
+DAYS_BEFORE = 7
+"""Days whose calls of the same hour say what is usual for the hour."""
+
 MOST_PAIRS = 200
 """Pairs that the reader asks a store for at once; more different pairs are rare."""
-PAIRS = 25
 UNRECOGNIZED = 25
-LATEST = 25
+LATEST = 10
 WAITING = 25
 DEAD = 50
 """Rows of a table, at most. The figures above the tables count all rows."""
 
 
+class Hour(Struct, frozen=True):
+    """The calls of the hour that ends with ``until``."""
+
+    until: float
+    counts: tuple[Count, ...]
+    pairs: tuple[Pair, ...] = ()
+    unrecognized: int = 0
+
+    @property
+    def since(self) -> float:
+        return self.until - HOUR
+
+    @property
+    def ended(self) -> int:
+        return sum(count.count for count in self.counts)
+
+
 class Snapshot(Struct, frozen=True):
     """The calls of a range as the stores have them, with private texts.
 
-    ``unrecognized_cut``: the stores may have more unrecognized pairs than the reader asked for.
+    All calls ended before ``at``, which is a whole second that is over, so that each number stays what it is.
+    ``recent`` has the calls of the last day by :data:`POINT`. ``before`` are the hours of the days before, at the same
+    time of the day, in which calls ended, the latest first. ``pairs`` are the most frequent ones.
     """
 
     range: Range
@@ -67,8 +97,11 @@ class Snapshot(Struct, frozen=True):
     since: float
     counts: tuple[Count, ...]
     pairs: tuple[Pair, ...]
-    unrecognized: tuple[Pair, ...]
-    unrecognized_cut: bool
+    unknown: tuple[Pair, ...]
+    unrecognized: int
+    recent: tuple[Count, ...]
+    hour: Hour
+    before: tuple[Hour, ...]
     latest: tuple[Ended, ...]
     stats: Stats
 
@@ -88,18 +121,14 @@ class WorkSnapshot(Struct, frozen=True):
 
 def unrecognized(pair: Pair) -> bool:
     """The opposite of :attr:`ringback.core.outcome.Outcome.recognized`, for a pair."""
-    if pair.code is None and pair.subcode is None:
-        return False
-    if pair.match is Match.CODE:
-        return pair.subcode not in (None, 0)
-    return pair.match in (Match.RANGE, Match.NONE)
+    return not recognized(pair.code, pair.subcode, pair.match)
 
 
 def merged(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
     """The pairs of several stores as those of one store, the most frequent first."""
     found: dict[tuple[object, ...], Pair] = {}
     for pair in pairs:
-        key = (pair.event, pair.code, pair.subcode, pair.match, pair.cause)
+        key = (pair.event, pair.code, pair.subcode, pair.match, pair.cause, pair.retry)
         known = found.get(key)
         found[key] = pair
         if known is not None:
@@ -126,4 +155,4 @@ def total(stats: Iterable[Stats]) -> Stats:
 
 def _most_frequent_first(pair: Pair) -> tuple[object, ...]:
     # The further keys keep equal pairs in one order from page to page.
-    return -pair.count, -pair.last_at, pair.event, str(pair.code), str(pair.subcode), pair.match, pair.cause
+    return -pair.count, -pair.last_at, pair.event, str(pair.code), str(pair.subcode), pair.match, pair.cause, pair.retry

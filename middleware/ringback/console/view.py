@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
 
 
+ADDRESSES = frozenset({"link", "since_link", "failed_link", "intended_link", "entry"})
+"""Fields that hold an address of the console. Whoever makes an address leaves out what is private."""
+
+
 class Moment(Struct, frozen=True):
     """A time in UTC, as HTML's ``datetime`` and as text."""
 
@@ -53,7 +57,8 @@ def _redacted(value: Any) -> Any:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
-        return {name: _redacted(field) for name, field in cast("dict[str, Any]", value).items()}
+        fields = cast("dict[str, Any]", value).items()
+        return {name: field if name in ADDRESSES else _redacted(field) for name, field in fields}
     if isinstance(value, list | tuple):
         return [_redacted(item) for item in cast("Iterable[Any]", value)]
     return value

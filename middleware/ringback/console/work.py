@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
 
 from msgspec import Struct
 from starlette.responses import RedirectResponse
 
 from ringback import logs
 from ringback.console.access import fault, handle
-from ringback.console.desk import only, range_of, refused
+from ringback.console.desk import LONGEST_FORM, form_of, only, range_of, refused
 from ringback.console.snapshot import DEFAULT, RANGES, WorkSnapshot
 from ringback.console.view import Moment, moment, shown
 from ringback.exceptions import StoreError
@@ -18,7 +17,7 @@ from ringback.privacy.redaction import redact, redact_contact
 from ringback.work.programme import Programme  # noqa: TC001 - msgspec reads the annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
     from ringback.work.items import DeadLetter
 
 PARAMETERS = frozenset({"range", "told"})
-
-LONGEST_FORM = 8192
-"""Bytes. A form of the page has a tenth of them."""
 
 TOLD = {
     "replayed": "Replayed: its hooks are called again as soon as a worker is free.",
@@ -108,7 +104,7 @@ async def change(desk: Desk, request: Request) -> Response:
     """Replay or discard the dead letter of a form."""
     if not await desk.access.may_change(request):
         return refused(403, "this page is read-only for you")
-    form = await _form(request)
+    form = await form_of(request)
     if form is None:
         return refused(413, f"the form is longer than {LONGEST_FORM} bytes")
     token = desk.access.token(request)
@@ -194,14 +190,3 @@ async def _key(desk: Desk, given: str, token: str) -> str | None:
     if not given.startswith("~"):
         return given
     return await desk.reader.letter(lambda key: handle(key, token) == given)
-
-
-async def _form(request: Request) -> Mapping[str, str] | None:
-    """The fields of a form, the first of each name; ``None`` for more than :data:`LONGEST_FORM` bytes."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_FORM:
-            return None
-    fields = parse_qs(body.decode("latin-1"), keep_blank_values=True, max_num_fields=None)
-    return {name: values[0] for name, values in fields.items()}

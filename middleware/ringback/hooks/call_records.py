@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from msgspec import Struct
 
+from ringback.core.delivery import BIGGEST
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.planning import names_of
 from ringback.work.call_detail import CallDetailRecord, Leg  # noqa: TC001 - msgspec reads the annotations
@@ -72,8 +73,8 @@ class CallRecords:
         self,
         *,
         cause: Cause | CauseName | None = None,
-        code: int | None = None,
-        subcode: int | None = None,
+        code: int | Literal["none"] | None = None,
+        subcode: int | Literal["none"] | None = None,
         event: str | None = None,
         disposition: Disposition | DispositionName | None = None,
         category: ResultCategory | CategoryName | None = None,
@@ -82,14 +83,19 @@ class CallRecords:
         until: float | datetime | None = None,
         contact: str | None = None,
         search: str | None = None,
+        intended: bool | None = None,
+        recognized: bool | None = None,
         limit: int = PAGE,
         offset: int = 0,
+        oldest_first: bool = False,
     ) -> CallPage:
-        """A page of the calls that ended and meet every condition that is given, the newest first.
+        """A page of the calls that ended and meet every condition that is given, the newest first, or the oldest.
 
         ``since`` and ``until`` are about the time when the store got the end: seconds since the epoch, or a datetime
         with a time zone; ``until`` is not in. ``contact`` is the key that the app's contact function returns.
-        ``search`` is any id, as for :meth:`record`. At most ``limit`` calls, after the first ``offset`` of them: pass
+        ``search`` is any id, as for :meth:`record`. ``code`` and ``subcode`` may be ``"none"``, for calls without one.
+        ``intended``: whether the calls ended as intended, whatever their disposition. ``recognized``: whether the
+        catalog has an entry for their result. At most ``limit`` calls, after the first ``offset`` of them: pass
         ``until`` as well, so that calls that end meanwhile move no page. Raises :class:`ConfigurationError` for a value
         that no call can have.
         """
@@ -99,8 +105,8 @@ class CallRecords:
             raise ConfigurationError(f"offset {offset!r} is no place in a list; give 0 or more")
         chosen = CallFilter(
             cause=_word("cause", Cause, cause),
-            code=code,
-            subcode=subcode,
+            code=_number("code", code),
+            subcode=_number("subcode", subcode),
             event=None if event is None else event_name(event),
             disposition=_word("disposition", Disposition, disposition),
             category=_word("category", ResultCategory, category),
@@ -109,9 +115,11 @@ class CallRecords:
             until=_second("until", until),
             contacts=None if contact is None else names_of(self.redials, contact),
             name=None if search is None else _storable(search),
+            intended=intended,
+            recognized=recognized,
         )
         await self._begin()
-        found = await self.store.history.calls(chosen, limit, offset)
+        found = await self.store.history.calls(chosen, limit, offset, oldest_first=oldest_first)
         records = [record for each in found.calls if (record := folded(each)) is not None]
         return CallPage(tuple(leg for record in records for leg in record.legs), found.total, offset)
 
@@ -129,6 +137,12 @@ def _word(name: str, kind: type[W], given: W | str | None) -> W | None:
     except ValueError:
         words = ", ".join(sorted(word.value for word in kind))
         raise ConfigurationError(f"{name} {given!r} is none; there are {words}") from None
+
+
+def _number(name: str, given: int | Literal["none"] | None) -> int | Literal["none"] | None:
+    if isinstance(given, int) and abs(given) > BIGGEST:
+        raise ConfigurationError(f"{name} {given!r} is none that an event can carry; there are none beyond {BIGGEST}")
+    return given
 
 
 def _second(name: str, given: float | datetime | None) -> float | None:

@@ -170,17 +170,22 @@ def _conditions(chosen: CallFilter, keys: Sequence[str] | None) -> Iterator[tupl
     """What a row must meet, with ``{}`` for each value: the filter, and one of the ``keys``, if there are any."""
     yield "cause IS NOT NULL", ()
     if keys is not None:
-        yield _one_of("key", len(keys)), keys
+        yield _one_of("key", keys)
     for name, values in chosen.columns():
-        yield _one_of(name, len(values)), values
+        yield _one_of(name, values)
+    if chosen.recognized is not None:
+        yield _RECOGNIZED if chosen.recognized else f"NOT {_RECOGNIZED}", ()
     if chosen.since is not None:
         yield "created_at >= {}", (chosen.since,)
     if chosen.until is not None:
         yield "created_at < {}", (chosen.until,)
 
 
-def _one_of(column: str, count: int) -> str:
-    return f"{column} IN ({', '.join(['{}'] * count)})" if count else "1 = 0"
+def _one_of(column: str, allowed: Sequence[str | int | None]) -> tuple[str, Sequence[str | int]]:
+    values = [value for value in allowed if value is not None]
+    if len(values) < len(allowed):
+        return f"{column} IS NULL", ()
+    return (f"{column} IN ({', '.join(['{}'] * len(values))})" if values else "1 = 0"), values
 
 
 def _progress(stored: bytes | None) -> Progress:
@@ -190,4 +195,9 @@ def _progress(stored: bytes | None) -> Progress:
         return Progress()
 
 
+# As `ringback.work.call_filter.recognized`.
+_RECOGNIZED = """(CASE
+    WHEN match = 'code' THEN coalesce(subcode, 0) = 0
+    ELSE match NOT IN ('range', 'none') OR code IS NULL AND subcode IS NULL
+END)"""
 _INFORMED = informed("")

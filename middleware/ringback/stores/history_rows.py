@@ -43,9 +43,9 @@ def counts_of(rows: Iterable[tuple[float, str, str, str, int]], since: float, st
 
 
 def pair_of(*row: Any) -> Pair:
-    """The pair of a row: event, code, subcode, match, cause, how many calls ended so, and the time of the last."""
-    event, code, subcode, match, cause, count, last_at = row
-    return Pair(event, code, subcode, known_match(match), known_cause(cause), count, last_at)
+    """The pair of a row: event, code, subcode, match, cause, retry class, how many calls, and the time of the last."""
+    event, code, subcode, match, cause, retry, count, last_at = row
+    return Pair(event, code, subcode, known_match(match), known_cause(cause), known_retry(retry), count, last_at)
 
 
 def ended_of(*row: Any) -> Ended:

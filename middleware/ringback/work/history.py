@@ -6,6 +6,7 @@ count beside the end of a leg. Times are seconds since the epoch, UTC.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
@@ -33,13 +34,16 @@ class Count(Struct, frozen=True):
 
 
 class Pair(Struct, frozen=True):
-    """How many calls ended with this event, code and subcode, by which match, and when the last one ended."""
+    """How many calls ended with this event, code and subcode, by which match and with which verdict, and when the last
+    one ended.
+    """
 
     event: str
     code: int | None
     subcode: int | None
     match: Match
     cause: Cause
+    retry: RetryClass
     count: int
     last_at: float
 
@@ -91,8 +95,12 @@ class History(Protocol):
         """Calls by time, cause, category and retry class, oldest first. ``at`` is ``since`` plus whole steps."""
         ...
 
-    async def pairs(self, since: float, limit: int, match: Match | None = None) -> Sequence[Pair]:
-        """At most ``limit`` pairs from ``since`` on, most frequent first. ``match`` limits the pairs to this match."""
+    async def pairs(
+        self, since: float, limit: int, match: Match | None = None, until: float = math.inf
+    ) -> Sequence[Pair]:
+        """At most ``limit`` pairs from ``since`` on and before ``until``, most frequent first. ``match`` limits the
+        pairs to this match.
+        """
         ...
 
     async def latest(self, limit: int) -> Sequence[Ended]:
@@ -107,8 +115,9 @@ class History(Protocol):
         """The item of this key in whatever state; ``None`` if the store has none, or has forgotten it."""
         ...
 
-    async def calls(self, chosen: CallFilter, limit: int, offset: int = 0) -> Found:
-        """At most ``limit`` of the chosen calls that ended, the newest first, after the first ``offset`` of them.
+    async def calls(self, chosen: CallFilter, limit: int, offset: int = 0, *, oldest_first: bool = False) -> Found:
+        """At most ``limit`` of the chosen calls that ended, after the first ``offset`` of them: the newest first, or
+        the oldest.
 
         Each leg that has ended is a call here, with what was told of the leg, and without the contact's other calls.
         """

@@ -1,5 +1,5 @@
 "use strict";
-// Charts, and the page's own parts anew every five seconds. Without this file the page has the same numbers.
+// Times of the viewer, and the page's own parts anew every five seconds. Without this file the page says the same.
 (() => {
   const EVERY = 5000;
   const byId = (id) => document.getElementById(id);
@@ -8,67 +8,31 @@
   // A page is live by itself: it asks for its own address, and takes the parts that change.
   const address = location.pathname + location.search.replace(/([?&])told=[^&]*/, "$1");
 
-  // Charts ------------------------------------------------------------------------------------------------------
-  const charts = new Map();
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const still = { duration: 0 };
-
-  const scales = (stacked, percent) => ({
-    x: { stacked, ticks: { color: colour("--dim"), maxRotation: 0, autoSkipPadding: 14 }, grid: { display: false } },
-    y: {
-      stacked, beginAtZero: true, max: percent ? 1 : undefined,
-      ticks: {
-        color: colour("--dim"), precision: percent ? undefined : 0,
-        callback: percent ? (value) => Math.round(value * 100) + " %" : undefined,
-      },
-      grid: { color: colour("--line") },
-    },
-  });
-
-  const options = (stacked, percent) => ({
-    responsive: true, maintainAspectRatio: false, animation: false, transitions: { active: { animation: still } },
-    interaction: { mode: "index", intersect: false },
-    scales: scales(stacked, percent),
-    plugins: {
-      legend: { display: !percent, position: "bottom", labels: { color: colour("--text"), boxWidth: 12, boxHeight: 12 } },
-      tooltip: percent ? { callbacks: { label: (item) => (item.parsed.y * 100).toFixed(1) + " %" } }
-        : { filter: (item) => item.parsed.y > 0 },
-    },
-  });
-
-  const ENDINGS = ["--c3", "--c5", "--c6"];
-  const bars = (id, data) => data.series.map((series, index) => ({
-    label: series.name, data: series.values, borderColor: colour("--panel"), borderWidth: { top: 1 },
-    backgroundColor: colour(id === "dispositions" ? ENDINGS[index] : "--c" + (index + 1)),
-  }));
-  // A point between two others is part of the line; one without a neighbour would not be seen.
-  const radius = (values) => values.map((_, at) => (
-    values.length > 60 && values[at - 1] != null && values[at + 1] != null ? 0 : 2
-  ));
-  const line = (data) => [{
-    label: "success rate", data: data.values, borderColor: colour("--c1"), backgroundColor: colour("--c1"),
-    pointRadius: radius(data.values), borderWidth: 2, spanGaps: false,
-  }];
-
-  const draw = (script) => {
-    const id = script.dataset.chart;
-    const data = JSON.parse(script.textContent);
-    const percent = id === "rates";
-    const datasets = percent ? line(data) : bars(id, data);
-    const known = charts.get(id);
-    if (known) {
-      known.data = { labels: data.labels, datasets };
-      known.options = options(!percent, percent);
-      known.update("none");
-      return;
-    }
-    const canvas = byId(id + "-canvas");
-    canvas.parentElement.hidden = false;
-    charts.set(id, new Chart(canvas, {
-      type: percent ? "line" : "bar", data: { labels: data.labels, datasets }, options: options(!percent, percent),
-    }));
+  // Times -------------------------------------------------------------------------------------------------------
+  // The page has every time in UTC; a viewer reads times of their own zone, with UTC at hand.
+  const two = (number) => String(number).padStart(2, "0");
+  const day = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  const clock = (at) => `${two(at.getHours())}:${two(at.getMinutes())}`;
+  const forms = {
+    all: (at) => `${day(at)} ${clock(at)}:${two(at.getSeconds())}`,
+    minute: (at) => `${day(at)} ${clock(at)}`,
+    clock: (at) => (new Date() - at < 43200000 ? clock(at) : `${day(at)} ${clock(at)}`),
   };
-  const drawAll = () => { for (const script of document.querySelectorAll("script[data-chart]")) draw(script); };
+  const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const localise = (root) => {
+    for (const each of root.querySelectorAll("time[datetime]")) {
+      const at = new Date(each.dateTime);
+      if (!each.dateTime || Number.isNaN(at.getTime())) continue;
+      each.title = each.dateTime.replace("T", " ").replace("Z", " UTC");
+      each.textContent = (forms[each.dataset.form] || forms.all)(at);
+    }
+    for (const each of root.querySelectorAll("text[data-at]")) {
+      const at = new Date(each.dataset.at);
+      each.textContent = each.textContent.includes(":") ? clock(at) : `${two(at.getDate())} ${MONTHS[at.getMonth()]}`;
+    }
+    for (const each of root.querySelectorAll(".zone")) each.textContent = `(${zone})`;
+  };
 
   // Copying -----------------------------------------------------------------------------------------------------
   const offerCopies = (root) => {
@@ -118,11 +82,13 @@
     });
     [adopted.scrollLeft, adopted.scrollTop] = own;
     offerCopies(adopted);
-    if (adopted.dataset.chart) draw(adopted);
+    localise(adopted);
   };
 
-  const figure = (root, name) => root.querySelector(`[data-figure="${name}"]`)?.textContent ?? "";
-  const WATCHED = { dead: "Dead letters", unrecognized: "Unrecognized" };
+  const figure = (root, selector) => root.querySelector(selector)?.textContent ?? "";
+  const WATCHED = {
+    '[data-work="dead"]': "Dead letters", '[data-figure="unrecognized.range"]': "Unrecognized", ".headline .word": "Now",
+  };
 
   const show = (text) => {
     const fresh = new DOMParser().parseFromString(text, "text/html");
@@ -131,10 +97,10 @@
     document.body.dataset.status = fresh.body.dataset.status;
     if (byId("icon").href !== fresh.getElementById("icon").href) byId("icon").href = fresh.getElementById("icon").href;
     const news = [];
-    for (const [name, title] of Object.entries(WATCHED)) {
-      const before = figure(document, name);
-      const now = figure(fresh, name);
-      if (before !== now) news.push(`${title}: ${now}, were ${before}.`);
+    for (const [selector, title] of Object.entries(WATCHED)) {
+      const before = figure(document, selector);
+      const now = figure(fresh, selector);
+      if (before !== now) news.push(`${title}: ${now || "none"}, before ${before || "none"}.`);
     }
     const top = scrollY;
     for (const part of fresh.querySelectorAll("[data-live][id]")) {
@@ -186,11 +152,12 @@
     if (document.hidden) clearTimeout(timer);
     else if (on()) update().then(next);
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 
-  if (window.Chart) Chart.defaults.font.family = "system-ui, sans-serif";
-  byId("live-box").hidden = false;
+  byId("zone").textContent = `All times are of ${zone}; a time says its UTC when you point at it.`;
+  localise(document);
   offerCopies(document);
-  drawAll();
-  next();
+  if (document.querySelector("[data-live]")) {
+    byId("live-box").hidden = false;
+    next();
+  }
 })();

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from ringback.core.outcome import informs_more
 from ringback.stores.call_rows import contact_in, leg_in, matches_in
 from ringback.work.call_detail import StoredItem, Traces
-from ringback.work.call_filter import CallFilter, Found
+from ringback.work.call_filter import CallFilter, Found, recognized
 from ringback.work.contact import Contact
 from ringback.work.items import Kind, Progress, State
 from ringback.work.keys import short
@@ -114,7 +114,7 @@ class MemoryCalls:
         contact = contact_in(items)
         return Traces(tuple(call.told), items, contact, self._known.get(contact or "", Contact()))
 
-    def calls(self, chosen: CallFilter, limit: int, offset: int) -> Found:
+    def calls(self, chosen: CallFilter, limit: int, offset: int, *, oldest_first: bool) -> Found:
         """As :meth:`~ringback.work.history.History.calls`."""
         keys = None if chosen.name is None else {key for _, key, _ in self._matches(chosen.name)}
         ended = [
@@ -123,7 +123,8 @@ class MemoryCalls:
             for key, kept in call.items.items()
             if kept.ends_call and kept.verdict is not None and (keys is None or key in keys)
         ]
-        found = sorted((each for each in ended if _meets(each[1], chosen)), key=lambda each: -each[0].at)
+        found = sorted((each for each in ended if _meets(each[1], chosen)), key=lambda each: each[0].at)
+        found = found if oldest_first else found[::-1]
         page = found[offset : offset + limit]
         return Found([Traces(_heard(call, item), (item,), item.contact) for _, item, call in page], len(found))
 
@@ -219,4 +220,5 @@ def _meets(item: StoredItem, chosen: CallFilter) -> bool:
     row = {name: getattr(item, name, None) for name in ("cause", "code", "subcode", "event", "category", "retry")}
     row |= {"acts": item.owner, "contact": item.contact}
     within = (chosen.since is None or item.at >= chosen.since) and (chosen.until is None or item.at < chosen.until)
-    return within and all(row[name] in values for name, values in chosen.columns())
+    known = chosen.recognized in (None, recognized(item.code, item.subcode, item.match))
+    return within and known and all(row[name] in values for name, values in chosen.columns())

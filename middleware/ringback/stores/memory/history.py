@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from itertools import chain
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ringback.work.contact import Contact
     from ringback.work.deliveries import Deliveries, LastDelivery
     from ringback.work.history import Count
-    from ringback_catalog import Cause, Match
+    from ringback_catalog import Cause, Match, RetryClass
 
 
 @dataclass(slots=True)
@@ -100,13 +101,16 @@ class MemoryHistory:
         rows = (((at - since) / step, end.cause, end.category, end.retry_class, 1) for at, end in ended)
         return counts_of(rows, since, step)
 
-    async def pairs(self, since: float, limit: int, match: Match | None = None) -> Sequence[Pair]:
-        found: dict[tuple[str, int | None, int | None, Match, Cause], list[float]] = {}
+    async def pairs(
+        self, since: float, limit: int, match: Match | None = None, until: float = math.inf
+    ) -> Sequence[Pair]:
+        found: dict[tuple[str, int | None, int | None, Match, Cause, RetryClass], list[float]] = {}
         for call in self._calls.values():
             outcome = call.outcome
-            if call.at >= since and match in (None, outcome.match):
+            if since <= call.at < until and match in (None, outcome.match):
                 row = call.columns()
-                names = (row["event"], row["code"], row["subcode"], outcome.match, outcome.cause)
+                verdict = outcome.match, outcome.cause, outcome.retry_class
+                names = (row["event"], row["code"], row["subcode"], *verdict)
                 found.setdefault(names, []).append(call.at)
         pairs = [Pair(*names, len(times), max(times)) for names, times in found.items()]
         return sorted(pairs, key=_most_frequent_first)[: max(0, limit)]
@@ -124,8 +128,8 @@ class MemoryHistory:
     async def item(self, key: str) -> Waiting | None:
         return next((item for item in chain(self._work(), self._dead()) if item.key == key), None)
 
-    async def calls(self, chosen: CallFilter, limit: int, offset: int = 0) -> Found:
-        return self._remembered.calls(chosen, max(0, limit), max(0, offset))
+    async def calls(self, chosen: CallFilter, limit: int, offset: int = 0, *, oldest_first: bool = False) -> Found:
+        return self._remembered.calls(chosen, max(0, limit), max(0, offset), oldest_first=oldest_first)
 
     async def deliveries(self, since: float, until: float, step: float) -> Sequence[Deliveries]:
         refuse_odd_steps(since, step)
@@ -142,7 +146,7 @@ class MemoryHistory:
 
 def _most_frequent_first(pair: Pair) -> tuple[Any, ...]:
     numbers = ((number is not None, number or 0) for number in (pair.code, pair.subcode))
-    return (-pair.count, -pair.last_at, pair.event, *numbers, pair.match, pair.cause)
+    return (-pair.count, -pair.last_at, pair.event, *numbers, pair.match, pair.cause, pair.retry)
 
 
 def _ended(key: str, call: _Call, state: State) -> Ended:

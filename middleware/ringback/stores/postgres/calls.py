@@ -62,7 +62,8 @@ FORGET_NOTES: LiteralString = """
 """
 _KNOWN = "SELECT state FROM ringback_contacts WHERE contact = %s"
 _COUNT = "SELECT count(*) FROM ringback_items WHERE {}"
-_PAGE = f"SELECT {ITEM} FROM ringback_items WHERE {{}} ORDER BY created_at DESC, key LIMIT %s OFFSET %s"
+_NEWEST = f"SELECT {ITEM} FROM ringback_items WHERE {{}} ORDER BY created_at DESC, key LIMIT %s OFFSET %s"
+_OLDEST = _NEWEST.replace("DESC, key", "ASC, key DESC")
 
 
 async def note(connection: Connection, told: Iterable[Told]) -> None:
@@ -83,14 +84,15 @@ async def call(connection: Connection, name: str) -> Traces | None:
     return Traces(told, tuple(items), contact, await _known(connection, contact))
 
 
-async def calls(connection: Connection, chosen: CallFilter, limit: int, offset: int) -> Found:
-    """A page of the calls that ended, the newest first."""
+async def calls(connection: Connection, chosen: CallFilter, limit: int, offset: int, *, oldest_first: bool) -> Found:
+    """A page of the calls that ended."""
     keys = None
     if chosen.name is not None:
         keys = [match.key for match in await _matches(connection, chosen.name) if match.key is not None]
     where, values = condition(chosen, keys, "%s")
     [(total,)] = await _rows(connection, _COUNT.format(where).encode(), values)
-    rows = await _rows(connection, _PAGE.format(where).encode(), [*values, limit, offset])
+    query = _OLDEST if oldest_first else _NEWEST
+    rows = await _rows(connection, query.format(where).encode(), [*values, limit, offset])
     items = [item_of(*row) for row in rows]
     legs, calls = ([name for name in names if name is not None] for names in _ids(items))
     return Found(page(items, await _notes(connection, legs, calls)), total)

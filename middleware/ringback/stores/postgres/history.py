@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
@@ -34,12 +35,12 @@ _COUNTS = """
 """
 # Words in the order of their bytes and NULL first, whatever the database's language, as in every other store.
 _PAIRS = """
-    SELECT event, code, subcode, match, cause, count(*) AS often, max(created_at) AS last_at FROM ringback_items
-    WHERE cause IS NOT NULL AND created_at >= %(since)s::float8
+    SELECT event, code, subcode, match, cause, retry, count(*) AS often, max(created_at) AS last_at FROM ringback_items
+    WHERE cause IS NOT NULL AND created_at >= %(since)s::float8 AND created_at < %(until)s::float8
       AND (%(match)s::text IS NULL OR match = %(match)s::text)
-    GROUP BY event, code, subcode, match, cause
+    GROUP BY event, code, subcode, match, cause, retry
     ORDER BY often DESC, last_at DESC, event COLLATE "C", code NULLS FIRST, subcode NULLS FIRST,
-        match COLLATE "C", cause COLLATE "C"
+        match COLLATE "C", cause COLLATE "C", retry COLLATE "C"
     LIMIT %(limit)s
 """
 _LATEST = """
@@ -76,8 +77,10 @@ class PostgresHistory:
         rows = await self._rows(_COUNTS, {"since": since, "until": until, "step": step})
         return counts_of(((bar, *rest) for bar, *rest in rows), since, step)
 
-    async def pairs(self, since: float, limit: int, match: Match | None = None) -> Sequence[Pair]:
-        parameters = {"since": since, "limit": max(0, limit), "match": None if match is None else match.value}
+    async def pairs(
+        self, since: float, limit: int, match: Match | None = None, until: float = math.inf
+    ) -> Sequence[Pair]:
+        parameters = {"since": since, "until": until, "limit": max(0, limit), "match": match and match.value}
         return [pair_of(*row) for row in await self._rows(_PAIRS, parameters)]
 
     async def latest(self, limit: int) -> Sequence[Ended]:
@@ -90,8 +93,9 @@ class PostgresHistory:
     async def item(self, key: str) -> Waiting | None:
         return next((waiting_of(*row) for row in await self._rows(_ITEM, {"key": key})), None)
 
-    async def calls(self, chosen: CallFilter, limit: int, offset: int = 0) -> Found:
-        return await self._do(lambda connection: calls.calls(connection, chosen, max(0, limit), max(0, offset)))
+    async def calls(self, chosen: CallFilter, limit: int, offset: int = 0, *, oldest_first: bool = False) -> Found:
+        page = max(0, limit), max(0, offset)
+        return await self._do(lambda connection: calls.calls(connection, chosen, *page, oldest_first=oldest_first))
 
     async def deliveries(self, since: float, until: float, step: float) -> Sequence[Deliveries]:
         refuse_odd_steps(since, step)

@@ -44,11 +44,12 @@ _NOTES = "SELECT at, told FROM notes WHERE leg = ? OR call = ? ORDER BY id"
 _SEARCH_NOTES = "SELECT at, told FROM notes WHERE instr(told, ?) OR instr(told, ?) OR instr(told, ?) ORDER BY id"
 _ITEMS = f"SELECT {ITEM}, text FROM {WHOLE} WHERE kind = 'outcome' AND (key IN ({{}}) OR call = ?) ORDER BY items.id"
 _COUNT = "SELECT count(*) FROM items WHERE {}"
-_PAGE = f"""
+_NEWEST = f"""
     SELECT {ITEM}, text FROM {WHOLE} WHERE items.id IN (
         SELECT id FROM items WHERE {{}} ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?
     ) ORDER BY created_at DESC, items.id DESC
 """
+_OLDEST = _NEWEST.replace("DESC", "ASC")
 
 
 def note(connection: sqlite3.Connection, told: Iterable[Told]) -> None:
@@ -68,15 +69,16 @@ def call(connection: sqlite3.Connection, name: str) -> Traces | None:
     return Traces(told, tuple(items), contact, _known(connection, contact))
 
 
-def calls(connection: sqlite3.Connection, chosen: CallFilter, limit: int, offset: int) -> Found:
-    """A page of the calls that ended, the newest first."""
+def calls(connection: sqlite3.Connection, chosen: CallFilter, limit: int, offset: int, *, oldest_first: bool) -> Found:
+    """A page of the calls that ended."""
     keys = None
     if chosen.name is not None:
         matches = sorted(_matches(connection, chosen.name), key=lambda match: -match.at)
         keys = [match.key for match in matches if match.key is not None][:_MOST]
     where, values = condition(chosen, keys, "?")
     (total,) = connection.execute(_COUNT.format(where), values).fetchone()
-    items = [item_of(*row) for row in connection.execute(_PAGE.format(where), (*values, limit, offset))]
+    query = _OLDEST if oldest_first else _NEWEST
+    items = [item_of(*row) for row in connection.execute(query.format(where), (*values, limit, offset))]
     return Found(page(items, _notes_of(connection, items)), total)
 
 

@@ -5,6 +5,7 @@ The write-ahead log lets the thread read while other connections write, so no pu
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
@@ -34,11 +35,12 @@ _COUNTS = """
     WHERE cause IS NOT NULL AND created_at >= :since AND created_at < :until
     GROUP BY bar, cause, category, retry
 """
+# SQLite sorts the rows to group them, and compares numbers that differ sooner than words that are alike.
 _PAIRS = """
-    SELECT event, code, subcode, match, cause, count(*) AS often, max(created_at) AS last_at FROM items
-    WHERE cause IS NOT NULL AND created_at >= :since AND (:match IS NULL OR match = :match)
-    GROUP BY event, code, subcode, match, cause
-    ORDER BY often DESC, last_at DESC, event, code, subcode, match, cause LIMIT :limit
+    SELECT event, code, subcode, match, cause, retry, count(*) AS often, max(created_at) AS last_at FROM items
+    WHERE cause IS NOT NULL AND created_at >= :since AND created_at < :until AND (:match IS NULL OR match = :match)
+    GROUP BY subcode, code, event, cause, match, retry
+    ORDER BY often DESC, last_at DESC, event, code, subcode, match, cause, retry LIMIT :limit
 """
 _LATEST = f"""
     SELECT key, created_at, state, event, code, subcode, match, cause, category, retry, duplicates, payload, sibling,
@@ -71,8 +73,10 @@ class SQLiteHistory:
         parameters = {"since": float(since), "until": until, "step": float(step)}
         return counts_of(await self._rows(_COUNTS, parameters, tuple), since, step)
 
-    async def pairs(self, since: float, limit: int, match: Match | None = None) -> Sequence[Pair]:
-        parameters = {"since": since, "limit": max(0, limit), "match": None if match is None else match.value}
+    async def pairs(
+        self, since: float, limit: int, match: Match | None = None, until: float = math.inf
+    ) -> Sequence[Pair]:
+        parameters = {"since": since, "until": until, "limit": max(0, limit), "match": match and match.value}
         return await self._rows(_PAIRS, parameters, lambda row: pair_of(*row))
 
     async def latest(self, limit: int) -> Sequence[Ended]:
@@ -85,8 +89,9 @@ class SQLiteHistory:
     async def item(self, key: str) -> Waiting | None:
         return next(iter(await self._rows(_ITEM, {"key": key}, lambda row: waiting_of(*row[1:]))), None)
 
-    async def calls(self, chosen: CallFilter, limit: int, offset: int = 0) -> Found:
-        return await self._read(lambda connection: calls.calls(connection, chosen, max(0, limit), max(0, offset)))
+    async def calls(self, chosen: CallFilter, limit: int, offset: int = 0, *, oldest_first: bool = False) -> Found:
+        page = max(0, limit), max(0, offset)
+        return await self._read(lambda connection: calls.calls(connection, chosen, *page, oldest_first=oldest_first))
 
     async def deliveries(self, since: float, until: float, step: float) -> Sequence[Deliveries]:
         refuse_odd_steps(since, step)
