@@ -337,18 +337,51 @@ def test_a_list_of_chosen_letters_that_is_cut_says_so(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == "ringback dead list: the newest 2 of 3; --limit 3 shows all\n"
 
 
+class Terminal(io.StringIO):
+    """What a person types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.usefixtures("several")
+@pytest.mark.parametrize(
+    ("answer", "agrees"), [("y\n", True), ("Yes\n", True), ("n\n", False), ("\n", False), ("", False)]
+)
+def test_a_person_at_a_terminal_is_asked_before_many_are_changed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, answer: str, agrees: bool
+) -> None:
+    """With their number and what was chosen; whoever passes ``--yes``, and a script, is not."""
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    assert main(["dead", "discard", "--hook", "jobs.call_again", "--limit", "2"]) == (0 if agrees else 1)
+    captured = capsys.readouterr()
+    asked = "ringback dead discard: discard 2 dead letters (hook jobs.call_again)? [y/N] "
+    assert captured.err.startswith(asked)
+    assert captured.err.endswith("nothing was changed\n") is not agrees
+    assert len(captured.out.splitlines()) == (2 if agrees else 0)
+    assert main(["dead", "replay", "--all", "--yes"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == (1 if agrees else 3)
+    assert main(["dead", "replay", "--all"]) == 0
+    assert "[y/N]" not in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("several")
 def test_chosen_letters_are_changed_and_it_is_logged_by_whom(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As many as the limit allows, the oldest first; a line of the log for each, with the user of the machine."""
+    """As many as the limit allows, the oldest first; a line of the log for all, with the user of the machine."""
     monkeypatch.setattr("getpass.getuser", lambda: "anna")
     with capture_logs() as lines:
         done = printed(capsys, "dead", "replay", "--json", "--hook", "jobs.call_again", "--limit", "2")
     assert [json.loads(line) for line in done] == [{"key": KEY.format(n), "replayed": True} for n in (1, 2)]
-    assert lines == [
-        {"event": "dead_letter.replayed", "log_level": "info", "key": KEY.format(n), "by": "anna"} for n in (1, 2)
-    ]
+    line = {
+        "event": "dead_letters.replayed",
+        "count": 2,
+        "chosen": "hook jobs.call_again",
+        "change": None,
+        "by": "anna",
+    }
+    assert lines == [line | {"log_level": "info"}]
     with capture_logs() as lines:
         done = printed(capsys, "dead", "discard", "--json", "--all", "--dry-run")
     assert [json.loads(line) for line in done] == [{"key": KEY.format(3), "discarded": False, "dry_run": True}]

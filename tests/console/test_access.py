@@ -13,12 +13,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount
-from structlog.testing import capture_logs
 
 from ringback import OutcomeRouter
 from ringback.console import BasicAuth, Console
 from ringback.console.access import COOKIE, Access
-from ringback.exceptions import ConfigurationError, StoreUnavailable
+from ringback.exceptions import ConfigurationError
 from ringback.stores import MemoryStore
 
 HEADERS = {
@@ -30,6 +29,7 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
     "x-robots-tag": "noindex",
 }
 
@@ -163,7 +163,7 @@ class Object:
 
 @pytest.mark.parametrize("auth", [lambda request: request.headers.get("x-user"), coming, Object(), lambda r: coming(r)])
 @pytest.mark.parametrize(
-    "path", ["/", "/calls", "/calls.csv", "/calls/x", "/work", "/catalog", "/dead", "/static/console.css", "/nothing"]
+    "path", "/ /calls /calls.csv /calls/x /work /catalog /work/change /static/console.css /nothing".split()
 )
 async def test_nobody_sees_anything_before_auth_has_said_yes(memory, browser, auth, path) -> None:
     """Not even which addresses there are."""
@@ -172,7 +172,7 @@ async def test_nobody_sees_anything_before_auth_has_said_yes(memory, browser, au
         let_in = await client.get(path, headers={"x-user": "me"})
     assert (refused.status_code, refused.text) == (401, "401: the operations page is only for those it knows\n")
     assert "www-authenticate" not in refused.headers
-    assert let_in.status_code == {"/dead": 405, "/nothing": 404, "/calls/x": 404}.get(path, 200)
+    assert let_in.status_code == {"/work/change": 405, "/nothing": 404, "/calls/x": 404}.get(path, 200)
 
 
 async def test_auth_may_send_to_a_login(memory, browser) -> None:
@@ -194,7 +194,7 @@ async def test_auth_may_say_no_as_its_framework_does(memory, browser) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", "/ /calls /calls.csv /work /catalog /dead /static/console.js /static/none.js /nothing".split()
+    "path", "/ /calls /calls.csv /work /catalog /work/change /static/console.js /static/none.js /nothing".split()
 )
 @pytest.mark.parametrize("user", ["me", None])
 @pytest.mark.parametrize("mounted", [True, False])
@@ -218,7 +218,7 @@ async def test_nothing_on_the_page_runs_or_styles_inline(memory, browser) -> Non
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [
-    ("PUT", "/", 405), ("POST", "/", 405), ("PUT", "/calls", 405), ("GET", "/dead", 405),
+    ("PUT", "/", 405), ("POST", "/", 405), ("PUT", "/calls", 405), ("GET", "/work/change", 405),
     ("POST", "/static/console.js", 405),
     ("GET", "/static/../app.py", 404), ("GET", "/static/VENDORED.md", 404), ("GET", "/index.html", 404),
 ])  # fmt: skip
@@ -245,167 +245,9 @@ async def test_a_file_is_asked_for_once(memory, browser) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
-async def letter(client: Any, path: str = "/work") -> dict[str, str]:
-    """The first form of the page, filled in."""
-    text = (await client.get(path)).text
-    return dict(re.findall(r'name="(token|range|letter)" value="([^"]*)"', text)[:3])
-
-
-async def test_replay_makes_the_letter_ready_once(calls, outcome, browser) -> None:
-    """Then a redirect to the page, which says what was done; a second time it is gone."""
-    await calls.put(outcome(1, 200, 7000))
-    await calls.kill()
-    async with browser(calls.console(allow_changes=True)) as client:
-        form = await letter(client, "/work?range=7d") | {"action": "replay"}
-        first, second = [await client.post("/dead", data=form) for _ in range(2)]
-        page = await client.get(f"/{first.headers['location']}")
-    assert (first.status_code, first.headers["location"]) == (303, "work?range=7d&told=replayed#dead-letters")
-    assert second.headers["location"] == "work?range=7d&told=gone#dead-letters"
-    assert "Replayed: its hooks are called again" in page.text
-    assert "None: no hook was given up." in page.text
-    assert await calls.work() == ["call:1f0e5c1a-0000-4000-8000-000000000001"]
-
-
-async def test_discard_gives_the_letter_up(calls, outcome, browser) -> None:
-    """It is not worked on again, and its key stays taken."""
-    await calls.put(outcome(1, 200, 7000))
-    await calls.kill()
-    async with browser(calls.console(allow_changes=lambda request: "ops" in request.headers)) as client:
-        client.headers["ops"] = "1"
-        response = await client.post("/dead", data=await letter(client) | {"action": "discard"})
-    assert response.headers["location"] == "work?range=24h&told=discarded#dead-letters"
-    assert (await calls.store.stats()).canceled == 1
-    assert await calls.work() == []
-
-
-async def test_who_changed_a_dead_letter_is_in_the_log(memory, outcome, browser) -> None:
-    """As the page's auth called them; nothing is said of a letter that was gone. All of it redacted."""
-    await memory.put(outcome(1, 200, 7000))
-    await memory.put(outcome(2, 200, 7000, call="+15550100"))
-    await memory.kill()
-    async with browser(memory.console(auth=lambda _: "ops, +1 555 0100", allow_changes=True)) as client:
-        form, known = await letter(client), "call:1f0e5c1a-0000-4000-8000-000000000001"
-        with capture_logs() as written:
-            for key, action in ((known, "replay"), (known, "replay"), ("call:+15550100", "discard")):
-                await client.post("/dead", data=form | {"letter": key, "action": action})
-    assert written == [
-        {"event": "dead_letter.replayed", "log_level": "info", "key": known, "by": "ops, [phone]"},
-        {"event": "dead_letter.discarded", "log_level": "info", "key": "call:[phone]", "by": "ops, [phone]"},
-    ]
-
-
-async def test_a_private_key_is_not_on_the_page_and_can_be_replayed(memory, outcome, browser) -> None:
-    """The form carries what only its browser's cookie can turn into the key again."""
-    await memory.put(outcome(1, 200, 7000, call="+15550100"))
-    await memory.put(outcome(2, 200, 7000))
-    await memory.kill()
-    async with browser(memory.console(allow_changes=True)) as client:
-        text = (await client.get("/work")).text
-        given = next(each for each in re.findall(r'name="letter" value="([^"]*)"', text) if each.startswith("~"))
-        form = await letter(client) | {"letter": given, "action": "replay"}
-        other = await client.post("/dead", data=form | {"letter": "~" + "0" * 64})
-        response = await client.post("/dead", data=form)
-    assert "15550100" not in text
-    assert "told=gone" in other.headers["location"]
-    assert "told=replayed" in response.headers["location"]
-    assert await memory.work() == ["call:+15550100"]
-
-
-async def test_another_worker_knows_the_form_too(memory, outcome, browser) -> None:
-    """What the form is compared with is in the browser, not in a process."""
-    await memory.put(outcome(1, 200, 7000))
-    await memory.kill()
-    one, other = memory.console(allow_changes=True), memory.console(allow_changes=True)
-    async with browser(one) as first, browser(other) as second:
-        form = await letter(first) | {"action": "replay"}
-        second.cookies = first.cookies
-        response = await second.post("/dead", data=form)
-    assert "told=replayed" in response.headers["location"]
-
-
 async def test_the_cookie_is_for_the_page_alone(memory, browser) -> None:
     """No script reads it, and no other site sends it; a browser gets one once."""
     async with browser(memory.console(token=lambda: "t" * 43)) as client:
         first, second = await client.get("/"), await client.get("/")
     assert first.headers["set-cookie"] == f"{COOKIE}={'t' * 43}; HttpOnly; Path=/; SameSite=strict; Secure"
     assert "set-cookie" not in second.headers
-
-
-@pytest.mark.parametrize(("headers", "status"), [
-    ({}, 403),
-    ({"sec-fetch-site": "same-origin"}, 303),
-    ({"sec-fetch-site": "same-site"}, 403),
-    ({"sec-fetch-site": "cross-site", "origin": "https://ops.example"}, 403),
-    ({"sec-fetch-site": "none"}, 403),
-    ({"origin": "https://ops.example"}, 303),
-    ({"origin": "https://ops.example:444"}, 403),
-    ({"origin": "https://evil.example"}, 403),
-    ({"origin": "null"}, 403),
-    ({"origin": "https://["}, 403),
-])  # fmt: skip
-async def test_a_form_comes_from_the_page_itself(memory, outcome, browser, headers, status) -> None:
-    """As the browser says; one that says nothing is not believed."""
-    await memory.put(outcome(1, 200, 7000))
-    await memory.kill()
-    async with browser(memory.console(allow_changes=True), headers={}) as client:
-        form = await letter(client) | {"action": "replay"}
-        response = await client.post("/dead", data=form, headers=headers)
-    assert response.status_code == status
-    assert len(await memory.store.dead()) == (0 if status == 303 else 1)
-
-
-@pytest.mark.parametrize(("changed", "cookies", "status"), [
-    ({"token": ""}, None, 403), ({"token": "u" * 43}, None, 403), ({"token": "ü"}, None, 403), ({}, {}, 403),
-    ({}, {COOKIE: "short"}, 403), ({"action": "purge"}, None, 400), ({"letter": "x" * 9000}, None, 413),
-])  # fmt: skip
-async def test_a_form_must_have_the_cookies_token(memory, outcome, browser, changed, cookies, status) -> None:
-    """And do something that the page offers."""
-    await memory.put(outcome(1, 200, 7000))
-    await memory.kill()
-    async with browser(memory.console(allow_changes=True)) as client:
-        form = await letter(client) | {"action": "replay"}
-        if cookies is not None:
-            client.cookies = cookies
-        response = await client.post("/dead", data=form | changed)
-    assert response.status_code == status
-    assert len(await memory.store.dead()) == 1
-
-
-async def test_a_form_without_fields_does_nothing(memory, browser) -> None:
-    """A stray POST."""
-    async with browser(memory.console(allow_changes=True)) as client:
-        await client.get("/")
-        assert (await client.post("/dead")).status_code == 403
-
-
-@pytest.mark.parametrize("allowed", [False, lambda _: None])
-async def test_a_read_only_page_changes_nothing(memory, outcome, browser, allowed) -> None:
-    """Also for who has a form of an earlier day."""
-    await memory.put(outcome(1, 200, 7000))
-    await memory.kill()
-    async with browser(memory.console(allow_changes=True)) as writable:
-        form = await letter(writable) | {"action": "discard"}
-        async with browser(memory.console(allow_changes=allowed)) as client:
-            client.cookies = writable.cookies
-            response = await client.post("/dead", data=form)
-            assert "<form" not in (await client.get("/work")).text
-    assert (response.status_code, response.text) == (403, "403: this page is read-only for you\n")
-    assert len(await memory.store.dead()) == 1
-
-
-async def test_a_store_that_fails_meanwhile_is_said_so(memory, outcome, browser) -> None:
-    """Nobody is told that something was done which was not."""
-
-    class Failing(type(memory.store)):
-        async def replay(self, key: str) -> bool:  # noqa: ARG002
-            raise StoreUnavailable("disk of +1 555 0100 is full")
-
-    failing = type(memory)(Failing(clock=memory.clock), memory.clock)
-    _ = failing.store.history
-    await failing.put(outcome(1, 200, 7000))
-    await failing.kill()
-    async with browser(failing.console(allow_changes=True)) as client:
-        response = await client.post("/dead", data=await letter(client) | {"action": "replay"})
-    assert (response.status_code, response.text) == (
-        503, "503: nothing is known to have changed: disk of [phone] is full\n",
-    )  # fmt: skip

@@ -24,6 +24,7 @@ from ringback.hooks.dispatcher import Dispatcher
 from ringback.logs import LogObserver
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore
+from ringback.work.letters import UNDO
 from ringback.work.policy import GiveUp
 
 
@@ -272,11 +273,12 @@ async def test_what_was_read_before_a_change_is_not_shown_after_it(memory, brows
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     gate, gated.gate = gated.gate, None
-    assert await console._desk.reader.replay("call:1f0e5c1a-0000-4000-8000-000000000001")
+    assert await gated.replay("call:1f0e5c1a-0000-4000-8000-000000000001")
+    console._desk.reader.shared.forget()
     gate.set()
     await early
     assert console._desk.reader.shared._known == {}
-    assert (await console._desk.reader.work(DEFAULT)).dead == ()
+    assert (await console._desk.reader.work(DEFAULT)).letters == ()
 
 
 async def test_a_store_that_is_down_is_said_so_and_nothing_is_invented(memory, browser, clock, outcome):
@@ -353,7 +355,8 @@ async def test_a_replay_runs_the_hook_once(browser, outcome, tmp_path):
     async def notify(outcome: Any) -> None:
         called.append("notify")
 
-    console = Console(router=router, auth=me, allow_changes=True)
+    # What is changed is due at once.
+    console = Console(router=router, auth=me, allow_changes=True, clock=lambda: time.time() - UNDO)
     dispatcher = Dispatcher(router, LogObserver(), store=SQLiteStore(tmp_path / "calls.db", poll=0.05), settle=0.0)
     await dispatcher.start()
     await dispatcher.accept([outcome(1, 486, 560486)])
@@ -361,11 +364,11 @@ async def test_a_replay_runs_the_hook_once(browser, outcome, tmp_path):
         await asyncio.sleep(0.01)
     fixed = True
     async with browser(console) as client:
-        text = (await client.get("/work")).text
-        form = dict(re.findall(r'name="(token|range|letter)" value="([^"]*)"', text))
-        await client.post("/dead", data=form | {"action": "replay"})
+        text = (await client.get("/work/confirm?act=replay")).text
+        form = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', text))
+        await client.post("/work/change", data=form | {"act": "replay"})
         await asyncio.wait_for(done.wait(), 5.0)
-        await client.post("/dead", data=form | {"action": "replay"})
+        await client.post("/work/change", data=form | {"act": "replay"})
     await dispatcher.drain(2.0)
     assert "crm is down" in text
     assert called == [

@@ -22,6 +22,7 @@ from ringback.stores import MemoryStore
 from ringback.work.deliveries import LastDelivery
 from ringback.work.history import Count, Ended, Pair, Waiting
 from ringback.work.items import DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.work.letter_groups import grouped
 from ringback.work.programme import GivenUp, Programme, Share
 from ringback_catalog import Catalog, Cause, Match, ResultCategory, RetryClass
 
@@ -85,16 +86,20 @@ def store_like(text: str) -> Snapshot:
 def work_like(text: str) -> WorkSnapshot:
     """With the text wherever a text may stand."""
     outcome = outcome_like(text)
+    failed = Progress(done=(text,), failed={text: text})
+    letters = (
+        DeadLetter(text, Kind.REDIAL, outcome, 1, text, NOON, failed, text),
+        DeadLetter(text, Kind.REDIAL, None, 1, text, NOON, Progress(), text),
+    )
     return WorkSnapshot(
         range=DEFAULT,
         at=NOON,
         since=DEFAULT.since(NOON),
         hooks=tuple(Waiting(text, Kind.OUTCOME, State.READY, NOON, 1, each) for each in (outcome, None)),
         redials=(Waiting(text, Kind.REDIAL, State.READY, NOON, 1, outcome, text, text, 2),),
-        dead=(
-            DeadLetter(text, Kind.REDIAL, outcome, 1, text, NOON, Progress(done=(text,), failed={text: text}), text),
-        ),
-        stats=Stats(dead=1),
+        letters=letters,
+        groups=grouped(letters),
+        stats=Stats(dead=2),
         programme=Programme(0.0, 1, 0, 0, (Share(text, 1, 0, 0),), (GivenUp(text, text, 1),), (), ()),
     )  # fmt: skip
 
@@ -113,7 +118,7 @@ def test_no_number_and_no_id_reaches_the_page(private, left, right):
     around: dict[str, Any] = {"up": "", "token": "t", "stores": 1, "arrived": ARRIVED, "calls": ["calls/~"] * 9}
     pages = (
         (1, PAGES.page("now.html", view=shown(now.view_of(snapshot, CATALOG)), **around)),
-        (1, PAGES.page("work.html", view=shown(view_of_work(work)), handles=["~"], changes=True, told=None, **around)),
+        (2, PAGES.page("work.html", view=shown(view_of_work(work)), changes=True, undo={}, **around)),
         (1, PAGES.page("catalog.html", view=shown(entries.view_of(snapshot, CATALOG)), **around)),
     )
     for scripts, page in pages:

@@ -7,7 +7,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from ringback.work.contact import CallRecord, Contact, Step
-from ringback.work.items import Kind, Progress
 
 BUSY, GONE = (486, 560486), (200, 7000)
 
@@ -26,6 +25,7 @@ async def test_what_waits_says_when_it_is_due(calls, outcome, browser, parsed):
     await calls.put(outcome(2, *BUSY), due_at=now + 1)
     await calls.plan(outcome(3, *BUSY), "+1 555 0100", now + 7260)
     await calls.plan(outcome(4, 480, 560480), "ab" * 32, now + 86_400 * 3)
+    await calls.plan(outcome(5, *BUSY), "cd" * 32, 1e20)
     tables = parsed(await page(calls, browser)).tables
     assert tables["hooks"][1:] == [
         [
@@ -34,10 +34,16 @@ async def test_what_waits_says_when_it_is_due(calls, outcome, browser, parsed):
         ],
         ["call:1f0e5c1a-0000-4000-8000-000000000002", "ready", "2026-01-01 12:00:01 in 1 s", "0", "486/560486", "busy"],
     ]  # fmt: skip
+    key = "redial:call:1f0e5c1a-0000-4000-8000-00000000000{}"
+    waits = ["2", "486/560486", "busy", "call_again", "ready", "0"]
     assert tables["redials"][1:] == [
-        ["2026-01-01 14:01:00 in 2 h 1 min", "[contact]", "2", "486/560486", "busy", "call_again", "ready", "0"],
-        ["2026-01-04 12:00:00 in 3 d", "hash abababababab", "2", "480/560480", "no answer", "call_again", "ready", "0"],
-    ]
+        [key.format(3), "2026-01-01 14:01:00 in 2 h 1 min", "[contact]", *waits],
+        [
+            key.format(4), "2026-01-04 12:00:00 in 3 d", "hash abababababab", "2", "480/560480", "no answer",
+            "call_again", "ready", "0",
+        ],
+        [key.format(5), "never", "hash cdcdcdcdcdcd", *waits],
+    ]  # fmt: skip
 
 
 async def test_the_programme_says_which_attempt_reached_whom(calls, browser, parsed):
@@ -69,32 +75,3 @@ async def test_the_programme_says_which_attempt_reached_whom(calls, browser, par
     calls.clock.now += 60
     assert set(parsed(await page(calls, browser)).tables) >= {"attempts", "hours"}
     assert parsed(await page(calls, browser)).tables.keys().isdisjoint({"after", "given-up"})
-
-
-async def test_dead_letters_say_why(calls, outcome, browser, parsed):
-    """The newest first; without a button, for this page may change nothing."""
-    await calls.put(outcome(1, *GONE))
-    await calls.kill("gave up", Progress(done=("notify",), failed={"write_crm": "TimeoutError: 5 s"}))
-    text = await page(calls, browser)
-    assert parsed(text).tables["dead-letters"] == [
-        ["Key", "Work", "Code", "Cause", "Tries", "Died (UTC)", "Reason"],
-        [
-            "call:1f0e5c1a-0000-4000-8000-000000000001", "outcome", "200/7000", "ended", "1", "2026-01-01 12:00:00",
-            "gave up failed: write_crm: TimeoutError: 5 s done, not called again: notify",
-        ],
-    ]  # fmt: skip
-    assert "<form" not in text
-
-
-async def test_an_unreadable_letter_is_still_a_row(memory, outcome, browser, parsed):
-    """Damaged, or of a newer release: its key and reason are there, and it can be discarded."""
-    from ringback.work.items import DeadLetter
-
-    class Damaged(type(memory.store)):
-        async def dead(self, limit: int = 100) -> list[DeadLetter]:  # noqa: ARG002
-            return [DeadLetter("call:x", Kind.REDIAL, None, 3, "unreadable", 1e20, Progress(), "call_again")]
-
-    text = await page(memory, browser, store=Damaged(clock=memory.clock))
-    assert parsed(text).tables["dead-letters"][1] == [
-        "call:x", "redial call_again", "–", "unreadable", "3", "never", "unreadable",  # noqa: RUF001
-    ]  # fmt: skip

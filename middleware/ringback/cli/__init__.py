@@ -235,6 +235,7 @@ def _add_stores(commands: _Commands) -> None:
         _selection.add_filters(change, "since")
         change.add_argument("--limit", metavar="N", type=_count, help="the oldest N of those that are chosen")
         change.add_argument("--dry-run", action="store_true", help="only list what would be changed")
+        change.add_argument("--yes", action="store_true", help="do not ask; a script is not asked either")
 
     about = "see the redials to come, place one now, or cancel some"
     more = "Redials that are still to come. Alone: how many wait, are in progress, and how long a pause lasts."

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from ringback.cli._progress import Progress
 from ringback.cli._screen import cut, pair, wrapped
-from ringback.cli._selection import FILTERS, operated, selected
+from ringback.cli._selection import FILTERS, agrees, operated, selected
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
+from ringback.work.letters import Act, LetterChange
 from ringback.work.selection import EVERYTHING
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ringback.hooks.operators import Operator
     from ringback.stores import DeadLetter
@@ -68,49 +69,62 @@ def show(arguments: argparse.Namespace) -> int:
 
 def replay(arguments: argparse.Namespace) -> int:
     """Make dead letters ready again: of the given keys, those that are chosen, or all."""
-    return _change(arguments, lambda operator: operator.replay, "replayed")
+    return _change(arguments, Act.REPLAY, "replayed")
 
 
 def discard(arguments: argparse.Namespace) -> int:
     """Discard dead letters: of the given keys, those that are chosen, or all."""
-    return _change(arguments, lambda operator: operator.discard, "discarded")
+    return _change(arguments, Act.DISCARD, "discarded")
 
 
-def _change(
-    arguments: argparse.Namespace, change: Callable[[Operator], Callable[[str], Awaitable[bool]]], done: str
-) -> int:
+def _change(arguments: argparse.Namespace, act: Act, done: str) -> int:
     chosen = any(getattr(arguments, name, None) is not None for name in FILTERS)
     if bool(arguments.keys) + arguments.all + chosen != 1:
-        verb = arguments.prog.rpartition(" ")[2]
         raise ConfigurationError(
-            f"name the keys to {verb}, or choose with --cause and the like, or pass --all, and one of these alone; "
+            f"name the keys to {act}, or choose with --cause and the like, or pass --all, and one of these alone; "
             "ringback dead list shows what there is"
         )
     changed: dict[str, bool] = {}
-
-    async def change_all(operator: Operator) -> None:
-        keys = arguments.keys
-        if not keys:
-            # The oldest letter comes first, as the items came. A letter that dies again meanwhile is not changed twice.
-            letters = await operator.dead(selected(arguments, operator))
-            keys = [letter.key for letter in reversed(letters)][: arguments.limit]
-        progress = Progress(len(keys), noun="dead letters")
-        for number, key in enumerate(keys, start=1):
-            if arguments.dry_run:
-                changed[key] = await operator.letter(key) is not None if arguments.keys else True
-            else:
-                changed[key] = await change(operator)(key)
-            progress.at(number, number)
-        progress.end()
-
     try:
-        operated(arguments, change_all)
+        agreed = operated(arguments, lambda operator: _changed(operator, arguments, act, changed))
     finally:
         # A person who interrupts the command sees what is done.
-        _print_changed(arguments, changed, done)
+        if changed:
+            _print_changed(arguments, changed, done)
+    if not agreed:
+        print(f"{arguments.prog}: nothing was changed", file=sys.stderr)
+        return 1
+    if not changed and not arguments.json:
+        print("no dead letters")
     missing = [key for key, was in changed.items() if not was]
     # Another process has meanwhile changed a chosen letter that is gone.
     return _missing(arguments, missing) if missing and arguments.keys else 0
+
+
+async def _changed(operator: Operator, arguments: argparse.Namespace, act: Act, changed: dict[str, bool]) -> bool:
+    """Change the letters, and note each key in ``changed``. False if the person at the terminal does not agree."""
+    for key in arguments.keys:
+        one = operator.replay if act is Act.REPLAY else operator.discard
+        changed[key] = await operator.letter(key) is not None if arguments.dry_run else await one(key)
+    if arguments.keys:
+        return True
+    selection = selected(arguments, operator)
+    # The oldest letter comes first, as the items came. A letter that dies again meanwhile is not changed twice.
+    keys = [letter.key for letter in reversed(await operator.dead(selection))][: arguments.limit]
+    if arguments.dry_run:
+        changed.update(dict.fromkeys(keys, True))
+    elif keys and not agrees(arguments, f"{act} {len(keys)} dead letters ({selection.words()})"):
+        return False
+    else:
+        progress = Progress(len(keys), noun="dead letters")
+
+        def took(some: Sequence[str]) -> None:
+            changed.update(dict.fromkeys(some, True))
+            progress.at(len(changed), len(changed))
+
+        await operator.change_dead(LetterChange(act, operator.clock()), keys, selection.words(), took)
+        progress.end()
+    return True
 
 
 def _print_changed(arguments: argparse.Namespace, changed: Mapping[str, bool], done: str) -> None:
@@ -121,8 +135,6 @@ def _print_changed(arguments: argparse.Namespace, changed: Mapping[str, bool], d
         return
     for key in [key for key, was in changed.items() if was]:
         print(f"{'would be ' if arguments.dry_run else ''}{done} {redact(key)}")
-    if not changed:
-        print("no dead letters")
 
 
 def _missing(arguments: argparse.Namespace, keys: Sequence[str]) -> int:

@@ -62,6 +62,14 @@ def selected(arguments: argparse.Namespace, operator: Operator) -> Selection:
     return Selection(code=code, subcode=subcode, contacts=contacts, **given)
 
 
+def agrees(arguments: argparse.Namespace, what: str) -> bool:
+    """Whether the person at a terminal agrees to this; who passes ``--yes``, and a script, need not be asked."""
+    if arguments.yes or sys.stdin is None or not sys.stdin.isatty():
+        return True
+    print(f"{arguments.prog}: {what}? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().casefold() in ("y", "yes")
+
+
 def operated(arguments: argparse.Namespace, operate: Callable[[Operator], Awaitable[T]]) -> T:
     """Open the store of the command and let the person at the command operate on it."""
     # A router may keep only a hash of its contacts.

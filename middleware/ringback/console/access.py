@@ -6,7 +6,9 @@ import base64
 import binascii
 import hashlib
 import hmac
+import math
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,6 +16,7 @@ from urllib.parse import urlsplit
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
+from ringback.console.guessing import Guesses, place_of
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.guarded import refuse_awaitable
 from ringback.hooks.invoke import called
@@ -36,14 +39,15 @@ COOKIE = "ringback_console"
 class BasicAuth:
     """HTTP Basic authentication (RFC 7617) with one user, for a page behind https.
 
-    Raises :class:`ConfigurationError` for a user name that is empty or holds a colon, and for a password of
-    fewer than 12 characters.
+    After wrong passwords each process answers with 429 for a while, see :mod:`ringback.console.guessing`.
+    ``monotonic`` gives seconds. Raises :class:`ConfigurationError` for a user name that is empty or holds a colon, and
+    for a password of fewer than 12 characters.
     """
 
     challenge = 'Basic realm="Ringback", charset="UTF-8"'
     """The ``WWW-Authenticate`` of a 401. The console reads this attribute of any ``auth``."""
 
-    def __init__(self, username: str, password: str) -> None:
+    def __init__(self, username: str, password: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         if not username or ":" in username:
             raise ConfigurationError("username of BasicAuth must not be empty or hold a colon; choose another")
         if len(password) < SHORTEST_PASSWORD:
@@ -53,8 +57,9 @@ class BasicAuth:
             )
         self._username = username
         self._expected = _digest(f"{username}:{password}".encode())
+        self._guesses = Guesses(monotonic)
 
-    def __call__(self, request: Request) -> str | None:
+    def __call__(self, request: Request) -> str | Response | None:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "basic":
             return None
@@ -63,7 +68,13 @@ class BasicAuth:
         except (binascii.Error, ValueError):
             return None
         # The digests have one length, so the comparison's time does not depend on the password's length.
-        return self._username if hmac.compare_digest(_digest(credentials), self._expected) else None
+        right = hmac.compare_digest(_digest(credentials), self._expected)
+        address = place_of(None if request.client is None else request.client.host)
+        wait = math.ceil(self._guesses.heard(address, token_of(request), right=right))
+        if wait > 0:
+            why = f"429: too many wrong passwords came from your address; try again in {wait} s\n"
+            return PlainTextResponse(why, 429, {"retry-after": str(wait)})
+        return self._username if right else None
 
 
 class Access:
@@ -113,11 +124,16 @@ class Access:
 
     def token(self, request: Request) -> str | None:
         """The token of the browser's cookie, for its forms. Every process accepts it; ``None`` without a token."""
-        given = request.cookies.get(COOKIE, "")
-        return given if _TOKEN.fullmatch(given) else None
+        return token_of(request)
 
     def new_token(self) -> str:
         return self._token()
+
+
+def token_of(request: Request) -> str | None:
+    """The token of the browser's cookie; ``None`` if there is none that this console can have given."""
+    given = request.cookies.get(COOKIE, "")
+    return given if _TOKEN.fullmatch(given) else None
 
 
 def give_token(response: Response, token: str, *, secure: bool) -> None:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 
-from ringback.console import assets, call, calls, entries, export, now, work
+from ringback.console import assets, call, calls, entries, export, letters, now, work
 from ringback.console.access import Access
 from ringback.console.desk import Desk, refused
 from ringback.console.pages import Pages
@@ -47,7 +47,11 @@ PAGES: tuple[tuple[str, Page, str], ...] = (
     ("/calls/{name}.json", call.record, "GET"),
     ("/calls/{name}", call.page, "GET"),
     ("/work", work.page, "GET"),
-    ("/dead", work.change, "POST"),
+    ("/work/letters", letters.page, "GET"),
+    ("/work/confirm", letters.confirm, "GET"),
+    ("/work/confirm", letters.confirm, "POST"),
+    ("/work/change", letters.change, "POST"),
+    ("/work/undo", letters.undo, "POST"),
     ("/catalog", entries.page, "GET"),
     ("/catalog/entry", entries.entry, "GET"),
 )
@@ -62,6 +66,7 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
     "x-robots-tag": "noindex",
 }
 

@@ -19,6 +19,7 @@ TYPES = {
     "console.js": "text/javascript; charset=utf-8",
     "icon-problem.svg": "image/svg+xml",
     "icon.svg": "image/svg+xml",
+    "work.js": "text/javascript; charset=utf-8",
 }
 
 

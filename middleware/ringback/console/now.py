@@ -93,13 +93,13 @@ async def page(desk: Desk, request: Request) -> Response:
         return snapshot, shown(view_of(snapshot, desk.catalog))
 
     snapshot, view = await desk.reader.shared.get(f"now {chosen.name}", read)
-    token = desk.token(request)
+    arrived, token = await deliveries(desk), desk.token(request)
     return desk.answer(
         request,
         "now.html",
         view=view,
         stores=len(desk.stores()),
-        arrived=await deliveries(desk),
+        arrived=arrived,
         calls=[call_address(row_of_ended(each).name, token) for each in snapshot.latest],
     )
 

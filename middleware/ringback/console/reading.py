@@ -1,7 +1,8 @@
-"""Reads the stores for all who look at a page, and changes dead letters."""
+"""Reads the stores for all who look at a page."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,9 +10,9 @@ from ringback.console.sharing import Shared
 from ringback.console.snapshot import (
     DAY,
     DAYS_BEFORE,
-    DEAD,
     HOUR,
     LATEST,
+    LETTERS,
     MOST_PAIRS,
     POINT,
     WAITING,
@@ -26,6 +27,7 @@ from ringback.console.snapshot import (
 from ringback.hooks.operators import programme_of
 from ringback.work.call_filter import CallFilter
 from ringback.work.items import Kind
+from ringback.work.letter_groups import grouped
 from ringback_catalog import Match
 
 if TYPE_CHECKING:
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _UNKNOWN = (Match.CODE, Match.RANGE, Match.NONE)
-_ALL = 2**31 - 1
 
 
 class Reader:
@@ -64,29 +65,12 @@ class Reader:
         """What waits and what was given up; the programme of a range."""
         return await self.shared.get(f"work {chosen.name}", lambda: self._read_work(chosen))
 
-    async def replay(self, key: str) -> bool:
-        """Make the dead letter of this key ready again. Whether a store had the letter."""
-        return self._changed([await store.replay(key) for store in await self.opened()])
-
-    async def discard(self, key: str) -> bool:
-        """Give up the dead letter of this key for good. Whether a store had the letter."""
-        return self._changed([await store.discard(key) for store in await self.opened()])
-
-    async def letter(self, wanted: Callable[[str], bool]) -> str | None:
-        """The first key among all dead letters for which ``wanted`` is true, or ``None``."""
-        letters = [letter for store in await self.opened() for letter in await store.dead(_ALL)]
-        return next((letter.key for letter in letters if wanted(letter.key)), None)
-
     async def opened(self) -> Sequence[DeliveryStore]:
         """The stores, each open."""
         stores = self._stores()
         for store in stores:
             await store.open()
         return stores
-
-    def _changed(self, changes: Sequence[bool]) -> bool:
-        self.shared.forget()
-        return any(changes)
 
     async def _read(self, chosen: Range) -> Snapshot:
         stores = await self.opened()
@@ -139,13 +123,16 @@ class Reader:
         now = self._clock()
         since = chosen.since(now)
         histories = [store.history for store in stores]
+        letters = _newest(_flat([await store.dead(LETTERS) for store in stores]))
         return WorkSnapshot(
             range=chosen,
             at=now,
             since=since,
             hooks=_soonest([await history.waiting(Kind.OUTCOME, WAITING) for history in histories]),
             redials=_soonest([await history.waiting(Kind.REDIAL, WAITING) for history in histories]),
-            dead=_newest(_flat([await store.dead(DEAD) for store in stores])),
+            letters=letters,
+            # Patterns over thousands of reasons: the event loop has other work.
+            groups=await asyncio.to_thread(grouped, letters),
             stats=total([await store.stats() for store in stores]),
             programme=await programme_of(stores, since),
         )
@@ -165,4 +152,4 @@ def _soonest(parts: Iterable[Sequence[Waiting]]) -> tuple[Waiting, ...]:
 
 
 def _newest(letters: Iterable[DeadLetter]) -> tuple[DeadLetter, ...]:
-    return tuple(sorted(letters, key=lambda letter: -letter.died_at)[:DEAD])
+    return tuple(sorted(letters, key=lambda letter: -letter.died_at)[:LETTERS])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ringback.work.history import Count, Ended, Pair, Waiting
     from ringback.work.items import DeadLetter
+    from ringback.work.letter_groups import LetterGroup
 
 
 class Range(Struct, frozen=True):
@@ -63,8 +64,9 @@ MOST_PAIRS = 200
 UNRECOGNIZED = 25
 LATEST = 10
 WAITING = 25
-DEAD = 50
 """Rows of a table, at most. The figures above the tables count all rows."""
+LETTERS = 10_000
+"""Dead letters that are read, the newest: in groups, and to be changed at once."""
 
 
 class Hour(Struct, frozen=True):
@@ -114,7 +116,8 @@ class WorkSnapshot(Struct, frozen=True):
     since: float
     hooks: tuple[Waiting, ...]
     redials: tuple[Waiting, ...]
-    dead: tuple[DeadLetter, ...]
+    letters: tuple[DeadLetter, ...]
+    groups: tuple[LetterGroup, ...]
     stats: Stats
     programme: Programme
 

@@ -13,6 +13,7 @@ from ringback.privacy.redaction import redact
 from ringback.work.contact import Contact, Step
 from ringback.work.items import Kind, State
 from ringback.work.keys import short
+from ringback.work.letters import Act
 from ringback.work.programme import Tally
 from ringback.work.selection import EVERYTHING
 
@@ -23,14 +24,21 @@ if TYPE_CHECKING:
     from ringback.hooks.registration import RedialRegistration
     from ringback.work.history import Waiting
     from ringback.work.items import DeadLetter, DeliveryStore
+    from ringback.work.letters import LetterChange
     from ringback.work.programme import Programme
     from ringback.work.selection import Selection
 
 T = TypeVar("T")
 
 _ALL = 2**31 - 1
+AT_ONCE = 500
+"""Dead letters that one transaction changes: other work of the store waits for no more."""
 _PAGE = 500
 """Contacts that are read and counted at once: the loop does its other work between two pages."""
+
+
+def _ignore(_: object) -> None:
+    """For who needs not be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +146,36 @@ class Operator:
         """Gives the dead letter of this key up for good. Whether there is one."""
         return await self._changed(self.store.discard, key, logs.dead_letter_discarded)
 
+    async def change_dead(
+        self, change: LetterChange, keys: Sequence[str], chosen: str, told: Callable[[Sequence[str]], None] = _ignore
+    ) -> int:
+        """Carries the change out on the dead letters of these keys, and returns how many it took.
+
+        ``chosen`` says which they are, in words for the log, where one line tells of all of them, also if the store
+        fails in between: :data:`AT_ONCE` letters are one transaction. ``told`` gets the keys that each one took.
+        """
+        count = 0
+        try:
+            for start in range(0, len(keys), AT_ONCE):
+                some = keys[start : start + AT_ONCE]
+                took = set(await self.store.change_letters(some, change))
+                count += len(took)
+                told([key for key in some if short(key) in took])
+        finally:
+            if count:
+                _TELL[change.act](count, chosen, change.name, self.by)
+        return count
+
+    async def take_back(self, change: LetterChange) -> int:
+        """Makes the letters of a change with a name dead again, as they were. Returns how many that was.
+
+        A letter with which a worker has begun stays as it is, and a discard is final from the change's ``due_at`` on.
+        """
+        count = await self.store.take_back(change)
+        if count:
+            logs.dead_letters_taken_back(count, change.name, self.by)
+        return count
+
     async def _changed(
         self, change: Callable[[str], Awaitable[bool]], key: str, tell: Callable[[str, str | None], None]
     ) -> bool:
@@ -167,6 +205,8 @@ async def programme_of(stores: Iterable[DeliveryStore], since: float, zone: tzin
 def _alone(found: Sequence[T]) -> T | None:
     return found[0] if len(found) == 1 else None
 
+
+_TELL = {Act.REPLAY: logs.dead_letters_replayed, Act.DISCARD: logs.dead_letters_discarded}
 
 _NOT_WAITING = {
     State.RUNNING: "its function is being called",

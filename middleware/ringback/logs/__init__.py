@@ -117,6 +117,24 @@ def dead_letter_discarded(key: str, by: str | None) -> None:
     emit(INFO, "dead_letter.discarded", key=key, by=by)
 
 
+def dead_letters_replayed(count: int, chosen: str, change: str | None, by: str | None) -> None:
+    """A person made ``count`` dead letters ready again at once, and may take ``change`` back, if it has a name.
+
+    ``chosen`` says which, in words; ``by`` is as for :func:`dead_letter_replayed`.
+    """
+    emit(INFO, "dead_letters.replayed", count=count, chosen=chosen, change=change, by=by)
+
+
+def dead_letters_discarded(count: int, chosen: str, change: str | None, by: str | None) -> None:
+    """A person gave dead letters up; the rest is as for :func:`dead_letters_replayed`."""
+    emit(INFO, "dead_letters.discarded", count=count, chosen=chosen, change=change, by=by)
+
+
+def dead_letters_taken_back(count: int, change: str | None, by: str | None) -> None:
+    """A person took a ``change`` of dead letters back, which made ``count`` of them dead again."""
+    emit(INFO, "dead_letters.taken_back", count=count, change=change, by=by)
+
+
 def redial_blocked(count: int, by: str | None) -> None:
     """A person forbade redials to a contact, which prevents ``count`` calls.
 

@@ -297,6 +297,13 @@ class Contact(Struct, frozen=True, omit_defaults=True):
             return self
         return self._with(replace(call, state=CallState.PLANNED, at=now))
 
+    def taken_back(self, key: str) -> Contact:
+        """The contact once the redial of this key, which was :meth:`replayed` and has not begun, is dead again."""
+        call = self.call(key)
+        if call is None or call.state is not CallState.PLANNED:
+            return self
+        return self._with(replace(call, state=CallState.CANCELED))
+
     def _with(self, changed: CallRecord) -> Contact:
         if all(call.key != changed.key for call in self.calls):
             return replace(self, calls=(*self.calls, changed))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ringback.work.deliveries import Counted
     from ringback.work.history import History
     from ringback.work.latch import Offer
+    from ringback.work.letters import LetterChange
     from ringback.work.pace import Pace
     from ringback.work.told import Told
 
@@ -92,6 +93,8 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
 
     For a redial, ``first_sent`` is the time of its first request, and ``generation`` counts the answers that said for
     certain that no call was placed.
+
+    ``before`` is there while a person may take the last change of the item back, until a worker begins with the item.
     """
 
     done: tuple[str, ...] = ()
@@ -103,6 +106,7 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
     first_sent: float | None = None
     generation: int = 0
     replayed: bool = False
+    before: Before | None = None
 
     def late(self, hook: str) -> Progress:
         """The progress once this hook has returned, though an attempt took it for failed."""
@@ -120,9 +124,24 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
             return Settlement(State.DEAD, self, reason=reason)
         return Settlement(State.DONE, self)
 
-    def for_replay(self) -> Progress:
+    def for_replay(self, before: Before | None = None) -> Progress:
         """The progress of a replayed dead letter: hooks stay done, and a redial stays the same request."""
-        return Progress(done=self.done, first_sent=self.first_sent, generation=self.generation, replayed=True)
+        sent, generation = self.first_sent, self.generation
+        return Progress(done=self.done, first_sent=sent, generation=generation, replayed=True, before=before)
+
+    def begun(self) -> Progress:
+        """The progress once a worker has begun with the item."""
+        return self if self.before is None else replace(self, before=None)
+
+
+class Before(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A dead letter as it was before the change of this name, see :class:`~ringback.work.letters.LetterChange`."""
+
+    change: str
+    attempts: int
+    reason: str
+    died_at: float
+    progress: Progress
 
 
 class Claim(Struct, frozen=True, gc=False):
@@ -299,6 +318,21 @@ class DeliveryStore(Protocol):
 
     async def discard(self, key: str) -> bool:
         """Gives a dead letter up for good; its key stays taken. False if there is none."""
+        ...
+
+    async def change_letters(self, keys: Sequence[str], change: LetterChange) -> Sequence[str]:
+        """Replays or discards the dead letters of these keys in one transaction, as :meth:`replay` and :meth:`discard`.
+
+        Returns the keys of those that there were, and whose progress the store can read.
+        """
+        ...
+
+    async def take_back(self, change: LetterChange) -> int:
+        """Makes the letters of a change dead again, as they were, in one transaction. Returns how many there were.
+
+        A replayed letter with which a worker has begun stays as it is, and so does a letter that somebody changed
+        since.
+        """
         ...
 
     async def purge(self) -> int:

@@ -18,12 +18,14 @@ from ringback.stores.lanes import Lanes
 from ringback.stores.memory.calls import MemoryCalls
 from ringback.stores.memory.deliveries import MemoryDeliveries
 from ringback.stores.memory.history import MemoryHistory
-from ringback.stores.memory.rows import Row, letter_of, waiting_in
+from ringback.stores.memory.letters import MemoryLetters
+from ringback.stores.memory.rows import Row, waiting_in
 from ringback.stores.query import settings_in
 from ringback.work.contact import Contact
 from ringback.work.items import REMEMBER_CALLS, Claim, Kind, Progress, State, Stats, whom
 from ringback.work.keys import short
 from ringback.work.latch import Latch, Offer, informed, remember
+from ringback.work.letters import Act, LetterChange
 from ringback.work.pace import UNPACED, Lane
 from ringback.work.report import report_of
 
@@ -69,15 +71,14 @@ class MemoryStore:
         self._rows: dict[str, Row] = {}
         self._heaps: dict[Kind, list[tuple[float, int, str]]] = {kind: [] for kind in Kind}
         self._lane, self._pace = Lane(), UNPACED
-        self._pushed = 0
-        self._hastened = -1
+        self._pushed, self._hastened = 0, -1
         self._counts = dict.fromkeys((State.DONE, State.CANCELED), 0)
-        self._dead: OrderedDict[str, Row] = OrderedDict()
+        self._letters = MemoryLetters(capacity, clock)
         self._contacts: OrderedDict[str, Contact] = OrderedDict()
         self._barred: dict[str, Contact] = {}
         """The contacts that nobody may call, outside of the capacity."""
         self._all_contacts: Mapping[str, Contact] = ChainMap(self._barred, self._contacts)
-        self._calls = MemoryCalls(capacity, self._all_contacts, ChainMap(self._rows, self._dead))
+        self._calls = MemoryCalls(capacity, self._all_contacts, ChainMap(self._rows, self._letters.dead))
         self._deliveries = MemoryDeliveries(REMEMBER_CALLS)
         self._history: MemoryHistory | None = None
         self.watched = False
@@ -89,7 +90,7 @@ class MemoryStore:
     @property
     def history(self) -> MemoryHistory:
         # Made by the first read: an app that reads no history pays nothing.
-        work, dead = partial(waiting_in, self._rows), partial(waiting_in, self._dead)
+        work, dead = partial(waiting_in, self._rows), partial(waiting_in, self._letters.dead)
         about = self._all_contacts, self._calls, self._deliveries
         self._history = self._history or MemoryHistory(self._capacity, work, dead, *about)
         self.watched = True
@@ -122,7 +123,7 @@ class MemoryStore:
                 if self._history is not None and offer is Offer.OPENED:
                     self._history.superseded(key)
                 key = short(informed(item.key))
-            if offer is Offer.OPENED and (key in self._rows or key in self._dead):
+            if offer is Offer.OPENED and (key in self._rows or self._letters.has(key)):
                 # The latch has forgotten the ending; the store has not.
                 self._latch.take(latched)
                 offer = Offer.DUPLICATE
@@ -262,16 +263,17 @@ class MemoryStore:
         row.state, row.loop = State.RUNNING, asyncio.get_running_loop()
         row.attempts += 1
         interrupted, row.interrupted = row.interrupted, False
+        row.progress = row.progress.begun()
         return Claim(row.item, row.attempts, redelivered=interrupted, progress=row.progress, put_at=row.put_at)
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         key = claim.item.key
-        row = self._rows.get(key) or self._dead.get(key)
+        row = self._rows.get(key) or self._letters.dead.get(key)
         is_open = key in self._rows
         if row is None or (row.attempts != claim.attempt and not (is_open and settlement.state is State.DONE)):
             return
         if not is_open:
-            self._rows[key] = self._dead.pop(key)
+            self._rows[key] = self._letters.dead.pop(key)
         row.progress = settlement.progress
         contact = row.item.contact
         if settlement.call is not None and contact is not None:
@@ -285,9 +287,8 @@ class MemoryStore:
         del self._rows[key]
         self._ended(key, settlement.state, row)
         if settlement.state is State.DEAD:
-            row.state = State.DEAD
             row.reason, row.finished_at = settlement.reason or "", self._clock()
-            remember(self._dead, key, row, self._capacity)
+            self._letters.add(key, row)
         else:
             self._counts[State.DONE] += 1
 
@@ -347,7 +348,7 @@ class MemoryStore:
         return Stats(
             ready=len(ready),
             running=len(rows) - len(ready),
-            dead=len(self._dead),
+            dead=len(self._letters.dead),
             done=self._counts[State.DONE],
             canceled=self._counts[State.CANCELED],
             redials=sum(row.item.kind is Kind.REDIAL for row in ready),
@@ -357,30 +358,39 @@ class MemoryStore:
         )
 
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
-        return [letter_of(key, row) for key, row in list(reversed(self._dead.items()))[:limit]]
+        return self._letters.newest(limit)
 
     async def replay(self, key: str) -> bool:
-        key = short(key)
-        row = self._dead.pop(key, None)
-        if row is None:
-            return False
-        row.progress = row.progress.for_replay()
-        row.state, row.attempts, row.due_at = State.READY, 0, self._clock()
-        self._rows[key] = row
-        self._queue(key, row)
-        contact = row.item.contact
-        if contact is not None:
-            self._note(contact, self._known(contact).replayed(key, self._clock()))
-        self._lanes.wake()
-        return True
+        return bool(await self.change_letters([key], LetterChange(Act.REPLAY, self._clock())))
 
     async def discard(self, key: str) -> bool:
-        row = self._dead.pop(short(key), None)
-        if row is None:
-            return False
-        self._counts[State.CANCELED] += 1
-        self._ended(short(key), State.CANCELED, row)
-        return True
+        return bool(await self.change_letters([key], LetterChange(Act.DISCARD, self._clock())))
+
+    async def change_letters(self, keys: Sequence[str], change: LetterChange) -> Sequence[str]:
+        changed = self._letters.change(keys, change)
+        for key, row in changed:
+            if change.act is Act.DISCARD:
+                self._counts[State.CANCELED] += 1
+                self._ended(key, State.CANCELED, row)
+                continue
+            self._rows[key] = row
+            self._queue(key, row)
+            contact = row.item.contact
+            if contact is not None:
+                self._note(contact, self._known(contact).replayed(key, change.due_at))
+        self._lanes.wake()
+        return [key for key, _ in changed]
+
+    async def take_back(self, change: LetterChange) -> int:
+        found = self._letters.take_back(self._rows, change)
+        for key, row in found:
+            contact = row.item.contact
+            if contact is not None:
+                self._note(contact, self._known(contact).taken_back(key))
+            self._ended(key, State.DEAD, row)
+        if change.act is Act.DISCARD:
+            self._counts[State.CANCELED] -= len(found)
+        return len(found)
 
     async def purge(self) -> int:
         """Nothing to do: the store does not keep items that are done."""

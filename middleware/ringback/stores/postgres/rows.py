@@ -12,7 +12,7 @@ from ringback.privacy.redaction import redact
 from ringback.stores.clocks import SLACK
 from ringback.stores.record import dump_contact, dump_progress, load, load_contact, load_progress
 from ringback.stores.rows import merged, stored_row, superseded
-from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.work.items import Claim, Item, Kind, Progress, State, Stats
 from ringback.work.keys import short
 from ringback.work.latch import Offer, informed
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import LiteralString
 
+    from ringback.core.outcome import Outcome
     from ringback.stores.postgres.database import Connection
     from ringback.work.contact import Change, Contact, Step
     from ringback.work.items import Settlement
@@ -116,19 +117,6 @@ _DUE_NOW = "UPDATE ringback_items SET due_at = least(due_at, %s) WHERE key = ANY
 
 _STATS = """
     SELECT state, count(*), count(*) FILTER (WHERE kind = 'redial'), min(due_at) FROM ringback_items GROUP BY state
-"""
-_DEAD = """
-    SELECT key, kind, payload, sibling, attempts, reason, finished_at, progress, target, contact FROM ringback_items
-    WHERE state = 'dead' ORDER BY finished_at DESC, created_at DESC, key LIMIT %s
-"""
-_REPLAY = """
-    UPDATE ringback_items SET state = 'ready', attempts = 0, due_at = %(now)s, waits_since = %(now)s, reason = NULL,
-        finished_at = NULL, interrupted = 0, progress = %(progress)s
-    WHERE key = %(key)s
-"""
-_DISCARD = """
-    UPDATE ringback_items SET state = 'canceled', payload = NULL, sibling = NULL, progress = NULL, contact = NULL
-    WHERE key = %s AND state = 'dead'
 """
 _OLD = "SELECT key FROM ringback_items WHERE finished_at < %(before)s AND state"
 _SOME = "LIMIT 1000 FOR UPDATE SKIP LOCKED"
@@ -227,7 +215,7 @@ async def claim(
         return None
     _, _, due_at, attempts, interrupted, contact, target, number, payload, sibling, progress, put_at = row
     try:
-        outcome, done = load(payload or b"", sibling), load_progress(progress)
+        outcome, done = outcome_of(payload, sibling), load_progress(progress).begun()
     except StoreError as error:
         reason = storable(redact(str(error)))
         broken = {"key": key, "owner": owner, "state": "dead", "reason": reason, "due_at": None, "finished_at": now}
@@ -238,6 +226,10 @@ async def claim(
     item = Item(key, kind, due_at, outcome, contact, target, number)
     redelivered, crashed = interrupted > 0, interrupted == 2
     return Claim(item, attempts, redelivered=redelivered, crashed=crashed, progress=done, put_at=put_at)
+
+
+def outcome_of(payload: bytes | None, sibling: bytes | None) -> Outcome:
+    return load(payload or b"", sibling)
 
 
 async def hasten(connection: Connection, keys: Sequence[str], now: float) -> Sequence[str]:
@@ -352,38 +344,6 @@ async def stats(connection: Connection, now: float) -> Stats:
         if state == State.READY:
             redials, oldest = calls, due_at
     return Stats(**counts, redials=redials, oldest_due=max(0.0, now - oldest))
-
-
-async def dead(connection: Connection, limit: int) -> Sequence[DeadLetter]:
-    return [_letter(row) for row in await (await connection.execute(_DEAD, (limit,))).fetchall()]
-
-
-def _letter(row: tuple[Any, ...]) -> DeadLetter:
-    key, kind, payload, sibling, attempts, reason, died_at, progress, *whose = row
-    try:
-        outcome, done = load(payload or b"", sibling), load_progress(progress)
-    except StoreError:
-        outcome, done = None, Progress()
-    return DeadLetter(key, Kind(kind), outcome, attempts, reason or "", died_at, done, *whose)
-
-
-async def replay(connection: Connection, key: str, now: float) -> Kind | None:
-    """The kind of the dead letter that is ready again; ``None`` if there is no such dead letter."""
-    query = "SELECT progress, contact, kind FROM ringback_items WHERE key = %s AND state = 'dead' FOR UPDATE"
-    row = await (await connection.execute(query, (key,))).fetchone()
-    if row is None:
-        return None
-    progress = load_progress(row[0]).for_replay()
-    await connection.execute(_REPLAY, {"key": key, "now": now, "progress": dump_progress(progress)})
-    contact = row[1]
-    if contact is not None:
-        known = await _known(connection, contact, now)
-        await _keep(connection, contact, known, known.replayed(key, now), now)
-    return Kind(row[2])
-
-
-async def discard(connection: Connection, key: str) -> bool:
-    return (await connection.execute(_DISCARD, (key,))).rowcount == 1
 
 
 async def forget(connection: Connection, statement: LiteralString, before: float) -> int:

@@ -18,16 +18,17 @@ from msgspec.structs import replace
 from ringback.exceptions import StoreFull, StoreUnavailable
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.clocks import Jumps
-from ringback.stores.postgres import calls, deliveries, lane, repair, rows, schema
+from ringback.stores.postgres import calls, deliveries, lane, letters, repair, rows, schema
 from ringback.stores.postgres.database import Database, conninfo_of
 from ringback.stores.postgres.faults import translated
 from ringback.stores.postgres.history import PostgresHistory
 from ringback.stores.postgres.jobs import Jobs
 from ringback.stores.postgres.worker import Worker
 from ringback.stores.turns import Turns
-from ringback.work.items import REMEMBER_CALLS, Kind
+from ringback.work.items import REMEMBER_CALLS, DeadLetter, Kind
 from ringback.work.keys import short
 from ringback.work.latch import Offer
+from ringback.work.letters import Act, LetterChange
 from ringback.work.pace import UNPACED
 from ringback.work.redial_policy import DAY
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
     from ringback.work.deliveries import Counted
-    from ringback.work.items import DeadLetter, Item, Progress, Stats, Work
+    from ringback.work.items import Item, Progress, Stats, Work
     from ringback.work.pace import Pace
     from ringback.work.told import Told
 
@@ -266,25 +267,37 @@ class PostgresStore:
         return await self._do(operation)
 
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
-        return await self._do(lambda connection: rows.dead(connection, limit))
+        found, turns = list[DeadLetter](), Turns()
+        for row in await self._do(lambda connection: letters.dead(connection, limit)):
+            found.append(letters.letter_of(row))
+            await turns.next()
+        return found
 
     async def replay(self, key: str) -> bool:
-        async def operation(connection: Connection) -> bool:
-            kind = await rows.replay(connection, short(key), self._clock())
-            if kind is Kind.OUTCOME:
-                await self._jobs.defer(connection, [(short(key), None)])
-            return kind is not None
-
-        replayed = await self._do(operation)
-        self._look_at_redials()
-        return replayed
+        return bool(await self.change_letters([key], LetterChange(Act.REPLAY, self._clock())))
 
     async def discard(self, key: str) -> bool:
-        return await self._do(lambda connection: rows.discard(connection, short(key)))
+        return bool(await self.change_letters([key], LetterChange(Act.DISCARD, self._clock())))
+
+    async def change_letters(self, keys: Sequence[str], change: LetterChange) -> Sequence[str]:
+        async def operation(connection: Connection) -> Sequence[str]:
+            changed = await letters.carry_out(connection, change, keys, self._clock())
+            if change.act is Act.REPLAY:
+                outcomes = [(key, change.due_at) for key, kind in changed if kind is Kind.OUTCOME]
+                await self._jobs.defer(connection, outcomes)
+            return [key for key, _ in changed]
+
+        changed = await self._do(operation)
+        self._look_at_redials(change.due_at)
+        return changed
+
+    async def take_back(self, change: LetterChange) -> int:
+        return await self._do(lambda connection: letters.take_back(connection, change, self._clock()))
 
     async def purge(self) -> int:
         now, count = self._jumps.passed(), 0
         steps: list[tuple[LiteralString, float]] = [
+            (letters.FORGET_DISCARDED, 0.0),
             (rows.FORGET_PAYLOADS, self._keep),
             (rows.FORGET_KEYS, self._remember),
             (calls.FORGET_NOTES, self._remember),

@@ -13,7 +13,7 @@ from ringback.privacy.redaction import redact
 from ringback.stores.record import dump_contact, dump_progress, load, load_contact, load_progress
 from ringback.stores.rows import Row, merged, stored_row, superseded
 from ringback.stores.sqlite import schema
-from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, State, Stats
+from ringback.work.items import Claim, Item, Kind, Progress, State, Stats
 from ringback.work.keys import short
 from ringback.work.latch import Offer, informed
 from ringback.work.pace import Lane
@@ -56,8 +56,8 @@ def put(connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]) -> list[l
 
 
 def _note(connection: sqlite3.Connection, contact: str, report: Report, now: float, *, late: bool) -> None:
-    known = _known(connection, contact, now)
-    _keep(connection, contact, known, known.noted(report, now, late=late), now)
+    known = known_of(connection, contact, now)
+    keep(connection, contact, known, known.noted(report, now, late=late), now)
 
 
 def _put(connection: sqlite3.Connection, row: Row) -> Offer:
@@ -206,7 +206,7 @@ def _keep_lane(connection: sqlite3.Connection, before: Lane, after: Lane) -> Non
 
 def _claim_of(row: sqlite3.Row) -> Claim:
     """The claim on a row, which the statement has read before the claim changes it."""
-    kind, outcome, progress = Kind(row["kind"]), _outcome_of(row), load_progress(row["progress"])
+    kind, outcome, progress = Kind(row["kind"]), outcome_of(row), load_progress(row["progress"]).begun()
     item = Item(row["key"], kind, row["due_at"], outcome, row["contact"], row["target"], row["number"])
     crashed = row["state"] == State.RUNNING
     redelivered = crashed or bool(row["interrupted"])
@@ -214,7 +214,7 @@ def _claim_of(row: sqlite3.Row) -> Claim:
     return Claim(item, attempt, redelivered=redelivered, crashed=crashed, progress=progress, put_at=put_at)
 
 
-def _outcome_of(row: sqlite3.Row) -> Outcome:
+def outcome_of(row: sqlite3.Row) -> Outcome:
     return load(row["payload"] or b"", row["sibling"], row["verdict_text"])
 
 
@@ -237,18 +237,18 @@ def settle(connection: sqlite3.Connection, claim: Claim, settlement: Settlement,
     ).rowcount
     contact = claim.item.contact
     if settled and settlement.call is not None and contact is not None:
-        known = _known(connection, contact, now)
+        known = known_of(connection, contact, now)
         at = settlement.due_at if again else now
         leg = None if settlement.leg is None else short(settlement.leg)
-        _keep(connection, contact, known, known.redial(key, settlement.call, at, leg=leg), now)
+        keep(connection, contact, known, known.redial(key, settlement.call, at, leg=leg), now)
 
 
-def _known(connection: sqlite3.Connection, contact: str, now: float) -> Contact:
+def known_of(connection: sqlite3.Connection, contact: str, now: float) -> Contact:
     row = connection.execute(schema.CONTACT, (contact,)).fetchone()
     return load_contact(None if row is None else row["state"]).recent(now)
 
 
-def _keep(connection: sqlite3.Connection, contact: str, before: Contact, after: Contact, now: float) -> None:
+def keep(connection: sqlite3.Connection, contact: str, before: Contact, after: Contact, now: float) -> None:
     if after != before:
         values = contact, dump_contact(after), after.changed_at(now), after.busy_until
         connection.execute(schema.KEEP_CONTACT, values)
@@ -256,7 +256,7 @@ def _keep(connection: sqlite3.Connection, contact: str, before: Contact, after: 
 
 def change(connection: sqlite3.Connection, contact: str, step: Change[T], now: float, owner: str) -> Step[T] | None:
     contact = _storable(contact)
-    known = _known(connection, contact, now)
+    known = known_of(connection, contact, now)
     made = step(known)
     if made.checkpoint is not None and not checkpoint(connection, *made.checkpoint, owner):
         return None
@@ -266,25 +266,13 @@ def change(connection: sqlite3.Connection, contact: str, step: Change[T], now: f
         connection.execute(schema.CANCEL, (now, key))
     for key in made.hasten:
         connection.execute(schema.DUE_NOW, (now, key))
-    _keep(connection, contact, known, made.contact, now)
+    keep(connection, contact, known, made.contact, now)
     return made
 
 
 def checkpoint(connection: sqlite3.Connection, key: str, progress: Progress, owner: str) -> bool:
     parameters = {"key": short(key), "progress": dump_progress(progress), "owner": owner}
     return connection.execute(schema.CHECKPOINT, parameters).rowcount == 1
-
-
-def replay(connection: sqlite3.Connection, key: str, now: float) -> bool:
-    row = connection.execute(schema.DEAD_LETTER, (key,)).fetchone()
-    if row is None:
-        return False
-    progress = load_progress(row["progress"]).for_replay()
-    connection.execute(schema.REPLAY, {"key": key, "now": now, "progress": dump_progress(progress)})
-    if row["contact"] is not None:
-        known = _known(connection, row["contact"], now)
-        _keep(connection, row["contact"], known, known.replayed(key, now), now)
-    return True
 
 
 def stats(connection: sqlite3.Connection, now: float) -> Stats:
@@ -297,15 +285,6 @@ def stats(connection: sqlite3.Connection, now: float) -> Stats:
         redials_in_progress=in_progress(connection, now),
         redials_paused=max(0.0, Lane(*connection.execute(schema.LANE).fetchone()).paused_until - now),
     )
-
-
-def letter(row: sqlite3.Row) -> DeadLetter:
-    try:
-        outcome, progress = _outcome_of(row), load_progress(row["progress"])
-    except StoreError:
-        outcome, progress = None, Progress()
-    tried = row["attempts"], row["reason"] or "", row["finished_at"], progress
-    return DeadLetter(row["key"], Kind(row["kind"]), outcome, *tried, row["target"], row["contact"])
 
 
 def _storable(text: S) -> S:

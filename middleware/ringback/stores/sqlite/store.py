@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import shutil
 import sqlite3
 import time
 import uuid
@@ -24,11 +23,12 @@ from ringback.stores.clocks import SLACK, Boot, Jumps, jumped
 from ringback.stores.lanes import Lanes
 from ringback.stores.pulse import Pulse
 from ringback.stores.query import settings_in
-from ringback.stores.sqlite import calls, deliveries, rows, schema
+from ringback.stores.sqlite import calls, deliveries, letters, rows, schema
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
 from ringback.stores.sqlite.history import SQLiteHistory
 from ringback.stores.sqlite.identity import Watch
 from ringback.stores.sqlite.log_keeper import LogKeeper
+from ringback.stores.sqlite.room import what_is_full
 from ringback.stores.sqlite.url import SETTINGS, parts_of
 from ringback.stores.sqlite.whole import WholeCheck
 from ringback.stores.sqlite.writer import Writer
@@ -36,6 +36,7 @@ from ringback.stores.turns import Turns
 from ringback.work.items import REMEMBER_CALLS, Claim, DeadLetter, Item, Kind, Progress, State, Stats
 from ringback.work.keys import short
 from ringback.work.latch import Offer
+from ringback.work.letters import Act, LetterChange
 from ringback.work.pace import UNPACED
 from ringback.work.redial_policy import DAY
 
@@ -185,18 +186,9 @@ class SQLiteStore:
         now = self._monotonic()
         # Once a second at most: the work of one second beyond the limit does no harm.
         if now >= self._looked_at + 1.0:
-            self._full = self._what_is_full(connection)
+            self._full = what_is_full(connection, self.path, self._min_free, self._max_backlog)
             self._looked_at = now
         return rows.put(connection, puts) if self._full is None else [None] * len(puts)
-
-    def _what_is_full(self, connection: sqlite3.Connection) -> str | None:
-        free = shutil.disk_usage(self.path.parent).free
-        if free < self._min_free:
-            return f"{free} bytes are free for {self.path}; at least {self._min_free} must stay so"
-        (ready,) = connection.execute(schema.COUNT_READY).fetchone()
-        if ready >= self._max_backlog:
-            return f"{ready} items wait in {self.path}; at most {self._max_backlog} may; see that workers run"
-        return None
 
     async def run(self, work: Work, concurrency: int, pace: Pace = UNPACED) -> None:
         self._pace = pace
@@ -289,8 +281,7 @@ class SQLiteStore:
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         now, held = self._clock(), (claim.item.key, claim.attempt)
-        # A function that took too long may return after its claim was settled.
-        owner = self._held.get(held, "")
+        owner = self._held.get(held, "")  # "": a function that took too long may return after its claim was settled
         await self._do(lambda connection: rows.settle(connection, claim, settlement, now, owner))
         self._held.pop(held, None)
         if held in self._suspects:
@@ -302,8 +293,8 @@ class SQLiteStore:
 
     async def give_back(self, claim: Claim) -> None:
         held = (claim.item.key, claim.attempt)
-        parameters = {"key": claim.item.key, "attempt": claim.attempt, "now": self._clock(), "owner": self._held[held]}
-        await self._change(schema.GIVE_BACK, parameters)
+        given = {"key": claim.item.key, "attempt": claim.attempt, "now": self._clock(), "owner": self._held[held]}
+        await self._change(schema.GIVE_BACK, given)
         del self._held[held]
         self._suspects.discard(held)
         self._lanes.wake()
@@ -325,22 +316,27 @@ class SQLiteStore:
         return await self._read(lambda connection: rows.stats(connection, self._clock()))
 
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
-        found = await self._read(lambda connection: connection.execute(schema.DEAD, (limit,)).fetchall())
-        return [rows.letter(row) for row in found]
+        return await self._read(lambda connection: letters.dead(connection, limit))
 
     async def replay(self, key: str) -> bool:
-        replayed = await self._do(lambda connection: rows.replay(connection, short(key), self._clock()))
-        self._lanes.wake()
-        return replayed
+        return bool(await self.change_letters([key], LetterChange(Act.REPLAY, self._clock())))
 
     async def discard(self, key: str) -> bool:
-        return await self._change(schema.DISCARD, (short(key),)) == 1
+        return bool(await self.change_letters([key], LetterChange(Act.DISCARD, self._clock())))
+
+    async def change_letters(self, keys: Sequence[str], change: LetterChange) -> Sequence[str]:
+        changed = await self._do(lambda connection: letters.carry_out(connection, change, keys, self._clock()))
+        self._lanes.wake(due_at=change.due_at)
+        return changed
+
+    async def take_back(self, change: LetterChange) -> int:
+        return await self._do(lambda connected: letters.take_back(connected, change, self._clock()))
 
     async def purge(self) -> int:
-        now, count = self._jumps.passed(), 0
-        times = {"keep": now - self._keep, "remember": now - self._remember, "long": now - REMEMBER_CALLS}
+        now, count, ages = self._jumps.passed(), 0, (0.0, self._keep, self._remember, REMEMBER_CALLS)
+        times: dict[str, Any] = dict(zip(("now", "keep", "remember", "long"), (now - age for age in ages), strict=True))
         for statement in schema.PURGE:
-            # The statement takes a thousand rows at a time, because puts wait for the same writer.
+            # A thousand rows at a time, because puts wait for the same writer.
             while changed := await self._change(statement, times):
                 count += changed
         return count + await self._do(lambda connection: deliveries.fold(connection, now, times["long"]))

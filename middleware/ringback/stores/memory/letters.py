@@ -1,0 +1,74 @@
+"""The dead letters of a store in memory, and those that a person has discarded and may take back."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from ringback.stores.memory.rows import Row, letter_of
+from ringback.work.items import State
+from ringback.work.keys import short
+from ringback.work.latch import remember
+from ringback.work.letters import Act
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ringback.work.items import DeadLetter
+    from ringback.work.letters import LetterChange
+
+
+class MemoryLetters:
+    """Remembers the last ``capacity`` dead letters, in the order in which they died. ``clock`` is the store's."""
+
+    def __init__(self, capacity: int, clock: Callable[[], float]) -> None:
+        self._capacity = capacity
+        self._clock = clock
+        self.dead: OrderedDict[str, Row] = OrderedDict()
+        self.discarded: dict[str, Row] = {}
+
+    def has(self, key: str) -> bool:
+        return key in self.dead or key in self.discarded
+
+    def add(self, key: str, row: Row) -> None:
+        row.state = State.DEAD
+        remember(self.dead, key, row, self._capacity)
+
+    def newest(self, limit: int) -> Sequence[DeadLetter]:
+        self._forget_discarded()
+        return [letter_of(key, row) for key, row in list(reversed(self.dead.items()))[:limit]]
+
+    def change(self, keys: Sequence[str], change: LetterChange) -> Sequence[tuple[str, Row]]:
+        """Take the letters of these keys, and make their rows what the change says. Gives them."""
+        self._forget_discarded()
+        changed = [(short(key), row) for key in keys if (row := self.dead.pop(short(key), None)) is not None]
+        for key, row in changed:
+            before = change.before(row.attempts, row.reason, row.finished_at, row.progress)
+            if change.act is Act.REPLAY:
+                row.progress = row.progress.for_replay(before)
+                row.state, row.attempts, row.due_at = State.READY, 0, change.due_at
+            else:
+                row.progress, row.finished_at = replace(row.progress, before=before), change.due_at
+                self.discarded |= {key: row} if before is not None else {}
+        return changed
+
+    def take_back(self, rows: dict[str, Row], change: LetterChange) -> Sequence[tuple[str, Row]]:
+        """Make the letters of the change dead again, which are among the ``rows`` that wait or were discarded."""
+        self._forget_discarded()
+        found = [(key, row) for of in (rows, self.discarded) for key, row in of.items() if change.made(row.progress)]
+        for key, row in found:
+            before = change.made(row.progress)
+            assert before is not None
+            (rows if row.state is State.READY else self.discarded).pop(key)
+            row.attempts, row.progress = before.attempts, before.progress
+            row.reason, row.finished_at = before.reason, before.died_at
+            self.add(key, row)
+        for key, _ in sorted(self.dead.items(), key=lambda letter: letter[1].finished_at):
+            self.dead.move_to_end(key)
+        return found
+
+    def _forget_discarded(self) -> None:
+        now = self._clock()
+        self.discarded = {key: row for key, row in self.discarded.items() if row.finished_at > now}

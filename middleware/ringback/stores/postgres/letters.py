@@ -1,0 +1,150 @@
+"""The dead letters of a PostgreSQL store, and what a person makes of them. Every function is one step of a transaction.
+
+A change takes three statements and as many for the contacts, however many letters there are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ringback.exceptions import StoreError
+from ringback.stores.letters import before, progress_after, takes
+from ringback.stores.postgres.rows import outcome_of
+from ringback.stores.record import dump_contact, dump_progress, load_contact, load_progress
+from ringback.work.items import DeadLetter, Kind, Progress
+from ringback.work.keys import short
+from ringback.work.letters import Act
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import LiteralString
+
+    from ringback.stores.postgres.database import Connection
+    from ringback.work.contact import Contact
+    from ringback.work.letters import LetterChange
+
+_DEAD = """
+    SELECT key, kind, payload, sibling, attempts, reason, finished_at, progress, target, contact FROM ringback_items
+    WHERE state = 'dead' ORDER BY finished_at DESC, created_at DESC, key LIMIT %s
+"""
+_CHOSEN = """
+    SELECT key, kind, contact, progress, attempts, reason, finished_at FROM ringback_items
+    WHERE key = ANY(%s) AND state = 'dead' ORDER BY key FOR UPDATE
+"""
+_REPLAY = """
+    UPDATE ringback_items AS item SET state = 'ready', attempts = 0, due_at = %(due_at)s, waits_since = %(now)s,
+        reason = NULL, finished_at = NULL, interrupted = 0, progress = changed.progress
+    FROM unnest(%(keys)s::text[], %(progress)s::bytea[]) AS changed (key, progress) WHERE item.key = changed.key
+"""
+_DISCARD = """
+    UPDATE ringback_items SET state = 'canceled', payload = NULL, sibling = NULL, progress = NULL, contact = NULL
+    WHERE key = ANY(%(keys)s)
+"""
+# Whoever may take the discard back finds the letter whole. A purge then forgets it.
+_HOLD = """
+    UPDATE ringback_items AS item SET state = 'canceled', finished_at = %(due_at)s, reason = coalesce(reason, ''),
+        progress = changed.progress
+    FROM unnest(%(keys)s::text[], %(progress)s::bytea[]) AS changed (key, progress) WHERE item.key = changed.key
+"""
+FORGET_DISCARDED: LiteralString = """
+    UPDATE ringback_items SET payload = NULL, sibling = NULL, progress = NULL, contact = NULL WHERE key IN (
+        SELECT key FROM ringback_items
+        WHERE finished_at <= %(before)s AND state = 'canceled' AND reason IS NOT NULL AND progress IS NOT NULL
+        LIMIT 1000 FOR UPDATE SKIP LOCKED
+    )
+"""
+_REPLAYED = """
+    SELECT key, contact, progress FROM ringback_items
+    WHERE state = 'ready' AND due_at = %(at)s AND attempts = 0 ORDER BY key FOR UPDATE
+"""
+_HELD = """
+    SELECT key, contact, progress FROM ringback_items
+    WHERE state = 'canceled' AND finished_at = %(at)s AND finished_at > %(now)s ORDER BY key FOR UPDATE
+"""
+_TAKE_BACK = """
+    UPDATE ringback_items AS item SET state = 'dead', attempts = was.attempts, reason = was.reason,
+        finished_at = was.died_at, progress = was.progress
+    FROM unnest(%s::text[], %s::int[], %s::text[], %s::float8[], %s::bytea[])
+        AS was (key, attempts, reason, died_at, progress)
+    WHERE item.key = was.key
+"""
+# In the order of the array, in which a put locks its contacts, too.
+_LOCK_CONTACTS = """
+    SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM (
+        SELECT name FROM unnest(%s::text[]) WITH ORDINALITY AS given (name, place) ORDER BY place
+    ) AS ordered
+"""
+_CONTACTS = "SELECT contact, state FROM ringback_contacts WHERE contact = ANY(%s)"
+_KEEP_CONTACTS = """
+    INSERT INTO ringback_contacts (contact, state, changed_at, busy_until)
+    SELECT * FROM unnest(%s::text[], %s::text[], %s::float8[], %s::float8[])
+    ON CONFLICT (contact) DO UPDATE
+        SET state = EXCLUDED.state, changed_at = EXCLUDED.changed_at, busy_until = EXCLUDED.busy_until
+"""
+
+
+async def dead(connection: Connection, limit: int) -> Sequence[tuple[Any, ...]]:
+    """The rows of the newest dead letters, the newest first, for :func:`letter_of`."""
+    return await (await connection.execute(_DEAD, (limit,))).fetchall()
+
+
+def letter_of(row: tuple[Any, ...]) -> DeadLetter:
+    key, kind, payload, sibling, attempts, reason, died_at, progress, *whose = row
+    try:
+        outcome, done = outcome_of(payload, sibling), load_progress(progress)
+    except StoreError:
+        outcome, done = None, Progress()
+    return DeadLetter(key, Kind(kind), outcome, attempts, reason or "", died_at, done, *whose)
+
+
+async def carry_out(
+    connection: Connection, change: LetterChange, keys: Sequence[str], now: float
+) -> Sequence[tuple[str, Kind]]:
+    """Change the letters of these keys. Gives the keys and kinds of those that the change takes."""
+    found = await (await connection.execute(_CHOSEN, (list(map(short, keys)),))).fetchall()
+    taken = [(key, Kind(kind), *rest) for key, kind, *rest in found if takes(change, rest[1])]
+    progress = [progress_after(change, *rest) for _, _, _, *rest in taken]
+    values = {"keys": [key for key, *_ in taken], "progress": progress, "due_at": change.due_at, "now": now}
+    if change.act is Act.REPLAY:
+        await connection.execute(_REPLAY, values)
+        whose = [(key, contact) for key, _, contact, *_ in taken]
+        await _note(connection, whose, lambda known, key: known.replayed(key, change.due_at), now)
+    else:
+        await connection.execute(_DISCARD if change.name is None else _HOLD, values)
+    return [(key, kind) for key, kind, *_ in taken]
+
+
+async def take_back(connection: Connection, change: LetterChange, now: float) -> int:
+    """Make the letters of the change dead again. Gives their number."""
+    query = _REPLAYED if change.act is Act.REPLAY else _HELD
+    rows = await (await connection.execute(query, {"at": change.due_at, "now": now})).fetchall()
+    found = [(key, contact, was) for key, contact, stored in rows if (was := before(change, stored)) is not None]
+    values = [(key, was.attempts, was.reason, was.died_at, dump_progress(was.progress)) for key, _, was in found]
+    if values:
+        await connection.execute(_TAKE_BACK, [list(column) for column in zip(*values, strict=True)])
+        whose = [(key, contact) for key, contact, _ in found]
+        await _note(connection, whose, lambda known, key: known.taken_back(key), now)
+    return len(found)
+
+
+async def _note(
+    connection: Connection,
+    whose: Iterable[tuple[str, str | None]],
+    after: Callable[[Contact, str], Contact],
+    now: float,
+) -> None:
+    """Write what is known of the contacts of these letters, once each letter has changed it."""
+    letters = [(key, contact) for key, contact in whose if contact is not None]
+    names = sorted({contact for _, contact in letters})
+    if not names:
+        return
+    await connection.execute(_LOCK_CONTACTS, (names,))
+    stored = dict(await (await connection.execute(_CONTACTS, (names,))).fetchall())
+    known = {name: load_contact(stored.get(name)).recent(now) for name in names}
+    changed = dict(known)
+    for key, contact in letters:
+        changed[contact] = after(changed[contact], key)
+    states = [(name, state) for name, state in changed.items() if state != known[name]]
+    rows = [(name, dump_contact(state).decode(), state.changed_at(now), state.busy_until) for name, state in states]
+    if rows:
+        await connection.execute(_KEEP_CONTACTS, [list(column) for column in zip(*rows, strict=True)])

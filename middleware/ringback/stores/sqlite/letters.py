@@ -1,0 +1,70 @@
+"""The dead letters of an SQLite store, and what a person makes of them. Every function is one step of a transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ringback.exceptions import StoreError
+from ringback.stores.letters import before, progress_after, takes
+from ringback.stores.record import dump_progress, load_progress
+from ringback.stores.sqlite import schema
+from ringback.stores.sqlite.rows import keep, known_of, outcome_of
+from ringback.work.items import DeadLetter, Kind, Progress
+from ringback.work.keys import short
+from ringback.work.letters import Act
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from ringback.work.letters import LetterChange
+
+
+def dead(connection: sqlite3.Connection, limit: int) -> Sequence[DeadLetter]:
+    """The newest dead letters, the newest first."""
+    return [_letter(row) for row in connection.execute(schema.DEAD, (limit,)).fetchall()]
+
+
+def _letter(row: sqlite3.Row) -> DeadLetter:
+    try:
+        outcome, progress = outcome_of(row), load_progress(row["progress"])
+    except StoreError:
+        outcome, progress = None, Progress()
+    tried = row["attempts"], row["reason"] or "", row["finished_at"], progress
+    return DeadLetter(row["key"], Kind(row["kind"]), outcome, *tried, row["target"], row["contact"])
+
+
+def carry_out(connection: sqlite3.Connection, change: LetterChange, keys: Sequence[str], now: float) -> Sequence[str]:
+    """Change the letters of these keys. Gives the keys of those that the change takes."""
+    statement = schema.DISCARD if change.name is None else schema.HOLD
+    if change.act is Act.REPLAY:
+        statement = schema.REPLAY
+    changed: list[str] = []
+    for key in map(short, keys):
+        row = connection.execute(schema.DEAD_LETTER, (key,)).fetchone()
+        if row is None or not takes(change, row["progress"]):
+            continue
+        progress = progress_after(change, row["progress"], row["attempts"], row["reason"], row["finished_at"])
+        values = {"key": key, "now": now, "due_at": change.due_at, "progress": progress}
+        connection.execute(statement, values)
+        if change.act is Act.REPLAY and row["contact"] is not None:
+            known = known_of(connection, row["contact"], now)
+            keep(connection, row["contact"], known, known.replayed(key, change.due_at), now)
+        changed.append(key)
+    return changed
+
+
+def take_back(connection: sqlite3.Connection, change: LetterChange, now: float) -> int:
+    """Make the letters of the change dead again. Gives their number."""
+    count = 0
+    for row in connection.execute(schema.CHANGED, {"at": change.due_at, "now": now}).fetchall():
+        was = before(change, row["progress"])
+        if was is None:
+            continue
+        count += 1
+        values = was.attempts, was.reason, was.died_at, dump_progress(was.progress), row["key"]
+        connection.execute(schema.TAKE_BACK, values)
+        if row["contact"] is not None:
+            known = known_of(connection, row["contact"], now)
+            keep(connection, row["contact"], known, known.taken_back(row["key"]), now)
+    return count
