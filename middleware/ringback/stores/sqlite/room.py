@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def what_is_full(connection: sqlite3.Connection, path: Path, min_free: int, max_backlog: int) -> str | None:
-    """What is full: the disk, of which ``min_free`` bytes must stay free, or the store; ``None`` while there is room."""
+    """What is full: the disk, of which ``min_free`` bytes must stay free, or the store; ``None`` if there is room."""
     free = shutil.disk_usage(path.parent).free
     if free < min_free:
         return f"{free} bytes are free for {path}; at least {min_free} must stay so"
