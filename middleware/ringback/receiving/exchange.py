@@ -217,8 +217,8 @@ class Exchange:
             seconds = error.retry_after if isinstance(error, StoreUnavailable) else 30
             return self._answer(unavailable(seconds), is_logged=True)
         engine.tally.count(ACCEPTED)
-        await engine.note(received)
-        self._bound = logs.bound_ids(received.delivery.events)
+        await engine.dispatcher.notebook.note(delivery.events, received.outcomes)
+        self._bound = logs.bound_ids(delivery.events)
         for _ in logs.received(received, ids_are_open=self._bound.are_open):
             if turns is not None:
                 await turns.next()

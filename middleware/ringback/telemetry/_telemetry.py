@@ -159,15 +159,8 @@ class QueueWatch:
         self._store = store
         self.queue = telemetry.metrics.queue(store)
         self.awake = self.queue.awake
-        self._endings = telemetry.metrics.endings()
-        self.calls_without_hooks = self._endings.add
-        self.call_settled = telemetry.metrics.count_call
-        self.call_ended = telemetry.metrics.record_call
-
-    def asleep(self) -> None:
-        """Stop asking the store, and count all calls that still wait: the dispatcher is about to close the store."""
-        self.queue.asleep()
-        self._endings.count_all()
+        self.asleep = self.queue.asleep
+        self.call_ended = telemetry.metrics.count_call
 
     def observing(self, observer: Observer) -> Observer:
         """An observer that counts redials and calls ``observer`` for everything."""

@@ -130,7 +130,8 @@ class MemoryStore:
                 offer = Offer.DUPLICATE
             if offer is Offer.OPENED:
                 kept = item if key is item.key else replace(item, key=key)
-                self._keep(key, Row(kept, item.due_at, self._clock(), latched))
+                self._rows[key] = row = Row(kept, item.due_at, self._clock(), latched)
+                self._queue(key, row)
             elif offer is Offer.MERGED:
                 row = self._rows[key]
                 contact, target = whom((row.item.contact, row.item.target), (item.contact, item.target))
@@ -168,10 +169,6 @@ class MemoryStore:
             if row is not None and not row.taken and row.due_at > now:
                 row.due_at = now
                 self._push(key, row)
-
-    def _keep(self, key: str, row: Row) -> None:
-        self._rows[key] = row
-        self._queue(key, row)
 
     def _queue(self, key: str, row: Row) -> None:
         self._pushed += 1
@@ -260,7 +257,7 @@ class MemoryStore:
             if outcome is None:
                 # The end of a whole call, for which the latch has since let a leg's own end through.
                 del self._rows[row.item.key]
-                self._calls.settled(row.item.key, State.CANCELED, row)
+                self._ended(row.item.key, State.CANCELED, row)
                 self._counts[State.CANCELED] += 1
                 return None
             row.item = replace(row.item, outcome=outcome)
@@ -297,8 +294,9 @@ class MemoryStore:
             self._counts[State.DONE] += 1
 
     def _ended(self, key: str, state: State, row: Row) -> None:
-        self._calls.settled(key, state, row)
+        # Both have items only from the first read of the history on.
         if self._history is not None:
+            self._calls.settled(key, state, row)
             self._history.settled(key, state)
 
     async def give_back(self, claim: Claim) -> None:
@@ -319,8 +317,8 @@ class MemoryStore:
             return None
         if made.put is not None:
             item = replace(made.put, key=short(made.put.key), contact=contact)
-            self._keep(item.key, Row(item, item.due_at, self._clock()))
-            self._lanes.wake(item.kind, item.due_at)
+            self._rows[item.key] = row = Row(item, item.due_at, self._clock())
+            self._push(item.key, row)
         for key in made.cancel:
             if key in self._rows and self._rows[key].state is State.READY:
                 del self._rows[key]
@@ -376,7 +374,8 @@ class MemoryStore:
                 self._counts[State.CANCELED] += 1
                 self._ended(key, State.CANCELED, row)
                 continue
-            self._keep(key, row)
+            self._rows[key] = row
+            self._queue(key, row)
             contact = row.item.contact
             if contact is not None:
                 self._note(contact, self._known(contact).replayed(key, change.due_at))
