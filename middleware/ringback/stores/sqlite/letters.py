@@ -19,10 +19,39 @@ if TYPE_CHECKING:
 
     from ringback.work.letters import LetterChange
 
+_DEAD = f"""
+    SELECT items.*, text AS verdict_text FROM {schema.WHOLE}
+    WHERE state = 'dead' ORDER BY finished_at DESC, items.id DESC LIMIT ?
+"""
+_DEAD_LETTER = "SELECT progress, contact, attempts, reason, finished_at FROM items WHERE key = ? AND state = 'dead'"
+_REPLAY = """
+    UPDATE items SET state = 'ready', attempts = 0, due_at = :due_at, waits_since = :now, reason = NULL,
+        finished_at = NULL, progress = :progress
+    WHERE key = :key
+"""
+_DISCARD = """
+    UPDATE items SET state = 'canceled', payload = NULL, sibling = NULL, progress = NULL, contact = NULL
+    WHERE key = :key
+"""
+# Whoever may take the discard back finds the letter whole. A purge then forgets it.
+_HOLD = """
+    UPDATE items SET state = 'canceled', finished_at = :due_at, reason = coalesce(reason, ''), progress = :progress
+    WHERE key = :key
+"""
+_CHANGED = """
+    SELECT key, contact, progress FROM items
+    WHERE state = 'ready' AND kind IN ('outcome', 'redial') AND due_at = :at AND attempts = 0
+    UNION ALL SELECT key, contact, progress FROM items
+    WHERE state = 'canceled' AND finished_at = :at AND finished_at > :now
+"""
+_TAKE_BACK = """
+    UPDATE items SET state = 'dead', attempts = ?, reason = ?, finished_at = ?, progress = ? WHERE key = ?
+"""
+
 
 def dead(connection: sqlite3.Connection, limit: int) -> Sequence[DeadLetter]:
     """The newest dead letters, the newest first."""
-    return [_letter(row) for row in connection.execute(schema.DEAD, (limit,)).fetchall()]
+    return [_letter(row) for row in connection.execute(_DEAD, (limit,)).fetchall()]
 
 
 def _letter(row: sqlite3.Row) -> DeadLetter:
@@ -36,12 +65,12 @@ def _letter(row: sqlite3.Row) -> DeadLetter:
 
 def carry_out(connection: sqlite3.Connection, change: LetterChange, keys: Sequence[str], now: float) -> Sequence[str]:
     """Change the letters of these keys. Gives the keys of those that the change takes."""
-    statement = schema.DISCARD if change.name is None else schema.HOLD
+    statement = _DISCARD if change.name is None else _HOLD
     if change.act is Act.REPLAY:
-        statement = schema.REPLAY
+        statement = _REPLAY
     changed: list[str] = []
     for key in map(short, keys):
-        row = connection.execute(schema.DEAD_LETTER, (key,)).fetchone()
+        row = connection.execute(_DEAD_LETTER, (key,)).fetchone()
         if row is None or not takes(change, row["progress"]):
             continue
         progress = progress_after(change, row["progress"], row["attempts"], row["reason"], row["finished_at"])
@@ -57,13 +86,13 @@ def carry_out(connection: sqlite3.Connection, change: LetterChange, keys: Sequen
 def take_back(connection: sqlite3.Connection, change: LetterChange, now: float) -> int:
     """Make the letters of the change dead again. Gives their number."""
     count = 0
-    for row in connection.execute(schema.CHANGED, {"at": change.due_at, "now": now}).fetchall():
+    for row in connection.execute(_CHANGED, {"at": change.due_at, "now": now}).fetchall():
         was = before(change, row["progress"])
         if was is None:
             continue
         count += 1
         values = was.attempts, was.reason, was.died_at, dump_progress(was.progress), row["key"]
-        connection.execute(schema.TAKE_BACK, values)
+        connection.execute(_TAKE_BACK, values)
         if row["contact"] is not None:
             known = known_of(connection, row["contact"], now)
             keep(connection, row["contact"], known, known.taken_back(row["key"]), now)

@@ -346,31 +346,6 @@ COUNT_STATES = """
             )
         ) AS oldest
 """
-DEAD = f"{_WHOLE} WHERE state = 'dead' ORDER BY finished_at DESC, items.id DESC LIMIT ?"
-DEAD_LETTER = "SELECT progress, contact, attempts, reason, finished_at FROM items WHERE key = ? AND state = 'dead'"
-REPLAY = """
-    UPDATE items SET state = 'ready', attempts = 0, due_at = :due_at, waits_since = :now, reason = NULL,
-        finished_at = NULL, progress = :progress
-    WHERE key = :key
-"""
-DISCARD = """
-    UPDATE items SET state = 'canceled', payload = NULL, sibling = NULL, progress = NULL, contact = NULL
-    WHERE key = :key
-"""
-# Whoever may take the discard back finds the letter whole. A purge then forgets it.
-HOLD = """
-    UPDATE items SET state = 'canceled', finished_at = :due_at, reason = coalesce(reason, ''), progress = :progress
-    WHERE key = :key
-"""
-CHANGED = """
-    SELECT key, contact, progress FROM items
-    WHERE state = 'ready' AND kind IN ('outcome', 'redial') AND due_at = :at AND attempts = 0
-    UNION ALL SELECT key, contact, progress FROM items
-    WHERE state = 'canceled' AND finished_at = :at AND finished_at > :now
-"""
-TAKE_BACK = """
-    UPDATE items SET state = 'dead', attempts = ?, reason = ?, finished_at = ?, progress = ? WHERE key = ?
-"""
 PURGE = (
     """
     UPDATE items SET payload = NULL, sibling = NULL, progress = NULL, contact = NULL WHERE id IN (
