@@ -201,6 +201,7 @@ def wrong_types(value: Any, chance: random.Random) -> Any:
     return value
 
 
+@pytest.mark.untraced
 def test_two_thousand_malformed_bodies_do_no_harm(running: Running, caplog: pytest.LogCaptureFixture) -> None:
     """No 5xx, no exception in any log; afterwards a delivery is answered and its hook runs once."""
     caplog.set_level(logging.INFO)

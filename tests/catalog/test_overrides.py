@@ -239,6 +239,15 @@ def test_an_event_without_a_row_starts_from_its_scope(key: dict[str, int], subco
     assert (after.cause, after.summary, after.owner) == (before.entry.cause, before.entry.summary, "callee")
 
 
+def test_a_failure_with_the_code_of_a_success_starts_from_what_answered_it() -> None:
+    """The name of the event outranks the code, in an override as well."""
+    row = {"events": ["PlayFailed"], "code": 200, "subcode": 0, "owner": "callee"}
+    before = DEFAULT.look_up("PlayFailed", 200, 0).entry
+    after = DEFAULT.with_overrides([row]).look_up("PlayFailed", 200, 0).entry
+    assert (str(before.key), after.owner) == ("special contradicted", "callee")
+    assert (after.cause, after.summary) == (before.cause, before.summary)
+
+
 def test_a_scope_is_a_key_of_its_own() -> None:
     """A row by scope changes the operations; a row without one leaves them alone."""
     by_scope = DEFAULT.with_overrides([{"scope": "operation", "code": 200, "subcode": 0, "summary": "Went well."}])

@@ -252,6 +252,11 @@ def test_a_line_about_a_stream_is_explained_by_the_services_own_word() -> None:
     assert "authenticationFailure" in "\n".join(page(heard, Catalog.default(), 100))
 
 
+def test_a_line_that_is_cut_is_no_result() -> None:
+    """Its code without its verdict is not looked up anew: the verdict may have been another."""
+    assert list(outcomes(found_in([b"call.outcome code=486"]), Catalog.default())) == []
+
+
 @pytest.mark.parametrize(
     ("given", "head"),
     [

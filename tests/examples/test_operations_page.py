@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 3, 5, 9, tzinfo=UTC).timestamp()
 
 
+@pytest.mark.untraced
 async def test_the_day_is_the_same_in_every_run(example: Callable[[str], Any], tmp_path: Path) -> None:
     """Whatever the time of day: the same calls, dead letters, redials and waiting hooks."""
     day = example("operations_page.day")

@@ -91,6 +91,7 @@ def test_only_the_last_of_chained_starts_begins_a_token():
         ("+15550100", "phone", "15550100"),
         ("+1 555 0100", "phone", "15550100"),
         ("%2B1-555-0100", "phone", "15550100"),
+        ("&#43;1-555-0100", "phone", "15550100"),
         ("0015550100", "phone", "15550100"),
         ("0049 30 5555 0100", "phone", "493055550100"),
         ("011 49 30 5555 0100", "phone", "493055550100"),
@@ -171,6 +172,13 @@ def test_of_a_long_text_the_beginning_is_kept(mode, key, shown):
     assert redact(long).startswith(f"{shown} is busy is busy")
     assert redact(long).endswith(f"[... of {len(long)} characters]")
     assert len(redact(long)) < LONGEST + 40
+
+
+def test_the_end_of_a_long_text_s_beginning_cuts_no_number_in_two():
+    """What is kept ends before the number that it cannot hold whole."""
+    left = "a " * 765
+    text = left + "+1 555 010 0100" + " and so on" * 500
+    assert redact(text) == f"{left}[... of {len(text)} characters]"
 
 
 def test_of_a_long_word_nothing_is_kept():

@@ -207,6 +207,8 @@ NAMED = b'{"event": "call.outcome", '
             (1, "line"),
         ),
         (b"call.outcome event_type=x cause=busy disposition=term\xe2\x80\xa6", Why.CUT, (1, "line")),
+        (b"call.outcome event_type=x cause=busy disposition=retryable hook=[ summary=]", Why.CUT, (1, "line")),
+        (b"a,\rcustomDimensions\n", Why.NO_LINE, (1, "line")),
         (
             b'[\n{"a": 1},\n{"message": "disposition", "customDimensions": "{\\"event\\": \\"call.outcome\\""}\n,1]',
             Why.BROKEN,

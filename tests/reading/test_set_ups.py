@@ -202,6 +202,14 @@ def test_a_line_of_text_is_read(text: str) -> None:
     assert (line.timestamp is None) == ("asctime" not in text)
 
 
+def test_a_quote_in_each_of_two_values_encloses_neither() -> None:
+    """A renderer of logfmt writes single quotes as they are."""
+    text = "call.outcome event_type=x cause=busy disposition=retryable operation_context=' summary='"
+    (line,) = found_in([text.encode()])
+    assert isinstance(line, Line)
+    assert (line.cause, line.operation_context, line.summary) == ("busy", None, None)
+
+
 def test_what_tells_text_from_the_other_forms() -> None:
     """A key that every line has but those of logging's text."""
     row = next(row for row in ROWS if row.name == _text.WHOLE)

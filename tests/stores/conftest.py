@@ -53,6 +53,13 @@ def postgres_url(postgres: Server) -> str:
     return postgres.fresh()
 
 
+@pytest.fixture
+def lent_url(postgres: Server) -> Iterator[str]:
+    """The URL of an empty database, for a test that closes its stores."""
+    with postgres.lent() as url:
+        yield url
+
+
 @pytest.fixture(scope="module")
 def mortal_postgres(free_port: Callable[[], int]) -> Iterator[Server]:
     """A server that tests may stop, and must have started again."""
@@ -102,7 +109,7 @@ async def make(
 ) -> AsyncIterator[Callable[[], DeliveryStore]]:
     """Stores, on one file or database if they are durable."""
     stores: list[DeliveryStore] = []
-    url = request.getfixturevalue("postgres_url") if engine in ("postgres", "pgbouncer") else ""
+    url = request.getfixturevalue("lent_url") if engine in ("postgres", "pgbouncer") else ""
     if engine == "pgbouncer":
         url = request.getfixturevalue("pooler").url(url)
 

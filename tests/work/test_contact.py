@@ -107,6 +107,15 @@ def test_another_leg_than_the_context_told_is_the_function_s_word() -> None:
     assert legs(known.redial("redial:a", PLACED, NOW + 1, leg="c")) == ["b", "c"]
 
 
+def test_a_leg_that_two_redials_tell_is_the_first_one_s() -> None:
+    """The second was placed, and has told no leg of its own."""
+    known = Contact().redial("redial:a", PLACED, NOW, leg="b").redial("redial:c", PLACED, NOW + 1, leg="b")
+    assert [(call.key, call.state, call.leg) for call in known.calls] == [
+        ("redial:a", PLACED, "b"),
+        ("redial:c", PLACED, None),
+    ]
+
+
 def test_a_report_without_a_leg_is_of_a_call_of_its_own() -> None:
     known = Contact().redial("redial:a", PLACED, NOW).noted(report(None), NOW + 1)
     assert legs(known) == [None, None]
