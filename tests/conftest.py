@@ -41,7 +41,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     A line that such a test draws has a test of its own that draws it, too, or coverage says that it has none.
     """
     tracer = sys.gettrace()
-    if tracer is None or not any(item.get_closest_marker(each) for each in ("hypothesis", "untraced")):
+    # A debugger traces as well, and goes on.
+    is_coverage = type(tracer).__module__.partition(".")[0] == "coverage"
+    if not is_coverage or not any(item.get_closest_marker(each) for each in ("hypothesis", "untraced")):
         return (yield)
     sys.settrace(None)
     try:

@@ -494,6 +494,7 @@ def test_markdown_has_the_same_page_paths(site: dict[str, str], markdown: dict[s
 
 
 @pytest.mark.parametrize("kind", ["html", "markdown"])
+@pytest.mark.untraced
 def test_the_folder_is_the_same_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], site: dict[str, str], markdown: dict[str, str], kind: str
 ) -> None:

@@ -209,6 +209,13 @@ def test_no_line_is_wider_than_the_page(width: int, encoding: str) -> None:
     assert "-/-" in text
 
 
+def test_the_page_of_nothing_has_no_range_and_no_codes() -> None:
+    """Where nothing was counted the page says so, and names no time."""
+    shown = list(page(built(b"{}"), 80, styled=False, encoding="utf-8"))
+    assert shown[0] == "0 outcomes in 1 line"
+    assert not [each for each in shown if "from " in each or "Top codes" in each]
+
+
 def test_colour_is_for_terminals() -> None:
     """Titles are bold and what may be tried again is green, else there is no escape."""
     plain = list(page(built(*LOG), 80, styled=False, encoding="utf-8"))

@@ -106,6 +106,19 @@ def test_one_timer_watches_over_all() -> None:
     assert run(work) == [1010.0]
 
 
+def test_the_timer_of_a_body_that_came_is_set_for_the_next() -> None:
+    """A body that began later has its whole time."""
+
+    async def work(loop: Hours) -> tuple[list[Any], list[float]]:
+        reader = BodyReader(10)
+        first = asyncio.create_task(reader.read(after(7), LARGEST))
+        await asyncio.sleep(5)
+        ends = [await reader.read(after(100), LARGEST), await first]
+        return ends, [each for each in loop.timers if each in (1010.0, 1015.0)]
+
+    assert run(work) == ([LATE, b"done"], [1010.0, 1015.0])
+
+
 def test_somebody_else_s_cancellation_stays_one() -> None:
     """Also where both come at once: who cancelled the task decides what becomes of it."""
 
