@@ -19,10 +19,11 @@ import argparse
 import statistics
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import served
 import sockets
+from pairs import compared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,19 @@ def measure(name: str, folder: Path, file: Path) -> Load:
         with sockets.serving("uvicorn", name, STORE=store) as (process, port):
             sockets.loaded(process.pid, port, 1, file, CONNECTIONS)  # warms up
             return sockets.loaded(process.pid, port, SECONDS, file, CONNECTIONS)
+
+
+def section(*, quick: bool) -> dict[str, Any]:
+    """Acknowledged requests a second with SQLite and without a store, and the ratio of the two."""
+    taken: dict[str, list[Load]] = {"without store": [], "sqlite": []}
+    with tempfile.TemporaryDirectory() as place:
+        file = sockets.request(Path(place))
+        for _ in range(1 if quick else 7):
+            for name, loads in taken.items():
+                loads.append(measure(name, Path(place), file))
+    without, durable = ([each.rate for each in loads] for loads in taken.values())
+    rates = {name: round(statistics.median(each.rate for each in loads)) for name, loads in taken.items()}
+    return {"rate": rates, "ratio": compared(durable, without)}
 
 
 def _extremes(loads: Sequence[Load], base: Sequence[Load]) -> str:

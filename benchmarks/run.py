@@ -1,6 +1,7 @@
 """What Ringback costs, as ratios to a bare route that are measured pair by pair in one run.
 
     make bench                                     everything, in a quarter of an hour
+    make bench ARGS="--events 1 --events 100 --events 5000"    everything, with fewer sizes: ten minutes
     make bench ARGS="--quick"                      a smoke run: every part, no figure worth a look
     make bench ARGS="--section inprocess --candidate ringback --events 1 --events 1000"
     make performance                               everything, and docs/performance.md with what lies beside it
@@ -16,23 +17,28 @@ import os
 import platform
 import re
 import sys
+import tomllib
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import apps
+import durable
+import gate
 import handshake
 import inprocess
 import plots
+import soak
 import sockets
+import start
 import tables
 import verifying
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-SECTIONS = ("inprocess", "setups", "verifying", "sockets")
+SECTIONS = ("inprocess", "setups", "verifying", "sockets", "durable", "memory", "start")
 RESULTS = Path(__file__).parents[1] / "build" / "benchmark.json"
 DOCS = Path(__file__).parents[1] / "docs"
 PACKAGES = ("ringback", "starlette", "structlog", "msgspec", "uvicorn", "httptools", "uvloop", "granian")
@@ -91,7 +97,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if given.figures is not None:
         results = json.loads(given.figures.read_text("utf-8"))
     else:
-        results = {"environment": environment()}
+        limits = tomllib.loads(gate.LIMITS.read_text("utf-8"))
+        results = {"environment": environment(), "instructions": limits.get(gate.VERSION, {})}
         sizes = given.events or (inprocess.QUICK_SIZES if given.quick else inprocess.SIZES)
         if "inprocess" in sections:
             chosen = {name: apps.CANDIDATES[name] for name in given.candidate or apps.CANDIDATES}
@@ -104,6 +111,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         if "sockets" in sections:
             results["handshake_us"] = handshake.microseconds(9 if given.quick else 301)
             results["sockets"] = sockets.section(quick=given.quick, say=say)
+        if "durable" in sections:
+            say("durable")
+            results["durable"] = durable.section(quick=given.quick)
+        if "memory" in sections:
+            say("memory")
+            results["memory"] = soak.section(5_000 if given.quick else 100_000)
+        if "start" in sections:
+            say("start")
+            results["start"] = start.section(1 if given.quick else 11)
         say("")
         write(results, RESULTS)
     parts = tables.parts(results)

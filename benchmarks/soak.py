@@ -14,6 +14,8 @@ import argparse
 import asyncio
 import gc
 import itertools
+import re
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -86,6 +88,16 @@ async def soak(events: int, sampled: Callable[[Sample], object]) -> int:
     await life.end()
     assert called == done, f"{done} calls ended and {called} hooks were called"
     return called
+
+
+def section(events: int) -> dict[str, float]:
+    """How many MiB memory grows by in so many events, in a process of its own."""
+    command = [sys.executable, __file__, "--events", str(events)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    found = re.search(r"memory grew by (-?[0-9.]+) MiB", told)
+    if found is None:
+        raise RuntimeError(f"the soak came to no end: {told[-500:]}")
+    return {"events": events, "grown_mib": float(found[1])}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

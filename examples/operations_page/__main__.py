@@ -1,5 +1,6 @@
 """The page over a day of calls, on this machine: python -m examples.operations_page"""
 
+import argparse
 import asyncio
 import secrets
 import tempfile
@@ -18,11 +19,17 @@ try:
 except ImportError as error:
     raise SystemExit(str(error)) from None
 
+parser = argparse.ArgumentParser(prog="python -m examples.operations_page", description=__doc__)
+parser.add_argument("--calls", type=int, default=CALLS, help="of the made-up day; default: %(default)s")
+calls = parser.parse_args().calls
+if calls < 1:
+    parser.error(f"--calls {calls} is no number of calls; give 1 or more")
+
 with tempfile.TemporaryDirectory() as folder:
     store, password = Path(folder, "ringback.db"), secrets.token_urlsafe(12)
-    asyncio.run(fill(store, time.time()))
+    asyncio.run(fill(store, time.time(), calls))
     print(
-        f"{CALLS} calls are in the store. Open http://127.0.0.1:8000/ringback/ as on-call, password {password}",
+        f"{calls} calls are in the store. Open http://127.0.0.1:8000/ringback/ as on-call, password {password}",
         flush=True,
     )
     uvicorn.run(create_app(store, password=password), port=8000, access_log=False)

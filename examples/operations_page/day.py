@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from ringback import Outcome, classify_event, parse_delivery
 from ringback.stores.sqlite import SQLiteStore
 from ringback.testing import Call, call_event
 from ringback.work.contact import CallState, Change, Step
+from ringback.work.deliveries import Counted
 from ringback.work.items import Item, Kind, Progress, Settlement, State
+from ringback.work.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,9 +78,12 @@ async def fill(path: Path, now: float, calls: int = CALLS) -> None:
         ended = [_ending(random, number + each, at, now) for each in range(count)]
         number += count
         outcomes = [outcome for told in ended for outcome in told]
+        await store.note([_connected(random, told[-1], at) for told in ended if told[-1].code == 200])
         await store.put([Item(each.outcome_id, Kind.OUTCOME, at, each) for each in outcomes])
+        await store.count_deliveries(_answered(at, len(outcomes)))
         await _work(store, random, [told[-1] for told in ended], at, now)
     hands.at = now
+    await store.count_deliveries(_answered(now, 1))
     await store.close()
 
 
@@ -91,6 +97,13 @@ def _batches(now: float, calls: int) -> Iterator[tuple[float, int]]:
         upto = calls * so_far // sum(weights)
         yield at, upto - done
         done = upto
+
+
+def _answered(at: float, accepted: int) -> list[Counted]:
+    """How the deliveries of this time were answered: a stranger tries the URL now and then."""
+    minute = int(at // 60) * 60
+    found = [Counted(minute, "accepted", "", accepted, at)] if accepted else []
+    return [*found, Counted(minute, "malformed", "not_json", 1, at)] if minute // 60 % 60 < STEP // 60 else found
 
 
 def _ending(random: Random, number: int, at: float, now: float) -> list[Outcome]:
@@ -109,6 +122,20 @@ def _ending(random: Random, number: int, at: float, now: float) -> list[Outcome]
         for each in names
     ]
     return told + told[-1:] * (random.random() < 0.04)
+
+
+def _connected(random: Random, end: Outcome, at: float) -> Told:
+    """What was told when the call that ended ``at`` a time was answered, half a minute to eight minutes before."""
+    answered = at - random.randint(300, 4800) / 10
+    return Told(
+        "CallConnected",
+        answered,
+        answered,
+        str(UUID(int=random.getrandbits(128), version=4)),
+        end.call_connection_id,
+        end.correlation_id,
+        context=end.operation_context,
+    )
 
 
 def _outcome(event: dict[str, Any]) -> Outcome:

@@ -18,42 +18,52 @@ if TYPE_CHECKING:
 class DeliveryError(RingbackError):
     """A request is not acceptable as a delivery, whatever its bytes are.
 
-    ``status`` is the HTTP status of the answer; ``faults`` has one fault for each element that is no event.
+    ``status`` is the HTTP status of the answer; ``faults`` has one fault for each element that is no event. ``reason``
+    is a word of the closed table by which deliveries are counted.
     """
 
     status = 400
+    reason = "other"
 
-    def __init__(self, message: str, faults: tuple[Fault, ...] = ()) -> None:
+    def __init__(self, message: str, faults: tuple[Fault, ...] = (), *, reason: str | None = None) -> None:
         super().__init__(message)
         self.faults = faults
+        if reason is not None:
+            self.reason = reason
 
 
 class MalformedDelivery(DeliveryError):
     """The body is not JSON, or holds no event."""
+
+    reason = "not_json"
 
 
 class DeliveryTooLarge(DeliveryError):
     """The body has more bytes or more events than the limits allow."""
 
     status = 413
+    reason = "body"
 
 
 class TooManyHeaders(DeliveryError):
     """The request has more header fields than the limit allows."""
 
     status = 431
+    reason = "headers"
 
 
 class DeliveryTooSlow(DeliveryError):
     """The body did not arrive in time."""
 
     status = 408
+    reason = "too_slow"
 
 
 class UnsupportedEncoding(DeliveryError):
     """The body is compressed; Microsoft sends plain JSON."""
 
     status = 415
+    reason = "encoding"
 
 
 class ConfigurationError(RingbackError, ValueError):

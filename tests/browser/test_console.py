@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import sqlite3
 import tomllib
 from collections import Counter
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
@@ -15,7 +16,6 @@ import pytest_asyncio
 
 import page_code
 from ringback import classify
-from ringback.console.snapshot import DEAD, LATEST, WAITING
 from ringback.testing import Call, call_event
 from ringback_catalog import Catalog
 
@@ -31,7 +31,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PASSWORD = "correct horse battery staple"
 KNOWN = {"http_credentials": {"username": "on-call", "password": PASSWORD}}
-SIGNS = {"none": "✓ as intended", "now": "↻ now", "later": "↻ later", "after_fix": "✕ after a fix", "never": "✕ never"}
 
 # What each call said and was judged as, from what was stored of it and not from the columns that the page counts by.
 CALLS = """
@@ -92,10 +91,6 @@ async def cells(page: Any, section: str) -> list[list[str]]:
     )
 
 
-async def figure(page: Any, name: str) -> str:
-    return await page.locator(f'[data-figure="{name}"]').inner_text()
-
-
 def pair(row: sqlite3.Row) -> str:
     return "–" if row["code"] is None else f"{row['code']}/{row['subcode']}"  # noqa: RUF001 - as the page writes it
 
@@ -113,150 +108,128 @@ def unknown(row: sqlite3.Row) -> bool:
 # What it shows
 
 
+async def numbers(page: Any) -> dict[str, int]:
+    """Each figure by its name, and in what it leads to."""
+    found = await page.evaluate(
+        """[...document.querySelectorAll("[data-figure]")].map(each => [each.dataset.figure, each.textContent])"""
+    )
+    return {name: int(text.replace(",", "")) for name, text in found if text.replace(",", "").isdigit()}
+
+
+def within(rows: list[sqlite3.Row], since: float, until: float) -> list[sqlite3.Row]:
+    return [row for row in rows if since <= row["created_at"] < until]
+
+
 @pytest.mark.parametrize(
     ("range_", "seconds", "bar"), [("1h", 3600, 300), ("24h", 86_400, 3600), ("7d", 604_800, 21_600)]
 )
 async def test_figures_and_charts_are_those_of_the_store(
     opened: Any, seen: Seen, range_: str, seconds: int, bar: int
 ) -> None:
-    """Counted by a query of our own: the totals, and each bar of each series, as data, as drawn and as a table."""
+    """Counted by a query of our own: the hour, the range, and each bar of each series, in the table and as drawn."""
     page = await opened(f"{seen.address}?range={range_}", **KNOWN)
-    since = datetime.fromisoformat(await page.locator("#figures-title time").get_attribute("datetime")).timestamp()
     at = datetime.fromisoformat(await page.locator("#as-of time").get_attribute("datetime")).timestamp()
+    since = datetime.fromisoformat(await page.locator("#figures-title time").get_attribute("datetime")).timestamp()
     assert since % bar == 0
     assert seconds <= at - since < seconds + bar
-    calls = seen.query(CALLS, since)
+    calls = within(seen.query(CALLS, since), since, at)
     assert len(calls) == 5400 if seconds > 3600 else 300 < len(calls) < 900
-    retries = Counter(row["retry"] for row in calls)
-    states = Counter(row["state"] for row in seen.query("SELECT state FROM items"))
-    intended = retries["none"]
-    assert {name: await figure(page, name) for name in ("ended", "rate", "retryable", "failed", "unrecognized")} == {
-        "ended": f"{len(calls):,}",
-        "rate": f"{100 * intended / len(calls):.1f} %",
-        "retryable": f"{retries['now'] + retries['later']:,}",
-        "failed": f"{retries['after_fix'] + retries['never']:,}",
-        "unrecognized": f"{sum(map(unknown, calls)):,}",
-    }
-    assert await figure(page, "dead") == str(states["dead"])
-    assert await figure(page, "redials") == str(len(seen.query("SELECT 1 FROM items WHERE kind = 'redial'")))
-    assert f"{states['ready']} ready, 0 running" in (await texts(page, "#figures dl > div"))[-2]
-
-    def bars(rows: list[sqlite3.Row]) -> list[int]:
-        counts = Counter(int((row["created_at"] - since) // bar) for row in rows)
-        return [counts[each] for each in range(seconds // bar + 1)]
-
-    causes = await page.evaluate("JSON.parse(document.getElementById('causes-data').textContent)")
-    ranked = Counter(row["cause"] for row in calls).most_common()
-    drawn = {each["name"]: each["values"] for each in causes["series"]}
-    own = [name for name in drawn if name != "other"]
-    for name in own:
-        assert drawn[name] == bars([row for row in calls if row["cause"].replace("_", " ") == name])
-    assert [sum(values) for values in zip(*drawn.values(), strict=True)] == bars(calls)
-    assert sorted(map(sum, drawn.values()), reverse=True)[: len(own) - 1] == [n for _, n in ranked][: len(own) - 1]
-    dispositions = await page.evaluate("JSON.parse(document.getElementById('dispositions-data').textContent)")
-    assert [each["values"] for each in dispositions["series"]] == [
-        bars([row for row in calls if row["retry"] in kinds])
-        for kinds in (("none",), ("now", "later"), ("after_fix", "never"))
-    ]
-    for name, chart in (("causes", causes), ("dispositions", dispositions)):
-        # What the library drew, and what stands in the table for those who do not see it.
-        assert await page.evaluate(f"Chart.getChart('{name}-canvas').data.datasets.map(each => each.data)") == [
-            each["values"] for each in chart["series"]
-        ]
-        table = await page.evaluate(
-            f"""[...document.querySelectorAll('#{name}-details tbody tr')]
-                .map(row => [...row.children].map(cell => cell.textContent))"""
-        )
-        columns = [[f"{number:,}" for number in each["values"]] for each in chart["series"]]
-        assert table == [list(row) for row in zip(chart["labels"], *columns, strict=True)]
-    rates = await page.evaluate("JSON.parse(document.getElementById('rates-data').textContent)")
-    point = seconds // (len(rates["values"]) - bar // (300 if range_ == "1h" else 3600))
-    ended = Counter(int((row["created_at"] - since) // point) for row in calls)
-    good = Counter(int((row["created_at"] - since) // point) for row in calls if row["retry"] == "none")
-    assert rates["values"] == [
-        pytest.approx(good[each] / ended[each]) if ended[each] else None for each in range(len(rates["values"]))
-    ]
-    assert await page.evaluate("Chart.getChart('rates-canvas').data.datasets[0].data") == rates["values"]
+    found = await numbers(page)
+    for name, rows in (("range", calls), ("hour", within(calls, at - 3600, at))):
+        retries = Counter(row["retry"] for row in rows)
+        assert {each: found[f"{each}.{name}"] for each in ("ended", "intended", "retryable", "failed")} == {
+            "ended": len(rows),
+            "intended": retries["none"],
+            "retryable": retries["now"] + retries["later"],
+            "failed": retries["after_fix"] + retries["never"],
+        }
+        assert found[f"unrecognized.{name}"] == sum(map(unknown, rows))
+    bars = seconds // bar + 1
+    for number in range(bars):
+        rows = within(calls, since + number * bar, since + (number + 1) * bar)
+        causes = Counter(row["cause"] for row in rows if row["retry"] != "none")
+        drawn = {name.split(".")[2]: count for name, count in found.items() if name.startswith(f"causes.{number}.")}
+        assert drawn == causes
+        assert found.get(f"causes.{number}", 0) == causes.total()
+        assert found.get(f"dispositions.{number}", 0) == len(rows)
+        assert found[f"rates.{number}.ended"] == len(rows)
+    # Higher pieces are more calls, wherever they are.
+    pieces = await page.evaluate(
+        """[...document.querySelectorAll("#causes .bar a")].map(each => [
+            each.querySelector("rect").getBoundingClientRect().height,
+            parseInt(each.textContent.match(/: ([0-9,]+) of/)[1].replace(",", ""))
+        ])"""
+    )
+    assert len(pieces) == len([name for name in found if name.count(".") == 2 and name.startswith("causes.")])
+    scale = max(count for _, count in pieces) / max(height for height, _ in pieces)
+    assert all(abs(height * scale - count) <= scale + 1 for height, count in pieces)
 
 
-async def test_the_sentence_at_the_top_names_cause_count_and_owner(opened: Any, seen: Seen) -> None:
-    """What failed most, how often, and who must act."""
+async def test_from_the_banner_to_a_call_in_three_clicks(opened: Any, seen: Seen) -> None:
+    """The number in the banner, a call of the list, and its record; each is what a query of our own finds."""
     page = await opened(seen.address, **KNOWN)
-    calls = seen.query(CALLS, 0)
-    (cause, count), *_ = Counter(row["cause"] for row in calls if row["retry"] != "none").most_common()
-    assert cause == "carrier_error"
-    (sentence,) = await texts(page, "#headline .lead")
-    assert sentence.startswith(f"Failing most: carrier error, {count:,} of {len(calls):,} calls (")
-    assert "; the carrier must act. " in sentence
+    at = datetime.fromisoformat(await page.locator("#as-of time").get_attribute("datetime")).timestamp()
+    calls = within(seen.query(CALLS, at - 3600), at - 3600, at)
+    failing = [row for row in calls if row["cause"] == "carrier_error" and row["retry"] != "none"]
+    assert await page.locator("#headline").get_attribute("class") == "headline failing"
+    assert (await texts(page, "#headline .lead"))[0].startswith(
+        f"FAILING carrier error {len(failing):,} of {len(calls):,} calls in the last hour"
+    )
+    await page.locator('#headline [data-figure="worst"]').click()
+    await page.wait_for_url("**/calls?**")
+    assert await page.locator("[data-total]").inner_text() == f"{len(failing):,}"
+    rows = await cells(page, "list")
+    assert {row[2] for row in rows} == {"carrier error"}
+    assert sorted(row[1] for row in rows) == sorted(row["leg"] for row in failing[: len(rows)])
+    name = rows[0][1]
+    await page.get_by_role("link", name=name).click()
+    await page.wait_for_url(f"**/calls/{name}")
+    (row,) = (each for each in failing if each["leg"] == name)
+    told = " ".join(await texts(page, "main"))
+    assert row["summary"] in told
+    assert "carrier: the carrier or the SBC's operator" in told
+    assert len(await texts(page, ".timeline li")) >= 1
+    await page.go_back()
+    await page.go_back()
+    await page.locator("#causes .bar a").last.click()
+    await page.wait_for_url("**/calls?cause=**")
 
 
 async def test_every_table_is_that_of_the_store(opened: Any, seen: Seen) -> None:
-    """Pairs, unrecognized pairs, dead letters, redials, the queue and the latest calls: row for row."""
+    """The failing pairs, those that nobody knows, and the newest calls: row for row."""
     page = await opened(seen.address, **KNOWN)
-    calls = seen.query(CALLS, 0)
-    groups: dict[tuple[str, str, str], list[sqlite3.Row]] = {}
-    for row in calls:
-        groups.setdefault((row["event"], pair(row), row["cause"].replace("_", " ")), []).append(row)
-    expected, told = [], {}
-    for (event, code, cause), rows in groups.items():
-        count, share = f"{len(rows):,}", f"{100 * len(rows) / len(calls):.1f} %"
-        ((retry, owner, summary),) = {(row["retry"], row["owner"], row["summary"]) for row in rows}
-        again = classify(event, rows[0]["code"], rows[0]["subcode"]).retry_action
-        # To dial again is what most take "later" for; anything else is said.
-        sign = SIGNS[retry] if again in ("place_call", "none") else f"{SIGNS[retry]} {again.value.replace('_', ' ')}"
-        expected.append([event, code, count, share, cause, sign, owner, moment(rows[0]["created_at"])])
-        # A call of the pair that is at hand speaks for it, else the catalog without a carrier's details.
-        told[event, code] = {summary, classify(event, rows[0]["code"], rows[0]["subcode"]).summary}
-    found = await cells(page, "pairs")
-    assert sorted([*row[:7], row[8]] for row in found) == sorted(expected)
-    for event, code, *_, summary, _ in found:
-        assert summary.removesuffix(" What to do") in told[event, code]
-    counts = [int(row[2].replace(",", "")) for row in found]
-    assert counts == sorted(counts, reverse=True)
-
-    rare = Counter((pair(row), row["event"]) for row in calls if unknown(row))
-    assert len(rare) == 2
-    assert [text.split(" calls, ")[0] for text in await texts(page, ".unknown > p")] == [
-        f"{code} {event}, {count}" for (code, event), count in rare.most_common()
-    ]
-
-    dead = seen.query("SELECT * FROM items WHERE state = 'dead' ORDER BY finished_at DESC, id DESC")
-    assert [row[:1] + row[4:7] for row in await cells(page, "dead-letters")] == [
-        [row["key"], str(row["attempts"]), moment(row["finished_at"]), row["reason"]] for row in dead[:DEAD]
-    ]
-    redials = seen.query("SELECT * FROM items WHERE kind = 'redial' ORDER BY due_at, id")
-    assert len(redials) > 20
-    assert [[row[0][:19], *row[1:3], row[5]] for row in await cells(page, "redials")] == [
-        [moment(row["due_at"]), "[contact]", str(row["number"]), row["target"]] for row in redials[:WAITING]
-    ]
-    queue = seen.query("SELECT * FROM items WHERE kind = 'outcome' AND state = 'ready' ORDER BY due_at, id")
-    assert queue
-    assert [[row[0], row[1], row[2][:19], row[3]] for row in await cells(page, "hooks")] == [
-        [row["key"], "ready", moment(row["due_at"]), str(row["attempts"])] for row in queue[:WAITING]
-    ]
-    latest = await cells(page, "latest")
-    assert [[*row[:5], *row[6:]] for row in latest] == [
-        [
-            moment(row["created_at"]),
-            row["event"],
-            pair(row),
-            row["cause"].replace("_", " "),
-            SIGNS[row["retry"]],
-            row["state"],
-            str(row["duplicates"]),
-            f"{row['leg']} {row['call']}",
-        ]
-        for row in calls[:LATEST]
-    ]
+    at = datetime.fromisoformat(await page.locator("#as-of time").get_attribute("datetime")).timestamp()
+    calls = within(seen.query(CALLS, 0), 0, at)
+    await page.locator("#more-failing summary").first.click()
+    groups = Counter(
+        (row["cause"].replace("_", " "), pair(row), row["event"]) for row in calls if row["retry"] != "none"
+    )
+    hour = Counter(
+        (row["cause"].replace("_", " "), pair(row), row["event"])
+        for row in calls
+        if row["retry"] != "none" and row["created_at"] >= at - 3600
+    )
+    found = [(row[0], *row[1].split(" "), row[2], row[3].split(" ")[0]) for row in await cells(page, "failing")]
+    assert sorted(found) == sorted((*key, f"{hour[key]:,}", f"{count:,}") for key, count in groups.items())
+    newest = await cells(page, "latest")
+    assert sorted([row[0], row[5]] for row in newest) == sorted(
+        [moment(row["created_at"]), row["leg"]] for row in calls[: len(newest)]
+    )
     # The contacts that calls and redials have in the store.
     assert "customer-" not in await page.content()
+    await page.goto(f"{seen.address}catalog")
+    rare = Counter((pair(row), row["event"]) for row in calls if unknown(row))
+    assert len(rare) == 2
+    assert sorted(text.split(" calls, ")[0] for text in await texts(page, ".unknown > p")) == sorted(
+        f"{code} {event}, {count}" for (code, event), count in rare.items()
+    )
 
 
 async def test_an_override_can_be_copied(opened: Any, seen: Seen) -> None:
     """The block is one that a catalog takes, for the pair that it stands at."""
-    page = await opened(seen.address, permissions=["clipboard-read", "clipboard-write"], **KNOWN)
+    page = await opened(f"{seen.address}catalog", permissions=["clipboard-read", "clipboard-write"], **KNOWN)
     await page.get_by_text("Override for 488/977001").click()
-    await page.locator(".unknown").first.get_by_role("button", name="Copy").click()
+    await page.locator(".unknown", has_text="488/977001").get_by_role("button", name="Copy").click()
     await page.get_by_text("Copied.").wait_for()
     block = await page.evaluate("navigator.clipboard.readText()")
     ours = Catalog.default().with_overrides(tomllib.loads(block))
@@ -267,9 +240,9 @@ async def test_an_override_can_be_copied(opened: Any, seen: Seen) -> None:
 
 
 async def test_a_new_call_appears_by_itself(opened: Any, seen: Seen) -> None:
-    """Delivered over HTTP, it is in figures, chart and table without a reload; the focus stays where it was."""
+    """Delivered over HTTP, it is in the figures and in the table without a reload; the focus stays where it was."""
     page = await opened(seen.address, **KNOWN)
-    before = int((await figure(page, "ended")).replace(",", ""))
+    before = (await numbers(page))["ended.range"]
     await page.evaluate("window.stays = true")
     await page.get_by_role("link", name="7 days").focus()
     call = Call()
@@ -277,65 +250,54 @@ async def test_a_new_call_appears_by_itself(opened: Any, seen: Seen) -> None:
         event = call_event("CallDisconnected", 486, 560486, call=call, operation_context="customer-new")
         assert (await client.post(seen.callbacks, json=[event])).status_code == 204
     await page.locator("#latest").get_by_text(call.call_connection_id).wait_for()
-    assert await figure(page, "ended") == f"{before + 1:,}"
-    drawn = await page.evaluate("Chart.getChart('causes-canvas').data.datasets.flatMap(each => each.data)")
-    assert sum(drawn) == before + 1
+    assert (await numbers(page))["ended.range"] == before + 1
     assert await page.evaluate("window.stays")
     assert await page.evaluate("document.activeElement.textContent") == "7 days"
 
 
-async def test_a_dead_letter_is_replayed_once(opened: Any, seen: Seen) -> None:
-    """By keyboard: its hook runs once, it is done, and the page says so; loading the page again repeats nothing."""
-    page = await opened(seen.address, **KNOWN)
-    key, *_ = (await cells(page, "dead-letters"))[0]
-    dead = int(await figure(page, "dead"))
-    seen.app.told.clear()
-    await page.get_by_role("button", name=f"Replay {key}").focus()
-    await page.keyboard.press("Enter")
-    await page.get_by_text("Replayed: its hooks are called again").wait_for()
-    assert await figure(page, "dead") == str(dead - 1)
-    assert key not in [row[0] for row in await cells(page, "dead-letters")]
-    await page.reload()
-    await page.reload()
-    while seen.query("SELECT state FROM items WHERE key = ?", key)[0]["state"] != "done":
-        await page.wait_for_timeout(20)
-    assert len(seen.app.told) == 1
-    assert key in seen.app.told[0]
-
-
-async def test_without_javascript_it_shows_and_does_the_same(opened: Any, seen: Seen) -> None:
-    """Figures, tables in place of charts, time ranges, and a form that discards; only what is live is gone."""
+async def test_without_javascript_it_says_the_same(opened: Any, seen: Seen) -> None:
+    """Figures, charts, filters, the list and a call; times are in UTC, and only what is live is gone."""
     page = await opened(seen.address, java_script_enabled=False, **KNOWN)
-    dead = seen.query("SELECT key FROM items WHERE state = 'dead' ORDER BY finished_at DESC, id DESC")
-    assert await figure(page, "dead") == str(len(dead))
     assert not await page.locator("#live-box").is_visible()
-    assert not await page.locator("canvas").first.is_visible()
-    await page.locator("#causes-details summary").click()
-    assert await page.locator("#causes-details tbody tr").count() == 25
-    await page.get_by_role("link", name="1 hour").click()
-    assert await page.locator("[aria-current]").inner_text() == "1 hour"
-    key = dead[-1]["key"]
-    await page.get_by_role("button", name=f"Discard {key}").click()
-    assert "Discarded" in await page.locator(".told").inner_text()
-    assert await page.locator("[aria-current]").inner_text() == "1 hour"
-    assert seen.query("SELECT state FROM items WHERE key = ?", key)[0]["state"] not in ("dead", "ready", "running")
+    assert await page.locator("#causes .bar").count() > 10
+    assert "UTC" in await page.locator("#as-of").inner_text()
+    await page.get_by_role("link", name="Calls", exact=True).click()
+    await page.locator("#more-filters summary").click()
+    await page.locator("#cause").select_option("busy")
+    await page.locator("#since").fill("3h")
+    await page.get_by_role("button", name="Show these calls").click()
+    assert page.url.endswith("/calls?cause=busy&since=3h")
+    assert {row[2] for row in await cells(page, "list")} == {"busy"}
+    await page.locator("#search").fill("customer-17")
+    await page.get_by_role("button", name="Find").click()
+    assert "customer" not in page.url
+    assert "search=~" in page.url
+    # By the side: a browser writes the status of a page that refuses to its console.
+    refused = await page.request.post(f"{seen.address}calls", form={"code": "busy", "cause": "busy"})
+    assert refused.status == 400
+    assert "code &#39;busy&#39; is no number of a result" in await refused.text()
 
 
-async def test_read_only_shows_no_buttons(
-    opened: Any, seen: Seen, serving: Callable[[Any], AbstractAsyncContextManager[str]]
-) -> None:
-    """A page of another process over the same file: the same letters, nothing to press, and no form is taken."""
-    from ringback.console import BasicAuth, Console
+async def test_times_are_those_of_the_viewer(opened: Any, seen: Seen) -> None:
+    """With UTC at hand."""
+    page = await opened(seen.address, timezone_id="Asia/Kolkata", **KNOWN)
+    time = page.locator("#as-of time")
+    utc = datetime.fromisoformat(await time.get_attribute("datetime"))
+    assert await time.inner_text() == f"{utc + timedelta(hours=5, minutes=30):%Y-%m-%d %H:%M:%S}"
+    assert await time.get_attribute("title") == f"{utc:%Y-%m-%d %H:%M:%S} UTC"
+    assert "Asia/Calcutta" in (zone := await page.locator("#zone").inner_text()) or "Asia/Kolkata" in zone
 
-    console = Console(store=f"sqlite:///{seen.file}", auth=BasicAuth("on-call", PASSWORD))
-    async with serving(console) as address:
-        page = await opened(f"{address}/", **KNOWN)
-        assert len(await cells(page, "dead-letters")) > 5
-        assert await page.locator("form, button.replay, button.discard").count() == 0
-        key, *_ = (await cells(page, "dead-letters"))[0]
-        refused = await page.request.post(f"{address}/dead", form={"action": "replay", "letter": key})
-        assert refused.status == 403
-    assert seen.query("SELECT state FROM items WHERE key = ?", key)[0]["state"] == "dead"
+
+async def test_a_file_has_the_calls_of_the_list(opened: Any, seen: Seen) -> None:
+    """By the link that stands above the list."""
+    page = await opened(f"{seen.address}calls?cause=declined", **KNOWN)
+    total = int((await page.locator("[data-total]").inner_text()).replace(",", ""))
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="CSV").click()
+    path = await (await download.value).path()
+    rows = list(csv.DictReader(path.read_text("utf-8").splitlines()))
+    assert len(rows) == total
+    assert {row["cause"] for row in rows} == {"declined"}
 
 
 async def test_the_keyboard_reaches_everything(opened: Any, seen: Seen) -> None:
@@ -343,11 +305,13 @@ async def test_the_keyboard_reaches_everything(opened: Any, seen: Seen) -> None:
     page = await opened(seen.address, **KNOWN)
     focused = page.locator(":focus")
     walked: list[str] = []
-    for _ in range(5):
+    for _ in range(9):
         await page.keyboard.press("Tab")
         walked.append(" ".join((await focused.inner_text()).split()))
         assert await focused.evaluate("each => getComputedStyle(each).outlineStyle") == "solid"
-    assert walked == ["Skip to the figures", "1 hour", "24 hours", "7 days", "Live on"]
+    assert walked == [
+        "Skip to the text", "Now", "Calls", "Work", "Catalog", "1 hour", "24 hours", "7 days", "Live on",
+    ]  # fmt: skip
     await page.keyboard.press("Space")
     assert await focused.get_attribute("aria-checked") == "false"
     assert await page.locator("#status").inner_text() == "Live updates off."
@@ -360,36 +324,84 @@ async def test_the_keyboard_reaches_everything(opened: Any, seen: Seen) -> None:
         reached.add(
             await page.evaluate(
                 """(() => { const each = document.activeElement;
-                return `${each.tagName} ${each.getAttribute("aria-label") || each.textContent.trim()}` })()"""
+                return each.dataset.figure || `${each.tagName} ${each.textContent.trim()}` })()"""
             )
         )
     else:
         pytest.fail("the keyboard does not come to the end of the page")
-    letters = [row[0] for row in await cells(page, "dead-letters")]
-    assert {f"BUTTON {name} {key}" for key in letters for name in ("Replay", "Discard")} <= reached
-    assert {"SUMMARY The same as a table", "SUMMARY What to do", "SUMMARY Override for 488/977001"} <= reached
-    await page.locator("#pairs summary").first.focus()
+    assert {"worst", "ended.hour", "ended.range", "pair.hour", "pair.range", "SUMMARY The same as a table"} <= reached
+    await page.locator("#failing summary").first.focus()
     await page.keyboard.press("Enter")
-    assert await page.locator("#pairs details").first.get_attribute("open") is not None
-    await page.goto(f"{seen.address}#main")
+    assert await page.locator("#failing details").first.get_attribute("open") is not None
 
 
-@pytest.mark.parametrize("look", ["light", "dark", "phone"])
-async def test_it_is_accessible_and_fits(opened: Any, faults: Any, seen: Seen, look: str) -> None:
-    """Nothing serious for axe-core, also in what can be opened, and nothing to scroll the whole page sideways for."""
-    page = await opened(seen.address, look, **KNOWN)
-    # One chart's table stands for all three: what is checked takes its time by the cell.
-    closed = "details:not(#causes-details, #dispositions-details)"
-    await page.evaluate(f"document.querySelectorAll('{closed}').forEach(each => each.open = true)")
-    assert await faults(page) == []
-    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+PATHS = ("", "calls?cause=busy", "catalog", "catalog/entry?code=486/560486", "calls?code=x")
+
+
+@pytest.mark.parametrize("path", [*PATHS, "calls/{call}"])
+async def test_it_is_accessible(opened: Any, faults: Any, seen: Seen, path: str) -> None:
+    """Nothing serious for axe-core in light and in dark, also in what can be opened."""
+    path = path.format(call=seen.query(CALLS, 0)[0]["leg"])
+    for look in ("light", "dark", "phone"):
+        page = await opened_quietly(opened, f"{seen.address}{path}", look)
+        # One chart's table stands for all three: what is checked takes its time by the cell.
+        closed = "details:not(#causes-details, #dispositions-details)"
+        await page.evaluate(f"document.querySelectorAll('{closed}').forEach(each => each.open = true)")
+        assert await faults(page) == []
+
+
+async def opened_quietly(opened: Any, address: str, look: str = "light", **settings: Any) -> Any:
+    """The page; a browser writes the status of what is refused to its console, which is as it should be."""
+    page = await opened(address.partition("?")[0] if "code=x" in address else address, look, **KNOWN, **settings)
+    if "code=x" in address:
+        await page.set_content(await (await page.request.get(address)).text())
+    return page
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280, 2560])
+async def test_it_fits_every_width(opened: Any, seen: Seen, width: int) -> None:
+    """A phone, a desk, a wall, and 400 % of 1280: nothing is cut or has to be scrolled to, and no labels meet."""
+    call = seen.query(CALLS, 0)[0]["leg"]
+    page = await opened(seen.address, viewport={"width": width, "height": 900}, **KNOWN)
+    for path in (
+        "",
+        "?range=7d",
+        "?range=1h",
+        "calls?cause=busy",
+        f"calls/{call}",
+        "catalog",
+        "catalog/entry?code=486",
+    ):
+        await page.goto(f"{seen.address}{path}")
+        assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+        cut = await page.evaluate(
+            """[...document.querySelectorAll(".scroll")].filter(each => each.checkVisibility()
+                && each.scrollWidth > each.clientWidth + 1).map(each => each.getAttribute("aria-labelledby"))"""
+        )
+        assert cut == [], path
+        meeting = await page.evaluate(
+            """[...document.querySelectorAll(".times")].flatMap(axis => {
+                const shown = each => getComputedStyle(each).display !== "none";
+                const seen = [...axis.querySelectorAll("text")].filter(shown)
+                    .map(each => each.getBoundingClientRect()).sort((one, other) => one.left - other.left);
+                return seen.filter((each, at) => at && each.left < seen[at - 1].right + 2).map(each => each.left);
+            })"""
+        )
+        assert meeting == [], path
+
+
+async def test_a_phone_shows_first_what_fails(opened: Any, seen: Seen) -> None:
+    """The banner and the figures of the hour, before anybody scrolls."""
+    page = await opened(seen.address, "phone", **KNOWN)
+    for selector in ("#headline", '[data-figure="ended.hour"]', '[data-figure="intended.hour"]'):
+        box = await page.locator(selector).bounding_box()
+        assert box["y"] + box["height"] <= 844
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
 async def test_screenshots(images: Path, opened: Any, seen: Seen, look: str) -> None:
     """For docs/console.md."""
     page = await opened(seen.address, look, **KNOWN)
-    await page.locator("canvas").last.wait_for()
     heights = {"light": 1100, "dark": 1100, "phone": 1280}
     width = page.viewport_size["width"]
     await page.set_viewport_size({"width": width, "height": heights[look]})
@@ -397,3 +409,17 @@ async def test_screenshots(images: Path, opened: Any, seen: Seen, look: str) -> 
     shot = await page.screenshot(path=images / f"console-{look}.png")
     assert len(shot) > 20_000
     page_code.write_down(images, "console")
+
+
+async def test_screenshots_of_the_other_pages(images: Path, opened: Any, seen: Seen) -> None:
+    """A list, a call, an entry, what nobody knows."""
+    talked = seen.query("SELECT key FROM items WHERE code = 200 AND duplicates > 0 ORDER BY created_at DESC")[0]["key"]
+    pages = {
+        "calls": "calls?cause=carrier_error&since=2h",
+        "call": f"calls/{talked.removeprefix('call:')}",
+        "entry": "catalog/entry?code=503/560503",
+        "catalog": "catalog",
+    }
+    for name, path in pages.items():
+        page = await opened(f"{seen.address}{path}", viewport={"width": 1280, "height": 900}, **KNOWN)
+        assert len(await page.screenshot(path=images / f"console-{name}.png")) > 20_000

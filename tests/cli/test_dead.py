@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 from logging.handlers import MemoryHandler
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from ringback.cli import main
 from ringback.cli._progress import Progress as _Progress
 from ringback.core.events import Event, EventData, Result
 from ringback.stores.sqlite import SQLiteStore
+from ringback.work.deliveries import Counted
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 
 if TYPE_CHECKING:
@@ -446,6 +448,30 @@ def test_what_cannot_choose_is_refused(
     assert capsys.readouterr().err.startswith(f"ringback dead replay: argument {option}: {message}")
 
 
+def test_what_has_arrived_is_told_beside_the_states(capsys: pytest.CaptureFixture[str]) -> None:
+    """When the last delivery came, and what became of those of a day."""
+
+    async def arrived() -> None:
+        store, now = SQLiteStore(FILE), time.time()
+        minute = int(now // 60) * 60
+        wrong = Counted(minute - 3600, "refused", "audience_wrong", 20, now - 3600)
+        await store.count_deliveries([Counted(minute - 7200, "accepted", "", 812, now - 7200), wrong])
+        await store.close()
+
+    asyncio.run(arrived())
+    line = printed(capsys, "store", "stats")[-1]
+    assert re.fullmatch(
+        r"last_delivery +36\d\d(\.\d+)?s  since the last delivery; "
+        r"in 24 hours 812 accepted, 20 refused \(audience_wrong\)",
+        line,
+    )
+    [told] = printed(capsys, "store", "stats", "--json")
+    assert json.loads(told)["deliveries"] == [
+        {"result": "accepted", "reason": "", "count": 812},
+        {"result": "refused", "reason": "audience_wrong", "count": 20},
+    ]
+
+
 def test_a_store_is_counted_and_purged(capsys: pytest.CaptureFixture[str]) -> None:
     """A line for each state; a purge says how much it forgot."""
     died((outcome(1), "one"))
@@ -460,6 +486,7 @@ def test_a_store_is_counted_and_purged(capsys: pytest.CaptureFixture[str]) -> No
         ["oldest_due", "0s"],
         ["redials_in_progress", "0"],
         ["redials_paused", "0s"],
+        ["last_delivery", "never"],
     ]
     main(["dead", "discard", KEY.format(1)])
     capsys.readouterr()

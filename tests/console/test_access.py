@@ -163,8 +163,7 @@ class Object:
 
 @pytest.mark.parametrize("auth", [lambda request: request.headers.get("x-user"), coming, Object(), lambda r: coming(r)])
 @pytest.mark.parametrize(
-    "path",
-    ["/", "/calls", "/calls.csv", "/calls/x", "/work", "/catalog", "/work/change", "/static/console.css", "/nothing"],
+    "path", "/ /calls /calls.csv /calls/x /work /catalog /work/change /static/console.css /nothing".split()
 )
 async def test_nobody_sees_anything_before_auth_has_said_yes(memory, browser, auth, path) -> None:
     """Not even which addresses there are."""

@@ -10,7 +10,8 @@ import httpx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringback.console import Console, entries, now
+from ringback.console import Console, deliveries, entries, now
+from ringback.console.arrivals import Arrivals
 from ringback.console.pages import Pages
 from ringback.console.snapshot import DEFAULT, Hour, Snapshot, WorkSnapshot
 from ringback.console.view import shown
@@ -18,6 +19,7 @@ from ringback.console.work import view_of as view_of_work
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import Outcome
 from ringback.stores import MemoryStore
+from ringback.work.deliveries import LastDelivery
 from ringback.work.history import Count, Ended, Pair, Waiting
 from ringback.work.items import DeadLetter, Item, Kind, Progress, State, Stats
 from ringback.work.letter_groups import grouped
@@ -105,6 +107,7 @@ def work_like(text: str) -> WorkSnapshot:
 PAGES = Pages()
 TOKEN = "t" * 43
 CATALOG = Catalog.default()
+ARRIVED = shown(deliveries.view_of(Arrivals(NOON, 0, (), (), LastDelivery())))
 
 
 @settings(deadline=None, max_examples=60)
@@ -113,7 +116,7 @@ def test_no_number_and_no_id_reaches_the_page(private, left, right):
     """In a message, a source, a contact, a reason, a key, a name: as written, and as escaped."""
     text, hidden = private
     snapshot, work = store_like(left + text + right), work_like(left + text + right)
-    around: dict[str, Any] = {"up": "", "token": "t", "stores": 1, "alarms": (), "calls": ["calls/~"] * 9}
+    around: dict[str, Any] = {"up": "", "token": "t", "stores": 1, "arrived": ARRIVED, "calls": ["calls/~"] * 9}
     pages = (
         (1, PAGES.page("now.html", view=shown(now.view_of(snapshot, CATALOG)), **around)),
         (2, PAGES.page("work.html", view=shown(view_of_work(work, TOKEN)), changes=True, undo={}, **around)),

@@ -94,9 +94,10 @@ def test_the_app_runs_by_its_own_command(port: int) -> None:
         "oldest_due": 0.0,
         "dead": 0,
     }
-    assert before.json() == {**well, "last_delivery": None}
+    others = {"handshake": 1, "refused": 2}
+    assert before.json() == {**well, "last_delivery": None, "deliveries": others}
     assert after.pop("last_delivery") >= 0
-    assert after == well
+    assert after == {**well, "deliveries": {**others, "accepted": 1}}
     assert subprocess.run(on(port, HEALTH), check=False).returncode == 0
 
 

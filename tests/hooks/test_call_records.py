@@ -53,7 +53,7 @@ async def delivered(router: OutcomeRouter, *events: dict[str, Any]) -> None:
     received = Intake(Door()).receive({}, delivery(*events), None)
     assert isinstance(received, Received)
     await router.engine.accept(received.outcomes)
-    await router.engine.note(received)
+    await router.engine.dispatcher.notebook.note(received.delivery.events, received.outcomes)
 
 
 async def test_a_router_tells_of_its_calls() -> None:

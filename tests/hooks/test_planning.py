@@ -11,9 +11,8 @@ from msgspec.structs import replace
 
 from attempting import BUSY, HUNG_UP, KEY, NOW, Bench, done, named
 from ringback import HookPolicy, Outcome, RedialPolicy
-from ringback.work.contact import CallRecord, CallState, Contact
+from ringback.work.contact import LONGEST_WINDOW, CallRecord, CallState, Contact
 from ringback.work.items import Progress, Settlement, State
-from ringback.work.redial_policy import LONGEST_WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,8 @@ import pytest
 
 from redialing import BUSY, KEY, NAME, NEW_LEG, NOW, Bench, failed, sent
 from ringback import HookPolicy, Outcome, RedialPolicy
-from ringback.work.contact import CallRecord, CallState
+from ringback.work.contact import LONGEST_WINDOW, CallRecord, CallState
 from ringback.work.items import Progress, Settlement, State
-from ringback.work.redial_policy import LONGEST_WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -127,6 +127,7 @@ TOO_MANY = Reply(
     b'"detail":"more than 3 header fields are not accepted"}',
     (PROBLEM,),
     "more than 3 header fields are not accepted",
+    reason="headers",
 )
 
 

@@ -6,16 +6,23 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 import ringback
-from ringback import Outcome, OutcomeRouter, StoreUnavailable
+from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter, SharedSecret, StoreUnavailable
 from ringback.receiving.engine import Engine
 from ringback.receiving.health import Health, health_of
 from ringback.stores import MemoryStore
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+async def route(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
 
 WELL = Health(store_reachable=True, store_fault=None, worker_running=None, last_delivery=None, oldest_due=0.0, dead=0)
 
@@ -43,6 +50,7 @@ async def test_a_new_process_without_a_store_is_well() -> None:
         "last_delivery": None,
         "oldest_due": 0.0,
         "dead": 0,
+        "deliveries": {},
     }
 
 
@@ -100,6 +108,18 @@ async def test_the_last_delivery_is_told_by_its_age() -> None:
     health = await health_of(engine)
     await engine.drain(0)
     assert (health.last_delivery, health.worker_running) == (7.5, True)
+
+
+async def test_refused_deliveries_are_told_beside_accepted_ones() -> None:
+    """For who has no console. A probe that anyone may ask tells no reason."""
+    router = OutcomeRouter()
+    middleware = CallOutcomeMiddleware(route, router=router, path="/callbacks", auth=SharedSecret("s" * 16))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(middleware), base_url="https://app.example") as client:
+        for secret in ("s" * 16, "wrong", "wrong"):
+            await client.post(f"/callbacks?secret={secret}", content=b"[]")
+        await client.post("/callbacks?secret=" + "s" * 16, content=b"no JSON")
+        await client.put("/callbacks", content=b"no delivery")
+    assert (await router.health()).deliveries == {"accepted": 1, "refused": 2, "malformed": 1}
 
 
 def test_the_name_is_public() -> None:

@@ -36,12 +36,12 @@ def validation(code: object = "code-1") -> dict[str, object]:
     return {"id": "2", "eventType": VALIDATION, "data": {"validationCode": code}}
 
 
-def problem(status: int, title: str, detail: str, *faults: tuple[int, str]) -> Reply:
-    """The reply that refuses a delivery, whole."""
+def problem(status: int, title: str, detail: str, *faults: tuple[int, str], reason: str) -> Reply:
+    """The reply that refuses a delivery, whole. ``reason`` is the word by which the reply is counted."""
     content: dict[str, object] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     if faults:
-        content["faults"] = [{"index": index, "reason": reason} for index, reason in faults]
-    return Reply(status, json.dumps(content, separators=(",", ":")).encode(), PROBLEM, detail)
+        content["faults"] = [{"index": index, "reason": fault} for index, fault in faults]
+    return Reply(status, json.dumps(content, separators=(",", ":")).encode(), PROBLEM, detail, reason=reason)
 
 
 def test_a_delivery_is_received_with_the_outcomes_of_its_events_in_order() -> None:
@@ -83,7 +83,7 @@ def test_one_element_that_is_no_event_does_not_hide_the_others() -> None:
         pytest.param(
             {},
             b"  ",
-            problem(400, "Malformed delivery", "the body is empty; send a JSON array of CloudEvents"),
+            problem(400, "Malformed delivery", "the body is empty; send a JSON array of CloudEvents", reason="empty"),
             id="empty",
         ),
         pytest.param(
@@ -93,13 +93,14 @@ def test_one_element_that_is_no_event_does_not_hide_the_others() -> None:
                 400,
                 "Malformed delivery",
                 "the body is neither a JSON array nor an object; send a JSON array of CloudEvents",
+                reason="not_json",
             ),
             id="text",
         ),
         pytest.param(
             {},
             b'{"a": 1}',
-            problem(400, "Malformed delivery", NO_TYPE, (0, NO_TYPE)),
+            problem(400, "Malformed delivery", NO_TYPE, (0, NO_TYPE), reason="no_event"),
             id="object that is no event",
         ),
         pytest.param(
@@ -111,25 +112,31 @@ def test_one_element_that_is_no_event_does_not_hide_the_others() -> None:
                 f"no element is an event; element 0: {NO_TYPE}",
                 (0, NO_TYPE),
                 (1, "a JSON string, not an object; send a CloudEvent"),
+                reason="no_event",
             ),
             id="no element is an event",
         ),
         pytest.param(
             {},
             b" " * 2001,
-            problem(413, "Delivery too large", "the body has 2001 bytes; at most 2000 are accepted"),
+            problem(413, "Delivery too large", "the body has 2001 bytes; at most 2000 are accepted", reason="body"),
             id="too many bytes",
         ),
         pytest.param(
             {},
             json.dumps([disconnected()] * 3).encode(),
-            problem(413, "Delivery too large", "the body holds 3 events; at most 2 are accepted"),
+            problem(413, "Delivery too large", "the body holds 3 events; at most 2 are accepted", reason="events"),
             id="too many events",
         ),
         pytest.param(
             {"content-encoding": "gzip"},
             b"[]",
-            problem(415, "Unsupported encoding", "content-encoding 'gzip' is not accepted; send plain JSON"),
+            problem(
+                415,
+                "Unsupported encoding",
+                "content-encoding 'gzip' is not accepted; send plain JSON",
+                reason="encoding",
+            ),
             id="compressed",
         ),
     ],
@@ -151,7 +158,9 @@ def test_a_hostile_batch_gets_a_short_answer() -> None:
 def test_a_refusal_repeats_no_phone_number() -> None:
     """Details and reasons are redacted in the body and in the log's fact."""
     error = MalformedDelivery("no event for +1 555 010 0123", (Fault(0, "to 4:+15550100123"),))
-    assert refusal(error) == problem(400, "Malformed delivery", "no event for [phone]", (0, "to [id]"))
+    assert refusal(error) == problem(
+        400, "Malformed delivery", "no event for [phone]", (0, "to [id]"), reason="not_json"
+    )
 
 
 TEXTS = st.text(alphabet="ZQXJ", min_size=4, max_size=30)
@@ -218,7 +227,7 @@ def test_an_announced_validation_that_is_not_one_event_alone_is_malformed(elemen
     """There is no code to echo, or more comes with it than a handshake."""
     reply = INTAKE.receive({"aeg-event-type": "SubscriptionValidation"}, json.dumps(elements).encode())
     detail = f"aeg-event-type announces a validation, but the body is no single {VALIDATION}"
-    assert reply == problem(400, "Malformed delivery", detail)
+    assert reply == problem(400, "Malformed delivery", detail, reason="validation")
 
 
 @pytest.mark.parametrize(
@@ -319,7 +328,7 @@ def test_a_delivery_that_cannot_be_kept_is_to_come_again() -> None:
     assert (reply.fact, reply.sender_refused) == ("the store cannot be used now", False)
 
 
-NO_CODE = problem(400, "Malformed delivery", "the validation event has no data.validationCode")
+NO_CODE = problem(400, "Malformed delivery", "the validation event has no data.validationCode", reason="validation")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.trace import NoOpTracerProvider
@@ -21,7 +19,6 @@ from ringback.settings import Door
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore
 from ringback.telemetry import Telemetry
-from ringback.telemetry._calls import Endings
 from ringback_catalog import Cause
 
 if TYPE_CHECKING:
@@ -238,66 +235,6 @@ async def test_what_is_kept_in_memory_instead_is_counted(count: Count, tmp_path:
         await dispatcher.accept(outcomes(event(), event("CreateCallFailed")))
         await dispatcher.drain(60)
         assert count.calls() == [(BUSY, number)]
-
-
-def test_an_end_waits_for_its_sibling_and_no_longer() -> None:
-    """The more informative event decides; what comes later is no second call."""
-    counted: list[Outcome] = []
-    now = 0.0
-    endings = Endings(counted.append, lambda: now)
-    unreported = event()
-    del unreported["data"]["resultInformation"]
-    endings.add(outcomes(unreported), 1.0)
-    now = 0.9
-    endings.add(outcomes(event("CreateCallFailed")), 1.0)
-    endings.count_due()
-    assert counted == []
-    now = 1.0
-    endings.count_due()
-    assert [(each.cause, each.event_name) for each in counted] == [(Cause.BUSY, "CreateCallFailed")]
-    now = 5.0
-    endings.add(outcomes(event(), event("CreateCallFailed")), 1.0)
-    endings.count_all()
-    assert len(counted) == 1
-
-
-def test_the_end_of_a_whole_call_yields_to_a_legs() -> None:
-    """Event Grid tells the end of a call besides its leg's own: one call."""
-    counted: list[Outcome] = []
-    endings = Endings(counted.append, lambda: 0.0)
-    endings.add(outcomes(event("CallEnded", leg=None)), 1.0)
-    endings.add(outcomes(event()), 1.0)
-    endings.count_all()
-    assert [each.outcome_id for each in counted] == [f"call:{LEG}"]
-
-
-@settings(deadline=None)
-@given(
-    told=st.lists(
-        st.tuples(
-            st.sampled_from(["CallDisconnected", "CreateCallFailed", "AnswerFailed", "ConnectFailed", "PlayFailed"]),
-            st.sampled_from(["leg-1", "leg-2", "leg-3"]),
-            st.floats(0.0, 2.0),
-        )
-    ),
-    settle=st.sampled_from([0.0, 1.0]),
-)
-def test_whatever_comes_in_whatever_order_a_leg_is_one_call(told: list[tuple[str, str, float]], settle: float) -> None:
-    """As many calls as there are legs that ended, and never one before its time."""
-    counted: list[Outcome] = []
-    now = 0.0
-    endings = Endings(counted.append, lambda: now)
-    first: dict[str, float] = {}
-    for name, leg, pause in told:
-        now += pause
-        endings.count_due()
-        due = [each for each, at in first.items() if at + settle <= now]
-        assert [each.call_connection_id for each in counted] == due
-        if name != "PlayFailed":
-            first.setdefault(leg, now)
-        endings.add(outcomes(event(name, leg)), settle)
-    endings.count_all()
-    assert [each.call_connection_id for each in counted] == list(first)
 
 
 def lasted(count: Count) -> list[tuple[dict[str, Any], int, float]]:

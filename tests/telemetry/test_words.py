@@ -31,9 +31,9 @@ from ringback.telemetry._attributes import (
     settled_words,
     words,
 )
-from ringback.telemetry._metrics import RESULTS
 from ringback.telemetry._telemetry import _EVENT_GRID, SCHEMA
 from ringback.work.call_detail import EndedLeg
+from ringback.work.deliveries import RESULTS
 from ringback_catalog import Cause, Disposition, Match, ResultCategory
 from sights import OTHER, PROCESSED, Sight, delivery, event
 
@@ -170,9 +170,8 @@ def test_the_page_names_every_metric(sight: Sight) -> None:
     received = Intake(Door()).receive({}, delivery())
     assert isinstance(received, Received)
     sight.telemetry.metrics.count_outcome(received.outcomes[0])
-    sight.telemetry.metrics.count_call(received.outcomes[0])
     answered = EndedLeg(None, "leg", None, 1.0, 61.0, True, None, 60.0, False, 1, 1, None)
-    sight.telemetry.metrics.record_call(received.outcomes[0], answered)
+    sight.telemetry.metrics.count_call(received.outcomes[0], answered)
     sight.telemetry.metrics.record_hook(1.0, "jobs.call_again", "ok")
     sight.telemetry.metrics.count_redial("placed", 2)
     queue = sight.telemetry.metrics.queue(MemoryStore())

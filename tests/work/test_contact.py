@@ -10,9 +10,8 @@ from msgspec.structs import replace
 
 from reports import DECLINED, MISSED, NOW, answered, report
 from ringback import RedialPolicy
-from ringback.work.contact import UNSEEN, CallRecord, CallState, Contact, PastCall
+from ringback.work.contact import LONGEST_WINDOW, UNSEEN, CallRecord, CallState, Contact, PastCall
 from ringback.work.obstacle import obstacle
-from ringback.work.redial_policy import LONGEST_WINDOW
 
 if TYPE_CHECKING:
     from ringback.work.report import Report

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ringback import Event, Outcome, classify_event
 from ringback.core.events import EventData, Result
-from ringback.work.latch import Latch, Offer, RecentEnds, informed
+from ringback.work.latch import Latch, Offer, informed
 
 LEG = "1f0e5c1a-0000-4000-8000-000000000001"
 OTHER_LEG = "1f0e5c1a-0000-4000-8000-000000000002"
@@ -33,14 +33,19 @@ def told(
     return outcome
 
 
+def waiting_in(latch: Latch) -> tuple[str, ...]:
+    """The keys of the ends that still settle, oldest first."""
+    return tuple(latch._settling)
+
+
 def test_an_ending_is_opened_and_taken_once() -> None:
     """What was taken is not there to be taken again."""
     latch, outcome = Latch(), told("CallDisconnected")
     assert latch.take(outcome.outcome_id) is None
     assert latch.offer(outcome) is Offer.OPENED
-    assert (latch.settling(), len(latch)) == ((f"call:{LEG}",), 1)
+    assert (waiting_in(latch), len(latch)) == ((f"call:{LEG}",), 1)
     assert latch.take(outcome.outcome_id) is outcome
-    assert (latch.take(outcome.outcome_id), latch.settling(), len(latch)) == (None, (), 1)
+    assert (latch.take(outcome.outcome_id), waiting_in(latch), len(latch)) == (None, (), 1)
 
 
 def test_operations_of_two_sources_are_two() -> None:
@@ -54,24 +59,13 @@ def test_operations_of_two_sources_are_two() -> None:
     assert [latch.offer(each) for each in played] == [Offer.DUPLICATE] * 3
 
 
-def test_the_end_of_a_call_without_ids_is_known_by_source_and_id() -> None:
-    """Also where no hook needs the latch."""
-    recent = RecentEnds()
-    ended = [
-        Outcome(Event("Microsoft.Communication.CallEnded", "1", source), told("CallEnded").verdict)
-        for source in ("/subscriptions/a", "/subscriptions/b", None)
-    ]
-    assert list(recent.repeated(ended)) == []
-    assert list(recent.repeated(ended)) == ended
-
-
 def test_settling_endings_are_listed_oldest_first() -> None:
     """Who drains the latch acts in the order in which the calls ended."""
     latch = Latch()
     for leg in (OTHER_LEG, LEG):
         latch.offer(told("CallDisconnected", leg))
     latch.offer(told("CreateCallFailed", OTHER_LEG))
-    assert latch.settling() == (f"call:{OTHER_LEG}", f"call:{LEG}")
+    assert waiting_in(latch) == (f"call:{OTHER_LEG}", f"call:{LEG}")
 
 
 DISCONNECTED, CREATE_FAILED = told("CallDisconnected"), told("CreateCallFailed")
@@ -145,14 +139,14 @@ def test_call_ended_after_a_leg_is_a_duplicate() -> None:
     """Event Grid's CallEnded tells of a whole call: it adds nothing once a leg has told its own end."""
     latch = Latch()
     assert [latch.offer(DISCONNECTED), latch.offer(ended())] == [Offer.OPENED, Offer.DUPLICATE]
-    assert latch.settling() == (f"call:{LEG}",)
+    assert waiting_in(latch) == (f"call:{LEG}",)
 
 
 def test_call_ended_that_still_settles_gives_way_to_a_leg() -> None:
     """The leg says more; the one it replaces is neither taken nor told later."""
     latch = Latch()
     assert [latch.offer(ended()), latch.offer(DISCONNECTED)] == [Offer.OPENED, Offer.OPENED]
-    assert latch.settling() == (f"call:{LEG}",)
+    assert waiting_in(latch) == (f"call:{LEG}",)
     assert [latch.take(f"call:{CALL}"), latch.offer(ended())] == [None, Offer.DUPLICATE]
     assert latch.take(f"call:{LEG}") is DISCONNECTED
 
@@ -183,7 +177,7 @@ def test_a_leg_without_connection_id_joins_call_ended_and_is_kept_when_another_l
     latch, nameless = Latch(), told("CallDisconnected", None)
     assert [latch.offer(ended()), latch.offer(nameless)] == [Offer.OPENED, Offer.MERGED]
     assert latch.offer(DISCONNECTED) is Offer.OPENED
-    assert latch.settling() == (f"call:{CALL}", f"call:{LEG}")
+    assert waiting_in(latch) == (f"call:{CALL}", f"call:{LEG}")
 
 
 def test_calls_without_correlation_id_know_nothing_of_each_other() -> None:
@@ -259,7 +253,7 @@ def test_any_interleaving_lets_every_ending_through_exactly_once(steps: list[tup
         key = latch.name_of(outcome, outcome.outcome_id)
         assert key == (informed(outcome.outcome_id) if is_told_again(outcome, taken) else outcome.outcome_id)
         if action == "take":
-            assert (key in latch.settling()) is (opened[key] > told[key])
+            assert (key in waiting_in(latch)) is (opened[key] > told[key])
             take(key)
             continue
         seen = {each.event_name for each in joined.get(key, [])}
@@ -275,7 +269,7 @@ def test_any_interleaving_lets_every_ending_through_exactly_once(steps: list[tup
         if offer is not Offer.DUPLICATE:
             joined.setdefault(key, []).append(outcome)
 
-    for key in latch.settling():
+    for key in waiting_in(latch):
         take(key)
     offered = {outcome.outcome_id for action, outcome in steps if action == "offer"}
     assert told == opened
@@ -303,7 +297,7 @@ def test_memory_is_bounded_and_nothing_that_settles_is_lost(steps: list[tuple[st
             assert key not in last
             assert key not in settling
             settling.add(key)
-        assert set(latch.settling()) == settling
+        assert set(waiting_in(latch)) == settling
         assert len(latch) <= capacity + len(settling)
 
 
@@ -314,7 +308,7 @@ def test_the_first_event_with_a_reason_is_told_after_an_end_without_one() -> Non
     assert latch.take(f"call:{LEG}") is BARE_DISCONNECTED
     assert latch.offer(BARE_CREATE_FAILED) is Offer.DUPLICATE
     assert [latch.offer(each) for each in (DISCONNECTED, CREATE_FAILED)] == [Offer.OPENED, Offer.MERGED]
-    assert latch.settling() == (f"call:{LEG}/informed",)
+    assert waiting_in(latch) == (f"call:{LEG}/informed",)
     told_again = latch.take(f"call:{LEG}/informed")
     assert told_again == Outcome(CREATE_FAILED.event, CREATE_FAILED.verdict, DISCONNECTED.event)
     again = (DISCONNECTED, CREATE_FAILED, BARE_DISCONNECTED)
@@ -326,19 +320,3 @@ def test_the_same_event_with_a_reason_replaces_one_that_settles_without() -> Non
     latch = Latch()
     assert [latch.offer(each) for each in (BARE_DISCONNECTED, DISCONNECTED)] == [Offer.OPENED, Offer.MERGED]
     assert latch.take(f"call:{LEG}") == Outcome(DISCONNECTED.event, DISCONNECTED.verdict, BARE_DISCONNECTED.event)
-
-
-def test_a_repetition_is_the_same_event_of_the_same_ending_again() -> None:
-    """The other event of a call that failed to start is none, nor is what was forgotten; the last two are not."""
-    recent = RecentEnds(capacity=2)
-    first, sibling, other = told("CallDisconnected"), told("CreateCallFailed"), told("CallDisconnected", leg="another")
-    third, fourth = told("CallDisconnected", leg="a third"), told("CallDisconnected", leg="a fourth")
-    assert recent.repeated([first, first, sibling]) == [first]
-    assert recent.repeated([sibling, other, other]) == [sibling, other]
-    assert recent.repeated([first, third, other, fourth, first]) == [first, other]
-
-
-def test_an_operation_is_never_a_repetition() -> None:
-    """It ends no call, and may be told as often as it happens."""
-    played = told("PlayFailed")
-    assert RecentEnds().repeated([played, played]) == []

@@ -18,8 +18,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ringback import Catalog, Cause, ConfigurationError, RetryAction, RetryClass, classify
+from ringback.work.contact import LONGEST_WINDOW
 from ringback.work.redial import Exhausted, NotRetryable, Planned, Skipped, awake, decide, repeatability, time_zone
-from ringback.work.redial_policy import LONGEST_WINDOW, RedialPolicy
+from ringback.work.redial_policy import RedialPolicy
 from ringback_catalog import CALL_EVENTS
 from zones import DAY, DAYS, Week, at, is_open, moments, pairs, time_zones, weeks
 

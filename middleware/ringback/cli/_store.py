@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -15,13 +16,15 @@ from ringback.exceptions import ConfigurationError
 from ringback.receiving.engine import Settings
 from ringback.stores import open_store
 from ringback.web.endpoint import OutcomeRouter
+from ringback.work.redial_policy import DAY
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from ringback.hooks.router import HandlerRouter
-    from ringback.stores import DeliveryStore
+    from ringback.stores import DeliveryStore, Stats
+    from ringback.work.deliveries import Deliveries, LastDelivery
 
 T = TypeVar("T")
 
@@ -111,14 +114,36 @@ def backup(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def stats(arguments: argparse.Namespace) -> int:
-    """Print how many items there are in each state."""
-    counts = msgspec.structs.asdict(answer_of_store(arguments, lambda store: store.stats()))
+def stats(arguments: argparse.Namespace, clock: Callable[[], float] = time.time) -> int:
+    """Print how many items there are in each state, and what has arrived."""
+    now = clock()
+
+    async def ask(store: DeliveryStore) -> tuple[Stats, LastDelivery, Sequence[Deliveries]]:
+        history = store.history
+        return (
+            await store.stats(),
+            await history.last_delivery(),
+            await history.deliveries(now - DAY, now + DAY, 2 * DAY),
+        )
+
+    stats, last, came = answer_of_store(arguments, ask)
+    counts = msgspec.structs.asdict(stats)
     for name in ("oldest_due", "redials_paused"):
         counts[name] = round(counts[name], 3)
-    lines = (f"{name:<19} {_MEANINGS[name].format(value)}" for name, value in counts.items())
-    print(json.dumps(counts) if arguments.json else "\n".join(lines))
+    since = None if last.any is None else round(now - last.any, 3)
+    lines = [f"{name:<19} {_MEANINGS[name].format(value)}" for name, value in counts.items()]
+    lines.append(f"{'last_delivery':<19} {'    never' if since is None else f'{since:>8g}s'}  {_arrived(came)}")
+    told = {
+        "last_delivery": since,
+        "deliveries": [{"result": each.result, "reason": each.reason, "count": each.count} for each in came],
+    }
+    print(json.dumps(counts | told) if arguments.json else "\n".join(lines))
     return 0
+
+
+def _arrived(came: Sequence[Deliveries]) -> str:
+    named = (f"{each.count} {each.result}{f' ({each.reason})' if each.reason else ''}" for each in came)
+    return f"since the last delivery; in 24 hours {', '.join(named) or 'none'}"
 
 
 _MEANINGS = {

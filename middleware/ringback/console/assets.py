@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TYPES = {
     "console.css": "text/css; charset=utf-8",
     "console.js": "text/javascript; charset=utf-8",
+    "icon-problem.svg": "image/svg+xml",
     "icon.svg": "image/svg+xml",
     "work.js": "text/javascript; charset=utf-8",
 }

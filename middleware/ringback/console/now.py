@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse
 from ringback.console import filters
 from ringback.console.charts import CONDITIONS, RATE_TICKS, Chart, Rate, Tick, by_cause, by_ending, ending, rates
 from ringback.console.colours import FAILED, INTENDED, RETRYABLE
+from ringback.console.deliveries import deliveries
 from ringback.console.desk import only, range_of
 from ringback.console.filters import address
 from ringback.console.headline import Headline, headline
@@ -92,13 +93,13 @@ async def page(desk: Desk, request: Request) -> Response:
         return snapshot, shown(view_of(snapshot, desk.catalog))
 
     snapshot, view = await desk.reader.shared.get(f"now {chosen.name}", read)
-    token = desk.token(request)
+    arrived, token = await deliveries(desk), desk.token(request)
     return desk.answer(
         request,
         "now.html",
         view=view,
         stores=len(desk.stores()),
-        alarms=(),
+        arrived=arrived,
         calls=[call_address(row_of_ended(each).name, token) for each in snapshot.latest],
     )
 

@@ -30,14 +30,16 @@ class Shared:
         """The value of this name, as fresh as :data:`KEPT` and :data:`REST` allow. Raises as ``read`` does."""
         known = self._known.get(name)
         if known is not None and self._monotonic() < known[0]:
-            return known[1]
+            value: T = known[1]
+            return value
         reading = self._reading.get(name)
         if reading is None or reading.done() or reading.get_loop() is not asyncio.get_running_loop():
             reading = asyncio.create_task(self._read(name, read))
             reading.add_done_callback(_looked_at)
             self._reading[name] = reading
         # Other requests wait for the same task, so the task goes on if the first request is cancelled.
-        return await asyncio.shield(reading)
+        fresh: T = await asyncio.shield(reading)
+        return fresh
 
     def forget(self) -> None:
         """Somebody has changed what the values were read from, and must see the change, even if another request began

@@ -90,10 +90,10 @@ def parse_content(content: bytes, max_body: int, max_events: int, max_depth: int
     if content[:1] == b"{":
         event = read_element(content, 0, Origin(content, 0))
         if isinstance(event, Fault):
-            raise MalformedDelivery(event.reason, (event,))
+            raise MalformedDelivery(event.reason, (event,), reason="no_event")
         return Delivery((event,))
     if not content:
-        raise MalformedDelivery("the body is empty; send a JSON array of CloudEvents")
+        raise MalformedDelivery("the body is empty; send a JSON array of CloudEvents", reason="empty")
     raise MalformedDelivery("the body is neither a JSON array nor an object; send a JSON array of CloudEvents")
 
 
@@ -105,7 +105,7 @@ def _refuse_nested(content: bytes, limit: int) -> None:
         if token[0] in (b"[", b"{"):
             depth += 1
             if depth > limit:
-                raise MalformedDelivery(f"the body is nested more than {limit} levels deep")
+                raise MalformedDelivery(f"the body is nested more than {limit} levels deep", reason="too_deep")
         elif token[0] in (b"]", b"}"):
             depth -= 1
 
@@ -136,7 +136,7 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
         # Some element is no CloudEvent in the service's spelling.
         return _parse_singly(content, max_events)
     if len(events) > max_events:
-        raise DeliveryTooLarge(f"the body holds {len(events)} events; at most {max_events} are accepted")
+        raise _too_many(len(events), max_events)
     absent: set[str] = set()
     for index, event in enumerate(events):
         force_setattr(event, "_origin", Origin(content, index))
@@ -217,13 +217,17 @@ def _parse_singly(content: bytes, max_events: int) -> Delivery:
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedDelivery(f"the body is not JSON: {why(error)}") from error
     if len(elements) > max_events:
-        raise DeliveryTooLarge(f"the body holds {len(elements)} events; at most {max_events} are accepted")
+        raise _too_many(len(elements), max_events)
     parsed = [read_element(bytes(element), index, Origin(content, index)) for index, element in enumerate(elements)]
     events = tuple(element for element in parsed if isinstance(element, Event))
     faults = tuple(element for element in parsed if isinstance(element, Fault))
     if faults and not events:
-        raise MalformedDelivery(f"no element is an event; element 0: {faults[0].reason}", faults)
+        raise MalformedDelivery(f"no element is an event; element 0: {faults[0].reason}", faults, reason="no_event")
     return Delivery(events, faults)
+
+
+def _too_many(count: int, limit: int) -> DeliveryTooLarge:
+    return DeliveryTooLarge(f"the body holds {count} events; at most {limit} are accepted", reason="events")
 
 
 _decode_array = Decoder(list[Event]).decode

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from ringback.core.times import iso
 from ringback.privacy.redaction import redact, redact_if_told
 from ringback_catalog import PREFIX
 
@@ -99,7 +100,7 @@ ROWS = (
     Row("server_call_id", lambda o: o.event.data.server_call_id, "the service's own id of the call", "id", "full"),
     Row("correlation_id", lambda o: o.event.data.correlation_id, "the whole call: joins its legs", "id", "text"),
     Row("operation_context", lambda o: o.operation_context, "what your app set with its request", "private", "text"),
-    Row("occurred_at", lambda o: (at := o.event.occurred_at) and at.isoformat(), "the event's time, ISO 8601 in UTC"),
+    Row("occurred_at", lambda o: (at := o.event.occurred_at) and iso(at), "the event's time, ISO 8601 in UTC"),
     Row("message", lambda o: o.message, "", "private", "dictionary"),
     Row("result_message", lambda o: (r := o.result) and r.message, "Microsoft's text; unstable, no key",
         "private", "line"),
@@ -144,7 +145,7 @@ class Line:
 
     def __call__(self, outcome: Outcome, *, ids_are_open: bool = False) -> dict[str, Any]:
         """The fields by key. ``ids_are_open``: the caller knows that none of the event's ids is private."""
-        verdict, result = outcome.verdict, outcome.result
+        verdict, result = outcome.verdict, outcome.event.data.result_information
         code, subcode = (None, None) if result is None else (result.code, result.subcode)
         key = id(verdict), outcome.attempts_exhausted, outcome.event.type, code, subcode
         kept_for, facts = self._facts.get(key, _NO_FACTS)

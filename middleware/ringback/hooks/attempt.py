@@ -24,12 +24,12 @@ from ringback.work.report import report_of
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from ringback.core.outcome import Outcome
     from ringback.hooks.call_ends import CallEnds
     from ringback.hooks.observer import Observer, StoreGauge
-    from ringback.hooks.registration import RedialRegistration, Registration, Roster
+    from ringback.hooks.registration import Predicate, RedialRegistration, Registration, Roster
     from ringback.hooks.router import HandlerRouter
     from ringback.work.items import Claim, DeliveryStore
     from ringback.work.policy import HookPolicy
@@ -55,10 +55,6 @@ class _Course:
     wait: Mapping[str, float]
     trying: str | None = None
     alone: bool = False
-
-    @classmethod
-    def of(cls, progress: Progress) -> _Course:
-        return cls(progress.done, progress.failed, progress.tries, progress.wait)
 
     def progress(self) -> Progress:
         return Progress(self.done, self.failed, self.tries, self.wait, self.trying, self.alone)
@@ -128,20 +124,18 @@ class HookCaller:
 
         Raises :class:`LeaseLost`.
         """
-        if _ends_call(claim):
-            if self.gauge is not None:
-                self.gauge.call_settled(claim.item.outcome)
-            if self.ends is not None:
-                await self.ends.tell(claim.item.outcome)
+        if self.ends is not None and _ends_call(claim):
+            await self.ends.tell(claim.item.outcome)
         if claim.crashed and claim.attempt > HOPELESS * self.policy.attempts:
             # No attempt reached a hook: a predicate or a contact function kills the process.
             error = RuntimeError(f"the worker died again, in attempt {claim.attempt - 1}, before any hook was called")
             self.observer.hook_failed(claim.item.outcome, "ringback", error, claim.attempt - 1, None)
             return Settlement(State.DEAD, claim.progress, reason=described(error))
-        course = _Course.of(claim.progress)
+        before = claim.progress
+        course = _Course(before.done, before.failed, before.tries, before.wait)
         try:
             await self._run(claim, course)
-            if course.wait and course.stands_at(claim.progress):
+            if course.wait and course.stands_at(before):
                 # The item is due and none of its hooks is: the clock was set back since, which moved the item alone.
                 course.wait_less(min(course.wait.values()) - self.clock())
                 await self._run(claim, course)
@@ -159,18 +153,24 @@ class HookCaller:
         return self.bulkhead.settled(claim, course.progress().settlement())
 
     async def _run(self, claim: Claim, course: _Course) -> None:
-        planned = await self._planned(course, claim)
-        if planned is None:
-            return
-        outcome, handled = planned
+        roster, outcome, handled = self.router.roster, claim.item.outcome, False
+        if roster.redials:
+            planned = await self._planned(course, claim, roster.redials)
+            if planned is None:
+                return
+            outcome, handled = planned
         due: dict[str, Registration] = {}
         doubts: dict[str, Exception] = {}
-        roster, now = self.router.roster, self.clock()
+        now = self.clock()
         for name, registration in roster.hooks:
             if name in course.done or name in course.failed:
                 continue
-            if name not in course.wait and not await self._concerns(course, registration, outcome, name, now, doubts):
-                continue
+            if name not in course.wait:
+                if not registration.fits(outcome):
+                    continue
+                when = registration.when
+                if when is not None and not await self._agrees(course, when, outcome, name, now, doubts):
+                    continue
             handled = handled or registration.concern != "on_unrecognized"
             if course.wait.get(name, 0.0) <= now:
                 due[name] = registration
@@ -249,24 +249,20 @@ class HookCaller:
         course.failed_for_good(name, described(error))
         await call_error_handlers(self.router, self.bulkhead, outcome, error, final=True)
 
-    async def _concerns(
+    async def _agrees(
         self,
         course: _Course,
-        registration: Registration,
+        when: Predicate,
         outcome: Outcome,
         name: str,
         now: float,
         doubts: dict[str, Exception],
     ) -> bool:
-        """Whether the registration wants the outcome. ``doubts`` gets what the predicate raises, by the hook's name."""
-        if not registration.fits(outcome):
-            return False
-        if registration.when is None:
-            return True
+        """Whether a hook's predicate wants the outcome. ``doubts`` gets what it raises, by the hook's name."""
         if _predicate(name) in course.failed or course.wait.get(_predicate(name), 0.0) > now:
             return False
         try:
-            return bool(await decided(registration.when, outcome, timeout=self.policy.timeout))
+            return bool(await decided(when, outcome, timeout=self.policy.timeout))
         except Exception as error:
             doubts.setdefault(name, error)
             return False
@@ -281,15 +277,17 @@ class HookCaller:
         if not await self.store.checkpoint(claim.item.key, course.progress()):
             raise LeaseLost
 
-    async def _planned(self, course: _Course, claim: Claim) -> tuple[Outcome, bool] | None:
+    async def _planned(
+        self, course: _Course, claim: Claim, registered: Sequence[RedialRegistration]
+    ) -> tuple[Outcome, bool] | None:
         """The outcome, terminal if its redials are exhausted; and whether a redial function handles the outcome.
 
         ``None`` while a contact function that has failed waits for its next attempt: no hook gets an outcome whose
         disposition may still change.
         """
-        item, registered = claim.item, self.router.roster.redials
+        item = claim.item
         outcome = item.outcome
-        if not registered or item.target == NOBODY or report_of(outcome) is None:
+        if item.target == NOBODY or report_of(outcome) is None:
             return outcome, False
         redials = _by_contact(registered)
         if not redials.keys().isdisjoint(course.done):
@@ -354,7 +352,10 @@ def _ends_call(claim: Claim) -> bool:
     """Whether the claim is the first attempt at a call's end. A late reason for the same end does not count."""
     item = claim.item
     outcome = item.outcome
-    return claim.first and outcome.scope is Scope.CALL and item.key != short(informed(outcome.outcome_id))
+    # The attempts of a replayed dead letter count from 1 again.
+    if claim.attempt > 1 or claim.progress.replayed or outcome.scope is not Scope.CALL:
+        return False
+    return item.key != short(informed(outcome.outcome_id))
 
 
 def _forget(course: _Course, roster: Roster, now: float) -> None:

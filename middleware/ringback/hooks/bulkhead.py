@@ -14,7 +14,7 @@ from ringback.hooks.invoke import called
 from ringback.hooks.threads import Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Observer
@@ -63,7 +63,7 @@ class Bulkhead:
     def __post_init__(self) -> None:
         self._threads = Threads(self.policy.threads or self.policy.concurrency, "ringback-hook")
 
-    async def call(
+    def call(
         self,
         outcome: Outcome,
         name: str,
@@ -72,7 +72,7 @@ class Bulkhead:
         named: Mapping[str, object] = _NONE,
         claim: Claim | None = None,
         late: Late | None = None,
-    ) -> Any:
+    ) -> Awaitable[Any]:
         """What the function returns. Raises as :func:`called`, and :class:`TimeoutError` at once while an earlier call
         of the function for the same item still runs: each further attempt would hold one more thread.
         """
@@ -80,7 +80,7 @@ class Bulkhead:
             raise TimeoutError("an earlier attempt has overrun its time-out, and still runs")
         overran = partial(self._has_overrun, outcome, name, claim, late)
         timeout, threads = self.policy.timeout, self._threads
-        return await called(function, arguments, named, timeout=timeout, threads=threads, overran=overran, hook=name)
+        return called(function, arguments, named, timeout=timeout, threads=threads, overran=overran, hook=name)
 
     def settled(self, claim: Claim, settlement: Settlement) -> Settlement:
         """The settlement of an attempt, with the functions of the item that still run."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.hooks.attempt import STORE_PAUSE, HookCaller, described
-from ringback.hooks.call_ends import CallEnds
+from ringback.hooks.call_ends import CallEnds, RecentEnds
 from ringback.hooks.checked_store import checked_store
 from ringback.hooks.contacts import Asking
 from ringback.hooks.invoke import hook_of
@@ -31,7 +31,7 @@ from ringback.hooks.signatures import is_async
 from ringback.stores import MemoryStore
 from ringback.work.contact import CallState
 from ringback.work.items import Item, Kind, Settlement, State
-from ringback.work.latch import Offer, RecentEnds
+from ringback.work.latch import Offer
 from ringback.work.pace import UNPACED
 from ringback.work.policy import HookPolicy
 from ringback.work.report import CONNECTED, report_of
@@ -195,10 +195,11 @@ class Dispatcher:
         that time. Raises :class:`StoreError` if the store could not persist the outcomes. Then none is persisted. A
         dispatcher that stands in gets the ``items`` that the other one has made of the outcomes.
         """
-        if self._router.roster.calls_nobody and self._only_logged(outcomes):
+        roster = self._router.roster
+        if roster.calls_nobody and self._only_logged(outcomes):
             return ()
         if items is None:
-            due_at, redials = self._clock() + self.settle, self._router.redials
+            due_at, redials = self._clock() + self.settle, roster.redials
             asking = Asking(redials, self.settle) if redials else None
             items = made = list[Item]()
             for outcome in outcomes:
@@ -266,7 +267,7 @@ class Dispatcher:
             await asyncio.gather(self._stop_working(timeout), self._fallback.drain(timeout))
         if self._gauge is not None:
             self._gauge.asleep()
-        self._ends.settle_all()
+        await self._ends.settle_all()
         if self.store.durable:
             await self.notebook.close()
             await self.store.close()
@@ -292,9 +293,7 @@ class Dispatcher:
         # Other processes may read a store of another kind, and a console that reads this one sets `watched`.
         if type(store) is not MemoryStore or store.watched:
             return False
-        if self._gauge is not None:
-            self._gauge.calls_without_hooks(outcomes, self.settle)
-        self._ends.settle(outcomes, self.settle, store)
+        self._ends.settle(outcomes, self.settle)
         if repeated := self._recent.repeated(outcomes):
             self._tell_duplicates(repeated)
         if not self._warns:

@@ -8,6 +8,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError
+from ringback.hooks.tally import Tally
 from ringback.work.keys import short
 from ringback.work.told import is_noted, told_by
 
@@ -44,6 +45,8 @@ class Notebook:
         self._clock = clock
         self._pending: deque[Told] = deque(maxlen=MOST)
         self._writing: asyncio.Task[None] | None = None
+        self.tally = Tally(store, on_fault, clock)
+        """How deliveries were answered."""
 
     async def note(self, events: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         """Notes the events of one delivery that tell something of a call and are no end of one."""
@@ -87,6 +90,7 @@ class Notebook:
         if writing is not None and not writing.get_loop().is_closed():
             writing.get_loop().call_soon_threadsafe(writing.cancel)
         await self.flush()
+        await self.tally.close()
 
     async def _write(self) -> None:
         pause = DELAY

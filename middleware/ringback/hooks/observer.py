@@ -27,11 +27,11 @@ class Observer(Protocol):
         ...
 
     def hears_ends(self) -> bool:
-        """Whether :meth:`call_ended` is worth the work that it takes."""
+        """Whether the log wants :meth:`call_ended`, which is not worth the work where it does not."""
         ...
 
     def call_ended(self, outcome: Outcome, leg: EndedLeg) -> None:
-        """The end of a leg has settled. The worker calls this once for each leg, before the first hook."""
+        """The end of a leg has settled, and :meth:`hears_ends`. Once for each leg, before the first hook."""
         ...
 
     def outcome_unhandled(self, outcome: Outcome) -> None: ...
@@ -131,16 +131,8 @@ class StoreGauge(Protocol):
         """An observer that measures, and calls ``observer`` for everything."""
         ...
 
-    def calls_without_hooks(self, outcomes: Sequence[Outcome], settle: float) -> None:
-        """No hook gets these outcomes. The gauge lets the ends of calls among them settle for ``settle`` seconds."""
-        ...
-
-    def call_settled(self, outcome: Outcome) -> None:
-        """The settle time of a call's end is over. The worker calls this once for a call, before the first hook."""
-        ...
-
     def call_ended(self, outcome: Outcome, leg: EndedLeg) -> None:
-        """As :meth:`Observer.call_ended`, also for a call that no hook gets."""
+        """As :meth:`Observer.call_ended`, wherever the log hears of ends or not."""
         ...
 
     def awake(self) -> None:

@@ -15,7 +15,7 @@ from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost
 from ringback.hooks.retry_after import causes, retry_after
 from ringback.hooks.signatures import takes
-from ringback.work.contact import CallState, Contact, Step
+from ringback.work.contact import LONGEST_WINDOW, CallState, Contact, Step
 from ringback.work.items import Progress, Settlement, State
 from ringback.work.obstacle import obstacle
 from ringback.work.policy import GiveUp, HookContext, Retry
@@ -28,7 +28,6 @@ from ringback.work.redial import (
     awake,
     repeatability,
 )
-from ringback.work.redial_policy import LONGEST_WINDOW
 from ringback.work.report import report_of
 from ringback_catalog import Cause, RetryClass
 

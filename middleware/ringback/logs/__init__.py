@@ -226,8 +226,7 @@ class LogObserver:
 
     def call_ended(self, outcome: Outcome, leg: EndedLeg) -> None:
         # Each call has this line, so only those of its texts are redacted that a sender writes.
-        if (to := sink()).takes(INFO):
-            write(to, INFO, "call.ended", ended_fields(outcome, leg))
+        write(sink(), INFO, "call.ended", ended_fields(outcome, leg))
 
     def outcome_unhandled(self, outcome: Outcome) -> None:
         advice = "a call may be tried again and no handler asked for it; add one; this line is not repeated"

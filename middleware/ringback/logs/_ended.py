@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ringback.privacy.redaction import redact, redact_if_told
-from ringback.work.call_json import iso
+from ringback.core.times import iso_of
+from ringback.privacy.redaction import open_ids, redact, redact_if_told
 
 if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
@@ -18,30 +18,31 @@ if TYPE_CHECKING:
 
 def ended_fields(outcome: Outcome, leg: EndedLeg) -> dict[str, Any]:
     """The keys of ``call.ended``, redacted."""
-    entry = outcome.verdict.entry
+    outcome_id, connection, call = outcome.outcome_id, leg.call_connection_id, leg.correlation_id
+    # One look at all ids. The id of an outcome that ends a leg is made of the leg's.
+    if not open_ids(outcome.event.id, connection, call, None):
+        outcome_id, connection, call = redact(outcome_id), redact_if_told(connection), redact_if_told(call)
+    entry, result, context = outcome.verdict.entry, outcome.event.data.result_information, leg.operation_context
     fields: dict[str, Any] = {
-        "outcome_id": redact(outcome.outcome_id),
+        "outcome_id": outcome_id,
         "cause": entry.cause.value,
         "disposition": outcome.disposition.value,
         "retry_class": entry.retry.value,
-        "call_connection_id": redact_if_told(leg.call_connection_id),
-        "correlation_id": redact_if_told(leg.correlation_id),
-        "operation_context": redact_if_told(leg.operation_context),
-        "code": outcome.code,
-        "subcode": outcome.subcode,
+        "call_connection_id": connection,
+        "correlation_id": call,
+        "operation_context": None if context is None else redact(context),
+        "code": None if result is None else result.code,
+        "subcode": None if result is None else result.subcode,
         "answered": leg.answered,
-        "duration_seconds": _rounded(leg.talk_seconds),
-        "ring_seconds": _rounded(leg.ring_seconds),
-        "connected_at": None if leg.connected_at is None else iso(leg.connected_at),
-        "ended_at": iso(leg.ended_at),
+        "duration_seconds": None if leg.talk_seconds is None else round(leg.talk_seconds, 3),
+        "ring_seconds": None if leg.ring_seconds is None else round(leg.ring_seconds, 3),
+        "connected_at": None if leg.connected_at is None else iso_of(leg.connected_at),
+        "ended_at": iso_of(leg.ended_at),
         "transferred": leg.transferred or None,
         "leg": leg.number,
         "legs": leg.legs,
         "redials": leg.redials,
     }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _rounded(seconds: float | None) -> float | None:
-    """Seconds to the millisecond."""
-    return None if seconds is None else round(seconds, 3)
+    for name in [name for name, value in fields.items() if value is None]:
+        del fields[name]
+    return fields

@@ -10,6 +10,7 @@ import logging
 import sys
 import traceback
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import cache
 from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -18,6 +19,7 @@ import msgspec
 import structlog
 
 from ringback.core.fields import Line
+from ringback.core.times import iso
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
 
@@ -228,9 +230,13 @@ def _cut(line: str, name: str, text: str) -> str:
 
 
 def leading(_: object, __: str, line: Any) -> Any:
-    """The line with time, level and event first, where a reader looks for them. A processor of structlog."""
-    timestamp, level, event = line.pop("timestamp", None), line.pop("level", None), line.pop("event", None)
-    return {"timestamp": timestamp, "level": level, "event": event, **line}
+    """The line with the time, and with time, level and event first, where a reader looks. A processor of structlog."""
+    # As structlog's own TimeStamper writes the time.
+    line["timestamp"] = iso(datetime.now(UTC), "Z")
+    return _FIRST | line
+
+
+_FIRST: dict[str, Any] = dict.fromkeys(("timestamp", "level", "event"))
 
 
 def to_json(line: Any, **_: Any) -> str:
@@ -256,7 +262,6 @@ def pipeline(level: int, renderer: str) -> dict[str, Any]:
         "processors": [
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
             leading,
             _RENDERERS[renderer](),
         ],

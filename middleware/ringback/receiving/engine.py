@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Gauge
     from ringback.hooks.router import HandlerRouter
-    from ringback.receiving.intake import Received
     from ringback.settings import OnStoreFailure
     from ringback.stores import DeliveryStore
     from ringback.work.policy import HookPolicy
@@ -100,6 +99,7 @@ class Engine:
             telemetry=settings.telemetry,
             pace=settings.pace,
         )
+        self.tally = self.dispatcher.notebook.tally
         self.durable = self.dispatcher.durable
         """Whether the store survives the process."""
         self._names_store = settings.opened is not None
@@ -161,10 +161,6 @@ class Engine:
         if not self._works and outcomes and (self.durable or not self.router.roster.calls_nobody):
             self._begin_late()
         return self.dispatcher.accept(outcomes)
-
-    def note(self, received: Received) -> Awaitable[None]:
-        """Note what a delivery tells of calls beside their ends, for the records of the calls. Never raises."""
-        return self.dispatcher.notebook.note(received.delivery.events, received.outcomes)
 
     async def answered(self, outcomes: Sequence[Outcome]) -> None:
         """Let the hooks of operations wait no longer: the sender of these outcomes has the whole response."""

@@ -24,6 +24,7 @@ from ringback.receiving.intake import Intake, Received, headers_of_the_body
 from ringback.receiving.replies import Reply, too_large, unavailable
 from ringback.receiving.target import canonical_method
 from ringback.stores.turns import Turns
+from ringback.work.deliveries import ACCEPTED, SENDER_LEFT, answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
@@ -215,8 +216,9 @@ class Exchange:
             # The dispatcher has logged the error, once for many senders: deliveries go on while a store is down.
             seconds = error.retry_after if isinstance(error, StoreUnavailable) else 30
             return self._answer(unavailable(seconds), is_logged=True)
-        await engine.note(received)
-        self._bound = logs.bound_ids(received.delivery.events)
+        engine.tally.count(ACCEPTED)
+        await engine.dispatcher.notebook.note(delivery.events, received.outcomes)
+        self._bound = logs.bound_ids(delivery.events)
         for _ in logs.received(received, ids_are_open=self._bound.are_open):
             if turns is not None:
                 await turns.next()
@@ -294,20 +296,23 @@ class Exchange:
         if not gate.checks or (method in _BODILESS and not await may_have_body(scope, has_body)):
             return Admitted.PASS_ON
         denied = await gate.denied(scope)
-        return Admitted.PASS_ON if denied is None else self._answer(denied)
+        return Admitted.PASS_ON if denied is None else self._answer(denied, is_delivery=False)
 
     def _interrupted(self) -> Reply:
         self.sender_left = True
         if self._denied is not None:
             return self._answer(self._denied)
         logs.sender_disconnected()
+        self._engine.tally.count(SENDER_LEFT)
         if self._gauge is not None:
             self._gauge.end()
         return Reply(400, b"", (), "interrupted")
 
-    def _answer(self, reply: Reply, *, is_logged: bool = False) -> Reply:
+    def _answer(self, reply: Reply, *, is_logged: bool = False, is_delivery: bool = True) -> Reply:
         if not is_logged:
             self._engine.log.answered(reply)
+        if is_delivery:
+            self._engine.tally.count(answer_of(reply.status, reply.reason or reply.fact))
         if self._gauge is not None:
             self._gauge.answered(reply)
             self._gauge.end()

@@ -47,7 +47,8 @@ def validation(headers: Mapping[str, str], delivery: Delivery) -> Reply | None:
     if event is None or event.type.lower() != VALIDATION:
         if announced:
             raise MalformedDelivery(
-                f"aeg-event-type announces a validation, but the body is no single {VALIDATION_EVENT}"
+                f"aeg-event-type announces a validation, but the body is no single {VALIDATION_EVENT}",
+                reason="validation",
             )
         return None
     try:
@@ -56,6 +57,6 @@ def validation(headers: Mapping[str, str], delivery: Delivery) -> Reply | None:
         # The fast decoder skips the members that no event needs, so the skipped bytes may be malformed.
         code = None
     if not isinstance(code, str):
-        raise MalformedDelivery("the validation event has no data.validationCode")
+        raise MalformedDelivery("the validation event has no data.validationCode", reason="validation")
     answer = msgspec.json.encode({"validationResponse": code})
     return Reply(200, answer, (("content-type", "application/json"),), "eventgrid")

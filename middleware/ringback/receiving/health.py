@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ringback.exceptions import StoreError
 from ringback.privacy.redaction import redact
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ringback.receiving.engine import Engine
 
 PATIENCE = 5.0
@@ -35,6 +37,10 @@ class Health:
     """How late the oldest item of the store is; ``None`` while the store does not answer."""
     dead: int | None
     """The dead letters in the store; ``None`` while the store does not answer."""
+    deliveries: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How many deliveries this process has answered since it began, by result, such as ``accepted`` and ``refused``.
+    Results that never were are left out, and so are reasons: they would tell a stranger how to forge better.
+    """
 
     @property
     def ok(self) -> bool:
@@ -63,4 +69,5 @@ async def health_of(engine: Engine, patience: float = PATIENCE) -> Health:
         last_delivery=engine.since_delivery,
         oldest_due=None if stats is None else round(stats.oldest_due, 3),
         dead=None if stats is None else stats.dead,
+        deliveries=engine.tally.totals(),
     )

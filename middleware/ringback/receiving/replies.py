@@ -35,7 +35,7 @@ class Reply(Struct, frozen=True):
     """An HTTP response that Ringback gives by itself. ``fact`` is the reason that the log names.
 
     ``sender_refused`` marks the answer to an unverified sender. ``outcomes`` are those of an accepted delivery that
-    no route answers.
+    no route answers. ``reason`` is the word by which the reply is counted, or else ``fact`` is.
     """
 
     status: int
@@ -44,6 +44,7 @@ class Reply(Struct, frozen=True):
     fact: str
     sender_refused: bool = False
     outcomes: tuple[Outcome, ...] = ()
+    reason: str = ""
 
 
 def too_large(limit: int) -> Reply:
@@ -62,7 +63,7 @@ def refusal(error: DeliveryError) -> Reply:
     members: dict[str, object] = {"detail": detail}
     if error.faults:
         members["faults"] = [{"index": fault.index, "reason": redact(fault.reason)} for fault in error.faults[:20]]
-    return _problem(error.status, detail, members)
+    return _problem(error.status, detail, members, reason=error.reason)
 
 
 def denial(refused: Refusal) -> Reply:
@@ -78,7 +79,7 @@ def denial(refused: Refusal) -> Reply:
 def unavailable(retry_after: int) -> Reply:
     """The answer while the store cannot keep deliveries: the sender may deliver again in ``retry_after`` seconds."""
     fact = "the store cannot be used now"
-    return _problem(503, fact, {"detail": fact}, ("retry-after", str(retry_after)))
+    return _problem(503, fact, {"detail": fact}, ("retry-after", str(retry_after)), reason="store")
 
 
 def not_allowed() -> Reply:
@@ -88,8 +89,13 @@ def not_allowed() -> Reply:
 
 
 def _problem(
-    status: int, fact: str, members: Mapping[str, object], *headers: tuple[str, str], sender_refused: bool = False
+    status: int,
+    fact: str,
+    members: Mapping[str, object],
+    *headers: tuple[str, str],
+    sender_refused: bool = False,
+    reason: str = "",
 ) -> Reply:
     problem = {"type": "about:blank", "title": _TITLES[status], "status": status, **members}
     content_type = ("content-type", "application/problem+json")
-    return Reply(status, msgspec.json.encode(problem), (content_type, *headers), fact, sender_refused)
+    return Reply(status, msgspec.json.encode(problem), (content_type, *headers), fact, sender_refused, reason=reason)

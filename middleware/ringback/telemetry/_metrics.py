@@ -12,7 +12,7 @@ from weakref import WeakSet
 from opentelemetry.metrics import Observation
 
 from ringback.telemetry._attributes import CLASSIFIED_BY, SETTLED_BY, settled_words, words
-from ringback.telemetry._calls import Endings
+from ringback.work.deliveries import RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from ringback.hooks.observer import Observer
     from ringback.work.call_detail import EndedLeg
     from ringback.work.items import DeliveryStore, Stats
-
-RESULTS = ("accepted", "malformed", "refused", "unavailable", "handshake", "too_large", "interrupted")
-"""The results of a delivery."""
 
 MOST_ATTEMPTS = 10
 """The metrics count later redials with this one."""
@@ -47,12 +44,11 @@ class Metrics:
         self._clock = clock
         self._outcomes = Counts(CLASSIFIED_BY)
         self._calls = Counts(SETTLED_BY)
-        self._endings = WeakSet[Endings]()
         # Series begin at zero: a series that begins with its first refusal shows no rate.
         self._deliveries = Counts(("result",), [(result,) for result in RESULTS])
         self._redials = Counts(("action", "attempt"))
         for name, observed, unit, description in (
-            ("ringback.calls", self._settled, "{call}", "Calls that ended, once each, when the end has settled"),
+            ("ringback.calls", self._calls.observed, "{call}", "Calls that ended, once each, when the end has settled"),
             ("ringback.outcomes", self._outcomes.observed, "{outcome}", "Events that were classified"),
             ("ringback.deliveries", self._deliveries.observed, "{delivery}", "Requests to the callback path"),
             ("ringback.redials", self._redials.observed, "{redial}", "What became of redials"),
@@ -82,36 +78,23 @@ class Metrics:
         self._queues.add(queue)
         return queue
 
-    def endings(self) -> Endings:
-        """Count the calls without a hook, for as long as the caller keeps the returned endings."""
-        endings = Endings(self.count_call, self._clock)
-        self._endings.add(endings)
-        return endings
-
     def count_delivery(self, result: str) -> None:
         self._deliveries.add((result,))
 
     def count_outcome(self, outcome: Outcome) -> None:
         self._outcomes.add(words(outcome))
 
-    def count_call(self, outcome: Outcome) -> None:
+    def count_call(self, outcome: Outcome, leg: EndedLeg) -> None:
+        """Counts a call that has ended, and records how long the leg of this outcome talked, if events tell."""
         self._calls.add(settled_words(outcome))
+        if leg.talk_seconds is not None:
+            self._calls_lasted.record(leg.talk_seconds, {"cause": outcome.cause.value})
 
     def count_redial(self, action: str, number: int | None) -> None:
         self._redials.add((action, None if number is None else min(number, MOST_ATTEMPTS)))
 
-    def record_call(self, outcome: Outcome, leg: EndedLeg) -> None:
-        """Records how long the leg of this outcome talked, if events tell."""
-        if leg.talk_seconds is not None:
-            self._calls_lasted.record(leg.talk_seconds, {"cause": outcome.cause.value})
-
     def record_hook(self, seconds: float, hook: str, result: str) -> None:
         self._durations.record(seconds, {"hook": hook, "result": result})
-
-    def _settled(self, options: CallbackOptions) -> Iterator[Observation]:
-        for endings in list(self._endings):
-            endings.count_due()
-        return self._calls.observed(options)
 
     def _items(self, _: CallbackOptions) -> Iterator[Observation]:
         if known := self._known():

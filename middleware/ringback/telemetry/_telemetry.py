@@ -13,6 +13,7 @@ from opentelemetry.trace import SpanKind
 from ringback.telemetry._attributes import clean, extras, of_event, of_outcome
 from ringback.telemetry._metrics import Metrics, counting
 from ringback.telemetry._traces import NOWHERE, Origins, below, blame, incoming, remote
+from ringback.work.deliveries import result_of
 from ringback.work.policy import GiveUp, Retry
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ringback.receiving.intake import Received
     from ringback.receiving.replies import Reply
     from ringback.telemetry._attributes import Attributes
+    from ringback.work.deliveries import Result
     from ringback.work.items import DeliveryStore
 
 NAME = "ringback"
@@ -41,14 +43,6 @@ SCHEMA = "https://opentelemetry.io/schemas/1.44.0"
 MOST_EVENTS = 32
 """Events of one delivery in the delivery's span, at most."""
 
-_RESULTS = {
-    200: "handshake",
-    401: "refused",
-    408: "interrupted",
-    413: "too_large",
-    431: "too_large",
-    503: "unavailable",
-}
 # The semantic conventions for messaging do not list Call Automation:
 # https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 _CALL_AUTOMATION: Attributes = {
@@ -98,7 +92,7 @@ class DeliverySpan:
 
     def __init__(self, telemetry: Telemetry, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self._telemetry = telemetry
-        self._result = "interrupted"
+        self._result: Result = "interrupted"
         self._ended = False
         self._token: Token[Context] | None = None
         self._span = telemetry.tracer.start_span(
@@ -124,7 +118,7 @@ class DeliverySpan:
 
     def answered(self, reply: Reply) -> None:
         """The exchange has answered without the app."""
-        self._result = _RESULTS.get(reply.status, "malformed")
+        self._result = result_of(reply.status)
 
     def received(self, received: Received, body: bytes) -> None:
         """The exchange has accepted the delivery; a store, if there is one, has it."""
@@ -165,15 +159,8 @@ class QueueWatch:
         self._store = store
         self.queue = telemetry.metrics.queue(store)
         self.awake = self.queue.awake
-        self._endings = telemetry.metrics.endings()
-        self.calls_without_hooks = self._endings.add
-        self.call_settled = telemetry.metrics.count_call
-        self.call_ended = telemetry.metrics.record_call
-
-    def asleep(self) -> None:
-        """Stop asking the store, and count all calls that still wait: the dispatcher is about to close the store."""
-        self.queue.asleep()
-        self._endings.count_all()
+        self.asleep = self.queue.asleep
+        self.call_ended = telemetry.metrics.count_call
 
     def observing(self, observer: Observer) -> Observer:
         """An observer that counts redials and calls ``observer`` for everything."""

@@ -41,8 +41,18 @@ class BodyReader:
         watch.readings[reading] = None
         if watch.timer is None and self._seconds:
             watch.wait_for(reading)
+        chunks: list[bytes] = []
+        size = 0
         try:
-            return await _read(receive, limit)
+            while (message := await receive())["type"] != "http.disconnect":
+                chunk: bytes = message.get("body", b"")
+                size += len(chunk)
+                if size > limit:
+                    return too_large(limit)
+                chunks.append(chunk)
+                if not message.get("more_body", False):
+                    return b"".join(chunks)
+            return None
         except TimeoutError:
             return too_slow(self._seconds)
         except asyncio.CancelledError:
@@ -86,20 +96,6 @@ class _Watch:
             del self.readings[oldest]
             oldest.expired = True
             oldest.task.cancel()
-
-
-async def _read(receive: Receive, limit: int) -> bytes | Reply | None:
-    chunks: list[bytes] = []
-    size = 0
-    while (message := await receive())["type"] != "http.disconnect":
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            return too_large(limit)
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
-    return None
 
 
 class PeekedReceive(Struct):

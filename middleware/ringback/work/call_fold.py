@@ -23,7 +23,7 @@ from ringback.work.told import INCOMING, TRANSFERRED, second_of
 from ringback_catalog import CALL_EVENTS, START_FAILURES, Cause, Disposition
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from ringback.core.outcome import Outcome
     from ringback.work.call_detail import StoredItem, Traces
@@ -61,18 +61,19 @@ def folded(traces: Traces) -> CallDetailRecord | None:
     return CallDetailRecord(call, tuple(legs), whole, traces.contact, redials, before, after)
 
 
-def ended_leg(outcome: Outcome, traces: Traces, now: float) -> EndedLeg:
+def ended_leg(outcome: Outcome, traces: Traces | None, now: float) -> EndedLeg:
     """What :func:`folded` would say of the leg of an end that has settled, whether or not a store has the end as well.
 
     Most calls are never looked at, and each has a line, so this makes no record. ``now`` stands in for a missing time.
     """
-    leg = outcome.call_connection_id and short(outcome.call_connection_id)
+    data = outcome.event.data
+    leg = data.call_connection_id and short(data.call_connection_id)
     events = (outcome.event,) if outcome.sibling is None else (outcome.event, outcome.sibling)
-    ended_at = min(now if (second := second_of(event)) is None else second for event in events)
+    ended_at = min([now if (second := second_of(event)) is None else second for event in events])
     begins: dict[str | None, float] = {leg: ended_at}
     connected_at, incoming_at, transferred = None, None, False
     context = outcome.operation_context
-    for told in chain(traces.told, chain.from_iterable(item.told for item in traces.items)):
+    for told in () if traces is None else chain(traces.told, *[item.told for item in traces.items]):
         at = told.happened_at
         if told.event == INCOMING:
             incoming_at = at if incoming_at is None else min(at, incoming_at)
@@ -84,22 +85,21 @@ def ended_leg(outcome: Outcome, traces: Traces, now: float) -> EndedLeg:
             transferred = transferred or told.event == TRANSFERRED
             if told.event == CONNECTED:
                 connected_at = at if connected_at is None else min(at, connected_at)
-    number = sorted(begins, key=lambda each: (begins[each], each or "")).index(leg)
+    order = sorted(begins, key=lambda each: (begins[each], each or "")) if len(begins) > 1 else [leg]
     rang_until = ended_at if connected_at is None else connected_at
-    names = {event.name for event in events}
     return EndedLeg(
-        outcome.correlation_id,
-        outcome.call_connection_id,
+        data.correlation_id,
+        data.call_connection_id,
         context,
         connected_at,
         ended_at,
-        True if connected_at is not None else _answered(outcome.cause, names),
-        _between(incoming_at, rang_until) if number == 0 else None,
+        True if connected_at is not None else _answered(outcome.verdict.entry.cause, [event.name for event in events]),
+        _between(incoming_at, rang_until) if order[0] == leg else None,
         _between(connected_at, ended_at),
         transferred,
-        number + 1,
+        order.index(leg) + 1,
         len(begins),
-        _others(traces.known, set(begins))[0] if traces.known.calls else None,
+        None if traces is None else _others(traces.known, set(begins))[0],
     )
 
 
@@ -236,26 +236,25 @@ def _answered(cause: Cause | None, events: Collection[str]) -> bool | None:
     """Whether somebody answered a leg of which nobody saw a CallConnected, by its cause and the events of its end."""
     if not START_FAILURES.isdisjoint(events):
         return False
-    return cause in ANSWERED if cause in ANSWERED or cause in UNANSWERED else None
+    return ANSWERED.get(cause)
 
 
-ANSWERED = frozenset({Cause.ENDED, Cause.HUNG_UP, Cause.REMOVED, Cause.TRANSFERRED})
-"""Causes of ends that only a call has which somebody answered."""
-
-UNANSWERED = frozenset(
-    {
-        Cause.ANSWERED_ELSEWHERE,
-        Cause.BLOCKED,
-        Cause.BUSY,
-        Cause.CANCELED,
-        Cause.DECLINED,
-        Cause.INVALID_NUMBER,
-        Cause.NO_ANSWER,
-        Cause.NOT_FOUND,
-        Cause.UNREACHABLE,
-    }
-)
-"""Causes of ends that only a call has which nobody answered. Every other cause says nothing of that."""
+ANSWERED: Mapping[Cause | None, bool] = {
+    Cause.ENDED: True,
+    Cause.HUNG_UP: True,
+    Cause.REMOVED: True,
+    Cause.TRANSFERRED: True,
+    Cause.ANSWERED_ELSEWHERE: False,
+    Cause.BLOCKED: False,
+    Cause.BUSY: False,
+    Cause.CANCELED: False,
+    Cause.DECLINED: False,
+    Cause.INVALID_NUMBER: False,
+    Cause.NO_ANSWER: False,
+    Cause.NOT_FOUND: False,
+    Cause.UNREACHABLE: False,
+}
+"""Whether somebody answered a call with such an end. Every other cause says nothing of that."""
 
 
 def hook_runs(progress: Progress) -> tuple[HookRun, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
 
+from ringback.core.times import iso_of
 from ringback.privacy.redaction import redact, redact_contact
 
 
@@ -20,15 +20,10 @@ def shown(value: Any, name: str = "") -> Any:
     if isinstance(value, tuple):
         return [shown(each, name) for each in value]  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, float) and (name in _TIMES or name.endswith("_at")):
-        return iso(value)
+        return iso_of(value)
     if isinstance(value, str):
         return redact_contact(str(value)) if name == "contact" else redact(str(value))
     return value
-
-
-def iso(at: float) -> str:
-    """The time in UTC, to the microsecond, as ISO 8601."""
-    return datetime.fromtimestamp(at, UTC).isoformat()
 
 
 _TIMES = ("at", "time")

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringback.work.redial_policy import LONGEST_WINDOW
 from ringback.work.report import FINAL, Report, Word
 
 if TYPE_CHECKING:
@@ -33,6 +32,9 @@ UNSEEN = 600.0
 
 LONGEST_CALL = 12 * 3600.0
 """Seconds after which a connected call that never reports its end no longer counts as in progress."""
+
+LONGEST_WINDOW = 31 * 86_400.0
+"""Seconds of the longest window of a policy. Stores remember calls for :data:`ringback.work.items.REMEMBER_CALLS`."""
 
 
 class CallState(StrEnum):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ringback.work.call_filter import CallFilter, Found
     from ringback.work.contact import Contact
+    from ringback.work.deliveries import Deliveries, LastDelivery
 
 
 class Count(Struct, frozen=True):
@@ -120,6 +121,18 @@ class History(Protocol):
 
         Each leg that has ended is a call here, with what was told of the leg, and without the contact's other calls.
         """
+        ...
+
+    async def deliveries(self, since: float, until: float, step: float) -> Sequence[Deliveries]:
+        """Deliveries by time, result and reason, oldest first. ``at`` is ``since`` plus whole steps.
+
+        A store counts by the minute for a day, and by the hour for 31 days: a count belongs to the step in which its
+        minute or hour begins. The counts of the last seconds are not here yet.
+        """
+        ...
+
+    async def last_delivery(self) -> LastDelivery:
+        """When the last delivery came, the last accepted one, and the first that the store has a count of."""
         ...
 
     async def contacts(self, since: float, after: str, limit: int) -> Sequence[tuple[str, Contact]]:

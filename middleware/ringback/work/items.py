@@ -15,15 +15,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
-from ringback.work.contact import CallState  # noqa: TC001 - likewise
-from ringback.work.latch import Offer  # noqa: TC001 - likewise
+from ringback.work.contact import LONGEST_WINDOW, CallState
 from ringback.work.pace import UNPACED
-from ringback.work.redial_policy import LONGEST_WINDOW
 
 if TYPE_CHECKING:
     from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
+    from ringback.work.deliveries import Counted
     from ringback.work.history import History
+    from ringback.work.latch import Offer
     from ringback.work.letters import LetterChange
     from ringback.work.pace import Pace
     from ringback.work.told import Told
@@ -158,11 +158,6 @@ class Claim(Struct, frozen=True, gc=False):
     progress: Progress = Progress()
     put_at: float = 0.0
 
-    @property
-    def first(self) -> bool:
-        """Whether no worker has claimed the item before. The attempts of a replayed dead letter count from 1 again."""
-        return self.attempt == 1 and not self.progress.replayed
-
 
 class Settlement(Struct, frozen=True, gc=False):
     """What became of a claim: done, dead with a reason, or ready again at ``due_at``.
@@ -259,6 +254,10 @@ class DeliveryStore(Protocol):
 
     async def note(self, told: Sequence[Told]) -> None:
         """Keeps what events told of calls beside the ends, for the records of the calls. The ends are in the items."""
+        ...
+
+    async def count_deliveries(self, counted: Sequence[Counted]) -> None:
+        """Adds these counts to those of the same minute, result and reason, in one statement, for the history."""
         ...
 
     async def call(self, name: str) -> Traces | None:

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from enum import StrEnum
-from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from msgspec import Struct
 
 from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
-from ringback_catalog import Scope, event_name, scope_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+from ringback_catalog import Scope
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -96,10 +92,6 @@ class Latch:
         remember(self._taken, outcome_id, ending.outcome.level, self._capacity)
         return ending.outcome
 
-    def settling(self) -> tuple[str, ...]:
-        """The keys of the ends that still settle, oldest first."""
-        return tuple(self._settling)
-
     def _leg_has_ended(self, name: str, call: str | None) -> bool:
         """Whether this is Event Grid's CallEnded for a call of which a leg has reported its own end.
 
@@ -114,40 +106,6 @@ class Latch:
         if whole is not None and whole.events == ("CallEnded",):
             self.take(f"call:{call}")
         return False
-
-
-class RecentEnds:
-    """Recognises redeliveries of at least the last ``capacity`` ends of calls, for an app without hooks.
-
-    Without hooks no end has to settle. A latch would cost a delivery of 100 events a fifth more.
-    """
-
-    def __init__(self, capacity: int = 10_000) -> None:
-        self._capacity = capacity
-        # Two generations: dropping the older one as a whole costs less than dropping one key after the other.
-        self._young = set[str]()
-        self._old = set[str]()
-
-    def repeated(self, outcomes: Iterable[Outcome]) -> Sequence[Outcome]:
-        """The outcomes among these whose event has reported the same end of a call before."""
-        again: list[Outcome] = []
-        for outcome in outcomes:
-            if not _ends_call(outcome.event.type):
-                continue
-            # The id of the leg is at hand, and equals no `outcome_id`: that begins with `call:` or `event:`.
-            key = f"{outcome.event.type} {outcome.event.data.call_connection_id or outcome.outcome_id}"
-            if key in self._young or key in self._old:
-                again.append(outcome)
-                continue
-            if len(self._young) == self._capacity:
-                self._young, self._old = set[str](), self._young
-            self._young.add(key)
-        return again
-
-
-@lru_cache(maxsize=1024)
-def _ends_call(event_type: str) -> bool:
-    return scope_of(event_name(event_type) or None) is Scope.CALL
 
 
 def remember(kept: OrderedDict[K, V], key: K, value: V, capacity: int) -> None:

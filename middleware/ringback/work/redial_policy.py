@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from ringback.exceptions import ConfigurationError
 from ringback.settings import is_number
+from ringback.work.contact import LONGEST_WINDOW
 from ringback.work.hours import Hours, hours_of, outside
 from ringback.work.policy import YEAR, refuse_uncountable
 from ringback_catalog import Cause, RetryAction, RetryAfter, RetryClass
@@ -43,17 +44,11 @@ DELAYS: Mapping[Cause, float] = MappingProxyType(
 A cause without a delay here backs off: see :class:`RedialPolicy`.
 """
 
-NOT_RUNG = (Cause.THROTTLED, Cause.SERVICE_ERROR)
-"""The causes of attempts that may never have left the service."""
-
 FIRST_OF_NOW = 30.0
 """Seconds to the first redial of the retry class ``now``, where neither policy nor catalog says how long."""
 
 WORKING_HOURS = hours_of(("09:00", "20:00"))
 """The hours of a policy that says nothing of hours."""
-
-LONGEST_WINDOW = 31 * DAY
-"""Seconds of the longest window of a policy. Stores remember calls for :data:`ringback.work.items.REMEMBER_CALLS`."""
 
 # The reasons of `Skipped`, by retry action.
 _SKIPPED: Mapping[RetryAction, str] = MappingProxyType(

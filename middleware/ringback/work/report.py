@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from ringback.work.keys import short
-from ringback.work.redial_policy import NOT_RUNG
 from ringback_catalog import START_FAILURES, Cause, RetryAction, RetryClass, Scope, action_after
 
 if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
+
+NOT_RUNG = (Cause.THROTTLED, Cause.SERVICE_ERROR)
+"""The causes of attempts that may never have left the service."""
 
 CONNECTED = "CallConnected"
 """The event of a contact who has answered."""

@@ -93,6 +93,9 @@
   const show = (text) => {
     const fresh = new DOMParser().parseFromString(text, "text/html");
     if (fresh.body.dataset.page !== document.body.dataset.page) throw new Error("not this page");
+    document.title = fresh.title;
+    document.body.dataset.status = fresh.body.dataset.status;
+    if (byId("icon").href !== fresh.getElementById("icon").href) byId("icon").href = fresh.getElementById("icon").href;
     const news = [];
     for (const [selector, title] of Object.entries(WATCHED)) {
       const before = figure(document, selector);

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from ringback.core.outcome import Outcome
     from ringback.stores.memory.calls import MemoryCalls
+    from ringback.stores.memory.deliveries import MemoryDeliveries
     from ringback.work.call_filter import CallFilter, Found
     from ringback.work.contact import Contact
+    from ringback.work.deliveries import Deliveries, LastDelivery
     from ringback.work.history import Count
     from ringback_catalog import Cause, Match, RetryClass
 
@@ -40,7 +42,8 @@ class _Call:
 
 class MemoryHistory:
     """Remembers the last ``capacity`` calls. ``work`` gives the items that are ready or running, in any order, ``dead``
-    the dead letters, ``known`` what is known of each contact, and ``remembered`` what was told of calls.
+    the dead letters, ``known`` what is known of each contact, ``remembered`` what was told of calls, and ``answered``
+    how deliveries were answered.
     """
 
     def __init__(
@@ -50,12 +53,14 @@ class MemoryHistory:
         dead: Callable[[], Iterable[Waiting]],
         known: Mapping[str, Contact],
         remembered: MemoryCalls,
+        answered: MemoryDeliveries,
     ) -> None:
         self._capacity = capacity
         self._work = work
         self._dead = dead
         self._known = known
         self._remembered = remembered
+        self._answered = answered
         self._calls: OrderedDict[str, _Call] = OrderedDict()
 
     def put(self, key: str, item: Item, offer: Offer, now: float) -> None:
@@ -125,6 +130,13 @@ class MemoryHistory:
 
     async def calls(self, chosen: CallFilter, limit: int, offset: int = 0, *, oldest_first: bool = False) -> Found:
         return self._remembered.calls(chosen, max(0, limit), max(0, offset), oldest_first=oldest_first)
+
+    async def deliveries(self, since: float, until: float, step: float) -> Sequence[Deliveries]:
+        refuse_odd_steps(since, step)
+        return self._answered.deliveries(since, until, step)
+
+    async def last_delivery(self) -> LastDelivery:
+        return self._answered.last()
 
     async def contacts(self, since: float, after: str, limit: int) -> Sequence[tuple[str, Contact]]:
         noted = (name for name, known in self._known.items() if any(call.last >= since for call in known.calls))

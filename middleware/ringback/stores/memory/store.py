@@ -16,12 +16,13 @@ from ringback.settings import refuse_for_store
 from ringback.stores.clocks import SLACK, jumped, measure_of
 from ringback.stores.lanes import Lanes
 from ringback.stores.memory.calls import MemoryCalls
+from ringback.stores.memory.deliveries import MemoryDeliveries
 from ringback.stores.memory.history import MemoryHistory
 from ringback.stores.memory.letters import MemoryLetters
 from ringback.stores.memory.rows import Row, waiting_in
 from ringback.stores.query import settings_in
 from ringback.work.contact import Contact
-from ringback.work.items import Claim, Kind, Progress, State, Stats, whom
+from ringback.work.items import REMEMBER_CALLS, Claim, Kind, Progress, State, Stats, whom
 from ringback.work.keys import short
 from ringback.work.latch import Latch, Offer, informed, remember
 from ringback.work.letters import Act, LetterChange
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
+    from ringback.work.deliveries import Counted
     from ringback.work.items import DeadLetter, Item, Settlement, Work
     from ringback.work.pace import Pace
     from ringback.work.told import Told
@@ -78,6 +80,7 @@ class MemoryStore:
         """The contacts that nobody may call, outside of the capacity."""
         self._all_contacts: Mapping[str, Contact] = ChainMap(self._barred, self._contacts)
         self._calls = MemoryCalls(capacity, self._all_contacts, ChainMap(self._rows, self._letters.dead))
+        self._deliveries = MemoryDeliveries(REMEMBER_CALLS)
         self._history: MemoryHistory | None = None
         self.watched = False
         """Whether somebody has read :attr:`history`: the dispatcher then puts outcomes that no hook waits for, too."""
@@ -89,7 +92,8 @@ class MemoryStore:
     def history(self) -> MemoryHistory:
         # Made by the first read: an app that reads no history pays nothing.
         work, dead = partial(waiting_in, self._rows), partial(waiting_in, self._letters.dead)
-        self._history = self._history or MemoryHistory(self._capacity, work, dead, self._all_contacts, self._calls)
+        about = self._all_contacts, self._calls, self._deliveries
+        self._history = self._history or MemoryHistory(self._capacity, work, dead, *about)
         self.watched = True
         return self._history
 
@@ -128,7 +132,8 @@ class MemoryStore:
                 offer = Offer.DUPLICATE
             if offer is Offer.OPENED:
                 kept = item if key is item.key else replace(item, key=key)
-                self._keep(key, Row(kept, item.due_at, self._clock(), latched))
+                self._rows[key] = row = Row(kept, item.due_at, self._clock(), latched)
+                self._queue(key, row)
             elif offer is Offer.MERGED:
                 row = self._rows[key]
                 contact, target = whom((row.item.contact, row.item.target), (item.contact, item.target))
@@ -149,6 +154,9 @@ class MemoryStore:
         for each in told:
             self._calls.note(each)
 
+    async def count_deliveries(self, counted: Sequence[Counted]) -> None:
+        self._deliveries.add(counted, self._clock())
+
     async def call(self, name: str) -> Traces | None:
         return self._calls.call(name)
 
@@ -163,10 +171,6 @@ class MemoryStore:
             if row is not None and not row.taken and row.due_at > now:
                 row.due_at = now
                 self._push(key, row)
-
-    def _keep(self, key: str, row: Row) -> None:
-        self._rows[key] = row
-        self._queue(key, row)
 
     def _queue(self, key: str, row: Row) -> None:
         self._pushed += 1
@@ -255,7 +259,7 @@ class MemoryStore:
             if outcome is None:
                 # The end of a whole call, for which the latch has since let a leg's own end through.
                 del self._rows[row.item.key]
-                self._calls.settled(row.item.key, State.CANCELED, row)
+                self._ended(row.item.key, State.CANCELED, row)
                 self._counts[State.CANCELED] += 1
                 return None
             row.item = replace(row.item, outcome=outcome)
@@ -293,8 +297,9 @@ class MemoryStore:
             self._counts[State.DONE] += 1
 
     def _ended(self, key: str, state: State, row: Row) -> None:
-        self._calls.settled(key, state, row)
+        # Both have items only from the first read of the history on.
         if self._history is not None:
+            self._calls.settled(key, state, row)
             self._history.settled(key, state)
 
     async def give_back(self, claim: Claim) -> None:
@@ -315,8 +320,8 @@ class MemoryStore:
             return None
         if made.put is not None:
             item = replace(made.put, key=short(made.put.key), contact=contact)
-            self._keep(item.key, Row(item, item.due_at, self._clock()))
-            self._lanes.wake(item.kind, item.due_at)
+            self._rows[item.key] = row = Row(item, item.due_at, self._clock())
+            self._push(item.key, row)
         for key in made.cancel:
             if key in self._rows and self._rows[key].state is State.READY:
                 del self._rows[key]
@@ -372,7 +377,8 @@ class MemoryStore:
                 self._counts[State.CANCELED] += 1
                 self._ended(key, State.CANCELED, row)
                 continue
-            self._keep(key, row)
+            self._rows[key] = row
+            self._queue(key, row)
             contact = row.item.contact
             if contact is not None:
                 self._note(contact, self._known(contact).replayed(key, change.due_at))

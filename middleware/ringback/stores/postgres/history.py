@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
-from ringback.stores.postgres import calls
+from ringback.stores.postgres import calls, deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ringback.stores.postgres.database import Connection
     from ringback.work.call_filter import CallFilter, Found
     from ringback.work.contact import Contact
+    from ringback.work.deliveries import Deliveries, LastDelivery
     from ringback.work.history import Count, Ended, Pair, Waiting
     from ringback.work.items import Kind
     from ringback_catalog import Match
@@ -95,6 +96,13 @@ class PostgresHistory:
     async def calls(self, chosen: CallFilter, limit: int, offset: int = 0, *, oldest_first: bool = False) -> Found:
         page = max(0, limit), max(0, offset)
         return await self._do(lambda connection: calls.calls(connection, chosen, *page, oldest_first=oldest_first))
+
+    async def deliveries(self, since: float, until: float, step: float) -> Sequence[Deliveries]:
+        refuse_odd_steps(since, step)
+        return await self._do(lambda connection: deliveries.deliveries(connection, since, until, step))
+
+    async def last_delivery(self) -> LastDelivery:
+        return await self._do(deliveries.last)
 
     async def contacts(self, since: float, after: str, limit: int) -> Sequence[tuple[str, Contact]]:
         parameters = {"since": since, "after": after, "limit": max(0, limit)}

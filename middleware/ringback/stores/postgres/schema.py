@@ -12,7 +12,7 @@ from ringback.exceptions import StoreError
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
-_STEPS = ("schema.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql", "schema_5.sql", "schema_6.sql")
+_STEPS = ("schema.sql", *(f"schema_{version}.sql" for version in range(2, 8)))
 """The files that bring a database from version n to n + 1. A release adds files and changes none."""
 
 VERSION = len(_STEPS)

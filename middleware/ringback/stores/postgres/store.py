@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from ringback.exceptions import StoreFull, StoreUnavailable
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.clocks import Jumps
-from ringback.stores.postgres import calls, lane, letters, repair, rows, schema
+from ringback.stores.postgres import calls, deliveries, lane, letters, repair, rows, schema
 from ringback.stores.postgres.database import Database, conninfo_of
 from ringback.stores.postgres.faults import translated
 from ringback.stores.postgres.history import PostgresHistory
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ringback.stores.postgres.database import Connection
     from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
+    from ringback.work.deliveries import Counted
     from ringback.work.items import Item, Progress, Stats, Work
     from ringback.work.pace import Pace
     from ringback.work.told import Told
@@ -172,6 +173,9 @@ class PostgresStore:
     async def note(self, told: Sequence[Told]) -> None:
         await self._do(lambda connection: calls.note(connection, told))
 
+    async def count_deliveries(self, counted: Sequence[Counted]) -> None:
+        await self._do(lambda connection: deliveries.add(connection, counted))
+
     async def call(self, name: str) -> Traces | None:
         return await self._do(lambda connection: calls.call(connection, name))
 
@@ -304,7 +308,7 @@ class PostgresStore:
             forget = partial(rows.forget, statement=statement, before=now - age)
             while changed := await self._do(forget):
                 count += changed
-        return count
+        return count + await self._do(lambda each: deliveries.fold(each, now, now - REMEMBER_CALLS))
 
     async def _do(self, operation: Callable[[Connection], Awaitable[T]]) -> T:
         return await (await self._for_work()).do(operation)

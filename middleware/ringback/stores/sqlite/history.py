@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
-from ringback.stores.sqlite import calls
+from ringback.stores.sqlite import calls, deliveries
 from ringback.stores.sqlite.schema import WHOLE
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ringback.work.call_filter import CallFilter, Found
     from ringback.work.contact import Contact
+    from ringback.work.deliveries import Deliveries, LastDelivery
     from ringback.work.history import Count, Ended, Pair, Waiting
     from ringback.work.items import Kind
     from ringback_catalog import Match
@@ -91,6 +92,13 @@ class SQLiteHistory:
     async def calls(self, chosen: CallFilter, limit: int, offset: int = 0, *, oldest_first: bool = False) -> Found:
         page = max(0, limit), max(0, offset)
         return await self._read(lambda connection: calls.calls(connection, chosen, *page, oldest_first=oldest_first))
+
+    async def deliveries(self, since: float, until: float, step: float) -> Sequence[Deliveries]:
+        refuse_odd_steps(since, step)
+        return await self._read(lambda connection: deliveries.deliveries(connection, since, until, step))
+
+    async def last_delivery(self) -> LastDelivery:
+        return await self._read(deliveries.last)
 
     async def contacts(self, since: float, after: str, limit: int) -> Sequence[tuple[str, Contact]]:
         parameters = {"since": since, "after": after, "limit": max(0, limit)}

@@ -129,6 +129,19 @@ MIGRATIONS = (
     ),
     # When somebody wrote `due_at`, by the same clock; NULL for an item that has waited since it was put.
     ("ALTER TABLE items ADD COLUMN waits_since REAL",),
+    (
+        # How deliveries were answered. `at`: the beginning of a minute, or of an hour that is older than a day.
+        """
+        CREATE TABLE deliveries (
+            at INTEGER NOT NULL,
+            result TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            count INTEGER NOT NULL,
+            last_at REAL NOT NULL,
+            PRIMARY KEY (at, result, reason)
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 """The statements that bring a file from version n to n + 1. A release adds versions and changes none."""
 

@@ -24,7 +24,7 @@ from ringback.stores.clocks import SLACK, Boot, Jumps, jumped
 from ringback.stores.lanes import Lanes
 from ringback.stores.pulse import Pulse
 from ringback.stores.query import settings_in
-from ringback.stores.sqlite import calls, letters, rows, schema
+from ringback.stores.sqlite import calls, deliveries, letters, rows, schema
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
 from ringback.stores.sqlite.history import SQLiteHistory
 from ringback.stores.sqlite.identity import Watch
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ringback.stores.sqlite.identity import Loss
     from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
+    from ringback.work.deliveries import Counted
     from ringback.work.items import Settlement, Work
     from ringback.work.pace import Pace
     from ringback.work.told import Told
@@ -163,6 +164,9 @@ class SQLiteStore:
 
     async def note(self, told: Sequence[Told]) -> None:
         await self._do(lambda connection: calls.note(connection, told))
+
+    async def count_deliveries(self, counted: Sequence[Counted]) -> None:
+        await self._do(lambda connection: deliveries.add(connection, counted))
 
     async def call(self, name: str) -> Traces | None:
         return await self._read(lambda connection: calls.call(connection, name))
@@ -339,12 +343,12 @@ class SQLiteStore:
 
     async def purge(self) -> int:
         now, count, ages = self._jumps.passed(), 0, (0.0, self._keep, self._remember, REMEMBER_CALLS)
-        times = dict(zip(("now", "keep", "remember", "long"), (now - age for age in ages), strict=True))
+        times: dict[str, Any] = dict(zip(("now", "keep", "remember", "long"), (now - age for age in ages), strict=True))
         for statement in schema.PURGE:
             # A thousand rows at a time, because puts wait for the same writer.
             while changed := await self._change(statement, times):
                 count += changed
-        return count
+        return count + await self._do(lambda connection: deliveries.fold(connection, now, times["long"]))
 
     async def _change(self, statement: str, parameters: Sequence[Any] | dict[str, Any]) -> int:
         """The number of rows that the statement has changed."""

@@ -1,0 +1,96 @@
+"""What has arrived, as the stores have counted it: in the last hour by minutes, in four weeks before by hours."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from ringback.work.deliveries import HOUR, MINUTE, Deliveries, LastDelivery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ringback.work.deliveries import Answer, Result
+    from ringback.work.items import DeliveryStore
+
+DAY = 24 * HOUR
+WEEK = 7 * DAY
+WEEKS = 4
+"""Weeks before the last hour that tell what is usual."""
+
+
+class Arrivals(Struct, frozen=True):
+    """``lately`` begins with the minute ``since``, an hour before the end of the minute ``at``; ``before`` ends there.
+
+    The hours of ``before`` begin whole hours before ``since``. ``called`` is when a call last ended, for stores that
+    know of no delivery.
+    """
+
+    at: float
+    since: int
+    lately: tuple[Deliveries, ...]
+    before: tuple[Deliveries, ...]
+    last: LastDelivery
+    called: float | None = None
+
+    def counts(self, begin: float = 0.0) -> Counter[Answer]:
+        """The deliveries of the last hour by answer, from the minute ``begin`` on. Handshakes are none."""
+        return by_answer(each for each in self.lately if each.at >= begin)
+
+    def unaccepted(self) -> Counter[Answer]:
+        """The deliveries of the four weeks, before the last hour, that came after the last accepted one, by answer."""
+        after = self.last.accepted or 0.0
+        return by_answer(each for each in self.before if each.at + HOUR > after and each.result != "accepted")
+
+    def accepted(self, begin: float, end: float) -> float:
+        """About how many deliveries were accepted in this time, of the four weeks before the last hour and of it.
+
+        An hour counts by its part that lies in the time.
+        """
+        spans = (
+            *((each, HOUR) for each in self.before),
+            *((each, MINUTE) for each in self.lately),
+        )
+        return sum(
+            each.count * max(0.0, min(end, each.at + span) - max(begin, each.at)) / span
+            for each, span in spans
+            if each.result == "accepted"
+        )
+
+
+async def arrivals(stores: Sequence[DeliveryStore], now: float) -> Arrivals:
+    """Read the stores, which are open, as if they were one. Raises their :class:`~ringback.exceptions.StoreError`."""
+    since = int(now // MINUTE) * MINUTE - HOUR + MINUTE
+    histories = [store.history for store in stores]
+    lately = [await history.deliveries(since, since + 2 * HOUR, MINUTE) for history in histories]
+    before = [await history.deliveries(since - WEEKS * WEEK, since, HOUR) for history in histories]
+    known = [await history.last_delivery() for history in histories]
+    last = LastDelivery(
+        any=max((each.any for each in known if each.any is not None), default=None),
+        accepted=max((each.accepted for each in known if each.accepted is not None), default=None),
+        first=min((each.first for each in known if each.first is not None), default=None),
+    )
+    called: list[float] = []
+    if last.any is None:
+        # The calls may be from before the stores counted deliveries.
+        called = [each.at for history in histories for each in await history.latest(1)]
+    return Arrivals(now, since, _summed(lately), _summed(before), last, max(called, default=None))
+
+
+def by_answer(counted: Iterable[Deliveries]) -> Counter[Answer]:
+    """The counts by result and reason. A handshake is no delivery."""
+    found: Counter[Answer] = Counter()
+    for each in counted:
+        if each.result != "handshake":
+            found[each.result, each.reason] += each.count
+    return found
+
+
+def _summed(parts: Iterable[Sequence[Deliveries]]) -> tuple[Deliveries, ...]:
+    counts: Counter[tuple[float, Result, str]] = Counter()
+    for part in parts:
+        for each in part:
+            counts[each.at, each.result, each.reason] += each.count
+    return tuple(Deliveries(*place, count) for place, count in sorted(counts.items()))
