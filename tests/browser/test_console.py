@@ -381,7 +381,8 @@ async def test_it_fits_every_width(opened: Any, seen: Seen, width: int) -> None:
         assert cut == [], path
         meeting = await page.evaluate(
             """[...document.querySelectorAll(".times")].flatMap(axis => {
-                const seen = [...axis.querySelectorAll("text")].filter(each => getComputedStyle(each).display !== "none")
+                const shown = each => getComputedStyle(each).display !== "none";
+                const seen = [...axis.querySelectorAll("text")].filter(shown)
                     .map(each => each.getBoundingClientRect()).sort((one, other) => one.left - other.left);
                 return seen.filter((each, at) => at && each.left < seen[at - 1].right + 2).map(each => each.left);
             })"""

@@ -141,7 +141,7 @@ async def _record(desk: Desk, request: Request) -> CallDetailRecord | None:
 
 
 def view_of(record: CallDetailRecord) -> CallView:
-    entries = [(entry, None) for entry in record.entries]
+    entries: list[tuple[Entry, int | None]] = [(entry, None) for entry in record.entries]
     entries += [(entry, number) for number, leg in enumerate(record.legs, start=1) for entry in leg.entries]
     entries.sort(key=lambda each: _time(each[0]))
     first = _time(entries[0][0]) if entries else 0.0
