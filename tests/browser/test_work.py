@@ -149,8 +149,7 @@ async def test_five_hundred_are_replayed_and_taken_back(opened: Any, seen: Seen)
     made = page.locator("#made")
     assert "500 dead letters will be replayed" in await made.inner_text()
     box = await made.bounding_box()
-    assert box["y"] + box["height"] < 900
-    assert await page.evaluate("scrollY") == 0
+    assert 0 <= box["y"] < box["y"] + box["height"] < 900
     assert (await seen.store.stats()).dead == 0
     # Another tab may be another worker's.
     tab = await opened(page.url, **KNOWN)

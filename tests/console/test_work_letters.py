@@ -204,7 +204,7 @@ async def test_a_group_is_changed_after_a_question(calls, outcome, browser, act)
         assert len(await calls.store.dead()) == 1
         assert "3 dead letters" in page
         assert ">Undo<" in page
-        calls.clock.now += UNDO
+        calls.clock.now += UNDO + 1
         later = (await client.get(f"/work/{response.headers['location']}")).text
         assert "3 dead letters" in later
         assert ">Undo<" not in later

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from ringback import OutcomeRouter, RedialPolicy, classify_event
 from ringback.core.events import Event, EventData, Result
+from ringback.exceptions import StoreUnavailable
 from ringback.hooks import operators
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.hooks.operators import Operator, programme_of
@@ -19,11 +20,14 @@ from ringback.logs import LogObserver
 from ringback.stores import MemoryStore
 from ringback.work.contact import CallRecord, CallState, Contact, Step
 from ringback.work.items import Claim, Item, Kind, Settlement, State
+from ringback.work.letters import Act, LetterChange
 from ringback.work.programme import GivenUp, Share
 from ringback.work.selection import Selection
 from ringback_catalog import Cause
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ringback.core.outcome import Outcome
 
 SECRET = "a secret of this test"
@@ -119,6 +123,50 @@ async def test_dead_letters_are_chosen_and_changed() -> None:
         ("dead_letter.replayed", "call:[phone]", "ada"),
         ("dead_letter.discarded", "call:b", "ada"),
     ]
+
+
+async def test_many_dead_letters_are_changed_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In parts, each told; and taken back, which is another line. Nothing is said of nothing."""
+    monkeypatch.setattr(operators, "AT_ONCE", 2)
+    store = MemoryStore()
+    await died(store, *"abcde")
+    operator = Operator(store, by="ada")
+    parts: list[Sequence[str]] = []
+    keys = [letter.key for letter in reversed(await operator.dead())]
+    change = LetterChange(Act.REPLAY, time.time() + 600, "change-1")
+    with capture_logs() as lines:
+        assert await operator.change_dead(change, [*keys, "call:none"], "cause busy", parts.append) == 5
+        assert await operator.change_dead(change, keys, "cause busy") == 0
+        assert [await operator.take_back(change) for _ in range(2)] == [5, 0]
+        assert await operator.change_dead(LetterChange(Act.DISCARD, 0.0), keys[:1], "all") == 1
+    assert parts == [keys[:2], keys[2:4], keys[4:]]
+    common = {"by": "ada", "log_level": "info"}
+    assert lines == [
+        {"event": "dead_letters.replayed", "count": 5, "chosen": "cause busy", "change": "change-1"} | common,
+        {"event": "dead_letters.taken_back", "count": 5, "change": "change-1"} | common,
+        {"event": "dead_letters.discarded", "count": 1, "chosen": "all", "change": None} | common,
+    ]
+
+
+async def test_a_change_that_a_store_breaks_off_is_in_the_log_as_far_as_it_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was changed was changed, and can be taken back."""
+    monkeypatch.setattr(operators, "AT_ONCE", 2)
+
+    class Failing(MemoryStore):
+        async def change_letters(self, keys: Sequence[str], change: LetterChange) -> Sequence[str]:
+            if "call:c" in keys:
+                raise StoreUnavailable("the disk is full")
+            return await super().change_letters(keys, change)
+
+    store = Failing()
+    await died(store, *"abcd")
+    operator, change = Operator(store), LetterChange(Act.DISCARD, time.time() + 600, "change-1")
+    with capture_logs() as lines, pytest.raises(StoreUnavailable):
+        await operator.change_dead(change, [f"call:{leg}" for leg in "abcd"], "all")
+    assert [(line["event"], line["count"]) for line in lines] == [("dead_letters.discarded", 2)]
+    assert await operator.take_back(change) == 2
 
 
 async def test_a_programme_is_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:

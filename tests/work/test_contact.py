@@ -201,3 +201,14 @@ def test_the_history_is_of_calls_that_were_placed() -> None:
         PastCall(NOW + 2, NOW + 2, NOW + 60, is_redial=False),
     )
     assert len(known.history("none")) == 3
+
+
+def test_a_replay_that_is_taken_back_leaves_the_redial_dead() -> None:
+    """Only one that waits: what was placed, or canceled meanwhile, stays so."""
+    dead = Contact().redial("redial:1", CallState.CANCELED, NOW)
+    waits = dead.replayed("redial:1", NOW + 9)
+    assert waits.call("redial:1") == CallRecord("redial:1", NOW + 9, state=PLANNED)
+    assert waits.taken_back("redial:1") == Contact((CallRecord("redial:1", NOW + 9, state=CallState.CANCELED),))
+    placed = Contact().redial("redial:1", PLACED, NOW)
+    for known in (dead, placed, Contact()):
+        assert known.taken_back("redial:1") is known

@@ -7,6 +7,7 @@ import pytest
 from ringback import classify
 from ringback.work.history import Waiting
 from ringback.work.items import DeadLetter, Kind, Progress, State
+from ringback.work.letter_groups import reason_of
 from ringback.work.selection import EVERYTHING, Selection
 from ringback_catalog import Cause
 
@@ -38,6 +39,31 @@ def test_a_letter_is_chosen_by_its_hook_and_its_time() -> None:
     """Only a hook that was given up; the time itself is in."""
     assert Selection(hook="close", since=100.0).has_letter(LETTER)
     assert not Selection(since=100.1).has_letter(LETTER)
+    assert Selection(until=100.0).has_letter(LETTER)
+    assert not Selection(until=99.9).has_letter(LETTER)
+
+
+def test_a_letter_is_chosen_by_its_group() -> None:
+    """By the name that the group has in every process."""
+    name = reason_of(LETTER).name
+    assert name == "2c3d96cd72c38b1b"
+    assert Selection(group=name).has_letter(LETTER)
+    assert not Selection(group="0" * 16).has_letter(LETTER)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        (EVERYTHING, "all"),
+        (Selection(cause=Cause.BUSY, code=486, subcode=560486), "cause busy, code 486, subcode 560486"),
+        (Selection(hook="close", since=0.0), "hook close, since 1970-01-01T00:00:00Z"),
+        (Selection(contacts=frozenset({"bob", "eve"})), "one contact"),
+        (Selection(group="ab", until=60.0), "group ab, until 1970-01-01T00:01:00Z"),
+    ],
+)
+def test_what_is_chosen_is_said_without_the_contact(chosen: Selection, words: str) -> None:
+    """For the log."""
+    assert chosen.words() == words
 
 
 def test_a_redial_is_chosen_by_when_it_is_due() -> None:

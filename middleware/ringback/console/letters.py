@@ -26,6 +26,7 @@ from ringback.console.choosing import (
     selection,
 )
 from ringback.console.desk import only, refused
+from ringback.console.rows import call_address, entry_address
 from ringback.console.snapshot import DEFAULT, LETTERS
 from ringback.console.view import Moment, moment, shown
 from ringback.exceptions import ConfigurationError, StoreError
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from ringback.console.desk import Desk
     from ringback.console.snapshot import WorkSnapshot
+    from ringback.core.outcome import Outcome
     from ringback.work.items import DeadLetter
 
 LONGEST_FORM = 32_768
@@ -93,7 +95,8 @@ class LetterRow(Struct, frozen=True):
     failed: tuple[str, ...]
     done: tuple[str, ...]
     target: str | None
-    call: str | None
+    link: str
+    entry: str | None
 
 
 class ChosenView(Struct, frozen=True):
@@ -125,7 +128,7 @@ async def page(desk: Desk, request: Request) -> Response:
     return desk.answer(
         request,
         "letters.html",
-        view=shown(_view(letters, rows, chosen, number)),
+        view=shown(_view(letters, rows, chosen, number, token)),
         query=urlencode(fields_of(chosen)),
         handles=[handle_of(letter.key, token) for letter in rows],
         changes=await desk.access.may_change(request),
@@ -158,7 +161,7 @@ async def confirm(desk: Desk, request: Request) -> Response:
     groups = await asyncio.to_thread(grouped, letters)
     largest = tuple((group.reason.text, group.count) for group in groups[:REASONS])
     view = replace(
-        _view(letters, letters[:PAGE] if handles else (), chosen, 1),
+        _view(letters, letters[:PAGE] if handles else (), chosen, 1, token),
         groups=largest,
         more=len(letters) - sum(count for _, count in largest),
     )
@@ -209,6 +212,17 @@ async def undo(desk: Desk, request: Request) -> Response:
     return _told("undone" if count else "late", count)
 
 
+def call_link(key: str, outcome: Outcome | None, token: str) -> str:
+    """The address of the call of an item."""
+    ids = (None, None) if outcome is None else (outcome.call_connection_id, outcome.correlation_id)
+    return call_address(next((each for each in ids if each), key), token)
+
+
+def entry_link(outcome: Outcome | None) -> str | None:
+    """The address of what the catalog knows of a result."""
+    return None if outcome is None else entry_address(outcome.event_name, outcome.code, outcome.subcode)
+
+
 def made_of(request: Request, now: float) -> Made | None:
     """What the address says was done. Whatever it says, only the store knows what can be taken back."""
     given = request.query_params
@@ -254,13 +268,15 @@ def _user(request: Request) -> str | None:
     return user
 
 
-def _view(letters: Sequence[DeadLetter], rows: Sequence[DeadLetter], chosen: Selection, number: int) -> ChosenView:
+def _view(
+    letters: Sequence[DeadLetter], rows: Sequence[DeadLetter], chosen: Selection, number: int, token: str
+) -> ChosenView:
     pages = max(1, math.ceil(len(letters) / PAGE))
     reason = reason_of(letters[0]).text if letters and chosen.group is not None else None
-    return ChosenView(len(letters), number, pages, tuple(map(_row, rows)), reason)
+    return ChosenView(len(letters), number, pages, tuple(_row(letter, token) for letter in rows), reason)
 
 
-def _row(letter: DeadLetter) -> LetterRow:
+def _row(letter: DeadLetter, token: str) -> LetterRow:
     outcome = letter.outcome
     return LetterRow(
         key=letter.key,
@@ -274,7 +290,8 @@ def _row(letter: DeadLetter) -> LetterRow:
         failed=tuple(f"{hook}: {reason}" for hook, reason in letter.progress.failed.items()),
         done=letter.progress.done,
         target=letter.target,
-        call=None if outcome is None else outcome.call_connection_id,
+        link=call_link(letter.key, outcome, token),
+        entry=entry_link(outcome),
     )
 
 

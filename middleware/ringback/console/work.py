@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from ringback.console.desk import only, range_of
-from ringback.console.letters import CHANGED, Made, made_of
+from ringback.console.letters import CHANGED, Made, call_link, entry_link, made_of
 from ringback.console.view import Moment, moment, shown
 from ringback.privacy.redaction import redact_contact
 from ringback.work.letter_groups import help_for
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from ringback.console.desk import Desk
     from ringback.console.snapshot import WorkSnapshot
-    from ringback.core.outcome import Outcome
     from ringback.work.history import Waiting
     from ringback.work.letter_groups import LetterGroup
 
@@ -43,11 +42,12 @@ class WaitingRow(Struct, frozen=True):
     contact: str | None
     target: str | None
     number: int
-    call: str | None
+    link: str
+    entry: str | None
 
 
 class GroupRow(Struct, frozen=True):
-    """Dead letters with equal reasons; ``call`` is that of the newest, which is the example."""
+    """Dead letters with equal reasons. ``key`` and ``link`` are of the newest, which is the example."""
 
     name: str
     reason: str
@@ -58,7 +58,7 @@ class GroupRow(Struct, frozen=True):
     last: Moment
     help: str
     key: str
-    call: str | None
+    link: str
 
 
 class Waits(Struct, frozen=True):
@@ -92,10 +92,12 @@ async def page(desk: Desk, request: Request) -> Response:
     changes = await desk.access.may_change(request)
     # Numbers that redaction would take for those of a telephone.
     undo = {name: request.query_params.get(name, "") for name in ("due", "change")}
-    return desk.answer(request, "work.html", view=shown(view_of(snapshot, made)), changes=changes, undo=undo)
+    return desk.answer(
+        request, "work.html", view=shown(view_of(snapshot, desk.token(request), made)), changes=changes, undo=undo
+    )
 
 
-def view_of(snapshot: WorkSnapshot, made: Made | None = None) -> WorkView:
+def view_of(snapshot: WorkSnapshot, token: str, made: Made | None = None) -> WorkView:
     stats = snapshot.stats
     return WorkView(
         range=snapshot.range.name,
@@ -104,20 +106,15 @@ def view_of(snapshot: WorkSnapshot, made: Made | None = None) -> WorkView:
         counts=Waits(
             stats.dead, len(snapshot.letters), len(snapshot.groups), stats.ready, stats.running, stats.redials
         ),
-        hooks=tuple(_waiting(item, snapshot.at) for item in snapshot.hooks),
-        redials=tuple(_waiting(item, snapshot.at) for item in snapshot.redials),
-        groups=tuple(map(_group, snapshot.groups[:GROUPS])),
+        hooks=tuple(_waiting(item, snapshot.at, token) for item in snapshot.hooks),
+        redials=tuple(_waiting(item, snapshot.at, token) for item in snapshot.redials),
+        groups=tuple(_group(group, token) for group in snapshot.groups[:GROUPS]),
         programme=snapshot.programme,
         made=made,
     )
 
 
-def call_of(outcome: Outcome | None) -> str | None:
-    """The leg of an outcome, for the address of its call."""
-    return None if outcome is None else outcome.call_connection_id
-
-
-def _group(group: LetterGroup) -> GroupRow:
+def _group(group: LetterGroup, token: str) -> GroupRow:
     reason, example = group.reason, group.example
     return GroupRow(
         name=reason.name,
@@ -129,11 +126,11 @@ def _group(group: LetterGroup) -> GroupRow:
         last=moment(group.last_at),
         help=help_for(reason),
         key=example.key,
-        call=call_of(example.outcome),
+        link=call_link(example.key, example.outcome, token),
     )
 
 
-def _waiting(item: Waiting, now: float) -> WaitingRow:
+def _waiting(item: Waiting, now: float, token: str) -> WaitingRow:
     outcome = item.outcome
     return WaitingRow(
         key=item.key,
@@ -147,5 +144,6 @@ def _waiting(item: Waiting, now: float) -> WaitingRow:
         contact=redact_contact(item.contact),
         target=item.target,
         number=item.number,
-        call=call_of(outcome),
+        link=call_link(item.key, outcome, token),
+        entry=entry_link(outcome),
     )
