@@ -99,7 +99,7 @@ def view_of(snapshot: Snapshot, catalog: Catalog) -> CatalogView:
         at=moment(snapshot.at),
         since=moment(snapshot.since),
         unrecognized=tuple(unknown[:UNRECOGNIZED]),
-        known=tuple(row for row in pairs if row not in unknown),
+        known=tuple(sorted((row for row in pairs if row not in unknown), key=lambda row: -row.range.count)),
         count=snapshot.unrecognized,
         link=address({"recognized": False, "since": snapshot.since, "until": snapshot.at}),
     )

@@ -29,9 +29,6 @@ class MemoryLetters:
         self.dead: OrderedDict[str, Row] = OrderedDict()
         self.discarded: dict[str, Row] = {}
 
-    def has(self, key: str) -> bool:
-        return key in self.dead or key in self.discarded
-
     def add(self, key: str, row: Row) -> None:
         row.state = State.DEAD
         remember(self.dead, key, row, self._capacity)

@@ -123,7 +123,9 @@ class MemoryStore:
                 if self._history is not None and offer is Offer.OPENED:
                     self._history.superseded(key)
                 key = short(informed(item.key))
-            if offer is Offer.OPENED and (key in self._rows or self._letters.has(key)):
+            if offer is Offer.OPENED and (
+                key in self._rows or key in self._letters.dead or key in self._letters.discarded
+            ):
                 # The latch has forgotten the ending; the store has not.
                 self._latch.take(latched)
                 offer = Offer.DUPLICATE
@@ -263,7 +265,8 @@ class MemoryStore:
         row.state, row.loop = State.RUNNING, asyncio.get_running_loop()
         row.attempts += 1
         interrupted, row.interrupted = row.interrupted, False
-        row.progress = row.progress.begun()
+        if row.progress.before is not None:
+            row.progress = row.progress.begun()
         return Claim(row.item, row.attempts, redelivered=interrupted, progress=row.progress, put_at=row.put_at)
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
