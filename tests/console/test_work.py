@@ -46,6 +46,18 @@ async def test_what_waits_says_when_it_is_due(calls, outcome, browser, parsed):
     ]  # fmt: skip
 
 
+async def test_contacts_that_are_not_hashed_take_no_room(calls, outcome, browser, parsed):
+    """Every row would have the same word."""
+    await calls.plan(outcome(1, *BUSY), "+1 555 0100", calls.clock.now + 60)
+    assert parsed(await page(calls, browser)).tables["redials"] == [
+        ["Call", "Due (UTC)", "Call number", "Because of", "Cause", "Function", "State", "Tries"],
+        [
+            "redial:call:1f0e5c1a-0000-4000-8000-000000000001", "2026-01-01 12:01:00 in 1 min", "2", "486/560486",
+            "busy", "call_again", "ready", "0",
+        ],
+    ]  # fmt: skip
+
+
 async def test_the_programme_says_which_attempt_reached_whom(calls, browser, parsed):
     """By attempt, cause, hour and limit, of the calls of the range; nothing of nothing."""
     assert "No contact of a redial was called in this range." in await page(calls, browser)

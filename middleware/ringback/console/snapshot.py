@@ -63,7 +63,7 @@ MOST_PAIRS = 200
 """Pairs that the reader asks a store for at once; more different pairs are rare."""
 UNRECOGNIZED = 25
 LATEST = 10
-WAITING = 25
+WAITING = 10
 """Rows of a table, at most. The figures above the tables count all rows."""
 LETTERS = 10_000
 """Dead letters that are read, the newest: in groups, and to be changed at once."""
