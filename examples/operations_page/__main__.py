@@ -21,7 +21,8 @@ except ImportError as error:
 
 parser = argparse.ArgumentParser(prog="python -m examples.operations_page", description=__doc__)
 parser.add_argument("--calls", type=int, default=CALLS, help="of the made-up day; default: %(default)s")
-calls = parser.parse_args().calls
+# Whoever runs the example from a program of their own has arguments for that program.
+calls = parser.parse_known_args()[0].calls
 if calls < 1:
     parser.error(f"--calls {calls} is no number of calls; give 1 or more")
 

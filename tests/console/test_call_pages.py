@@ -319,7 +319,7 @@ async def test_a_long_file_comes_in_pages_and_ends(memory, outcome, browser, mon
     """All calls once; no more than its bound, with the number of all."""
     for number in range(25):
         await memory.put(outcome(number, *BUSY), memory.clock.now - number)
-    monkeypatch.setattr(export, "MOST", 10)
+    monkeypatch.setattr(export, "BATCH", 10)
     async with browser(memory.console()) as client:
         rows = await rows_of(client, "/calls.csv?order=oldest")
         assert [row[COLUMNS.index("call_connection_id")] for row in rows[1:]] == [leg(each) for each in range(25)[::-1]]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from ringback.stores import MemoryStore
 from ringback.work.contact import CallRecord, CallState, Contact, Step
 from ringback_catalog import Catalog, Cause, Match, RetryClass
 
@@ -295,6 +297,47 @@ async def test_what_is_rare_and_unknown_is_counted_behind_the_frequent(memory, o
     assert parsed(text).figures["unrecognized.range"] == "202"
     assert "Override for 499/100000" in text
     assert len(re.findall(r'<li class="unknown">', text)) == 25
+
+
+class Asked(MemoryStore):
+    """Counts the questions to its history."""
+
+    questions: ClassVar[Counter[str]] = Counter()
+
+    @property
+    def history(self) -> Any:
+        kept, questions = super().history, self.questions
+
+        class History:
+            def __getattr__(self, name: str) -> Any:
+                questions[name] += 1
+                return getattr(kept, name)
+
+        return History()
+
+
+@pytest.mark.parametrize(
+    ("path", "questions"),
+    [
+        ("/", {"counts": 9, "pairs": 2, "latest": 2, "deliveries": 2, "last_delivery": 1}),
+        ("/?range=7d", {"counts": 10, "pairs": 2, "latest": 2, "deliveries": 2, "last_delivery": 1}),
+        ("/calls?cause=busy", {"calls": 1}),
+        ("/catalog/entry?code=486", {"calls": 1}),
+    ],
+)
+async def test_a_page_asks_few_questions(clock, memory, outcome, browser, path, questions):
+    """However many calls there are, and however many people look within two seconds at what is shared."""
+    store = Asked(clock=clock)
+    calls = type(memory)(store, clock)
+    _ = store.history
+    await day(calls, outcome)
+    async with browser(calls.console()) as client:
+        Asked.questions.clear()
+        assert (await client.get(path)).status_code == 200
+        asked = dict(Asked.questions)
+        if "calls" not in questions:
+            await client.get(path)
+    assert asked == dict(Asked.questions) == questions
 
 
 async def test_nothing_is_said_of_nothing(calls, browser, parsed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv as csv_
 import io
 import math
@@ -14,7 +15,6 @@ from ringback.console import filters
 from ringback.console.listing import listed
 from ringback.console.sealed import unseal
 from ringback.exceptions import ConfigurationError
-from ringback.hooks.call_records import MOST
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 MOST_CALLS = 100_000
 """Calls of one file."""
+
+BATCH = 200
+"""Calls that are read and written at once: the app's loop does its other work between two batches."""
 
 HIDDEN = frozenset({"operation_context"})
 """Fields of a leg that no page shows."""
@@ -46,7 +49,7 @@ async def csv(desk: Desk, request: Request) -> Response:
     async def text() -> AsyncIterator[str]:
         yield _row(COLUMNS)
         async for page in pages:
-            yield "".join(_row([_cell(each.get(name)) for name in COLUMNS]) for each in map(_flat, _legs(page)))
+            yield await asyncio.to_thread(_rows, page)
 
     return _file(text(), "text/csv; charset=utf-8", "calls.csv")
 
@@ -58,7 +61,7 @@ async def json(desk: Desk, request: Request) -> Response:
     async def text() -> AsyncIterator[str]:
         begun = False
         async for page in pages:
-            legs = ",\n".join(dumps(each) for each in _legs(page))
+            legs = await asyncio.to_thread(_objects, page)
             yield (",\n" if legs else "") + legs if begun else f'{{"total": {page.total}, "calls": [\n{legs}'
             begun = True
         yield "\n]}\n"
@@ -73,13 +76,13 @@ async def _pages(desk: Desk, request: Request) -> AsyncIterator[CallPage]:
     if chosen.faults:
         raise ConfigurationError("; ".join(chosen.faults))
     values: dict[str, Any] = {"until": float(math.floor(now))} | chosen.values
-    first = await listed(desk, values, MOST, oldest_first=chosen.oldest_first)
+    first = await listed(desk, values, BATCH, oldest_first=chosen.oldest_first)
 
     async def pages() -> AsyncIterator[CallPage]:
         page = first
         yield page
         while page.calls and (offset := page.offset + len(page.calls)) < min(page.total, MOST_CALLS):
-            page = await listed(desk, values, MOST, offset, oldest_first=chosen.oldest_first)
+            page = await listed(desk, values, BATCH, offset, oldest_first=chosen.oldest_first)
             yield page
 
     return pages()
@@ -88,6 +91,14 @@ async def _pages(desk: Desk, request: Request) -> AsyncIterator[CallPage]:
 def _legs(page: CallPage) -> list[dict[str, Any]]:
     """The calls of a page as values for JSON, redacted, and without what no page shows."""
     return [{name: value for name, value in leg.to_dict().items() if name not in HIDDEN} for leg in page.calls]
+
+
+def _rows(page: CallPage) -> str:
+    return "".join(_row([_cell(each.get(name)) for name in COLUMNS]) for each in map(_flat, _legs(page)))
+
+
+def _objects(page: CallPage) -> str:
+    return ",\n".join(dumps(each) for each in _legs(page))
 
 
 def _flat(leg: dict[str, Any]) -> dict[str, Any]:

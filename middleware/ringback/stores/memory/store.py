@@ -71,8 +71,7 @@ class MemoryStore:
         self._rows: dict[str, Row] = {}
         self._heaps: dict[Kind, list[tuple[float, int, str]]] = {kind: [] for kind in Kind}
         self._lane, self._pace = Lane(), UNPACED
-        self._pushed = 0
-        self._hastened = -1
+        self._pushed, self._hastened = 0, -1
         self._counts = dict.fromkeys((State.DONE, State.CANCELED), 0)
         self._letters = MemoryLetters(capacity, clock)
         self._contacts: OrderedDict[str, Contact] = OrderedDict()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import shutil
 import sqlite3
 import time
 import uuid
@@ -29,6 +28,7 @@ from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, 
 from ringback.stores.sqlite.history import SQLiteHistory
 from ringback.stores.sqlite.identity import Watch
 from ringback.stores.sqlite.log_keeper import LogKeeper
+from ringback.stores.sqlite.room import what_is_full
 from ringback.stores.sqlite.url import SETTINGS, parts_of
 from ringback.stores.sqlite.whole import WholeCheck
 from ringback.stores.sqlite.writer import Writer
@@ -186,18 +186,9 @@ class SQLiteStore:
         now = self._monotonic()
         # Once a second at most: the work of one second beyond the limit does no harm.
         if now >= self._looked_at + 1.0:
-            self._full = self._what_is_full(connection)
+            self._full = what_is_full(connection, self.path, self._min_free, self._max_backlog)
             self._looked_at = now
         return rows.put(connection, puts) if self._full is None else [None] * len(puts)
-
-    def _what_is_full(self, connection: sqlite3.Connection) -> str | None:
-        free = shutil.disk_usage(self.path.parent).free
-        if free < self._min_free:
-            return f"{free} bytes are free for {self.path}; at least {self._min_free} must stay so"
-        (ready,) = connection.execute(schema.COUNT_READY).fetchone()
-        if ready >= self._max_backlog:
-            return f"{ready} items wait in {self.path}; at most {self._max_backlog} may; see that workers run"
-        return None
 
     async def run(self, work: Work, concurrency: int, pace: Pace = UNPACED) -> None:
         self._pace = pace
