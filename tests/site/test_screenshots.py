@@ -48,5 +48,5 @@ def test_a_picture_is_older_than_any_change_of_its_page(tmp_path: Path, monkeypa
 def test_the_code_of_a_page_is_all_that_it_shows() -> None:
     """The templates, and the modules that give them their values."""
     shown = {page: {file.name for file in page_code.files(*places)} for page, places in page_code.CODE.items()}
-    assert shown["console"] >= {"page.html", "console.css", "console.js", "view.py", "charts.py", "headline.py"}
+    assert shown["console"] >= {"now.html", "console.css", "console.js", "view.py", "charts.py", "headline.py"}
     assert shown["catalog"] >= {"_site.py", "_site_pages.py", "_site_sample.py", "_explain_text.py"}
