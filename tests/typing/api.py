@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, assert_type
 from zoneinfo import ZoneInfo
@@ -42,6 +43,7 @@ from ringback import (
 )
 from ringback.core.events import Delivery, Diagnostic, Fault, Result
 from ringback.stores import DeadLetter, DeliveryStore, MemoryStore, Stats, open_store
+from ringback.work.letters import Act, LetterChange
 from ringback_catalog import CategoryBasis, Confidence, Match
 
 if TYPE_CHECKING:
@@ -311,6 +313,9 @@ async def kept(store: DeliveryStore) -> None:
         assert_type(letter.reason, str)
         assert_type(await store.replay(letter.key), bool)
         assert_type(await store.discard(letter.key), bool)
+    change = LetterChange(Act.REPLAY, 0.0, "change")
+    assert_type(await store.change_letters(["call:x"], change), Sequence[str])
+    assert_type(await store.take_back(change), int)
 
 
 # Who may call: a verifier, a secret, a function, or several of them.
