@@ -1,4 +1,4 @@
-"""Any order of deliveries, attempts and replays against a simple model of a store."""
+"""Any order of deliveries, attempts, replays and changes that are taken back against a simple model of a store."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ringback.work.items import (
     State,
 )
 from ringback.work.latch import Offer
+from ringback.work.letters import Act, LetterChange
 
 OPENED, MERGED, DUPLICATE = Offer.OPENED, Offer.MERGED, Offer.DUPLICATE
 DAY = 86_400.0
@@ -38,6 +39,7 @@ STEPS = st.lists(
         st.tuples(st.just("work"), st.sampled_from([State.DONE, State.DEAD, State.READY])),
         st.tuples(st.just("replay"), st.sampled_from("abc")),
         st.tuples(st.just("discard"), st.sampled_from("abc")),
+        st.tuples(st.just("undone"), st.sampled_from(Act)),
     ),
     max_size=12,
 )
@@ -106,6 +108,13 @@ async def follows(store: DeliveryStore, clock: Clock, steps: list[tuple[str, Any
             claims = await worked(store, len(expected), work)
             assert sorted((claim.item.key, claim.attempt) for claim in claims) == expected
             clock.ahead += 120
+        elif step == "undone":
+            letters = await store.dead()
+            change = LetterChange(argument, clock() + 600, "change")
+            keys = [f"call:{leg}" for leg in "abc"]
+            assert sorted(await store.change_letters(keys, change)) == sorted(letter.key for letter in letters)
+            assert await store.take_back(change) == len(letters)
+            assert list(await store.dead()) == list(letters)
         else:
             asked = await getattr(store, step)(f"call:{argument}")
             assert asked == getattr(model, step)(argument)
