@@ -39,7 +39,7 @@ COOKIE = "ringback_console"
 class BasicAuth:
     """HTTP Basic authentication (RFC 7617) with one user, for a page behind https.
 
-    After wrong passwords each process answers with 429 for a while, see :mod:`ringback.console.guessing`.
+    After wrong passwords each process answers with 429 for a while, see ``ringback.console.guessing``.
     ``monotonic`` gives seconds. Raises :class:`ConfigurationError` for a user name that is empty or holds a colon, and
     for a password of fewer than 12 characters.
     """

@@ -152,7 +152,7 @@ class Operator:
         """Carries the change out on the dead letters of these keys, and returns how many it took.
 
         ``chosen`` says which they are, in words for the log, where one line tells of all of them, also if the store
-        fails in between: :data:`AT_ONCE` letters are one transaction. ``told`` gets the keys that each one took.
+        fails in between: ``AT_ONCE`` letters are one transaction. ``told`` gets the keys that each one took.
         """
         count = 0
         try:

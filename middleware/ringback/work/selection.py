@@ -22,7 +22,7 @@ class Selection(Struct, frozen=True, kw_only=True):
     ``hook`` names a hook that was given up, or the redial function. ``contacts`` are the contact's names as stores have
     them. ``since`` and ``until``: dead letters that died in this time, both ends included. ``due``: redials that are
     due then or earlier. All three are seconds since the epoch. ``group`` is the name of a dead letter's
-    :class:`~ringback.work.letter_groups.Reason`.
+    ``ringback.work.letter_groups.Reason``.
     """
 
     cause: Cause | None = None
