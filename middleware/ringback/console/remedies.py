@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _CLOCK = (
     "the clock of this machine is wrong, or what comes is old",
-    "Synchronise the clock (NTP); compare `date -u` here with that of another machine.",
+    "Synchronise the clock (NTP); compare date -u here with that of another machine.",
 )
 _CLOUD = (
     "the verifier has the keys or the issuer of another cloud or tenant",
