@@ -113,7 +113,7 @@ class MemoryStore:
                 f"{len(self._rows)} items wait in the memory of this process; at most {self._max_backlog} may; "
                 "see that hooks return, or keep items in a store"
             )
-        offers: list[Offer] = []
+        offers, letters = list[Offer](), self._letters
         for item in items:
             outcome_id = item.outcome.outcome_id
             latched = self._latch.name_of(item.outcome, outcome_id)
@@ -123,9 +123,7 @@ class MemoryStore:
                 if self._history is not None and offer is Offer.OPENED:
                     self._history.superseded(key)
                 key = short(informed(item.key))
-            if offer is Offer.OPENED and (
-                key in self._rows or key in self._letters.dead or key in self._letters.discarded
-            ):
+            if offer is Offer.OPENED and (key in self._rows or key in letters.dead or key in letters.discarded):
                 # The latch has forgotten the ending; the store has not.
                 self._latch.take(latched)
                 offer = Offer.DUPLICATE
@@ -378,8 +376,7 @@ class MemoryStore:
                 continue
             self._rows[key] = row
             self._queue(key, row)
-            contact = row.item.contact
-            if contact is not None:
+            if (contact := row.item.contact) is not None:
                 self._note(contact, self._known(contact).replayed(key, change.due_at))
         self._lanes.wake()
         return [key for key, _ in changed]
@@ -387,8 +384,7 @@ class MemoryStore:
     async def take_back(self, change: LetterChange) -> int:
         found = self._letters.take_back(self._rows, change)
         for key, row in found:
-            contact = row.item.contact
-            if contact is not None:
+            if (contact := row.item.contact) is not None:
                 self._note(contact, self._known(contact).taken_back(key))
             self._ended(key, State.DEAD, row)
         if change.act is Act.DISCARD:
