@@ -15,13 +15,16 @@ import pytest
 
 from ringback import OutcomeRouter
 from ringback.console import Console, export
+from ringback.console.call import view_of
 from ringback.console.export import COLUMNS
 from ringback.core.events import Event, EventData, Result
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.logs import LogObserver
+from ringback.work.call_detail import CallDetailRecord, Ending, Leg
 from ringback.work.contact import CallRecord, CallState, Contact, Step
 from ringback.work.items import Progress, Settlement, State
 from ringback.work.told import told_by
+from ringback_catalog import Cause, Disposition, Match, ResultCategory, RetryClass
 
 BUSY, GONE, FORBIDDEN = (486, 560486), (200, 7000), (403, 510403)
 
@@ -257,6 +260,23 @@ async def test_a_call_with_two_legs_and_a_contact(calls, outcome, browser):
     assert "after this one" in said
     assert f'href="../calls/{leg(7)}"' in text
     assert ">ann<" not in text
+
+
+def test_the_evidence_says_what_a_verdict_rests_on() -> None:
+    """The carrier's codes, and which of them changed the verdict; an end that nobody judged has no owner."""
+    end = Ending(
+        "CallDisconnected", 500, 560500, Match.PAIR, Cause.BUSY, ResultCategory.SUCCESS, RetryClass.LATER,
+        Disposition.RETRYABLE, None, sip=486, q850=17, refined_by="sip",
+    )  # fmt: skip
+    (leg_of_it,) = view_of(CallDetailRecord(None, (Leg(None, None, None, (), end),))).legs
+    assert leg_of_it.ended is not None
+    assert leg_of_it.ended.evidence == (
+        "Found by code and subcode, whatever the event",
+        "SIP 486",
+        "Q.850 17",
+        "Refined by the carrier's SIP status, which says more than the subcode",
+    )
+    assert leg_of_it.ended.acts is None
 
 
 async def test_a_call_nobody_knows_is_not_found(memory, browser):

@@ -34,16 +34,16 @@ class Asked(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[tuple[CallFilter, int, int]] = []
+        self.asked: list[tuple[CallFilter, int, int, bool]] = []
 
     @property
     def history(self) -> Any:
         store, real = self, super().history
 
         class History:
-            async def calls(self, chosen: CallFilter, limit: int, offset: int) -> Found:
-                store.asked.append((chosen, limit, offset))
-                return await real.calls(chosen, limit, offset)
+            async def calls(self, chosen: CallFilter, limit: int, offset: int, *, oldest_first: bool) -> Found:
+                store.asked.append((chosen, limit, offset, oldest_first))
+                return await real.calls(chosen, limit, offset, oldest_first=oldest_first)
 
         return History()
 
@@ -100,9 +100,10 @@ async def test_what_is_asked_for_is_what_the_store_is_asked_for() -> None:
         search="id\0",
         limit=7,
         offset=14,
+        oldest_first=True,
     )
-    ((chosen, limit, offset),) = store.asked
-    assert (limit, offset) == (7, 14)
+    ((chosen, *place),) = store.asked
+    assert place == [7, 14, True]
     assert dict(chosen.columns()) == {
         "cause": ("busy",),
         "code": (486,),
@@ -122,6 +123,7 @@ async def test_what_is_asked_for_is_what_the_store_is_asked_for() -> None:
     [
         ({"cause": "bussy"}, "cause 'bussy' is none; there are answered_elsewhere, bad_request, "),
         ({"owner": "me"}, "owner 'me' is none; there are admin, app, azure, callee, carrier, nobody"),
+        ({"code": 2**31}, "code 2147483648 is none that an event can carry; there are none beyond 2147483647"),
         ({"limit": 0}, "limit 0 is no page; give a number of calls from 1 to 1000"),
         ({"limit": 1001}, "limit 1001 is no page; give a number of calls from 1 to 1000"),
         ({"offset": -1}, "offset -1 is no place in a list; give 0 or more"),

@@ -10,7 +10,6 @@ import base64
 import binascii
 import hmac
 import re
-from itertools import count
 
 from ringback.privacy.redaction import redact
 
@@ -60,11 +59,10 @@ def _tag(content: bytes, token: str) -> bytes:
 
 def _mixed(content: bytes, tag: bytes, token: str) -> bytes:
     """The content with the stream of this tag; mixed twice, it is the content again."""
-    stream = b""
-    for number in count():
-        if len(stream) >= len(content):
-            break
-        stream += hmac.digest(b"stream " + token.encode(), tag + number.to_bytes(4, "big"), "sha256")
+    blocks = range(-(-len(content) // 32))
+    stream = b"".join(
+        hmac.digest(b"stream " + token.encode(), tag + number.to_bytes(4, "big"), "sha256") for number in blocks
+    )
     return bytes(one ^ other for one, other in zip(content, stream, strict=False))
 
 

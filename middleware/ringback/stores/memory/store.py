@@ -70,7 +70,7 @@ class MemoryStore:
         self._latch = Latch(capacity)
         self._rows: dict[str, Row] = {}
         self._heaps: dict[Kind, list[tuple[float, int, str]]] = {kind: [] for kind in Kind}
-        self._lane, self._pace = Lane(), UNPACED
+        self._lane, self._pace, self._deliveries = Lane(), UNPACED, MemoryDeliveries(REMEMBER_CALLS)
         self._pushed, self._hastened = 0, -1
         self._counts = dict.fromkeys((State.DONE, State.CANCELED), 0)
         self._letters = MemoryLetters(capacity, clock)
@@ -79,7 +79,6 @@ class MemoryStore:
         """The contacts that nobody may call, outside of the capacity."""
         self._all_contacts: Mapping[str, Contact] = ChainMap(self._barred, self._contacts)
         self._calls = MemoryCalls(capacity, self._all_contacts, ChainMap(self._rows, self._letters.dead))
-        self._deliveries = MemoryDeliveries(REMEMBER_CALLS)
         self._history: MemoryHistory | None = None
         self.watched = False
         """Whether somebody has read :attr:`history`: the dispatcher then puts outcomes that no hook waits for, too."""
