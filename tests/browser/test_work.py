@@ -25,6 +25,7 @@ from ringback.console import BasicAuth, Console
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -117,6 +118,13 @@ async def rows(page: Any, section: str) -> list[list[str]]:
             .map(row => [...row.children].map(cell => cell.innerText.replace(/\\s+/g, " ").trim()))""",
         section,
     )
+
+
+async def test_screenshots_of_work(images: Path, opened: Any, seen: Seen) -> None:
+    """What was given up, by reason, and the way back from a change."""
+    made = f"?made=replay&count=500&due={time.time() + 308}&change=x"
+    page = await opened(seen.patient + made, viewport={"width": 1280, "height": 640}, **KNOWN)
+    assert len(await page.screenshot(path=images / "console-work.png")) > 20_000
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])

@@ -112,7 +112,7 @@ class MemoryStore:
                 f"{len(self._rows)} items wait in the memory of this process; at most {self._max_backlog} may; "
                 "see that hooks return, or keep items in a store"
             )
-        offers: list[Offer] = []
+        offers, letters = list[Offer](), self._letters
         for item in items:
             outcome_id = item.outcome.outcome_id
             latched = self._latch.name_of(item.outcome, outcome_id)
@@ -122,9 +122,7 @@ class MemoryStore:
                 if self._history is not None and offer is Offer.OPENED:
                     self._history.superseded(key)
                 key = short(informed(item.key))
-            if offer is Offer.OPENED and (
-                key in self._rows or key in self._letters.dead or key in self._letters.discarded
-            ):
+            if offer is Offer.OPENED and (key in self._rows or key in letters.dead or key in letters.discarded):
                 # The latch has forgotten the ending; the store has not.
                 self._latch.take(latched)
                 offer = Offer.DUPLICATE
