@@ -139,12 +139,31 @@ async def test_the_list_is_turned_in_pages_that_stand_still(memory, outcome, bro
 
 
 async def test_a_page_beyond_the_last_is_empty(memory, outcome, browser, parsed):
-    """And says how many there are."""
+    """It says how many calls there are, and leads to the first page."""
     await three(memory, outcome)
     async with browser(memory.console()) as client:
-        text = (await client.get("/calls?page=7")).text
+        text = (await client.get("/calls?page=7&order=oldest")).text
+        first = re.search(r'This page has none. <a href="([^"]*)">To the first page</a>', text)[1]
+        back = (await client.get("/" + first.replace("&amp;", "&"))).text
+        none = (await client.get("/calls?cause=transferred")).text
     assert parsed(text).figures["data-total"] == "3"
-    assert "No call that the store remembers meets all of this." in text
+    assert "meets all of this" not in text
+    assert len(parsed(back).tables["list"]) == 4
+    assert "order=oldest" in first
+    assert "No call that the store remembers meets all of this." in none
+
+
+async def test_calls_come_before_their_filters(memory, outcome, browser):
+    """On a phone the open form is longer than the screen: the list says its filters in a line, and a fault is first."""
+    await three(memory, outcome)
+    async with browser(memory.console(), follow_redirects=True) as client:
+        text = (await client.get("/calls?cause=busy&code=486")).text
+        wrong = (await client.get("/calls?cause=bsy")).text
+        private = (await client.post("/calls", data={"contact": "+15550100"})).text
+    assert '<details id="more-filters"><summary class="break">Filters: cause busy, code 486</summary>' in text
+    assert '<details id="more-filters" open><summary class="break">Filters: cause bsy</summary>' in wrong
+    assert wrong.index('id="faults-title"') < wrong.index('id="more-filters"')
+    assert '<summary class="break">Filters: contact</summary>' in private
 
 
 # The form

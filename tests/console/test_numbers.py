@@ -95,6 +95,8 @@ async def test_the_range_is_chosen_by_a_link(calls, outcome, browser, parsed, ch
     ("path", "why"),
     [
         ("/?range=2h", "range &#39;2h&#39; is none; there are 1h, 24h, 7d"),
+        ("/?range=1h&range=24h", "range is given twice; give it once"),
+        ("/work?range=1h&range=1h", "range is given twice; give it once"),
         ("/?cuase=busy", "&#39;cuase&#39; is no part of this address; there are range"),
         ("/?range=24h&cause=busy", "&#39;cause&#39; is no part of this address; there are range"),
         ("/?range=<script>", "range &#39;&lt;script&gt;&#39; is none"),

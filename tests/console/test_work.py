@@ -46,6 +46,18 @@ async def test_what_waits_says_when_it_is_due(calls, outcome, browser, parsed):
     ]  # fmt: skip
 
 
+async def test_what_waits_beyond_the_table_is_told(calls, outcome, browser):
+    """A reader sees that the table is not all of the queue."""
+    now = calls.clock.now
+    for number in range(10):
+        await calls.put(outcome(number, *BUSY), due_at=now + 60)
+    whole = await page(calls, browser)
+    await calls.put(outcome(10, *BUSY), due_at=now + 60)
+    calls.clock.now += 60
+    cut = await page(calls, browser)
+    assert ("The next 10." in whole, "The next 10." in cut) == (False, True)
+
+
 async def test_contacts_that_are_not_hashed_take_no_room(calls, outcome, browser, parsed):
     """Every row would have the same word."""
     await calls.plan(outcome(1, *BUSY), "+1 555 0100", calls.clock.now + 60)

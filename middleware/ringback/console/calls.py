@@ -117,6 +117,7 @@ def links(chosen: Chosen, found: CallPage, now: float, token: str) -> dict[str, 
     return {
         "newer": address({**given, "order": order, "page": page - 1}) if page > 1 else None,
         "older": address({**given, "order": order, "page": page + 1}) if page < min(last, filters.MOST_PAGES) else None,
+        "first": address({**given, "order": order}),
         "newest": address(given) if chosen.oldest_first else None,
         "oldest": None if chosen.oldest_first else address({**given, "order": "oldest"}),
         "csv": f"calls.csv{export}",

@@ -93,7 +93,13 @@ def range_of(request: Request) -> Range:
 
 
 def only(request: Request, known: Mapping[str, object] | frozenset[str]) -> None:
-    """Raises :class:`ConfigurationError` if the address has a parameter that is not ``known``: none is ignored."""
-    for name in request.query_params:
+    """Raises :class:`ConfigurationError` if the address has a parameter that is not ``known``, or has one twice: none
+    is ignored.
+    """
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
         if name not in known:
             raise ConfigurationError(f"{name!r} is no part of this address; there are {', '.join(sorted(known))}")
+        if name in seen:
+            raise ConfigurationError(f"{name} is given twice; give it once")
+        seen.add(name)

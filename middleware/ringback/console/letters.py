@@ -67,7 +67,7 @@ MADE = {
     "replay": ("will be replayed", "are replayed: their hooks are called as soon as a worker is free"),
     "discard": ("are discarded", "are discarded for good"),
     "undone": ("", "are as they were: the change was taken back"),
-    "late": ("", "were taken back: workers have begun with them, or the discard is final"),
+    "late": ("", "were taken back: they are back already, workers have begun with them, or the discard is final"),
     "gone": ("", "were changed: none of them is there any more"),
 }
 """What the page says of so many dead letters, before and after the change is due."""
