@@ -153,6 +153,25 @@ async def test_a_page_beyond_the_last_is_empty(memory, outcome, browser, parsed)
     assert "No call that the store remembers meets all of this." in none
 
 
+async def test_a_call_is_found_by_any_event_of_it(calls, outcome, browser, parsed):
+    """Also by one before its end, as the page of the call; conditions beside it hold as before."""
+    await three(calls, outcome)
+    await told(calls, "CallConnected", 1, calls.clock.now - 200)
+    async with browser(calls.console()) as client:
+        record = (await client.get(f"/calls/{leg(1)}.json")).json()
+        (name,) = [
+            entry["event_id"]
+            for each in record["legs"]
+            for entry in each["entries"]
+            if entry["event"] == "CallConnected"
+        ]
+        found = [
+            parsed((await client.get(f"/calls?search={text}")).text).figures["data-total"]
+            for text in (name, f"{name}&cause=busy", f"{name}&cause=blocked", f"{leg(1)}&cause=blocked", "nobody")
+        ]
+    assert found == ["1", "1", "0", "0", "0"]
+
+
 async def test_calls_come_before_their_filters(memory, outcome, browser):
     """On a phone the open form is longer than the screen: the list says its filters in a line, and a fault is first."""
     await three(memory, outcome)
