@@ -115,6 +115,7 @@ CASES: dict[str, tuple[dict[str, Any], bytes | None, int | None, tuple[str, str]
     "no JSON": ({}, b"busy", 400, ("malformed", "not_json")),
     "broken JSON": ({}, b"[}", 400, ("malformed", "not_json")),
     "nothing": ({}, b"", 400, ("malformed", "empty")),
+    "a broken object": ({}, b"{broken", 400, ("malformed", "not_json")),
     "no event": ({}, b"[1]", 400, ("malformed", "no_event")),
     "a bare object that is no event": ({}, b"{}", 400, ("malformed", "no_event")),
     "nested too deep": ({"max_depth": 3}, b"[[[[[]]]]]", 400, ("malformed", "too_deep")),

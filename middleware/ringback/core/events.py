@@ -91,11 +91,19 @@ def parse_content(content: bytes, max_body: int, max_events: int, max_depth: int
     if content[:1] == b"{":
         event = read_element(content, 0, Origin(content, 0))
         if isinstance(event, Fault):
-            raise MalformedDelivery(event.reason, (event,), reason="no_event")
+            raise MalformedDelivery(event.reason, (event,), reason="no_event" if _is_json(content) else "not_json")
         return Delivery((event,))
     if not content:
         raise MalformedDelivery("the body is empty; send a JSON array of CloudEvents", reason="empty")
     raise MalformedDelivery("the body is neither a JSON array nor an object; send a JSON array of CloudEvents")
+
+
+def _is_json(content: bytes) -> bool:
+    try:
+        split(b"[%b]" % content)
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _refuse_nested(content: bytes, limit: int) -> None:
