@@ -178,6 +178,19 @@ def test_what_is_no_whole_store_leaves_no_copy(
     assert not (folder / f"{COPY}.part").exists()
 
 
+def test_a_copy_for_which_there_is_no_room_is_removed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As on a full disk: here no file may be longer than 32 kB."""
+    resource = pytest.importorskip("resource")
+    filled("a")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (32_768, hard))
+    try:
+        said(capsys, COPY, status=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not {COPY, f"{COPY}.part"} & set(names(folder))
+
+
 def test_a_copy_that_cannot_be_put_in_place_is_removed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else may have removed it meanwhile, which changes nothing of the error."""
     filled("a")

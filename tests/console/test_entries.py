@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ringback.console.rows import entry_address
 from ringback_catalog import Catalog, Match
 
 BUSY = (486, 560486)
@@ -104,3 +105,8 @@ async def test_an_override_speaks_for_itself(memory, browser):
     assert "We dial once." in text
     assert "override " in text
     assert "javascript:" not in text
+
+
+def test_what_would_name_something_private_has_no_address():
+    """A sender may call an event whatever it likes."""
+    assert entry_address("+1 555 0100", 486, 0) is None

@@ -40,6 +40,7 @@ def test_a_stand_in_that_was_changed_is_none(content: bytes, at: int) -> None:
 def test_what_is_no_stand_in_is_none(given_: str) -> None:
     """Whatever somebody writes into an address."""
     assert unseal(given_, OWN) is None
+    assert unseal(given_, None) is None
 
 
 @pytest.mark.parametrize(

@@ -266,7 +266,7 @@ async def test_a_letter_whose_progress_cannot_be_read_is_only_given_up_for_good(
                 connection.execute(f"UPDATE items SET progress = CAST('[' AS BLOB) WHERE key = '{key}'")
         else:
             statement = f"UPDATE ringback_items SET progress = '['::bytea WHERE key = '{key}'"
-            request.getfixturevalue("postgres").execute(statement, request.getfixturevalue("postgres_url"))
+            request.getfixturevalue("postgres").execute(statement, request.getfixturevalue("lent_url"))
 
     damage(KEYS[0])
     for act in Act:

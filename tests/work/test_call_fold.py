@@ -423,3 +423,9 @@ def test_an_end_of_an_earlier_release_has_no_verdict() -> None:
     """Its row has no columns of one."""
     row: Any = SimpleNamespace(cause=None, retry=None, category=None, match=None)
     assert _ending(row, ()) is None
+
+
+def test_a_leg_is_shown_as_its_dictionary() -> None:
+    """A repr ends up in logs, and the dictionary is redacted."""
+    (leg,) = record(items=(ended(BUSY),)).legs
+    assert repr(leg) == f"<Leg {leg.to_dict()}>"
