@@ -16,8 +16,8 @@ demo: $(VENV)/.demo  ## a dozen deliveries over HTTP, each with its log line and
 test: $(VENV)/.dev  ## the tests, as many at once as there are cores; one in this process: ARGS="-n0 -k name"
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
-test-pythons: .venv-tools/bin/uv  ## the tests on every Python of this machine; SUITE=core runs a part, NEWEST=1 the newest alone
-	UV=$(CURDIR)/$< ARGS="$(ARGS)" SUITE=$(or $(SUITE),all) NEWEST=$(NEWEST) .ci/pythons
+test-pythons: .venv-tools/bin/uv  ## the tests on every Python of this machine; SUITE=core runs a part, ENDS=1 oldest and newest
+	UV=$(CURDIR)/$< ARGS="$(ARGS)" SUITE=$(or $(SUITE),all) ENDS=$(ENDS) .ci/pythons
 
 test-floors: .venv-tools/bin/uv  ## the tests with the lowest versions, and a call with those of Microsoft's samples; SUITE=short
 	UV=$(CURDIR)/$< PYTHON=$(PYTHON) ARGS="$(ARGS)" SUITE=$(or $(SUITE),all) .ci/floors
