@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from starlette.responses import JSONResponse, Response
 
-from ringback.console.export import HIDDEN
+from ringback.console.export import visible
 from ringback.console.rows import call_address, entry_address
 from ringback.console.sealed import unseal
 from ringback.console.view import Moment, moment, shown
@@ -123,8 +123,7 @@ async def record(desk: Desk, request: Request) -> Response:
     if found is None:
         return JSONResponse({"error": "no call has this id"}, 404)
     values = found.to_dict()
-    legs: list[dict[str, Any]] = values["legs"]
-    values["legs"] = [{name: value for name, value in leg.items() if name not in HIDDEN} for leg in legs]
+    values["legs"] = list(map(visible, values["legs"]))
     return JSONResponse(values)
 
 

@@ -88,9 +88,13 @@ async def _pages(desk: Desk, request: Request) -> AsyncIterator[CallPage]:
     return pages()
 
 
+def visible(leg: dict[str, Any]) -> dict[str, Any]:
+    """A leg's values for JSON without what no page shows."""
+    return {name: value for name, value in leg.items() if name not in HIDDEN}
+
+
 def _legs(page: CallPage) -> list[dict[str, Any]]:
-    """The calls of a page as values for JSON, redacted, and without what no page shows."""
-    return [{name: value for name, value in leg.to_dict().items() if name not in HIDDEN} for leg in page.calls]
+    return [visible(leg.to_dict()) for leg in page.calls]
 
 
 def _rows(page: CallPage) -> str:

@@ -8,7 +8,18 @@ from msgspec import Struct
 from starlette.responses import RedirectResponse
 
 from ringback.console import filters
-from ringback.console.charts import CONDITIONS, RATE_TICKS, Chart, Rate, Tick, by_cause, by_ending, ending, rates
+from ringback.console.charts import (
+    CONDITIONS,
+    RATE_TICKS,
+    Chart,
+    Rate,
+    Tick,
+    by_cause,
+    by_ending,
+    ending,
+    rates,
+    share_of,
+)
 from ringback.console.colours import FAILED, INTENDED, RETRYABLE
 from ringback.console.deliveries import deliveries
 from ringback.console.desk import only, range_of
@@ -17,6 +28,7 @@ from ringback.console.headline import Headline, headline
 from ringback.console.rows import CallRow, Number, PairRow, call_address, pair_rows, row_of_ended
 from ringback.console.verdicts import Verdicts
 from ringback.console.view import Moment, moment, shown
+from ringback.work.items import Stats  # noqa: TC001 - msgspec reads the annotations
 from ringback_catalog import RetryClass
 
 if TYPE_CHECKING:
@@ -48,18 +60,6 @@ class Figure(Struct, frozen=True):
     hour_share: float | None
 
 
-class Waits(Struct, frozen=True):
-    """What waits, of all stores."""
-
-    dead: int
-    ready: int
-    running: int
-    redials: int
-    redials_in_progress: int
-    redials_paused: float
-    oldest_due: float
-
-
 class NowView(Struct, frozen=True):
     range: str
     title: str
@@ -67,7 +67,7 @@ class NowView(Struct, frozen=True):
     since: Moment
     headline: Headline
     figures: tuple[Figure, ...]
-    waits: Waits
+    waits: Stats
     failing: tuple[PairRow, ...]
     more: tuple[PairRow, ...]
     intended: tuple[PairRow, ...]
@@ -112,7 +112,6 @@ def view_of(snapshot: Snapshot, catalog: Catalog) -> NowView:
     pairs = pair_rows(snapshot.pairs, snapshot.hour.pairs, verdicts, ended, times)
     failing = tuple(row for row in pairs if row.retry != RetryClass.NONE)
     figures = _figures(snapshot)
-    stats = snapshot.stats
     return NowView(
         range=chosen.name,
         title=chosen.title,
@@ -120,15 +119,7 @@ def view_of(snapshot: Snapshot, catalog: Catalog) -> NowView:
         since=moment(since),
         headline=headline(snapshot, verdicts),
         figures=figures,
-        waits=Waits(
-            stats.dead,
-            stats.ready,
-            stats.running,
-            stats.redials,
-            stats.redials_in_progress,
-            stats.redials_paused,
-            stats.oldest_due,
-        ),
+        waits=snapshot.stats,
         failing=failing[:MOST_ROWS],
         more=failing[MOST_ROWS:],
         intended=tuple(row for row in pairs if row.retry == RetryClass.NONE),
@@ -156,8 +147,8 @@ def _figures(snapshot: Snapshot) -> tuple[Figure, ...]:
             hint,
             Number(numbers[0], links[0]),
             Number(numbers[1], links[1]),
-            numbers[1] / whole if whole else None,
-            numbers[0] / lately if lately else None,
+            share_of(numbers[1], whole),
+            share_of(numbers[0], lately),
         )
 
     endings = {name: (_sum(hour.counts, name), _sum(counts, name)) for name in (INTENDED, RETRYABLE, FAILED)}
