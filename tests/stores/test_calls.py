@@ -74,7 +74,11 @@ def event(
 
 
 def item(*given: Any, contact: str | None = None, **told: Any) -> Item:
-    outcome = classify_event(event(*given, **told))
+    return item_for(event(*given, **told), contact)
+
+
+def item_for(event: Event, contact: str | None = None) -> Item:
+    outcome = classify_event(event)
     assert outcome is not None
     return Item(outcome.outcome_id, Kind.OUTCOME, 0.0, outcome, contact)
 
@@ -272,6 +276,52 @@ async def test_long_and_odd_ids_are_found_as_they_are_kept(store: DeliveryStore)
 
 
 # Lists
+
+
+SEARCHES: dict[str, list[str | None]] = {
+    "the first leg": [A],
+    "the second leg": [B],
+    "the call": [B, A],
+    "the server call id": [B, A],
+    "the key of an end": [A],
+    "the context of the first leg": [A],
+    "the event of an end": [B],
+    "the event of a leg": [A],
+    "the event of an operation": [B],
+    "the event of a call": [B, A],
+    "a leg that only the call's end ended": [None],
+    "the event of such a leg": [None],
+    "a leg that has not ended": [],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("what", SEARCHES)
+async def test_an_end_is_found_by_each_id_of_its_leg_and_call(store: DeliveryStore, clock: Clock, what: str) -> None:
+    """Also by what only other events have: the id of a leg's event means the leg's end, of a call's all its ends."""
+    incoming, connected = event("IncomingCall", None, code=None), event("CallConnected", code=200, context="order-1")
+    failed, whole = event("PlayFailed", B, code=400, subcode=8535), event("CallConnected", C, OTHER, code=200)
+    await noted(store, incoming, connected, failed, whole, event("CallConnected", "going on", code=200))
+    ends = [event("CallDisconnected"), event("CallDisconnected", B), event("CallEnded", None, OTHER, code=None)]
+    for each in ends:
+        await store.put([item_for(each)])
+        clock.ahead += 1
+    names = [A, B, CALL, f"server-{CALL}", f"call:{A}", "order-1", *(each.id for each in (ends[1], connected, failed))]
+    names += [incoming.id, C, whole.id, "going on", "nobody's"]
+    (name,) = (name for each, name in zip(SEARCHES, names, strict=True) if each == what)
+    assert await listed(store, name=name) == (SEARCHES[what], len(SEARCHES[what]))
+
+
+async def test_a_search_finds_the_last_of_many(store: DeliveryStore, clock: Clock) -> None:
+    """If an app gives all calls one context, as many as a statement of the store takes."""
+    for start in range(0, 500, 100):
+        numbers = range(start, start + 100)
+        await noted(store, *(event("CallConnected", f"leg-{each}", f"call-{each}", context="all") for each in numbers))
+        await store.put([item("CallDisconnected", f"leg-{each}", f"call-{each}") for each in numbers])
+        clock.ahead += 1
+    legs, total = await listed(store, 100, name="all")
+    assert 40 <= total < 500
+    assert {leg and int(leg[4:]) // 100 for leg in legs} == {4}
 
 
 async def test_calls_are_listed_the_newest_first(store: DeliveryStore, clock: Clock) -> None:

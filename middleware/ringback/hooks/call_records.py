@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from ringback.core.delivery import BIGGEST
 from ringback.exceptions import ConfigurationError
@@ -121,19 +120,8 @@ class CallRecords:
         )
         await self._begin()
         found = await self.store.history.calls(chosen, limit, offset, oldest_first=oldest_first)
-        if not found.total and chosen.name is not None and (other := await self._ended_as(chosen.name)) is not None:
-            chosen = replace(chosen, name=other)
-            found = await self.store.history.calls(chosen, limit, offset, oldest_first=oldest_first)
         records = [record for each in found.calls if (record := folded(each)) is not None]
         return CallPage(tuple(leg for record in records for leg in record.legs), found.total, offset)
-
-    async def _ended_as(self, name: str) -> str | None:
-        """The id that the ends of a call have, by an id that only other events of the call have."""
-        found = await self.store.call(name)
-        record = None if found is None else folded(found)
-        if record is None or (await self.store.history.calls(CallFilter(name=name), 1)).total:
-            return None
-        return record.correlation_id or next((leg.call_connection_id for leg in record.legs), None)
 
     async def _begin(self) -> None:
         # The first access has a store in memory remember the calls that no hook waits for.

@@ -87,11 +87,13 @@ def keys_of(name: str) -> list[str]:
     return [short(key) for each in keys for key in (each, informed(each))]
 
 
-def texts_of(name: str) -> tuple[bytes, bytes, bytes]:
-    """What stands in the fields of an event that has this id, operation context, or server call id."""
-    fields = {"i": short(name), "x": short(name), "v": digest_of(name)}
-    event, context, server = (b'"%b":%b' % (key.encode(), json.encode(text)) for key, text in fields.items())
-    return event, context, server
+def texts_of(name: str) -> dict[str, bytes]:
+    """What stands in the fields of an event that has this id, operation context, or server call id.
+
+    ``name`` is the id in any field. Few events have it anywhere, so a search that looks for it first is faster.
+    """
+    name_, digest = json.encode(short(name)), json.encode(digest_of(name))
+    return {"name": name_, "event": b'"i":' + name_, "context": b'"x":' + name_, "server": b'"v":' + digest}
 
 
 class Match(Struct, frozen=True):
@@ -128,6 +130,36 @@ def matches_in(told: Iterable[Told], name: str) -> Iterator[Match]:
             yield Match(each.at, each.leg, each.call)
 
 
+class Ends(Struct, frozen=True):
+    """The keys that the ends somebody looks for may have, and the calls of which every end is meant."""
+
+    keys: frozenset[str]
+    calls: frozenset[str]
+
+    def has(self, key: str, call: str | None) -> bool:
+        """Whether the item with this key, of this call, is one of the ends."""
+        return key in self.keys or call in self.calls
+
+
+def ends_of(matches: Iterable[Match]) -> Ends:
+    """The ends of what somebody has found: of a leg that leg's alone, of what names no leg those of its call.
+
+    They are those of the matches that were told of last, as many as one statement can ask for.
+    """
+    keys, calls = set[str](), set[str]()
+    for match in sorted(matches, key=lambda match: -match.at):
+        if len(keys) + len(calls) >= _MOST_ENDS:
+            break
+        if match.key is not None:
+            keys.add(match.key)
+        elif match.leg is not None:
+            # Where no event has told of the leg's end, Event Grid may have told of the call's.
+            keys.update(key for name in (match.leg, match.call) if name is not None for key in keys_of(name))
+        elif match.call is not None:  # pragma: no branch - what names neither is found by its key
+            calls.add(match.call)
+    return Ends(frozenset(keys), frozenset(calls))
+
+
 def newest(matches: Iterable[Match]) -> Match | None:
     return max(matches, key=lambda match: match.at, default=None)
 
@@ -159,18 +191,22 @@ def ids_in(item: StoredItem) -> tuple[str | None, str | None]:
     return next((each.leg for each in told if each.leg), None), next((each.call for each in told if each.call), None)
 
 
-def condition(chosen: CallFilter, keys: Sequence[str] | None, mark: str) -> tuple[str, list[str | int | float]]:
+def condition(chosen: CallFilter, ends: Ends | None, mark: str) -> tuple[str, list[str | int | float]]:
     """What a row must meet, with the engine's ``mark`` for each value; and the values."""
-    parts = list(_conditions(chosen, keys))
+    parts = list(_conditions(chosen, ends))
     where = " AND ".join(text.format(*[mark] * len(values)) for text, values in parts)
     return where, [value for _, values in parts for value in values]
 
 
-def _conditions(chosen: CallFilter, keys: Sequence[str] | None) -> Iterator[tuple[str, Sequence[str | int | float]]]:
-    """What a row must meet, with ``{}`` for each value: the filter, and one of the ``keys``, if there are any."""
+def _conditions(chosen: CallFilter, ends: Ends | None) -> Iterator[tuple[str, Sequence[str | int | float]]]:
+    """What a row must meet, with ``{}`` for each value: the filter, and to be one of the ``ends``, if there are any."""
     yield "cause IS NOT NULL", ()
-    if keys is not None:
-        yield _one_of("key", keys)
+    if ends is not None:
+        by_key, keys = _one_of("key", sorted(ends.keys))
+        by_call, calls = _one_of("call", sorted(ends.calls))
+        by_call += " AND ends_call"
+        # SQLite uses no index where one side of an OR has no column.
+        yield (f"({by_key} OR {by_call})" if keys and calls else by_call if calls else by_key), (*keys, *calls)
     for name, values in chosen.columns():
         yield _one_of(name, values)
     if chosen.recognized is not None:
@@ -201,3 +237,5 @@ _RECOGNIZED = """(CASE
     ELSE match NOT IN ('range', 'none') OR code IS NULL AND subcode IS NULL
 END)"""
 _INFORMED = informed("")
+_MOST_ENDS = 400
+"""A match has at most eight keys. Before version 3.32 SQLite takes 999 values: https://www.sqlite.org/limits.html"""

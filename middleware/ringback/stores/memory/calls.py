@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from ringback.core.outcome import informs_more
-from ringback.stores.call_rows import contact_in, leg_in, matches_in
+from ringback.stores.call_rows import contact_in, ends_of, leg_in, match_of_item, matches_in
 from ringback.work.call_detail import StoredItem, Traces
 from ringback.work.call_filter import CallFilter, Found, recognized
 from ringback.work.contact import Contact
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ringback.core.outcome import Outcome
+    from ringback.stores.call_rows import Match
     from ringback.stores.memory.rows import Row
     from ringback.work.items import Item
 
@@ -101,8 +102,8 @@ class MemoryCalls:
 
     def call(self, name: str) -> Traces | None:
         """As :meth:`~ringback.work.items.DeliveryStore.call`."""
-        found = max(self._matches(name), key=lambda match: match[0], default=None)
-        return None if found is None else self._traces(found[2])
+        found = max(self._matches(name), key=lambda found: found[0].at, default=None)
+        return None if found is None else self._traces(found[1])
 
     def of(self, outcome: Outcome) -> Traces | None:
         """What is known of the call of an outcome, by its ids alone."""
@@ -117,12 +118,12 @@ class MemoryCalls:
 
     def calls(self, chosen: CallFilter, limit: int, offset: int, *, oldest_first: bool) -> Found:
         """As :meth:`~ringback.work.history.History.calls`."""
-        keys = None if chosen.name is None else {key for _, key, _ in self._matches(chosen.name)}
+        ends = None if chosen.name is None else ends_of(match for match, _ in self._matches(chosen.name))
         ended = [
             (kept, self._item(key, kept), call)
             for call in self._calls.values()
             for key, kept in call.items.items()
-            if kept.ends_call and kept.verdict is not None and (keys is None or key in keys)
+            if kept.ends_call and kept.verdict is not None and (ends is None or ends.has(key, _call_in(kept)))
         ]
         found = sorted((each for each in ended if _meets(each[1], chosen)), key=lambda each: each[0].at)
         found = found if oldest_first else found[::-1]
@@ -152,18 +153,14 @@ class MemoryCalls:
                 if call is not None:
                     yield call
 
-    def _matches(self, name: str) -> Iterator[tuple[float, str | None, _Call]]:
-        """The calls that have this id: when they were told of, and the keys of their ends."""
+    def _matches(self, name: str) -> Iterator[tuple[Match, _Call]]:
+        """What has this id, and its call."""
         whole = next(self._named(short(name), leg_in(name)), None)
-        if whole is not None:
-            yield from ((kept.at, key, whole) for key, kept in whole.items.items())
-            yield from ((told.at, None, whole) for told in whole.told)
-            return
-        for call in self._calls.values():
-            yield from ((match.at, None, call) for match in matches_in(call.told, name))
+        for call in self._calls.values() if whole is None else (whole,):
+            yield from ((match, call) for match in matches_in(call.told, name))
             for key, kept in call.items.items():
                 if name in (key, short(informed(key))) or any(matches_in(kept.told, name)):
-                    yield kept.at, key, call
+                    yield match_of_item(key, _call_in(kept), kept.at), call
 
     def _item(self, key: str, kept: _Kept) -> StoredItem:
         row = self._live.get(key)
@@ -210,6 +207,10 @@ def _ids(outcome: Outcome) -> tuple[str | None, str | None]:
     ids = outcome.correlation_id, outcome.call_connection_id
     call, leg = (None if name is None else short(name) for name in ids)
     return call, leg
+
+
+def _call_in(kept: _Kept) -> str | None:
+    return next((told.call for told in kept.told if told.call is not None), None)
 
 
 def _heard(call: _Call, item: StoredItem) -> tuple[Told, ...]:

@@ -11,6 +11,7 @@ from ringback.stores.call_rows import (
     ITEM,
     condition,
     contact_in,
+    ends_of,
     ids_in,
     item_of,
     keys_of,
@@ -28,7 +29,7 @@ from ringback.work.contact import Contact
 from ringback.work.keys import numbered, short
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import LiteralString
 
     from ringback.stores.call_rows import Match
@@ -43,12 +44,14 @@ _MATCHES = """
 """
 _SEARCH = """
     SELECT key, call, created_at FROM ringback_items
-    WHERE kind = 'outcome' AND (position(%s::bytea IN told) > 0 OR position(%s::bytea IN told) > 0)
+    WHERE position(%(event)s::bytea IN told) > 0 OR position(%(server)s::bytea IN told) > 0
 """
 _NOTES = "SELECT at, told FROM ringback_notes WHERE leg = ANY(%s) OR call = ANY(%s) ORDER BY id"
 _SEARCH_NOTES = """
     SELECT at, told FROM ringback_notes
-    WHERE position(%s::bytea IN told) > 0 OR position(%s::bytea IN told) > 0 OR position(%s::bytea IN told) > 0
+    WHERE position(%(name)s::bytea IN told) > 0
+        AND (position(%(event)s::bytea IN told) > 0 OR position(%(context)s::bytea IN told) > 0)
+        OR position(%(server)s::bytea IN told) > 0
     ORDER BY id
 """
 _ITEMS: LiteralString = f"""
@@ -86,10 +89,8 @@ async def call(connection: Connection, name: str) -> Traces | None:
 
 async def calls(connection: Connection, chosen: CallFilter, limit: int, offset: int, *, oldest_first: bool) -> Found:
     """A page of the calls that ended."""
-    keys = None
-    if chosen.name is not None:
-        keys = [match.key for match in await _matches(connection, chosen.name) if match.key is not None]
-    where, values = condition(chosen, keys, "%s")
+    ends = None if chosen.name is None else ends_of(await _matches(connection, chosen.name))
+    where, values = condition(chosen, ends, "%s")
     [(total,)] = await _rows(connection, _COUNT.format(where).encode(), values)
     query = _OLDEST if oldest_first else _NEWEST
     rows = await _rows(connection, query.format(where).encode(), [*values, limit, offset])
@@ -109,10 +110,9 @@ async def _matches(connection: Connection, name: str) -> list[Match]:
     found = [match_of_item(*row) for row in await _rows(connection, _MATCHES, (keys_of(name), kept, kept))]
     found += matches_in(await _notes(connection, [kept], [kept]), name)
     if not found:
-        event, context, server = texts_of(name)
-        found = [match_of_item(*row) for row in await _rows(connection, _SEARCH, (event, server))]
-        notes = await _rows(connection, _SEARCH_NOTES, (event, context, server))
-        found += matches_in(told_in(notes), name)
+        texts = texts_of(name)
+        found = [match_of_item(*row) for row in await _rows(connection, _SEARCH, texts)]
+        found += matches_in(told_in(await _rows(connection, _SEARCH_NOTES, texts)), name)
     return found
 
 
@@ -131,5 +131,7 @@ async def _known(connection: Connection, contact: str | None) -> Contact:
     return contact_of("", rows[0][0])[1] if rows else Contact()
 
 
-async def _rows(connection: Connection, query: LiteralString | bytes, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+async def _rows(
+    connection: Connection, query: LiteralString | bytes, values: Sequence[Any] | Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
     return await (await connection.execute(query, values)).fetchall()

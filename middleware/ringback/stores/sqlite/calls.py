@@ -12,6 +12,7 @@ from ringback.stores.call_rows import (
     Match,
     condition,
     contact_in,
+    ends_of,
     ids_in,
     item_of,
     keys_of,
@@ -39,9 +40,13 @@ _MOST = 400
 """Values of one statement. Before version 3.32 SQLite takes 999 at most: https://www.sqlite.org/limits.html"""
 
 _MATCHES = "SELECT key, call, created_at FROM items WHERE kind = 'outcome' AND (key IN ({}) OR call = ? OR context = ?)"
-_SEARCH = "SELECT key, call, created_at FROM items WHERE kind = 'outcome' AND (instr(told, ?) OR instr(told, ?))"
+_SEARCH = "SELECT key, call, created_at FROM items WHERE instr(told, :event) OR instr(told, :server)"
 _NOTES = "SELECT at, told FROM notes WHERE leg = ? OR call = ? ORDER BY id"
-_SEARCH_NOTES = "SELECT at, told FROM notes WHERE instr(told, ?) OR instr(told, ?) OR instr(told, ?) ORDER BY id"
+_SEARCH_NOTES = """
+    SELECT at, told FROM notes
+    WHERE instr(told, :name) AND (instr(told, :event) OR instr(told, :context)) OR instr(told, :server)
+    ORDER BY id
+"""
 _ITEMS = f"SELECT {ITEM}, text FROM {WHOLE} WHERE kind = 'outcome' AND (key IN ({{}}) OR call = ?) ORDER BY items.id"
 _COUNT = "SELECT count(*) FROM items WHERE {}"
 _NEWEST = f"""
@@ -71,11 +76,8 @@ def call(connection: sqlite3.Connection, name: str) -> Traces | None:
 
 def calls(connection: sqlite3.Connection, chosen: CallFilter, limit: int, offset: int, *, oldest_first: bool) -> Found:
     """A page of the calls that ended."""
-    keys = None
-    if chosen.name is not None:
-        matches = sorted(_matches(connection, chosen.name), key=lambda match: -match.at)
-        keys = [match.key for match in matches if match.key is not None][:_MOST]
-    where, values = condition(chosen, keys, "?")
+    ends = None if chosen.name is None else ends_of(_matches(connection, chosen.name))
+    where, values = condition(chosen, ends, "?")
     (total,) = connection.execute(_COUNT.format(where), values).fetchone()
     query = _OLDEST if oldest_first else _NEWEST
     items = [item_of(*row) for row in connection.execute(query.format(where), (*values, limit, offset))]
@@ -89,10 +91,9 @@ def _matches(connection: sqlite3.Connection, name: str) -> list[Match]:
     found = [match_of_item(*row) for row in rows]
     found += matches_in(_notes(connection, kept, kept), name)
     if not found:
-        event, context, server = texts_of(name)
-        found = [match_of_item(*row) for row in connection.execute(_SEARCH, (event, server))]
-        notes = connection.execute(_SEARCH_NOTES, (event, context, server))
-        found += matches_in(told_in(notes), name)
+        texts = texts_of(name)
+        found = [match_of_item(*row) for row in connection.execute(_SEARCH, texts)]
+        found += matches_in(told_in(connection.execute(_SEARCH_NOTES, texts)), name)
     return found
 
 
