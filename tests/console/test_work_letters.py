@@ -84,12 +84,13 @@ async def test_equal_reasons_are_one_group(calls, outcome, browser, parsed):
     await died(calls, outcome, 1, BUSY, first=9)
     async with browser(calls.console()) as client:
         tables = parsed((await client.get("/work")).text).tables
-    reason = "TimeoutError: crm did not answer order <number> in <number> s in write_crm for example {}"
-    helps = "See why what the function waits for is slow. Replay when that answers in time."
+    reason = "TimeoutError: crm did not answer order <number> in <number> s in write_crm"
+    helps = "See why what the function waits for is slow. Replay when that answers in time. For example {}"
+    first = f"{helps.format(KEY.format(3))} ; the first died at 2026-01-01 12:00:00"
     assert tables["dead-letters"] == [
-        ["Letters", "Reason", "Cause", "Died (UTC)", "What would help"],
-        ["3", reason.format(KEY.format(3)), "ended", "2026-01-01 12:00:02 the first 2026-01-01 12:00:00", helps],
-        ["1", reason.format(KEY.format(9)), "busy", "2026-01-01 12:00:03", helps],
+        ["Letters", "Reason", "Cause", "Last died (UTC)", "What would help"],
+        ["3", reason, "ended", "2026-01-01 12:00:02", first],
+        ["1", reason, "busy", "2026-01-01 12:00:03", helps.format(KEY.format(9))],
     ]  # fmt: skip
 
 
@@ -133,8 +134,9 @@ async def test_an_unreadable_letter_is_still_a_row(memory, outcome, browser, par
         pages = [(await client.get(path)).text for path in ("/work", "/work/letters")]
     tables = parsed(pages[0]).tables | parsed(pages[1]).tables
     assert tables["dead-letters"][1] == [
-        "1", "cannot be read in call_again for example call:x", "unreadable", "2026-01-01 12:00:00",
-        "Upgrade the workers to the newest release, then replay. If the letter is damaged, discard it.",
+        "1", "cannot be read in call_again", "unreadable", "2026-01-01 12:00:00",
+        "Upgrade the workers to the newest release, then replay. If the letter is damaged, discard it. "
+        "For example call:x",
     ]  # fmt: skip
     assert tables["letters"][1] == [
         "call:x", "redial call_again", "–", "unreadable", "3", "2026-01-01 12:00:00",  # noqa: RUF001
