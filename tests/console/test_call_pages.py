@@ -397,7 +397,8 @@ async def test_a_long_file_comes_in_pages_and_ends(memory, outcome, browser, mon
         monkeypatch.setattr(export, "MOST_CALLS", 20)
         cut = (await client.get("/calls.json")).json()
         nothing = (await client.get("/calls.json?cause=media")).json()
-    assert (len(cut["calls"]), cut["total"]) == (20, 25)
+        notes = ["A file has the first 20." in (await client.get(path)).text for path in ("/calls", "/calls?since=15s")]
+    assert (len(cut["calls"]), cut["total"], notes) == (20, 25, [True, False])
     assert nothing == {"total": 0, "calls": []}
 
 

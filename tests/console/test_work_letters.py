@@ -299,6 +299,24 @@ async def test_two_answers_at_once_are_one(calls, outcome, browser):
         assert told(await client.post("/work/undo", data=dict(fields(page))))["count"] == "3"
 
 
+async def test_two_answers_at_once_share_what_takes_several_transactions(calls, outcome, browser, monkeypatch):
+    """Either takes what the other has not; the last one says how many those are, and takes all of them back."""
+    monkeypatch.setattr("ringback.hooks.operators.AT_ONCE", 1)
+    await died(calls, outcome, 6)
+    ahead = calls.console(allow_changes=True, clock=lambda: calls.clock() + 3)
+    async with browser(calls.console(allow_changes=True)) as client, browser(ahead) as second:
+        question = await asked(client)
+        second.cookies = client.cookies
+        with capture_logs() as written:
+            both = await asyncio.gather(sent(client, question), sent(second, question))
+        assert sum(line["count"] for line in written) == 6
+        assert "6" in [told(each)["count"] for each in both]
+        undo = {name: told(both[0])[name] for name in ("due", "change")} | {"act": "replay", "of": "6"}
+        undo["token"] = dict(fields(question.text))["token"]
+        undone = await client.post("/work/undo", data=undo)
+        assert await said(client, undone) == "6 dead letters are as before: the change was taken back."
+
+
 async def test_a_question_that_was_answered_long_ago_changes_nothing(calls, outcome, browser):
     """Also if the letters have died again: the question was about what had died before."""
     await died(calls, outcome, 2)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from starlette.responses import RedirectResponse
 
-from ringback.console import filters
+from ringback.console import export, filters
 from ringback.console.filters import Chosen, address, pinned
 from ringback.console.forms import first, form_of
 from ringback.console.listing import listed
@@ -59,6 +59,7 @@ async def page(desk: Desk, request: Request) -> Response:
         calls=[call_address(name_of(leg), token) for leg in found.calls],
         links=links(chosen, found, now, token),
         fields=filters.FIELDS,
+        most=export.MOST_CALLS,
     )
 
 
