@@ -294,12 +294,14 @@ async def test_a_letter_whose_progress_cannot_be_read_is_only_given_up_for_good(
     """Otherwise the hooks that are done would be called again. The others of the change are changed."""
     await died(store, clock)
 
+    torn = '["change-1"'
+
     def damage(key: str) -> None:
         if engine == "sqlite":
             with closing(sqlite3.connect(tmp_path / "ringback.db", isolation_level=None)) as connection:
-                connection.execute(f"UPDATE items SET progress = CAST('[' AS BLOB) WHERE key = '{key}'")
+                connection.execute(f"UPDATE items SET progress = CAST('{torn}' AS BLOB) WHERE key = '{key}'")
         else:
-            statement = f"UPDATE ringback_items SET progress = '['::bytea WHERE key = '{key}'"
+            statement = f"UPDATE ringback_items SET progress = '{torn}'::bytea WHERE key = '{key}'"
             request.getfixturevalue("postgres").execute(statement, request.getfixturevalue("lent_url"))
 
     damage(KEYS[0])
@@ -312,4 +314,7 @@ async def test_a_letter_whose_progress_cannot_be_read_is_only_given_up_for_good(
     made = change(clock, Act.REPLAY)
     assert sorted(await store.change_letters(KEYS, made)) == KEYS[1:]
     damage(KEYS[1])
+    assert await store.standing(made) == Standing(2, 0, made.due_at)
     assert await store.take_back(made) == 2
+    damage(KEYS[2])
+    assert await store.standing(made) == Standing(0, 1)
