@@ -335,7 +335,7 @@ async def test_the_keyboard_reaches_everything(opened: Any, seen: Seen) -> None:
     assert await page.locator("#failing details").first.get_attribute("open") is not None
 
 
-PATHS = ("", "calls?cause=busy", "catalog", "catalog/entry?code=486/560486", "calls?code=x")
+PATHS = ("", "calls?cause=busy", "work", "work/letters", "catalog", "catalog/entry?code=486/560486", "calls?code=x")
 
 
 @pytest.mark.parametrize("path", [*PATHS, "calls/{call}"])
@@ -369,6 +369,9 @@ async def test_it_fits_every_width(opened: Any, seen: Seen, width: int) -> None:
         "?range=1h",
         "calls?cause=busy",
         f"calls/{call}",
+        "work",
+        "work/letters",
+        "work/confirm?act=discard",
         "catalog",
         "catalog/entry?code=486",
     ):
@@ -396,6 +399,19 @@ async def test_a_phone_shows_first_what_fails(opened: Any, seen: Seen) -> None:
     for selector in ("#headline", '[data-figure="ended.hour"]', '[data-figure="intended.hour"]'):
         box = await page.locator(selector).bounding_box()
         assert box["y"] + box["height"] <= 844
+
+
+@pytest.mark.parametrize("width", [320, 390])
+async def test_work_is_read_on_a_phone_at_night(opened: Any, seen: Seen, width: int) -> None:
+    """In some three screens, the dead letters on the first; what is folded opens and is not cut."""
+    page = await opened(f"{seen.address}work", viewport={"width": width, "height": 800}, **KNOWN)
+    assert await page.evaluate("document.documentElement.scrollHeight") <= 2600
+    assert (await page.locator("#dead-letters tbody tr").first.bounding_box())["y"] < 400
+    for each in await page.locator("main summary").all():
+        if await each.is_visible():
+            await each.click()
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert await page.locator("#more-hooks tbody tr").last.is_visible()
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])

@@ -231,8 +231,20 @@ async def test_what_is_private_is_sealed_in_the_address(memory, browser, field):
 async def test_a_form_that_is_too_long_is_refused(memory, browser):
     """No page of ours makes one."""
     async with browser(memory.console()) as client:
-        response = await client.post("/calls", data={"search": "x" * 9000})
-    assert response.status_code == 413
+        response = await client.post("/calls", data={"search": "x" * 40_000})
+    assert (response.status_code, response.text) == (413, "413: the form is longer than 32768 bytes\n")
+
+
+async def test_a_private_value_is_as_long_as_a_public_one_may_be(memory, browser):
+    """Its stand-in is longer than 300 characters, and nobody sees that."""
+    async with browser(memory.console()) as client:
+        statuses = {
+            length: (await client.post("/calls", data={"search": "x" * length}, follow_redirects=True)).status_code
+            for length in (300, 301)
+        }
+        refused = await client.post("/calls", data={"search": "x" * 301}, follow_redirects=True)
+    assert statuses == {300: 200, 301: 400}
+    assert "search has 301 characters; give 300 at most" in refused.text
 
 
 # One call
@@ -385,7 +397,8 @@ async def test_a_long_file_comes_in_pages_and_ends(memory, outcome, browser, mon
         monkeypatch.setattr(export, "MOST_CALLS", 20)
         cut = (await client.get("/calls.json")).json()
         nothing = (await client.get("/calls.json?cause=media")).json()
-    assert (len(cut["calls"]), cut["total"]) == (20, 25)
+        notes = ["A file has the first 20." in (await client.get(path)).text for path in ("/calls", "/calls?since=15s")]
+    assert (len(cut["calls"]), cut["total"], notes) == (20, 25, [True, False])
     assert nothing == {"total": 0, "calls": []}
 
 
@@ -406,6 +419,33 @@ async def test_a_file_is_refused_as_the_list_is(memory, browser, path):
         response = await client.get(f"{path}?cause=buzy")
     assert response.status_code == 400
     assert "cause &#39;buzy&#39; is none" in response.text
+
+
+@pytest.mark.parametrize("path", ["/calls.csv", "/calls.json"])
+async def test_a_file_has_no_pages(memory, outcome, browser, path):
+    """It has every call; a page in its address is refused, and stands in no link to it."""
+    for number in range(60):
+        await memory.put(outcome(number, *BUSY), memory.clock.now - 60)
+    async with browser(memory.console()) as client:
+        response = await client.get(f"{path}?cause=busy&page=2")
+        text = (await client.get("/calls?cause=busy&page=2")).text
+        link = re.search(rf'href="({path[1:]}[^"]*)"', text)[1].replace("&amp;", "&")
+        whole = (await client.get(f"/{link}")).text
+    assert response.status_code == 400
+    assert "page 2 is no part of a file, which has every call that is found; take page away" in response.text
+    assert "page" not in link
+    assert whole.count(leg(59)) == whole.count(leg(0)) > 0
+
+
+@pytest.mark.parametrize("path", ["calls/{}", "calls/{}.json"])
+async def test_a_call_has_no_parameters(memory, outcome, browser, path):
+    """None is ignored."""
+    await three(memory, outcome)
+    async with browser(memory.console()) as client:
+        response = await client.get(f"/{path.format(leg(1))}?page=2")
+    assert response.status_code == 400
+    why = "&#39;page&#39; is no part of this address; it has no part behind a question mark"
+    assert why in response.text
 
 
 async def test_addresses_of_a_list_say_what_it_was_made_of(memory, outcome, browser):

@@ -9,14 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.console.filters import NAMES, address, chosen, stamp
+from ringback.console.filters import LONGEST, NAMES, address, chosen, pinned, stamp
+from ringback.console.sealed import seal, unseal
 
 NOW = 1_767_268_800.0
 """2026-01-01 12:00 UTC."""
 
 
 def read(query: str) -> Any:
-    return chosen(parse_qsl(query, keep_blank_values=True), NOW, lambda text: None if text == "~foreign" else text)
+    return chosen(
+        parse_qsl(query, keep_blank_values=True),
+        NOW,
+        lambda text: None if text == "~foreign" else text.removeprefix("~"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,12 +75,30 @@ def test_what_is_understood(query: str, values: dict[str, Any]) -> None:
             "contact=~foreign",
             "contact is a stand-in that only the browser it was made for can use; type the contact again",
         ),
-        ("event=" + "x" * 1501, "event has 1501 characters; give 300 at most"),
+        ("event=" + "x" * 301, "event has 301 characters; give 300 at most"),
+        ("cause=" + "x" * 301, "cause has 301 characters; give 300 at most"),
+        ("search=~" + "x" * 301, "search has 301 characters; give 300 at most"),
+        ("code=~foreign", "code is a stand-in that only the browser it was made for can use; type the code again"),
     ],
 )
 def test_what_is_wrong_is_said(query: str, fault: str) -> None:
     """The value, the rule, the remedy."""
     assert read(query).faults == (fault,)
+
+
+def test_the_longest_value_fits_whatever_stands_for_it() -> None:
+    """The limit is of what somebody typed: its stand-in may be several times as long."""
+    longest = "\N{TELEPHONE SIGN}" * LONGEST
+    sealed = seal(longest, "token")
+    assert len(sealed) > 1000
+    found = chosen([("search", sealed), ("event", "x" * LONGEST)], NOW, lambda text: unseal(text, "token"))
+    assert (found.values, found.faults) == ({"search": longest, "event": "x" * LONGEST}, ())
+
+
+def test_the_last_second_is_pinned_once() -> None:
+    """For the pages of a list, its links and its files; an ``until`` of the address stays."""
+    assert pinned(read("cause=busy"), NOW + 0.7) == {"cause": "busy", "until": NOW}
+    assert pinned(read("until=1h"), NOW + 0.7) == {"until": NOW - 3600}
 
 
 def test_every_fault_is_said_at_once() -> None:

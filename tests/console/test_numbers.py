@@ -100,7 +100,7 @@ async def test_the_range_is_chosen_by_a_link(calls, outcome, browser, parsed, ch
         ("/?cuase=busy", "&#39;cuase&#39; is no part of this address; there are range"),
         ("/?range=24h&cause=busy", "&#39;cause&#39; is no part of this address; there are range"),
         ("/?range=<script>", "range &#39;&lt;script&gt;&#39; is none"),
-        ("/work?when=now", "&#39;when&#39; is no part of this address; there are change, count, due, made, range"),
+        ("/work?when=now", "&#39;when&#39; is no part of this address; there are change, count, due, made, of, range"),
         ("/catalog?code=486", "&#39;code&#39; is no part of this address; there are range"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -52,18 +53,44 @@ def told(response: Any) -> dict[str, str]:
     return {name: texts[0] for name, texts in parse_qs(urlsplit(response.headers["location"]).query).items()}
 
 
+async def said(client: Any, response: Any) -> str:
+    """What the page says of what was done; nothing else that may stand beside it."""
+    page = (await client.get(f"/work/{response.headers['location']}")).text
+    return re.search(r'<section id="made".*?<strong>(.*?)</strong>', page, re.DOTALL)[1]
+
+
+async def begin(calls: Any, count: int) -> None:
+    """Workers have begun with so many of the letters that are replayed, and have not come to an end."""
+    calls.clock.now += UNDO + 2
+    begun, left = asyncio.Event(), count
+
+    async def work(_: Any) -> Settlement:
+        nonlocal left
+        left -= 1
+        if not left:
+            begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    running = asyncio.create_task(calls.store.run(work, count))
+    await begun.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_equal_reasons_are_one_group(calls, outcome, browser, parsed):
     """With their number, the first and the last, an example, and what would help; the largest group first."""
     await died(calls, outcome, 3)
     await died(calls, outcome, 1, BUSY, first=9)
     async with browser(calls.console()) as client:
         tables = parsed((await client.get("/work")).text).tables
-    reason = "TimeoutError: crm did not answer order <number> in <number> s in write_crm for example {}"
-    helps = "See why what the function waits for is slow. Replay when that answers in time."
+    reason = "TimeoutError: crm did not answer order <number> in <number> s in write_crm"
+    helps = "See why what the function waits for is slow. Replay when that answers in time. For example {}"
+    first = f"{helps.format(KEY.format(3))} ; the first died at 2026-01-01 12:00:00"
     assert tables["dead-letters"] == [
-        ["Letters", "Reason", "Cause", "Died (UTC)", "What would help"],
-        ["3", reason.format(KEY.format(3)), "ended", "2026-01-01 12:00:02 the first 2026-01-01 12:00:00", helps],
-        ["1", reason.format(KEY.format(9)), "busy", "2026-01-01 12:00:03", helps],
+        ["Letters", "Reason", "Cause", "Last died (UTC)", "What would help"],
+        ["3", reason, "ended", "2026-01-01 12:00:02", first],
+        ["1", reason, "busy", "2026-01-01 12:00:03", helps.format(KEY.format(9))],
     ]  # fmt: skip
 
 
@@ -107,8 +134,9 @@ async def test_an_unreadable_letter_is_still_a_row(memory, outcome, browser, par
         pages = [(await client.get(path)).text for path in ("/work", "/work/letters")]
     tables = parsed(pages[0]).tables | parsed(pages[1]).tables
     assert tables["dead-letters"][1] == [
-        "1", "cannot be read in call_again for example call:x", "unreadable", "2026-01-01 12:00:00",
-        "Upgrade the workers to the newest release, then replay. If the letter is damaged, discard it.",
+        "1", "cannot be read in call_again", "unreadable", "2026-01-01 12:00:00",
+        "Upgrade the workers to the newest release, then replay. If the letter is damaged, discard it. "
+        "For example call:x",
     ]  # fmt: skip
     assert tables["letters"][1] == [
         "call:x", "redial call_again", "–", "unreadable", "3", "2026-01-01 12:00:00",  # noqa: RUF001
@@ -159,6 +187,9 @@ async def test_letters_are_chosen_by_the_address(memory, outcome, browser, parse
         ("confirm?act=purge", "act is none of replay, discard"),
         ("confirm", "act is none of replay, discard"),
         ("confirm?act=replay&code=abc", "code 'abc' is none"),
+        ("confirm?act=replay&causes=busy", "'causes' is no part of this address; there are act, cause, "),
+        ("confirm?act=replay&page=2", "'page' is no part of this address"),
+        ("confirm?act=replay&cause=busy&cause=media", "cause is given twice"),
     ],
 )
 async def test_what_chooses_nothing_is_refused(memory, browser, path, why):
@@ -199,7 +230,9 @@ async def test_a_group_is_changed_after_a_question(calls, outcome, browser, act)
         assert f"{act.title()} 3 dead letters?" in question.text
         assert len(await calls.store.dead()) == 4
         response = await sent(client, question, act)
-        assert told(response) | {"change": "", "due": ""} == {"made": act, "count": "3", "change": "", "due": ""}
+        due = repr(calls.clock.now + 1 + UNDO)
+        name = dict(fields(question.text))["change"]
+        assert told(response) == {"made": act, "count": "3", "of": "3", "due": due, "change": name}
         page = (await client.get(f"/work/{response.headers['location']}")).text
         assert len(await calls.store.dead()) == 1
         assert "3 dead letters" in page
@@ -224,12 +257,133 @@ async def test_a_change_is_taken_back(calls, outcome, browser, act):
         page = (await client.get(f"/work/{made.headers['location']}")).text
         second.cookies = client.cookies
         undone = await second.post("/work/undo", data=dict(fields(page)))
-        assert told(undone) == {"made": "undone", "count": "3"}
-        assert "3 dead letters are as they were" in (await client.get(f"/work/{undone.headers['location']}")).text
+        assert told(undone) == {"made": "undone", "count": "3", "of": "3", "due": repr(calls.clock.now + 1)}
+        assert await said(client, undone) == "3 dead letters are as before: the change was taken back."
         assert list(await calls.store.dead()) == list(before)
-        late = await second.post("/work/undo", data=dict(fields(page)))
-        assert told(late) == {"made": "late", "count": "0"}
-        assert "No dead letters were taken back" in (await client.get(f"/work/{late.headers['location']}")).text
+
+
+@pytest.mark.parametrize("act", ["replay", "discard"])
+async def test_a_question_that_is_answered_twice_has_one_answer(calls, outcome, browser, act):
+    """A double click, or a slow network, and another worker: the same page, with its undo while the seconds last."""
+    await died(calls, outcome, 3)
+    one, other = calls.console(allow_changes=True), calls.console(allow_changes=True)
+    async with browser(one) as client, browser(other) as second:
+        question = await asked(client, act=act)
+        first = await sent(client, question, act)
+        second.cookies = client.cookies
+        calls.clock.now += 4
+        again = await sent(second, question, act)
+        assert again.headers["location"] == first.headers["location"]
+        page = (await second.get(f"/work/{again.headers['location']}")).text
+        assert ">Undo<" in page
+        undone = [await second.post("/work/undo", data=dict(fields(page))) for _ in range(2)]
+        assert {each.headers["location"] for each in undone} == {undone[0].headers["location"]}
+        assert await said(client, undone[1]) == "3 dead letters are as before: the change was taken back."
+        assert len(await calls.store.dead()) == 3
+        # Whoever goes back to a question and answers it again means it.
+        assert told(await sent(client, question, act))["count"] == "3"
+
+
+async def test_two_answers_at_once_are_one(calls, outcome, browser):
+    """Each letter is changed once, and either page takes all of them back."""
+    await died(calls, outcome, 3)
+    one, other = calls.console(allow_changes=True), calls.console(allow_changes=True)
+    async with browser(one) as client, browser(other) as second:
+        question = await asked(client)
+        second.cookies = client.cookies
+        with capture_logs() as written:
+            both = await asyncio.gather(sent(client, question), sent(second, question))
+        assert {each.headers["location"] for each in both} == {both[0].headers["location"]}
+        assert [(line["event"], line["count"]) for line in written] == [("dead_letters.replayed", 3)]
+        page = (await client.get(f"/work/{both[0].headers['location']}")).text
+        assert told(await client.post("/work/undo", data=dict(fields(page))))["count"] == "3"
+
+
+async def test_two_answers_at_once_share_what_takes_several_transactions(calls, outcome, browser, monkeypatch):
+    """Either takes what the other has not; the last one says how many those are, and takes all of them back."""
+    monkeypatch.setattr("ringback.hooks.operators.AT_ONCE", 1)
+    await died(calls, outcome, 6)
+    ahead = calls.console(allow_changes=True, clock=lambda: calls.clock() + 3)
+    async with browser(calls.console(allow_changes=True)) as client, browser(ahead) as second:
+        question = await asked(client)
+        second.cookies = client.cookies
+        with capture_logs() as written:
+            both = await asyncio.gather(sent(client, question), sent(second, question))
+        assert sum(line["count"] for line in written) == 6
+        assert "6" in [told(each)["count"] for each in both]
+        undo = {name: told(both[0])[name] for name in ("due", "change")} | {"act": "replay", "of": "6"}
+        undo["token"] = dict(fields(question.text))["token"]
+        undone = await client.post("/work/undo", data=undo)
+        assert await said(client, undone) == "6 dead letters are as before: the change was taken back."
+
+
+async def test_a_question_that_was_answered_long_ago_changes_nothing(calls, outcome, browser):
+    """Also if the letters have died again: the question was about what had died before."""
+    await died(calls, outcome, 2)
+    async with browser(calls.console(allow_changes=True)) as client:
+        text = (await client.get("/work/letters")).text
+        form = {"act": "replay", "letter": re.findall(r'name="letter" value="([^"]*)"', text)}
+        form["token"] = re.search(r'name="token" value="([^"]*)"', text)[1]
+        question = await client.post("/work/confirm", data=form)
+        await sent(client, question)
+        calls.clock.now += 61
+        await calls.kill()
+        assert len(await calls.store.dead()) == 2
+        again = await sent(client, question)
+        assert told(again)["made"] == "gone"
+        assert await said(client, again) == (
+            "None of 2 dead letters could be changed; this question was answered before, or somebody else has changed "
+            "them."
+        )
+    assert len(await calls.store.dead()) == 2
+
+
+async def test_a_change_of_fewer_says_of_how_many(calls, outcome, browser):
+    """Somebody else was faster with one."""
+    await died(calls, outcome, 3)
+    async with browser(calls.console(allow_changes=True)) as client:
+        question = await asked(client)
+        await calls.store.discard(KEY.format(2))
+        response = await sent(client, question)
+        assert await said(client, response) == (
+            "2 of 3 dead letters will be replayed; 1 had been changed by somebody else, or cannot be read."
+        )
+
+
+@pytest.mark.parametrize(
+    ("begun", "sentence"),
+    [
+        (
+            2,
+            "3 of 5 dead letters are as before: the change was taken back; it was too late for 2: workers had begun "
+            "with them, or their discard was final.",
+        ),
+        (
+            5,
+            "None of 5 dead letters could be taken back; it was too late: workers have begun with them, or the discard "
+            "is final.",
+        ),
+    ],
+)
+async def test_an_undo_of_fewer_says_of_how_many(calls, outcome, browser, begun, sentence):
+    """A worker that has begun with a letter keeps it; a second undo says the same."""
+    await died(calls, outcome, 5)
+    async with browser(calls.console(allow_changes=True)) as client:
+        made = await sent(client, await asked(client))
+        undo = dict(fields((await client.get(f"/work/{made.headers['location']}")).text))
+        await begin(calls, begun)
+        for _ in range(2):
+            assert await said(client, await client.post("/work/undo", data=undo)) == sentence
+    assert len(await calls.store.dead()) == 5 - begun
+
+
+async def test_letters_beyond_those_that_a_page_looks_at_are_told(memory, outcome, browser, monkeypatch):
+    """A count that is not of all says of how many."""
+    monkeypatch.setattr("ringback.console.reading.LETTERS", 2)
+    await died(memory, outcome, 3)
+    async with browser(memory.console(allow_changes=True)) as client:
+        pages = [(await client.get("/work/letters")).text, (await asked(client)).text]
+    assert ["Of the newest 2 of 3 dead letters." in text for text in pages] == [True, True]
 
 
 async def test_chosen_letters_are_changed(calls, outcome, browser, parsed):
@@ -249,9 +403,9 @@ async def test_chosen_letters_are_changed(calls, outcome, browser, parsed):
         assert "15550100" not in question.text
         assert len(parsed(question.text).tables["chosen"]) == 3
         assert told(await sent(client, question))["count"] == "2"
-        again = await client.post("/work/change", data=chosen)
-        assert told(again) == {"made": "gone", "count": "0"}
-        assert "No dead letters were changed" in (await client.get(f"/work/{again.headers['location']}")).text
+        nameless = await client.post("/work/change", data=chosen)
+        assert nameless.status_code == 400
+        assert "is no name of a question; load the page again, and answer anew" in nameless.text
         none = await client.post("/work/confirm", data={"token": token, "act": "replay"})
         assert (none.status_code, "no letter was chosen" in none.text) == (400, True)
     calls.clock.now += UNDO + 1
@@ -322,7 +476,7 @@ async def test_a_form_comes_from_the_page_itself(memory, outcome, browser, heade
     """As the browser says; one that says nothing is not believed."""
     await died(memory, outcome, 1)
     async with browser(memory.console(allow_changes=True), headers={}) as client:
-        form = dict(fields((await asked(client)).text)) | {"act": "replay", "due": "1", "change": "x", "letter": "y"}
+        form = dict(fields((await asked(client)).text)) | {"act": "replay", "due": "1", "letter": "y"}
         response = await client.post(f"/work/{path}", data=form, headers=headers)
     assert response.status_code == (200 if path == "confirm" and status == 303 else status)
 
@@ -371,7 +525,7 @@ async def test_a_forged_undo_takes_nothing_back(memory, outcome, browser, change
 
 @pytest.mark.parametrize("query", [
     "made=replay&count=9&due=x", "made=replay&count=-1&due=1767268805", "made=x&count=1", "count=1",
-    "made=replay&count=9&due=1767269800", "made=replay&count=99999999",
+    "made=replay&count=9&due=1767269800", "made=replay&count=99999999&due=1767268805", "made=replay&count=9",
 ])  # fmt: skip
 async def test_a_forged_address_says_little(memory, browser, query):
     """Nothing was done by it, and what cannot be is not said."""

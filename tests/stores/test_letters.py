@@ -14,7 +14,7 @@ from crew import CONTACT, DONE, Clock, cancel, dies, item, known, plan, redial, 
 from ringback.work.contact import CallState
 from ringback.work.items import Claim, DeadLetter, DeliveryStore, Kind, Progress, Settlement, State, Stats
 from ringback.work.latch import Offer
-from ringback.work.letters import Act, LetterChange
+from ringback.work.letters import Act, LetterChange, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -107,6 +107,36 @@ async def test_what_is_taken_back_is_as_it_was(store: DeliveryStore, clock: Cloc
 
 
 @pytest.mark.parametrize("act", Act)
+async def test_a_change_that_is_carried_out_twice_is_one(store: DeliveryStore, clock: Clock, act: Act) -> None:
+    """Its form was sent twice: the store says what there is of it, and one undo takes all of it back."""
+    before = await died(store, clock)
+    first = change(clock, act)
+    second = replace(first, due_at=first.due_at + 3)
+    assert await store.standing(first) == Standing()
+    await store.change_letters(KEYS[:3], first)
+    assert sorted(await store.change_letters(KEYS, second)) == KEYS[3:]
+    for made in (first, second):
+        assert await store.standing(made) == Standing(4, 0, first.due_at)
+    assert await store.standing(replace(first, name="other")) == Standing()
+    assert await store.take_back(second) == 4
+    for made in (first, second):
+        assert await store.standing(made) == Standing(0, 4)
+    assert list(await store.dead()) == list(before)
+    await store.change_letters(KEYS[:1], replace(first, name="other"))
+    assert await store.standing(first) == Standing(0, 3)
+    assert await store.standing(replace(first, name="other")) == Standing(1, 0, first.due_at)
+
+
+@pytest.mark.parametrize("act", Act)
+async def test_a_change_is_found_by_whatever_name(store: DeliveryStore, clock: Clock, act: Act) -> None:
+    """Also by one that a person has thought of."""
+    await died(store, clock)
+    made = change(clock, act, 'after "the outage" of 12\\1, ü')
+    await store.change_letters(KEYS, made)
+    assert (await store.standing(made)).waiting == await store.take_back(made) == 4
+
+
+@pytest.mark.parametrize("act", Act)
 async def test_any_process_takes_it_back(
     make: Callable[[], DeliveryStore], engine: str, clock: Clock, act: Act
 ) -> None:
@@ -119,6 +149,7 @@ async def test_any_process_takes_it_back(
     other = one if engine == "memory" else make()
     if other is not one:
         await one.close()
+    assert await other.standing(made) == Standing(4, 0, made.due_at)
     assert await other.take_back(LetterChange(made.act, made.due_at, made.name)) == 4
     assert list(await other.dead()) == list(before)
 
@@ -135,7 +166,9 @@ async def test_a_letter_that_has_begun_stays(store: DeliveryStore, clock: Clock)
 
     await worked(store, 2, work)
     await store.change_letters(KEYS[2:], replay)
+    assert await store.standing(replay) == Standing(2, 0, replay.due_at)
     assert await store.take_back(replay) == 2
+    assert await store.standing(replay) == Standing(0, 2)
     assert [letter.key for letter in await store.dead()] == [KEYS[1], KEYS[3], KEYS[2]]
     assert list(await store.dead())[1:] == list(before[:2])
 
@@ -147,6 +180,7 @@ async def test_a_discard_is_final_when_it_is_due(store: DeliveryStore, clock: Cl
     assert sorted(await store.change_letters(KEYS, discard)) == KEYS
     assert list(await store.put([item("leg-0")])) == [Offer.DUPLICATE]
     clock.ahead += UNDO
+    assert await store.standing(discard) == Standing()
     assert await store.take_back(discard) == 0
     # A page of another store's letters has no time to wait: the purge is the worker's.
     assert await store.purge() == (4 if store.durable else 0)
@@ -260,12 +294,14 @@ async def test_a_letter_whose_progress_cannot_be_read_is_only_given_up_for_good(
     """Otherwise the hooks that are done would be called again. The others of the change are changed."""
     await died(store, clock)
 
+    torn = '["change-1"'
+
     def damage(key: str) -> None:
         if engine == "sqlite":
             with closing(sqlite3.connect(tmp_path / "ringback.db", isolation_level=None)) as connection:
-                connection.execute(f"UPDATE items SET progress = CAST('[' AS BLOB) WHERE key = '{key}'")
+                connection.execute(f"UPDATE items SET progress = CAST('{torn}' AS BLOB) WHERE key = '{key}'")
         else:
-            statement = f"UPDATE ringback_items SET progress = '['::bytea WHERE key = '{key}'"
+            statement = f"UPDATE ringback_items SET progress = '{torn}'::bytea WHERE key = '{key}'"
             request.getfixturevalue("postgres").execute(statement, request.getfixturevalue("lent_url"))
 
     damage(KEYS[0])
@@ -278,4 +314,7 @@ async def test_a_letter_whose_progress_cannot_be_read_is_only_given_up_for_good(
     made = change(clock, Act.REPLAY)
     assert sorted(await store.change_letters(KEYS, made)) == KEYS[1:]
     damage(KEYS[1])
+    assert await store.standing(made) == Standing(2, 0, made.due_at)
     assert await store.take_back(made) == 2
+    damage(KEYS[2])
+    assert await store.standing(made) == Standing(0, 1)

@@ -43,7 +43,7 @@ from ringback import (
 )
 from ringback.core.events import Delivery, Diagnostic, Fault, Result
 from ringback.stores import DeadLetter, DeliveryStore, MemoryStore, Stats, open_store
-from ringback.work.letters import Act, LetterChange
+from ringback.work.letters import Act, LetterChange, Standing
 from ringback_catalog import CategoryBasis, Confidence, Match
 
 if TYPE_CHECKING:
@@ -316,6 +316,7 @@ async def kept(store: DeliveryStore) -> None:
     change = LetterChange(Act.REPLAY, 0.0, "change")
     assert_type(await store.change_letters(["call:x"], change), Sequence[str])
     assert_type(await store.take_back(change), int)
+    assert_type(await store.standing(change), Standing)
 
 
 # Who may call: a verifier, a secret, a function, or several of them.

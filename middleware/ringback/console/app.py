@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 
-from ringback.console import assets, call, calls, entries, export, letters, now, work
+from ringback.console import assets, call, calls, changes, entries, export, letters, now, work
 from ringback.console.access import Access
 from ringback.console.desk import Desk, refused
 from ringback.console.pages import Pages
@@ -50,8 +50,8 @@ PAGES: tuple[tuple[str, Page, str], ...] = (
     ("/work/letters", letters.page, "GET"),
     ("/work/confirm", letters.confirm, "GET"),
     ("/work/confirm", letters.confirm, "POST"),
-    ("/work/change", letters.change, "POST"),
-    ("/work/undo", letters.undo, "POST"),
+    ("/work/change", changes.change, "POST"),
+    ("/work/undo", changes.undo, "POST"),
     ("/catalog", entries.page, "GET"),
     ("/catalog/entry", entries.entry, "GET"),
 )

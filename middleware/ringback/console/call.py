@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from starlette.responses import JSONResponse, Response
 
+from ringback.console.desk import only
 from ringback.console.export import visible
 from ringback.console.rows import call_address, entry_address
 from ringback.console.sealed import unseal
@@ -101,6 +102,7 @@ class CallView(Struct, frozen=True):
 
 async def page(desk: Desk, request: Request) -> Response:
     """The call of the address, by any of its ids; 404 if no store knows it."""
+    only(request, frozenset())
     token = desk.token(request)
     found = await _record(desk, request)
     if found is None:
@@ -119,6 +121,7 @@ async def page(desk: Desk, request: Request) -> Response:
 
 async def record(desk: Desk, request: Request) -> Response:
     """The record of the call as JSON, redacted."""
+    only(request, frozenset())
     found = await _record(desk, request)
     if found is None:
         return JSONResponse({"error": "no call has this id"}, 404)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from starlette.responses import RedirectResponse
 
-from ringback.console import filters
-from ringback.console.desk import LONGEST_FORM, form_of, refused
-from ringback.console.filters import Chosen, address
+from ringback.console import export, filters
+from ringback.console.filters import Chosen, address, pinned
+from ringback.console.forms import first, form_of
 from ringback.console.listing import listed
 from ringback.console.rows import CallRow, call_address, name_of, row_of_leg
 from ringback.console.sealed import MARK, is_public, seal, unseal
@@ -47,9 +46,7 @@ async def page(desk: Desk, request: Request) -> Response:
     if not faults:
         try:
             offset = (chosen.page - 1) * PAGE
-            # Calls that end while somebody turns the pages would move them.
-            values = {"until": float(math.floor(now))} | chosen.values
-            found = await listed(desk, values, PAGE, offset, oldest_first=chosen.oldest_first)
+            found = await listed(desk, pinned(chosen, now), PAGE, offset, oldest_first=chosen.oldest_first)
         except ConfigurationError as error:
             faults = (redact(str(error)),)
     return desk.answer(
@@ -60,18 +57,20 @@ async def page(desk: Desk, request: Request) -> Response:
         form=form_values(chosen),
         faults=faults,
         calls=[call_address(name_of(leg), token) for leg in found.calls],
-        links=links(chosen, found, math.floor(now), token),
+        links=links(chosen, found, now, token),
         fields=filters.FIELDS,
+        most=export.MOST_CALLS,
     )
 
 
 async def search(desk: Desk, request: Request) -> Response:
     """Lead to the address that the form chooses, in which stand-ins are in the place of what is private."""
     form = await form_of(request)
-    if form is None:
-        return refused(413, f"the form is longer than {LONGEST_FORM} bytes")
+    if not isinstance(form, dict):
+        return form
     token = desk.token(request)
-    given = {name: text.strip() for name, text in form.items() if name in filters.NAMES and text.strip()}
+    texts = {name: first(form, name).strip() for name in form if name in filters.NAMES}
+    given = {name: text for name, text in texts.items() if text}
     return desk.with_token(request, RedirectResponse(address(_safe(given, token)), 303))
 
 
@@ -109,7 +108,7 @@ def form_values(chosen: Chosen) -> dict[str, str]:
 
 def links(chosen: Chosen, found: CallPage, now: float, token: str) -> dict[str, str | None]:
     """The addresses of the other pages, the other order and the exports, with ``until`` pinned for all of them."""
-    given = {"until": float(now)} | _safe(chosen.values, token)
+    given = _safe(pinned(chosen, now), token)
     order = "oldest" if chosen.oldest_first else None
     last = -(-found.total // PAGE)
     export = address({**given, "order": order}).removeprefix("calls")

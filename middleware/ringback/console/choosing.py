@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ringback.console.access import handle
+from ringback.console.filters import fitting
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
 from ringback.work.letters import Act
@@ -22,17 +23,10 @@ if TYPE_CHECKING:
 FILTERS = ("group", "cause", "code", "hook", "until")
 """The parameters that choose dead letters."""
 
-LONGEST = 300
-"""Characters of a value."""
 
-
-def first(form: Mapping[str, Sequence[str]], name: str) -> str:
-    return form[name][0] if name in form else ""
-
-
-def act_of(form: Mapping[str, Sequence[str]]) -> Act:
+def act_of(text: str) -> Act:
     try:
-        return Act(first(form, "act"))
+        return Act(text)
     except ValueError:
         raise ConfigurationError(f"act is none of {', '.join(Act)}; use the buttons of the page") from None
 
@@ -45,9 +39,7 @@ def selection(given: Mapping[str, str]) -> Selection:
         raise ConfigurationError(f"cause {cause!r} is none; there are {', '.join(sorted(Cause))}")
     if group and re.fullmatch("[0-9a-f]{16}", group) is None:
         raise ConfigurationError(f"group {group!r} is none; follow a link of the page Work")
-    hook = given.get("hook", "").strip()
-    if len(hook) > LONGEST:
-        raise ConfigurationError(f"hook has {len(hook)} characters; give {LONGEST} at most")
+    hook = fitting("hook", given.get("hook", "").strip())
     return Selection(
         cause=Cause(cause) if cause else None,
         code=code,
@@ -81,9 +73,13 @@ def page_of(text: str) -> int:
     return int(text)
 
 
-async def chosen_of(letters: Sequence[DeadLetter], chosen: Selection) -> Sequence[DeadLetter]:
+async def chosen_of(
+    letters: Sequence[DeadLetter], chosen: Selection, handles: Sequence[str], token: str
+) -> Sequence[DeadLetter]:
+    """The letters that are chosen; with handles, those among them that a form names."""
+    some = _named(letters, handles, token) if handles else letters
     # In a thread, because reasons are compared, and there may be thousands.
-    return await asyncio.to_thread(lambda: [letter for letter in letters if chosen.has_letter(letter)])
+    return await asyncio.to_thread(lambda: [letter for letter in some if chosen.has_letter(letter)])
 
 
 def handle_of(key: str, token: str) -> str:
@@ -91,7 +87,7 @@ def handle_of(key: str, token: str) -> str:
     return key if redact(key) == key and not key.startswith("~") else handle(key, token)
 
 
-def named(letters: Sequence[DeadLetter], handles: Sequence[str], token: str) -> Sequence[DeadLetter]:
+def _named(letters: Sequence[DeadLetter], handles: Sequence[str], token: str) -> Sequence[DeadLetter]:
     """The letters that a form names."""
     named = frozenset(handles)
     private = any(name.startswith("~") for name in named)

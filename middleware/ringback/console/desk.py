@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
 
 from starlette.responses import HTMLResponse, PlainTextResponse
 
@@ -62,21 +61,6 @@ class Desk:
         return response
 
 
-LONGEST_FORM = 8192
-"""Bytes. A form of a page has a tenth of them."""
-
-
-async def form_of(request: Request) -> Mapping[str, str] | None:
-    """The fields of a form, the first of each name; ``None`` for more than :data:`LONGEST_FORM` bytes."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_FORM:
-            return None
-    fields = parse_qs(body.decode("latin-1"), keep_blank_values=True, max_num_fields=None)
-    return {name: values[0] for name, values in fields.items()}
-
-
 def refused(status: int, why: str) -> Response:
     """An answer of one line, for a request that no page of ours makes."""
     return PlainTextResponse(f"{status}: {why}\n", status)
@@ -99,7 +83,8 @@ def only(request: Request, known: Mapping[str, object] | frozenset[str]) -> None
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name not in known:
-            raise ConfigurationError(f"{name!r} is no part of this address; there are {', '.join(sorted(known))}")
+            there = f"there are {', '.join(sorted(known))}" if known else "it has no part behind a question mark"
+            raise ConfigurationError(f"{name!r} is no part of this address; {there}")
         if name in seen:
             raise ConfigurationError(f"{name} is given twice; give it once")
         seen.add(name)

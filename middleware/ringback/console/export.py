@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import csv as csv_
 import io
-import math
 from json import dumps
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import StreamingResponse
 
 from ringback.console import filters
+from ringback.console.filters import pinned
 from ringback.console.listing import listed
 from ringback.console.sealed import unseal
 from ringback.exceptions import ConfigurationError
@@ -75,7 +75,11 @@ async def _pages(desk: Desk, request: Request) -> AsyncIterator[CallPage]:
     chosen = filters.chosen(request.query_params.multi_items(), now, lambda text: unseal(text, token))
     if chosen.faults:
         raise ConfigurationError("; ".join(chosen.faults))
-    values: dict[str, Any] = {"until": float(math.floor(now))} | chosen.values
+    if "page" in chosen.given:
+        raise ConfigurationError(
+            f"page {chosen.page} is no part of a file, which has every call that is found; take page away"
+        )
+    values = pinned(chosen, now)
     first = await listed(desk, values, BATCH, oldest_first=chosen.oldest_first)
 
     async def pages() -> AsyncIterator[CallPage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from urllib.parse import urlencode
 from msgspec import Struct
 
 from ringback.core.delivery import BIGGEST
+from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
 from ringback_catalog import Cause, Disposition, Owner, ResultCategory
 
@@ -20,7 +22,7 @@ MOST_PAGES = 10_000
 """The last page that an address can name; a time says better what is so far away."""
 
 LONGEST = 300
-"""Characters of a value."""
+"""Characters of a value, as it was typed: a stand-in for it in an address is longer."""
 
 
 class Field(Struct, frozen=True):
@@ -106,6 +108,13 @@ def chosen(parameters: Iterable[tuple[str, str]], now: float, opened: Callable[[
     return Chosen(given, values, tuple(faults), order == "oldest", page)
 
 
+def pinned(chosen: Chosen, now: float) -> dict[str, Any]:
+    """The values, with ``until`` at this second if the address has none: calls that end while somebody turns the pages
+    or reads a file would move the others.
+    """
+    return {"until": float(math.floor(now))} | chosen.values
+
+
 def address(conditions: Mapping[str, object]) -> str:
     """The address of the calls that meet these conditions, from the console's root. ``None`` is no condition, and a
     time in seconds since 1970 is written in UTC.
@@ -126,8 +135,7 @@ def _written(value: object) -> str:
 
 
 def _read(name: str, text: str, now: float, opened: Callable[[str], str | None]) -> dict[str, Any]:
-    if len(text) > LONGEST * 5:
-        raise ValueError(f"{name} has {len(text)} characters; give {LONGEST} at most")
+    text = _typed(name, text, opened)
     if name in _READERS:
         return _READERS[name](name, text, now)
     field = _BY_NAME.get(name)
@@ -136,10 +144,22 @@ def _read(name: str, text: str, now: float, opened: Callable[[str], str | None])
         if text not in words:
             raise ValueError(f"{name} {redact(text)!r} is none; there are {', '.join(words)}")
         return {name: text == "yes" if words is _YES else text}
-    found = opened(text)
-    if found is None:
+    return {name: text}
+
+
+def _typed(name: str, text: str, opened: Callable[[str], str | None]) -> str:
+    """What somebody typed, of a text in an address."""
+    typed = opened(text)
+    if typed is None:
         raise ValueError(f"{name} is a stand-in that only the browser it was made for can use; type the {name} again")
-    return {name: found}
+    return fitting(name, typed)
+
+
+def fitting(name: str, text: str) -> str:
+    """The text. Raises :class:`ConfigurationError` for more than :data:`LONGEST` characters."""
+    if len(text) > LONGEST:
+        raise ConfigurationError(f"{name} has {len(text)} characters; give {LONGEST} at most")
+    return text
 
 
 def _code(name: str, text: str, _: float) -> dict[str, Any]:

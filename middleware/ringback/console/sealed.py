@@ -16,9 +16,6 @@ from ringback.privacy.redaction import redact
 MARK = "~"
 """Begins every stand-in."""
 
-LONGEST = 1000
-"""Characters of a text that an address can carry."""
-
 _TAG = 16
 
 

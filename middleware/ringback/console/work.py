@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from ringback.console.changes import TOLD, Made, made_of
 from ringback.console.desk import only, range_of
-from ringback.console.letters import CHANGED, Made, call_link, entry_link, made_of
+from ringback.console.letters import call_link, entry_link
 from ringback.console.view import Moment, moment, shown
 from ringback.privacy.redaction import redact_contact
 from ringback.work.letter_groups import help_for
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ringback.work.history import Waiting
     from ringback.work.letter_groups import LetterGroup
 
-PARAMETERS = frozenset({"range"}) | CHANGED
+PARAMETERS = frozenset({"range"}) | TOLD
 
 GROUPS = 50
 """Groups of dead letters that the page shows, the largest."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import json
 from msgspec.structs import replace
 
 from ringback.exceptions import StoreError
@@ -35,6 +36,11 @@ def progress_after(
     progress = load_progress(stored)
     before = change.before(attempts, reason or "", died_at, progress)
     return dump_progress(progress.for_replay(before) if change.act is Act.REPLAY else replace(progress, before=before))
+
+
+def name_in(change: LetterChange) -> bytes:
+    """The name of the change, as it stands in the stored progress of the change's letters."""
+    return json.encode(change.name)
 
 
 def before(change: LetterChange, stored: bytes | None) -> Before | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ringback.work.deliveries import Counted
     from ringback.work.history import History
     from ringback.work.latch import Offer
-    from ringback.work.letters import LetterChange
+    from ringback.work.letters import LetterChange, Standing
     from ringback.work.pace import Pace
     from ringback.work.told import Told
 
@@ -95,6 +95,7 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
     certain that no call was placed.
 
     ``before`` is there while a person may take the last change of the item back, until a worker begins with the item.
+    In a dead letter it names the change that was taken back.
     """
 
     done: tuple[str, ...] = ()
@@ -129,8 +130,8 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
         sent, generation = self.first_sent, self.generation
         return Progress(done=self.done, first_sent=sent, generation=generation, replayed=True, before=before)
 
-    def begun(self) -> Progress:
-        """The progress once a worker has begun with the item."""
+    def without_change(self) -> Progress:
+        """The progress without what a person did to the item: as a worker gets it, and whoever reads a dead letter."""
         return self if self.before is None else replace(self, before=None)
 
 
@@ -333,6 +334,10 @@ class DeliveryStore(Protocol):
         A replayed letter with which a worker has begun stays as it is, and so does a letter that somebody changed
         since.
         """
+        ...
+
+    async def standing(self, change: LetterChange) -> Standing:
+        """What there is of a change with a name, whichever process carried the change out."""
         ...
 
     async def purge(self) -> int:

@@ -6,7 +6,7 @@
   const status = byId("status");
   const toggle = byId("live");
   // A page is live by itself: it asks for its own address, and takes the parts that change.
-  const address = location.pathname + location.search.replace(/([?&])told=[^&]*/, "$1");
+  const address = location.pathname + location.search;
 
   // Times -------------------------------------------------------------------------------------------------------
   // The page has every time in UTC; a viewer reads times of their own zone, with UTC at hand.

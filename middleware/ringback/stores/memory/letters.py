@@ -11,13 +11,13 @@ from ringback.stores.memory.rows import Row, letter_of
 from ringback.work.items import State
 from ringback.work.keys import short
 from ringback.work.latch import remember
-from ringback.work.letters import Act
+from ringback.work.letters import Act, standing, taken_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ringback.work.items import DeadLetter
-    from ringback.work.letters import LetterChange
+    from ringback.work.items import Before, DeadLetter
+    from ringback.work.letters import LetterChange, Standing
 
 
 class MemoryLetters:
@@ -53,18 +53,28 @@ class MemoryLetters:
 
     def take_back(self, rows: dict[str, Row], change: LetterChange) -> Sequence[tuple[str, Row]]:
         """Make the letters of the change dead again, which are among the ``rows`` that wait or were discarded."""
-        self._forget_discarded()
-        found = [(key, row) for of in (rows, self.discarded) for key, row in of.items() if change.made(row.progress)]
-        for key, row in found:
-            before = change.made(row.progress)
-            assert before is not None
+        found = self._changed(rows, change)
+        for key, row, before in found:
             (rows if row.state is State.READY else self.discarded).pop(key)
-            row.attempts, row.progress = before.attempts, before.progress
+            row.attempts, row.progress = before.attempts, taken_back(before)
             row.reason, row.finished_at = before.reason, before.died_at
             self.add(key, row)
         for key, _ in sorted(self.dead.items(), key=lambda letter: letter[1].finished_at):
             self.dead.move_to_end(key)
-        return found
+        return [(key, row) for key, row, _ in found]
+
+    def standing(self, rows: dict[str, Row], change: LetterChange) -> Standing:
+        """What there is of the change."""
+        times = [
+            row.due_at if row.state is State.READY else row.finished_at for _, row, _ in self._changed(rows, change)
+        ]
+        return standing(times, sum(change.made(row.progress) is not None for row in self.dead.values()))
+
+    def _changed(self, rows: dict[str, Row], change: LetterChange) -> Sequence[tuple[str, Row, Before]]:
+        """The letters that may be taken back, each with what it was."""
+        self._forget_discarded()
+        every = [*rows.items(), *self.discarded.items()]
+        return [(key, row, before) for key, row in every if (before := change.made(row.progress)) is not None]
 
     def _forget_discarded(self) -> None:
         now = self._clock()

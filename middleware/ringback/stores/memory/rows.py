@@ -39,5 +39,5 @@ def waiting_in(rows: Mapping[str, Row]) -> Iterable[Waiting]:
 
 def letter_of(key: str, row: Row) -> DeadLetter:
     item = row.item
-    tried = row.attempts, row.reason, row.finished_at, row.progress
+    tried = row.attempts, row.reason, row.finished_at, row.progress.without_change()
     return DeadLetter(key, item.kind, item.outcome, *tried, item.target, item.contact)

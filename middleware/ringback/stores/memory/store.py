@@ -25,7 +25,7 @@ from ringback.work.contact import Contact
 from ringback.work.items import REMEMBER_CALLS, Claim, Kind, Progress, State, Stats, whom
 from ringback.work.keys import short
 from ringback.work.latch import Latch, Offer, informed, remember
-from ringback.work.letters import Act, LetterChange
+from ringback.work.letters import Act, LetterChange, Standing
 from ringback.work.pace import UNPACED, Lane
 from ringback.work.report import report_of
 
@@ -262,8 +262,7 @@ class MemoryStore:
         row.state, row.loop = State.RUNNING, asyncio.get_running_loop()
         row.attempts += 1
         interrupted, row.interrupted = row.interrupted, False
-        if row.progress.before is not None:
-            row.progress = row.progress.begun()
+        row.progress = row.progress.without_change()
         return Claim(row.item, row.attempts, redelivered=interrupted, progress=row.progress, put_at=row.put_at)
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
@@ -389,6 +388,9 @@ class MemoryStore:
         if change.act is Act.DISCARD:
             self._counts[State.CANCELED] -= len(found)
         return len(found)
+
+    async def standing(self, change: LetterChange) -> Standing:
+        return self._letters.standing(self._rows, change)
 
     async def purge(self) -> int:
         """Nothing to do: the store does not keep items that are done."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ringback.exceptions import StoreError
-from ringback.stores.letters import before, progress_after, takes
+from ringback.stores.letters import before, name_in, progress_after, takes
 from ringback.stores.postgres.rows import outcome_of
 from ringback.stores.record import dump_contact, dump_progress, load_contact, load_progress
 from ringback.work.items import DeadLetter, Kind, Progress
 from ringback.work.keys import short
-from ringback.work.letters import Act
+from ringback.work.letters import Act, standing, taken_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from ringback.stores.postgres.database import Connection
     from ringback.work.contact import Contact
-    from ringback.work.letters import LetterChange
+    from ringback.work.items import Before
+    from ringback.work.letters import LetterChange, Standing
 
 _DEAD = """
     SELECT key, kind, payload, sibling, attempts, reason, finished_at, progress, target, contact FROM ringback_items
@@ -53,14 +54,18 @@ FORGET_DISCARDED: LiteralString = """
         LIMIT 1000 FOR UPDATE SKIP LOCKED
     )
 """
-_REPLAYED = """
-    SELECT key, contact, progress FROM ringback_items
-    WHERE state = 'ready' AND due_at = %(at)s AND attempts = 0 ORDER BY key FOR UPDATE
+# The name is looked for in the bytes first, so that few rows are read and locked; the progress says whose they are.
+_REPLAYED: LiteralString = """
+    SELECT key, contact, progress, due_at FROM ringback_items
+    WHERE state = 'ready' AND due_at BETWEEN %(first)s AND %(last)s AND attempts = 0
+        AND position(%(name)s::bytea IN progress) > 0
 """
-_HELD = """
-    SELECT key, contact, progress FROM ringback_items
-    WHERE state = 'canceled' AND finished_at = %(at)s AND finished_at > %(now)s ORDER BY key FOR UPDATE
+_HELD: LiteralString = """
+    SELECT key, contact, progress, finished_at FROM ringback_items
+    WHERE state = 'canceled' AND finished_at BETWEEN %(first)s AND %(last)s AND finished_at > %(now)s
+        AND position(%(name)s::bytea IN progress) > 0
 """
+_BACK = "SELECT progress FROM ringback_items WHERE state = 'dead' AND position(%(name)s::bytea IN progress) > 0"
 _TAKE_BACK = """
     UPDATE ringback_items AS item SET state = 'dead', attempts = was.attempts, reason = was.reason,
         finished_at = was.died_at, progress = was.progress
@@ -91,7 +96,7 @@ async def dead(connection: Connection, limit: int) -> Sequence[tuple[Any, ...]]:
 def letter_of(row: tuple[Any, ...]) -> DeadLetter:
     key, kind, payload, sibling, attempts, reason, died_at, progress, *whose = row
     try:
-        outcome, done = outcome_of(payload, sibling), load_progress(progress)
+        outcome, done = outcome_of(payload, sibling), load_progress(progress).without_change()
     except StoreError:
         outcome, done = None, Progress()
     return DeadLetter(key, Kind(kind), outcome, attempts, reason or "", died_at, done, *whose)
@@ -116,15 +121,31 @@ async def carry_out(
 
 async def take_back(connection: Connection, change: LetterChange, now: float) -> int:
     """Make the letters of the change dead again. Gives their number."""
-    query = _REPLAYED if change.act is Act.REPLAY else _HELD
-    rows = await (await connection.execute(query, {"at": change.due_at, "now": now})).fetchall()
-    found = [(key, contact, was) for key, contact, stored in rows if (was := before(change, stored)) is not None]
-    values = [(key, was.attempts, was.reason, was.died_at, dump_progress(was.progress)) for key, _, was in found]
+    found = await _changed(connection, change, now, " ORDER BY key FOR UPDATE")
+    values = [(key, was.attempts, was.reason, was.died_at, dump_progress(taken_back(was))) for key, _, was, _ in found]
     if values:
         await connection.execute(_TAKE_BACK, [list(column) for column in zip(*values, strict=True)])
-        whose = [(key, contact) for key, contact, _ in found]
+        whose = [(key, contact) for key, contact, *_ in found]
         await _note(connection, whose, lambda known, key: known.taken_back(key), now)
     return len(found)
+
+
+async def standing_of(connection: Connection, change: LetterChange, now: float) -> Standing:
+    """What there is of the change."""
+    times = [at for *_, at in await _changed(connection, change, now)]
+    back = await (await connection.execute(_BACK, {"name": name_in(change)})).fetchall()
+    return standing(times, sum(before(change, stored) is not None for (stored,) in back))
+
+
+async def _changed(
+    connection: Connection, change: LetterChange, now: float, locked: LiteralString = ""
+) -> Sequence[tuple[str, str | None, Before, float]]:
+    """The letters that may be taken back, with their contacts, what they were, and when they take effect."""
+    query = _REPLAYED if change.act is Act.REPLAY else _HELD
+    first, last = change.span()
+    values = {"first": first, "last": last, "now": now, "name": name_in(change)}
+    rows = await (await connection.execute(query + locked, values)).fetchall()
+    return [(key, contact, was, at) for key, contact, stored, at in rows if (was := before(change, stored)) is not None]
 
 
 async def _note(

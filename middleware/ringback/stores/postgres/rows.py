@@ -215,7 +215,7 @@ async def claim(
         return None
     _, _, due_at, attempts, interrupted, contact, target, number, payload, sibling, progress, put_at = row
     try:
-        outcome, done = outcome_of(payload, sibling), load_progress(progress).begun()
+        outcome, done = outcome_of(payload, sibling), load_progress(progress).without_change()
     except StoreError as error:
         reason = storable(redact(str(error)))
         broken = {"key": key, "owner": owner, "state": "dead", "reason": reason, "due_at": None, "finished_at": now}

@@ -29,7 +29,7 @@ from ringback.stores.turns import Turns
 from ringback.work.items import REMEMBER_CALLS, DeadLetter, Kind
 from ringback.work.keys import short
 from ringback.work.latch import Offer
-from ringback.work.letters import Act, LetterChange
+from ringback.work.letters import Act, LetterChange, Standing
 from ringback.work.pace import UNPACED
 from ringback.work.redial_policy import DAY
 
@@ -301,6 +301,9 @@ class PostgresStore:
 
     async def take_back(self, change: LetterChange) -> int:
         return await self._do(lambda connection: letters.take_back(connection, change, self._clock()))
+
+    async def standing(self, change: LetterChange) -> Standing:
+        return await self._do(lambda connection: letters.standing_of(connection, change, self._clock()))
 
     async def purge(self) -> int:
         now, count = self._jumps.passed(), 0

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError
-from ringback.stores.letters import before, progress_after, takes
+from ringback.stores.letters import before, name_in, progress_after, takes
 from ringback.stores.record import dump_progress, load_progress
 from ringback.stores.sqlite import schema
 from ringback.stores.sqlite.rows import keep, known_of, outcome_of
 from ringback.work.items import DeadLetter, Kind, Progress
 from ringback.work.keys import short
-from ringback.work.letters import Act
+from ringback.work.letters import Act, standing, taken_back
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from ringback.work.letters import LetterChange
+    from ringback.work.items import Before
+    from ringback.work.letters import LetterChange, Standing
 
 _DEAD = f"""
     SELECT items.*, text AS verdict_text FROM {schema.WHOLE}
@@ -38,12 +39,16 @@ _HOLD = """
     UPDATE items SET state = 'canceled', finished_at = :due_at, reason = coalesce(reason, ''), progress = :progress
     WHERE key = :key
 """
+# The name is looked for in the bytes first, so that few rows are read; only the progress says whose they are.
 _CHANGED = """
-    SELECT key, contact, progress FROM items
-    WHERE state = 'ready' AND kind IN ('outcome', 'redial') AND due_at = :at AND attempts = 0
-    UNION ALL SELECT key, contact, progress FROM items
-    WHERE state = 'canceled' AND finished_at = :at AND finished_at > :now
+    SELECT key, contact, progress, due_at AS takes_effect FROM items
+    WHERE state = 'ready' AND kind IN ('outcome', 'redial') AND due_at BETWEEN :first AND :last AND attempts = 0
+        AND instr(progress, :name)
+    UNION ALL SELECT key, contact, progress, finished_at FROM items
+    WHERE state = 'canceled' AND finished_at BETWEEN :first AND :last AND finished_at > :now
+        AND instr(progress, :name)
 """
+_BACK = "SELECT progress FROM items WHERE state = 'dead' AND instr(progress, :name)"
 _TAKE_BACK = """
     UPDATE items SET state = 'dead', attempts = ?, reason = ?, finished_at = ?, progress = ? WHERE key = ?
 """
@@ -56,7 +61,7 @@ def dead(connection: sqlite3.Connection, limit: int) -> Sequence[DeadLetter]:
 
 def _letter(row: sqlite3.Row) -> DeadLetter:
     try:
-        outcome, progress = outcome_of(row), load_progress(row["progress"])
+        outcome, progress = outcome_of(row), load_progress(row["progress"]).without_change()
     except StoreError:
         outcome, progress = None, Progress()
     tried = row["attempts"], row["reason"] or "", row["finished_at"], progress
@@ -86,14 +91,26 @@ def carry_out(connection: sqlite3.Connection, change: LetterChange, keys: Sequen
 def take_back(connection: sqlite3.Connection, change: LetterChange, now: float) -> int:
     """Make the letters of the change dead again. Gives their number."""
     count = 0
-    for row in connection.execute(_CHANGED, {"at": change.due_at, "now": now}).fetchall():
-        was = before(change, row["progress"])
-        if was is None:
-            continue
+    for row, was in _changed(connection, change, now):
         count += 1
-        values = was.attempts, was.reason, was.died_at, dump_progress(was.progress), row["key"]
+        values = was.attempts, was.reason, was.died_at, dump_progress(taken_back(was)), row["key"]
         connection.execute(_TAKE_BACK, values)
         if row["contact"] is not None:
             known = known_of(connection, row["contact"], now)
             keep(connection, row["contact"], known, known.taken_back(row["key"]), now)
     return count
+
+
+def standing_of(connection: sqlite3.Connection, change: LetterChange, now: float) -> Standing:
+    """What there is of the change."""
+    times = [row["takes_effect"] for row, _ in _changed(connection, change, now)]
+    back = connection.execute(_BACK, {"name": name_in(change)}).fetchall()
+    return standing(times, sum(before(change, row["progress"]) is not None for row in back))
+
+
+def _changed(connection: sqlite3.Connection, change: LetterChange, now: float) -> Sequence[tuple[sqlite3.Row, Before]]:
+    """The letters that may be taken back, each with what it was."""
+    first, last = change.span()
+    values = {"first": first, "last": last, "now": now, "name": name_in(change)}
+    rows = connection.execute(_CHANGED, values).fetchall()
+    return [(row, was) for row in rows if (was := before(change, row["progress"])) is not None]

@@ -215,7 +215,7 @@ def _keep_lane(connection: sqlite3.Connection, before: Lane, after: Lane) -> Non
 
 def _claim_of(row: sqlite3.Row) -> Claim:
     """The claim on a row, which the statement has read before the claim changes it."""
-    kind, outcome, progress = Kind(row["kind"]), outcome_of(row), load_progress(row["progress"]).begun()
+    kind, outcome, progress = Kind(row["kind"]), outcome_of(row), load_progress(row["progress"]).without_change()
     item = Item(row["key"], kind, row["due_at"], outcome, row["contact"], row["target"], row["number"])
     crashed = row["state"] == State.RUNNING
     redelivered = crashed or bool(row["interrupted"])

@@ -39,7 +39,7 @@ from ringback.stores.turns import Turns
 from ringback.work.items import REMEMBER_CALLS, Claim, DeadLetter, Item, Kind, Progress, State, Stats
 from ringback.work.keys import short
 from ringback.work.latch import Offer
-from ringback.work.letters import Act, LetterChange
+from ringback.work.letters import Act, LetterChange, Standing
 from ringback.work.pace import UNPACED
 from ringback.work.redial_policy import DAY
 
@@ -327,6 +327,9 @@ class SQLiteStore:
 
     async def take_back(self, change: LetterChange) -> int:
         return await self._do(lambda connected: letters.take_back(connected, change, self._clock()))
+
+    async def standing(self, change: LetterChange) -> Standing:
+        return await self._read(lambda connection: letters.standing_of(connection, change, self._clock()))
 
     async def purge(self) -> int:
         now, count, ages = self._jumps.passed(), 0, (0.0, self._keep, self._remember, REMEMBER_CALLS)
