@@ -150,7 +150,18 @@ async def test_a_page_beyond_the_last_is_empty(memory, outcome, browser, parsed)
     assert "meets all of this" not in text
     assert len(parsed(back).tables["list"]) == 4
     assert "order=oldest" in first
-    assert "No call that the store remembers meets all of this." in none
+    assert "No call that the store remembers has ended and meets all of this." in none
+    assert "still goes on" not in none
+
+
+async def test_a_search_leads_to_a_call_that_goes_on(calls, browser):
+    """It is in no list before it ends, and has a page."""
+    await told(calls, "CallConnected", 1, calls.clock.now - 200)
+    async with browser(calls.console()) as client:
+        text = (await client.get(f"/calls?search={leg(1)}")).text
+        found = re.search(r'still goes on is in no list: <a href="([^"]*)">', text)[1]
+        page = await client.get(f"/{found}")
+    assert (page.status_code, leg(1) in page.text) == (200, True)
 
 
 async def test_a_call_is_found_by_any_event_of_it(calls, outcome, browser, parsed):

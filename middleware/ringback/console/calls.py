@@ -57,6 +57,7 @@ async def page(desk: Desk, request: Request) -> Response:
         form=form_values(chosen),
         faults=faults,
         calls=[call_address(name_of(leg), token) for leg in found.calls],
+        going_on=call_address(name, token) if (name := chosen.values.get("search")) else None,
         links=links(chosen, found, now, token),
         fields=filters.FIELDS,
         most=export.MOST_CALLS,
