@@ -14,7 +14,7 @@ from ringback.hooks.invoke import decided
 from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost, Planner
 from ringback.privacy.redaction import redact
-from ringback.work.call_fold import EXHAUSTED, TOLD_WITHOUT_CONTACT
+from ringback.work.hook_runs import EXHAUSTED, TOLD_WITHOUT_CONTACT
 from ringback.work.items import NOBODY, Progress, Settlement, State
 from ringback.work.keys import short
 from ringback.work.latch import informed
