@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ringback.stores import MemoryStore
-from ringback.stores.sqlite import SQLiteStore, schema
+from ringback.stores.sqlite import SQLiteStore, claims
 from ringback.work.items import Kind
 
 if TYPE_CHECKING:
@@ -87,10 +87,10 @@ class SQLiteBench(Bench):
 
     async def renew(self, owners: Sequence[str]) -> None:
         for owner in owners:
-            await self._stores[0]._change(schema.RENEW, (self.now + LEASE, owner))
+            await self._stores[0]._change(claims.RENEW, (self.now + LEASE, owner))
 
     async def forget(self, owner: str) -> None:
-        await self._stores[0]._change(schema.RENEW, (self.now, owner))
+        await self._stores[0]._change(claims.RENEW, (self.now, owner))
 
     async def close(self) -> None:
         for store in self._stores:

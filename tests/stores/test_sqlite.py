@@ -23,7 +23,7 @@ from crew import plan, until
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify, classify_event
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
-from ringback.stores.sqlite import schema
+from ringback.stores.sqlite import rows, schema
 from ringback.stores.sqlite.log_keeper import CHECKPOINT
 from ringback.stores.sqlite.store import SQLiteStore
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State, Stats
@@ -473,7 +473,7 @@ async def test_no_put_makes_schema(make: Make, path: Path) -> None:
     await store.put([item("leg-1", correlation_id="call-1"), item("leg-2", correlation_id="call-2")])
     assert list(await store.put([whole("call-2")])) == [Offer.DUPLICATE]
     assert query(path, "SELECT * FROM sqlite_master ORDER BY name") == before
-    (plan,) = query(path, f"EXPLAIN QUERY PLAN {schema.LEG_HAS_ENDED}", "", "")
+    (plan,) = query(path, f"EXPLAIN QUERY PLAN {rows._LEG_HAS_ENDED}", "", "")
     assert "INDEX items_call" in plan[-1]
 
 

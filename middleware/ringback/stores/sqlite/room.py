@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from ringback.stores.sqlite.schema import COUNT_READY
-
 if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
+
+
+_READY = "SELECT count(*) FROM items WHERE state = 'ready'"
 
 
 def what_is_full(connection: sqlite3.Connection, path: Path, min_free: int, max_backlog: int) -> str | None:
@@ -17,7 +18,7 @@ def what_is_full(connection: sqlite3.Connection, path: Path, min_free: int, max_
     free = shutil.disk_usage(path.parent).free
     if free < min_free:
         return f"{free} bytes are free for {path}; at least {min_free} must stay so"
-    (ready,) = connection.execute(COUNT_READY).fetchone()
+    (ready,) = connection.execute(_READY).fetchone()
     if ready >= max_backlog:
         return f"{ready} items wait in {path}; at most {max_backlog} may; see that workers run"
     return None

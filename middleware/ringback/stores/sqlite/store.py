@@ -24,7 +24,7 @@ from ringback.stores.clocks import SLACK, Boot, Jumps, jumped
 from ringback.stores.lanes import Lanes
 from ringback.stores.pulse import Pulse
 from ringback.stores.query import settings_in
-from ringback.stores.sqlite import calls, deliveries, letters, rows, schema
+from ringback.stores.sqlite import calls, claims, deliveries, lane, letters, retention, rows, stats
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
 from ringback.stores.sqlite.history import SQLiteHistory
 from ringback.stores.sqlite.identity import Watch
@@ -36,8 +36,7 @@ from ringback.stores.sqlite.whole import WholeCheck
 from ringback.stores.sqlite.writer import Writer
 from ringback.stores.touch import Touch
 from ringback.stores.turns import Turns
-from ringback.work.items import REMEMBER_CALLS, Claim, DeadLetter, Item, Kind, Progress, State, Stats
-from ringback.work.keys import short
+from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, State, Stats
 from ringback.work.latch import Offer
 from ringback.work.letters import Act, LetterChange
 from ringback.work.pace import UNPACED
@@ -175,8 +174,7 @@ class SQLiteStore:
 
     async def hasten(self, keys: Sequence[str]) -> None:
         now = self._clock()
-        waiting = [{"key": short(key), "now": now} for key in keys]
-        await self._do(lambda connection: connection.executemany(schema.HASTEN, waiting))
+        await self._do(lambda connection: rows.hasten(connection, keys, now))
         self._lanes.wake(Kind.OUTCOME, now)
 
     def _put(
@@ -214,7 +212,7 @@ class SQLiteStore:
     def _renew(self) -> None:
         """As :meth:`_keep_house` renews, from the thread of the pulse."""
         until, owner = self._boot.clock() + self._lease, self._owner
-        self._writer.post(lambda connection: connection.execute(schema.RENEW, (until, owner)))
+        self._writer.post(lambda connection: connection.execute(claims.RENEW, (until, owner)))
 
     async def _keep_house(self, pulse: Pulse) -> None:
         """Renew the leases three times before they end, or soon after a fault; every ten minutes purge."""
@@ -225,7 +223,7 @@ class SQLiteStore:
             pause = self._lease / 3
             try:
                 until = self._boot.clock() + self._lease
-                await self._change(schema.RENEW, (until, self._owner))
+                await self._change(claims.RENEW, (until, self._owner))
                 self._touch.renewed(self._boot.clock())
                 pulse.beat()
                 if self._boot.clock() >= purge_at:
@@ -240,9 +238,9 @@ class SQLiteStore:
     async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
         await self._follow_clock()
         with self._suspects.ask(kind) as takes_over:
-            claims, next_at = await self._claimed(limit, kind, takes_over=takes_over)
-        self._suspects.begin(claims)
-        return claims, next_at
+            found, next_at = await self._claimed(limit, kind, takes_over=takes_over)
+        self._suspects.begin(found)
+        return found, next_at
 
     async def _claimed(self, limit: int, kind: Kind, *, takes_over: bool) -> tuple[Sequence[Claim], float | None]:
         now, lease, owner, pace, boot = self._clock(), self._lease, self._owner, self._pace, self._boot
@@ -251,28 +249,28 @@ class SQLiteStore:
             # Now and not before, because the writer may have waited for the disk.
             suspects = int(self._touch.claims(boot.clock()) and takes_over)
             some = partial(
-                rows.claim, connection, kind, now=now, lease=lease, owner=owner, boot=boot, suspects=suspects
+                claims.claim, connection, kind, now=now, lease=lease, owner=owner, boot=boot, suspects=suspects
             )
-            return rows.claim_redials(connection, pace, limit, now, some) if kind is Kind.REDIAL else some(limit=limit)
+            return lane.claim(connection, pace, limit, now, some) if kind is Kind.REDIAL else some(limit=limit)
 
-        claims, next_at = await self._do(claim)
+        found, next_at = await self._do(claim)
         if self._loss != self._told:
             # A put says it, too, and there may be none for hours.
             self._told = self._loss
             if self._loss is not None:
                 self.on_fault(StoreUnavailable(self._loss.text))
-        self._held.update(((claim.item.key, claim.attempt), owner) for claim in claims)
-        return claims, next_at
+        self._held.update(((claim.item.key, claim.attempt), owner) for claim in found)
+        return found, next_at
 
     async def pause_redials(self, until: float) -> None:
-        await self._do(lambda connection: rows.pause_redials(connection, until))
+        await self._do(lambda connection: lane.pause(connection, until))
 
     async def _follow_clock(self) -> None:
         """After the wall clock was set back, and at a start, let nothing wait for it that waits for hooks."""
         jump = self._jumps.look()
         if jump or not self._set_right:
             now, self._set_right = self._clock(), False
-            count = await self._change(schema.SET_RIGHT, {"now": now, "soon": now + SLACK})
+            count = await self._change(claims.SET_RIGHT, {"now": now, "soon": now + SLACK})
             self._set_right = True
             if jump or count:
                 self.on_fault(jumped(jump, count))
@@ -280,7 +278,7 @@ class SQLiteStore:
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         now, held = self._clock(), (claim.item.key, claim.attempt)
         owner = self._held.get(held, "")  # "": a function that took too long may return after its claim was settled
-        await self._do(lambda connection: rows.settle(connection, claim, settlement, now, owner))
+        await self._do(lambda connection: claims.settle(connection, claim, settlement, now, owner))
         self._held.pop(held, None)
         if self._suspects.end(claim):
             self._lanes.wake()
@@ -290,13 +288,13 @@ class SQLiteStore:
     async def give_back(self, claim: Claim) -> None:
         held = (claim.item.key, claim.attempt)
         given = {"key": claim.item.key, "attempt": claim.attempt, "now": self._clock(), "owner": self._held[held]}
-        await self._change(schema.GIVE_BACK, given)
+        await self._change(claims.GIVE_BACK, given)
         del self._held[held]
         self._suspects.end(claim)
         self._lanes.wake()
 
     async def checkpoint(self, key: str, progress: Progress) -> bool:
-        return await self._do(lambda connection: rows.checkpoint(connection, key, progress, self._owner))
+        return await self._do(lambda connection: claims.checkpoint(connection, key, progress, self._owner))
 
     async def change(self, contact: str, step: Change[T]) -> T | None:
         made = await self._do(lambda connection: rows.change(connection, contact, step, self._clock(), self._owner))
@@ -309,7 +307,7 @@ class SQLiteStore:
         return made.result
 
     async def stats(self) -> Stats:
-        return await self._read(lambda connection: rows.stats(connection, self._clock()))
+        return await self._read(lambda connection: stats.stats(connection, self._clock()))
 
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
         return await self._read(lambda connection: letters.dead(connection, limit))
@@ -329,13 +327,7 @@ class SQLiteStore:
         return await self._do(lambda connected: letters.take_back(connected, change, self._clock()))
 
     async def purge(self) -> int:
-        now, count, ages = self._jumps.passed(), 0, (0.0, self._keep, self._remember, REMEMBER_CALLS)
-        times: dict[str, Any] = dict(zip(("now", "keep", "remember", "long"), (now - age for age in ages), strict=True))
-        for statement in schema.PURGE:
-            # A thousand rows at a time, because puts wait for the same writer.
-            while changed := await self._change(statement, times):
-                count += changed
-        return count + await self._do(lambda connection: deliveries.fold(connection, now, times["long"]))
+        return await retention.purge(self._do, self._jumps.passed(), self._keep, self._remember)
 
     async def _change(self, statement: str, parameters: Sequence[Any] | dict[str, Any]) -> int:
         """The number of rows that the statement has changed."""
