@@ -161,12 +161,12 @@ class Process:
         self.dispatcher._work_here = lambda: None  # type: ignore[method-assign]
 
     async def claim(self, kind: Kind) -> tuple[Sequence[Claim], float | None]:
-        self.store._pace = PACE
-        claims: tuple[Sequence[Claim], float | None] = await self.store.claim(50, kind)
+        self.store._worker.pace = PACE
+        claims: tuple[Sequence[Claim], float | None] = await self.store._worker.claim(50, kind)
         return claims
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
-        await self.store.settle(claim, settlement)
+        await self.store._worker.settle(claim, settlement)
 
 
 def dial_of(programme: Programme) -> Callable[[str], Awaitable[str]]:
@@ -282,7 +282,7 @@ async def test_a_programme_on_sqlite_with_two_processes(tmp_path: Path) -> None:
     processes = [Process(programme, store) for store in stores]
     for number, store in enumerate(stores):
         await store.open()
-        store._owner = f"process-{number}"
+        store._worker.owner = f"process-{number}"
     await run(programme, processes)
     check(programme, processes)
     assert (await stores[0].stats()).redials == 0
