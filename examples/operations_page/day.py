@@ -147,7 +147,7 @@ def _outcome(event: dict[str, Any]) -> Outcome:
 
 async def _work(store: SQLiteStore, random: Random, outcomes: list[Outcome], at: float, now: float) -> None:
     """What a worker would have made of a batch: most is done, some failed, the last of the day still waits."""
-    while claims := (await store.claim(1000, Kind.OUTCOME))[0]:
+    while claims := (await store.worker.claim(1000, Kind.OUTCOME))[0]:
         settled: list[Settlement] = []
         for _ in claims:
             luck = random.random()
@@ -157,7 +157,7 @@ async def _work(store: SQLiteStore, random: Random, outcomes: list[Outcome], at:
                 settled.append(Settlement(State.READY, Progress(tries={HOOK: 2}), due_at=now + 3600 + luck * 1000))
             else:
                 settled.append(Settlement(State.DONE, Progress(done=(HOOK,))))
-        await asyncio.gather(*(store.settle(*pair) for pair in zip(claims, settled, strict=True)))
+        await asyncio.gather(*(store.worker.settle(*pair) for pair in zip(claims, settled, strict=True)))
     if at > now - 1800:
         for outcome in outcomes:
             if outcome.retryable and outcome.operation_context is not None and random.random() < 0.3:

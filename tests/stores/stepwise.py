@@ -81,7 +81,7 @@ class SQLiteBench(Bench):
         self._stores = [SQLiteStore(path, lease=LEASE, min_free=0, clock=lambda: self.now) for _ in range(2)]
 
     def worker(self, process: Process) -> Any:
-        return process.store._worker  # type: ignore[attr-defined]
+        return process.store.worker  # type: ignore[attr-defined]
 
     async def stores(self) -> list[DeliveryStore]:
         for statement in ("DELETE FROM items", "DELETE FROM contacts"):

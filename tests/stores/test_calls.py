@@ -24,7 +24,8 @@ from ringback.work.call_detail import CallDetailRecord, Entry, HookResult, Leg
 from ringback.work.call_filter import CallFilter
 from ringback.work.call_fold import folded
 from ringback.work.contact import CallRecord, Contact, Step
-from ringback.work.items import Claim, DeliveryStore, Item, Kind, Progress, Settlement, State
+from ringback.work.delivery_store import DeliveryStore
+from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 from ringback.work.keys import numbered, short
 from ringback.work.latch import Offer
 from ringback.work.told import Told, told_by

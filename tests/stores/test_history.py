@@ -20,8 +20,9 @@ from ringback.stores import MemoryStore
 from ringback.stores.history_rows import counts_of, pair_of
 from ringback.stores.sqlite import SQLiteStore
 from ringback.work.contact import CallRecord, CallState, Contact, Step
+from ringback.work.delivery_store import DeliveryStore
 from ringback.work.history import Count, Ended, Pair, Waiting
-from ringback.work.items import Claim, DeliveryStore, Item, Kind, Settlement, State
+from ringback.work.items import Claim, Item, Kind, Settlement, State
 from ringback.work.latch import Offer
 from ringback_catalog import Cause, Match, ResultCategory, RetryClass
 

@@ -638,16 +638,16 @@ async def test_what_was_taken_over_is_not_ours_to_settle(make: Make) -> None:
     one, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
     await one.put([item("a")])
     await other.open()
-    one._worker.owner, other._worker.owner = "one", "other"
-    ((first,), _) = await one._worker.claim(5, Kind.OUTCOME)
+    one.worker.owner, other.worker.owner = "one", "other"
+    ((first,), _) = await one.worker.claim(5, Kind.OUTCOME)
     now[0] += 2.0
-    ((second,), _) = await other._worker.claim(5, Kind.OUTCOME)
+    ((second,), _) = await other.worker.claim(5, Kind.OUTCOME)
     assert (second.attempt, second.crashed) == (2, True)
     assert not await one.checkpoint("call:a", Progress(trying="late"))
-    await one._worker.settle(first, Settlement(State.DEAD, reason="late"))
+    await one.worker.settle(first, Settlement(State.DEAD, reason="late"))
     assert await one.stats() == Stats(running=1)
     assert await other.checkpoint("call:a", Progress(trying="x"))
-    await other._worker.settle(second, DONE)
+    await other.worker.settle(second, DONE)
     assert await one.stats() == Stats(done=1)
 
 
@@ -657,12 +657,12 @@ async def test_a_return_counts_while_the_item_is_open_whoever_has_it(make: Make)
     one, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
     await one.put([item("a")])
     await other.open()
-    one._worker.owner, other._worker.owner = "one", "other"
-    ((first,), _) = await one._worker.claim(5, Kind.OUTCOME)
+    one.worker.owner, other.worker.owner = "one", "other"
+    ((first,), _) = await one.worker.claim(5, Kind.OUTCOME)
     now[0] += 2.0
-    ((second,), _) = await other._worker.claim(5, Kind.OUTCOME)
-    await one._worker.settle(first, DONE)
-    await other._worker.settle(second, Settlement(State.DEAD, reason="late"))
+    ((second,), _) = await other.worker.claim(5, Kind.OUTCOME)
+    await one.worker.settle(first, DONE)
+    await other.worker.settle(second, Settlement(State.DEAD, reason="late"))
     assert await one.stats() == Stats(done=1)
 
 
@@ -672,19 +672,19 @@ async def test_a_worker_that_lives_keeps_its_work_when_nobody_could_write_for_a_
     one, other = make(clock=lambda: now[0]), make(clock=lambda: now[0], timeout=0.05)
     await one.put([item("a")])
     await other.open()
-    one._worker.owner, other._worker.owner = "one", "other"
-    await one._worker.claim(5, Kind.OUTCOME)
+    one.worker.owner, other.worker.owner = "one", "other"
+    await one.worker.claim(5, Kind.OUTCOME)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     now[0] += 2.0
     with pytest.raises(StoreUnavailable):
-        await other._worker.claim(5, Kind.OUTCOME)
+        await other.worker.claim(5, Kind.OUTCOME)
     holder.execute("ROLLBACK")
     holder.close()
     now[0] += 0.5
-    assert await other._worker.claim(5, Kind.OUTCOME) == ([], None)
+    assert await other.worker.claim(5, Kind.OUTCOME) == ([], None)
     now[0] += 0.5
-    ((taken,), _) = await other._worker.claim(5, Kind.OUTCOME)
+    ((taken,), _) = await other.worker.claim(5, Kind.OUTCOME)
     assert (taken.item.key, taken.crashed) == ("call:a", True)
 
 
@@ -693,13 +693,13 @@ async def test_lanes_that_claim_at_the_same_time_take_turns_with_a_dead_worker_s
     now = [1000.0]
     dead, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
     await other.open()
-    dead._worker.owner, other._worker.owner = "dead", "other"
+    dead.worker.owner, other.worker.owner = "dead", "other"
     await plan(dead, "a", now[0])
-    await dead._worker.claim(5, Kind.REDIAL)
+    await dead.worker.claim(5, Kind.REDIAL)
     now[0] += 2.0
     taken = []
     for _ in range(2):
-        looks = await asyncio.gather(*(other._worker.claim(5, kind) for kind in (Kind.OUTCOME, Kind.REDIAL)))
+        looks = await asyncio.gather(*(other.worker.claim(5, kind) for kind in (Kind.OUTCOME, Kind.REDIAL)))
         taken += [claim.item.kind for claims, _ in looks for claim in claims]
     assert taken == [Kind.REDIAL]
 
@@ -710,19 +710,19 @@ async def test_what_a_dead_worker_has_left_is_tried_one_at_a_time(make: Make) ->
     dead, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
     await dead.put([item("a"), item("b"), item("c")])
     await other.open()
-    dead._worker.owner, other._worker.owner = "dead", "other"
-    await dead._worker.claim(5, Kind.OUTCOME)
+    dead.worker.owner, other.worker.owner = "dead", "other"
+    await dead.worker.claim(5, Kind.OUTCOME)
     now[0] += 2.0
-    ((first,), _) = await other._worker.claim(5, Kind.OUTCOME)
+    ((first,), _) = await other.worker.claim(5, Kind.OUTCOME)
     assert (first.item.key, first.crashed) == ("call:a", True)
     await other.put([item("new")])
-    ((new,), next_at) = await other._worker.claim(5, Kind.OUTCOME)
+    ((new,), next_at) = await other.worker.claim(5, Kind.OUTCOME)
     assert (new.item.key, new.crashed, next_at) == ("call:new", False, None)
-    await other._worker.settle(first, DONE)
-    ((second,), _) = await other._worker.claim(5, Kind.OUTCOME)
-    await other._worker.give_back(second)
+    await other.worker.settle(first, DONE)
+    ((second,), _) = await other.worker.claim(5, Kind.OUTCOME)
+    await other.worker.give_back(second)
     assert second.item.key == "call:b"
-    claims, _ = await other._worker.claim(5, Kind.OUTCOME)
+    claims, _ = await other.worker.claim(5, Kind.OUTCOME)
     assert [(claim.item.key, claim.crashed) for claim in claims] == [("call:b", False), ("call:c", True)]
 
 
@@ -731,14 +731,14 @@ async def test_a_late_attempt_of_the_same_process_is_not_taken_for_the_next(make
     now = [1000.0]
     store = make(clock=lambda: now[0])
     await store.put([item("a")])
-    store._worker.owner = "one"
-    ((first,), _) = await store._worker.claim(5, Kind.OUTCOME)
-    store._worker.owner = "two"
+    store.worker.owner = "one"
+    ((first,), _) = await store.worker.claim(5, Kind.OUTCOME)
+    store.worker.owner = "two"
     now[0] += 2.0
-    ((second,), _) = await store._worker.claim(5, Kind.OUTCOME)
-    await store._worker.give_back(first)
+    ((second,), _) = await store.worker.claim(5, Kind.OUTCOME)
+    await store.worker.give_back(first)
     assert await store.stats() == Stats(running=1)
-    await store._worker.give_back(second)
+    await store.worker.give_back(second)
     assert (await store.stats()).ready == 1
 
 

@@ -84,7 +84,7 @@ async def make(tmp_path: Path, now: Now) -> AsyncIterator[Callable[..., SQLiteSt
     def made(timeout: float = 10.0) -> SQLiteStore:
         path, boot = tmp_path / "x.db", Boot("boot", now)
         stores.append(SQLiteStore(path, lease=LEASE, poll=0.05, timeout=timeout, min_free=0, boot=boot))
-        stores[-1]._worker.owner = f"boot.{len(stores)}"
+        stores[-1].worker.owner = f"boot.{len(stores)}"
         return stores[-1]
 
     yield made
@@ -93,7 +93,7 @@ async def make(tmp_path: Path, now: Now) -> AsyncIterator[Callable[..., SQLiteSt
 
 
 async def claimed(store: SQLiteStore) -> list[tuple[int, bool]]:
-    return [(claim.attempt, claim.crashed) for claim in (await store._worker.claim(5, Kind.OUTCOME))[0]]
+    return [(claim.attempt, claim.crashed) for claim in (await store.worker.claim(5, Kind.OUTCOME))[0]]
 
 
 async def test_a_process_that_joins_others_takes_over_nothing_at_once(make: Any, now: Now) -> None:
@@ -142,10 +142,10 @@ async def test_what_stood_still_with_all_processes_is_no_death(make: Any, now: N
     await one.put([item("a")])
     assert await claimed(one) == [(1, False)]
     async with Crew(other) as crew:
-        await until(lambda: other._worker.touch._renewed_at == now.set)
+        await until(lambda: other.worker.touch._renewed_at == now.set)
         for seconds in (10 * LEASE, LEASE / 2, LEASE / 4):
             now.set += seconds
-            await until(lambda: other._worker.touch._renewed_at == now.set)
+            await until(lambda: other.worker.touch._renewed_at == now.set)
             assert await claimed(other) == []
             assert crew.claims == []
         now.set += LEASE / 2

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from ringback.hooks.observer import Observer, StoreGauge
     from ringback.hooks.registration import Predicate, RedialRegistration, Registration, Roster
     from ringback.hooks.router import HandlerRouter
-    from ringback.work.items import Claim, DeliveryStore
+    from ringback.work.delivery_store import DeliveryStore
+    from ringback.work.items import Claim
     from ringback.work.policy import HookPolicy
 
 

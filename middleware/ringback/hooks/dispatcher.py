@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from ringback.hooks.observer import Gauge, Observer
     from ringback.hooks.router import HandlerRouter
     from ringback.settings import OnStoreFailure
-    from ringback.work.items import Claim, DeliveryStore
+    from ringback.work.delivery_store import DeliveryStore
+    from ringback.work.items import Claim
     from ringback.work.pace import Pace
 
 SETTLE = 1.0

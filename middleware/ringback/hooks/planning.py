@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from ringback.hooks.observer import Observer
     from ringback.hooks.overheard import Overheard
     from ringback.hooks.registration import RedialRegistration
-    from ringback.work.items import Claim, DeliveryStore, Progress
+    from ringback.work.delivery_store import DeliveryStore
+    from ringback.work.items import Claim, Progress
     from ringback.work.redial import Plan
 
 

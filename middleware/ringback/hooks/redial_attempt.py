@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from ringback.hooks.registration import RedialRegistration
     from ringback.hooks.router import HandlerRouter
     from ringback.work.contact import PastCall
-    from ringback.work.items import Claim, DeliveryStore, Item
+    from ringback.work.delivery_store import DeliveryStore
+    from ringback.work.items import Claim, Item
     from ringback.work.policy import HookPolicy
     from ringback.work.redial_policy import RedialPolicy
 

@@ -24,13 +24,14 @@ from ringback.core.events import Result
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.hooks.router import HandlerRouter
 from ringback.stores.sqlite import SQLiteStore
-from ringback.work.items import Claim, DeliveryStore, Kind, Settlement
+from ringback.work.items import Claim, Kind, Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from ringback.core.outcome import Outcome
+    from ringback.work.delivery_store import DeliveryStore
 
 CONTACTS = int(5000 * float(os.environ.get("RINGBACK_CRASH_SCALE", "0.02")))
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -161,12 +162,12 @@ class Process:
         self.dispatcher._work_here = lambda: None  # type: ignore[method-assign]
 
     async def claim(self, kind: Kind) -> tuple[Sequence[Claim], float | None]:
-        self.store._worker.pace = PACE
-        claims: tuple[Sequence[Claim], float | None] = await self.store._worker.claim(50, kind)
+        self.store.worker.pace = PACE
+        claims: tuple[Sequence[Claim], float | None] = await self.store.worker.claim(50, kind)
         return claims
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
-        await self.store._worker.settle(claim, settlement)
+        await self.store.worker.settle(claim, settlement)
 
 
 def dial_of(programme: Programme) -> Callable[[str], Awaitable[str]]:
@@ -282,7 +283,7 @@ async def test_a_programme_on_sqlite_with_two_processes(tmp_path: Path) -> None:
     processes = [Process(programme, store) for store in stores]
     for number, store in enumerate(stores):
         await store.open()
-        store._worker.owner = f"process-{number}"
+        store.worker.owner = f"process-{number}"
     await run(programme, processes)
     check(programme, processes)
     assert (await stores[0].stats()).redials == 0

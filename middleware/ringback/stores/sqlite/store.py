@@ -98,7 +98,7 @@ class SQLiteStore:
             on_fault=lambda error: self.on_fault(error),
             on_outage=lambda: touch.lost(boot.clock()),
         )
-        self._worker = Worker(
+        self.worker = Worker(
             database=self._database,
             lease=lease,
             poll=poll,
@@ -137,7 +137,7 @@ class SQLiteStore:
         if offers is None:
             raise StoreFull(self._room.full)
         if Offer.OPENED in offers:
-            self._worker.lanes.wake(Kind.OUTCOME, min([item.due_at for item in items]))
+            self.worker.lanes.wake(Kind.OUTCOME, min([item.due_at for item in items]))
         return offers
 
     async def note(self, told: Sequence[Told]) -> None:
@@ -152,7 +152,7 @@ class SQLiteStore:
     async def hasten(self, keys: Sequence[str]) -> None:
         now = self._clock()
         await self._database.do(lambda connection: rows.hasten(connection, keys, now))
-        self._worker.lanes.wake(Kind.OUTCOME, now)
+        self.worker.lanes.wake(Kind.OUTCOME, now)
 
     def _put(
         self, connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]
@@ -162,27 +162,27 @@ class SQLiteStore:
         return rows.put(connection, puts) if self._room.look(connection) is None else [None] * len(puts)
 
     async def run(self, work: Work, concurrency: int, pace: Pace = UNPACED) -> None:
-        await self._worker.run(work, concurrency, pace)
+        await self.worker.run(work, concurrency, pace)
 
     async def stop(self, timeout: float) -> int:
-        return await self._worker.lanes.stop(timeout)
+        return await self.worker.lanes.stop(timeout)
 
     async def pause_redials(self, until: float) -> None:
         await self._database.do(lambda connection: lane.pause(connection, until))
 
     async def checkpoint(self, key: str, progress: Progress) -> bool:
-        owner = self._worker.owner
+        owner = self.worker.owner
         return await self._database.do(lambda connection: claims.checkpoint(connection, key, progress, owner))
 
     async def change(self, contact: str, step: Change[T]) -> T | None:
-        owner = self._worker.owner
+        owner = self.worker.owner
         made = await self._database.do(lambda connection: rows.change(connection, contact, step, self._clock(), owner))
         if made is None:
             return None
         if made.put is not None:
-            self._worker.lanes.wake(made.put.kind, made.put.due_at)
+            self.worker.lanes.wake(made.put.kind, made.put.due_at)
         if made.hasten:
-            self._worker.lanes.wake(Kind.REDIAL)
+            self.worker.lanes.wake(Kind.REDIAL)
         return made.result
 
     async def stats(self) -> Stats:
@@ -199,7 +199,7 @@ class SQLiteStore:
 
     async def change_letters(self, keys: Sequence[str], change: LetterChange) -> Sequence[str]:
         changed = await self._database.do(lambda connection: letters.carry_out(connection, change, keys, self._clock()))
-        self._worker.lanes.wake(due_at=change.due_at)
+        self.worker.lanes.wake(due_at=change.due_at)
         return changed
 
     async def take_back(self, change: LetterChange) -> int:
