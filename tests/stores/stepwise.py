@@ -111,9 +111,9 @@ class PostgresBench(Bench):
 
     def __init__(self, url: str) -> None:
         super().__init__()
-        from ringback.stores.postgres import PostgresStore, rows
+        from ringback.stores.postgres import PostgresStore, claims
 
-        self._rows: Any = rows
+        self._claims: Any = claims
         self._stores: list[Any] = [PostgresStore(url, clock=lambda: self.now, timeout=10.0) for _ in range(2)]
 
     async def stores(self) -> list[DeliveryStore]:
@@ -127,7 +127,7 @@ class PostgresBench(Bench):
             done = await connection.execute(statement, parameters)
             return [] if done.description is None else await done.fetchall()
 
-        found: list[Any] = await self._stores[0]._do(operation)
+        found: list[Any] = await self._stores[0]._databases.do(operation)
         return found
 
     async def claim(self, process: Process) -> Sequence[Claim]:
@@ -149,8 +149,8 @@ class PostgresBench(Bench):
         store: Any = process.store
         store._worker = Owner(process.owner)
         for key, kind in due:
-            claim = await store._do(
-                lambda connection, key=key, kind=kind: self._rows.claim(
+            claim = await store._databases.do(
+                lambda connection, key=key, kind=kind: self._claims.claim(
                     connection, key, Kind(kind), process.owner, None, self.now
                 )
             )
@@ -164,12 +164,16 @@ class PostgresBench(Bench):
 
     async def settle(self, process: Process, claim: Claim, settlement: Settlement) -> None:
         store: Any = process.store
-        await store._do(lambda connection: self._rows.settle(connection, claim, process.owner, settlement, self.now))
+        await store._databases.do(
+            lambda connection: self._claims.settle(connection, claim, process.owner, settlement, self.now)
+        )
         self._leases.pop((claim.item.key, process.owner), None)
 
     async def give_back(self, process: Process, claim: Claim) -> None:
         store: Any = process.store
-        await store._do(lambda connection: self._rows.give_back(connection, claim.item.key, process.owner, self.now))
+        await store._databases.do(
+            lambda connection: self._claims.give_back(connection, claim.item.key, process.owner, self.now)
+        )
 
     async def renew(self, owners: Sequence[str]) -> None:
         self._leases |= {lease: self.now + LEASE for lease in self._leases if lease[1] in owners}

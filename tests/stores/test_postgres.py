@@ -121,7 +121,7 @@ async def test_a_claim_whose_answer_was_lost_is_claimed_again(make: Make) -> Non
     await store.put([item(f"leg-{number}", kind=Kind.REDIAL, contact=f"contact-{number}") for number in range(3)])
 
     async def claim(owner: str, *, again: bool = False, pace: Pace = UNPACED) -> list[tuple[str, bool]]:
-        found, _ = await store._do(
+        found, _ = await store._databases.do(
             lambda connection: lane.claim(connection, pace, 1 if pace is not UNPACED else 9, owner, 7, 1.0, again=again)
         )
         return [(claim.item.key, claim.crashed) for claim in found]
@@ -130,7 +130,9 @@ async def test_a_claim_whose_answer_was_lost_is_claimed_again(make: Make) -> Non
     assert len(first) == 1
     assert await claim("one", again=True, pace=pace) == first
     assert await claim("two", again=True, pace=pace) == []
-    await store._do(lambda connection: connection.execute("UPDATE ringback_items SET state = 'ready', interrupted = 2"))
+    await store._databases.do(
+        lambda connection: connection.execute("UPDATE ringback_items SET state = 'ready', interrupted = 2")
+    )
     assert len(await claim("three")) == 1
 
 
@@ -332,13 +334,13 @@ async def test_a_deadlock_is_tried_again(make: Make) -> None:
             raise psycopg.errors.DeadlockDetected
         return "written"
 
-    assert await store._do(operation) == "written"
+    assert await store._databases.do(operation) == "written"
 
     async def never(_: object) -> str:
         raise psycopg.errors.SerializationFailure
 
     with pytest.raises(StoreUnavailable):
-        await store._do(never)
+        await store._databases.do(never)
 
 
 # Working
@@ -805,7 +807,7 @@ async def test_stopping_without_a_server_ends(mortal_postgres: Any, make: Make) 
         await task
     finally:
         await asyncio.to_thread(mortal_postgres.start)
-    other = make(store._login.conninfo())
+    other = make(store._databases._login.conninfo())
     seen: list[bool] = []
 
     async def work(claim: Claim) -> Settlement:

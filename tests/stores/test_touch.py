@@ -221,8 +221,8 @@ async def test_a_postgresql_that_stood_still_makes_no_worker_dead(postgres_url: 
     async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
         await connection.execute(_OF_ANOTHER, ("call:a",))
         await connection.execute("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
-        assert await store._do(lambda pooled: repair(pooled, 30.0, time.time())) == set()
+        assert await store._databases.do(lambda pooled: repair(pooled, 30.0, time.time())) == set()
         # Somebody goes on, and that worker does not.
         await connection.execute("INSERT INTO procrastinate_workers DEFAULT VALUES")
-        assert await store._do(lambda pooled: repair(pooled, 30.0, time.time())) == {"call:a"}
+        assert await store._databases.do(lambda pooled: repair(pooled, 30.0, time.time())) == {"call:a"}
     await store.close()

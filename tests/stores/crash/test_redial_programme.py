@@ -187,7 +187,7 @@ class PostgresProcess(Process):
         self.store._worker = SimpleNamespace(owner_of=lambda _: self._owner, look_at_redials=lambda *_: None)
 
     async def claim(self, kind: Kind) -> tuple[Sequence[Claim], float | None]:
-        from ringback.stores.postgres import lane, rows
+        from ringback.stores.postgres import claims, lane
 
         now = self._programme.now
 
@@ -201,21 +201,21 @@ class PostgresProcess(Process):
                 (now,),
             )
             keys = [key for (key,) in await found.fetchall()]
-            claims = [await rows.claim(connection, key, kind, self._owner, self._number, now) for key in keys]
+            some = [await claims.claim(connection, key, kind, self._owner, self._number, now) for key in keys]
             due = await connection.execute(
                 "SELECT min(due_at) FROM ringback_items WHERE state = 'ready' AND kind = 'outcome'"
             )
             ((due_at,),) = await due.fetchall()
-            return [claim for claim in claims if claim is not None], due_at
+            return [claim for claim in some if claim is not None], due_at
 
-        claims: tuple[Sequence[Claim], float | None] = await self.store._do(claim)
-        return claims
+        result: tuple[Sequence[Claim], float | None] = await self.store._databases.do(claim)
+        return result
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
-        from ringback.stores.postgres import rows
+        from ringback.stores.postgres import claims
 
-        await self.store._do(
-            lambda connection: rows.settle(connection, claim, self._owner, settlement, self._programme.now)
+        await self.store._databases.do(
+            lambda connection: claims.settle(connection, claim, self._owner, settlement, self._programme.now)
         )
 
 

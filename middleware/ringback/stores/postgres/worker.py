@@ -19,7 +19,7 @@ from psycopg import Error
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.claims import FAULT_PAUSE, GRACE, ClaimLoop
 from ringback.stores.clocks import jumped
-from ringback.stores.postgres import lane, repair, rows
+from ringback.stores.postgres import claims, lane, repair
 from ringback.stores.postgres.database import read_error
 from ringback.stores.postgres.faults import store_error
 from ringback.stores.postgres.tasks import end, first_of
@@ -160,7 +160,7 @@ class Worker:
 
     async def give_back(self, claim: Claim) -> None:
         key, owner = claim.item.key, self._held[claim.item.key, claim.attempt]
-        await self._database.do(lambda connection: rows.give_back(connection, key, owner, self.clock()))
+        await self._database.do(lambda connection: claims.give_back(connection, key, owner, self.clock()))
         self._let_go(claim, owner)
 
     def _let_go(self, claim: Claim, owner: str) -> None:
@@ -227,7 +227,7 @@ class Worker:
         """After the wall clock was set back, and at a start, let nothing wait for it that waits for hooks."""
 
         async def set_right(connection: Connection) -> int:
-            due = await rows.set_right(connection, self.clock())
+            due = await claims.set_right(connection, self.clock())
             await self.jobs.defer(connection, due)
             return len(due)
 
@@ -345,14 +345,14 @@ class Worker:
         async def claim(connection: Connection) -> Claim | None:
             now = self.clock()
             kind = Kind.OUTCOME
-            claim = await rows.claim(connection, key, kind, owner, self._id, now, suspects=self._suspect == owner)
+            claim = await claims.claim(connection, key, kind, owner, self._id, now, suspects=self._suspect == owner)
             if claim is None and self._suspect is None:
                 # What a dead worker has left is tried one at a time: an item that kills its worker harms itself alone.
                 self._suspect = owner
-                claim = await rows.claim(connection, key, kind, owner, self._id, now)
+                claim = await claims.claim(connection, key, kind, owner, self._id, now)
             if self._suspect == owner and (claim is None or not claim.crashed):
                 self._suspect = None
-            waits = None if claim is not None else await rows.waits(connection, key)
+            waits = None if claim is not None else await claims.waits(connection, key)
             if waits is not None:
                 # The clocks differ, so that the job came too early, or ours was set forward and back since a last look;
                 # or another item is being tried.
@@ -370,7 +370,7 @@ class Worker:
 
     async def _settle(self, claim: Claim, owner: str, settlement: Settlement) -> None:
         async def settle(connection: Connection) -> None:
-            written = await rows.settle(connection, claim, owner, settlement, self.clock())
+            written = await claims.settle(connection, claim, owner, settlement, self.clock())
             if written and settlement.state is State.READY and claim.item.kind is Kind.OUTCOME:
                 await self.jobs.defer(connection, [(claim.item.key, settlement.due_at)])
 
@@ -378,7 +378,7 @@ class Worker:
 
     async def _give_back(self, key: str, owner: str) -> None:
         async def give_back(connection: Connection) -> None:
-            if await rows.give_back(connection, key, owner, self.clock()):
+            if await claims.give_back(connection, key, owner, self.clock()):
                 await self.jobs.defer(connection, [(key, None)])
 
         try:
