@@ -595,7 +595,7 @@ async def test_a_live_worker_keeps_its_work(make: Make, postgres_url: str) -> No
         entries = "SELECT count(*) FROM procrastinate_workers w JOIN ringback_items i ON i.worker = w.id"
         await until(lambda: _counts(postgres_url, entries, 1))
         # Sure to be longer than the machine takes to come here, and what another worker does in each third of a lease.
-        assert await other._do(lambda connection: repair(connection, 60.0, time.time())) == set()
+        assert await other._databases.do(lambda connection: repair(connection, 60.0, time.time())) == set()
         go.set()
         await until(lambda: _is(store, done=1))
     assert runs == [1]
