@@ -10,10 +10,9 @@ from ringback.stores.postgres.database import changed
 from ringback.work.items import REMEMBER_CALLS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from typing import LiteralString
 
-    from ringback.stores.postgres.database import Connection
+    from ringback.stores.postgres.databases import Databases
 
 _OLD = "SELECT key FROM ringback_items WHERE finished_at < %(before)s AND state"
 _SOME = "LIMIT 1000 FOR UPDATE SKIP LOCKED"
@@ -30,16 +29,10 @@ _FORGET_CONTACTS: LiteralString = """
 """
 
 
-async def purge(
-    do: Callable[[Callable[[Connection], Awaitable[int]]], Awaitable[int]],
-    now: float,
-    keep: float,
-    remember: float,
-    remember_dead: float,
-) -> int:
+async def purge(databases: Databases, now: float, keep: float, remember: float, remember_dead: float) -> int:
     """Forget payloads after ``keep`` seconds, keys after ``remember``, dead letters after ``remember_dead``.
 
-    Gives the number of changed rows. ``do`` does an operation in a transaction of its own.
+    Gives the number of changed rows.
     """
     count = 0
     steps: list[tuple[LiteralString, float]] = [
@@ -51,6 +44,6 @@ async def purge(
         (_FORGET_CONTACTS, REMEMBER_CALLS),
     ]
     for statement, age in steps:
-        while some := await do(partial(changed, query=statement, parameters={"before": now - age})):
+        while some := await databases.do(partial(changed, query=statement, parameters={"before": now - age})):
             count += some
-    return count + await do(lambda connection: deliveries.fold(connection, now, now - REMEMBER_CALLS))
+    return count + await databases.do(lambda connection: deliveries.fold(connection, now, now - REMEMBER_CALLS))

@@ -252,7 +252,7 @@ class PostgresStore:
 
     async def purge(self) -> int:
         ages = self._keep, self._remember, self._remember_dead
-        return await retention.purge(self._databases.do, self._jumps.passed(), *ages)
+        return await retention.purge(self._databases, self._jumps.passed(), *ages)
 
 
 def _needs_job(row: dict[str, Any]) -> bool:

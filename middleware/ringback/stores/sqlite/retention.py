@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ringback.stores.sqlite import deliveries
 from ringback.work.items import REMEMBER_CALLS
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Awaitable, Callable
+    from ringback.stores.sqlite.database import Database
 
 _STEPS = (
     """
@@ -46,21 +44,12 @@ _STEPS = (
 )
 
 
-async def purge(
-    do: Callable[[Callable[[sqlite3.Connection], int]], Awaitable[int]], now: float, keep: float, remember: float
-) -> int:
-    """Forget payloads after ``keep`` seconds, then keys after ``remember``. Gives the number of changed rows.
-
-    ``do`` does an operation in a transaction of its own.
-    """
+async def purge(database: Database, now: float, keep: float, remember: float) -> int:
+    """Forget payloads after ``keep`` seconds, then keys after ``remember``. Gives the number of changed rows."""
     count = 0
     times = {"now": now, "keep": now - keep, "remember": now - remember, "long": now - REMEMBER_CALLS}
     for statement in _STEPS:
         # A thousand rows at a time, because puts wait for the same writer.
-        while changed := await do(partial(_changed, statement=statement, times=times)):
+        while changed := await database.change(statement, times):
             count += changed
-    return count + await do(lambda connection: deliveries.fold(connection, now, times["long"]))
-
-
-def _changed(connection: sqlite3.Connection, statement: str, times: dict[str, float]) -> int:
-    return connection.execute(statement, times).rowcount
+    return count + await database.do(lambda connection: deliveries.fold(connection, now, times["long"]))

@@ -206,4 +206,4 @@ class SQLiteStore:
         return await self._database.do(lambda connected: letters.take_back(connected, change, self._clock()))
 
     async def purge(self) -> int:
-        return await retention.purge(self._database.do, self._jumps.passed(), self._keep, self._remember)
+        return await retention.purge(self._database, self._jumps.passed(), self._keep, self._remember)
