@@ -17,7 +17,8 @@ from uuid import UUID
 from ringback import Outcome, classify_event, parse_delivery
 from ringback.stores.sqlite import SQLiteStore
 from ringback.testing import Call, call_event
-from ringback.work.contact import CallState, Change, Step
+from ringback.work.contact import Change, Step
+from ringback.work.contact_call import CallState
 from ringback.work.deliveries import Counted
 from ringback.work.items import Item, Kind, Progress, Settlement, State
 from ringback.work.told import Told

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import Outcome, classify_event
-from ringback.work.contact import CallState, Contact, Step
+from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import CallState
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 from ringback.work.pace import UNPACED, Pace
 

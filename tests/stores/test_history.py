@@ -19,7 +19,8 @@ from ringback.exceptions import ConfigurationError, StoreError
 from ringback.stores import MemoryStore
 from ringback.stores.history_rows import counts_of, pair_of
 from ringback.stores.sqlite import SQLiteStore
-from ringback.work.contact import CallRecord, CallState, Contact, Step
+from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import CallRecord, CallState
 from ringback.work.delivery_store import DeliveryStore
 from ringback.work.history import Count, Ended, Pair, Waiting
 from ringback.work.items import Claim, Item, Kind, Settlement, State

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from crew import CONTACT, DONE, Clock, Crew, item, known, plan, until
 from ringback.stores.clocks import Boot
 from ringback.stores.sqlite import SQLiteStore
-from ringback.work.contact import CallState, Contact, Step
+from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import CallState
 from ringback.work.delivery_store import DeliveryStore
 from ringback.work.items import Claim, Kind, Settlement, State, Stats
 from ringback.work.pace import Pace

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from crew import CONTACT, DONE, Clock, cancel, dies, item, known, plan, redial, until, worked
-from ringback.work.contact import CallState
+from ringback.work.contact_call import CallState
 from ringback.work.items import Claim, DeadLetter, Kind, Progress, Settlement, State, Stats
 from ringback.work.latch import Offer
 from ringback.work.letters import Act, LetterChange

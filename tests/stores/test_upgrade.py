@@ -20,7 +20,7 @@ from ringback.core.outcome import classify_event
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.rows import stored_row
 from ringback.stores.sqlite import SQLiteStore, schema
-from ringback.work.contact import CallRecord, CallState
+from ringback.work.contact_call import CallRecord, CallState
 from ringback.work.items import Claim, Item, Kind, Settlement, State
 from ringback.work.latch import Offer
 

@@ -29,7 +29,8 @@ from ringback.work.call_detail import (
     Traces,
 )
 from ringback.work.call_fold import _ending, ended_leg, folded
-from ringback.work.contact import CallRecord, CallState, Contact
+from ringback.work.contact import Contact
+from ringback.work.contact_call import CallRecord, CallState
 from ringback.work.hook_runs import EXHAUSTED
 from ringback.work.items import Progress, State
 from ringback.work.told import Told, told_by

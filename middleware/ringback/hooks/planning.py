@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from msgspec.structs import replace
 
 from ringback.hooks.contacts import allowed_from, contact_again, zone_of
-from ringback.work.contact import CallState, Contact, Step
+from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import CallState
 from ringback.work.items import Item, Kind
 from ringback.work.keys import short
 from ringback.work.obstacle import obstacle

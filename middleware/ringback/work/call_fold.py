@@ -14,7 +14,7 @@ from ringback.work.call_detail import (
     Leg,
     OtherCall,
 )
-from ringback.work.contact import CallState
+from ringback.work.contact_call import CallState
 from ringback.work.hook_runs import EXHAUSTED, hook_runs
 from ringback.work.keys import short
 from ringback.work.report import CONNECTED

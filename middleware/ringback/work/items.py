@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
-from ringback.work.contact import LONGEST_WINDOW, CallState
+from ringback.work.contact_call import LONGEST_WINDOW, CallState
 
 NOBODY = ""
 """The target of an outcome for which no redial function knows a contact."""
