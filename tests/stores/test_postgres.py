@@ -27,6 +27,7 @@ from ringback.core.events import Event, EventData, Result  # noqa: E402
 from ringback.core.outcome import classify_event  # noqa: E402
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable  # noqa: E402
 from ringback.stores.clocks import Jumps  # noqa: E402
+from ringback.stores.postgres.entry import Entry  # noqa: E402
 from ringback.stores.postgres.jobs import Jobs  # noqa: E402
 from ringback.stores.postgres.repair import beat_alone, repair  # noqa: E402
 from ringback.stores.postgres.schema import VERSION  # noqa: E402
@@ -648,11 +649,20 @@ async def test_a_claim_is_tried_again_until_the_worker_stops() -> None:
     async def claims() -> Any:
         raise StoreUnavailable("locked")
 
-    worker = Worker(
-        connect=claims, jobs=Jobs(), lease=1, poll=1, listen=False, purge=claims, clock=time.time,
-        jumps=Jumps(time.time), sleep=pause, on_fault=faults.append, pace=UNPACED, on_blocked=lambda _, __: None,
-        beat=lambda _: None,
+    entry = Entry(
+        connect=claims, jobs=Jobs(), lease=1, purge=claims, clock=time.time, jumps=Jumps(time.time), sleep=pause,
+        on_fault=faults.append, on_blocked=lambda _, __: None, beat=lambda _: None,
     )  # fmt: skip
+    worker = Worker(
+        entry=entry,
+        jobs=Jobs(),
+        poll=1,
+        listen=False,
+        clock=time.time,
+        sleep=pause,
+        on_fault=faults.append,
+        pace=UNPACED,
+    )
     with pytest.raises(StoreUnavailable, match="locked"):
         await worker._insist(claims, until=stopping)
     assert [str(each) for each in faults] == ["locked", "locked"]

@@ -198,7 +198,7 @@ async def test_a_worker_whose_loop_stood_still_takes_over_nothing_at_once(postgr
     # That worker is dead: this one has been in touch for a lease, and takes over.
     await until(lambda: worked == ["call:a"])
     await execute(_OF_ANOTHER, "call:b")
-    store._worker.beat = lambda _: None
+    store._worker.entry.beat = lambda _: None
     time.sleep(1.3 * lease)  # noqa: ASYNC251
     stood_still = True
     for _ in range(4):

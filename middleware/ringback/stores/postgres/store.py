@@ -16,6 +16,7 @@ from ringback.stores.clocks import Jumps
 from ringback.stores.postgres import calls, claims, deliveries, lane, letters, retention, rows, stats
 from ringback.stores.postgres.database import conninfo_of
 from ringback.stores.postgres.databases import Databases
+from ringback.stores.postgres.entry import Entry
 from ringback.stores.postgres.history import PostgresHistory
 from ringback.stores.postgres.jobs import Jobs
 from ringback.stores.postgres.login import Login
@@ -163,20 +164,27 @@ class PostgresStore:
             raise StoreFull(f"{self._waiting} items wait in PostgreSQL; at most that many may; see that workers run")
 
     async def run(self, work: Work, concurrency: int, pace: Pace = UNPACED) -> None:
-        worker = self._worker = Worker(
+        entry = Entry(
             connect=self._databases.open_for_work,
             jobs=self._jobs,
             lease=self._lease,
-            poll=self._poll,
-            listen=self._listen,
             purge=self.purge,
             clock=self._clock,
             jumps=self._jumps,
             sleep=self._sleep,
             on_fault=lambda error: self.on_fault(error),
-            pace=pace,
             on_blocked=lambda task, seconds: self.on_blocked(task, seconds),
             beat=self._databases.beat_alone,
+        )
+        worker = self._worker = Worker(
+            entry=entry,
+            jobs=self._jobs,
+            poll=self._poll,
+            listen=self._listen,
+            clock=self._clock,
+            sleep=self._sleep,
+            on_fault=lambda error: self.on_fault(error),
+            pace=pace,
         )
         try:
             await worker.run(work, concurrency)
