@@ -2,6 +2,7 @@
 
 from ringback_catalog._again import RetryAction, RetryAfter, action_after
 from ringback_catalog._catalog import Catalog
+from ringback_catalog._codes import Codes
 from ringback_catalog._events import (
     CALL_EVENTS,
     EVENTS,
@@ -14,25 +15,24 @@ from ringback_catalog._events import (
     event_name,
     scope_of,
 )
-from ringback_catalog._ladder import EMPTY_SUBCODES, Verdict
-from ringback_catalog._model import (
+from ringback_catalog._ladder import EMPTY_SUBCODES
+from ringback_catalog._model import Entry, Key
+from ringback_catalog._overrides import Overrides
+from ringback_catalog._pages import page_paths
+from ringback_catalog._sources import Source, source_lines
+from ringback_catalog._verdict import Verdict
+from ringback_catalog._words import (
     INTENDED,
     CategoryBasis,
     Cause,
-    Codes,
     Confidence,
     Disposition,
-    Entry,
-    Key,
     Match,
     Owner,
     ResultCategory,
     RetryClass,
     Scope,
 )
-from ringback_catalog._overrides import Overrides
-from ringback_catalog._pages import page_paths
-from ringback_catalog._sources import Source, source_lines
 from ringback_catalog.errors import CatalogError, RingbackError
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ringback_catalog import _load
 from ringback_catalog._index import Index
-from ringback_catalog._ladder import Ladder, Verdict
+from ringback_catalog._ladder import Ladder
 from ringback_catalog._overrides import Overrides, lay_over
 from ringback_catalog._pages import Site, site
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ringback_catalog._model import Entry
+    from ringback_catalog._verdict import Verdict
 
 MEMO_SIZE = 4096
 """Verdicts in the cache of one catalog. Codes are few, but a sender of made-up codes must not fill memory."""

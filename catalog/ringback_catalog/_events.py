@@ -8,8 +8,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ringback_catalog._model import Scope
 from ringback_catalog._toml import package_files, read_toml
+from ringback_catalog._words import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,10 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from ringback_catalog._again import RetryAction
-from ringback_catalog._model import INTENDED, Cause, Confidence, Disposition, Entry, Match, RetryClass
+from ringback_catalog._words import INTENDED, Cause, Confidence, Disposition, Match, RetryClass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from ringback_catalog._model import Entry
 
 _REFUSED = frozenset({Cause.DECLINED, Cause.BLOCKED})
 

@@ -7,12 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ringback_catalog._events import event_name
-from ringback_catalog._model import SPECIAL, Codes, Entry, Key, Scope
 from ringback_catalog._toml import package_files, read_toml
+from ringback_catalog._words import SPECIAL, Scope
 from ringback_catalog.errors import CatalogError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from ringback_catalog._codes import Codes
+    from ringback_catalog._model import Entry, Key
 
 _SUCCEEDED = (Scope.OPERATION, 200, 0)
 

@@ -3,52 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from ringback_catalog._again import RetryAction, RetryAfter, action_after
+from ringback_catalog._again import RetryAction, action_after
 from ringback_catalog._events import event_name, is_failure, is_success, scope_of
 from ringback_catalog._evidence import counts, deciding_detail, denies_failure, is_final_word, phrase_in, phrases
-from ringback_catalog._model import (
-    STATUS,
-    Cause,
-    Confidence,
-    Disposition,
-    Entry,
-    Match,
-    RetryClass,
-    Scope,
-)
 from ringback_catalog._sources import OVERRIDE
+from ringback_catalog._verdict import Verdict
+from ringback_catalog._words import STATUS, Cause, Confidence, Disposition, Match, RetryClass, Scope
 from ringback_catalog.errors import CatalogError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ringback_catalog._index import Index
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The entry that answers, the rung on which the look-up found the entry, and what changed the first answer.
-
-    ``refined_by`` is ``sip`` or ``q850`` where a carrier's detail says more than the code, ``status`` where the
-    service's word for the failure of media streaming or transcription does, ``event`` where the event's name
-    contradicts the code and outranks it, else ``None``. ``retry_action`` is what the app is to make again: the entry's
-    action, or else the event's; ``none`` if terminal. ``unheard`` is ``sip``, ``q850`` or ``status`` where that detail
-    would have changed the answer, and an override has the last word; else ``None``.
-    """
-
-    entry: Entry
-    match: Match
-    refined_by: str | None = None
-    retry_action: RetryAction = RetryAction.NONE
-    unheard: str | None = None
-
-    @property
-    def retry_after(self) -> RetryAfter | None:
-        """How long to wait at least, where the entry's sources say so; ``None`` for a terminal entry."""
-        return self.entry.retry_after if self.entry.disposition is Disposition.RETRYABLE else None
+    from ringback_catalog._model import Entry
 
 
 class _Found(NamedTuple):

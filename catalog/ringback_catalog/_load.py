@@ -4,36 +4,22 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
-from ringback_catalog._again import RetryAction, RetryAfter
-from ringback_catalog._model import (
-    SPECIAL,
-    STATUS,
-    CategoryBasis,
-    Cause,
-    Codes,
-    Confidence,
-    Disposition,
-    Entry,
-    Key,
-    Owner,
-    ResultCategory,
-    RetryClass,
-    Scope,
-)
+from ringback_catalog._again import RetryAction
+from ringback_catalog._fields import CONVERT, code_range, did_you_mean, enum_of, integer, text, texts
+from ringback_catalog._model import Entry, Key
 from ringback_catalog._sources import Source
 from ringback_catalog._toml import package_files, read_toml
+from ringback_catalog._words import SPECIAL, STATUS, Disposition, Scope
 from ringback_catalog.errors import CatalogError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
-E_ = TypeVar("E_", bound=StrEnum)
+    from ringback_catalog._codes import Codes
 
 _PATTERN = re.compile(r"[1-9x][0-9x]{2,6}")
-_CODES = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
 
 KEY_FIELDS = frozenset({"events", "scope", "code", "subcode", "sip", "phrase", "q850", "special"})
 REQUIRED = ("cause", "category", "basis", "retry", "owner", "confidence", "summary", "advice", "sources")
@@ -111,12 +97,12 @@ def refuse_idle(entry: Entry, given: Mapping[str, Any], where: str) -> None:
 
 def verdict_of(row: Row, sources: Mapping[str, Source], where: str) -> dict[str, Any]:
     """The fields of a block that are not its key, checked and converted."""
-    return {name: convert(row[name], sources, f"{where}: {name}") for name, convert in _CONVERT.items() if name in row}
+    return {name: convert(row[name], sources, f"{where}: {name}") for name, convert in CONVERT.items() if name in row}
 
 
 def refuse_unknown(row: Row, where: str, also: Iterable[str] = ()) -> None:
     """Refuse a field that no block has; ``also`` are the further fields of a block of overrides."""
-    known = (*KEY_FIELDS, *_CONVERT, *also)
+    known = (*KEY_FIELDS, *CONVERT, *also)
     for name in row:
         if name not in known:
             raise CatalogError(f"{where}: unknown field {name!r}{did_you_mean(name, known)}")
@@ -147,14 +133,14 @@ def key_of(row: Row, place: str) -> Key:
     subcode, pattern = _subcode(row.get("subcode"), place)
     key = Key(
         events=_events(row.get("events", ()), place),
-        scope=_enum(Scope)(row["scope"], {}, f"{place}: scope") if "scope" in row else None,
+        scope=enum_of(Scope)(row["scope"], {}, f"{place}: scope") if "scope" in row else None,
         code=code,
         codes=codes,
         subcode=subcode,
         pattern=pattern,
-        sip=_integer(row.get("sip"), f"{place}: sip"),
+        sip=integer(row.get("sip"), f"{place}: sip"),
         phrase=_phrase(row["phrase"], f"{place}: phrase") if "phrase" in row else None,
-        q850=_integer(row.get("q850"), f"{place}: q850"),
+        q850=integer(row.get("q850"), f"{place}: q850"),
         special=row.get("special"),
     )
     if key.special is not None and key.special not in SPECIAL + STATUS:
@@ -177,32 +163,21 @@ def key_of(row: Row, place: str) -> Key:
     return key
 
 
-def did_you_mean(value: object, known: Iterable[str]) -> str:
-    close = get_close_matches(str(value), list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known))}"
-
-
-def _integer(value: object, where: str) -> int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    raise CatalogError(f"{where}: {value!r} is not a whole number; write it without quotes, such as 486")
-
-
 def _code(value: object, place: str) -> tuple[int | None, Codes | None]:
     """A code from a number, or a range from ``"400-499"``. 0 becomes 200."""
     if isinstance(value, str):
-        codes = _range(value, {}, f"{place}: code")
+        codes = code_range(value, {}, f"{place}: code")
         if codes.low < codes.high:
             return None, codes
         value = codes.low
-    code = _integer(value, f"{place}: code")
+    code = integer(value, f"{place}: code")
     return 200 if code == 0 else code, None
 
 
 def _subcode(value: object, place: str) -> tuple[int | None, str | None]:
     """A subcode from a number, or a pattern from ``"549xxx"``."""
     if not isinstance(value, str):
-        return _integer(value, f"{place}: subcode"), None
+        return integer(value, f"{place}: subcode"), None
     if _PATTERN.fullmatch(value) and "x" in value:
         return None, value
     raise CatalogError(
@@ -211,90 +186,18 @@ def _subcode(value: object, place: str) -> tuple[int | None, str | None]:
 
 
 def _events(value: object, place: str) -> tuple[str, ...]:
-    names = _texts([value] if isinstance(value, str) else value, None, f"{place}: events")
+    names = texts([value] if isinstance(value, str) else value, None, f"{place}: events")
     if all(names):
         return tuple(name.removeprefix("Microsoft.Communication.") for name in names)
     raise CatalogError(f"{place}: events {value!r} is not a list of event names such as ['CreateCallFailed']")
 
 
-def _range(value: object, _: object, where: str) -> Codes:
-    found = _CODES.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        raise CatalogError(f"{where}: {value!r} is not a code or a range such as '400-499'")
-    low, high = int(found[1]), int(found[2] or found[1])
-    if low > high:
-        raise CatalogError(f"{where}: {value!r} runs backwards; write '{high}-{low}'")
-    return Codes(low, high)
-
-
-def _enum(kind: type[E_]) -> Any:
-    def convert(value: Any, _: object, where: str) -> E_:
-        try:
-            return kind(value)
-        except ValueError:
-            known = did_you_mean(value, [member.value for member in kind])
-            raise CatalogError(f"{where} {value!r} is unknown{known}") from None
-
-    return convert
-
-
-def _text(value: object, _: object, where: str) -> str:
-    if isinstance(value, str):
-        return value
-    raise CatalogError(f"{where}: {value!r} is not text; write it in quotes")
-
-
 def _phrase(value: object, where: str) -> str:
     """A part of a SIP status text, in lower case."""
-    phrase = _text(value, None, where).strip().lower()
+    phrase = text(value, None, where).strip().lower()
     if phrase:
         return phrase
     raise CatalogError(f"{where}: {value!r} is empty; name words of the SIP message, or leave phrase out")
-
-
-def _texts(value: object, _: object, where: str) -> tuple[str, ...]:
-    if isinstance(value, list | tuple) and all(isinstance(text, str) for text in cast("Sequence[object]", value)):
-        return tuple(cast("Sequence[str]", value))
-    raise CatalogError(f"{where}: {value!r} is not a list of texts such as ['one', 'two']")
-
-
-def flag(value: object, _: object, where: str) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise CatalogError(f"{where}: {value!r} is neither true nor false; write one of them, without quotes")
-
-
-def _causes(value: object, _: object, where: str) -> tuple[Cause, ...]:
-    if isinstance(value, bool):
-        raise CatalogError(f"{where}: {value!r} names no cause; list the causes that arrive under this key")
-    return tuple(_enum(Cause)(cause, _, where) for cause in _texts(value, _, where))
-
-
-def _wait(value: object, _: object, where: str) -> RetryAfter:
-    """A wait from a number of seconds, or from ``{ seconds = 600, factor = 2.0 }``."""
-    given: Any = {"seconds": value} if isinstance(value, int) else value
-    parts = dict(cast("Mapping[str, Any]", given)) if isinstance(given, dict) else {}
-    seconds, factor = parts.pop("seconds", None), parts.pop("factor", 1.0)
-    if parts or type(seconds) is not int or type(factor) not in (int, float):
-        raise CatalogError(
-            f"{where}: {value!r} is no wait; write {{ seconds = 600 }} or {{ seconds = 600, factor = 2 }}"
-        )
-    try:
-        return RetryAfter(seconds, float(factor))
-    except ValueError as error:
-        raise CatalogError(f"{where}: {error}") from None
-
-
-def _sources(value: object, sources: Mapping[str, Source], where: str) -> tuple[Source, ...]:
-    names = _texts(value, sources, where)
-    for name in names:
-        if name not in sources:
-            raise CatalogError(f"{where} {name!r} is not in sources.toml{did_you_mean(name, sources)}")
-    return tuple(sources[name] for name in names)
-
-
-def _ranges(value: object, _: object, where: str) -> tuple[Codes, ...]:
-    return tuple(_range(codes, _, where) for codes in _texts(value, _, where))
 
 
 # The keys that no look-up reaches, or of which a look-up reads a part alone, with the remedy.
@@ -311,23 +214,4 @@ _IMPOSSIBLE_KEYS: dict[Callable[[Key], bool], str] = {
         key.codes is not None and (key.subcode is not None or key.pattern is not None)
     ): "a range of codes takes no subcode; write one code, or leave the subcode out",
     lambda key: key.pattern is not None and key.code is not None: "a pattern goes with any code; leave the code out",
-}
-
-# The converter of every field, in the order of a block.
-_CONVERT: dict[str, Any] = {
-    "cause": _enum(Cause),
-    "category": _enum(ResultCategory),
-    "basis": _enum(CategoryBasis),
-    "retry": _enum(RetryClass),
-    "retry_action": _enum(RetryAction),
-    "retry_after": _wait,
-    "owner": _enum(Owner),
-    "confidence": _enum(Confidence),
-    "summary": _text,
-    "advice": _texts,
-    "sources": _sources,
-    "note": _text,
-    "mixture": _causes,
-    "specific": flag,
-    "with_codes": _ranges,
 }

@@ -8,21 +8,12 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ringback_catalog import _load
+from ringback_catalog import _fields, _load
 from ringback_catalog._events import is_failure, scope_of
 from ringback_catalog._evidence import denies_failure
-from ringback_catalog._model import (
-    STATUS,
-    VERDICT,
-    CategoryBasis,
-    Confidence,
-    Entry,
-    Key,
-    Owner,
-    ResultCategory,
-    RetryClass,
-)
+from ringback_catalog._model import VERDICT, Entry, Key
 from ringback_catalog._sources import OVERRIDE, Source
+from ringback_catalog._words import STATUS, CategoryBasis, Confidence, Owner, ResultCategory, RetryClass
 from ringback_catalog.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -76,7 +67,7 @@ def _override(index: Index, key: Key, row: dict[str, Any], where: str) -> None:
 
 def _stated(key: Key, row: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> tuple[str, ...]:
     """The fields that no detail changes: those that the row states, and none if the row says ``refine = true``."""
-    refines = _load.flag(row.get("refine", False), None, f"{where}: refine")
+    refines = _fields.flag(row.get("refine", False), None, f"{where}: refine")
     stated = {name for name in VERDICT if name in changes}
     if "refine" in row and (key.q850 is not None or key.phrase is not None or key.special in STATUS):
         raise CatalogError(

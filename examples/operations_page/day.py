@@ -17,7 +17,8 @@ from uuid import UUID
 from ringback import Outcome, classify_event, parse_delivery
 from ringback.stores.sqlite import SQLiteStore
 from ringback.testing import Call, call_event
-from ringback.work.contact import CallState, Change, Step
+from ringback.work.contact import Change, Step
+from ringback.work.contact_call import CallState
 from ringback.work.deliveries import Counted
 from ringback.work.items import Item, Kind, Progress, Settlement, State
 from ringback.work.told import Told
@@ -147,7 +148,7 @@ def _outcome(event: dict[str, Any]) -> Outcome:
 
 async def _work(store: SQLiteStore, random: Random, outcomes: list[Outcome], at: float, now: float) -> None:
     """What a worker would have made of a batch: most is done, some failed, the last of the day still waits."""
-    while claims := (await store.claim(1000, Kind.OUTCOME))[0]:
+    while claims := (await store.worker.claim(1000, Kind.OUTCOME))[0]:
         settled: list[Settlement] = []
         for _ in claims:
             luck = random.random()
@@ -157,7 +158,7 @@ async def _work(store: SQLiteStore, random: Random, outcomes: list[Outcome], at:
                 settled.append(Settlement(State.READY, Progress(tries={HOOK: 2}), due_at=now + 3600 + luck * 1000))
             else:
                 settled.append(Settlement(State.DONE, Progress(done=(HOOK,))))
-        await asyncio.gather(*(store.settle(*pair) for pair in zip(claims, settled, strict=True)))
+        await asyncio.gather(*(store.worker.settle(*pair) for pair in zip(claims, settled, strict=True)))
     if at > now - 1800:
         for outcome in outcomes:
             if outcome.retryable and outcome.operation_context is not None and random.random() < 0.3:

@@ -93,7 +93,7 @@ _ELSEWHERE = {
     "ringback.stores": "DeadLetter DeliveryStore MemoryStore Stats open_store",
     "ringback.waits.calls": "Call Calls",
     "ringback.work.call_detail": "CallDetailRecord Leg",
-    "ringback.work.contact": "PastCall",
+    "ringback.work.contact_call": "PastCall",
     "ringback.hooks.call_records": "CallPage CallRecords",
     "ringback.hooks.dispatcher": "Dispatcher",
     "ringback.hooks.observer": "Observer",

@@ -9,7 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ringback_catalog import CALL_EVENTS, Catalog, CatalogError, Owner, Verdict
-from ringback_catalog._model import STATUS, VERDICT
+from ringback_catalog._model import VERDICT
+from ringback_catalog._words import STATUS
 
 DEFAULT = Catalog.default()
 SIP = [(each.key.sip, each.key.phrase) for each in DEFAULT.entries if each.key.sip is not None]

@@ -14,7 +14,8 @@ from asking import asked
 from ringback import classify_event
 from ringback.cli import main
 from ringback.core.events import Diagnostic, Event, EventData, Result
-from ringback.work.contact import CallRecord, CallState, Contact, Step
+from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import CallRecord, CallState
 from ringback.work.items import Item, Kind
 from ringback.work.told import told_by
 

@@ -16,7 +16,8 @@ from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import Outcome, classify_event
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore
-from ringback.work.contact import CallState, Step
+from ringback.work.contact import Step
+from ringback.work.contact_call import CallState
 from ringback.work.items import Item, Kind, Progress, Settlement, State
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from ringback.core.events import Event, EventData, Result
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.logs import LogObserver
 from ringback.work.call_detail import CallDetailRecord, Ending, Leg
-from ringback.work.contact import CallRecord, CallState, Contact, Step
+from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import CallRecord, CallState
 from ringback.work.items import Progress, Settlement, State
 from ringback.work.told import told_by
 from ringback_catalog import Cause, Disposition, Match, ResultCategory, RetryClass

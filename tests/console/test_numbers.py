@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from ringback.stores import MemoryStore
-from ringback.work.contact import CallRecord, CallState, Contact, Step
+from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import CallRecord, CallState
 from ringback_catalog import Catalog, Cause, Match, RetryClass
 
 if TYPE_CHECKING:

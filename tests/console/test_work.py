@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ringback.work.contact import CallRecord, Contact, Step
+from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import CallRecord
 
 BUSY, GONE = (486, 560486), (200, 7000)
 

@@ -25,7 +25,8 @@ from ringback import HookPolicy, Outcome, RedialPolicy, Retry, classify_event
 from ringback.core.events import Event, EventData
 from ringback.hooks.attempt import STORE_PAUSE, described
 from ringback.hooks.planning import LeaseLost
-from ringback.work.contact import CallRecord, CallState, Contact
+from ringback.work.contact import Contact
+from ringback.work.contact_call import CallRecord, CallState
 from ringback.work.items import NOBODY, Item, Kind, Progress, Settlement, State
 from ringback.work.report import Report, report_of
 

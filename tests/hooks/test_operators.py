@@ -18,7 +18,8 @@ from ringback.hooks.dispatcher import Dispatcher
 from ringback.hooks.operators import Operator, programme_of
 from ringback.logs import LogObserver
 from ringback.stores import MemoryStore
-from ringback.work.contact import CallRecord, CallState, Contact, Step
+from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import CallRecord, CallState
 from ringback.work.items import Claim, Item, Kind, Settlement, State
 from ringback.work.letters import Act, LetterChange
 from ringback.work.programme import GivenUp, Share

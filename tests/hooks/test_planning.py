@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from attempting import BUSY, HUNG_UP, KEY, NOW, Bench, done, named
 from ringback import HookPolicy, Outcome, RedialPolicy
-from ringback.work.contact import LONGEST_WINDOW, CallRecord, CallState, Contact
+from ringback.work.contact import Contact
+from ringback.work.contact_call import LONGEST_WINDOW, CallRecord, CallState
 from ringback.work.items import Progress, Settlement, State
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from redialing import BUSY, KEY, NAME, NEW_LEG, NOW, Bench, failed, sent
 from ringback import HookPolicy, Outcome, RedialPolicy
-from ringback.work.contact import LONGEST_WINDOW, CallRecord, CallState
+from ringback.work.contact_call import LONGEST_WINDOW, CallRecord, CallState
 from ringback.work.items import Progress, Settlement, State
 
 if TYPE_CHECKING:

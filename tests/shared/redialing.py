@@ -10,7 +10,8 @@ from ringback import HookPolicy, Outcome, RedialPolicy, classify_event
 from ringback.core.events import Event, EventData, Result
 from ringback.hooks.redial_attempt import RedialCaller, _Place
 from ringback.hooks.router import HandlerRouter
-from ringback.work.contact import CallState, Contact
+from ringback.work.contact import Contact
+from ringback.work.contact_call import CallState
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement
 from ringback.work.redial import repeatability
 from ringback.work.report import Report, report_of

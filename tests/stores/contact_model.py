@@ -13,7 +13,7 @@ from azure.core.exceptions import ServiceRequestError
 
 from ringback import GiveUp, Outcome, RedialPolicy, Retry, classify_event
 from ringback.core.events import Event, EventData, Result
-from ringback.work.contact import LONGEST_CALL, UNSEEN
+from ringback.work.contact_call import LONGEST_CALL, UNSEEN
 from ringback.work.redial_policy import seconds_of
 
 if TYPE_CHECKING:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import Outcome, classify_event
-from ringback.work.contact import CallState, Contact, Step
-from ringback.work.items import Claim, DeliveryStore, Item, Kind, Progress, Settlement, State
+from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import CallState
+from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 from ringback.work.pace import UNPACED, Pace
+
+if TYPE_CHECKING:
+    from ringback.work.delivery_store import DeliveryStore
 
 DONE = Settlement(State.DONE)
 CONTACT = "+15550100"

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ringback.stores import MemoryStore
-from ringback.stores.sqlite import SQLiteStore, schema
+from ringback.stores.sqlite import SQLiteStore, claims
 from ringback.work.items import Kind
 
 if TYPE_CHECKING:
@@ -44,21 +44,25 @@ class Bench:
         """Fresh stores for another example."""
         return [MemoryStore(clock=lambda: self.now)]
 
+    def worker(self, process: Process) -> Any:
+        """What claims and settles."""
+        return process.store
+
     async def claim(self, process: Process) -> Sequence[Claim]:
         claims: list[Claim] = []
         for kind in Kind:
-            claims += (await process.store.claim(4, kind))[0]  # type: ignore[attr-defined]
+            claims += (await self.worker(process).claim(4, kind))[0]
         return claims
 
     async def next_due(self, process: Process) -> float | None:
-        found = [(await process.store.claim(0, kind))[1] for kind in Kind]  # type: ignore[attr-defined]
+        found = [(await self.worker(process).claim(0, kind))[1] for kind in Kind]
         return min((due_at for due_at in found if due_at is not None), default=None)
 
     async def settle(self, process: Process, claim: Claim, settlement: Settlement) -> None:
-        await process.store.settle(claim, settlement)  # type: ignore[attr-defined]
+        await self.worker(process).settle(claim, settlement)
 
     async def give_back(self, process: Process, claim: Claim) -> None:
-        await process.store.give_back(claim)  # type: ignore[attr-defined]
+        await self.worker(process).give_back(claim)
 
     async def renew(self, owners: Sequence[str]) -> None:
         """The processes that live renew their leases."""
@@ -76,21 +80,24 @@ class SQLiteBench(Bench):
         super().__init__()
         self._stores = [SQLiteStore(path, lease=LEASE, min_free=0, clock=lambda: self.now) for _ in range(2)]
 
+    def worker(self, process: Process) -> Any:
+        return process.store.worker  # type: ignore[attr-defined]
+
     async def stores(self) -> list[DeliveryStore]:
         for statement in ("DELETE FROM items", "DELETE FROM contacts"):
-            await self._stores[0]._change(statement, ())
+            await self._stores[0]._database.change(statement, ())
         return [*self._stores]
 
     async def claim(self, process: Process) -> Sequence[Claim]:
-        process.store._owner = process.owner  # type: ignore[attr-defined]
+        self.worker(process).owner = process.owner
         return await super().claim(process)
 
     async def renew(self, owners: Sequence[str]) -> None:
         for owner in owners:
-            await self._stores[0]._change(schema.RENEW, (self.now + LEASE, owner))
+            await self._stores[0]._database.change(claims.RENEW, (self.now + LEASE, owner))
 
     async def forget(self, owner: str) -> None:
-        await self._stores[0]._change(schema.RENEW, (self.now, owner))
+        await self._stores[0]._database.change(claims.RENEW, (self.now, owner))
 
     async def close(self) -> None:
         for store in self._stores:
@@ -104,9 +111,9 @@ class PostgresBench(Bench):
 
     def __init__(self, url: str) -> None:
         super().__init__()
-        from ringback.stores.postgres import PostgresStore, rows
+        from ringback.stores.postgres import PostgresStore, claims
 
-        self._rows: Any = rows
+        self._claims: Any = claims
         self._stores: list[Any] = [PostgresStore(url, clock=lambda: self.now, timeout=10.0) for _ in range(2)]
 
     async def stores(self) -> list[DeliveryStore]:
@@ -120,7 +127,7 @@ class PostgresBench(Bench):
             done = await connection.execute(statement, parameters)
             return [] if done.description is None else await done.fetchall()
 
-        found: list[Any] = await self._stores[0]._do(operation)
+        found: list[Any] = await self._stores[0]._databases.do(operation)
         return found
 
     async def claim(self, process: Process) -> Sequence[Claim]:
@@ -142,8 +149,8 @@ class PostgresBench(Bench):
         store: Any = process.store
         store._worker = Owner(process.owner)
         for key, kind in due:
-            claim = await store._do(
-                lambda connection, key=key, kind=kind: self._rows.claim(
+            claim = await store._databases.do(
+                lambda connection, key=key, kind=kind: self._claims.claim(
                     connection, key, Kind(kind), process.owner, None, self.now
                 )
             )
@@ -157,12 +164,16 @@ class PostgresBench(Bench):
 
     async def settle(self, process: Process, claim: Claim, settlement: Settlement) -> None:
         store: Any = process.store
-        await store._do(lambda connection: self._rows.settle(connection, claim, process.owner, settlement, self.now))
+        await store._databases.do(
+            lambda connection: self._claims.settle(connection, claim, process.owner, settlement, self.now)
+        )
         self._leases.pop((claim.item.key, process.owner), None)
 
     async def give_back(self, process: Process, claim: Claim) -> None:
         store: Any = process.store
-        await store._do(lambda connection: self._rows.give_back(connection, claim.item.key, process.owner, self.now))
+        await store._databases.do(
+            lambda connection: self._claims.give_back(connection, claim.item.key, process.owner, self.now)
+        )
 
     async def renew(self, owners: Sequence[str]) -> None:
         self._leases |= {lease: self.now + LEASE for lease in self._leases if lease[1] in owners}

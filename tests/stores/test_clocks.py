@@ -14,13 +14,15 @@ from ringback.exceptions import ClockJumped
 from ringback.stores import MemoryStore
 from ringback.stores.clocks import Boot, Jumps, jumped, since_boot
 from ringback.stores.sqlite import SQLiteStore
-from ringback.work.items import Claim, DeliveryStore, Kind, Settlement, State, Stats
+from ringback.work.items import Claim, Kind, Settlement, State, Stats
 from ringback.work.latch import Offer
 from ringback.work.redial_policy import DAY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+
+    from ringback.work.delivery_store import DeliveryStore
 
     Make = Callable[[], Any]
 
@@ -226,7 +228,7 @@ async def file(tmp_path: Path) -> AsyncIterator[Callable[..., SQLiteStore]]:
 
     def made(owner: str, boot: Boot = HERE, **settings: Any) -> SQLiteStore:
         stores.append(SQLiteStore(tmp_path / "x.db", lease=30.0, min_free=0, boot=boot, **settings))
-        stores[-1]._owner = f"{boot.id}.{owner}"
+        stores[-1].worker.owner = f"{boot.id}.{owner}"
         return stores[-1]
 
     yield made
@@ -235,7 +237,7 @@ async def file(tmp_path: Path) -> AsyncIterator[Callable[..., SQLiteStore]]:
 
 
 async def claimed(store: SQLiteStore) -> list[tuple[int, bool]]:
-    return [(claim.attempt, claim.crashed) for claim in (await store.claim(5, Kind.OUTCOME))[0]]
+    return [(claim.attempt, claim.crashed) for claim in (await store.worker.claim(5, Kind.OUTCOME))[0]]
 
 
 async def test_leases_count_by_the_time_since_boot(file: Callable[..., SQLiteStore]) -> None:
@@ -245,7 +247,7 @@ async def test_leases_count_by_the_time_since_boot(file: Callable[..., SQLiteSto
     one, other = file("one", boot), file("other", boot)
     await one.put([item("a")])
     assert await claimed(one) == [(1, False)]
-    claims, due_at = await other.claim(5, Kind.OUTCOME)
+    claims, due_at = await other.worker.claim(5, Kind.OUTCOME)
     assert (claims, due_at) == ([], pytest.approx(time.time() + 30, abs=20))
     now[0] += 29
     assert await claimed(other) == []
@@ -268,7 +270,7 @@ async def test_leases_without_a_boot_count_by_the_wall_clock(file: Callable[...,
     """As those of the release before, and of machines that do not name their boots."""
     wall = Wall()
     one, other = file("one", Boot("", wall), clock=wall), file("other", Boot("boot", wall), clock=wall)
-    one._owner = "f" * 32
+    one.worker.owner = "f" * 32
     await one.put([item("a")])
     assert await claimed(one) == [(1, False)]
     assert await claimed(other) == []

@@ -27,7 +27,8 @@ from contact_model import ASKS, CERTAIN, ENDS, EXPECTED, NOON, PEOPLE, UNCERTAIN
 from ringback import HookPolicy, Outcome, RedialPolicy
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.hooks.router import HandlerRouter
-from ringback.work.contact import UNSEEN, CallState, Step
+from ringback.work.contact import Step
+from ringback.work.contact_call import UNSEEN, CallState
 from ringback.work.items import Kind
 from ringback.work.redial import REQUEST_ID
 from ringback_catalog import Scope

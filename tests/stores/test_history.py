@@ -19,9 +19,11 @@ from ringback.exceptions import ConfigurationError, StoreError
 from ringback.stores import MemoryStore
 from ringback.stores.history_rows import counts_of, pair_of
 from ringback.stores.sqlite import SQLiteStore
-from ringback.work.contact import CallRecord, CallState, Contact, Step
+from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import CallRecord, CallState
+from ringback.work.delivery_store import DeliveryStore
 from ringback.work.history import Count, Ended, Pair, Waiting
-from ringback.work.items import Claim, DeliveryStore, Item, Kind, Settlement, State
+from ringback.work.items import Claim, Item, Kind, Settlement, State
 from ringback.work.latch import Offer
 from ringback_catalog import Cause, Match, ResultCategory, RetryClass
 
@@ -529,7 +531,7 @@ async def test_a_slow_read_holds_up_no_put(tmp_path: Path) -> None:
         return int(connection.execute("SELECT count(*) FROM items").fetchone()[0])
 
     await store.put([item("a")])
-    reading = asyncio.create_task(store._read(slow))
+    reading = asyncio.create_task(store._database.read(slow))
     await asyncio.to_thread(begun.wait, 20)
     assert list(await store.put([item("b")])) == [Offer.OPENED]
     assert not reading.done()
@@ -547,7 +549,7 @@ async def test_the_history_of_a_file_cannot_write(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "ringback.db", min_free=0)
     await store.put([item("a")])
     with pytest.raises(StoreError, match=r"ringback\.db: attempt to write a readonly database; make the file"):
-        await store._read(lambda connection: connection.execute("DELETE FROM items"))
+        await store._database.read(lambda connection: connection.execute("DELETE FROM items"))
     assert len(await store.history.latest(10)) == 1
     await store.close()
 
@@ -569,7 +571,7 @@ async def test_a_contact_that_cannot_be_read_is_one_without_calls(tmp_path: Path
     """A report counts the others."""
     store = SQLiteStore(tmp_path / "ringback.db", min_free=0, clock=clock)
     await called(store, clock, "a")
-    await store._change("UPDATE contacts SET state = ?", (b"{",))
+    await store._database.change("UPDATE contacts SET state = ?", (b"{",))
     assert await store.history.contacts(0.0, "", 9) == [("a", Contact())]
     await store.close()
 
@@ -578,7 +580,7 @@ async def test_a_record_that_cannot_be_read_is_a_call_without_its_outcome(tmp_pa
     """A page shows what it has."""
     store = SQLiteStore(tmp_path / "ringback.db", min_free=0)
     await store.put([item("a")])
-    await store._change("UPDATE items SET payload = ?", (b"{",))
+    await store._database.change("UPDATE items SET payload = ?", (b"{",))
     (call,) = await store.history.latest(10)
     assert (call.cause, call.outcome) == (Cause.BUSY, None)
     (waits,) = await store.history.waiting(Kind.OUTCOME, 10)

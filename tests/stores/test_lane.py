@@ -12,8 +12,10 @@ from msgspec.structs import replace
 from crew import CONTACT, DONE, Clock, Crew, item, known, plan, until
 from ringback.stores.clocks import Boot
 from ringback.stores.sqlite import SQLiteStore
-from ringback.work.contact import CallState, Contact, Step
-from ringback.work.items import Claim, DeliveryStore, Kind, Settlement, State, Stats
+from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import CallState
+from ringback.work.delivery_store import DeliveryStore
+from ringback.work.items import Claim, Kind, Settlement, State, Stats
 from ringback.work.pace import Pace
 
 if TYPE_CHECKING:
@@ -91,12 +93,12 @@ async def test_what_a_dead_worker_has_left_needs_no_room_of_its_own(tmp_path: Pa
         for _ in range(2)
     ]
     for number, store in enumerate(stores):
-        store._owner, store._pace = f"boot.{number}", pace
+        store.worker.owner, store.worker.pace = f"boot.{number}", pace
         await store.open()
     dead, other = stores
 
     async def claimed(store: SQLiteStore) -> list[tuple[str | None, bool]]:
-        return [(claim.item.contact, claim.crashed) for claim in (await store.claim(5, Kind.REDIAL))[0]]
+        return [(claim.item.contact, claim.crashed) for claim in (await store.worker.claim(5, Kind.REDIAL))[0]]
 
     for number in range(3):
         await plan(dead, f"leg-{number}", 900.0 + number, contact=f"contact-{number}")
@@ -104,11 +106,11 @@ async def test_what_a_dead_worker_has_left_needs_no_room_of_its_own(tmp_path: Pa
     now[0] += 30.0
     assert await claimed(other) == []
     wall[0] += 1.0
-    ((taken,), _) = await other.claim(5, Kind.REDIAL)
+    ((taken,), _) = await other.worker.claim(5, Kind.REDIAL)
     assert (taken.item.contact, taken.crashed) == ("contact-0", True)
     wall[0] += 1.0
     assert await claimed(other) == []
-    await other.settle(taken, Settlement(State.CANCELED))
+    await other.worker.settle(taken, Settlement(State.CANCELED))
     assert await claimed(other) == [("contact-2", False), ("contact-1", True)]
     for store in stores:
         await store.close()

@@ -11,14 +11,16 @@ import pytest
 from msgspec.structs import replace
 
 from crew import CONTACT, DONE, Clock, cancel, dies, item, known, plan, redial, until, worked
-from ringback.work.contact import CallState
-from ringback.work.items import Claim, DeadLetter, DeliveryStore, Kind, Progress, Settlement, State, Stats
+from ringback.work.contact_call import CallState
+from ringback.work.items import Claim, DeadLetter, Kind, Progress, Settlement, State, Stats
 from ringback.work.latch import Offer
 from ringback.work.letters import Act, LetterChange, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from ringback.work.delivery_store import DeliveryStore
 
 UNDO = 600.0
 """Seconds: more than a busy machine takes for a test."""

@@ -12,7 +12,8 @@ from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify_event
 from ringback.exceptions import StoreFull
 from ringback.stores import MemoryStore
-from ringback.work.contact import CallState, Contact, Step
+from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import CallState
 from ringback.work.items import Claim, Item, Kind, Settlement, State, Stats
 from ringback.work.latch import Offer
 

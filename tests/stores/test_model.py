@@ -13,12 +13,8 @@ from hypothesis import strategies as st
 from crew import Clock, item, worked
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore
-from ringback.work.items import (
-    Claim,
-    DeliveryStore,
-    Settlement,
-    State,
-)
+from ringback.work.delivery_store import DeliveryStore
+from ringback.work.items import Claim, Settlement, State
 from ringback.work.latch import Offer
 from ringback.work.letters import Act, LetterChange
 

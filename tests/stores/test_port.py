@@ -26,17 +26,8 @@ from ringback.core.events import Diagnostic, Event, EventData, Result
 from ringback.core.outcome import Outcome, classify_event
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore
-from ringback.work.items import (
-    Claim,
-    DeadLetter,
-    DeliveryStore,
-    Item,
-    Kind,
-    Progress,
-    Settlement,
-    State,
-    Stats,
-)
+from ringback.work.delivery_store import DeliveryStore
+from ringback.work.items import Claim, DeadLetter, Item, Kind, Progress, Settlement, State, Stats
 from ringback.work.keys import short
 from ringback.work.latch import Offer
 from ringback_catalog import Catalog

@@ -27,6 +27,7 @@ from ringback.core.events import Event, EventData, Result  # noqa: E402
 from ringback.core.outcome import classify_event  # noqa: E402
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable  # noqa: E402
 from ringback.stores.clocks import Jumps  # noqa: E402
+from ringback.stores.postgres.entry import Entry  # noqa: E402
 from ringback.stores.postgres.jobs import Jobs  # noqa: E402
 from ringback.stores.postgres.repair import beat_alone, repair  # noqa: E402
 from ringback.stores.postgres.schema import VERSION  # noqa: E402
@@ -121,7 +122,7 @@ async def test_a_claim_whose_answer_was_lost_is_claimed_again(make: Make) -> Non
     await store.put([item(f"leg-{number}", kind=Kind.REDIAL, contact=f"contact-{number}") for number in range(3)])
 
     async def claim(owner: str, *, again: bool = False, pace: Pace = UNPACED) -> list[tuple[str, bool]]:
-        found, _ = await store._do(
+        found, _ = await store._databases.do(
             lambda connection: lane.claim(connection, pace, 1 if pace is not UNPACED else 9, owner, 7, 1.0, again=again)
         )
         return [(claim.item.key, claim.crashed) for claim in found]
@@ -130,7 +131,9 @@ async def test_a_claim_whose_answer_was_lost_is_claimed_again(make: Make) -> Non
     assert len(first) == 1
     assert await claim("one", again=True, pace=pace) == first
     assert await claim("two", again=True, pace=pace) == []
-    await store._do(lambda connection: connection.execute("UPDATE ringback_items SET state = 'ready', interrupted = 2"))
+    await store._databases.do(
+        lambda connection: connection.execute("UPDATE ringback_items SET state = 'ready', interrupted = 2")
+    )
     assert len(await claim("three")) == 1
 
 
@@ -332,13 +335,13 @@ async def test_a_deadlock_is_tried_again(make: Make) -> None:
             raise psycopg.errors.DeadlockDetected
         return "written"
 
-    assert await store._do(operation) == "written"
+    assert await store._databases.do(operation) == "written"
 
     async def never(_: object) -> str:
         raise psycopg.errors.SerializationFailure
 
     with pytest.raises(StoreUnavailable):
-        await store._do(never)
+        await store._databases.do(never)
 
 
 # Working
@@ -593,7 +596,7 @@ async def test_a_live_worker_keeps_its_work(make: Make, postgres_url: str) -> No
         entries = "SELECT count(*) FROM procrastinate_workers w JOIN ringback_items i ON i.worker = w.id"
         await until(lambda: _counts(postgres_url, entries, 1))
         # Sure to be longer than the machine takes to come here, and what another worker does in each third of a lease.
-        assert await other._do(lambda connection: repair(connection, 60.0, time.time())) == set()
+        assert await other._databases.do(lambda connection: repair(connection, 60.0, time.time())) == set()
         go.set()
         await until(lambda: _is(store, done=1))
     assert runs == [1]
@@ -646,11 +649,20 @@ async def test_a_claim_is_tried_again_until_the_worker_stops() -> None:
     async def claims() -> Any:
         raise StoreUnavailable("locked")
 
-    worker = Worker(
-        connect=claims, jobs=Jobs(), lease=1, poll=1, listen=False, purge=claims, clock=time.time,
-        jumps=Jumps(time.time), sleep=pause, on_fault=faults.append, pace=UNPACED, on_blocked=lambda _, __: None,
-        beat=lambda _: None,
+    entry = Entry(
+        connect=claims, jobs=Jobs(), lease=1, purge=claims, clock=time.time, jumps=Jumps(time.time), sleep=pause,
+        on_fault=faults.append, on_blocked=lambda _, __: None, beat=lambda _: None,
     )  # fmt: skip
+    worker = Worker(
+        entry=entry,
+        jobs=Jobs(),
+        poll=1,
+        listen=False,
+        clock=time.time,
+        sleep=pause,
+        on_fault=faults.append,
+        pace=UNPACED,
+    )
     with pytest.raises(StoreUnavailable, match="locked"):
         await worker._insist(claims, until=stopping)
     assert [str(each) for each in faults] == ["locked", "locked"]
@@ -805,7 +817,7 @@ async def test_stopping_without_a_server_ends(mortal_postgres: Any, make: Make) 
         await task
     finally:
         await asyncio.to_thread(mortal_postgres.start)
-    other = make(store._login.conninfo())
+    other = make(store._databases._login.conninfo())
     seen: list[bool] = []
 
     async def work(claim: Claim) -> Settlement:

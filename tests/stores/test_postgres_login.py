@@ -76,7 +76,7 @@ async def test_a_worker_whose_loop_stands_still_asks_for_it_too(url: str) -> Non
     try:
         for tokens.next_fails in (1000, 0):
             tokens.asked_in.clear()
-            await asyncio.to_thread(store._beat_alone, 7)
+            await asyncio.to_thread(store._databases.beat_alone, 7)
             assert set(tokens.asked_in) - {"ringback-password"} != set()
     finally:
         await store.close()

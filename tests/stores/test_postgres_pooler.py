@@ -81,7 +81,7 @@ async def test_without_a_pooler_statements_are_prepared(postgres_url: str, make:
         (limit,) = await (await connection.execute("SELECT current_setting('statement_timeout')")).fetchone()
         return limit, connection.pooled, connection.prepare_threshold
 
-    assert await store._do(look) == ("30s", False, 5)
+    assert await store._databases.do(look) == ("30s", False, 5)
 
 
 async def test_a_put_that_is_given_up_leaves_the_pooler_alone(pooler: Pooler, postgres_url: str, make: Make) -> None:

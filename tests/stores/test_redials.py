@@ -9,18 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from crew import CONTACT, DONE, Clock, cancel, dies, item, known, outcome, plan, redial, worked
-from ringback.work.contact import CallRecord, CallState, Contact, Step
-from ringback.work.items import (
-    REMEMBER_CALLS,
-    Claim,
-    DeadLetter,
-    DeliveryStore,
-    Kind,
-    Progress,
-    Settlement,
-    State,
-    Stats,
-)
+from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import CallRecord, CallState
+from ringback.work.delivery_store import DeliveryStore
+from ringback.work.items import REMEMBER_CALLS, Claim, DeadLetter, Kind, Progress, Settlement, State, Stats
 from ringback.work.latch import Offer
 from ringback.work.report import report_of
 

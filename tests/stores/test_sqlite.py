@@ -23,7 +23,7 @@ from crew import plan, until
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify, classify_event
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
-from ringback.stores.sqlite import schema
+from ringback.stores.sqlite import rows, schema
 from ringback.stores.sqlite.log_keeper import CHECKPOINT
 from ringback.stores.sqlite.store import SQLiteStore
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State, Stats
@@ -297,9 +297,9 @@ async def test_a_full_file_answers_unavailable_and_loses_nothing(make: Make) -> 
     """The same without a disk of its own: SQLite's own limit gives the same error."""
     store = make()
     await store.open()
-    await store._do(lambda connection: connection.execute("PRAGMA max_page_count = 60").fetchall())
+    await store._database.do(lambda connection: connection.execute("PRAGMA max_page_count = 60").fetchall())
     kept = await fill(store)
-    await store._do(lambda connection: connection.execute("PRAGMA max_page_count = 100000").fetchall())
+    await store._database.do(lambda connection: connection.execute("PRAGMA max_page_count = 100000").fetchall())
     assert list(await store.put([item("after")])) == [Offer.OPENED]
     assert (await store.stats()).ready == kept + 1
 
@@ -330,7 +330,7 @@ async def test_too_little_room_is_refused_before_the_disk_is_full(make: Make) ->
     for _ in range(2):
         with pytest.raises(StoreFull, match=r"\d+ bytes are free for .*; at least \d+ must stay so"):
             await store.put([item("a")])
-    store._min_free = 0
+    store._room._min_free = 0
     with pytest.raises(StoreFull):
         await store.put([item("a")])
     times[0] = 1.0
@@ -355,7 +355,7 @@ async def test_a_folder_that_is_gone_is_a_fault(make: Make, path: Path) -> None:
     """Whatever the operating system says of the disk is one of our errors."""
     store = make()
     await store.open()
-    store.path = path.parent / "gone" / "x.db"
+    store._room._path = path.parent / "gone" / "x.db"
     with pytest.raises(StoreUnavailable, match="No such file"):
         await store.put([item("a")])
 
@@ -392,7 +392,7 @@ async def test_a_put_is_given_up_in_time(make: Make) -> None:
     store = make(timeout=0.05)
     await store.open()
     release = threading.Event()
-    blocking = asyncio.create_task(store._do(lambda _: release.wait(20)))
+    blocking = asyncio.create_task(store._database.do(lambda _: release.wait(20)))
     await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable, match=r"was not written within 0\.1 seconds"):
         await store.put([item("a")])
@@ -458,7 +458,7 @@ async def test_puts_at_the_same_time_share_transactions(make: Make) -> None:
     store = make()
     await store.open()
     statements: list[str] = []
-    await store._do(lambda connection: connection.set_trace_callback(statements.append))
+    await store._database.do(lambda connection: connection.set_trace_callback(statements.append))
     await asyncio.gather(*(store.put([item(f"leg-{number}")]) for number in range(100)))
     commits = statements.count("COMMIT")
     assert (await store.stats()).ready == 100
@@ -473,7 +473,7 @@ async def test_no_put_makes_schema(make: Make, path: Path) -> None:
     await store.put([item("leg-1", correlation_id="call-1"), item("leg-2", correlation_id="call-2")])
     assert list(await store.put([whole("call-2")])) == [Offer.DUPLICATE]
     assert query(path, "SELECT * FROM sqlite_master ORDER BY name") == before
-    (plan,) = query(path, f"EXPLAIN QUERY PLAN {schema.LEG_HAS_ENDED}", "", "")
+    (plan,) = query(path, f"EXPLAIN QUERY PLAN {rows._LEG_HAS_ENDED}", "", "")
     assert "INDEX items_call" in plan[-1]
 
 
@@ -502,7 +502,7 @@ async def test_a_verdict_is_in_the_file_once(make: Make, path: Path) -> None:
         raise ZeroDivisionError
 
     other = classify("CallDisconnected", 603, 0)
-    puts = (store._do(fails), store.put([Item(other.outcome_id, Kind.OUTCOME, 0.0, other)]))
+    puts = (store._database.do(fails), store.put([Item(other.outcome_id, Kind.OUTCOME, 0.0, other)]))
     assert [type(each) for each in await asyncio.gather(*puts, return_exceptions=True)] == [ZeroDivisionError, list]
     assert query(path, "SELECT count(*) FROM verdicts") == [(2,)]
     assert query(path, "SELECT DISTINCT typeof(verdict), instr(payload, 'verdict') FROM items") == [("integer", 0)]
@@ -528,7 +528,7 @@ async def test_the_log_is_put_into_the_file_after_some_hundred_rows(make: Make, 
     for count in (0, CHECKPOINT - 3, 1, 1):
         await store.put([item(f"{len(sizes)}-{number}") for number in range(count)])
         # Behind what follows the transaction.
-        await store._do(lambda _: sizes.append(path.stat().st_size))
+        await store._database.do(lambda _: sizes.append(path.stat().st_size))
     before, short_of_it, filled, after = sizes
     assert before == short_of_it < filled == after
 
@@ -543,15 +543,15 @@ async def test_a_failure_is_nobody_elses(make: Make) -> None:
         raise ZeroDivisionError
 
     results = await asyncio.gather(
-        store._do(lambda _: time.sleep(0.05)),
+        store._database.do(lambda _: time.sleep(0.05)),
         store.put([item("a")]),
-        store._do(fails),
+        store._database.do(fails),
         store.put([item("b")]),
         return_exceptions=True,
     )
     assert [type(each) for each in results] == [type(None), list, ZeroDivisionError, list]
     assert (await store.stats()).ready == 2
-    assert await store._do(lambda connection: connection.execute("SELECT * FROM contacts").fetchall()) == []
+    assert await store._database.do(lambda connection: connection.execute("SELECT * FROM contacts").fetchall()) == []
 
 
 # Leases
@@ -638,16 +638,16 @@ async def test_what_was_taken_over_is_not_ours_to_settle(make: Make) -> None:
     one, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
     await one.put([item("a")])
     await other.open()
-    one._owner, other._owner = "one", "other"
-    ((first,), _) = await one.claim(5, Kind.OUTCOME)
+    one.worker.owner, other.worker.owner = "one", "other"
+    ((first,), _) = await one.worker.claim(5, Kind.OUTCOME)
     now[0] += 2.0
-    ((second,), _) = await other.claim(5, Kind.OUTCOME)
+    ((second,), _) = await other.worker.claim(5, Kind.OUTCOME)
     assert (second.attempt, second.crashed) == (2, True)
     assert not await one.checkpoint("call:a", Progress(trying="late"))
-    await one.settle(first, Settlement(State.DEAD, reason="late"))
+    await one.worker.settle(first, Settlement(State.DEAD, reason="late"))
     assert await one.stats() == Stats(running=1)
     assert await other.checkpoint("call:a", Progress(trying="x"))
-    await other.settle(second, DONE)
+    await other.worker.settle(second, DONE)
     assert await one.stats() == Stats(done=1)
 
 
@@ -657,12 +657,12 @@ async def test_a_return_counts_while_the_item_is_open_whoever_has_it(make: Make)
     one, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
     await one.put([item("a")])
     await other.open()
-    one._owner, other._owner = "one", "other"
-    ((first,), _) = await one.claim(5, Kind.OUTCOME)
+    one.worker.owner, other.worker.owner = "one", "other"
+    ((first,), _) = await one.worker.claim(5, Kind.OUTCOME)
     now[0] += 2.0
-    ((second,), _) = await other.claim(5, Kind.OUTCOME)
-    await one.settle(first, DONE)
-    await other.settle(second, Settlement(State.DEAD, reason="late"))
+    ((second,), _) = await other.worker.claim(5, Kind.OUTCOME)
+    await one.worker.settle(first, DONE)
+    await other.worker.settle(second, Settlement(State.DEAD, reason="late"))
     assert await one.stats() == Stats(done=1)
 
 
@@ -672,19 +672,19 @@ async def test_a_worker_that_lives_keeps_its_work_when_nobody_could_write_for_a_
     one, other = make(clock=lambda: now[0]), make(clock=lambda: now[0], timeout=0.05)
     await one.put([item("a")])
     await other.open()
-    one._owner, other._owner = "one", "other"
-    await one.claim(5, Kind.OUTCOME)
+    one.worker.owner, other.worker.owner = "one", "other"
+    await one.worker.claim(5, Kind.OUTCOME)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     now[0] += 2.0
     with pytest.raises(StoreUnavailable):
-        await other.claim(5, Kind.OUTCOME)
+        await other.worker.claim(5, Kind.OUTCOME)
     holder.execute("ROLLBACK")
     holder.close()
     now[0] += 0.5
-    assert await other.claim(5, Kind.OUTCOME) == ([], None)
+    assert await other.worker.claim(5, Kind.OUTCOME) == ([], None)
     now[0] += 0.5
-    ((taken,), _) = await other.claim(5, Kind.OUTCOME)
+    ((taken,), _) = await other.worker.claim(5, Kind.OUTCOME)
     assert (taken.item.key, taken.crashed) == ("call:a", True)
 
 
@@ -693,13 +693,13 @@ async def test_lanes_that_claim_at_the_same_time_take_turns_with_a_dead_worker_s
     now = [1000.0]
     dead, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
     await other.open()
-    dead._owner, other._owner = "dead", "other"
+    dead.worker.owner, other.worker.owner = "dead", "other"
     await plan(dead, "a", now[0])
-    await dead.claim(5, Kind.REDIAL)
+    await dead.worker.claim(5, Kind.REDIAL)
     now[0] += 2.0
     taken = []
     for _ in range(2):
-        looks = await asyncio.gather(*(other.claim(5, kind) for kind in (Kind.OUTCOME, Kind.REDIAL)))
+        looks = await asyncio.gather(*(other.worker.claim(5, kind) for kind in (Kind.OUTCOME, Kind.REDIAL)))
         taken += [claim.item.kind for claims, _ in looks for claim in claims]
     assert taken == [Kind.REDIAL]
 
@@ -710,19 +710,19 @@ async def test_what_a_dead_worker_has_left_is_tried_one_at_a_time(make: Make) ->
     dead, other = make(clock=lambda: now[0]), make(clock=lambda: now[0])
     await dead.put([item("a"), item("b"), item("c")])
     await other.open()
-    dead._owner, other._owner = "dead", "other"
-    await dead.claim(5, Kind.OUTCOME)
+    dead.worker.owner, other.worker.owner = "dead", "other"
+    await dead.worker.claim(5, Kind.OUTCOME)
     now[0] += 2.0
-    ((first,), _) = await other.claim(5, Kind.OUTCOME)
+    ((first,), _) = await other.worker.claim(5, Kind.OUTCOME)
     assert (first.item.key, first.crashed) == ("call:a", True)
     await other.put([item("new")])
-    ((new,), next_at) = await other.claim(5, Kind.OUTCOME)
+    ((new,), next_at) = await other.worker.claim(5, Kind.OUTCOME)
     assert (new.item.key, new.crashed, next_at) == ("call:new", False, None)
-    await other.settle(first, DONE)
-    ((second,), _) = await other.claim(5, Kind.OUTCOME)
-    await other.give_back(second)
+    await other.worker.settle(first, DONE)
+    ((second,), _) = await other.worker.claim(5, Kind.OUTCOME)
+    await other.worker.give_back(second)
     assert second.item.key == "call:b"
-    claims, _ = await other.claim(5, Kind.OUTCOME)
+    claims, _ = await other.worker.claim(5, Kind.OUTCOME)
     assert [(claim.item.key, claim.crashed) for claim in claims] == [("call:b", False), ("call:c", True)]
 
 
@@ -731,14 +731,14 @@ async def test_a_late_attempt_of_the_same_process_is_not_taken_for_the_next(make
     now = [1000.0]
     store = make(clock=lambda: now[0])
     await store.put([item("a")])
-    store._owner = "one"
-    ((first,), _) = await store.claim(5, Kind.OUTCOME)
-    store._owner = "two"
+    store.worker.owner = "one"
+    ((first,), _) = await store.worker.claim(5, Kind.OUTCOME)
+    store.worker.owner = "two"
     now[0] += 2.0
-    ((second,), _) = await store.claim(5, Kind.OUTCOME)
-    await store.give_back(first)
+    ((second,), _) = await store.worker.claim(5, Kind.OUTCOME)
+    await store.worker.give_back(first)
     assert await store.stats() == Stats(running=1)
-    await store.give_back(second)
+    await store.worker.give_back(second)
     assert (await store.stats()).ready == 1
 
 

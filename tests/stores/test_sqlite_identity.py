@@ -127,7 +127,7 @@ async def test_a_worker_says_each_loss(store: SQLiteStore, path: Path) -> None:
             move(path, away)
             await until(lambda count=count: len(faults) == count)
             move(away, path)
-            await until(lambda: store._told is None)
+            await until(lambda: store._database._told is None)
     assert len(faults) == 2
 
 
@@ -165,7 +165,7 @@ async def test_another_file_in_its_place_is_opened(make: Make, store: SQLiteStor
 async def test_a_file_that_was_cut_short_takes_nothing(store: SQLiteStore, path: Path, left: int) -> None:
     """Also once SQLite has made it longer again: what it had is gone. A vacuum makes a file shorter, too."""
     await store.put([item(f"leg-{number}") for number in range(800)])
-    await store._do(lambda _: None)
+    await store._database.do(lambda _: None)
     os.truncate(path, left)
     for _ in range(2):
         await refused(store, "somebody cut .* short.*restore a backup")
@@ -173,7 +173,7 @@ async def test_a_file_that_was_cut_short_takes_nothing(store: SQLiteStore, path:
 
 async def test_a_file_that_cannot_say_its_size_was_cut(store: SQLiteStore, path: Path) -> None:
     """What SQLite itself cannot read any more is no file to write to."""
-    await store._do(lambda _: None)
+    await store._database.do(lambda _: None)
     watch, broken = identity.Watch(path), sqlite3.connect(":memory:")
     broken.close()
     os.truncate(path, 0)
@@ -187,9 +187,9 @@ async def test_a_file_that_cannot_say_its_size_was_cut(store: SQLiteStore, path:
 async def test_a_vacuum_is_no_loss(store: SQLiteStore, path: Path) -> None:
     """The file is shorter afterwards, and whole."""
     await store.put([item(f"leg-{number}") for number in range(800)])
-    await store._do(lambda connection: connection.execute("DELETE FROM items").rowcount)
+    await store._database.do(lambda connection: connection.execute("DELETE FROM items").rowcount)
     # Behind what follows the transaction.
-    await store._do(lambda _: None)
+    await store._database.do(lambda _: None)
 
     def vacuum() -> int:
         connection = sqlite3.connect(path, isolation_level=None)
@@ -320,7 +320,7 @@ async def test_a_whole_check_is_made_after_a_death_alone(
 ) -> None:
     """Not of a new file, not after a clean end, and not beside a process that works."""
     checks = Checks()
-    monkeypatch.setattr("ringback.stores.sqlite.store.WholeCheck", checks)
+    monkeypatch.setattr("ringback.stores.sqlite.database.WholeCheck", checks)
     first = make()
     await first.put([item("a")])
     await make().open()
@@ -336,7 +336,7 @@ async def test_after_a_death_the_file_is_checked_and_taken(
 ) -> None:
     """In the background: whoever opens it does not wait, and whoever closes it ends the check."""
     checks = Checks()
-    monkeypatch.setattr("ringback.stores.sqlite.store.WholeCheck", checks)
+    monkeypatch.setattr("ringback.stores.sqlite.database.WholeCheck", checks)
     await asyncio.to_thread(dead, path)
     store = make()
     assert list(await store.put([item("kept"), item("new")])) == [Offer.DUPLICATE, Offer.OPENED]
@@ -361,7 +361,7 @@ async def test_what_the_check_finds_ends_the_acknowledging(make: Make, path: Pat
     faults = list[Exception]()
     store.on_fault = faults.append
     await store.open()
-    store._damaged("page 7 is never used")
+    store._database._damaged("page 7 is never used")
     with pytest.raises(StoreError, match=r"is damaged .page 7 is never used.; restore it") as caught:
         await store.put([item("new")])
     assert [str(fault) for fault in faults] == [str(caught.value)]

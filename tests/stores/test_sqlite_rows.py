@@ -114,7 +114,7 @@ def test_many_rows_take_few_statements(count: int) -> None:
     assert offers == [[Offer.OPENED]] * count
     assert len(kept) == count
     assert kept_by([], many, together=False) == (offers, kept)
-    assert max(statement.count("?") for statement in schema.INSERTS.values()) == 32 * 23 <= 999
+    assert max(statement.count("?") for statement in rows._INSERTS.values()) == 32 * 23 <= 999
 
 
 def test_of_many_rows_each_is_told_what_it_is() -> None:

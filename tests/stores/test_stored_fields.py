@@ -16,12 +16,14 @@ from ringback.core.events import Event, parse_delivery
 from ringback.core.outcome import Outcome, classify, classify_event
 from ringback.exceptions import NoRawBytes
 from ringback.testing import call_disconnected, delivery
-from ringback.work.items import DeliveryStore, Item, Kind
+from ringback.work.items import Item, Kind
 from ringback.work.latch import Offer
 from ringback_catalog import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ringback.work.delivery_store import DeliveryStore
 
 TYPES = {1: "Microsoft.Communication.CallDisconnected", 2: "Microsoft.Communication.CreateCallFailed"}
 LEG = "1f0e5c1a-0000-4000-8000-000000000001"

@@ -84,7 +84,7 @@ async def make(tmp_path: Path, now: Now) -> AsyncIterator[Callable[..., SQLiteSt
     def made(timeout: float = 10.0) -> SQLiteStore:
         path, boot = tmp_path / "x.db", Boot("boot", now)
         stores.append(SQLiteStore(path, lease=LEASE, poll=0.05, timeout=timeout, min_free=0, boot=boot))
-        stores[-1]._owner = f"boot.{len(stores)}"
+        stores[-1].worker.owner = f"boot.{len(stores)}"
         return stores[-1]
 
     yield made
@@ -93,7 +93,7 @@ async def make(tmp_path: Path, now: Now) -> AsyncIterator[Callable[..., SQLiteSt
 
 
 async def claimed(store: SQLiteStore) -> list[tuple[int, bool]]:
-    return [(claim.attempt, claim.crashed) for claim in (await store.claim(5, Kind.OUTCOME))[0]]
+    return [(claim.attempt, claim.crashed) for claim in (await store.worker.claim(5, Kind.OUTCOME))[0]]
 
 
 async def test_a_process_that_joins_others_takes_over_nothing_at_once(make: Any, now: Now) -> None:
@@ -126,7 +126,7 @@ async def test_after_a_fault_of_the_file_nothing_is_taken_over_at_once(make: Any
     assert await claimed(one) == [(1, False)]
     await other.open()
     now.set += 10 * LEASE
-    locked = one._connect()
+    locked = one._database._connect()
     locked.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreUnavailable, match="locked"):
         await claimed(other)
@@ -142,10 +142,10 @@ async def test_what_stood_still_with_all_processes_is_no_death(make: Any, now: N
     await one.put([item("a")])
     assert await claimed(one) == [(1, False)]
     async with Crew(other) as crew:
-        await until(lambda: other._touch._renewed_at == now.set)
+        await until(lambda: other.worker.touch._renewed_at == now.set)
         for seconds in (10 * LEASE, LEASE / 2, LEASE / 4):
             now.set += seconds
-            await until(lambda: other._touch._renewed_at == now.set)
+            await until(lambda: other.worker.touch._renewed_at == now.set)
             assert await claimed(other) == []
             assert crew.claims == []
         now.set += LEASE / 2
@@ -198,7 +198,7 @@ async def test_a_worker_whose_loop_stood_still_takes_over_nothing_at_once(postgr
     # That worker is dead: this one has been in touch for a lease, and takes over.
     await until(lambda: worked == ["call:a"])
     await execute(_OF_ANOTHER, "call:b")
-    store._worker.beat = lambda _: None
+    store._worker.entry.beat = lambda _: None
     time.sleep(1.3 * lease)  # noqa: ASYNC251
     stood_still = True
     for _ in range(4):
@@ -221,8 +221,8 @@ async def test_a_postgresql_that_stood_still_makes_no_worker_dead(postgres_url: 
     async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
         await connection.execute(_OF_ANOTHER, ("call:a",))
         await connection.execute("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
-        assert await store._do(lambda pooled: repair(pooled, 30.0, time.time())) == set()
+        assert await store._databases.do(lambda pooled: repair(pooled, 30.0, time.time())) == set()
         # Somebody goes on, and that worker does not.
         await connection.execute("INSERT INTO procrastinate_workers DEFAULT VALUES")
-        assert await store._do(lambda pooled: repair(pooled, 30.0, time.time())) == {"call:a"}
+        assert await store._databases.do(lambda pooled: repair(pooled, 30.0, time.time())) == {"call:a"}
     await store.close()

@@ -32,6 +32,6 @@ async def test_many_rows_of_one_put_are_made_in_turns(tmp_path: Path) -> None:
         seen.append(len(passed))
         return [Offer.OPENED] * len(rows)
 
-    store._writer.together = together  # type: ignore[method-assign, assignment]
+    store._database.together = together  # type: ignore[method-assign, assignment]
     assert len(await store.put([item(f"leg-{number}") for number in range(30)])) == 30
     assert seen == [9]

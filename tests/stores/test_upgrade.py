@@ -9,7 +9,7 @@ import time
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import asdict
@@ -20,9 +20,12 @@ from ringback.core.outcome import classify_event
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.rows import stored_row
 from ringback.stores.sqlite import SQLiteStore, schema
-from ringback.work.contact import CallRecord, CallState
-from ringback.work.items import Claim, DeliveryStore, Item, Kind, Settlement, State
+from ringback.work.contact_call import CallRecord, CallState
+from ringback.work.items import Claim, Item, Kind, Settlement, State
 from ringback.work.latch import Offer
+
+if TYPE_CHECKING:
+    from ringback.work.delivery_store import DeliveryStore
 
 SQLITE_1 = """
 CREATE TABLE items (

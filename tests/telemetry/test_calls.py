@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ringback.work.items import DeliveryStore
+    from ringback.work.delivery_store import DeliveryStore
 
 LEG = "1f0e5c1a-0000-4000-8000-000000000001"
 CALL = "1f0e5c1a-0000-4000-8000-000000000002"

@@ -28,8 +28,10 @@ from ringback.work.call_detail import (
     StoredItem,
     Traces,
 )
-from ringback.work.call_fold import EXHAUSTED, TOLD_WITHOUT_CONTACT, _ending, ended_leg, folded, hook_runs
-from ringback.work.contact import CallRecord, CallState, Contact
+from ringback.work.call_fold import _ending, ended_leg, folded
+from ringback.work.contact import Contact
+from ringback.work.contact_call import CallRecord, CallState
+from ringback.work.hook_runs import EXHAUSTED
 from ringback.work.items import Progress, State
 from ringback.work.told import Told, told_by
 from ringback_catalog import Cause, Disposition
@@ -294,22 +296,6 @@ def test_nothing_is_known_of_nothing() -> None:
     assert folded(Traces()) is None
     waiting = StoredItem(f"redial:call:{A}", START, State.READY, "CallDisconnected", 0, Progress())
     assert folded(Traces(items=(waiting,))) is None
-
-
-@pytest.mark.parametrize(
-    ("progress", "expected"),
-    [
-        (Progress(), ()),
-        (Progress(done=("a", "r (contact)", EXHAUSTED, TOLD_WITHOUT_CONTACT)), (("a", "returned", 1, None, None),)),
-        (Progress(failed={"a": "no"}, tries={"a": 2}), (("a", "given_up", 3, "no", None),)),
-        (Progress(wait={"a": 9.0}, tries={"a": 1}), (("a", "waiting", 1, None, 9.0),)),
-        (Progress(failed={"r (contact)": "no"}), (("r (contact)", "given_up", 1, "no", None),)),
-    ],
-)
-def test_what_became_of_hooks(progress: Progress, expected: tuple[tuple[Any, ...], ...]) -> None:
-    """With attempts; a plan of a redial is no hook, but a contact function that was given up is told."""
-    runs = tuple((run.hook, run.result.value, run.attempts, run.reason, run.retry_at) for run in hook_runs(progress))
-    assert runs == expected
 
 
 def test_a_policy_that_allows_no_further_call_makes_the_end_terminal() -> None:

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from reports import DECLINED, MISSED, NOW, answered, report
 from ringback import RedialPolicy
-from ringback.work.contact import LONGEST_WINDOW, UNSEEN, CallRecord, CallState, Contact, PastCall
+from ringback.work.contact import Contact
+from ringback.work.contact_call import LONGEST_WINDOW, UNSEEN, CallRecord, CallState, PastCall
 from ringback.work.obstacle import obstacle
 
 if TYPE_CHECKING:

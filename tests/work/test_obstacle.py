@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from reports import DAY, DECLINED, HUNG_UP, NOW, answered, report
 from ringback import RedialPolicy
-from ringback.work.contact import LONGEST_CALL, UNSEEN, CallRecord, CallState, Contact
+from ringback.work.contact import Contact
+from ringback.work.contact_call import LONGEST_CALL, UNSEEN, CallRecord, CallState
 from ringback.work.obstacle import obstacle
 from ringback.work.report import Report, Word
 

@@ -7,7 +7,8 @@ from datetime import timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.work.contact import CallRecord, CallState, Contact
+from ringback.work.contact import Contact
+from ringback.work.contact_call import CallRecord, CallState
 from ringback.work.programme import GivenUp, Programme, Share, Tally
 from ringback.work.report import Word
 

@@ -18,7 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ringback import Catalog, Cause, ConfigurationError, RetryAction, RetryClass, classify
-from ringback.work.contact import LONGEST_WINDOW
+from ringback.work.contact_call import LONGEST_WINDOW
 from ringback.work.redial import Exhausted, NotRetryable, Planned, Skipped, awake, decide, repeatability, time_zone
 from ringback.work.redial_policy import RedialPolicy
 from ringback_catalog import CALL_EVENTS

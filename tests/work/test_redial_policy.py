@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback import Catalog, Cause, ConfigurationError, Disposition, RedialPolicy, RetryClass
-from ringback.work.contact import LONGEST_WINDOW
+from ringback.work.contact_call import LONGEST_WINDOW
 from ringback.work.hours import hours_of
 from ringback.work.items import REMEMBER_CALLS
 from ringback.work.redial_policy import FIRST_OF_NOW, WORKING_HOURS

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ringback.hooks.operators import Operator
-    from ringback.work.contact import CallRecord, Contact
+    from ringback.work.contact import Contact
+    from ringback.work.contact_call import CallRecord
     from ringback.work.history import Waiting
     from ringback.work.items import Stats
     from ringback.work.programme import Programme, Share

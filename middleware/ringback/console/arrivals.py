@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ringback.work.deliveries import Answer, Result
-    from ringback.work.items import DeliveryStore
+    from ringback.work.delivery_store import DeliveryStore
 
 DAY = 24 * HOUR
 WEEK = 7 * DAY

@@ -33,8 +33,9 @@ from ringback_catalog import Match
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from ringback.work.delivery_store import DeliveryStore
     from ringback.work.history import Count, Pair, Waiting
-    from ringback.work.items import DeadLetter, DeliveryStore
+    from ringback.work.items import DeadLetter
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from ringback.hooks.invoke import decided
 from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost, Planner
 from ringback.privacy.redaction import redact
-from ringback.work.call_fold import EXHAUSTED, TOLD_WITHOUT_CONTACT
+from ringback.work.hook_runs import EXHAUSTED, TOLD_WITHOUT_CONTACT
 from ringback.work.items import NOBODY, Progress, Settlement, State
 from ringback.work.keys import short
 from ringback.work.latch import informed
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from ringback.hooks.observer import Observer, StoreGauge
     from ringback.hooks.registration import Predicate, RedialRegistration, Registration, Roster
     from ringback.hooks.router import HandlerRouter
-    from ringback.work.items import Claim, DeliveryStore
+    from ringback.work.delivery_store import DeliveryStore
+    from ringback.work.items import Claim
     from ringback.work.policy import HookPolicy
 
 

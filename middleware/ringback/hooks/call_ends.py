@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ringback.hooks.notebook import Notebook
     from ringback.hooks.observer import Observer, StoreGauge
     from ringback.work.call_detail import Traces
-    from ringback.work.items import DeliveryStore
+    from ringback.work.delivery_store import DeliveryStore
 
 
 @dataclass(eq=False, slots=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ringback.core.literals import CategoryName, CauseName, DispositionName, OwnerName
     from ringback.hooks.registration import RedialRegistration
-    from ringback.work.items import DeliveryStore
+    from ringback.work.delivery_store import DeliveryStore
 
 W = TypeVar("W", bound=StrEnum)
 

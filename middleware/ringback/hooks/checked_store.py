@@ -12,7 +12,7 @@ from ringback.work.policy import HookPolicy
 if TYPE_CHECKING:
     from ringback.hooks.observer import Gauge
     from ringback.settings import OnStoreFailure
-    from ringback.work.items import DeliveryStore
+    from ringback.work.delivery_store import DeliveryStore
 
 
 def checked_store(

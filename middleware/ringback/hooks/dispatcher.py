@@ -29,7 +29,7 @@ from ringback.hooks.processes import serving
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.hooks.signatures import is_async
 from ringback.stores import MemoryStore
-from ringback.work.contact import CallState
+from ringback.work.contact_call import CallState
 from ringback.work.items import Item, Kind, Settlement, State
 from ringback.work.latch import Offer
 from ringback.work.pace import UNPACED
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from ringback.hooks.observer import Gauge, Observer
     from ringback.hooks.router import HandlerRouter
     from ringback.settings import OnStoreFailure
-    from ringback.work.items import Claim, DeliveryStore
+    from ringback.work.delivery_store import DeliveryStore
+    from ringback.work.items import Claim
     from ringback.work.pace import Pace
 
 SETTLE = 1.0

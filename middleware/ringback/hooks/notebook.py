@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ringback.core.delivery import Event
     from ringback.core.outcome import Outcome
-    from ringback.work.items import DeliveryStore
+    from ringback.work.delivery_store import DeliveryStore
     from ringback.work.told import Told
 
 DELAY = 0.1

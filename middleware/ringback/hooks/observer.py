@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ringback.receiving.intake import Received
     from ringback.receiving.replies import Reply
     from ringback.work.call_detail import EndedLeg
-    from ringback.work.items import DeliveryStore
+    from ringback.work.delivery_store import DeliveryStore
 
 
 class Observer(Protocol):

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from ringback.hooks.registration import RedialRegistration
+    from ringback.work.delivery_store import DeliveryStore
     from ringback.work.history import Waiting
-    from ringback.work.items import DeadLetter, DeliveryStore
+    from ringback.work.items import DeadLetter
     from ringback.work.letters import LetterChange
     from ringback.work.programme import Programme
     from ringback.work.selection import Selection

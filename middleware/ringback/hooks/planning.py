@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from msgspec.structs import replace
 
 from ringback.hooks.contacts import allowed_from, contact_again, zone_of
-from ringback.work.contact import CallState, Contact, Step
+from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import CallState
 from ringback.work.items import Item, Kind
 from ringback.work.keys import short
 from ringback.work.obstacle import obstacle
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from ringback.hooks.observer import Observer
     from ringback.hooks.overheard import Overheard
     from ringback.hooks.registration import RedialRegistration
-    from ringback.work.items import Claim, DeliveryStore, Progress
+    from ringback.work.delivery_store import DeliveryStore
+    from ringback.work.items import Claim, Progress
     from ringback.work.redial import Plan
 
 

@@ -15,7 +15,8 @@ from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost
 from ringback.hooks.retry_after import causes, retry_after
 from ringback.hooks.signatures import takes
-from ringback.work.contact import LONGEST_WINDOW, CallState, Contact, Step
+from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import LONGEST_WINDOW, CallState
 from ringback.work.items import Progress, Settlement, State
 from ringback.work.obstacle import obstacle
 from ringback.work.policy import GiveUp, HookContext, Retry
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
     from ringback.hooks.observer import Observer, StoreGauge
     from ringback.hooks.registration import RedialRegistration
     from ringback.hooks.router import HandlerRouter
-    from ringback.work.contact import PastCall
-    from ringback.work.items import Claim, DeliveryStore, Item
+    from ringback.work.contact_call import PastCall
+    from ringback.work.delivery_store import DeliveryStore
+    from ringback.work.items import Claim, Item
     from ringback.work.policy import HookPolicy
     from ringback.work.redial_policy import RedialPolicy
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ringback.work.deliveries import Answer
-    from ringback.work.items import DeliveryStore
+    from ringback.work.delivery_store import DeliveryStore
 
 PERIOD = 3.0
 """Seconds for which counts are gathered, whatever number of deliveries comes."""

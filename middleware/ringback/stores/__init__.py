@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ringback.exceptions import ConfigurationError, needs_extra
 from ringback.privacy.redaction import redact
 from ringback.stores.memory import MemoryStore
-from ringback.work.items import DeadLetter, DeliveryStore, Stats
+from ringback.work.delivery_store import DeliveryStore
+from ringback.work.items import DeadLetter, Stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable

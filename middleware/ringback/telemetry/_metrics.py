@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Observer
     from ringback.work.call_detail import EndedLeg
-    from ringback.work.items import DeliveryStore, Stats
+    from ringback.work.delivery_store import DeliveryStore
+    from ringback.work.items import Stats
 
 MOST_ATTEMPTS = 10
 """The metrics count later redials with this one."""

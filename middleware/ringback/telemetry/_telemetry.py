@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ringback.receiving.replies import Reply
     from ringback.telemetry._attributes import Attributes
     from ringback.work.deliveries import Result
-    from ringback.work.items import DeliveryStore
+    from ringback.work.delivery_store import DeliveryStore
 
 NAME = "ringback"
 """The instrumentation scope of every span and metric."""

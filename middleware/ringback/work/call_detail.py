@@ -19,8 +19,9 @@ from typing import Any
 from msgspec import Struct
 
 from ringback.work.call_json import shown
-from ringback.work.contact import CallState, Contact
-from ringback.work.items import Progress, State  # noqa: TC001 - msgspec reads the annotations
+from ringback.work.contact import Contact
+from ringback.work.contact_call import CallState  # noqa: TC001 - msgspec reads the annotations
+from ringback.work.items import Progress, State  # noqa: TC001 - likewise
 from ringback.work.told import Told  # noqa: TC001 - likewise
 from ringback_catalog import (  # noqa: TC001 - likewise
     Cause,

@@ -11,12 +11,11 @@ from ringback.work.call_detail import (
     Ending,
     Entry,
     EntryKind,
-    HookResult,
-    HookRun,
     Leg,
     OtherCall,
 )
-from ringback.work.contact import CallState
+from ringback.work.contact_call import CallState
+from ringback.work.hook_runs import EXHAUSTED, hook_runs
 from ringback.work.keys import short
 from ringback.work.report import CONNECTED
 from ringback.work.told import INCOMING, TRANSFERRED, second_of
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.work.call_detail import StoredItem, Traces
     from ringback.work.contact import Contact
-    from ringback.work.items import Progress
     from ringback.work.told import Told
 
 
@@ -255,33 +253,6 @@ ANSWERED: Mapping[Cause | None, bool] = {
     Cause.UNREACHABLE: False,
 }
 """Whether somebody answered a call with such an end. Every other cause says nothing of that."""
-
-
-def hook_runs(progress: Progress) -> tuple[HookRun, ...]:
-    """What the attempts at an item came to, by hook. What is no hook is left out: the plans of redials."""
-    tries = progress.tries
-    returned = (HookRun(hook, HookResult.RETURNED, tries.get(hook, 0) + 1) for hook in progress.done)
-    failed = (
-        HookRun(hook, HookResult.GIVEN_UP, tries.get(hook, 0) + 1, reason) for hook, reason in progress.failed.items()
-    )
-    waiting = (
-        HookRun(hook, HookResult.WAITING, tries.get(hook, 0), retry_at=at)
-        for hook, at in progress.wait.items()
-        if hook not in progress.failed
-    )
-    return tuple(run for runs in (returned, failed, waiting) for run in runs if not _is_mark(run))
-
-
-def _is_mark(run: HookRun) -> bool:
-    is_plan = run.result is HookResult.RETURNED and run.hook.endswith(" (contact)")
-    return is_plan or run.hook in (EXHAUSTED, TOLD_WITHOUT_CONTACT)
-
-
-EXHAUSTED = "attempts_exhausted"
-"""Stands among the hooks that are done if the policy allows no further call, which makes the outcome terminal."""
-
-TOLD_WITHOUT_CONTACT = "told_without_contact"
-"""Stands among the hooks that are done if hooks got the outcome although nobody knows whom the call was to reach."""
 
 
 def _others(known: Contact, legs: set[str | None]) -> tuple[int | None, tuple[OtherCall, ...], tuple[OtherCall, ...]]:

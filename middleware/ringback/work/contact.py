@@ -13,116 +13,19 @@ whether a redial was placed, a leg that nobody has told counts beside the redial
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from enum import StrEnum
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringback.work.report import FINAL, Report, Word
+from ringback.work.contact_call import LASTS, LONGEST_WINDOW, UNSEEN, CallRecord, CallState, PastCall
+from ringback.work.report import FINAL, Report
 
 if TYPE_CHECKING:
     from ringback.work.items import Item, Progress
 
 T = TypeVar("T")
-
-UNSEEN = 600.0
-"""Seconds for which a call may be under way although no event of the call has come: longer than any call rings."""
-
-LONGEST_CALL = 12 * 3600.0
-"""Seconds after which a connected call that never reports its end no longer counts as in progress."""
-
-LONGEST_WINDOW = 31 * 86_400.0
-"""Seconds of the longest window of a policy. Stores remember calls for :data:`ringback.work.items.REMEMBER_CALLS`."""
-
-
-class CallState(StrEnum):
-    """What is known of one call to a contact."""
-
-    PLANNED = "planned"
-    """A redial that waits for its time."""
-    PLACING = "placing"
-    """The redial function was called, and has not returned: the call may have been placed."""
-    UNKNOWN = "unknown"
-    """The redial function has failed, and nobody can say whether the call was placed."""
-    PLACED = "placed"
-    """The redial function has returned, and no event of the call has come."""
-    CONNECTED = "connected"
-    OPEN = "open"
-    """The call has ended, and nobody has decided yet whether a redial follows."""
-    ENDED = "ended"
-    CANCELED = "canceled"
-    """A redial that placed no call, and does not count."""
-    NOT_OURS = "not_ours"
-    """The app has not called the contact: the contact had called and nobody answered, or ``connect_call`` has failed.
-    Such a call does not count."""
-
-
-class CallRecord(Struct, frozen=True, omit_defaults=True):
-    """A call that was placed or is to be placed at ``at``, answered at ``answered_at``, and ended at ``ended_at``.
-
-    ``leg`` is its call connection id, and ``context`` the operation context that Ringback offered for the call, where
-    they are known. ``word`` is the strictest word of the reports of its end, until somebody decides, and ``cause`` says
-    why the call ended. ``unrung`` says that the call has failed before anything can have rung. ``gave_up`` is the limit
-    of the policy that forbade the redial of this call, or this redial.
-    """
-
-    key: str
-    at: float
-    leg: str | None = None
-    state: CallState = CallState.ENDED
-    ended_at: float | None = None
-    context: str | None = None
-    answered_at: float | None = None
-    word: Word | None = None
-    unrung: bool = False
-    cause: str | None = None
-    gave_up: str | None = None
-
-    @property
-    def by_app(self) -> bool:
-        """Whether the app has placed the call by itself, as far as anybody has told: no redial has."""
-        return self.key.startswith("leg:")
-
-    @property
-    def last(self) -> float:
-        """The time of what is known last."""
-        return max(self.at, self.answered_at or 0.0, self.ended_at or 0.0)
-
-    def after(self, report: Report, at: float, *, late: bool) -> CallRecord:
-        """The record after a report. ``late``: hooks have the end already, and the report decides nothing more."""
-        if report.connected:
-            state = CallState.CONNECTED if self.ended_at is None else self.state
-            return replace(self, state=state, answered_at=at if self.answered_at is None else self.answered_at)
-        if self.ended_at is None:
-            state = CallState.OPEN if report.word is Word.ASKS and not late else self.state
-            if state is not CallState.OPEN and state is not CallState.NOT_OURS:
-                state = CallState.ENDED
-            return replace(self, state=state, ended_at=at, word=report.word, cause=report.cause)
-        if late and report.word not in FINAL:
-            return self
-        state = CallState.OPEN if report.word is Word.ASKS else self.state
-        word, ended_at = _stricter(self.word, report.word), min(at, self.ended_at)
-        cause = self.cause if word is self.word else report.cause
-        return replace(self, state=state, ended_at=ended_at, word=word, cause=cause)
-
-    def says(self) -> Iterator[tuple[Word, float]]:
-        """What speaks against calls to the contact, and since when."""
-        # The end of a conversation may say that the conversation was lost.
-        if self.answered_at is not None and self.word is not Word.ASKS:
-            yield Word.REACHED, self.answered_at
-        if self.word is not None and self.word is not Word.ASKS and self.ended_at is not None:
-            yield self.word, self.ended_at
-
-
-class PastCall(NamedTuple):
-    """A call to a contact, for the redial function: when it was placed, answered and ended, as far as that is known."""
-
-    at: float
-    answered_at: float | None
-    ended_at: float | None
-    is_redial: bool
 
 
 class Contact(Struct, frozen=True, omit_defaults=True):
@@ -327,14 +230,6 @@ def _may_be(redial: CallRecord, report: Report, at: float) -> bool:
     told = redial.context is not None and report.context is not None
     return redial.state is CallState.PLACED and not told and redial.at <= at < redial.at + UNSEEN
 
-
-def _stricter(one: Word | None, other: Word | None) -> Word | None:
-    words = [word for word in Word if word in (one, other)]
-    return words[-1] if words else None
-
-
-LASTS = {CallState.UNKNOWN: UNSEEN, CallState.PLACED: UNSEEN, CallState.CONNECTED: LONGEST_CALL}
-"""Seconds for which a call in this state counts as in progress."""
 
 _END_OF_TIME = 253_402_300_799.0
 """Seconds since the epoch: the end of the year 9999."""

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ringback.work.contact import CallState
+from ringback.work.contact_call import CallState
 from ringback.work.report import Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import tzinfo
 
-    from ringback.work.contact import CallRecord, Contact
+    from ringback.work.contact import Contact
+    from ringback.work.contact_call import CallRecord
 
 
 class Share(Struct, frozen=True):

@@ -13,7 +13,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ringback.exceptions import ConfigurationError
-from ringback.work.contact import LONGEST_WINDOW
+from ringback.work.contact_call import LONGEST_WINDOW
 from ringback.work.redial_policy import DAY, RedialPolicy, seconds_of
 from ringback.work.report import NOT_RUNG
 from ringback_catalog import Cause, RetryAction, RetryAfter, RetryClass

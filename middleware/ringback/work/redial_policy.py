@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from ringback.exceptions import ConfigurationError
 from ringback.settings import is_number
-from ringback.work.contact import LONGEST_WINDOW
+from ringback.work.contact_call import LONGEST_WINDOW
 from ringback.work.hours import Hours, hours_of, outside
 from ringback.work.policy import YEAR, refuse_uncountable
 from ringback_catalog import Cause, RetryAction, RetryAfter, RetryClass

@@ -24,13 +24,14 @@ from ringback.core.events import Result
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.hooks.router import HandlerRouter
 from ringback.stores.sqlite import SQLiteStore
-from ringback.work.items import Claim, DeliveryStore, Kind, Settlement
+from ringback.work.items import Claim, Kind, Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from ringback.core.outcome import Outcome
+    from ringback.work.delivery_store import DeliveryStore
 
 CONTACTS = int(5000 * float(os.environ.get("RINGBACK_CRASH_SCALE", "0.02")))
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -161,12 +162,12 @@ class Process:
         self.dispatcher._work_here = lambda: None  # type: ignore[method-assign]
 
     async def claim(self, kind: Kind) -> tuple[Sequence[Claim], float | None]:
-        self.store._pace = PACE
-        claims: tuple[Sequence[Claim], float | None] = await self.store.claim(50, kind)
+        self.store.worker.pace = PACE
+        claims: tuple[Sequence[Claim], float | None] = await self.store.worker.claim(50, kind)
         return claims
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
-        await self.store.settle(claim, settlement)
+        await self.store.worker.settle(claim, settlement)
 
 
 def dial_of(programme: Programme) -> Callable[[str], Awaitable[str]]:
@@ -186,7 +187,7 @@ class PostgresProcess(Process):
         self.store._worker = SimpleNamespace(owner_of=lambda _: self._owner, look_at_redials=lambda *_: None)
 
     async def claim(self, kind: Kind) -> tuple[Sequence[Claim], float | None]:
-        from ringback.stores.postgres import lane, rows
+        from ringback.stores.postgres import claims, lane
 
         now = self._programme.now
 
@@ -200,21 +201,21 @@ class PostgresProcess(Process):
                 (now,),
             )
             keys = [key for (key,) in await found.fetchall()]
-            claims = [await rows.claim(connection, key, kind, self._owner, self._number, now) for key in keys]
+            some = [await claims.claim(connection, key, kind, self._owner, self._number, now) for key in keys]
             due = await connection.execute(
                 "SELECT min(due_at) FROM ringback_items WHERE state = 'ready' AND kind = 'outcome'"
             )
             ((due_at,),) = await due.fetchall()
-            return [claim for claim in claims if claim is not None], due_at
+            return [claim for claim in some if claim is not None], due_at
 
-        claims: tuple[Sequence[Claim], float | None] = await self.store._do(claim)
-        return claims
+        result: tuple[Sequence[Claim], float | None] = await self.store._databases.do(claim)
+        return result
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
-        from ringback.stores.postgres import rows
+        from ringback.stores.postgres import claims
 
-        await self.store._do(
-            lambda connection: rows.settle(connection, claim, self._owner, settlement, self._programme.now)
+        await self.store._databases.do(
+            lambda connection: claims.settle(connection, claim, self._owner, settlement, self._programme.now)
         )
 
 
@@ -282,7 +283,7 @@ async def test_a_programme_on_sqlite_with_two_processes(tmp_path: Path) -> None:
     processes = [Process(programme, store) for store in stores]
     for number, store in enumerate(stores):
         await store.open()
-        store._owner = f"process-{number}"
+        store.worker.owner = f"process-{number}"
     await run(programme, processes)
     check(programme, processes)
     assert (await stores[0].stats()).redials == 0

@@ -19,6 +19,7 @@ from ringback.stores.postgres.faults import translated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from typing import LiteralString
 
 T = TypeVar("T")
 
@@ -205,3 +206,8 @@ def read_error(task: asyncio.Task[Any]) -> None:
     """Read the error of a task that has ended, because the event loop logs an error that nobody reads."""
     if not task.cancelled():
         task.exception()
+
+
+async def changed(connection: Connection, query: LiteralString, parameters: Any) -> int:
+    """The number of rows that the statement has changed."""
+    return (await connection.execute(query, parameters)).rowcount

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.stores.postgres import rows
+from ringback.stores.postgres import claims
 from ringback.work.items import Kind
 from ringback.work.pace import Lane
 
@@ -79,7 +79,7 @@ async def claim(
 
 async def _claimed(connection: Connection, keys: Sequence[str], owner: str, worker: int, now: float) -> list[Claim]:
     """The claims on the redials of these keys, but for those whose records cannot be read."""
-    found = [await rows.claim(connection, key, Kind.REDIAL, owner, worker, now) for key in keys]
+    found = [await claims.claim(connection, key, Kind.REDIAL, owner, worker, now) for key in keys]
     return [claim for claim in found if claim is not None]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ringback.exceptions import StoreError
 from ringback.stores.letters import before, name_in, progress_after, takes
-from ringback.stores.postgres.rows import outcome_of
+from ringback.stores.postgres.claims import outcome_of
 from ringback.stores.record import dump_contact, dump_progress, load_contact, load_progress
 from ringback.work.items import DeadLetter, Kind, Progress
 from ringback.work.keys import short

@@ -72,3 +72,8 @@ async def _version(connection: AsyncConnection[Any]) -> int:
             "upgrade ringback, or name another database"
         )
     return int(version)
+
+
+def storable(text: str | None) -> str | None:
+    """The text with ``?`` for lone surrogates and U+FFFD for NUL, which PostgreSQL's ``text`` cannot hold."""
+    return text and text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager, suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import psycopg
-from msgspec.structs import replace
-
-from ringback.exceptions import StoreFull, StoreUnavailable
+from ringback.exceptions import StoreFull
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.clocks import Jumps
-from ringback.stores.postgres import calls, deliveries, lane, letters, repair, rows, schema
-from ringback.stores.postgres.database import Database, conninfo_of
-from ringback.stores.postgres.faults import translated
+from ringback.stores.postgres import calls, claims, deliveries, lane, letters, retention, rows, stats
+from ringback.stores.postgres.database import conninfo_of
+from ringback.stores.postgres.databases import Databases
+from ringback.stores.postgres.entry import Entry
 from ringback.stores.postgres.history import PostgresHistory
 from ringback.stores.postgres.jobs import Jobs
 from ringback.stores.postgres.login import Login
@@ -34,8 +30,7 @@ from ringback.work.pace import UNPACED
 from ringback.work.redial_policy import DAY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-    from typing import LiteralString
+    from collections.abc import Awaitable, Callable, Sequence
 
     from ringback.stores.postgres.database import Connection
     from ringback.work.call_detail import Traces
@@ -92,11 +87,8 @@ class PostgresStore:
             refuse_for_store(name, number, zero=True)
         refuse_no_flag("store: listen", listen)
         refuse_short_lease(lease, poll)
-        self._login = Login(conninfo_of(url, timeout), password)
         self._lease = lease
         self._poll = poll
-        self._pool_size = pool_size
-        self._timeout = timeout
         self._max_backlog = max_backlog
         self._keep = keep
         self._remember = remember
@@ -104,57 +96,24 @@ class PostgresStore:
         self._listen = listen
         self._clock = clock
         self._sleep = sleep
-        self._opening = asyncio.Lock()
         self._jumps = Jumps(clock, elapsed)
         self._jobs = Jobs(clock, elapsed)
-        self._databases: tuple[Database, Database] | None = None
+        login = Login(conninfo_of(url, timeout), password)
+        self._databases = Databases(
+            login, size=pool_size, timeout=timeout, listen=listen, set_clock=self._jobs.set_clock
+        )
         self._worker: Worker | None = None
-        self.history = PostgresHistory(self._do)
+        self.history = PostgresHistory(self._databases.do)
         self._waiting = 0
         self._counted_at: float | None = None
         self.on_fault: Callable[[Exception], None] = lambda _: None
         self.on_blocked: Callable[[str | None, float], None] = lambda _, __: None
 
     async def open(self) -> None:
-        await self._opened()
-
-    async def _opened(self) -> tuple[Database, Database]:
-        """The database for puts, which fail soon, and that for all else, so that many puts do not block the workers."""
-        async with self._opening:
-            if self._databases is None:
-                await self._prepare()
-                puts, others = self._database(self._timeout), self._database(self._timeout * 15)
-                await puts.open()
-                await others.open()
-                self._databases = puts, others
-            return self._databases
-
-    def _database(self, limit: float) -> Database:
-        return Database(
-            self._login.asked, size=self._pool_size, timeout=self._timeout, limit=limit, pooled=not self._listen
-        )
-
-    def _beat_alone(self, worker: int) -> None:
-        with suppress(StoreUnavailable):
-            repair.beat_alone(self._login.conninfo(), worker)
-
-    async def _prepare(self) -> None:
-        async with _within(self._timeout * 15):
-            with translated():
-                # Not the pool's: that does not say why it cannot connect.
-                conninfo = await self._login.asked()
-                connecting = psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
-                async with await connecting as connection:
-                    await schema.prepare(connection)
-                    found = await connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
-                    for (theirs,) in await found.fetchall():
-                        self._jobs.set_clock(theirs)
+        await self._databases.open()
 
     async def close(self) -> None:
-        async with self._opening:
-            databases, self._databases = self._databases or (), None
-            for database in databases:
-                await database.close()
+        await self._databases.close()
 
     async def put(self, items: Sequence[Item]) -> Sequence[Offer]:
         now, turns = self._clock(), Turns()
@@ -172,20 +131,19 @@ class PostgresStore:
             await self._jobs.defer(connection, [(key, row["due_at"]) for key, row in opened if _needs_job(row)])
             return [offer for offer, _ in became]
 
-        async with _within(self._timeout):
-            puts, _ = await self._opened()
+        puts = await self._databases.open_for_puts()
         offers = await puts.do(operation)
         self._waiting += offers.count(Offer.OPENED)
         return offers
 
     async def note(self, told: Sequence[Told]) -> None:
-        await self._do(lambda connection: calls.note(connection, told))
+        await self._databases.do(lambda connection: calls.note(connection, told))
 
     async def count_deliveries(self, counted: Sequence[Counted]) -> None:
-        await self._do(lambda connection: deliveries.add(connection, counted))
+        await self._databases.do(lambda connection: deliveries.add(connection, counted))
 
     async def call(self, name: str) -> Traces | None:
-        return await self._do(lambda connection: calls.call(connection, name))
+        return await self._databases.do(lambda connection: calls.call(connection, name))
 
     async def hasten(self, keys: Sequence[str]) -> None:
         async def operation(connection: Connection) -> None:
@@ -193,42 +151,45 @@ class PostgresStore:
             await self._jobs.defer(connection, [(key, None) for key in waiting])
 
         # As a put: the route's answer may wait for this.
-        puts, _ = await self._opened()
+        puts, _ = await self._databases.open()
         await puts.do(operation)
 
     async def _refuse_full(self, connection: Connection) -> None:
         """Raise :class:`StoreFull` for a full backlog, counted once a second: more work of one second does no harm."""
         now = asyncio.get_running_loop().time()
         if self._counted_at is None or now >= self._counted_at + 1.0:
-            self._waiting = await rows.count_ready(connection, self._max_backlog)
+            self._waiting = await stats.count_ready(connection, self._max_backlog)
             self._counted_at = now
         if self._waiting >= self._max_backlog:
             raise StoreFull(f"{self._waiting} items wait in PostgreSQL; at most that many may; see that workers run")
 
     async def run(self, work: Work, concurrency: int, pace: Pace = UNPACED) -> None:
-        worker = self._worker = Worker(
-            connect=self._for_work,
+        entry = Entry(
+            connect=self._databases.open_for_work,
             jobs=self._jobs,
             lease=self._lease,
-            poll=self._poll,
-            listen=self._listen,
             purge=self.purge,
             clock=self._clock,
             jumps=self._jumps,
             sleep=self._sleep,
             on_fault=lambda error: self.on_fault(error),
-            pace=pace,
             on_blocked=lambda task, seconds: self.on_blocked(task, seconds),
-            beat=self._beat_alone,
+            beat=self._databases.beat_alone,
+        )
+        worker = self._worker = Worker(
+            entry=entry,
+            jobs=self._jobs,
+            poll=self._poll,
+            listen=self._listen,
+            clock=self._clock,
+            sleep=self._sleep,
+            on_fault=lambda error: self.on_fault(error),
+            pace=pace,
         )
         try:
             await worker.run(work, concurrency)
         finally:
             self._worker = None
-
-    async def _for_work(self) -> Database:
-        _, others = await self._opened()
-        return others
 
     async def stop(self, timeout: float) -> int:
         return 0 if self._worker is None else await self._worker.stop(timeout)
@@ -237,7 +198,7 @@ class PostgresStore:
         owner = self._owner_of(short(key))
         if owner is None:
             return False
-        return await self._do(lambda connection: rows.checkpoint(connection, short(key), owner, progress))
+        return await self._databases.do(lambda connection: claims.checkpoint(connection, short(key), owner, progress))
 
     def _owner_of(self, key: str) -> str | None:
         return None if self._worker is None else self._worker.owner_of(key)
@@ -254,29 +215,24 @@ class PostgresStore:
             return made.result
 
         due: list[float | None] = []
-        result = await self._do(operation)
+        result = await self._databases.do(operation)
         for due_at in due:
             self._look_at_redials(due_at)
         return result
 
     async def pause_redials(self, until: float) -> None:
-        await self._do(lambda connection: lane.pause(connection, until - self._clock()))
+        await self._databases.do(lambda connection: lane.pause(connection, until - self._clock()))
 
     def _look_at_redials(self, due_at: float | None = None) -> None:
         if self._worker is not None:
             self._worker.look_at_redials(due_at)
 
     async def stats(self) -> Stats:
-        async def operation(connection: Connection) -> Stats:
-            counts = await rows.stats(connection, self._clock())
-            in_progress = await lane.in_progress(connection, self._clock())
-            return replace(counts, redials_in_progress=in_progress, redials_paused=await lane.paused(connection))
-
-        return await self._do(operation)
+        return await self._databases.do(lambda connection: stats.stats(connection, self._clock()))
 
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
         found, turns = list[DeadLetter](), Turns()
-        for row in await self._do(lambda connection: letters.dead(connection, limit)):
+        for row in await self._databases.do(lambda connection: letters.dead(connection, limit)):
             found.append(letters.letter_of(row))
             await turns.next()
         return found
@@ -295,45 +251,21 @@ class PostgresStore:
                 await self._jobs.defer(connection, outcomes)
             return [key for key, _ in changed]
 
-        changed = await self._do(operation)
+        changed = await self._databases.do(operation)
         self._look_at_redials(change.due_at)
         return changed
 
     async def take_back(self, change: LetterChange) -> int:
-        return await self._do(lambda connection: letters.take_back(connection, change, self._clock()))
+        return await self._databases.do(lambda connection: letters.take_back(connection, change, self._clock()))
 
     async def standing(self, change: LetterChange) -> Standing:
-        return await self._do(lambda connection: letters.standing_of(connection, change, self._clock()))
+        return await self._databases.do(lambda connection: letters.standing_of(connection, change, self._clock()))
 
     async def purge(self) -> int:
-        now, count = self._jumps.passed(), 0
-        steps: list[tuple[LiteralString, float]] = [
-            (letters.FORGET_DISCARDED, 0.0),
-            (rows.FORGET_PAYLOADS, self._keep),
-            (rows.FORGET_KEYS, self._remember),
-            (calls.FORGET_NOTES, self._remember),
-            (rows.FORGET_DEAD, self._remember_dead),
-            (rows.FORGET_CONTACTS, REMEMBER_CALLS),
-        ]
-        for statement, age in steps:
-            forget = partial(rows.forget, statement=statement, before=now - age)
-            while changed := await self._do(forget):
-                count += changed
-        return count + await self._do(lambda each: deliveries.fold(each, now, now - REMEMBER_CALLS))
-
-    async def _do(self, operation: Callable[[Connection], Awaitable[T]]) -> T:
-        return await (await self._for_work()).do(operation)
+        ages = self._keep, self._remember, self._remember_dead
+        return await retention.purge(self._databases, self._jumps.passed(), *ages)
 
 
 def _needs_job(row: dict[str, Any]) -> bool:
     """Whether a job tells the workers of the row. Redials need none: the workers look at their lane."""
     return bool(row["kind"] == Kind.OUTCOME)
-
-
-@asynccontextmanager
-async def _within(seconds: float) -> AsyncGenerator[None]:
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError as error:
-        raise StoreUnavailable(f"PostgreSQL did not answer within {seconds:g} seconds") from error

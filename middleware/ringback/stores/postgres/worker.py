@@ -7,9 +7,9 @@ Ringback's worker writes the hook's settlement when PostgreSQL is back.
 from __future__ import annotations
 
 import asyncio
-import math
 from contextvars import Context
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,50 +18,36 @@ from psycopg import Error
 
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.claims import FAULT_PAUSE, GRACE, ClaimLoop
-from ringback.stores.clocks import jumped
-from ringback.stores.postgres import lane, repair, rows
+from ringback.stores.postgres import claims, lane
 from ringback.stores.postgres.database import read_error
 from ringback.stores.postgres.faults import store_error
 from ringback.stores.postgres.tasks import end, first_of
-from ringback.stores.pulse import Pulse
-from ringback.stores.touch import Touch
 from ringback.work.items import Kind, Settlement, State
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from ringback.stores.clocks import Jumps
-    from ringback.stores.postgres.database import Connection, Database
+    from ringback.stores.postgres.database import Connection
+    from ringback.stores.postgres.entry import Entry
     from ringback.stores.postgres.jobs import Jobs
     from ringback.work.items import Claim, Work
     from ringback.work.pace import Pace
 
 T = TypeVar("T")
 
-_PURGE = 600.0
-"""Seconds between purges."""
-
 
 @dataclass(eq=False, kw_only=True)
 class Worker:
     """Works on the items of a database until somebody stops the worker. Times are seconds, see ``PostgresStore``."""
 
-    connect: Callable[[], Awaitable[Database]]
+    entry: Entry
     jobs: Jobs
-    lease: float
     poll: float
     listen: bool
-    purge: Callable[[], Awaitable[object]]
     clock: Callable[[], float]
-    jumps: Jumps
     sleep: Callable[[float], Awaitable[None]]
     on_fault: Callable[[Exception], None]
     pace: Pace
-    on_blocked: Callable[[str | None, float], None]
-    beat: Callable[[int], None]
-    _id: int | None = None
-    _set_right: bool = False
-    _purged_at: float = -math.inf
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _counter: Iterator[int] = field(default_factory=count)
     _owners: dict[str, str] = field(default_factory=dict[str, str])
@@ -79,14 +65,10 @@ class Worker:
         """The owner under which this worker has claimed the item of this key, if it has."""
         return self._owners.get(key)
 
-    def __post_init__(self) -> None:
-        self._touch = Touch(self.lease)
-        self._in_touch = False
-
     async def run(self, work: Work, concurrency: int) -> None:
         self._work = work
         self._slots = asyncio.Semaphore(concurrency)
-        self._pulse = Pulse(self.lease, self._renew, self.on_blocked)
+        self.entry.start()
         self._redials = ClaimLoop(self, Kind.REDIAL, poll=self.poll, clock=self.clock, on_fault=self.on_fault)
         redials = asyncio.create_task(self._redials.run(work, concurrency), context=Context())
         try:
@@ -96,10 +78,10 @@ class Worker:
                 await asyncio.wait(self._hooks)
             await asyncio.wait({redials})
         finally:
-            self._pulse.stop()
+            self.entry.pulse.stop()
             await end({*self._hooks, redials})
             await end(self._overrun)
-            await self._leave()
+            await self.entry.leave()
 
     async def stop(self, timeout: float) -> int:
         self._stopping.set()
@@ -123,7 +105,7 @@ class Worker:
     async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
         """Claim redials from the lane. Jobs tell of all other items."""
         assert kind is Kind.REDIAL
-        worker = self._id
+        worker = self.entry.id
         if worker is None:
             # The worker has no entry yet, or no more.
             return (), None
@@ -135,7 +117,7 @@ class Worker:
         self._suspect = owner if suspects else self._suspect
         claims: Sequence[Claim] = ()
         try:
-            claims, next_at = await (await self.connect()).do(
+            claims, next_at = await (await self.entry.connect()).do(
                 lambda connection: lane.claim(
                     connection, self.pace, limit, owner, worker, self.clock(), again=again, suspects=suspects
                 )
@@ -160,7 +142,7 @@ class Worker:
 
     async def give_back(self, claim: Claim) -> None:
         key, owner = claim.item.key, self._held[claim.item.key, claim.attempt]
-        await self._database.do(lambda connection: rows.give_back(connection, key, owner, self.clock()))
+        await self.entry.database.do(lambda connection: claims.give_back(connection, key, owner, self.clock()))
         self._let_go(claim, owner)
 
     def _let_go(self, claim: Claim, owner: str) -> None:
@@ -173,83 +155,16 @@ class Worker:
     async def _serve(self, concurrency: int) -> None:
         while True:
             try:
-                await self._beat()
-                jobs = self.jobs.work(
-                    self._database.pool,
-                    self._deliver,
-                    concurrency,
-                    poll=self.poll,
-                    lease=self.lease,
-                    listen=self.listen and not self._database.pooled,
-                )
-                await first_of(jobs, self._keep_house())
+                await self.entry.renew()
+                database, times = self.entry.database, {"poll": self.poll, "lease": self.entry.lease}
+                listen = self.listen and not database.pooled
+                jobs = self.jobs.work(database.pool, self._deliver, concurrency, listen=listen, **times)
+                await first_of(jobs, self.entry.keep_house())
             except StoreUnavailable as error:
                 self.on_fault(error)
             except (ProcrastinateException, Error) as error:
                 self.on_fault(store_error(error))
             await self.sleep(FAULT_PAUSE)
-
-    async def _keep_house(self) -> None:
-        """Renew the worker's entry three times within a lease, repair what dead workers have left, and purge."""
-        while True:
-            try:
-                if self._touch.for_a_lease(await self._beat()):
-                    await self._database.do(self._repair)
-                now = asyncio.get_running_loop().time()
-                if now >= self._purged_at + _PURGE:
-                    await self.purge()
-                    self._purged_at = now
-            except StoreError as error:
-                self.on_fault(error)
-            await self.sleep(self.lease / 3)
-
-    async def _beat(self) -> float:
-        """Renew the worker's entry. Gives PostgreSQL's time."""
-        in_touch, self._in_touch = self._in_touch, False
-        self._database = await self.connect()
-        self._id, theirs = await self._database.do(lambda connection: repair.beat(connection, self._id))
-        self.jobs.set_clock(theirs)
-        if not in_touch:
-            self._touch.lost(theirs)
-        self._touch.renewed(theirs)
-        self._in_touch = True
-        self._pulse.beat()
-        if not self._set_right:
-            await self._follow_clock()
-        return theirs
-
-    def _renew(self) -> None:
-        """As :meth:`_beat` renews the entry, from the thread of the pulse."""
-        if self._id is not None:
-            self.beat(self._id)
-
-    async def _follow_clock(self) -> None:
-        """After the wall clock was set back, and at a start, let nothing wait for it that waits for hooks."""
-
-        async def set_right(connection: Connection) -> int:
-            due = await rows.set_right(connection, self.clock())
-            await self.jobs.defer(connection, due)
-            return len(due)
-
-        jump = self.jumps.look()
-        if jump or not self._set_right:
-            self._set_right = False
-            count = await self._database.do(set_right)
-            self._set_right = True
-            if jump or count:
-                self.on_fault(jumped(jump, count))
-
-    async def _repair(self, connection: Connection) -> None:
-        keys = await repair.repair(connection, self.lease, self.clock())
-        await self.jobs.defer(connection, [(key, None) for key in keys])
-
-    async def _leave(self) -> None:
-        worker, self._id = self._id, None
-        if worker is not None:
-            try:
-                await self._database.do(lambda connection: repair.leave(connection, worker))
-            except StoreError as error:
-                self.on_fault(error)
 
     async def _deliver(self, key: str) -> None:
         """Do a job: start a task for the item and wait for the task. A job that is cancelled ends well if the task has
@@ -261,17 +176,18 @@ class Worker:
             await asyncio.wait(earlier)
         try:
             # Functions that overran their time-outs hold places for as long as they run; another worker may have one.
-            async with asyncio.timeout(self.lease if self._slots.locked() else None):
+            async with asyncio.timeout(self.entry.lease if self._slots.locked() else None):
                 await self._slots.acquire()
         except TimeoutError:
             raise StoreUnavailable("every place of the worker is held") from None
         if self._stopping.is_set():
             self._slots.release()
             raise StoreUnavailable("the worker stops")
-        owner = f"{self._id}.{next(self._counter)}"
+        owner = f"{self.entry.id}.{next(self._counter)}"
         hook = asyncio.create_task(self._work_on(key, owner), context=Context())
         self._hooks[hook] = key
         hook.add_done_callback(self._done)
+        hook.add_done_callback(lambda _: self._clear(owner))
         try:
             await asyncio.shield(hook)
         except asyncio.CancelledError:
@@ -291,8 +207,7 @@ class Worker:
         """Settle when a function that took too long returns. It keeps a thread, and so its place, until then."""
 
         async def follow() -> None:
-            ended = await late
-            if ended is not None:
+            if (ended := await late) is not None:
                 claim, settlement = ended
                 await self._insist(lambda: self._settle(claim, owner, settlement))
 
@@ -302,12 +217,6 @@ class Worker:
         task.add_done_callback(self._done)
 
     async def _work_on(self, key: str, owner: str) -> None:
-        try:
-            await self._worked_on(key, owner)
-        finally:
-            self._clear(owner)
-
-    async def _worked_on(self, key: str, owner: str) -> None:
         claim = await self._insist(lambda: self._claim(key, owner), until=self._stopping)
         if claim is None:
             return
@@ -344,45 +253,44 @@ class Worker:
     async def _claim(self, key: str, owner: str) -> Claim | None:
         async def claim(connection: Connection) -> Claim | None:
             now = self.clock()
-            kind = Kind.OUTCOME
-            claim = await rows.claim(connection, key, kind, owner, self._id, now, suspects=self._suspect == owner)
+            some = partial(claims.claim, connection, key, Kind.OUTCOME, owner, self.entry.id, now)
+            claim = await some(suspects=self._suspect == owner)
             if claim is None and self._suspect is None:
                 # What a dead worker has left is tried one at a time: an item that kills its worker harms itself alone.
                 self._suspect = owner
-                claim = await rows.claim(connection, key, kind, owner, self._id, now)
-            if self._suspect == owner and (claim is None or not claim.crashed):
-                self._suspect = None
-            waits = None if claim is not None else await rows.waits(connection, key)
-            if waits is not None:
+                claim = await some()
+            if claim is None or not claim.crashed:
+                self._clear(owner)
+            if claim is None and (waits := await claims.waits(connection, key)) is not None:
                 # The clocks differ, so that the job came too early, or ours was set forward and back since a last look;
                 # or another item is being tried.
                 due_at, theirs = waits
-                self._set_right = self._set_right and due_at <= now
+                self.entry.is_set_right = self.entry.is_set_right and due_at <= now
                 self.jobs.set_clock(theirs)
                 await self.jobs.defer(connection, [(key, max(due_at, now + (0.1 if due_at > now else self.poll)))])
             return claim
 
-        await self._follow_clock()
-        claimed = await self._database.do(claim)
-        if not self._set_right:
-            await self._follow_clock()
+        await self.entry.follow_clock()
+        claimed = await self.entry.database.do(claim)
+        if not self.entry.is_set_right:
+            await self.entry.follow_clock()
         return claimed
 
     async def _settle(self, claim: Claim, owner: str, settlement: Settlement) -> None:
         async def settle(connection: Connection) -> None:
-            written = await rows.settle(connection, claim, owner, settlement, self.clock())
+            written = await claims.settle(connection, claim, owner, settlement, self.clock())
             if written and settlement.state is State.READY and claim.item.kind is Kind.OUTCOME:
                 await self.jobs.defer(connection, [(claim.item.key, settlement.due_at)])
 
-        await self._database.do(settle)
+        await self.entry.database.do(settle)
 
     async def _give_back(self, key: str, owner: str) -> None:
         async def give_back(connection: Connection) -> None:
-            if await rows.give_back(connection, key, owner, self.clock()):
+            if await claims.give_back(connection, key, owner, self.clock()):
                 await self.jobs.defer(connection, [(key, None)])
 
         try:
-            await self._database.do(give_back)
+            await self.entry.database.do(give_back)
         except StoreError as error:
             # Another worker takes the item over when this worker's entry is deleted or too old.
             self.on_fault(error)

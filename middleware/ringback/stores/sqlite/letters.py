@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from ringback.exceptions import StoreError
 from ringback.stores.letters import before, name_in, progress_after, takes
 from ringback.stores.record import dump_progress, load_progress
-from ringback.stores.sqlite import schema
-from ringback.stores.sqlite.rows import keep, known_of, outcome_of
+from ringback.stores.sqlite.claims import outcome_of
+from ringback.stores.sqlite.contacts import keep, known_of
+from ringback.stores.sqlite.schema import WHOLE
 from ringback.work.items import DeadLetter, Kind, Progress
 from ringback.work.keys import short
 from ringback.work.letters import Act, standing, taken_back
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ringback.work.letters import LetterChange, Standing
 
 _DEAD = f"""
-    SELECT items.*, text AS verdict_text FROM {schema.WHOLE}
+    SELECT items.*, text AS verdict_text FROM {WHOLE}
     WHERE state = 'dead' ORDER BY finished_at DESC, items.id DESC LIMIT ?
 """
 _DEAD_LETTER = "SELECT progress, contact, attempts, reason, finished_at FROM items WHERE key = ? AND state = 'dead'"

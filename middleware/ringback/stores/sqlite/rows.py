@@ -1,4 +1,4 @@
-"""Operations on the items and contacts of an SQLite store. Every function is one step of a transaction."""
+"""How items come into an SQLite store: by puts, and by steps of contacts. Every function is a step of a transaction."""
 
 from __future__ import annotations
 
@@ -8,33 +8,69 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from ringback.exceptions import StoreError
-from ringback.privacy.redaction import redact
-from ringback.stores.record import dump_contact, dump_progress, load, load_contact, load_progress
 from ringback.stores.rows import Row, merged, stored_row, superseded
-from ringback.stores.sqlite import schema
-from ringback.work.items import Claim, Item, Kind, Progress, State, Stats
+from ringback.stores.sqlite.claims import checkpoint
+from ringback.stores.sqlite.contacts import keep, known_of
+from ringback.stores.sqlite.schema import storable
 from ringback.work.keys import short
 from ringback.work.latch import Offer, informed
-from ringback.work.pace import Lane
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Mapping, Sequence
 
-    from ringback.core.outcome import Outcome
-    from ringback.stores.clocks import Boot
-    from ringback.work.contact import Change, Contact, Step
-    from ringback.work.items import Settlement
-    from ringback.work.pace import Pace
+    from ringback.work.contact import Change, Step
+    from ringback.work.items import Item
     from ringback.work.report import Report
 
 T = TypeVar("T")
-S = TypeVar("S", str, "str | None")
+
+_COLUMNS: tuple[str, ...] = tuple(
+    "key kind due_at ends_call event call contact target number rank payload sibling created_at "
+    "cause category retry match acts code subcode told context verdict".split()
+)
+"""The columns that a put writes, in the order of :data:`_INSERTS`."""
+
+_SIZES = (1, 2, 4, 8, 16, 32)
+_MOST = max(_SIZES)
+"""Rows of one statement. Before version 3.32 SQLite takes 999 parameters at most: https://www.sqlite.org/limits.html"""
+
+
+def _for_sizes(statement: str, one: str) -> dict[int, str]:
+    """The statement for as many rows as each key says. SQLite prepares a statement once, so there are few sizes."""
+    return {many: statement.format(", ".join([one] * many)) for many in _SIZES}
+
+
+_INSERTS = _for_sizes(
+    f"INSERT INTO items ({', '.join(_COLUMNS)}, state) VALUES {{}} ON CONFLICT (key) DO NOTHING",
+    f"({', '.join('?' * len(_COLUMNS))}, 'ready')",
+)
+_KEEP_VERDICTS = _for_sizes("INSERT INTO verdicts (id, text) VALUES {} ON CONFLICT (id) DO NOTHING", "(?, ?)")
+_KEYS_BETWEEN = "SELECT key FROM items WHERE id > ? AND id <= ?"
+# A leg's own end says all that Event Grid's CallEnded of the whole call says. Once the leg's end has come, no hook is
+# called for the CallEnded; if hooks were called before, the history counts the leg's end and not the CallEnded.
+_LEG_HAS_ENDED = "SELECT 1 FROM items WHERE call = ? AND key <> ? AND event <> 'CallEnded' AND ends_call LIMIT 1"
+_YIELD_TO_LEGS = _for_sizes(
+    """
+    UPDATE items SET
+        state = CASE WHEN state = 'ready' AND attempts = 0 THEN 'canceled' ELSE state END,
+        finished_at = CASE WHEN state = 'ready' AND attempts = 0 THEN ? ELSE finished_at END,
+        cause = NULL, category = NULL, retry = NULL, match = NULL, acts = NULL, code = NULL, subcode = NULL
+    WHERE key IN ({}) AND event = 'CallEnded' AND sibling IS NULL
+      AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
+    """,
+    "?",
+)
+_KEPT = "SELECT * FROM items WHERE key = ?"
+_HASTEN = """
+    UPDATE items SET due_at = :now WHERE key = :key AND state = 'ready' AND attempts = 0 AND due_at > :now
+"""
+_CANCEL = "UPDATE items SET state = 'canceled', finished_at = ? WHERE key = ? AND state = 'ready'"
+_DUE_NOW = "UPDATE items SET due_at = min(due_at, ?) WHERE key = ? AND state = 'ready'"
 
 
 def row_of(item: Item, now: float) -> Row:
-    return stored_row(item, _storable(item.contact), now, apart=True)
+    return stored_row(item, storable(item.contact), now, apart=True)
 
 
 def put(connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]) -> list[list[Offer]]:
@@ -62,7 +98,7 @@ def _note(connection: sqlite3.Connection, contact: str, report: Report, now: flo
 
 def _put(connection: sqlite3.Connection, row: Row) -> Offer:
     ends_whole_call = row.event == "CallEnded" and row.ends_call and row.call is not None
-    if ends_whole_call and connection.execute(schema.LEG_HAS_ENDED, (row.call, row.key)).fetchone():
+    if ends_whole_call and connection.execute(_LEG_HAS_ENDED, (row.call, row.key)).fetchone():
         return Offer.DUPLICATE
     return _opened(row, _inserted(connection, [row])) or _put_again(connection, row)
 
@@ -81,19 +117,19 @@ def _inserted(connection: sqlite3.Connection, rows: Sequence[Row]) -> set[str]:
     Gives the keys of the rows that were inserted.
     """
     new = set[str]()
-    for start in range(0, len(rows), schema.MOST):
-        some = rows[start : start + schema.MOST]
+    for start in range(0, len(rows), _MOST):
+        some = rows[start : start + _MOST]
         verdicts = {row.verdict.id: row.verdict.text for row in some if row.verdict is not None}
-        _for_many(connection, schema.KEEP_VERDICTS, list(verdicts.items()))
+        _for_many(connection, _KEEP_VERDICTS, list(verdicts.items()))
         ended = {row.ended for row in some if row.ends_call and row.event != "CallEnded" and row.ended != row.key}
-        _for_many(connection, schema.YIELD_TO_LEGS, [(key,) for key in ended - {None}], some[0].created_at)
-        cursor = _for_many(connection, schema.INSERTS, [_values(row) for row in some])
+        _for_many(connection, _YIELD_TO_LEGS, [(key,) for key in ended - {None}], some[0].created_at)
+        cursor = _for_many(connection, _INSERTS, [_values(row) for row in some])
         if cursor.rowcount == len(some):
             new.update([row.key for row in some])
         else:
             # Nobody else writes during the transaction, so the ids of a statement's rows are consecutive.
             between = ((cursor.lastrowid or 0) - cursor.rowcount, cursor.lastrowid or 0)
-            new.update([key for (key,) in connection.execute(schema.KEYS_BETWEEN, between)])
+            new.update([key for (key,) in connection.execute(_KEYS_BETWEEN, between)])
     return new
 
 
@@ -110,7 +146,7 @@ def _for_many(
 
 def _put_again(connection: sqlite3.Connection, row: Row) -> Offer:
     """Put a row whose key another row has. :mod:`ringback.work.latch` says which row gets another key."""
-    new, kept = dict(zip(schema.COLUMNS, _values(row), strict=True)), _kept(connection, row.key)
+    new, kept = dict(zip(_COLUMNS, _values(row), strict=True)), _kept(connection, row.key)
     informed_key = short(informed(row.key))
     if _changed(connection, row.key, merged(kept, new)):
         return Offer.MERGED
@@ -124,7 +160,7 @@ def _put_again(connection: sqlite3.Connection, row: Row) -> Offer:
 
 
 def _kept(connection: sqlite3.Connection, key: str) -> dict[str, Any]:
-    row = connection.execute(schema.KEPT, (key,)).fetchone()
+    row = connection.execute(_KEPT, (key,)).fetchone()
     return {} if row is None else dict(row)
 
 
@@ -137,134 +173,16 @@ def _changed(connection: sqlite3.Connection, key: str, columns: dict[str, Any] |
     return True
 
 
-_values: Callable[[Row], tuple[Any, ...]] = attrgetter(*schema.COLUMNS[:-1], "verdict.id")
+_values: Callable[[Row], tuple[Any, ...]] = attrgetter(*_COLUMNS[:-1], "verdict.id")
 
 
-def claim(
-    connection: sqlite3.Connection,
-    kind: Kind,
-    limit: int,
-    now: float,
-    lease: float,
-    owner: str,
-    boot: Boot,
-    *,
-    suspects: int = 1,
-    room: int | None = None,
-) -> tuple[list[Claim], float | None]:
-    """Claim up to ``limit`` of what is due, and at most ``suspects`` of the items that a dead worker has left: together
-    no more than ``room``, which is the limit by default.
-    """
-    since_boot = boot.clock()
-    until = since_boot + lease
-    times = {"now": now, "owner": owner, "boot": f"{boot.id}.", "since_boot": since_boot, "kind": kind.value}
-    found = connection.execute(schema.DUE, (kind.value, now, limit)).fetchall()
-    most = min(suspects, (limit if room is None else room) - len(found))
-    if most > 0:
-        left = connection.execute(schema.EXPIRED, {**times, "limit": most}).fetchall()
-        found, suspects = found + left, suspects - len(left)
-    claims: list[Claim] = []
-    for row in found:
-        try:
-            claims.append(_claim_of(row))
-        except StoreError as error:
-            connection.execute(schema.BROKEN, {"id": row["id"], "reason": _storable(redact(str(error))), "now": now})
-        else:
-            connection.execute(schema.CLAIM, {"id": row["id"], "owner": owner, "until": until})
-    # The other items of a dead worker wait until the one that is tried has ended.
-    (due_at,) = connection.execute(schema.NEXT_DUE, {**times, "suspects": suspects}).fetchone()
-    return claims, due_at
-
-
-def claim_redials(
-    connection: sqlite3.Connection,
-    pace: Pace,
-    limit: int,
-    now: float,
-    claim: Callable[..., tuple[list[Claim], float | None]],
-) -> tuple[list[Claim], float | None]:
-    """Claim redials with ``claim``, no more than the lane has room for, which the store's processes share.
-
-    ``claim`` is :func:`claim` without what its calls share. What a dead worker has left counts as in progress already.
-    """
-    lane = Lane(*connection.execute(schema.LANE).fetchone())
-    busy = 0 if pace.in_progress is None else in_progress(connection, now)
-    new, in_all = lane.room(pace, busy, now), lane.room(pace, 0, now)
-    room = limit if in_all is None else min(limit, in_all)
-    limit = limit if new is None else min(limit, new)
-    claims, due_at = claim(limit=limit, room=room)
-    _keep_lane(connection, lane, after := lane.after(pace, len(claims), now))
-    return claims, after.next_look(pace, due_at, now, full=not limit)
-
-
-def in_progress(connection: sqlite3.Connection, now: float) -> int:
-    """How many redials have begun and are not known to have ended."""
-    (count,) = connection.execute(schema.IN_PROGRESS, (now,)).fetchone()
-    return int(count)
-
-
-def pause_redials(connection: sqlite3.Connection, until: float) -> None:
-    lane = Lane(*connection.execute(schema.LANE).fetchone())
-    _keep_lane(connection, lane, lane.paused(until))
-
-
-def _keep_lane(connection: sqlite3.Connection, before: Lane, after: Lane) -> None:
-    if after != before:
-        connection.execute(schema.KEEP_LANE, (after.next_at, after.paused_until))
-
-
-def _claim_of(row: sqlite3.Row) -> Claim:
-    """The claim on a row, which the statement has read before the claim changes it."""
-    kind, outcome, progress = Kind(row["kind"]), outcome_of(row), load_progress(row["progress"]).without_change()
-    item = Item(row["key"], kind, row["due_at"], outcome, row["contact"], row["target"], row["number"])
-    crashed = row["state"] == State.RUNNING
-    redelivered = crashed or bool(row["interrupted"])
-    attempt, put_at = row["attempts"] + 1, row["created_at"]
-    return Claim(item, attempt, redelivered=redelivered, crashed=crashed, progress=progress, put_at=put_at)
-
-
-def outcome_of(row: sqlite3.Row) -> Outcome:
-    return load(row["payload"] or b"", row["sibling"], row["verdict_text"])
-
-
-def settle(connection: sqlite3.Connection, claim: Claim, settlement: Settlement, now: float, owner: str) -> None:
-    key, again = claim.item.key, settlement.state is State.READY
-    settled = connection.execute(
-        schema.SETTLE,
-        {
-            "key": key,
-            "owner": owner,
-            "attempt": claim.attempt,
-            "state": settlement.state.value,
-            "returned": settlement.state is State.DONE,
-            "progress": dump_progress(settlement.progress),
-            "due_at": settlement.due_at if again else claim.item.due_at,
-            "reason": _storable(settlement.reason),
-            "finished_at": None if again else now,
-            "now": now,
-        },
-    ).rowcount
-    contact = claim.item.contact
-    if settled and settlement.call is not None and contact is not None:
-        known = known_of(connection, contact, now)
-        at = settlement.due_at if again else now
-        leg = None if settlement.leg is None else short(settlement.leg)
-        keep(connection, contact, known, known.redial(key, settlement.call, at, leg=leg), now)
-
-
-def known_of(connection: sqlite3.Connection, contact: str, now: float) -> Contact:
-    row = connection.execute(schema.CONTACT, (contact,)).fetchone()
-    return load_contact(None if row is None else row["state"]).recent(now)
-
-
-def keep(connection: sqlite3.Connection, contact: str, before: Contact, after: Contact, now: float) -> None:
-    if after != before:
-        values = contact, dump_contact(after), after.changed_at(now), after.busy_until
-        connection.execute(schema.KEEP_CONTACT, values)
+def hasten(connection: sqlite3.Connection, keys: Sequence[str], now: float) -> None:
+    """Make items due that wait for their first claim."""
+    connection.executemany(_HASTEN, [{"key": short(key), "now": now} for key in keys])
 
 
 def change(connection: sqlite3.Connection, contact: str, step: Change[T], now: float, owner: str) -> Step[T] | None:
-    contact = _storable(contact)
+    contact = storable(contact)
     known = known_of(connection, contact, now)
     made = step(known)
     if made.checkpoint is not None and not checkpoint(connection, *made.checkpoint, owner):
@@ -272,30 +190,8 @@ def change(connection: sqlite3.Connection, contact: str, step: Change[T], now: f
     if made.put is not None:
         _inserted(connection, [row_of(replace(made.put, contact=contact), now)])
     for key in made.cancel:
-        connection.execute(schema.CANCEL, (now, key))
+        connection.execute(_CANCEL, (now, key))
     for key in made.hasten:
-        connection.execute(schema.DUE_NOW, (now, key))
+        connection.execute(_DUE_NOW, (now, key))
     keep(connection, contact, known, made.contact, now)
     return made
-
-
-def checkpoint(connection: sqlite3.Connection, key: str, progress: Progress, owner: str) -> bool:
-    parameters = {"key": short(key), "progress": dump_progress(progress), "owner": owner}
-    return connection.execute(schema.CHECKPOINT, parameters).rowcount == 1
-
-
-def stats(connection: sqlite3.Connection, now: float) -> Stats:
-    counts = dict(connection.execute(schema.COUNT_STATES).fetchone())
-    finished, oldest = counts.pop("finished"), counts.pop("oldest")
-    return Stats(
-        **counts,
-        done=finished - counts["dead"] - counts["canceled"],
-        oldest_due=0.0 if oldest is None else max(0.0, now - oldest),
-        redials_in_progress=in_progress(connection, now),
-        redials_paused=max(0.0, Lane(*connection.execute(schema.LANE).fetchone()).paused_until - now),
-    )
-
-
-def _storable(text: S) -> S:
-    """The text with ``?`` for every lone surrogate, which SQLite's UTF-8 cannot hold."""
-    return text if text is None else text.encode("utf-8", "replace").decode()

@@ -1,16 +1,18 @@
-"""The tables and statements of the SQLite store, and how the store knows and prepares its file."""
+"""The tables of the SQLite store, what they can hold, and how the store knows and prepares its file."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ringback.exceptions import StoreError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+S = TypeVar("S", str, "str | None")
 
 APPLICATION = 0x52_42_43_4B
 """The application id in the header of Ringback's files, ``RBCK``: https://www.sqlite.org/fileformat.html"""
@@ -147,6 +149,11 @@ MIGRATIONS = (
 
 VERSION = len(MIGRATIONS)
 
+WHOLE = "items LEFT JOIN verdicts ON verdicts.id = items.verdict"
+"""Items, with the text of the verdict if the payload does not have it."""
+NOTE = "INSERT INTO notes (at, leg, call, told) VALUES (?, ?, ?, ?)"
+CONTACT = "SELECT state FROM contacts WHERE contact = ?"
+
 LONGEST_LOG = 4000
 """Pages of 4 KiB in the write-ahead log from which on a transaction itself must put the log into the file."""
 
@@ -221,160 +228,6 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> int:
     return int(version)
 
 
-COLUMNS: tuple[str, ...] = tuple(
-    "key kind due_at ends_call event call contact target number rank payload sibling created_at "
-    "cause category retry match acts code subcode told context verdict".split()
-)
-"""The columns that a put writes, in the order of :data:`INSERTS`."""
-
-_SIZES = (1, 2, 4, 8, 16, 32)
-MOST = max(_SIZES)
-"""Rows of one statement. Before version 3.32 SQLite takes 999 parameters at most: https://www.sqlite.org/limits.html"""
-
-
-def _for_many(statement: str, one: str) -> dict[int, str]:
-    """The statement for as many rows as each key says. SQLite prepares a statement once, so there are few sizes."""
-    return {many: statement.format(", ".join([one] * many)) for many in _SIZES}
-
-
-INSERTS = _for_many(
-    f"INSERT INTO items ({', '.join(COLUMNS)}, state) VALUES {{}} ON CONFLICT (key) DO NOTHING",
-    f"({', '.join('?' * len(COLUMNS))}, 'ready')",
-)
-KEEP_VERDICTS = _for_many("INSERT INTO verdicts (id, text) VALUES {} ON CONFLICT (id) DO NOTHING", "(?, ?)")
-KEYS_BETWEEN = "SELECT key FROM items WHERE id > ? AND id <= ?"
-
-# A leg's own end says all that Event Grid's CallEnded of the whole call says. Once the leg's end has come, no hook is
-# called for the CallEnded; if hooks were called before, the history counts the leg's end and not the CallEnded.
-LEG_HAS_ENDED = "SELECT 1 FROM items WHERE call = ? AND key <> ? AND event <> 'CallEnded' AND ends_call LIMIT 1"
-YIELD_TO_LEGS = _for_many(
-    """
-    UPDATE items SET
-        state = CASE WHEN state = 'ready' AND attempts = 0 THEN 'canceled' ELSE state END,
-        finished_at = CASE WHEN state = 'ready' AND attempts = 0 THEN ? ELSE finished_at END,
-        cause = NULL, category = NULL, retry = NULL, match = NULL, acts = NULL, code = NULL, subcode = NULL
-    WHERE key IN ({}) AND event = 'CallEnded' AND sibling IS NULL
-      AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
-    """,
-    "?",
-)
-KEPT = "SELECT * FROM items WHERE key = ?"
-NOTE = "INSERT INTO notes (at, leg, call, told) VALUES (?, ?, ?, ?)"
-
-WHOLE = "items LEFT JOIN verdicts ON verdicts.id = items.verdict"
-"""Items, with the text of the verdict if the payload does not have it."""
-_WHOLE = f"SELECT items.*, text AS verdict_text FROM {WHOLE}"
-DUE = f"{_WHOLE} WHERE state = 'ready' AND kind = ? AND due_at <= ? ORDER BY due_at LIMIT ?"
-HASTEN = """
-    UPDATE items SET due_at = :now WHERE key = :key AND state = 'ready' AND attempts = 0 AND due_at > :now
-"""
-# An owner begins with the boot by whose clock its leases count. A lease of another boot is void; one without a boot, as
-# a machine gives that does not name its boots, counts by the wall clock.
-_LEASES_NOW = """
-    CASE substr(owner, 1, instr(owner, '.')) WHEN '' THEN :now WHEN :boot THEN :since_boot ELSE 9e999 END
-"""
-EXPIRED = f"""
-    {_WHOLE} WHERE state = 'running' AND kind = :kind AND leased_until <= {_LEASES_NOW} AND owner <> :owner
-    ORDER BY leased_until LIMIT :limit
-"""
-CLAIM = """
-    UPDATE items SET state = 'running', owner = :owner, leased_until = :until, attempts = attempts + 1, interrupted = 0
-    WHERE id = :id
-"""
-NEXT_DUE = f"""
-    SELECT min(at) FROM (
-        SELECT min(due_at) AS at FROM items WHERE state = 'ready' AND kind = :kind
-        UNION ALL SELECT :now + min(leased_until - {_LEASES_NOW}) FROM items
-        WHERE state = 'running' AND kind = :kind AND owner <> :owner AND (:suspects OR leased_until > {_LEASES_NOW})
-    )
-"""
-# What waits for hooks since before the wall clock was set back waits as long as it would have. A second process finds
-# nothing more to do. A redial waits for a time of the day.
-SET_RIGHT = """
-    UPDATE items SET
-        due_at = :now + due_at - coalesce(waits_since, created_at), waits_since = :now,
-        created_at = min(created_at, :now)
-    WHERE state = 'ready' AND due_at > :soon AND kind = 'outcome' AND coalesce(waits_since, created_at) > :soon
-"""
-LANE = "SELECT next_at, paused_until FROM lane"
-KEEP_LANE = "UPDATE lane SET next_at = ?, paused_until = ?"
-IN_PROGRESS = """
-    SELECT (SELECT count(*) FROM items WHERE state = 'running' AND kind = 'redial')
-        + (SELECT count(*) FROM contacts WHERE busy_until > ?)
-"""
-RENEW = "UPDATE items SET leased_until = ? WHERE state = 'running' AND owner = ?"
-CHECKPOINT = "UPDATE items SET progress = :progress WHERE key = :key AND state = 'running' AND owner = :owner"
-# The second line is for what nobody has worked on since; the third says that every hook has returned, which counts
-# while the item is open.
-SETTLE = """
-    UPDATE items SET state = :state, progress = :progress, due_at = :due_at, waits_since = :now,
-        reason = :reason, owner = NULL, leased_until = NULL, finished_at = :finished_at
-    WHERE key = :key AND (state = 'running' AND owner = :owner AND attempts = :attempt
-        OR state IN ('ready', 'dead') AND attempts = :attempt
-        OR state IN ('ready', 'running') AND :returned)
-"""
-GIVE_BACK = """
-    UPDATE items SET state = 'ready', due_at = :now, waits_since = :now, interrupted = 1, owner = NULL,
-        leased_until = NULL
-    WHERE key = :key AND state = 'running' AND owner = :owner AND attempts = :attempt
-"""
-BROKEN = """
-    UPDATE items SET state = 'dead', reason = :reason, finished_at = :now, owner = NULL, leased_until = NULL,
-        attempts = attempts + 1
-    WHERE id = :id
-"""
-
-CONTACT = "SELECT state FROM contacts WHERE contact = ?"
-KEEP_CONTACT = "INSERT OR REPLACE INTO contacts (contact, state, changed_at, busy_until) VALUES (?, ?, ?, ?)"
-CANCEL = "UPDATE items SET state = 'canceled', finished_at = ? WHERE key = ? AND state = 'ready'"
-DUE_NOW = "UPDATE items SET due_at = min(due_at, ?) WHERE key = ? AND state = 'ready'"
-
-COUNT_READY = "SELECT count(*) FROM items WHERE state = 'ready'"
-# One count for each index; an item that has finished is done, unless it is dead or canceled.
-COUNT_STATES = """
-    SELECT
-        (SELECT count(*) FROM items WHERE state = 'ready') AS ready,
-        (SELECT count(*) FROM items WHERE state = 'running') AS running,
-        (SELECT count(*) FROM items WHERE finished_at IS NOT NULL) AS finished,
-        (SELECT count(*) FROM items WHERE state = 'dead') AS dead,
-        (SELECT count(*) FROM items WHERE state = 'canceled') AS canceled,
-        (SELECT count(*) FROM items WHERE state = 'ready' AND kind = 'redial') AS redials,
-        (
-            SELECT min(at) FROM (
-                SELECT min(due_at) AS at FROM items WHERE state = 'ready' AND kind = 'outcome'
-                UNION ALL SELECT min(due_at) FROM items WHERE state = 'ready' AND kind = 'redial'
-            )
-        ) AS oldest
-"""
-PURGE = (
-    """
-    UPDATE items SET payload = NULL, sibling = NULL, progress = NULL, contact = NULL WHERE id IN (
-        SELECT id FROM items
-        WHERE finished_at <= :now AND state = 'canceled' AND reason IS NOT NULL AND progress IS NOT NULL
-        LIMIT 1000
-    )
-    """,
-    """
-    UPDATE items SET payload = NULL, sibling = NULL WHERE id IN (
-        SELECT id FROM items WHERE finished_at < :keep AND state IN ('done', 'canceled') AND payload IS NOT NULL
-        LIMIT 1000
-    )
-    """,
-    """
-    DELETE FROM items WHERE id IN (
-        SELECT id FROM items WHERE finished_at < :remember AND state IN ('done', 'canceled') LIMIT 1000
-    )
-    """,
-    """
-    DELETE FROM items WHERE id IN (
-        SELECT id FROM items WHERE finished_at < :long AND state = 'dead' LIMIT 1000
-    )
-    """,
-    # Notes are numbered as they come, so that the oldest are found without an index.
-    """
-    DELETE FROM notes WHERE id IN (
-        SELECT id FROM (SELECT id, at FROM notes ORDER BY id LIMIT 1000) WHERE at < :remember
-    )
-    """,
-    "DELETE FROM contacts WHERE contact IN (SELECT contact FROM contacts WHERE changed_at < :long LIMIT 1000)",
-)
+def storable(text: S) -> S:
+    """The text with ``?`` for every lone surrogate, which SQLite's UTF-8 cannot hold."""
+    return text if text is None else text.encode("utf-8", "replace").decode()

@@ -156,8 +156,7 @@ class Writer:
     async def close(self) -> None:
         """Finish the operations that wait, close the connection, end the thread."""
         self._hand_in(asyncio.get_running_loop())
-        line = self.end()
-        if line is not None:
+        if (line := self.end()) is not None:
             # No thread waits for the end, because the threads of the app may all be taken.
             await asyncio.shield(asyncio.wrap_future(line.closed))
 
@@ -165,15 +164,13 @@ class Writer:
         """Tell the thread to finish what it has, and to close the connection. Any thread may call this."""
         with self._guard:
             line, self._line = self._ours(), None
-            if line is None:
-                return None
-            line.jobs.put(None)
+            if line is not None:
+                line.jobs.put(None)
         return line
 
     def _ours(self) -> _Line | None:
         """The line, unless it is that of the process that forked this process, which has no such thread."""
-        line = self._line
-        return line if line is not None and line.process == os.getpid() else None
+        return self._line if self._line is not None and self._line.process == os.getpid() else None
 
     def _started(self) -> _Line:
         """The line, with a new thread if there is none. The caller holds the guard."""

@@ -1,4 +1,4 @@
-"""The statements of the PostgreSQL store, each in a transaction of its own."""
+"""What a worker says of a claim in PostgreSQL, in a transaction of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crew import CONTACT, known, plan, redial
 psycopg = pytest.importorskip("psycopg")
 pytest.importorskip("procrastinate")
 
-from ringback.stores.postgres import rows  # noqa: E402
+from ringback.stores.postgres import claims  # noqa: E402
 from ringback.stores.postgres.store import PostgresStore  # noqa: E402
 from ringback.work.contact import CallState  # noqa: E402
 from ringback.work.items import Claim, Settlement, State  # noqa: E402
@@ -34,7 +34,7 @@ async def test_of_a_worker_that_has_lost_its_claim_only_a_return_counts(
     before = await known(store)
     async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
         claim = Claim(redial("leg-1"), 1)
-        settled = await rows.settle(connection, claim, "a worker that is gone", settlement, now)
+        settled = await claims.settle(connection, claim, "a worker that is gone", settlement, now)
     after = await known(store)
     await store.close()
     assert redial("leg-1").contact == CONTACT

@@ -1,0 +1,121 @@
+"""The entry of a worker among those that live, and the house that each of them keeps for all: repairs and purges."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ringback.exceptions import StoreError
+from ringback.stores.clocks import jumped
+from ringback.stores.postgres import claims, repair
+from ringback.stores.pulse import Pulse
+from ringback.stores.touch import Touch
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ringback.stores.clocks import Jumps
+    from ringback.stores.postgres.database import Connection, Database
+    from ringback.stores.postgres.jobs import Jobs
+
+_PURGE = 600.0
+"""Seconds between purges."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Entry:
+    """Says that the worker lives, and lets nothing wait for a clock. Times are seconds, see ``PostgresStore``.
+
+    ``beat`` renews the entry of this id in the thread that calls it.
+    """
+
+    connect: Callable[[], Awaitable[Database]]
+    jobs: Jobs
+    lease: float
+    purge: Callable[[], Awaitable[object]]
+    clock: Callable[[], float]
+    jumps: Jumps
+    sleep: Callable[[float], Awaitable[None]]
+    on_fault: Callable[[Exception], None]
+    on_blocked: Callable[[str | None, float], None]
+    beat: Callable[[int], None]
+    id: int | None = None
+    """The entry's id; ``None`` before the first :meth:`renew`, and after :meth:`leave`."""
+    is_set_right: bool = False
+    """Whether all that waits for hooks waits by the clock as it is set now, as far as the worker knows."""
+    _in_touch: bool = False
+    _purged_at: float = -math.inf
+    database: Database = field(init=False)
+    pulse: Pulse = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._touch = Touch(self.lease)
+
+    def start(self) -> None:
+        """Keep the entry also while the running event loop stands still."""
+        self.pulse = Pulse(self.lease, self._renew_alone, self.on_blocked)
+
+    def _renew_alone(self) -> None:
+        """As :meth:`renew`, from the thread of the pulse."""
+        if self.id is not None:
+            self.beat(self.id)
+
+    async def keep_house(self) -> None:
+        """Renew the entry three times within a lease, repair what dead workers have left, and purge."""
+        while True:
+            try:
+                if self._touch.for_a_lease(await self.renew()):
+                    await self.database.do(self._repair)
+                now = asyncio.get_running_loop().time()
+                if now >= self._purged_at + _PURGE:
+                    await self.purge()
+                    self._purged_at = now
+            except StoreError as error:
+                self.on_fault(error)
+            await self.sleep(self.lease / 3)
+
+    async def renew(self) -> float:
+        """Renew the entry, or make one. Gives PostgreSQL's time."""
+        in_touch, self._in_touch = self._in_touch, False
+        self.database = await self.connect()
+        self.id, theirs = await self.database.do(lambda connection: repair.beat(connection, self.id))
+        self.jobs.set_clock(theirs)
+        if not in_touch:
+            self._touch.lost(theirs)
+        self._touch.renewed(theirs)
+        self._in_touch = True
+        self.pulse.beat()
+        if not self.is_set_right:
+            await self.follow_clock()
+        return theirs
+
+    async def follow_clock(self) -> None:
+        """After the wall clock was set back, and at a start, let nothing wait for it that waits for hooks."""
+
+        async def set_right(connection: Connection) -> int:
+            due = await claims.set_right(connection, self.clock())
+            await self.jobs.defer(connection, due)
+            return len(due)
+
+        jump = self.jumps.look()
+        if jump or not self.is_set_right:
+            self.is_set_right = False
+            count = await self.database.do(set_right)
+            self.is_set_right = True
+            if jump or count:
+                self.on_fault(jumped(jump, count))
+
+    async def _repair(self, connection: Connection) -> None:
+        keys = await repair.repair(connection, self.lease, self.clock())
+        await self.jobs.defer(connection, [(key, None) for key in keys])
+
+    async def leave(self) -> None:
+        """Delete the entry, so that others take over without waiting."""
+        worker, self.id = self.id, None
+        if worker is not None:
+            try:
+                await self.database.do(lambda connection: repair.leave(connection, worker))
+            except StoreError as error:
+                self.on_fault(error)

@@ -1,0 +1,154 @@
+"""A worker on an SQLite file: it leases items, renews its leases, and takes over items whose leases nobody renews."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import uuid
+from contextlib import suppress
+from contextvars import Context
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ringback.exceptions import StoreError
+from ringback.stores.claims import FAULT_PAUSE
+from ringback.stores.clocks import SLACK, jumped
+from ringback.stores.lanes import Lanes
+from ringback.stores.pulse import Pulse
+from ringback.stores.sqlite import claims, lane
+from ringback.stores.sqlite.suspects import Suspects
+from ringback.work.items import Kind, State
+from ringback.work.pace import UNPACED
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from ringback.stores.clocks import Boot, Jumps
+    from ringback.stores.sqlite.database import Database
+    from ringback.stores.touch import Touch
+    from ringback.work.items import Claim, Settlement, Work
+    from ringback.work.pace import Pace
+
+_PURGE = 600.0
+"""Seconds between purges."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Worker:
+    """Works on the items of a file until somebody stops the worker. Times are seconds, see ``SQLiteStore``."""
+
+    database: Database
+    lease: float
+    poll: float
+    purge: Callable[[], Awaitable[object]]
+    clock: Callable[[], float]
+    monotonic: Callable[[], float]
+    boot: Boot
+    jumps: Jumps
+    touch: Touch
+    on_fault: Callable[[Exception], None]
+    on_blocked: Callable[[str | None, float], None]
+    pace: Pace = UNPACED
+    owner: str = ""
+    _set_right: bool = False
+    _held: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+    """The owners of the items that are claimed, by key and attempt."""
+    _suspects: Suspects = field(default_factory=Suspects)
+
+    def __post_init__(self) -> None:
+        self.lanes = Lanes(self, poll=self.poll, clock=self.clock, on_fault=self.on_fault)
+
+    async def run(self, work: Work, concurrency: int, pace: Pace) -> None:
+        self.pace = pace
+        if not self.lanes.working:
+            # A new owner: this run must not renew the leases of an earlier run, or of the parent process.
+            self.owner = f"{self.boot.id}.{uuid.uuid4().hex}"
+            self._set_right = False
+        pulse = Pulse(self.lease, self._renew, self.on_blocked, self.monotonic)
+        renewing = asyncio.get_running_loop().create_task(self._keep_house(pulse), context=Context())
+        try:
+            await self.lanes.run(work, concurrency)
+        finally:
+            pulse.stop()
+            # The event loop may be closed already.
+            with suppress(RuntimeError):
+                renewing.cancel()
+
+    def _renew(self) -> None:
+        """As :meth:`_keep_house` renews, from the thread of the pulse."""
+        until, owner = self.boot.clock() + self.lease, self.owner
+        self.database.post(lambda connection: connection.execute(claims.RENEW, (until, owner)))
+
+    async def _keep_house(self, pulse: Pulse) -> None:
+        """Renew the leases three times before they end, or soon after a fault; every ten minutes purge."""
+        purge_at, pause = -math.inf, self.lease / 3
+        self.touch.renewed(self.boot.clock())
+        while True:
+            await asyncio.sleep(pause)
+            pause = self.lease / 3
+            try:
+                until = self.boot.clock() + self.lease
+                await self.database.change(claims.RENEW, (until, self.owner))
+                self.touch.renewed(self.boot.clock())
+                pulse.beat()
+                if self.boot.clock() >= purge_at:
+                    purge_at = self.boot.clock() + _PURGE
+                    # A clock may have been set forward and back between two looks.
+                    self._set_right = False
+                    await self.purge()
+            except StoreError as error:
+                pause = min(pause, FAULT_PAUSE)
+                self.on_fault(error)
+
+    async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
+        await self._follow_clock()
+        with self._suspects.ask(kind) as takes_over:
+            found, next_at = await self._claimed(limit, kind, takes_over=takes_over)
+        self._suspects.begin(found)
+        return found, next_at
+
+    async def _claimed(self, limit: int, kind: Kind, *, takes_over: bool) -> tuple[Sequence[Claim], float | None]:
+        now, lease, owner, pace, boot = self.clock(), self.lease, self.owner, self.pace, self.boot
+
+        def claim(connection: sqlite3.Connection) -> tuple[Sequence[Claim], float | None]:
+            # Now and not before, because the writer may have waited for the disk.
+            suspects = int(self.touch.claims(boot.clock()) and takes_over)
+            some = partial(
+                claims.claim, connection, kind, now=now, lease=lease, owner=owner, boot=boot, suspects=suspects
+            )
+            return lane.claim(connection, pace, limit, now, some) if kind is Kind.REDIAL else some(limit=limit)
+
+        found, next_at = await self.database.do(claim)
+        self.database.tell_loss()
+        self._held.update(((claim.item.key, claim.attempt), owner) for claim in found)
+        return found, next_at
+
+    async def _follow_clock(self) -> None:
+        """After the wall clock was set back, and at a start, let nothing wait for it that waits for hooks."""
+        jump = self.jumps.look()
+        if jump or not self._set_right:
+            now, self._set_right = self.clock(), False
+            count = await self.database.change(claims.SET_RIGHT, {"now": now, "soon": now + SLACK})
+            self._set_right = True
+            if jump or count:
+                self.on_fault(jumped(jump, count))
+
+    async def settle(self, claim: Claim, settlement: Settlement) -> None:
+        now, held = self.clock(), (claim.item.key, claim.attempt)
+        owner = self._held.get(held, "")  # "": a function that took too long may return after its claim was settled
+        await self.database.do(lambda connection: claims.settle(connection, claim, settlement, now, owner))
+        self._held.pop(held, None)
+        if self._suspects.end(claim):
+            self.lanes.wake()
+        if settlement.state is State.READY:
+            self.lanes.wake(claim.item.kind, settlement.due_at)
+
+    async def give_back(self, claim: Claim) -> None:
+        held = (claim.item.key, claim.attempt)
+        given = {"key": claim.item.key, "attempt": claim.attempt, "now": self.clock(), "owner": self._held[held]}
+        await self.database.change(claims.GIVE_BACK, given)
+        del self._held[held]
+        self._suspects.end(claim)
+        self.lanes.wake()
