@@ -30,6 +30,7 @@ class Fake:
     def __init__(self, *keys: str) -> None:
         self.waiting = [claim(key) for key in keys]
         self.log: list[tuple[str, str]] = []
+        self.settled: list[Settlement] = []
         self.broken: dict[str, int] = {}
         self.next: float | None = None
         self.delay = 0.0
@@ -47,6 +48,7 @@ class Fake:
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         self._break("settle")
+        self.settled.append(settlement)
         self.log.append((claim.item.key, settlement.state.value))
 
     async def give_back(self, claim: Claim) -> None:
@@ -83,6 +85,26 @@ async def test_faults_of_the_store_are_told_and_survived() -> None:
     assert faults == ["claim", "claim", "settle", "settle"]
     assert not loop.working
     assert not loop.ending
+
+
+@pytest.mark.parametrize(("kind", "waits"), [(Kind.OUTCOME, 10.0), (Kind.REDIAL, 3610.0)])
+async def test_what_is_written_late_waits_for_no_clock_that_was_set_back_meanwhile(kind: Kind, waits: float) -> None:
+    """A store may be away for as long as somebody needs to set the clock. A redial waits for a time of the day."""
+    store, now = Fake("a"), [10_000.0]
+    store.broken = {"settle": 1}
+
+    def fault(_: Exception) -> None:
+        now[0] -= 3600
+
+    async def fails(_: Claim) -> Settlement:
+        return Settlement(State.READY, due_at=now[0] + 10)
+
+    loop = ClaimLoop(store, kind, poll=None, clock=lambda: now[0], on_fault=fault)
+    task = asyncio.create_task(loop.run(fails, 2))
+    await until(lambda: bool(store.log))
+    await loop.stop(5.0)
+    await task
+    assert [settlement.due_at - now[0] for settlement in store.settled] == [waits]
 
 
 async def test_a_settlement_is_tried_until_the_worker_must_end() -> None:

@@ -578,6 +578,26 @@ async def test_a_worker_of_somebody_elses_that_takes_a_job_loses_no_item(make: M
         await until(lambda: _is(store, done=1))
 
 
+async def test_a_job_for_later_is_no_job_for_what_is_due(make: Make, postgres_url: str) -> None:
+    """Such a job may be left of a clock that was set back. The item gets another one."""
+    store = make()
+    await store.put([item("a")])
+    await query(postgres_url, "UPDATE procrastinate_jobs SET scheduled_at = now() + interval '1 hour'")
+    async with running(store):
+        await until(lambda: _is(store, done=1))
+
+
+async def test_a_job_is_as_far_from_now_as_its_item(postgres_url: str, make: Make) -> None:
+    """Whatever the clock was set to since somebody said when the item is due."""
+    await make().open()
+    jobs = Jobs(lambda: 0.0, time.monotonic)
+    jobs.set_clock(time.time())
+    async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
+        await jobs.defer(connection, [("a", 7_300.0)], now=7_200.0)
+    ((seconds,),) = await query(postgres_url, "SELECT extract(epoch FROM scheduled_at)::float8 FROM procrastinate_jobs")
+    assert 0 < seconds - time.time() <= 100
+
+
 async def test_a_live_worker_keeps_its_work(make: Make, postgres_url: str) -> None:
     """A hook longer than the lease runs once, also if the worker's entry was removed meanwhile."""
     store, other = make(), make()
@@ -638,6 +658,13 @@ async def test_a_claim_that_cannot_be_written_is_left_when_the_worker_stops(
     assert await query(postgres_url, f"SELECT status::text, {due} FROM procrastinate_jobs") == [("todo", True)]
 
 
+def entry_of(connect: Callable[[], Awaitable[Any]], on_fault: Callable[[Exception], None]) -> Entry:
+    return Entry(
+        connect=connect, jobs=Jobs(), lease=1, purge=connect, clock=time.time, jumps=Jumps(time.time), sleep=soon,
+        on_fault=on_fault, on_blocked=lambda _, __: None, beat=lambda _: None,
+    )  # fmt: skip
+
+
 async def test_a_claim_is_tried_again_until_the_worker_stops() -> None:
     """Whenever that happens: during a try, as here, or between two."""
     faults: list[Exception] = []
@@ -649,12 +676,8 @@ async def test_a_claim_is_tried_again_until_the_worker_stops() -> None:
     async def claims() -> Any:
         raise StoreUnavailable("locked")
 
-    entry = Entry(
-        connect=claims, jobs=Jobs(), lease=1, purge=claims, clock=time.time, jumps=Jumps(time.time), sleep=pause,
-        on_fault=faults.append, on_blocked=lambda _, __: None, beat=lambda _: None,
-    )  # fmt: skip
     worker = Worker(
-        entry=entry,
+        entry=entry_of(claims, faults.append),
         jobs=Jobs(),
         poll=1,
         listen=False,
@@ -668,6 +691,29 @@ async def test_a_claim_is_tried_again_until_the_worker_stops() -> None:
     assert [str(each) for each in faults] == ["locked", "locked"]
 
 
+async def test_what_is_written_late_waits_for_no_clock_that_was_set_back_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with every store, see ``test_claims.py``."""
+    now, written = [10_000.0], list[float]()
+
+    async def absent(*_: Any) -> Any: ...
+
+    async def settle(_: Worker, __: Claim, ___: str, settlement: Settlement) -> None:
+        if now[0] == 10_000.0:
+            now[0] -= 3600
+            raise StoreUnavailable("away")
+        written.append(settlement.due_at - now[0])
+
+    monkeypatch.setattr(Worker, "_settle", settle)
+    worker = Worker(
+        entry=entry_of(absent, [].append), jobs=Jobs(), poll=1, listen=False, clock=lambda: now[0], sleep=absent,
+        on_fault=[].append, pace=UNPACED,
+    )  # fmt: skip
+    await worker._settle_outcome(Claim(item("a"), 1), "1.1", Settlement(State.READY, due_at=10_010.0))
+    assert written == [10.0]
+
+
 async def test_what_runs_in_a_process_does_not_begin_there_again(make: Make, postgres_url: str) -> None:
     """Others took the item over while the worker was cut off from the store; what it returns then counts."""
     store = make()
@@ -678,7 +724,7 @@ async def test_what_runs_in_a_process_does_not_begin_there_again(make: Make, pos
         attempts.append(claim.attempt)
         await query(postgres_url, "UPDATE ringback_items SET state = 'ready', owner = NULL, interrupted = 2")
         async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
-            await Jobs().defer(connection, [(claim.item.key, None)])
+            await Jobs().defer_now(connection, [claim.item.key])
         # Both jobs, that of this attempt and the new one.
         await until(lambda: _counts(postgres_url, "SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'", 2))
         return DONE

@@ -10,12 +10,12 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ringback.exceptions import StoreError
-from ringback.work.items import Settlement, State
+from ringback.work.items import Kind, Settlement, State
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-    from ringback.work.items import Claim, Kind, Work
+    from ringback.work.items import Claim, Work
 
 FAULT_PAUSE = 1.0
 """Seconds that a worker waits after a fault of the store."""
@@ -248,7 +248,7 @@ class _Run:
             # The work broke its contract, see :data:`Work`. At once again, it would fail as fast.
             self._owner.on_fault(error)
             settlement = Settlement(State.READY, claim.progress, due_at=self._owner.clock() + FAULT_PAUSE)
-        await self._write(self._store.settle, claim, settlement)
+        await self._write(self._settle, claim, settlement, self._owner.clock())
         for late in settlement.late:
             task = self.loop.create_task(self._follow(late), context=Context())
             self._overrun.add(task)
@@ -257,7 +257,12 @@ class _Run:
     async def _follow(self, late: Awaitable[tuple[Claim, Settlement] | None]) -> None:
         ended = await late
         if ended is not None:
-            await self._write(self._store.settle, *ended)
+            await self._write(self._settle, *ended, self._owner.clock())
+
+    async def _settle(self, claim: Claim, settlement: Settlement, decided: float) -> None:
+        # A redial waits for a time of the day, whatever the clock is set to.
+        is_outcome = self._owner.kind is Kind.OUTCOME
+        await self._store.settle(claim, settlement.after(decided, self._owner.clock()) if is_outcome else settlement)
 
     async def _write(self, write: Callable[..., Awaitable[None]], *arguments: object) -> None:
         """Write to the store, again after every fault: what the store does not know, the next worker does again."""

@@ -162,6 +162,14 @@ class Settlement(Struct, frozen=True, gc=False):
     leg: str | None = None
     late: tuple[Awaitable[tuple[Claim, Settlement] | None], ...] = ()
 
+    def after(self, decided: float, now: float) -> Settlement:
+        """The settlement that was made when the wall clock showed ``decided``, as it is written ``now``.
+
+        A store may be away for long in between. If the clock was set back meanwhile, the item waits no longer for that.
+        """
+        is_late = self.state is State.READY and now < decided
+        return replace(self, due_at=self.due_at + now - decided) if is_late else self
+
 
 Work = Callable[[Claim], Awaitable[Settlement]]
 """Works on one claim. Raises only :class:`asyncio.CancelledError`, when its task is cancelled."""

@@ -95,8 +95,9 @@ class Entry:
         """After the wall clock was set back, and at a start, let nothing wait for it that waits for hooks."""
 
         async def set_right(connection: Connection) -> int:
-            due = await claims.set_right(connection, self.clock())
-            await self.jobs.defer(connection, due)
+            now = self.clock()
+            due = await claims.set_right(connection, now)
+            await self.jobs.defer(connection, due, now)
             return len(due)
 
         jump = self.jumps.look()
@@ -109,7 +110,7 @@ class Entry:
 
     async def _repair(self, connection: Connection) -> None:
         keys = await repair.repair(connection, self.lease, self.clock())
-        await self.jobs.defer(connection, [(key, None) for key in keys])
+        await self.jobs.defer_now(connection, keys)
 
     async def leave(self) -> None:
         """Delete the entry, so that others take over without waiting."""

@@ -38,26 +38,25 @@ class Jobs:
 
     def __init__(self, clock: Callable[[], float] = time.time, elapsed: Callable[[], float] | None = None) -> None:
         self._app = App(connector=PsycopgConnector())
-        self._clock, self._elapsed = clock, elapsed or measure_of(clock)
+        self._elapsed = elapsed or measure_of(clock)
         self._theirs_less_elapsed = clock() - self._elapsed()
 
     def set_clock(self, theirs: float) -> None:
         """Set PostgreSQL's clock, in seconds since the epoch, as it is now."""
         self._theirs_less_elapsed = theirs - self._elapsed()
 
-    async def defer(self, connection: Connection, due: Iterable[tuple[str, float | None]]) -> None:
-        """Make jobs in the transaction of the connection. ``due`` has the items' keys and times; ``None`` is now."""
-        jobs = [
-            Job(
-                queue=QUEUE,
-                lock=None,
-                queueing_lock=None,
-                task_name=TASK,
-                task_kwargs={"key": key},
-                scheduled_at=None if at is None else self._scheduled(at),
-            )
-            for key, at in due
-        ]
+    async def defer(self, connection: Connection, due: Iterable[tuple[str, float]], now: float) -> None:
+        """Make jobs in the transaction of the connection. ``due`` has the items' keys and times.
+
+        The times are of the clock as it showed ``now``, for somebody may have set the clock since.
+        """
+        await self._defer(connection, [_job(key, self._scheduled(at - now)) for key, at in due])
+
+    async def defer_now(self, connection: Connection, keys: Iterable[str]) -> None:
+        """Make jobs that are due at once."""
+        await self._defer(connection, [_job(key, None) for key in keys])
+
+    async def _defer(self, connection: Connection, jobs: list[Job]) -> None:
         if jobs:
             await self._app.job_manager.batch_defer_jobs_async(jobs, connection=connection)
 
@@ -78,7 +77,7 @@ class Jobs:
         # A new app for every run: an app keeps its first pool, also after the pool is closed.
         app = App(connector=PsycopgConnector())
 
-        @app.task(name=TASK, queue=QUEUE, retry=_Again(lambda: self._scheduled(self._clock() + 1.0)))
+        @app.task(name=TASK, queue=QUEUE, retry=_Again(lambda: self._scheduled(1.0)))
         async def look(key: str) -> None:
             # procrastinate runs a job in a task that nobody awaits. While PostgreSQL is away the task fails, because it
             # cannot write that the job is done; the repair deletes the job later.
@@ -103,10 +102,14 @@ class Jobs:
             install_signal_handlers=False,
         )
 
-    def _scheduled(self, at: float) -> datetime:
-        # As far from now by PostgreSQL's clock as by ours, wherever ours was set meanwhile.
-        theirs = self._theirs_less_elapsed + self._elapsed() + at - self._clock()
+    def _scheduled(self, after: float) -> datetime:
+        """The time of PostgreSQL's clock ``after`` seconds from now, wherever ours was set meanwhile."""
+        theirs = self._theirs_less_elapsed + self._elapsed() + after
         return datetime.fromtimestamp(min(max(0.0, theirs), _LATEST), UTC)
+
+
+def _job(key: str, at: datetime | None) -> Job:
+    return Job(queue=QUEUE, lock=None, queueing_lock=None, task_name=TASK, task_kwargs={"key": key}, scheduled_at=at)
 
 
 class _Again(BaseRetryStrategy):

@@ -60,12 +60,13 @@ _TAKE_OVER = f"""
     RETURNING key, kind
 """
 # Without this test_a_worker_of_somebody_elses_that_takes_a_job_loses_no_item fails. The query also finds the items
-# whose jobs `_DROP_JOBS` deleted.
+# whose jobs `_DROP_JOBS` deleted. A job for later is none: test_a_job_for_later_is_no_job_for_what_is_due.
 _WITHOUT_JOB = """
     SELECT key FROM ringback_items AS item
     WHERE kind = 'outcome' AND state = 'ready' AND due_at < %(now)s - %(lease)s AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS job
         WHERE job.queue_name = %(queue)s AND job.status IN ('todo', 'doing') AND job.args ->> 'key' = item.key
+            AND coalesce(job.scheduled_at <= clock_timestamp() + make_interval(secs => %(lease)s), true)
     )
     ORDER BY due_at LIMIT %(limit)s
 """

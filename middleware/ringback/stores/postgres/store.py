@@ -128,7 +128,7 @@ class PostgresStore:
             became = [await rows.put(connection, row) for row in put]
             await rows.note(connection, put, [offer for offer, _ in became])
             opened = [(key, row) for row, (offer, key) in zip(put, became, strict=True) if offer is Offer.OPENED]
-            await self._jobs.defer(connection, [(key, row["due_at"]) for key, row in opened if _needs_job(row)])
+            await self._jobs.defer(connection, [(key, row["due_at"]) for key, row in opened if _needs_job(row)], now)
             return [offer for offer, _ in became]
 
         puts = await self._databases.open_for_puts()
@@ -148,7 +148,7 @@ class PostgresStore:
     async def hasten(self, keys: Sequence[str]) -> None:
         async def operation(connection: Connection) -> None:
             waiting = await rows.hasten(connection, [short(key) for key in keys], self._clock())
-            await self._jobs.defer(connection, [(key, None) for key in waiting])
+            await self._jobs.defer_now(connection, waiting)
 
         # As a put: the route's answer may wait for this.
         puts, _ = await self._databases.open()
@@ -245,10 +245,11 @@ class PostgresStore:
 
     async def change_letters(self, keys: Sequence[str], change: LetterChange) -> Sequence[str]:
         async def operation(connection: Connection) -> Sequence[str]:
-            changed = await letters.carry_out(connection, change, keys, self._clock())
+            now = self._clock()
+            changed = await letters.carry_out(connection, change, keys, now)
             if change.act is Act.REPLAY:
                 outcomes = [(key, change.due_at) for key, kind in changed if kind is Kind.OUTCOME]
-                await self._jobs.defer(connection, outcomes)
+                await self._jobs.defer(connection, outcomes, now)
             return [key for key, _ in changed]
 
         changed = await self._databases.do(operation)

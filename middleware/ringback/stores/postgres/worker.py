@@ -209,7 +209,7 @@ class Worker:
         async def follow() -> None:
             if (ended := await late) is not None:
                 claim, settlement = ended
-                await self._insist(lambda: self._settle(claim, owner, settlement))
+                await self._settle_outcome(claim, owner, settlement)
 
         self._owed += 1
         task = asyncio.get_running_loop().create_task(follow(), context=Context())
@@ -232,7 +232,7 @@ class Worker:
             settlement = Settlement(State.READY, claim.progress, due_at=self.clock() + FAULT_PAUSE)
         finally:
             self._owners.pop(key, None)
-        await self._insist(lambda: self._settle(claim, owner, settlement))
+        await self._settle_outcome(claim, owner, settlement)
         for late in settlement.late:
             self._follow(late, owner)
 
@@ -267,7 +267,8 @@ class Worker:
                 due_at, theirs = waits
                 self.entry.is_set_right = self.entry.is_set_right and due_at <= now
                 self.jobs.set_clock(theirs)
-                await self.jobs.defer(connection, [(key, max(due_at, now + (0.1 if due_at > now else self.poll)))])
+                again_at = max(due_at, now + (0.1 if due_at > now else self.poll))
+                await self.jobs.defer(connection, [(key, again_at)], now)
             return claim
 
         await self.entry.follow_clock()
@@ -276,18 +277,23 @@ class Worker:
             await self.entry.follow_clock()
         return claimed
 
+    async def _settle_outcome(self, claim: Claim, owner: str, settlement: Settlement) -> None:
+        decided = self.clock()
+        await self._insist(lambda: self._settle(claim, owner, settlement.after(decided, self.clock())))
+
     async def _settle(self, claim: Claim, owner: str, settlement: Settlement) -> None:
         async def settle(connection: Connection) -> None:
-            written = await claims.settle(connection, claim, owner, settlement, self.clock())
+            now = self.clock()
+            written = await claims.settle(connection, claim, owner, settlement, now)
             if written and settlement.state is State.READY and claim.item.kind is Kind.OUTCOME:
-                await self.jobs.defer(connection, [(claim.item.key, settlement.due_at)])
+                await self.jobs.defer(connection, [(claim.item.key, settlement.due_at)], now)
 
         await self.entry.database.do(settle)
 
     async def _give_back(self, key: str, owner: str) -> None:
         async def give_back(connection: Connection) -> None:
             if await claims.give_back(connection, key, owner, self.clock()):
-                await self.jobs.defer(connection, [(key, None)])
+                await self.jobs.defer_now(connection, [key])
 
         try:
             await self.entry.database.do(give_back)
