@@ -262,8 +262,8 @@ class MemoryStore:
         row.state, row.loop = State.RUNNING, asyncio.get_running_loop()
         row.attempts += 1
         interrupted, row.interrupted = row.interrupted, False
-        row.progress = row.progress.without_change()
-        return Claim(row.item, row.attempts, redelivered=interrupted, progress=row.progress, put_at=row.put_at)
+        progress = row.progress = row.progress if row.progress.before is None else row.progress.without_change()
+        return Claim(row.item, row.attempts, redelivered=interrupted, progress=progress, put_at=row.put_at)
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         key = claim.item.key
