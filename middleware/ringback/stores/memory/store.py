@@ -277,9 +277,7 @@ class MemoryStore:
         row.progress = settlement.progress
         contact = row.item.contact
         if settlement.call is not None and contact is not None:
-            at = settlement.due_at if settlement.state is State.READY else self._clock()
-            leg = None if settlement.leg is None else short(settlement.leg)
-            self._note(contact, self._known(contact).redial(key, settlement.call, at, leg=leg))
+            self._note(contact, settlement.noted_in(self._known(contact), key, self._clock()))
         if settlement.state is State.READY:
             row.state, row.due_at = State.READY, settlement.due_at
             self._push(key, row)
