@@ -308,7 +308,7 @@ async def test_what_was_heard_while_the_store_was_away_stands_in_the_way(
     await bench.passes(600)
     assert bench.calls == []
     assert [entry[0] for entry in bench.observer.told if entry[0] in ("skipped", "placed")] == ["skipped"]
-    assert [call.leg for call in store._known("contact 7").calls].count("other") == 1
+    assert [call.leg for call in store._contacts.known("contact 7").calls].count("other") == 1
     await bench.dispatcher.drain(5)
 
 

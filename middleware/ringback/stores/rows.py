@@ -1,4 +1,4 @@
-"""An item as a row of an SQL store, and what becomes of a row when another event of its call comes. Pure.
+"""An item as a row of an SQL store, and what a row becomes when another event of its call or a settlement comes. Pure.
 
 A store inserts :func:`stored_row`. Where another row has the key already, the store writes into that row what
 :func:`merged` or :func:`superseded` gives.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from ringback.core.outcome import informs_more, level_of
-from ringback.stores.record import dump, dump_sibling, dump_without_verdict
+from ringback.stores.record import dump, dump_progress, dump_sibling, dump_without_verdict
 from ringback.stores.stored_told import dump_end, merged_told
 from ringback.stores.verdicts import StoredVerdict, stored_verdict
 from ringback.work.items import Item, Kind, State, whom
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ringback.core.outcome import Outcome
+    from ringback.work.items import Claim, Settlement
 
 COUNTED = ("cause", "category", "retry", "match", "acts", "code", "subcode")
 """The columns by which a history counts and finds calls. ``acts`` is the owner, who must act."""
@@ -132,6 +133,23 @@ def superseded(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
     if _end_a_call(kept, new) and _level(new) > _level(kept):
         return {"rank": new["rank"], **dict.fromkeys(COUNTED)}
     return None
+
+
+def settled(claim: Claim, settlement: Settlement, owner: str, now: float) -> dict[str, Any]:
+    """The values of the statement that settles a claim. ``due_at`` is ``None`` if the item keeps its time."""
+    again = settlement.state is State.READY
+    return {
+        "key": claim.item.key,
+        "owner": owner,
+        "attempt": claim.attempt,
+        "state": settlement.state.value,
+        "returned": settlement.state is State.DONE,
+        "progress": dump_progress(settlement.progress),
+        "reason": settlement.reason,
+        "due_at": settlement.due_at if again else None,
+        "finished_at": None if again else now,
+        "now": now,
+    }
 
 
 def _context(outcome: Outcome) -> str | None:

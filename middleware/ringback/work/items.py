@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
 from ringback.work.contact_call import LONGEST_WINDOW, CallState
+from ringback.work.keys import short
+
+if TYPE_CHECKING:
+    from ringback.work.contact import Contact
 
 NOBODY = ""
 """The target of an outcome for which no redial function knows a contact."""
@@ -169,6 +174,12 @@ class Settlement(Struct, frozen=True, gc=False):
         """
         is_late = self.state is State.READY and now < decided
         return replace(self, due_at=self.due_at + now - decided) if is_late else self
+
+    def noted_in(self, known: Contact, key: str, now: float) -> Contact:
+        """What is known of the contact once the claim on the redial of this key is settled so."""
+        assert self.call is not None
+        at = self.due_at if self.state is State.READY else now
+        return known.redial(key, self.call, at, leg=None if self.leg is None else short(self.leg))
 
 
 Work = Callable[[Claim], Awaitable[Settlement]]

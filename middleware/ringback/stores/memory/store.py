@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import ChainMap, OrderedDict
+from collections import ChainMap
 from functools import partial
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, TypeVar
@@ -16,21 +16,21 @@ from ringback.settings import refuse_for_store
 from ringback.stores.clocks import SLACK, jumped, measure_of
 from ringback.stores.lanes import Lanes
 from ringback.stores.memory.calls import MemoryCalls
+from ringback.stores.memory.contacts import MemoryContacts
 from ringback.stores.memory.deliveries import MemoryDeliveries
 from ringback.stores.memory.history import MemoryHistory
 from ringback.stores.memory.letters import MemoryLetters
 from ringback.stores.memory.rows import Row, waiting_in
 from ringback.stores.query import settings_in
-from ringback.work.contact import Contact
 from ringback.work.items import REMEMBER_CALLS, Claim, Kind, Progress, State, Stats, whom
 from ringback.work.keys import short
-from ringback.work.latch import Latch, Offer, informed, remember
+from ringback.work.latch import Latch, Offer, informed
 from ringback.work.letters import Act, LetterChange, Standing
 from ringback.work.pace import UNPACED, Lane
 from ringback.work.report import report_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from ringback.core.outcome import Outcome
     from ringback.work.call_detail import Traces
@@ -74,11 +74,8 @@ class MemoryStore:
         self._pushed, self._hastened = 0, -1
         self._counts = dict.fromkeys((State.DONE, State.CANCELED), 0)
         self._letters = MemoryLetters(capacity, clock)
-        self._contacts: OrderedDict[str, Contact] = OrderedDict()
-        self._barred: dict[str, Contact] = {}
-        """The contacts that nobody may call, outside of the capacity."""
-        self._all_contacts: Mapping[str, Contact] = ChainMap(self._barred, self._contacts)
-        self._calls = MemoryCalls(capacity, self._all_contacts, ChainMap(self._rows, self._letters.dead))
+        self._contacts = MemoryContacts(capacity, clock)
+        self._calls = MemoryCalls(capacity, self._contacts.all, ChainMap(self._rows, self._letters.dead))
         self._history: MemoryHistory | None = None
         self.watched = False
         """Whether somebody has read :attr:`history`: the dispatcher then puts outcomes that no hook waits for, too."""
@@ -90,7 +87,7 @@ class MemoryStore:
     def history(self) -> MemoryHistory:
         # Made by the first read: an app that reads no history pays nothing.
         work, dead = partial(waiting_in, self._rows), partial(waiting_in, self._letters.dead)
-        about = self._all_contacts, self._calls, self._deliveries
+        about = self._contacts.all, self._calls, self._deliveries
         self._history = self._history or MemoryHistory(self._capacity, work, dead, *about)
         self.watched = True
         return self._history
@@ -136,8 +133,8 @@ class MemoryStore:
                 row.item = replace(row.item, contact=contact, target=target)
             report = None if item.contact is None else report_of(item.outcome)
             if item.contact is not None and report is not None:
-                late = offer is Offer.DUPLICATE
-                self._note(item.contact, self._known(item.contact).noted(report, self._clock(), late=late))
+                known, late = self._contacts.known(item.contact), offer is Offer.DUPLICATE
+                self._contacts.note(item.contact, known.noted(report, self._clock(), late=late))
             if self._history is not None:
                 self._calls.put(key, item, offer, self._clock())
                 self._history.put(key, item, offer, self._clock())
@@ -224,7 +221,7 @@ class MemoryStore:
     def _in_progress(self, now: float) -> int:
         """How many redials have begun and are not known to have ended."""
         running = sum(row.state is State.RUNNING and row.item.kind is Kind.REDIAL for row in self._rows.values())
-        return running + sum((known.busy_until or 0.0) > now for known in self._all_contacts.values())
+        return running + sum((known.busy_until or 0.0) > now for known in self._contacts.all.values())
 
     async def pause_redials(self, until: float) -> None:
         self._lane = self._lane.paused(until)
@@ -276,9 +273,7 @@ class MemoryStore:
         row.progress = settlement.progress
         contact = row.item.contact
         if settlement.call is not None and contact is not None:
-            at = settlement.due_at if settlement.state is State.READY else self._clock()
-            leg = None if settlement.leg is None else short(settlement.leg)
-            self._note(contact, self._known(contact).redial(key, settlement.call, at, leg=leg))
+            self._contacts.note(contact, settlement.noted_in(self._contacts.known(contact), key, self._clock()))
         if settlement.state is State.READY:
             row.state, row.due_at = State.READY, settlement.due_at
             self._push(key, row)
@@ -310,7 +305,7 @@ class MemoryStore:
         return True
 
     async def change(self, contact: str, step: Change[T]) -> T | None:
-        made = step(self._known(contact))
+        made = step(self._contacts.known(contact))
         if made.checkpoint is not None and not await self.checkpoint(*made.checkpoint):
             return None
         if made.put is not None:
@@ -325,20 +320,8 @@ class MemoryStore:
             if key in self._rows and self._rows[key].state is State.READY:
                 self._rows[key].due_at = min(self._rows[key].due_at, self._clock())
                 self._push(key, self._rows[key])
-        self._note(contact, made.contact)
+        self._contacts.note(contact, made.contact)
         return made.result
-
-    def _known(self, contact: str) -> Contact:
-        known = self._barred.get(contact) or self._contacts.get(contact, Contact())
-        return known.recent(self._clock())
-
-    def _note(self, contact: str, known: Contact) -> None:
-        self._contacts.pop(contact, None)
-        self._barred.pop(contact, None)
-        if known.never:
-            self._barred[contact] = known
-        else:
-            remember(self._contacts, contact, known, self._capacity)
 
     async def stats(self) -> Stats:
         rows = list(self._rows.values())
@@ -375,7 +358,7 @@ class MemoryStore:
             self._rows[key] = row
             self._queue(key, row)
             if (contact := row.item.contact) is not None:
-                self._note(contact, self._known(contact).replayed(key, change.due_at))
+                self._contacts.note(contact, self._contacts.known(contact).replayed(key, change.due_at))
         self._lanes.wake()
         return [key for key, _ in changed]
 
@@ -383,7 +366,7 @@ class MemoryStore:
         found = self._letters.take_back(self._rows, change)
         for key, row in found:
             if (contact := row.item.contact) is not None:
-                self._note(contact, self._known(contact).taken_back(key))
+                self._contacts.note(contact, self._contacts.known(contact).taken_back(key))
             self._ended(key, State.DEAD, row)
         if change.act is Act.DISCARD:
             self._counts[State.CANCELED] -= len(found)

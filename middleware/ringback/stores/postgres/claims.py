@@ -11,8 +11,8 @@ from ringback.stores.postgres.contacts import keep, known_of
 from ringback.stores.postgres.database import changed
 from ringback.stores.postgres.schema import storable
 from ringback.stores.record import dump_progress, load, load_progress
-from ringback.work.items import Claim, Item, State
-from ringback.work.keys import short
+from ringback.stores.rows import settled
+from ringback.work.items import Claim, Item
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,27 +112,14 @@ async def checkpoint(connection: Connection, key: str, owner: str, progress: Pro
 
 
 async def settle(connection: Connection, claim: Claim, owner: str, settlement: Settlement, now: float) -> bool:
-    item, again = claim.item, settlement.state is State.READY
-    parameters = {
-        "key": item.key,
-        "owner": owner,
-        "attempt": claim.attempt,
-        "returned": settlement.state is State.DONE,
-        "state": settlement.state.value,
-        "progress": dump_progress(settlement.progress),
-        "reason": storable(settlement.reason),
-        "due_at": settlement.due_at if again else None,
-        "finished_at": None if again else now,
-        "now": now,
-    }
-    if settlement.call is None or item.contact is None:
-        return await changed(connection, _SETTLE, parameters) == 1
-    known = await known_of(connection, item.contact, now)
-    written = await changed(connection, _SETTLE, parameters) == 1
+    values = settled(claim, settlement, owner, now) | {"reason": storable(settlement.reason)}
+    contact = claim.item.contact
+    if settlement.call is None or contact is None:
+        return await changed(connection, _SETTLE, values) == 1
+    known = await known_of(connection, (contact,), now)
+    written = await changed(connection, _SETTLE, values) == 1
     if written:
-        at = settlement.due_at if again else now
-        leg = None if settlement.leg is None else short(settlement.leg)
-        await keep(connection, item.contact, known, known.redial(item.key, settlement.call, at, leg=leg), now)
+        await keep(connection, known, {contact: settlement.noted_in(known[contact], claim.item.key, now)}, now)
     return written
 
 

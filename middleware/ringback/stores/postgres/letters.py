@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ringback.exceptions import StoreError
 from ringback.stores.letters import before, name_in, progress_after, takes
 from ringback.stores.postgres.claims import outcome_of
-from ringback.stores.record import dump_contact, dump_progress, load_contact, load_progress
+from ringback.stores.postgres.contacts import keep, known_of
+from ringback.stores.record import dump_progress, load_progress
 from ringback.work.items import DeadLetter, Kind, Progress
 from ringback.work.keys import short
 from ringback.work.letters import Act, standing, taken_back
@@ -72,19 +73,6 @@ _TAKE_BACK = """
     FROM unnest(%s::text[], %s::int[], %s::text[], %s::float8[], %s::bytea[])
         AS was (key, attempts, reason, died_at, progress)
     WHERE item.key = was.key
-"""
-# In the order of the array, in which a put locks its contacts, too.
-_LOCK_CONTACTS = """
-    SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM (
-        SELECT name FROM unnest(%s::text[]) WITH ORDINALITY AS given (name, place) ORDER BY place
-    ) AS ordered
-"""
-_CONTACTS = "SELECT contact, state FROM ringback_contacts WHERE contact = ANY(%s)"
-_KEEP_CONTACTS = """
-    INSERT INTO ringback_contacts (contact, state, changed_at, busy_until)
-    SELECT * FROM unnest(%s::text[], %s::text[], %s::float8[], %s::float8[])
-    ON CONFLICT (contact) DO UPDATE
-        SET state = EXCLUDED.state, changed_at = EXCLUDED.changed_at, busy_until = EXCLUDED.busy_until
 """
 
 
@@ -156,16 +144,8 @@ async def _note(
 ) -> None:
     """Write what is known of the contacts of these letters, once each letter has changed it."""
     letters = [(key, contact) for key, contact in whose if contact is not None]
-    names = sorted({contact for _, contact in letters})
-    if not names:
-        return
-    await connection.execute(_LOCK_CONTACTS, (names,))
-    stored = dict(await (await connection.execute(_CONTACTS, (names,))).fetchall())
-    known = {name: load_contact(stored.get(name)).recent(now) for name in names}
+    known = await known_of(connection, (contact for _, contact in letters), now)
     changed = dict(known)
     for key, contact in letters:
         changed[contact] = after(changed[contact], key)
-    states = [(name, state) for name, state in changed.items() if state != known[name]]
-    rows = [(name, dump_contact(state).decode(), state.changed_at(now), state.busy_until) for name, state in states]
-    if rows:
-        await connection.execute(_KEEP_CONTACTS, [list(column) for column in zip(*rows, strict=True)])
+    await keep(connection, known, changed, now)

@@ -119,14 +119,14 @@ async def _written(connection: Connection, kept: dict[str, Any], columns: dict[s
     return True
 
 
-async def note(connection: Connection, rows: Iterable[dict[str, Any]], offers: Iterable[Offer]) -> None:
-    """Note what the rows report of their contacts. In one order for all puts, because each locks its contacts."""
-    for row, offer in sorted(zip(rows, offers, strict=True), key=lambda noted: str(noted[0]["contact"])):
-        if row["report"] is not None:
-            contact, now = row["contact"], row["created_at"]
-            known = await known_of(connection, contact, now)
-            after = known.noted(row["report"], now, late=offer is Offer.DUPLICATE)
-            await keep(connection, contact, known, after, now)
+async def note(connection: Connection, rows: Iterable[dict[str, Any]], offers: Iterable[Offer], now: float) -> None:
+    """Note what the rows report of their contacts."""
+    reports = [(row["contact"], row["report"], offer) for row, offer in zip(rows, offers, strict=True) if row["report"]]
+    known = await known_of(connection, (contact for contact, *_ in reports), now)
+    after = dict(known)
+    for contact, report, offer in reports:
+        after[contact] = after[contact].noted(report, now, late=offer is Offer.DUPLICATE)
+    await keep(connection, known, after, now)
 
 
 async def hasten(connection: Connection, keys: Sequence[str], now: float) -> Sequence[str]:
@@ -138,8 +138,8 @@ async def change(
     connection: Connection, contact: str, step: Change[T], now: float, owner_of: Callable[[str], str | None]
 ) -> Step[T] | None:
     contact = storable(contact) or ""
-    known = await known_of(connection, contact, now)
-    made = step(known)
+    known = await known_of(connection, (contact,), now)
+    made = step(known[contact])
     if made.checkpoint is not None:
         key, progress = made.checkpoint
         owner = owner_of(short(key))
@@ -151,5 +151,5 @@ async def change(
         await connection.execute(_CANCEL, (now, list(made.cancel)))
     if made.hasten:
         await connection.execute(_DUE_NOW, (now, list(made.hasten)))
-    await keep(connection, contact, known, made.contact, now)
+    await keep(connection, known, {contact: made.contact}, now)
     return made

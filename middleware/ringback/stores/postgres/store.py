@@ -126,7 +126,7 @@ class PostgresStore:
             await self._refuse_full(connection)
             await rows.lock_for_put(connection, put)
             became = [await rows.put(connection, row) for row in put]
-            await rows.note(connection, put, [offer for offer, _ in became])
+            await rows.note(connection, put, [offer for offer, _ in became], now)
             opened = [(key, row) for row, (offer, key) in zip(put, became, strict=True) if offer is Offer.OPENED]
             await self._jobs.defer(connection, [(key, row["due_at"]) for key, row in opened if _needs_job(row)], now)
             return [offer for offer, _ in became]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ringback.exceptions import StoreError
 from ringback.privacy.redaction import redact
 from ringback.stores.record import dump_progress, load, load_progress
+from ringback.stores.rows import settled
 from ringback.stores.sqlite.contacts import keep, known_of
 from ringback.stores.sqlite.schema import WHOLE, storable
 from ringback.work.items import Claim, Item, Kind, State
@@ -50,7 +51,7 @@ _CHECKPOINT = "UPDATE items SET progress = :progress WHERE key = :key AND state 
 # The second line is for what nobody has worked on since; the third says that every hook has returned, which counts
 # while the item is open.
 _SETTLE = """
-    UPDATE items SET state = :state, progress = :progress, due_at = :due_at, waits_since = :now,
+    UPDATE items SET state = :state, progress = :progress, due_at = coalesce(:due_at, due_at), waits_since = :now,
         reason = :reason, owner = NULL, leased_until = NULL, finished_at = :finished_at
     WHERE key = :key AND (state = 'running' AND owner = :owner AND attempts = :attempt
         OR state IN ('ready', 'dead') AND attempts = :attempt
@@ -128,25 +129,8 @@ def checkpoint(connection: sqlite3.Connection, key: str, progress: Progress, own
 
 
 def settle(connection: sqlite3.Connection, claim: Claim, settlement: Settlement, now: float, owner: str) -> None:
-    key, again = claim.item.key, settlement.state is State.READY
-    settled = connection.execute(
-        _SETTLE,
-        {
-            "key": key,
-            "owner": owner,
-            "attempt": claim.attempt,
-            "state": settlement.state.value,
-            "returned": settlement.state is State.DONE,
-            "progress": dump_progress(settlement.progress),
-            "due_at": settlement.due_at if again else claim.item.due_at,
-            "reason": storable(settlement.reason),
-            "finished_at": None if again else now,
-            "now": now,
-        },
-    ).rowcount
-    contact = claim.item.contact
-    if settled and settlement.call is not None and contact is not None:
+    values = settled(claim, settlement, owner, now) | {"reason": storable(settlement.reason)}
+    written, contact = connection.execute(_SETTLE, values).rowcount, claim.item.contact
+    if written and settlement.call is not None and contact is not None:
         known = known_of(connection, contact, now)
-        at = settlement.due_at if again else now
-        leg = None if settlement.leg is None else short(settlement.leg)
-        keep(connection, contact, known, known.redial(key, settlement.call, at, leg=leg), now)
+        keep(connection, contact, known, settlement.noted_in(known, claim.item.key, now), now)
