@@ -7,21 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ringback.testing.bound import (
-    CallEvents,
-)
-from ringback.testing.calls import (
-    Call,
-)
-from ringback.testing.capture import (
-    capture_outcomes,
-)
-from ringback.testing.client import (
-    CallbackClient,
-    HooksLate,
-    RouterUnknown,
-    SyncCallbackClient,
-)
+from ringback.testing.bound import CallEvents
+from ringback.testing.calls import Call
+from ringback.testing.capture import capture_outcomes
+from ringback.testing.client import CallbackClient, HooksLate, RouterUnknown
 from ringback.testing.events import (
     Builder,
     CloudEvent,
@@ -75,9 +64,7 @@ from ringback.testing.events import (
     transcription_stopped,
     transcription_updated,
 )
-from ringback.testing.failures import (
-    HooksFailed,
-)
+from ringback.testing.failures import HooksFailed
 from ringback.testing.grid import (
     call_ended,
     call_participant_added,
@@ -90,22 +77,11 @@ from ringback.testing.grid import (
     subscription_validation,
     webhook_validation,
 )
-from ringback.testing.lifespan import (
-    AppNotStarted,
-)
-from ringback.testing.posting import (
-    NoAnswer,
-    Reply,
-)
-from ringback.testing.signing import (
-    AUDIENCE,
-    Issuer,
-    default_issuer,
-    sign,
-)
-from ringback.testing.wire import (
-    identifier,
-)
+from ringback.testing.lifespan import AppNotStarted
+from ringback.testing.posting import NoAnswer, Reply
+from ringback.testing.signing import AUDIENCE, Issuer, default_issuer, sign
+from ringback.testing.sync_client import SyncCallbackClient
+from ringback.testing.wire import identifier
 
 if TYPE_CHECKING:
     from ringback.simulator import Simulator
