@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ringback.simulator.bodies import incoming_event
 from ringback.simulator.posting import shown, web_address
 from ringback.simulator.subscription import HandshakeFailed, handshake
-from ringback.testing.events import delivery
+from ringback.testing.deliveries import delivery
 from ringback.testing.grid import grid_headers
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ringback.simulator.courier import Callback, Courier, Say
     from ringback.simulator.posting import Ask
     from ringback.simulator.switchboard import Switchboard
-    from ringback.testing.events import CloudEvent
+    from ringback.testing.builder import CloudEvent
     from ringback.testing.signing import Issuer
 
 TOKEN_LIFETIME = 3600

@@ -12,7 +12,7 @@ from ringback.simulator.endings import closing
 from ringback.simulator.media import MEDIA
 from ringback.simulator.posting import shown
 from ringback.simulator.turns import ENDS, happened
-from ringback.testing.events import delivery
+from ringback.testing.deliveries import delivery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,19 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ringback.testing.bound import CallEvents
+from ringback.testing.builder import Builder, CloudEvent, call_event
 from ringback.testing.calls import Call
 from ringback.testing.capture import capture_outcomes
 from ringback.testing.client import CallbackClient, HooksLate, RouterUnknown
+from ringback.testing.deliveries import batch, delivery, redelivered
 from ringback.testing.events import (
-    Builder,
-    CloudEvent,
     add_participant_failed,
     add_participant_succeeded,
     answer_failed,
-    batch,
     call_connected,
     call_disconnected,
-    call_event,
     call_transfer_accepted,
     call_transfer_failed,
     cancel_add_participant_failed,
@@ -30,7 +28,6 @@ from ringback.testing.events import (
     continuous_dtmf_recognition_tone_failed,
     continuous_dtmf_recognition_tone_received,
     create_call_failed,
-    delivery,
     failed_call,
     hold_audio_completed,
     hold_audio_paused,
@@ -52,7 +49,6 @@ from ringback.testing.events import (
     recognize_completed,
     recognize_failed,
     recording_state_changed,
-    redelivered,
     rejected_call,
     remove_participant_failed,
     remove_participant_succeeded,

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from ringback.exceptions import ConfigurationError, RingbackError
 from ringback.testing.capture import checked_router, listening, routers_of_this_process
-from ringback.testing.events import batch, delivery
+from ringback.testing.deliveries import batch, delivery
 from ringback.testing.failures import Failures, HooksFailed
 from ringback.testing.grid import grid_headers, is_grid_event
 from ringback.testing.lifespan import Lifespan
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ringback.hooks.dispatcher import Dispatcher
     from ringback.hooks.registration import Listener
     from ringback.receiving.engine import Engine
-    from ringback.testing.events import CloudEvent
+    from ringback.testing.builder import CloudEvent
     from ringback.testing.posting import ASGIApp, Headers, Reply
     from ringback.testing.signing import Issuer
     from ringback.web.endpoint import OutcomeRouter
