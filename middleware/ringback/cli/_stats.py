@@ -17,7 +17,8 @@ from ringback.cli._progress import Progress
 from ringback.cli._screen import wants_style, width
 from ringback.cli._stats_text import columns_in, page
 from ringback.cli.reading import Counted, Line, TooLong, found_in
-from ringback.cli.stats.tally import Tally, second_of
+from ringback.cli.stats.tally import Tally
+from ringback.cli.stats.times import second_of
 from ringback.exceptions import RingbackError
 
 if TYPE_CHECKING:
