@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
+from contextlib import ExitStack
 from importlib import import_module
 from math import inf
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ringback.exceptions import ConfigurationError, RingbackError, needs_extra
@@ -157,7 +158,7 @@ class Simulator:
         self._tls = tls
         self._authority = authority
         self._port = port
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._opened = ExitStack()
         self._server: Server | None = None
         self.ca_file: Path | None = None
         """The authority that clients are to trust; ``None`` without TLS."""
@@ -288,15 +289,13 @@ class Simulator:
 
     async def _idle(self, timeout: float) -> None:
         try:
-            await asyncio.wait_for(self._quiet(), timeout)
+            async with asyncio.timeout(timeout):
+                # An app that hears of a redirected call may answer, and so begin callbacks.
+                await self._arrivals.idle()
+                await self._courier.idle()
+                await self._files.idle()
         except TimeoutError:
             raise StillBusy(f"callbacks are still to be posted after {timeout:g} seconds") from None
-
-    async def _quiet(self) -> None:
-        # An app that hears of a redirected call may answer, and so begin callbacks.
-        await self._arrivals.idle()
-        await self._courier.idle()
-        await self._files.idle()
 
     def _running(self) -> Server:
         if self._server is None:
@@ -306,48 +305,41 @@ class Simulator:
     def __enter__(self) -> Simulator:
         if self._server is not None:
             raise ConfigurationError("this simulator is running already; make another one")
-        if self._tls:
-            self._folder = tempfile.TemporaryDirectory(prefix="ringback-")
-        try:
-            return self._started()
-        except ConfigurationError:
-            self._tidy()
-            raise
-
-    def _started(self) -> Simulator:
         with needs_extra("the simulator", "simulator"):
             for name in ("uvicorn", "jwt", "cryptography", "websockets"):
                 import_module(name)
-        files = None
-        if self._folder is not None:
-            files = certificate.make(Path(self._folder.name), kept=self._authority)
-            self.ca_file = files.ca_file
-        sock = listening(self._port)
-        self._port = sock.getsockname()[1]
-        documents: dict[str, Any] = {}
-        if self._issuer is not None:
-            documents = {
-                KEYS: self._issuer.key_set,
-                CONFIGURATION: {"issuer": self._issuer.issuer, "jwks_uri": self.jwks_uri},
-            }
-        app = Application(
-            self._service, self._courier, self._arrivals, self._control, self._files, documents, self._say
-        )
-        server = Server(app, self._courier, sock, files)
-        server.start()
+        with ExitStack() as opened:
+            files = None
+            if self._tls:
+                folder = opened.enter_context(TemporaryDirectory(prefix="ringback-"))
+                files = certificate.make(Path(folder), kept=self._authority)
+                self.ca_file = files.ca_file
+            sock = listening(self._port)
+            self._port = sock.getsockname()[1]
+            app = Application(
+                self._service, self._courier, self._arrivals, self._control, self._files, self._documents(), self._say
+            )
+            server = Server(app, self._courier, sock, files)
+            server.start()
+            opened.callback(server.stop)
+            self._opened = opened.pop_all()
         self._server = server
         return self
+
+    def _documents(self) -> Mapping[str, Any]:
+        if self._issuer is None:
+            return {}
+        return {
+            KEYS: self._issuer.key_set,
+            CONFIGURATION: {"issuer": self._issuer.issuer, "jwks_uri": self.jwks_uri},
+        }
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        server, self._server = self._running(), None
-        server.stop()
-        self._tidy()
-
-    def _tidy(self) -> None:
-        if self._folder is not None:
-            self._folder.cleanup()
+        self._running()
+        self._server = None
+        self._opened.close()
 
     async def __aenter__(self) -> Simulator:
         return await asyncio.to_thread(self.__enter__)
