@@ -14,7 +14,8 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from ringback.privacy.written import BLANK, INVISIBLE, escaped
+from ringback.privacy.phone_numbers import DIGIT, END, FORMS
+from ringback.privacy.written import BLANK, escaped
 
 
 class Row(NamedTuple):
@@ -97,15 +98,6 @@ def _value(plain: str) -> str:
     return rf"(?:{_LISTED}|{_QUOTED}|(?<![{_QUOTES}])(?![{_QUOTES}{BLANK}:=]|[|>][+-]?\n)(?:{_BRACED}|{plain}))"
 
 
-# The next digit of a number, behind signs that may join digits. No raw id, time, GUID or date begins with this digit.
-_JOIN = rf"(?:[ .()/{BLANK}{escaped('/')}{INVISIBLE}-]|\+(?!\d{{7}}))"
-_OTHER = r"(?:\d{1,2}:[\w+]|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-|(?:19|20)\d\d-\d\d-\d\d)"
-_DIGIT = rf"(?:{_JOIN}{{1,4}}(?!{_OTHER})\d|\d)"
-# A bracket that opens before an area code alone belongs to the number.
-_APART = r"(?:(?<!\w)|(?=\())"
-_BRACKET = r"(?:\((?=[\d ]{2,6}\)))?"
-# A number ends where its word ends, or where the next private text begins.
-_END = r"(?! (?!(?i:sips?:|tel:|(?:Bearer|Basic|SharedKey)\s)|eyJ) \w )".replace(" ", "")
 # What a number may begin with, and what may follow it in an address.
 _LEAD = rf"[+( {BLANK}]{{0,4}}\d"
 _REST = r"(?:[^\s\"'<>;,)\[\]}]|\[(?=[0-9a-fA-F]{0,4}:))"
@@ -119,37 +111,6 @@ _KEYS = (
 _TOKENS = "access|api|auth|bearer|csrf|id|refresh|sas|security|session|xsrf"
 _SECRETS = rf"secret|pass(?:word|wd|phrase)|(?<![a-z])(?:pwd|jwt)|(?:{_KEYS})[-_ ]?key|(?:{_TOKENS})[-_]?token"
 _LETTERS = "abcefhijmprswxABCEFHIJMPRSWX"
-
-# National numbers without a 0. Groups of digits alone prove no number: "404 486 487" are statuses, "8522 8534"
-# subcodes, "16 17 18 31" causes of Q.850.
-_GAP = rf"[ {BLANK}-]"
-_BLANK = rf"[ {BLANK}]"
-_ALONE = r"(?:(?<![\w.-])|(?=\())"
-_STATUS = r"(?:[1-6]0|[12]8|38|4\d|51|55|58)\d"
-_COUNTRY = "20|27|3[0-469]|4[013-9]|5[1-8]|6[0-6]|7|8[1246]|9[0-58]"
-_NATIONAL = (
-    (
-        "South America, Russia or Italy",
-        "0-9(",
-        rf"(?=(?:[^\d\n]{{0,3}}\d){{9}})"
-        rf"(?:\d{{1,3}}[ {BLANK}.-]?)?\(\d{{2,5}}\)[ {BLANK}.-]?\d{{2,5}}(?:[ {BLANK}.-]\d{{2,5}}){{1,4}}",
-    ),
-    ("China", "1", rf"1[3-9]\d{_GAP}\d{{4}}{_GAP}\d{{4}}"),
-    ("Australia", "1", rf"1[38]00{_GAP}\d{{3}}{_GAP}\d{{3}}"),
-    ("Spain", "6-9", rf"[6-9]\d\d(?:{_GAP}\d\d){{3}}(?!{_GAP}\d)"),
-    ("India", "6-9", rf"[6-9]\d{{4}}{_BLANK}(?!10\d{{3}})\d{{5}}(?!{_GAP}\d{{4,7}}(?!\d))"),
-    (
-        "Poland or Czechia",
-        "5-8",
-        rf"(?!{_STATUS}{_GAP}{_STATUS}{_GAP}{_STATUS})[5-8]\d\d{_GAP}\d{{3}}{_GAP}\d{{3}}(?!{_GAP}\d{{3}}(?!\d))",
-    ),
-    (
-        "anyone who leaves out the +",
-        "2-9",
-        rf"(?:{_COUNTRY}){_GAP}(?!{_STATUS}{_GAP})(?:[1-9]\d{{1,3}}{_GAP}(?:\d{{7,8}}|\d{{3,4}}{_GAP}\d{{4}})"
-        rf"|\d{_GAP}\d\d(?:{_GAP}\d\d){{3}})|44{_GAP}7\d{{3}}{_GAP}\d{{6}}",
-    ),
-)
 
 ROWS = (
     Row(HASHED, r"\[", "", rf"\[(?:{'|'.join(KINDS)}):[0-9a-f]{{10}}\]", "nothing is hashed twice"),
@@ -290,8 +251,8 @@ ROWS = (
         "sip",
         "sStT",
         r"(?<![A-Za-z])",
-        rf"(?i:tel):(?://)?(?:{_LEAD}{_DIGIT}{{2,}}{_REST}*|{_REST}+)"
-        rf"|(?i:sips?):(?:(?=[+(0]){_LEAD}{_DIGIT}{{4,}}{_REST}*|{_REST}+)",
+        rf"(?i:tel):(?://)?(?:{_LEAD}{DIGIT}{{2,}}{_REST}*|{_REST}+)"
+        rf"|(?i:sips?):(?:(?=[+(0]){_LEAD}{DIGIT}{{4,}}{_REST}*|{_REST}+)",
         "its user is a number, however it is written, or a name",
     ),
     Row(
@@ -317,58 +278,12 @@ ROWS = (
         rf"|(?<!\w)1\d{{9}}\.\d{{3,9}}(?!\w)",
         "dates and times with their fractions and zones, of 14 digits, and since 1970 with a fraction",
     ),
-    Row("phone", "+(", "", rf"(?:\(\+\d{{1,3}}\)|\+[ ({BLANK}]{{0,2}}\d){_DIGIT}{{6,}}", "internationally written"),
-    Row(
-        "phone",
-        "0(",
-        _APART,
-        rf"{_BRACKET}(?:0?011|00){_JOIN}{{0,3}}[1-9]{_DIGIT}{{6,}}{_END}",
-        'with what is dialled for "+"',
-    ),
-    Row(
-        "phone",
-        "0-9(",
-        _APART,
-        rf"(?:{_BRACKET}0[1-9]|\(0\) ?[1-9]){_DIGIT}{{7,}}{_END}",
-        "nationally written, with the 0 that most countries dial before it",
-    ),
-    Row(
-        "phone",
-        "0-9(",
-        "",
-        rf"(?:(?<!\w)1[ .-]?)?\(\d{{3}}\)[ .-]?\d{{3}}[ .-]?\d{{4}}{_END}"
-        rf"|(?<!\w)(?:1[ .-])?[02-9]\d\d[ .-]\d{{3}}[ .-]\d{{4}}{_END}",
-        "as North America writes it",
-    ),
-    Row("phone", "0-9", r"(?<!\w)", rf"\d{{9,15}}{_END}", "nothing but digits"),
-    Row(
-        "phone",
-        "+0",
-        r"(?<!\w)",
-        r"(?:\+|00)[1-9]\d{0,5}\t(?:\d{6,12}|\d{2,5}[\t -]\d{3,8}(?:[\t -]\d{4})?)(?!\w)"
-        r"|0[1-9]\d{1,4}\t(?:\d{5,8}|\d{3,4}\t\d{3,4})(?!\w)",
-        "with tabs, which otherwise divide a number from the next column",
-    ),
-    Row(
-        "phone",
-        "0",
-        r"(?<!\w)",
-        rf"0[1-9]\d{{1,4}}[ /{BLANK}](?:\d{{6,8}}|\d{{3,4}}[ -]\d{{3,5}})(?!\d)",
-        "with a word at its end",
-    ),
-    Row(
-        "phone",
-        "0",
-        r"(?<!\w)",
-        rf"0[ {BLANK}-][1-9]\d{{1,3}}[ {BLANK}-](?:\d{{7,8}}|\d{{3,4}}[ {BLANK}-]\d{{3,4}}){_END}",
-        "with its 0 apart",
-    ),
-    *(Row("phone", first, _ALONE, rf"(?:{form}){_END}", f"as {where} writes it") for where, first, form in _NATIONAL),
+    *(Row("phone", *form) for form in FORMS),
     Row(
         "phone",
         "cCfFmMpPtT",
         rf"(?i:(?:phone|mobile|msisdn|fax|(?<![a-z])(?:tel|cell))(?:[ _-]?(?:number|no\.?))?){_IS}",
-        rf"\d{_DIGIT}{{4,}}{_END}",
+        rf"\d{DIGIT}{{4,}}{END}",
         "a number that is too short to be known but by its name",
     ),
     Row("fraction", "0-9", r"(?<!\w)", r"(?:0|[1-9]\d{0,7})\.\d+", "it may have as many digits as a number"),
