@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ringback.simulator.scenarios import Answer, Scenario, Step
 
@@ -27,127 +27,87 @@ def _never(code: int, subcode: int, after: float = _RING, *, sip: int | None = N
     return first, replace(first, event="CreateCallFailed", after=0.0)
 
 
+def _scenario(name: str, number: int, about: str, *steps: Step, **more: Any) -> Scenario:
+    """A scenario for +1 555 010 and the four digits of ``number``."""
+    return Scenario(name=name, number=f"+1555010{number:04}", about=about, steps=steps, **more)
+
+
 _ANSWERED = (*_CONNECTED, replace(_end(200, 560000, _SILENCE), quiet=True))
 _BUSY = _never(486, 560486, sip=486, q850=17)
+_BUSY_AT_ONCE = _never(486, 560486, 0.0, sip=486, q850=17)
+_DOUBLED = tuple(replace(step, copies=2) for step in _BUSY)
+_REORDERED = (replace(_BUSY[1], after=_RING), replace(_BUSY[0], after=0.0))
 # A documented known issue: "after transferring a call, you may receive two CallDisconnected events".
 TRANSFERRED = (_end(200, 7015, 0.0), _end(200, 7015, 0.0))
 
 _ALL = (
-    Scenario(
-        name="answered",
-        number="+15550100200",
-        about="picks up, does what is asked, hangs up when nothing more comes",
-        steps=_ANSWERED,
-    ),
-    Scenario(
-        name="silent",
-        number="+15550100510",
-        about="picks up, neither speaks nor presses a key, hangs up in the end",
-        steps=_ANSWERED,
+    _scenario("answered", 200, "picks up, does what is asked, hangs up when nothing more comes", *_ANSWERED),
+    _scenario(
+        "silent",
+        510,
+        "picks up, neither speaks nor presses a key, hangs up in the end",
+        *_ANSWERED,
         tones="",
         choice="",
         speech="",
     ),
-    Scenario(
-        name="no_match",
-        number="+15550100547",
-        about="picks up; says what is no choice, presses a key that is none",
-        steps=_ANSWERED,
+    _scenario(
+        "no_match",
+        547,
+        "picks up; says what is no choice, presses a key that is none",
+        *_ANSWERED,
         tones="*",
         choice="something else",
     ),
-    Scenario(
-        name="impatient",
-        number="+15550100487",
-        about="picks up, and hangs up while the app still talks",
-        steps=(*_CONNECTED, _end(200, 560000, _RING)),
+    _scenario(
+        "impatient", 487, "picks up, and hangs up while the app still talks", *_CONNECTED, _end(200, 560000, _RING)
     ),
-    Scenario(
-        name="connected", number="+15550100201", about="picks up and stays until the app ends it", steps=_CONNECTED
+    _scenario("connected", 201, "picks up and stays until the app ends it", *_CONNECTED),
+    _scenario("ringing", 180, "rings until the app gives up"),
+    _scenario("busy", 486, "is on another call", *_BUSY),
+    _scenario("no_answer", 480, "does not pick up", *_never(480, 560480, _PATIENCE, sip=480)),
+    _scenario("declined", 603, "refuses the call", *_never(603, 0)),
+    _scenario("invalid_number", 404, "the carrier knows no such number", *_never(404, 560404, sip=404, q850=1)),
+    _scenario("blocked", 403, "the call is blocked before it leaves", *_never(403, 510403)),
+    _scenario("throttled", 429, "the call fails for too many calls at once", *_never(429, 0)),
+    _scenario("service_error", 500, "the service fails", *_never(500, 0)),
+    _scenario("network_drop", 410, "picks up, then the media is lost", *_CONNECTED, _end(410, 301005)),
+    _scenario(
+        "transfer",
+        302,
+        "is transferred at once; the end is reported twice",
+        *_CONNECTED,
+        Step(event="CallTransferAccepted", after=_TALK),
+        *TRANSFERRED,
     ),
-    Scenario(name="ringing", number="+15550100180", about="rings until the app gives up"),
-    Scenario(name="busy", number="+15550100486", about="is on another call", steps=_BUSY),
-    Scenario(
-        name="no_answer", number="+15550100480", about="does not pick up", steps=_never(480, 560480, _PATIENCE, sip=480)
-    ),
-    Scenario(name="declined", number="+15550100603", about="refuses the call", steps=_never(603, 0)),
-    Scenario(
-        name="invalid_number",
-        number="+15550100404",
-        about="the carrier knows no such number",
-        steps=_never(404, 560404, sip=404, q850=1),
-    ),
-    Scenario(
-        name="blocked", number="+15550100403", about="the call is blocked before it leaves", steps=_never(403, 510403)
-    ),
-    Scenario(
-        name="throttled", number="+15550100429", about="the call fails for too many calls at once", steps=_never(429, 0)
-    ),
-    Scenario(name="service_error", number="+15550100500", about="the service fails", steps=_never(500, 0)),
-    Scenario(
-        name="network_drop",
-        number="+15550100410",
-        about="picks up, then the media is lost",
-        steps=(*_CONNECTED, _end(410, 301005)),
-    ),
-    Scenario(
-        name="transfer",
-        number="+15550100302",
-        about="is transferred at once; the end is reported twice",
-        steps=(*_CONNECTED, Step(event="CallTransferAccepted", after=_TALK), *TRANSFERRED),
-    ),
-    Scenario(
-        name="old_api",
-        number="+15550100204",
-        about="is refused, under an API version that reports no result",
+    _scenario(
+        "old_api",
+        204,
+        "is refused, under an API version that reports no result",
+        _end(603, 0, _RING),
         version="2024-04-15",
         bare=True,
-        steps=(_end(603, 0, _RING),),
     ),
-    Scenario(
-        name="two_events_reordered",
-        number="+15550100021",
-        about="is busy; CreateCallFailed comes first",
-        steps=(replace(_BUSY[1], after=_RING), replace(_BUSY[0], after=0.0)),
+    _scenario("two_events_reordered", 21, "is busy; CreateCallFailed comes first", *_REORDERED),
+    _scenario("duplicate", 22, "is busy; each event is posted twice, with the same id", *_DOUBLED),
+    _scenario(
+        "late_create_failed",
+        23,
+        "is busy; CreateCallFailed comes three seconds later",
+        _BUSY[0],
+        replace(_BUSY[1], lag=3.0),
     ),
-    Scenario(
-        name="duplicate",
-        number="+15550100022",
-        about="is busy; each event is posted twice, with the same id",
-        steps=tuple(replace(step, copies=2) for step in _BUSY),
+    _scenario(
+        "flaky", 24, "is busy; what is not answered with 2xx is posted again, five times at most", *_BUSY, attempts=5
     ),
-    Scenario(
-        name="late_create_failed",
-        number="+15550100023",
-        about="is busy; CreateCallFailed comes three seconds later",
-        steps=(_BUSY[0], replace(_BUSY[1], lag=3.0)),
-    ),
-    Scenario(
-        name="flaky",
-        number="+15550100024",
-        about="is busy; what is not answered with 2xx is posted again, five times at most",
-        attempts=5,
-        steps=_BUSY,
-    ),
-    Scenario(
-        name="early",
-        number="+15550100025",
-        about="is busy; the events come before the request is answered",
-        early=True,
-        steps=_never(486, 560486, 0.0, sip=486, q850=17),
-    ),
-    Scenario(
-        name="too_many_requests",
-        number="+15550100942",
-        about="the request is answered with 429 and Retry-After",
+    _scenario("early", 25, "is busy; the events come before the request is answered", *_BUSY_AT_ONCE, early=True),
+    _scenario(
+        "too_many_requests",
+        942,
+        "the request is answered with 429 and Retry-After",
         answer=Answer(status=429, retry_after=1),
     ),
-    Scenario(
-        name="unavailable",
-        number="+15550100503",
-        about="the request is answered with 503",
-        answer=Answer(status=503, retry_after=1),
-    ),
+    _scenario("unavailable", 503, "the request is answered with 503", answer=Answer(status=503, retry_after=1)),
 )
 
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
