@@ -138,12 +138,7 @@ class RedialCaller:
         return Step(after, answer, checkpoint=(item.key, progress))
 
     async def _place(
-        self,
-        claim: Claim,
-        redial: RedialRegistration,
-        contact: str,
-        history: tuple[PastCall, ...],
-        progress: Progress,
+        self, claim: Claim, redial: RedialRegistration, contact: str, history: tuple[PastCall, ...], progress: Progress
     ) -> Settlement:
         item, attempt = claim.item, progress.tries.get(_TRIES, 0) + 1
         headers = _headers(item, progress)
@@ -155,10 +150,7 @@ class RedialCaller:
             "history": history,
             "operation_context": headers[REQUEST_ID],
             "ctx": HookContext(
-                hook=redial.name,
-                idempotency_key=headers[REQUEST_ID],
-                attempt=attempt,
-                redelivered=claim.redelivered,
+                hook=redial.name, idempotency_key=headers[REQUEST_ID], attempt=attempt, redelivered=claim.redelivered
             ),
         }
         taken = {name: value for name, value in offered.items() if name in redial.parameters}

@@ -106,9 +106,7 @@ class Simulator:
         self._say: Say = say or (lambda _: None)
         self._playbook = Playbook(scenario, numbers, scenarios)
         outside = Outside(
-            clock=clock,
-            filed=lambda recording: self._files.ready(recording),
-            token=(issuer or default_issuer()).token,
+            clock=clock, filed=lambda recording: self._files.ready(recording), token=(issuer or default_issuer()).token
         )
         self._switchboard = Switchboard(self._playbook, random=random, allow_http=allow_http, outside=outside)
         self._service = Service(self._switchboard, key=key, clock=clock)
@@ -329,10 +327,7 @@ class Simulator:
     def _documents(self) -> Mapping[str, Any]:
         if self._issuer is None:
             return {}
-        return {
-            KEYS: self._issuer.key_set,
-            CONFIGURATION: {"issuer": self._issuer.issuer, "jwks_uri": self.jwks_uri},
-        }
+        return {KEYS: self._issuer.key_set, CONFIGURATION: {"issuer": self._issuer.issuer, "jwks_uri": self.jwks_uri}}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -48,9 +48,7 @@ connect_failed = Builder("ConnectFailed", 404, 8522, diagnosed, "call")
 # Participants and transfers.
 call_connected = Builder("CallConnected", context="call")
 participants_updated = Builder(
-    "ParticipantsUpdated",
-    context="none",
-    extra={"participants": _participants, "sequence_number": lambda _: 1},
+    "ParticipantsUpdated", context="none", extra={"participants": _participants, "sequence_number": lambda _: 1}
 )
 add_participant_succeeded = Builder("AddParticipantSucceeded", extra=_PARTICIPANT)
 add_participant_failed = Builder("AddParticipantFailed", 408, 10057, adding, extra=_PARTICIPANT)
@@ -62,10 +60,7 @@ move_participant_succeeded = Builder("MoveParticipantSucceeded", extra=_MOVED)
 move_participant_failed = Builder("MoveParticipantFailed", 404, 8522, extra=_MOVED)
 call_transfer_accepted = Builder(
     "CallTransferAccepted",
-    extra={
-        "transfer_target": lambda call: identifier(call.callee),
-        "transferee": lambda call: identifier(call.caller),
-    },
+    extra={"transfer_target": lambda call: identifier(call.callee), "transferee": lambda call: identifier(call.caller)},
 )
 call_transfer_failed = Builder("CallTransferFailed", 486, 560486)
 hold_failed = Builder("HoldFailed", 500, 9999, media)
@@ -96,9 +91,7 @@ recognize_completed = Builder(
 recognize_failed = Builder("RecognizeFailed", 400, 8510, media, extra={"failed_play_source_index": lambda _: None})
 recognize_canceled = Builder("RecognizeCanceled", 400, 8508, media)
 continuous_dtmf_recognition_tone_received = Builder(
-    "ContinuousDtmfRecognitionToneReceived",
-    words=media,
-    extra={"tone": lambda _: "one", "sequence_id": lambda _: 1},
+    "ContinuousDtmfRecognitionToneReceived", words=media, extra={"tone": lambda _: "one", "sequence_id": lambda _: 1}
 )
 continuous_dtmf_recognition_tone_failed = Builder("ContinuousDtmfRecognitionToneFailed", 500, 9999, media)
 continuous_dtmf_recognition_stopped = Builder("ContinuousDtmfRecognitionStopped", words=media)
@@ -138,19 +131,13 @@ transcription_started = Builder(
     "TranscriptionStarted", words=media, extra=_transcribing("transcriptionStarted", "subscriptionStarted")
 )
 transcription_updated = Builder(
-    "TranscriptionUpdated",
-    words=media,
-    extra=_transcribing("transcriptionUpdated", "transcriptionLocaleUpdated"),
+    "TranscriptionUpdated", words=media, extra=_transcribing("transcriptionUpdated", "transcriptionLocaleUpdated")
 )
 transcription_stopped = Builder(
     "TranscriptionStopped", words=media, extra=_transcribing("transcriptionStopped", "subscriptionStopped")
 )
 transcription_failed = Builder(
-    "TranscriptionFailed",
-    500,
-    8578,
-    media,
-    extra=_transcribing("transcriptionFailed", "streamConnectionUnsuccessful"),
+    "TranscriptionFailed", 500, 8578, media, extra=_transcribing("transcriptionFailed", "streamConnectionUnsuccessful")
 )
 
 
