@@ -19,7 +19,7 @@ from ringback.simulator.calls import CALLEE, CALLER, Arrival
 from ringback.simulator.control import Control
 from ringback.simulator.courier import Courier
 from ringback.simulator.files import Files
-from ringback.simulator.outside import Outside
+from ringback.simulator.outside import Outside, ignored
 from ringback.simulator.playbook import Playbook
 from ringback.simulator.posting import http_ask, http_post, web_address
 from ringback.simulator.scenarios import Answer
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
     from ringback.simulator.authority import Authority
     from ringback.simulator.calls import Call, Incoming
-    from ringback.simulator.courier import Callback, Say, Sleep
+    from ringback.simulator.courier import Callback
+    from ringback.simulator.outside import Say, Sleep
     from ringback.simulator.posting import Post
     from ringback.simulator.recording import Recording
     from ringback.simulator.scenarios import Choice, Scenario
@@ -102,55 +103,32 @@ class Simulator:
             raise ConfigurationError(f"latency {latency!r} is no range of seconds; give for example (0, 0.1)")
         if not 0 < speed < inf:
             raise ConfigurationError(f"speed {speed!r} is no factor above 0; give 1 for the time that people take")
-        random = Random(seed)
-        self._say: Say = say or (lambda _: None)
-        self._playbook = Playbook(scenario, numbers, scenarios)
-        outside = Outside(
-            clock=clock, filed=lambda recording: self._files.ready(recording), token=(issuer or default_issuer()).token
-        )
-        self._switchboard = Switchboard(self._playbook, random=random, allow_http=allow_http, outside=outside)
-        self._service = Service(self._switchboard, key=key, clock=clock)
-        self._issuer = (issuer or default_issuer()) if signed else None
-        self._clock = clock
-        streams = Streams(
-            websocket_dial(callback_ca_file),
-            issuer=self._issuer,
-            sleep=sleep,
+        signer = issuer or default_issuer()
+        self._issuer = signer if signed else None
+        self._outside = outside = Outside(
             clock=clock,
-            begin=lambda script: self._courier.begin(script),
-            allow_http=allow_http,
-            say=self._say,
-            speed=speed,
-        )
-        self._courier = Courier(
-            post or http_post(callback_ca_file),
-            issuer=self._issuer,
             sleep=sleep,
-            clock=clock,
-            random=random,
-            ids=self._switchboard.new_id,
+            random=Random(seed),
             latency=latency,
-            speed=speed,
-            say=self._say,
-            prepare=streams.prepare,
-        )
-        self._arrivals = Arrivals(
-            self._switchboard,
-            self._courier,
-            ask=http_ask(callback_ca_file),
+            say=say or ignored,
             issuer=self._issuer,
-            clock=clock,
-            say=self._say,
+            speed=speed,
+            allow_http=allow_http,
+            filed=lambda recording: self._files.ready(recording),
+            token=signer.token,
         )
+        self._playbook = Playbook(scenario, numbers, scenarios)
+        self._switchboard = Switchboard(self._playbook, outside)
+        self._service = Service(self._switchboard, key=key)
+        streams = Streams(websocket_dial(callback_ca_file), outside, begin=lambda script: self._courier.begin(script))
+        self._courier = Courier(self._switchboard, post or http_post(callback_ca_file), streams.prepare)
+        self._arrivals = Arrivals(self._switchboard, self._courier, http_ask(callback_ca_file))
         self._control = Control(self._arrivals, arrival)
         self._files = Files(
             self._switchboard,
             self._arrivals,
             grid=None if grid is None else web_address("grid", grid),
             url=lambda: self.url,
-            clock=clock,
-            sleep=sleep,
-            say=self._say,
         )
         self._key = key
         self._tls = tls
@@ -315,7 +293,13 @@ class Simulator:
             sock = listening(self._port)
             self._port = sock.getsockname()[1]
             app = Application(
-                self._service, self._courier, self._arrivals, self._control, self._files, self._documents(), self._say
+                self._service,
+                self._courier,
+                self._arrivals,
+                self._control,
+                self._files,
+                self._documents(),
+                self._outside.say,
             )
             server = Server(app, self._courier, sock, files)
             server.start()

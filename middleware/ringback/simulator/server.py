@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from ringback.simulator.arrivals import Arrivals
     from ringback.simulator.certificate import Certificate
     from ringback.simulator.control import Control
-    from ringback.simulator.courier import Courier, Say
+    from ringback.simulator.courier import Courier
     from ringback.simulator.files import Files
+    from ringback.simulator.outside import Say
     from ringback.simulator.service import Service
 
 T = TypeVar("T")
