@@ -6,11 +6,10 @@ import asyncio
 import time
 from contextlib import ExitStack
 from importlib import import_module
-from math import inf
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError, RingbackError, needs_extra
 from ringback.simulator import certificate
@@ -19,11 +18,11 @@ from ringback.simulator.calls import CALLEE, CALLER, Arrival
 from ringback.simulator.control import Control
 from ringback.simulator.courier import Courier
 from ringback.simulator.files import Files
-from ringback.simulator.outside import Outside, ignored
+from ringback.simulator.outside import FAST, Outside, ignored
 from ringback.simulator.playbook import Playbook
 from ringback.simulator.posting import http_ask, http_post, web_address
 from ringback.simulator.scenarios import Answer
-from ringback.simulator.server import CONFIGURATION, KEYS, Application, Server, listening
+from ringback.simulator.server import CONFIGURATION, KEYS, Application, Server, documents_of, listening
 from ringback.simulator.service import Service
 from ringback.simulator.streams import Streams
 from ringback.simulator.switchboard import Switchboard
@@ -32,7 +31,6 @@ from ringback.testing.signing import default_issuer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
 
     from azure.core.credentials import AzureKeyCredential
 
@@ -50,9 +48,6 @@ ACCESS_KEY = "cmluZ2JhY2stc2ltdWxhdG9yLWlzLW5vLXNlY3JldC4u"
 """The default access key. It is no secret: it gives access to simulators of this machine only."""
 
 PATIENCE = 10.0
-
-FAST = 50.0
-"""How many times as fast as people a simulator is in a test."""
 
 
 class StillBusy(RingbackError, TimeoutError):
@@ -99,37 +94,27 @@ class Simulator:
         arrival: Arrival | None = None,
         grid: str | None = None,
     ) -> None:
-        if not 0 <= latency[0] <= latency[1]:
-            raise ConfigurationError(f"latency {latency!r} is no range of seconds; give for example (0, 0.1)")
-        if not 0 < speed < inf:
-            raise ConfigurationError(f"speed {speed!r} is no factor above 0; give 1 for the time that people take")
         signer = issuer or default_issuer()
-        self._issuer = signer if signed else None
         self._outside = outside = Outside(
             clock=clock,
             sleep=sleep,
             random=Random(seed),
             latency=latency,
             say=say or ignored,
-            issuer=self._issuer,
+            issuer=signer if signed else None,
             speed=speed,
             allow_http=allow_http,
             filed=lambda recording: self._files.ready(recording),
             token=signer.token,
         )
-        self._playbook = Playbook(scenario, numbers, scenarios)
-        self._switchboard = Switchboard(self._playbook, outside)
+        self._switchboard = Switchboard(Playbook(scenario, numbers, scenarios), outside)
         self._service = Service(self._switchboard, key=key)
         streams = Streams(websocket_dial(callback_ca_file), outside, begin=lambda script: self._courier.begin(script))
         self._courier = Courier(self._switchboard, post or http_post(callback_ca_file), streams.prepare)
         self._arrivals = Arrivals(self._switchboard, self._courier, http_ask(callback_ca_file))
         self._control = Control(self._arrivals, arrival)
-        self._files = Files(
-            self._switchboard,
-            self._arrivals,
-            grid=None if grid is None else web_address("grid", grid),
-            url=lambda: self.url,
-        )
+        told = None if grid is None else web_address("grid", grid)
+        self._files = Files(self._switchboard, self._arrivals, grid=told, url=lambda: self.url)
         self._key = key
         self._tls = tls
         self._authority = authority
@@ -170,9 +155,9 @@ class Simulator:
 
         Raises :class:`ConfigurationError` with ``signed=False``.
         """
-        if self._issuer is None:
+        if self._outside.issuer is None:
             raise ConfigurationError("this simulator signs nothing; leave out signed=False")
-        return self._issuer
+        return self._outside.issuer
 
     @property
     def calls(self) -> list[Call]:
@@ -192,7 +177,7 @@ class Simulator:
     @property
     def scenarios(self) -> Mapping[str, Scenario]:
         """The built-in scenarios and those of the file, by name."""
-        return self._playbook.known
+        return self._switchboard.playbook.known
 
     def fail_next(
         self, status: int, *, code: str = "", message: str = "", retry_after: int | None = None, times: int = 1
@@ -292,15 +277,8 @@ class Simulator:
                 self.ca_file = files.ca_file
             sock = listening(self._port)
             self._port = sock.getsockname()[1]
-            app = Application(
-                self._service,
-                self._courier,
-                self._arrivals,
-                self._control,
-                self._files,
-                self._documents(),
-                self._outside.say,
-            )
+            parts = (self._service, self._courier, self._arrivals, self._control, self._files)
+            app = Application(*parts, documents_of(self._outside.issuer, self.jwks_uri), self._outside.say)
             server = Server(app, self._courier, sock, files)
             server.start()
             opened.callback(server.stop)
@@ -308,14 +286,7 @@ class Simulator:
         self._server = server
         return self
 
-    def _documents(self) -> Mapping[str, Any]:
-        if self._issuer is None:
-            return {}
-        return {KEYS: self._issuer.key_set, CONFIGURATION: {"issuer": self._issuer.issuer, "jwks_uri": self.jwks_uri}}
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._running()
         self._server = None
         self._opened.close()
@@ -323,7 +294,5 @@ class Simulator:
     async def __aenter__(self) -> Simulator:
         return await asyncio.to_thread(self.__enter__)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.__exit__, kind, error, trace)
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.__exit__)

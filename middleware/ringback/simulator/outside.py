@@ -6,8 +6,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from math import inf
 from random import Random
 from typing import TYPE_CHECKING
+
+from ringback.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from ringback.simulator.recording import Recording
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
 Sleep = Callable[[float], Awaitable[object]]
 Say = Callable[[str], object]
 """Takes one line of text for each step; the line holds nothing private."""
+
+FAST = 50.0
+"""How many times as fast as people a simulator is in a test."""
 
 
 def ignored(_: object) -> None:
@@ -32,7 +38,8 @@ class Outside:
 
     ``latency`` is the seconds to draw a delay between; ``speed`` divides the seconds that people take. ``issuer`` signs
     what is posted; ``None`` leaves it unsigned. ``allow_http`` allows or forbids addresses with http; ``None`` allows
-    those of this machine. ``filed`` takes a recording that has ended, ``token`` signs claims.
+    those of this machine. ``filed`` takes a recording that has ended, ``token`` signs claims. Raises
+    :class:`~ringback.exceptions.ConfigurationError` for what cannot work.
     """
 
     clock: Callable[[], float] = time.time
@@ -45,3 +52,9 @@ class Outside:
     allow_http: bool | None = None
     filed: Callable[[Recording], object] = ignored
     token: Callable[..., str] = _unsigned
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.latency[0] <= self.latency[1]:
+            raise ConfigurationError(f"latency {self.latency!r} is no range of seconds; give for example (0, 0.1)")
+        if not 0 < self.speed < inf:
+            raise ConfigurationError(f"speed {self.speed!r} is no factor above 0; give 1 for the time that people take")

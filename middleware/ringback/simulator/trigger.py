@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from ringback.exceptions import ConfigurationError, needs_extra
 from ringback.simulator.arrivals import Arrivals
 from ringback.simulator.courier import Courier
-from ringback.simulator.local import FAST
-from ringback.simulator.outside import Outside, ignored
+from ringback.simulator.outside import FAST, Outside, ignored
 from ringback.simulator.playbook import Playbook
 from ringback.simulator.posting import http_ask, http_post, web_address
 from ringback.simulator.switchboard import Switchboard
