@@ -31,7 +31,7 @@ from redialing import (
 )
 from ringback import GiveUp, HookContext, HookPolicy, Outcome, Retry, StoreUnavailable, classify
 from ringback.hooks.attempt import LeaseLost
-from ringback.hooks.redial_attempt import not_placed
+from ringback.hooks.request_errors import not_placed
 from ringback.work.contact_call import CallState, PastCall
 from ringback.work.items import Progress, Settlement, State
 from ringback.work.redial import REPEATABLE_FOR, repeatability

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from private_texts import KEY, NAMED, PRIVATE
 from ringback import use_redaction
 from ringback.privacy import redaction
-from ringback.privacy.private import KEPT, group_of, private_text
+from ringback.privacy.kinds import KEPT
+from ringback.privacy.private import group_of, private_text
 from ringback.privacy.redaction import _OPEN, LONGEST, is_open, open_ids, redact, redact_place
 from ringback.privacy.written import meant
 

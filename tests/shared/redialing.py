@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attempting import Recorder
 from ringback import HookPolicy, Outcome, RedialPolicy, classify_event
 from ringback.core.events import Event, EventData, Result
-from ringback.hooks.redial_attempt import RedialCaller, _Place
+from ringback.hooks.placing import Place
+from ringback.hooks.redial_attempt import RedialCaller
 from ringback.hooks.router import HandlerRouter
 from ringback.work.contact import Contact
 from ringback.work.contact_call import CallState
@@ -89,7 +90,7 @@ class FakeStore:
         assert contact
         made = step(self.known)
         if made.checkpoint is not None:
-            if isinstance(made.result, _Place):
+            if isinstance(made.result, Place):
                 self._log.append(("checkpoint", *made.checkpoint))
             if isinstance(self.answer, Exception):
                 raise self.answer

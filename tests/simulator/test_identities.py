@@ -19,6 +19,7 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from ringback.simulator import Simulator
 from ringback.simulator.identities import create, issue
+from ringback.simulator.outside import Outside
 from ringback.simulator.playbook import Playbook
 from ringback.simulator.switchboard import Switchboard
 from ringback.simulator.turns import Asked
@@ -90,7 +91,7 @@ async def test_a_user_is_called() -> None:
 )
 def test_a_token_that_cannot_be_is_refused(scopes: Any, minutes: Any, said: str) -> None:
     """No user is made either."""
-    switchboard = Switchboard(Playbook(), random=Random(7))
+    switchboard = Switchboard(Playbook(), Outside(random=Random(7)))
     with pytest.raises(Refused, match=said):
         create(switchboard, Asked({"createTokenWithScopes": scopes, "expiresInMinutes": minutes}, "2023-10-01"))
     assert switchboard.identities == set()
@@ -98,7 +99,7 @@ def test_a_token_that_cannot_be_is_refused(scopes: Any, minutes: Any, said: str)
 
 def test_a_token_of_a_user_who_is_unknown() -> None:
     """A switchboard without an issuer gives a token that nobody signed."""
-    switchboard = Switchboard(Playbook(), random=Random(7))
+    switchboard = Switchboard(Playbook(), Outside(random=Random(7)))
     user = create(switchboard, Asked({"createTokenWithScopes": ["voip"]}, "2023-10-01")).reply.content
     assert user["accessToken"]["token"] == "unsigned"
     with pytest.raises(Refused, match="none that this simulator has created"):

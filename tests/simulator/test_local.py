@@ -332,6 +332,7 @@ def test_requests_that_no_client_makes_are_refused(query: str, body: bytes, code
     from random import Random
 
     from ringback.simulator import ACCESS_KEY
+    from ringback.simulator.outside import Outside
     from ringback.simulator.playbook import Playbook
     from ringback.simulator.service import Service
     from ringback.simulator.switchboard import Switchboard
@@ -347,7 +348,7 @@ def test_requests_that_no_client_makes_are_refused(query: str, body: bytes, code
         "x-ms-content-sha256": digest,
         "authorization": f"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}",
     }
-    service = Service(Switchboard(Playbook(), random=Random(1)), key=ACCESS_KEY, clock=lambda: 0.0)
+    service = Service(Switchboard(Playbook(), Outside(clock=lambda: 0.0, random=Random(1))), key=ACCESS_KEY)
     reply = service.handle(Request("POST", target, headers, body)).reply
     assert (reply.status, json.loads(reply.body)["error"]["code"]) == (400, code)
 

@@ -30,6 +30,7 @@ from ringback.simulator import SCENARIOS, Simulator, Step
 from ringback.simulator import holds as hold_operations
 from ringback.simulator import participants as operations
 from ringback.simulator.bodies import event_of
+from ringback.simulator.outside import Outside
 from ringback.simulator.playbook import Playbook
 from ringback.simulator.switchboard import Switchboard
 from ringback.simulator.turns import Asked, Script, Turn, happened
@@ -489,7 +490,7 @@ def attempted(name: str, switchboard: Switchboard, request: Asked) -> Turn | Ref
 @given(st.lists(st.tuples(st.sampled_from(sorted(ACTS)), st.sampled_from(PEOPLE)), max_size=30))
 def test_each_list_is_the_list_of_that_moment(steps: list[tuple[str, str]]) -> None:
     """Whatever the order: the numbers rise by one, and no list differs from the one before as the events tell it."""
-    switchboard = Switchboard(Playbook("connected"), random=Random(7))
+    switchboard = Switchboard(Playbook("connected"), Outside(random=Random(7)))
     script = switchboard.place(SCENARIOS["connected"], "+15550100201", URL)
     model: dict[str, list[bool]] = {}
     number = 0

@@ -4,45 +4,34 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-import shutil
 import sys
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ringback.cli import (
     _calls,
+    _catalog,
     _completion,
     _dead,
+    _demo,
     _doctor,
     _explain,
     _record,
     _redials,
-    _selection,
     _simulate,
-    _site,
     _stats,
     _store,
     _whatif,
     _worker,
 )
-from ringback.cli._command_name import command_name
-from ringback.cli._export import FORMATS
-from ringback.cli._outcomes import catalog_of
-from ringback.cli._screen import say, wants_style, width
-from ringback.exceptions import RingbackError, StoreError
+from ringback.exceptions import ConfigurationError, RingbackError, StoreError
 from ringback.privacy.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _EXAMPLE = "ringback explain 486 560486"
-
-
-class InputError(RingbackError):
-    """No command can work with the arguments."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,68 +95,84 @@ def _parser() -> _Parser:
     parser.add_argument("--version", action="store_true", help="print Ringback's version")
     parser.set_defaults(run=_top, prog=parser.prog, store=None, json=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-
-    explained = _added(
-        commands,
-        "explain",
-        _explain.explain,
-        "explain a code and subcode",
-        "Print what the catalog knows of a result: why the call ended, whether to call again, what to do.",
-    )
-    _explain.add(explained)
-    catalog = _added(
-        commands,
-        "catalog",
-        _catalog,
-        "export the whole catalog",
-        "Print every entry of the catalog: JSON with everything, CSV with a row for each entry, Markdown to read.",
-    )
-    catalog.add_argument(
-        "--format", choices=list(dict.fromkeys([*FORMATS, *_site.FORMATS])), default="json", help="default: json"
-    )
-    catalog.add_argument("--output", metavar="FILE", type=Path, help="write to FILE, not to standard output")
-    catalog.add_argument(
-        "--out", metavar="DIR", type=Path, help="write a page for each entry and cause: html, markdown (extra console)"
-    )
-    catalog.add_argument("--overrides", metavar="FILE", help="apply a TOML file of your own verdicts first")
-    demo = _added(
-        commands,
-        "demo",
-        _demo,
-        "post a dozen deliveries to a real server and watch",
+    _add_catalog(commands)
+    about = "post a dozen deliveries to a real server and watch"
+    more = (
         "Start an app on a free port of this machine, post it a dozen deliveries, and show each log line and hook. "
-        "Leaves nothing behind.",
+        "Leaves nothing behind."
     )
-    demo.add_argument("--app", metavar="FILE", type=Path, help="a Python file with create_app(settle=...) of your own")
-    demo.add_argument("--json-logs", action="store_true", help="print the log lines as they are: whole, in JSON")
-    worker = _added(
-        commands,
-        "worker",
-        _worker.work,
-        "call the hooks of an app in a process of their own",
+    _demo.add(_added(commands, "demo", _demo.demo, about, more))
+    about = "call the hooks of an app in a process of their own"
+    more = (
         "Work on what waits in the app's store until SIGTERM or Ctrl-C; hooks then get some time to finish, and a "
-        "second signal ends it at once. Several may run, also beside the app.",
-        "worker app:router --store sqlite:///ringback.db",
+        "second signal ends it at once. Several may run, also beside the app."
     )
-    worker.add_argument("router", metavar="MODULE:ROUTER", help="where the router is, such as app:router")
-    worker.add_argument("--concurrency", metavar="N", type=_count, help="hooks at a time; default: the router's, or 16")
-    worker.add_argument(
-        "--drain", metavar="SECONDS", type=_seconds, default=_worker.DRAIN, help="time for hooks to finish; default: 20"
-    )
-    worker.add_argument("--store", metavar="URL", help=f"default: ${_store.VARIABLE}, or the router's")
-    _add_stats(commands)
-    _add_whatif(commands)
+    example = "worker app:router --store sqlite:///ringback.db"
+    _worker.add(_added(commands, "worker", _worker.work, about, more, example))
+    _add_logs(commands)
     _add_stores(commands)
     _add_simulator(commands)
     about = "check a deployment as a first caller would"
     more = "Send harmless requests to a callback URL and say what is wrong and what to do: 1 if there is a problem."
     example = "doctor --url https://app.example.com/api/callbacks/1"
-    _doctor.add(_added(commands, "doctor", _doctor.doctor, about, more, example), _seconds)
+    _doctor.add(_added(commands, "doctor", _doctor.doctor, about, more, example))
     about = "a script that completes commands and options"
     more = "Print the script with which a shell completes commands and options: docs/completion.md says where it goes."
     completion = partial(_completion.completion, _parser)
     _completion.add(_added(commands, "completion", completion, about, more, "completion bash"))
     return parser
+
+
+def _add_catalog(commands: _Commands) -> None:
+    """Add the commands that say what results mean."""
+    about = "explain a code and subcode"
+    more = "Print what the catalog knows of a result: why the call ended, whether to call again, what to do."
+    _explain.add(_added(commands, "explain", _explain.explain, about, more))
+    about = "export the whole catalog"
+    more = "Print every entry of the catalog: JSON with everything, CSV with a row for each entry, Markdown to read."
+    _catalog.add(_added(commands, "catalog", _catalog.catalog, about, more))
+
+
+def _add_logs(commands: _Commands) -> None:
+    """Add the commands that read a log."""
+    more = (
+        "Count what is in a log or in rows exported from Azure Monitor: outcomes by cause over time, codes, refusals, "
+        "failed hooks and redials. Exit codes: 0, 1 a file holds no outcome, 2 bad input or a file that cannot be read."
+    )
+    example = "stats app.log app.log.1.gz --since 2026-01-15"
+    _stats.add(_added(commands, "stats", _stats.stats, "summarise a log", more, example))
+    about = "what other verdicts or redials would have changed"
+    more = (
+        "List the outcomes of a log or a store that your overrides, or another redial policy, would have changed. "
+        "Exit codes: 0 nothing would have changed, 1 something would have, or a file holds no outcome, 2 bad input or "
+        "a store that cannot be read."
+    )
+    example = "whatif app.log --overrides my.toml"
+    _whatif.add(_added(commands, "whatif", _whatif.whatif, about, more, example))
+
+
+def _add_stores(commands: _Commands) -> None:
+    """Add the commands for the items of a store."""
+    about = "see, replay or discard what was given up"
+    parts = _group(
+        commands, "dead", about, "Dead letters: outcomes and redials whose hooks were given up.", "dead list"
+    )
+    _dead.add(partial(_add_store_command, parts))
+
+    about = "see the redials to come, place one now, or cancel some"
+    more = "Redials that are still to come. Alone: how many wait, are in progress, and how long a pause lasts."
+    group = _added(commands, "redials", _redials.lane, about, more, "redials list --cause busy --due 2h")
+    _add_store_options(group)
+    parts = group.add_subparsers(title="commands", metavar="COMMAND")
+    _redials.add(partial(_add_store_command, parts))
+
+    about = "see what became of one call, or list the calls that ended"
+    more = "The records of calls in a store: what was told of each, its verdict, its hooks, its redials."
+    parts = _group(commands, "calls", about, more, "calls list --cause busy --since 2h")
+    _calls.add(partial(_add_store_command, parts))
+
+    about = "count, purge or back up what is in a store"
+    _store.add(partial(_add_store_command, _group(commands, "store", about, "What is in a store.", "store stats")))
 
 
 def _add_simulator(commands: _Commands) -> None:
@@ -188,79 +193,11 @@ def _add_simulator(commands: _Commands) -> None:
     _record.add_record(_added(commands, "record", _record.record, about, more, example))
 
 
-def _add_stats(commands: _Commands) -> None:
-    """Add the command that counts the lines of a log."""
-    more = (
-        "Count what is in a log or in rows exported from Azure Monitor: outcomes by cause over time, codes, refusals, "
-        "failed hooks and redials. Exit codes: 0, 1 a file holds no outcome, 2 bad input or a file that cannot be read."
-    )
-    example = "stats app.log app.log.1.gz --since 2026-01-15"
-    command = _added(commands, "stats", _stats.stats, "summarise a log", more, example)
-    command.add_argument("files", metavar="LOGFILE", nargs="+", help="may end in .gz; - is standard input")
-    command.add_argument("--since", metavar="TIME", type=_stats.moment, help="from this ISO 8601 time on")
-    command.add_argument("--until", metavar="TIME", type=_stats.moment, help="before this ISO 8601 time")
-    command.add_argument("--top", metavar="N", type=_count, default=_stats.TOP, help="codes to list; default: 10")
-    command.add_argument("--json", action="store_true", help="print one JSON object")
-
-
-def _add_whatif(commands: _Commands) -> None:
-    """Add the command that tries other verdicts on old outcomes."""
-    about = "what other verdicts or redials would have changed"
-    more = (
-        "List the outcomes of a log or a store that your overrides, or another redial policy, would have changed. "
-        "Exit codes: 0 nothing would have changed, 1 something would have, or a file holds no outcome, 2 bad input or "
-        "a store that cannot be read."
-    )
-    example = "whatif app.log --overrides my.toml"
-    _whatif.add(_added(commands, "whatif", _whatif.whatif, about, more, example), _count)
-
-
-def _add_stores(commands: _Commands) -> None:
-    """Add the commands for the items of a store."""
-    about = "see, replay or discard what was given up"
-    parts = _group(
-        commands, "dead", about, "Dead letters: outcomes and redials whose hooks were given up.", "dead list"
-    )
-    listed = _add_store_command(parts, "list", _dead.list_, "the newest dead letters")
-    _selection.add_filters(listed, "since")
-    listed.add_argument("--limit", metavar="N", type=_count, default=_dead.LIMIT, help=f"default: {_dead.LIMIT}")
-    _add_store_command(parts, "show", _dead.show, "all that is known of one").add_argument("key", metavar="KEY")
-    for name, run, about in (
-        ("replay", _dead.replay, "make them ready again, with all their attempts: those of the keys, or those chosen"),
-        ("discard", _dead.discard, "give them up for good: those of the keys, or those chosen"),
-    ):
-        change = _add_store_command(parts, name, run, about)
-        change.add_argument("keys", metavar="KEY", nargs="*")
-        change.add_argument("--all", action="store_true", help="every dead letter that there is")
-        _selection.add_filters(change, "since")
-        change.add_argument("--limit", metavar="N", type=_count, help="the oldest N of those that are chosen")
-        change.add_argument("--dry-run", action="store_true", help="only list what would be changed")
-        change.add_argument("--yes", action="store_true", help="do not ask; a script is not asked either")
-
-    about = "see the redials to come, place one now, or cancel some"
-    more = "Redials that are still to come. Alone: how many wait, are in progress, and how long a pause lasts."
-    group = _added(commands, "redials", _redials.lane, about, more, "redials list --cause busy --due 2h")
-    _add_store_options(group)
-    parts = group.add_subparsers(title="commands", metavar="COMMAND")
-    _redials.add(partial(_add_store_command, parts), _count)
-
-    about = "see what became of one call, or list the calls that ended"
-    more = "The records of calls in a store: what was told of each, its verdict, its hooks, its redials."
-    parts = _group(commands, "calls", about, more, "calls list --cause busy --since 2h")
-    _calls.add(partial(_add_store_command, parts), _count)
-
-    about = "count, purge or back up what is in a store"
-    parts = _group(commands, "store", about, "What is in a store.", "store stats")
-    _add_store_command(parts, "stats", _store.stats, "how many items there are in each state")
-    _add_store_command(parts, "purge", _store.purge, "forget what is older than the store's retention, now")
-    backup = _add_store_command(parts, "backup", _store.backup, "copy the file of an SQLite store, while the app runs")
-    backup.add_argument("file", metavar="FILE", type=Path, help="the copy, which must not be there yet")
-    backup.add_argument("--force", action="store_true", help="replace FILE if it is there")
-
-
 def _group(commands: _Commands, name: str, about: str, more: str, example: str) -> _Commands:
     def missing(_: argparse.Namespace) -> int:
-        raise InputError(f"no command given; write for example: ringback {example}, or see ringback {name} --help")
+        raise ConfigurationError(
+            f"no command given; write for example: ringback {example}, or see ringback {name} --help"
+        )
 
     return _added(commands, name, missing, about, more).add_subparsers(title="commands", metavar="COMMAND")
 
@@ -292,64 +229,8 @@ def _added(
     return command
 
 
-def _count(text: str) -> int:
-    if re.fullmatch("[0-9]{1,9}", text) is None or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of things; write a whole number from 1")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; write for example 20")
-    return float(text)
-
-
 def _top(arguments: argparse.Namespace) -> int:
     if not arguments.version:
-        raise InputError(f"no command given; write for example: {_EXAMPLE}, or see ringback --help")
+        raise ConfigurationError(f"no command given; write for example: {_EXAMPLE}, or see ringback --help")
     print(f"ringback {version('ringback')}")
-    return 0
-
-
-def _catalog(arguments: argparse.Namespace) -> int:
-    if arguments.out is not None or arguments.format not in FORMATS:
-        return _pages(arguments)
-    text = FORMATS[arguments.format](catalog_of(arguments.overrides).entries)
-    if arguments.output is None:
-        say(text)
-        return 0
-    try:
-        arguments.output.write_text(f"{text}\n", "utf-8", newline="\n")
-    except OSError as error:
-        raise InputError(
-            f"output '{arguments.output}' cannot be written ({error.strerror}); name a file in an existing folder"
-        ) from error
-    return 0
-
-
-def _pages(arguments: argparse.Namespace) -> int:
-    if arguments.out is None or arguments.output is not None or arguments.format not in _site.FORMATS:
-        raise InputError(
-            "--out goes with --format html or markdown, html only with --out, and --output with neither; write for "
-            "example: ringback catalog --format html --out site"
-        )
-    count = _site.write(catalog_of(arguments.overrides).entries, arguments.format, arguments.out)
-    say(f"{count} files in {arguments.out}")
-    return 0
-
-
-def _demo(arguments: argparse.Namespace) -> int:
-    from ringback.cli import demo
-
-    try:
-        demo.run(
-            arguments.app,
-            json_logs=arguments.json_logs,
-            width=width(60),
-            styled=wants_style(),
-            command=command_name(sys.argv[0], sys.executable, shutil.which("ringback")),
-        )
-    except demo.DemoUnavailable as error:
-        print(f"ringback demo: {redact(str(error))}", file=sys.stderr)
-        return 1
     return 0

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from ringback.cli._numbers import count
 from ringback.cli._screen import pair, wrapped
 from ringback.cli._selection import add_router, ago, of_cause, of_code, operated
 from ringback.hooks.call_records import MOST, PAGE, CallRecords
@@ -25,8 +26,8 @@ _WIDTH = 100
 _ANSWERED = {True: "yes", False: "no", None: "-"}
 
 
-def add(command: Callable[..., argparse.ArgumentParser], count: Callable[[str], int]) -> None:
-    """Add the commands. ``command`` makes the parser of one, and ``count`` reads a number of things."""
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands. ``command`` makes the parser of one."""
     shown = command(
         "show", show, "all that is known of one call: what was told of it, in order, its hooks, its redials"
     )
@@ -46,19 +47,16 @@ def add(command: Callable[..., argparse.ArgumentParser], count: Callable[[str], 
     listed.add_argument("--until", metavar="TIME", type=ago, help="before 2h or 3d ago, or before an ISO 8601 time")
     listed.add_argument("--contact", help="those of this contact, by the key of the app's contact function")
     listed.add_argument("--search", metavar="ID", help="those with this id, as for calls show")
-    listed.add_argument("--limit", metavar="N", type=_page(count), default=PAGE, help=f"of a page; default: {PAGE}")
+    listed.add_argument("--limit", metavar="N", type=_page, default=PAGE, help=f"of a page; default: {PAGE}")
     listed.add_argument("--page", metavar="N", type=count, default=1, help="default: 1, the newest")
     add_router(listed)
 
 
-def _page(count: Callable[[str], int]) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        number = count(text)
-        if number > MOST:
-            raise argparse.ArgumentTypeError(f"a page has {MOST} calls at most; --page 2 shows the next one")
-        return number
-
-    return read
+def _page(text: str) -> int:
+    number = count(text)
+    if number > MOST:
+        raise argparse.ArgumentTypeError(f"a page has {MOST} calls at most; --page 2 shows the next one")
+    return number
 
 
 def show(arguments: argparse.Namespace) -> int:

@@ -8,9 +8,10 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from ringback.cli._numbers import count
 from ringback.cli._progress import Progress
 from ringback.cli._screen import cut, pair, wrapped
-from ringback.cli._selection import FILTERS, agrees, operated, selected
+from ringback.cli._selection import FILTERS, add_filters, agrees, operated, selected
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
 from ringback.work.letters import Act, LetterChange
@@ -18,7 +19,7 @@ from ringback.work.selection import EVERYTHING
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ringback.hooks.operators import Operator
     from ringback.stores import DeadLetter
@@ -31,6 +32,25 @@ _UNBOUNDED = 200
 _REASON = 24
 """Columns that a reason needs in the letter's line; with fewer columns the reason gets its own lines."""
 _COLUMNS = ("KEY", "KIND", "CAUSE", "CODE", "TRIES", "DIED (UTC)")
+
+
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands. ``command`` makes the parser of one."""
+    listed = command("list", list_, "the newest dead letters")
+    add_filters(listed, "since")
+    listed.add_argument("--limit", metavar="N", type=count, default=LIMIT, help=f"default: {LIMIT}")
+    command("show", show, "all that is known of one").add_argument("key", metavar="KEY")
+    for name, run, about in (
+        ("replay", replay, "make them ready again, with all their attempts: those of the keys, or those chosen"),
+        ("discard", discard, "give them up for good: those of the keys, or those chosen"),
+    ):
+        change = command(name, run, about)
+        change.add_argument("keys", metavar="KEY", nargs="*")
+        change.add_argument("--all", action="store_true", help="every dead letter that there is")
+        add_filters(change, "since")
+        change.add_argument("--limit", metavar="N", type=count, help="the oldest N of those that are chosen")
+        change.add_argument("--dry-run", action="store_true", help="only list what would be changed")
+        change.add_argument("--yes", action="store_true", help="do not ask; a script is not asked either")
 
 
 def list_(arguments: argparse.Namespace) -> int:

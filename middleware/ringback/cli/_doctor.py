@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ringback.cli._numbers import seconds
 from ringback.cli._screen import width, wrapped
 from ringback.cli.doctor.faults import Severity
 from ringback.cli.doctor.judgement import SLOWEST, blocks, judge
@@ -32,7 +33,7 @@ _MOST = 64 * 1024
 """Bytes of an answer's body that the doctor reads."""
 
 
-def add(command: argparse.ArgumentParser, seconds: Callable[[str], float]) -> None:
+def add(command: argparse.ArgumentParser) -> None:
     """The options of ``ringback doctor``."""
     command.add_argument("--url", metavar="URL", required=True, help="the callback URL, as create_call gets it")
     command.add_argument("--issuer-key", metavar="FILE", type=Path, help="sign a test event with this private key")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
 
+from ringback.cli._numbers import count
 from ringback.cli._screen import pair, wrapped
 from ringback.cli._selection import add_filters, add_router, ago, operated, selected
 from ringback.privacy.redaction import redact, redact_contact
@@ -31,8 +32,8 @@ LIMIT = 100
 _COLUMNS = ("KEY", "CAUSE", "CODE", "CALL", "TRIES", "STATE", "DUE (UTC)", "FUNCTION", "CONTACT")
 
 
-def add(command: Callable[..., argparse.ArgumentParser], count: Callable[[str], int]) -> None:
-    """Add the commands. ``command`` makes the parser of one, and ``count`` reads a number of things."""
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands. ``command`` makes the parser of one."""
     listed = command("list", list_, "the redials that wait, as they are due, and the lane that they wait in")
     add_filters(listed, "due")
     listed.add_argument("--limit", metavar="N", type=count, default=LIMIT, help=f"default: {LIMIT}")

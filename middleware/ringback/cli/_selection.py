@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ringback.cli._router import loaded
 from ringback.cli._store import answer_of_store
-from ringback.cli.stats.tally import second_of
+from ringback.cli.stats.times import second_of
 from ringback.hooks.operators import Operator
 from ringback.logs import LOGGER
 from ringback.work.selection import Selection

@@ -47,8 +47,9 @@ class Sample(NamedTuple):
     def delivery(self) -> str:
         """The body of a delivery with this event, laid out. All samples have the same ids and time."""
         # Imported late: the package that builds events for tests is not small.
+        from ringback.testing.builder import call_event
         from ringback.testing.calls import Call
-        from ringback.testing.events import BUILDERS, call_event
+        from ringback.testing.events import BUILDERS
 
         call, builder = Call.seeded("page"), BUILDERS.get(self.event)
         if builder is None or self.code is None:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 import msgspec
 
+from ringback.cli._numbers import count
 from ringback.cli._progress import Progress
 from ringback.cli._screen import wants_style, width
 from ringback.cli._stats_text import columns_in, page
 from ringback.cli.reading import Counted, Line, TooLong, found_in
-from ringback.cli.stats.tally import Tally, second_of
+from ringback.cli.stats.tally import Tally
+from ringback.cli.stats.times import second_of
 from ringback.exceptions import RingbackError
 
 if TYPE_CHECKING:
@@ -31,6 +33,15 @@ _CHUNK = 64 * 1024
 
 class LogUnreadable(RingbackError):
     """A log file cannot be opened, or cannot be read to its end."""
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """The options of ``ringback stats``."""
+    command.add_argument("files", metavar="LOGFILE", nargs="+", help="may end in .gz; - is standard input")
+    command.add_argument("--since", metavar="TIME", type=_moment, help="from this ISO 8601 time on")
+    command.add_argument("--until", metavar="TIME", type=_moment, help="before this ISO 8601 time")
+    command.add_argument("--top", metavar="N", type=count, default=TOP, help="codes to list; default: 10")
+    command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def stats(arguments: argparse.Namespace) -> int:
@@ -98,7 +109,7 @@ def _count(files: Sequence[str], counting: Counting, progress: Progress, kind: t
     return empty
 
 
-def moment(text: str) -> float:
+def _moment(text: str) -> float:
     """The argument of ``--since`` and ``--until``, in seconds since 1970."""
     second = second_of(text)
     if second is None:

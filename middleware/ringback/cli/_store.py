@@ -34,6 +34,15 @@ VARIABLE = "RINGBACK_STORE"
 _REMEDY = f"pass --store 'sqlite:///ringback.db' or 'postgresql://...', or set {VARIABLE}"
 
 
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands. ``command`` makes the parser of one."""
+    command("stats", stats, "how many items there are in each state")
+    command("purge", purge, "forget what is older than the store's retention, now")
+    backed_up = command("backup", backup, "copy the file of an SQLite store, while the app runs")
+    backed_up.add_argument("file", metavar="FILE", type=Path, help="the copy, which must not be there yet")
+    backed_up.add_argument("--force", action="store_true", help="replace FILE if it is there")
+
+
 def chosen(given: str | None, router: HandlerRouter | None = None) -> DeliveryStore:
     """The store of ``--store``, of the environment, or of the router, in this order. The store is not open yet.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ringback.cli._changes import Changes, Judgement, Redialing, Result
+from ringback.cli._numbers import count
 from ringback.cli._outcomes import catalog_of
 from ringback.cli._router import loaded
 from ringback.cli._screen import say
@@ -22,7 +23,7 @@ from ringback_catalog import RetryAfter
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from ringback.core.outcome import Outcome
     from ringback.stores import DeliveryStore
@@ -31,7 +32,7 @@ NEWEST = 10_000
 """Calls of a store that ``whatif`` looks at by default."""
 
 
-def add(command: argparse.ArgumentParser, count: Callable[[str], int]) -> None:
+def add(command: argparse.ArgumentParser) -> None:
     """The options of ``ringback whatif``."""
     command.add_argument(
         "files", metavar="LOGFILE", nargs="+", help="may end in .gz; - is standard input; or a store's URL"

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ringback.cli._numbers import count, seconds
 from ringback.cli._router import loaded
 from ringback.cli._store import VARIABLE, chosen, file_of, settings_of, store_name
 from ringback.exceptions import ConfigurationError
@@ -32,6 +33,16 @@ DRAIN = 20.0
 _THREADS = "ringback-worker"
 _GRACE = 1.0
 """Seconds in which idle threads end."""
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """The options of ``ringback worker``."""
+    command.add_argument("router", metavar="MODULE:ROUTER", help="where the router is, such as app:router")
+    command.add_argument("--concurrency", metavar="N", type=count, help="hooks at a time; default: the router's, or 16")
+    command.add_argument(
+        "--drain", metavar="SECONDS", type=seconds, default=DRAIN, help="time for hooks to finish; default: 20"
+    )
+    command.add_argument("--store", metavar="URL", help=f"default: ${VARIABLE}, or the router's")
 
 
 def work(arguments: argparse.Namespace, leave: Callable[[int], object] = os._exit) -> int:

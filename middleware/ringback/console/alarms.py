@@ -5,14 +5,14 @@ Doubt is said as doubt: what may be a stranger's doing, or has nothing to be com
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ringback.console.arrivals import DAY, WEEK, WEEKS
+from ringback.console.arrivals import DAY
 from ringback.console.remedies import remedy_for
+from ringback.console.usual import usual
 from ringback.work.deliveries import HOUR, MINUTE
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ QUIET = 300.0
 MISSED, MISSED_PERHAPS = 30.0, 10.0
 """Deliveries that are usual in the time of a silence. A call brings some four, and calls come by chance: where eight
 calls are usual, none comes in one of 3,000 such times; where two or three are usual, in one of ten."""
-
-
-_WEEKEND = ("Saturday", "Sunday")
 
 
 class Severity(StrEnum):
@@ -65,25 +62,6 @@ class Alarm(Struct, frozen=True):
     command: str = DOCTOR
 
 
-class Usual(Struct, frozen=True):
-    """How many deliveries were accepted in the same time of earlier days, one number for each of the ``days``.
-
-    ``doubt`` says why these days tell little of today.
-    """
-
-    days: str
-    counts: tuple[float, ...]
-    doubt: str = ""
-
-    @property
-    def least(self) -> float:
-        return min(self.counts, default=0.0)
-
-    @property
-    def mean(self) -> float:
-        return sum(self.counts) / len(self.counts) if self.counts else 0.0
-
-
 def alarms(arrivals: Arrivals) -> tuple[Alarm, ...]:
     """All that is wrong with what arrives, problems first."""
     found = [*_answered(arrivals)]
@@ -91,30 +69,6 @@ def alarms(arrivals: Arrivals) -> tuple[Alarm, ...]:
         # What is refused is not silent.
         found += _silent(arrivals)
     return tuple(sorted(found, key=lambda each: each.severity is not Severity.PROBLEM))
-
-
-def usual(arrivals: Arrivals, begin: float, end: float) -> Usual:
-    """What is usual in this time: on the same day of the weeks before, or else on the days before.
-
-    A day counts if the store has counts of the whole of its time. Times are in UTC, as days are.
-    """
-    first = arrivals.since if arrivals.last.first is None else arrivals.last.first
-    weeks, days = (
-        [number * step for number in range(1, most + 1) if begin - number * step >= first]
-        for step, most in ((WEEK, WEEKS), (DAY, 7))
-    )
-    weekday = f"{datetime.fromtimestamp(end, UTC):%A}"
-    if len(weeks) > 1:
-        counts = tuple(arrivals.accepted(begin - back, end - back) for back in weeks)
-        return Usual(f"last {len(weeks)} {weekday}s", counts)
-    counts = tuple(arrivals.accepted(begin - back, end - back) for back in days)
-    if not counts:
-        doubt = "There is no earlier day to compare with: the calls may have ended for the day."
-    elif len(counts) == 1:
-        doubt = "There is one earlier day to compare with."
-    else:
-        doubt = f"There are not two {weekday}s to compare with." if weekday in _WEEKEND else ""
-    return Usual("day before" if len(counts) == 1 else f"last {len(counts)} days", counts, doubt)
 
 
 class _Fault(Struct, frozen=True):
@@ -192,8 +146,7 @@ def _doubt(fault: _Fault, found: dict[Answer, int], arrivals: Arrivals) -> str:
     """Why this may be a stranger's doing alone; nothing where Microsoft's deliveries are missing beside."""
     if arrivals.last.accepted is None or any(reason not in fault.harmless for _, reason in found):
         return ""
-    begin = arrivals.last.accepted
-    if _missing(arrivals, begin) is Severity.PROBLEM:
+    if _missing(arrivals, arrivals.last.accepted) is Severity.PROBLEM:
         return ""
     return "A stranger who has found the URL is answered so as well, and no delivery is missing for certain."
 
@@ -231,7 +184,7 @@ def _silent(arrivals: Arrivals) -> Iterator[Alarm]:
             f"{usually.mean:,.0f} came in the same time" + (" on average." if len(usually.counts) > 1 else ".")
         )
     else:
-        what = f"No delivery has been accepted for {quiet}; before that they came every {_rate(arrivals)}."
+        what = f"No delivery has been accepted for {quiet}; before that they came every {span(1 / _pace(arrivals))}."
     yield Alarm(
         name="silent",
         severity=severity,
@@ -265,10 +218,6 @@ def _pace(arrivals: Arrivals) -> float:
     if first is None or end is None or end - first < QUIET:
         return 0.0
     return arrivals.accepted(first, end) / (end - first)
-
-
-def _rate(arrivals: Arrivals) -> str:
-    return span(1 / _pace(arrivals))
 
 
 def _never(*, validated: bool) -> Alarm:

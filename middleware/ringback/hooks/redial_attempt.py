@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -12,24 +11,16 @@ from ringback.hooks.attempt import HOPELESS, UNMEASURED, call_error_handlers, de
 from ringback.hooks.bulkhead import Bulkhead
 from ringback.hooks.contacts import allowed_from, contact_again, zone_of
 from ringback.hooks.overheard import Overheard
+from ringback.hooks.placing import Doubt, Place, Placed, answer_of
 from ringback.hooks.planning import LeaseLost
-from ringback.hooks.retry_after import causes, retry_after
+from ringback.hooks.request_errors import not_placed, status_of
+from ringback.hooks.retry_after import retry_after
 from ringback.hooks.signatures import takes
 from ringback.work.contact import Contact, Step
-from ringback.work.contact_call import LONGEST_WINDOW, CallState
+from ringback.work.contact_call import CallState
 from ringback.work.items import Progress, Settlement, State
-from ringback.work.obstacle import obstacle
-from ringback.work.policy import GiveUp, HookContext, Retry
-from ringback.work.redial import (
-    REPEATABLE_FOR,
-    REQUEST_ID,
-    Exhausted,
-    Planned,
-    Skipped,
-    awake,
-    repeatability,
-)
-from ringback.work.report import report_of
+from ringback.work.policy import HookContext, Retry
+from ringback.work.redial import REPEATABLE_FOR, REQUEST_ID, Exhausted, Planned, Skipped, repeatability
 from ringback_catalog import Cause, RetryClass
 
 if TYPE_CHECKING:
@@ -37,13 +28,13 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from ringback.hooks.observer import Observer, StoreGauge
+    from ringback.hooks.placing import Answer
     from ringback.hooks.registration import RedialRegistration
     from ringback.hooks.router import HandlerRouter
     from ringback.work.contact_call import PastCall
     from ringback.work.delivery_store import DeliveryStore
     from ringback.work.items import Claim, Item
     from ringback.work.policy import HookPolicy
-    from ringback.work.redial_policy import RedialPolicy
 
 _TRIES = "placing"
 
@@ -112,9 +103,9 @@ class RedialCaller:
         if isinstance(answer, Skipped):
             self.observer.redial_skipped(item.outcome, answer.reason)
             return Settlement(State.DONE, progress, reason=answer.reason)
-        if isinstance(answer, _Doubt):
+        if isinstance(answer, Doubt):
             return await self._unknown(claim, RuntimeError(answer.reason), answer.reason)
-        if isinstance(answer, _Placed):
+        if isinstance(answer, Placed):
             self.observer.redial_placed(item.outcome, item.number, answer.leg)
             return Settlement(State.DONE, progress, call=CallState.PLACED, leg=answer.leg)
         return await self._place(claim, redial, contact, answer.history, replace(sending, alone=False))
@@ -127,12 +118,12 @@ class RedialCaller:
         zone: tzinfo,
         allowed: float | str,
         sending: Progress,
-    ) -> Step[_Answer]:
+    ) -> Step[Answer]:
         """Whether the redial is placed, put off, or not placed at all, after what is known of the contact by now."""
         item, now = claim.item, self.clock()
         known = self.overheard.added(item.contact or "", known)
-        answer = self._answer(known, claim, redial.policy, zone, allowed, now)
-        if isinstance(answer, _Place):
+        answer = answer_of(known, claim, redial.policy, zone, allowed, now)
+        if isinstance(answer, Place):
             told = takes(redial.function, "operation_context")
             context = _headers(item, sending)[REQUEST_ID] if told else None
             # The store writes the progress before the first request, so that a request after a crash has the same time.
@@ -148,48 +139,8 @@ class RedialCaller:
         # A worker that has lost the claim must not change what another worker has noted.
         return Step(after, answer, checkpoint=(item.key, progress))
 
-    def _answer(
-        self,
-        known: Contact,
-        claim: Claim,
-        policy: RedialPolicy,
-        zone: tzinfo,
-        allowed: float | str,
-        now: float,
-    ) -> _Answer:
-        item, ended = claim.item, report_of(claim.item.outcome)
-        assert ended is not None
-        # A request that was sent may have placed the call already, and is the same call if it is repeated.
-        is_new = claim.progress.first_sent is None
-        call, others = known.call(item.key), known.times(without=item.key)
-        if not is_new and call is not None and call.leg is not None:
-            return _Placed(call.leg)
-        forbidden, earliest = (allowed, now) if isinstance(allowed, str) else (None, max(now, allowed))
-        reason = policy.skips(item.outcome.retry_action)
-        reason = reason or obstacle(known, policy, ended, now=now, redial=item.key) or forbidden
-        if reason is not None:
-            return Skipped(reason) if is_new else _Doubt(reason)
-        at: float | Exhausted = Exhausted("max_attempts")
-        if policy.made(others, now) < policy.max_attempts:
-            at = awake(policy, earliest, zone, others)
-        if at == now:
-            return _Place(known.history(without=item.key))
-        if not is_new:
-            return _Doubt("a limit of the policy forbids to repeat the request now")
-        if isinstance(at, Exhausted):
-            return at
-        if earliest > now and at > claim.put_at + LONGEST_WINDOW:
-            # The app has put the redial off again and again.
-            return Exhausted("may_call")
-        return Planned(at, item.number)
-
     async def _place(
-        self,
-        claim: Claim,
-        redial: RedialRegistration,
-        contact: str,
-        history: tuple[PastCall, ...],
-        progress: Progress,
+        self, claim: Claim, redial: RedialRegistration, contact: str, history: tuple[PastCall, ...], progress: Progress
     ) -> Settlement:
         item, attempt = claim.item, progress.tries.get(_TRIES, 0) + 1
         headers = _headers(item, progress)
@@ -201,10 +152,7 @@ class RedialCaller:
             "history": history,
             "operation_context": headers[REQUEST_ID],
             "ctx": HookContext(
-                hook=redial.name,
-                idempotency_key=headers[REQUEST_ID],
-                attempt=attempt,
-                redelivered=claim.redelivered,
+                hook=redial.name, idempotency_key=headers[REQUEST_ID], attempt=attempt, redelivered=claim.redelivered
             ),
         }
         taken = {name: value for name, value in offered.items() if name in redial.parameters}
@@ -263,27 +211,6 @@ class RedialCaller:
         return Settlement(State.READY, progress, due_at=self.clock() + retry_in, call=call)
 
 
-class _Place(NamedTuple):
-    """Nothing stands in the way. The calls to the contact so far are for the redial function."""
-
-    history: tuple[PastCall, ...]
-
-
-class _Placed(NamedTuple):
-    """An event has told the leg of the call."""
-
-    leg: str
-
-
-class _Doubt(NamedTuple):
-    """The call may have been placed, and the request must not be repeated."""
-
-    reason: str
-
-
-_Answer: TypeAlias = "Planned | Exhausted | Skipped | _Place | _Placed | _Doubt"
-
-
 def _headers(item: Item, progress: Progress) -> Mapping[str, str]:
     assert progress.first_sent is not None
     return repeatability(item.key, progress.generation, progress.first_sent)
@@ -299,33 +226,3 @@ def _leg_of(placed: object) -> str | None:
             # The call was placed, even if the returned object cannot be read.
             leg = None
     return leg if isinstance(leg, str) and leg else None
-
-
-def not_placed(error: BaseException) -> bool:
-    """Whether the error, or the one that caused it, says for certain that no call was placed.
-
-    An HTTP status says so before the service has accepted the request; without one, an error of the connection does so
-    if no request was sent. A function that raises ``Retry`` or ``GiveUp`` says so itself.
-    """
-    status = status_of(error)
-    if status is not None:
-        return status in (429, 503) or (400 <= status < 500 and status not in (408, 409, 412))
-    return any(isinstance(cause, _UNPLACED) or _names(cause) & _UNSENT for cause in causes(error))
-
-
-def status_of(error: BaseException) -> int | None:
-    """The HTTP status of the error, or of the one that caused it; ``None`` without one."""
-    found = (getattr(cause, "status_code", None) for cause in causes(error))
-    return next((status for status in found if isinstance(status, int)), None)
-
-
-def _names(error: BaseException) -> set[str]:
-    """The names of the error's classes. By names, because Ringback imports no client of HTTP."""
-    return {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
-
-
-_UNPLACED = (Retry, GiveUp, ConnectionRefusedError, socket.gaierror)
-_UNSENT = frozenset(
-    {"azure.ServiceRequestError", "httpx.ConnectError", "httpx.ConnectTimeout", "aiohttp.ClientConnectorError"}
-)
-"""Errors of clients before anything was sent. Source of the first: azure-core, ``azure.core.exceptions``."""

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from ringback.exceptions import RegistrationError
 from ringback.hooks.criteria import Criteria, Values, read_alternatives, read_criteria
 from ringback.hooks.guarded import told
-from ringback.hooks.names import checked_name, refuse_mixed_up
-from ringback.hooks.redial_control import RedialControl
+from ringback.hooks.names import checked_name
 from ringback.hooks.registration import (
     Concern,
     ErrorHandler,
@@ -19,10 +18,10 @@ from ringback.hooks.registration import (
     Listener,
     RedialRegistration,
     Registration,
-    Roster,
     contact_key,
     contact_zone,
 )
+from ringback.hooks.router_tree import RouterTree
 from ringback.hooks.signatures import (
     context_by,
     handler_name,
@@ -35,8 +34,6 @@ from ringback.work.redial_policy import RedialPolicy
 from ringback_catalog import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ringback.core.literals import (
         CategoryName,
         CauseName,
@@ -61,21 +58,11 @@ L = TypeVar("L", bound=Listener)
 T = TypeVar("T")
 
 
-class HandlerRouter(RedialControl):
+class HandlerRouter(RouterTree):
     """The hooks of an app in the order of their registration.
 
     A registration that cannot work raises :class:`RegistrationError` at once; the message names the remedy.
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._parts: list[Registration | HandlerRouter] = []
-        self._includers: list[HandlerRouter] = []
-        self._changes = 0
-        self._error_handlers: list[ErrorHook] = []
-        self._redials: list[RedialRegistration] = []
-        self._listeners: list[Listener] = []
-        self._roster: Roster | None = None
 
     @overload
     def on_retryable(self, handler: H, /) -> H: ...
@@ -281,64 +268,6 @@ class HandlerRouter(RedialControl):
 
         return register
 
-    def include(self, other: HandlerRouter) -> None:
-        """Includes all handlers of another router here, also those that are registered later."""
-        if not isinstance(other, HandlerRouter):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise RegistrationError(f"include() takes an OutcomeRouter, not {other!r}")
-        if self in other.routers():
-            raise RegistrationError("include() would make the router include itself; include it in one direction only")
-        self._add(self._parts, other)
-        other._includers.append(self)
-        for planner in list(self._planners):
-            other.attach(planner)
-
-    def routers(self) -> Iterator[HandlerRouter]:
-        """This router and every included router, in order."""
-        yield self
-        for part in self._parts:
-            if isinstance(part, HandlerRouter):
-                yield from part.routers()
-
-    @property
-    def registrations(self) -> Iterator[Registration]:
-        """Every registration in order. The registrations of an included router stand where the router was included."""
-        for part in self._parts:
-            if isinstance(part, HandlerRouter):
-                yield from part.registrations
-            else:
-                yield part
-
-    @property
-    def roster(self) -> Roster:
-        """All registrations. The roster is made anew only after a change, because every delivery reads the roster."""
-        roster = self._roster
-        if roster is None or roster.changes != self._changes:
-            routers = list(self.routers())
-            self._roster = roster = Roster.of(
-                self._changes,
-                self.registrations,
-                (redial for router in routers for redial in router._redials),
-                (handler for router in routers for handler in router._error_handlers),
-                (listener for router in routers for listener in router._listeners),
-            )
-        return roster
-
-    def _changed(self) -> None:
-        """Counts a change here and in every router that includes this one, so that each makes its roster anew."""
-        self._changes += 1
-        for router in self._includers:
-            router._changed()
-
-    @property
-    def redials(self) -> tuple[RedialRegistration, ...]:
-        """Every redial in order. The redials of included routers come last."""
-        return self.roster.redials
-
-    @property
-    def _is_stored(self) -> bool:
-        """Whether a store keeps the names of handlers beyond the process."""
-        return False
-
     def _decorating(self, handler: tuple[Any, ...], concern: Concern, name: str | None) -> Any:
         """The registered handler; without a handler, a decorator that registers one."""
         register = partial(self._register, concern=concern, told=checked_name(name))
@@ -360,19 +289,3 @@ class HandlerRouter(RedialControl):
             )
         self._add(self._parts, registration)
         return handler
-
-    def _add(self, parts: list[T], part: T) -> None:
-        """Adds a registration or a router, unless a name of a handler would not do here or in an including router."""
-        parts.append(part)
-        self._changed()
-        try:
-            self._refuse_mixed_up()
-        except RegistrationError:
-            parts.pop()
-            self._changed()
-            raise
-
-    def _refuse_mixed_up(self) -> None:
-        refuse_mixed_up(self.roster, stored=self._is_stored)
-        for router in self._includers:
-            router._refuse_mixed_up()

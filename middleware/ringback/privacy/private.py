@@ -1,7 +1,7 @@
 """The table of private text: patterns with their reasons. The first row that matches at a place counts.
 
 The patterns search decoded text (see :mod:`ringback.privacy.written`), so no pattern knows an escape. Text that looks
-private and is not has a row of a kind in :data:`KEPT`, which steps over the text.
+private and is not has a row of a kind in :data:`~ringback.privacy.kinds.KEPT`, which steps over the text.
 
 Strangers write the texts, so the time of a search must be linear: a row starts only where a run of its letters
 starts, or looks ahead a fixed way, or ends in what the row has matched. No row needs a possessive quantifier or an
@@ -14,7 +14,23 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from ringback.privacy.written import BLANK, INVISIBLE, escaped
+from ringback.privacy.kinds import HASHED, KINDS, STAND_IN
+from ringback.privacy.named_values import (
+    ESCAPED_QUOTES,
+    IN_HEADER,
+    IN_LIST,
+    IN_URL,
+    IS,
+    OPENING,
+    QUOTE,
+    QUOTES,
+    SOME,
+    SPACE,
+    ending,
+    value,
+)
+from ringback.privacy.phone_numbers import DIGIT, END, FORMS
+from ringback.privacy.written import BLANK, escaped
 
 
 class Row(NamedTuple):
@@ -29,83 +45,12 @@ class Row(NamedTuple):
     why: str
 
 
-KINDS = ("phone", "id", "sip", "token", "context", "secret", "email")
-"""The kinds of private text. The redaction writes the kind in brackets."""
-KEPT = frozenset({"guid", "time", "fraction", "address"})
-"""The kinds of text that the search steps over."""
-HASHED = "hashed"
-"""The kind of a hash that an earlier redaction wrote."""
-
-_STAND_IN = rf"\[(?:{'|'.join(KINDS)})(?::[0-9a-f]{{10}})?\]"
-_SPACE = rf"[ \t{BLANK}]"
-_ESCAPED_QUOTES = escaped('"') + escaped("'")
 _APOSTROPHE = f"['{escaped(chr(39))}]"
-_QUOTES = f"\"'{_ESCAPED_QUOTES}"
 _DATE = r"(?:19|20)\d\d[./-]\d\d[./-]\d\d|\d\d?[./-]\d\d?[./-](?:19|20)\d\d"
 _TIME = r"\d\d?:\d\d:\d\d(?:[.,]\d{1,9})?(?!\d)(?:[+-]\d\d:?\d\d(?!\d))?"
 _TRACE = "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
 _GUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
-# Signs within a value, and signs that end the sentence where they stand behind the value. A value without quotes has
-# no bracket, so that no pattern takes a stand-in for a value.
-_LAST = "'.,;:)}!?"
-_IN_URL = r"""[^\s&#"<>\[\]]"""
-_IN_LIST = r"""[^\s&;"<>\[\]]"""
-_IN_HEADER = r"""[^\s"<>\[\]]"""
-
-
-def _ending(signs: str) -> str:
-    """The pattern of the longest run of these signs whose last sign may end a value."""
-    return rf"{signs}*{signs[:-1]}{_LAST}\\]"
-
-
-# "token=missing" says what is wrong, and no token.
-_NOTHING = (
-    "(?i:none|null|nil|true|false|missing|absent|unset|empty|undefined|expired|invalid|required)"
-    rf"(?:[\s&,;.)\]}}<>{_QUOTES}{BLANK}]|\Z)"
-)
-_SOME = rf"(?!(?:[\[(]{{1,2}}\s{{0,16}})?(?:b?[{_QUOTES}])?{_STAND_IN}|{_NOTHING})"
-# The beginning of a value: a quote, perhaps behind the bracket of a list. Go prints lists without quotes.
-_QUOTE = rf"(?:[\[(]{{1,2}}\s{{0,16}})?b?[{_QUOTES}]"
-_OPENING = rf"{_SOME}(?:{_QUOTE}|\[)?{_SOME}"
-# What stands between a name and its value in URLs, lists, JSON, reprs of dictionaries and of pairs. In YAML the value
-# may be the whole next line.
-_IS = (
-    rf"(?::(?: [|>][+-]?)?\n[ \t]{{1,16}}(?=\S+(?:\n|\Z)){_SOME}"
-    rf"|[{_QUOTES}]?{_SPACE}{{0,8}}[:=]{{1,2}}>?{_SPACE}{{0,8}}{_OPENING}"
-    rf"|[{_QUOTES}],{_SPACE}{{0,8}}{_SOME}{_QUOTE}{_SOME})"
-)
-# No value begins behind the last quote of a text, or behind the closing quote of a value.
-_QUOTED = rf"""(?![)\]}}]*(?:[,\n]|\Z))(?:(?<=")[^"\n]+|(?<=')[^'\n]+|(?<=[{_ESCAPED_QUOTES}])[^{_QUOTES}\n]+)"""
-
-
-def _listed(quote: str) -> str:
-    """The pattern of all values of a list, from the first quote on."""
-    of_list = rf"(?:(?<=[\[(]{quote})|(?<=[\[(]b{quote}))"
-    on_lines = (
-        rf"(?<=  {quote})[^{quote}\n]+(?:{quote},\n\s{{1,64}}{quote}[^{quote}\n]+(?={quote}(?:,|\s{{0,64}}[\])])))+"
-    )
-    return rf"{of_list}[^{quote}\n]+(?:{quote},\s{{0,16}}b?{quote}[^{quote}\n]+)*|{on_lines}"
-
-
-_LISTED = "|".join(_listed(quote) for quote in ('"', "'", *_ESCAPED_QUOTES))
-_BRACED = r"\{(?:[^{}\n]|\}\}){1,128}\}"
-
-
-def _value(plain: str) -> str:
-    """A value to its closing quote or brace, or ``plain`` for one without. A second "=" begins no value."""
-    return rf"(?:{_LISTED}|{_QUOTED}|(?<![{_QUOTES}])(?![{_QUOTES}{BLANK}:=]|[|>][+-]?\n)(?:{_BRACED}|{plain}))"
-
-
-# The next digit of a number, behind signs that may join digits. No raw id, time, GUID or date begins with this digit.
-_JOIN = rf"(?:[ .()/{BLANK}{escaped('/')}{INVISIBLE}-]|\+(?!\d{{7}}))"
-_OTHER = r"(?:\d{1,2}:[\w+]|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-|(?:19|20)\d\d-\d\d-\d\d)"
-_DIGIT = rf"(?:{_JOIN}{{1,4}}(?!{_OTHER})\d|\d)"
-# A bracket that opens before an area code alone belongs to the number.
-_APART = r"(?:(?<!\w)|(?=\())"
-_BRACKET = r"(?:\((?=[\d ]{2,6}\)))?"
-# A number ends where its word ends, or where the next private text begins.
-_END = r"(?! (?!(?i:sips?:|tel:|(?:Bearer|Basic|SharedKey)\s)|eyJ) \w )".replace(" ", "")
 # What a number may begin with, and what may follow it in an address.
 _LEAD = rf"[+( {BLANK}]{{0,4}}\d"
 _REST = r"(?:[^\s\"'<>;,)\[\]}]|\[(?=[0-9a-fA-F]{0,4}:))"
@@ -120,44 +65,13 @@ _TOKENS = "access|api|auth|bearer|csrf|id|refresh|sas|security|session|xsrf"
 _SECRETS = rf"secret|pass(?:word|wd|phrase)|(?<![a-z])(?:pwd|jwt)|(?:{_KEYS})[-_ ]?key|(?:{_TOKENS})[-_]?token"
 _LETTERS = "abcefhijmprswxABCEFHIJMPRSWX"
 
-# National numbers without a 0. Groups of digits alone prove no number: "404 486 487" are statuses, "8522 8534"
-# subcodes, "16 17 18 31" causes of Q.850.
-_GAP = rf"[ {BLANK}-]"
-_BLANK = rf"[ {BLANK}]"
-_ALONE = r"(?:(?<![\w.-])|(?=\())"
-_STATUS = r"(?:[1-6]0|[12]8|38|4\d|51|55|58)\d"
-_COUNTRY = "20|27|3[0-469]|4[013-9]|5[1-8]|6[0-6]|7|8[1246]|9[0-58]"
-_NATIONAL = (
-    (
-        "South America, Russia or Italy",
-        "0-9(",
-        rf"(?=(?:[^\d\n]{{0,3}}\d){{9}})"
-        rf"(?:\d{{1,3}}[ {BLANK}.-]?)?\(\d{{2,5}}\)[ {BLANK}.-]?\d{{2,5}}(?:[ {BLANK}.-]\d{{2,5}}){{1,4}}",
-    ),
-    ("China", "1", rf"1[3-9]\d{_GAP}\d{{4}}{_GAP}\d{{4}}"),
-    ("Australia", "1", rf"1[38]00{_GAP}\d{{3}}{_GAP}\d{{3}}"),
-    ("Spain", "6-9", rf"[6-9]\d\d(?:{_GAP}\d\d){{3}}(?!{_GAP}\d)"),
-    ("India", "6-9", rf"[6-9]\d{{4}}{_BLANK}(?!10\d{{3}})\d{{5}}(?!{_GAP}\d{{4,7}}(?!\d))"),
-    (
-        "Poland or Czechia",
-        "5-8",
-        rf"(?!{_STATUS}{_GAP}{_STATUS}{_GAP}{_STATUS})[5-8]\d\d{_GAP}\d{{3}}{_GAP}\d{{3}}(?!{_GAP}\d{{3}}(?!\d))",
-    ),
-    (
-        "anyone who leaves out the +",
-        "2-9",
-        rf"(?:{_COUNTRY}){_GAP}(?!{_STATUS}{_GAP})(?:[1-9]\d{{1,3}}{_GAP}(?:\d{{7,8}}|\d{{3,4}}{_GAP}\d{{4}})"
-        rf"|\d{_GAP}\d\d(?:{_GAP}\d\d){{3}})|44{_GAP}7\d{{3}}{_GAP}\d{{6}}",
-    ),
-)
-
 ROWS = (
     Row(HASHED, r"\[", "", rf"\[(?:{'|'.join(KINDS)}):[0-9a-f]{{10}}\]", "nothing is hashed twice"),
     Row(
         "context",
         "iI",
-        rf"(?i:incoming_?call_?context){_IS}",
-        _value(_ending(_IN_LIST)),
+        rf"(?i:incoming_?call_?context){IS}",
+        value(ending(IN_LIST)),
         "it answers the call for anyone",
     ),
     Row(
@@ -165,72 +79,72 @@ ROWS = (
         rf"?&{escaped('?')}{escaped('&')}",
         rf"[?&{escaped('?')}{escaped('&')}]"
         r"(?i:secret|token|sig|sas|jwt|sid|session_?id|key|access_token|code(?!=[1-6]\d\d(?![^\s&#,;)\"'])))="
-        rf"{_SOME}",
-        _ending(_IN_URL),
+        rf"{SOME}",
+        ending(IN_URL),
         "the secret of a callback URL, a function's key, a signed URL; a code of three digits is a status",
     ),
     Row(
         "token",
         "aAsS",
-        rf"(?i:(?<![a-z])(?:authorization|aeg-sas-(?:key|token))|shared[-_]?access[-_]?signature){_IS}",
-        _value(rf"(?i:Digest)\s[^\n]+|(?:[A-Za-z][\w-]*{_SPACE}{{1,8}})?{_ending(_IN_HEADER)}"),
+        rf"(?i:(?<![a-z])(?:authorization|aeg-sas-(?:key|token))|shared[-_]?access[-_]?signature){IS}",
+        value(rf"(?i:Digest)\s[^\n]+|(?:[A-Za-z][\w-]*{SPACE}{{1,8}})?{ending(IN_HEADER)}"),
         "whatever its scheme",
     ),
     Row(
         "secret",
         _LETTERS,
         # First a cheap test for the end of a name: most words are no names.
-        rf"(?=[\w-]{{2,48}}(?: [kK][eE][yY])?{_SPACE}{{0,8}}[:={_QUOTES}])(?i:{_SECRETS}){_IS}",
-        _value(_ending(_IN_LIST)),
+        rf"(?=[\w-]{{2,48}}(?: [kK][eE][yY])?{SPACE}{{0,8}}[:={QUOTES}])(?i:{_SECRETS}){IS}",
+        value(ending(IN_LIST)),
         "connection strings, settings, headers",
     ),
     Row(
         "secret",
         "tTsS",
         rf"(?i:(?<![a-z])(?:token|sig|signature|sas|session[-_]?id))"
-        rf"(?:{_SPACE}?=(?:{_SPACE}(?={_QUOTE}))?{_OPENING}|[{_QUOTES}]{_SPACE}?:{_SPACE}?{_SOME}{_QUOTE}{_SOME})",
-        _value(_ending(_IN_LIST)),
+        rf"(?:{SPACE}?=(?:{SPACE}(?={QUOTE}))?{OPENING}|[{QUOTES}]{SPACE}?:{SPACE}?{SOME}{QUOTE}{SOME})",
+        value(ending(IN_LIST)),
         'settings and JSON; a sentence may well say "token: expired"',
     ),
     Row(
         "secret",
         "cCsS",
-        rf"(?i:(?<![a-z])(?:set-)?cookie){_IS}(?=[\w.-]+=)",
-        _value(r'[^\n"]+'),
+        rf"(?i:(?<![a-z])(?:set-)?cookie){IS}(?=[\w.-]+=)",
+        value(r'[^\n"]+'),
         "a session is a person's",
     ),
     Row(
         "secret",
         "kK",
-        rf"(?i:(?<![a-z])key){_IS}",
+        rf"(?i:(?<![a-z])key){IS}",
         r"(?!aHR0c|[0-9a-fA-F]+(?![\w+/=-]))[A-Za-z0-9+/]{40,}={0,2}",
         "a name of anything, unless its value is long and no hash",
     ),
     Row(
         "secret",
         "kK",
-        rf"(?i:(?<![a-z])key[12]){_IS}",
+        rf"(?i:(?<![a-z])key[12]){IS}",
         r"[A-Za-z0-9+/_-]{20,}={0,2}",
         "as Azure names a resource's two keys",
     ),
     Row(
         "secret",
         "kK",
-        rf"(?i:keycredential)\({_SPACE}{{0,8}}(?:[a-z]{{1,16}}=)?{_SOME}{_QUOTE}{_SOME}",
-        _value(_ending(_IN_LIST)),
+        rf"(?i:keycredential)\({SPACE}{{0,8}}(?:[a-z]{{1,16}}=)?{SOME}{QUOTE}{SOME}",
+        value(ending(IN_LIST)),
         "as Azure's clients take it",
     ),
     Row(
         "secret",
         "-",
-        rf"--?(?=[\w-]{{3,48}}{_SPACE})(?i:(?:[a-z\d]{{1,16}}[-_]){{0,2}}(?:{_SECRETS}|token)){_SPACE}{{1,8}}(?!-){_OPENING}",
-        _value(_ending(r"""[^\s"<>\[\]]""")),
+        rf"--?(?=[\w-]{{3,48}}{SPACE})(?i:(?:[a-z\d]{{1,16}}[-_]){{0,2}}(?:{_SECRETS}|token)){SPACE}{{1,8}}(?!-){OPENING}",
+        value(ending(r"""[^\s"<>\[\]]""")),
         "on a command line",
     ),
     Row(
         "secret",
         "B",
-        rf"BEGIN [A-Z0-9 ]{{0,24}}PRIVATE KEY(?: BLOCK)?-----(?!\s*{_STAND_IN})",
+        rf"BEGIN [A-Z0-9 ]{{0,24}}PRIVATE KEY(?: BLOCK)?-----(?!\s*{STAND_IN})",
         r"[^-]+(?:-(?!-)[^-]+)*(?:-*END [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?)?-*",
         "PEM",
     ),
@@ -253,7 +167,7 @@ ROWS = (
         "secret",
         r"\S",
         r"(?<=//)",
-        rf"[^\s/:@{_QUOTES}<>\[\]]{{0,64}}:(?!\d{{1,5}}(?:[\s/?#,;.)\]}}{_QUOTES}{BLANK}]|\Z)|{_STAND_IN})[^\n/@]{{1,128}}(?=@[\w\[])",
+        rf"[^\s/:@{QUOTES}<>\[\]]{{0,64}}:(?!\d{{1,5}}(?:[\s/?#,;.)\]}}{QUOTES}{BLANK}]|\Z)|{STAND_IN})[^\n/@]{{1,128}}(?=@[\w\[])",
         "a password with signs that a URL may not have; a port is none",
     ),
     Row(
@@ -290,8 +204,8 @@ ROWS = (
         "sip",
         "sStT",
         r"(?<![A-Za-z])",
-        rf"(?i:tel):(?://)?(?:{_LEAD}{_DIGIT}{{2,}}{_REST}*|{_REST}+)"
-        rf"|(?i:sips?):(?:(?=[+(0]){_LEAD}{_DIGIT}{{4,}}{_REST}*|{_REST}+)",
+        rf"(?i:tel):(?://)?(?:{_LEAD}{DIGIT}{{2,}}{_REST}*|{_REST}+)"
+        rf"|(?i:sips?):(?:(?=[+(0]){_LEAD}{DIGIT}{{4,}}{_REST}*|{_REST}+)",
         "its user is a number, however it is written, or a name",
     ),
     Row(
@@ -305,7 +219,7 @@ ROWS = (
         "secret",
         r"\S",
         r"(?<=\w:)(?<!call:)(?<!event:)",
-        rf"""[^\s/"'<>\[\]:@{_ESCAPED_QUOTES}{escaped("/")}][^\s"'<>\[\]:@{_ESCAPED_QUOTES}]{{0,127}}(?=@\w)""",
+        rf"""[^\s/"'<>\[\]:@{ESCAPED_QUOTES}{escaped("/")}][^\s"'<>\[\]:@{ESCAPED_QUOTES}]{{0,127}}(?=@\w)""",
         "user and password of a host",
     ),
     Row(
@@ -317,58 +231,12 @@ ROWS = (
         rf"|(?<!\w)1\d{{9}}\.\d{{3,9}}(?!\w)",
         "dates and times with their fractions and zones, of 14 digits, and since 1970 with a fraction",
     ),
-    Row("phone", "+(", "", rf"(?:\(\+\d{{1,3}}\)|\+[ ({BLANK}]{{0,2}}\d){_DIGIT}{{6,}}", "internationally written"),
-    Row(
-        "phone",
-        "0(",
-        _APART,
-        rf"{_BRACKET}(?:0?011|00){_JOIN}{{0,3}}[1-9]{_DIGIT}{{6,}}{_END}",
-        'with what is dialled for "+"',
-    ),
-    Row(
-        "phone",
-        "0-9(",
-        _APART,
-        rf"(?:{_BRACKET}0[1-9]|\(0\) ?[1-9]){_DIGIT}{{7,}}{_END}",
-        "nationally written, with the 0 that most countries dial before it",
-    ),
-    Row(
-        "phone",
-        "0-9(",
-        "",
-        rf"(?:(?<!\w)1[ .-]?)?\(\d{{3}}\)[ .-]?\d{{3}}[ .-]?\d{{4}}{_END}"
-        rf"|(?<!\w)(?:1[ .-])?[02-9]\d\d[ .-]\d{{3}}[ .-]\d{{4}}{_END}",
-        "as North America writes it",
-    ),
-    Row("phone", "0-9", r"(?<!\w)", rf"\d{{9,15}}{_END}", "nothing but digits"),
-    Row(
-        "phone",
-        "+0",
-        r"(?<!\w)",
-        r"(?:\+|00)[1-9]\d{0,5}\t(?:\d{6,12}|\d{2,5}[\t -]\d{3,8}(?:[\t -]\d{4})?)(?!\w)"
-        r"|0[1-9]\d{1,4}\t(?:\d{5,8}|\d{3,4}\t\d{3,4})(?!\w)",
-        "with tabs, which otherwise divide a number from the next column",
-    ),
-    Row(
-        "phone",
-        "0",
-        r"(?<!\w)",
-        rf"0[1-9]\d{{1,4}}[ /{BLANK}](?:\d{{6,8}}|\d{{3,4}}[ -]\d{{3,5}})(?!\d)",
-        "with a word at its end",
-    ),
-    Row(
-        "phone",
-        "0",
-        r"(?<!\w)",
-        rf"0[ {BLANK}-][1-9]\d{{1,3}}[ {BLANK}-](?:\d{{7,8}}|\d{{3,4}}[ {BLANK}-]\d{{3,4}}){_END}",
-        "with its 0 apart",
-    ),
-    *(Row("phone", first, _ALONE, rf"(?:{form}){_END}", f"as {where} writes it") for where, first, form in _NATIONAL),
+    *(Row("phone", *form) for form in FORMS),
     Row(
         "phone",
         "cCfFmMpPtT",
-        rf"(?i:(?:phone|mobile|msisdn|fax|(?<![a-z])(?:tel|cell))(?:[ _-]?(?:number|no\.?))?){_IS}",
-        rf"\d{_DIGIT}{{4,}}{_END}",
+        rf"(?i:(?:phone|mobile|msisdn|fax|(?<![a-z])(?:tel|cell))(?:[ _-]?(?:number|no\.?))?){IS}",
+        rf"\d{DIGIT}{{4,}}{END}",
         "a number that is too short to be known but by its name",
     ),
     Row("fraction", "0-9", r"(?<!\w)", r"(?:0|[1-9]\d{0,7})\.\d+", "it may have as many digits as a number"),

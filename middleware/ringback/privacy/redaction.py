@@ -12,7 +12,8 @@ from string import ascii_letters, digits, hexdigits
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ringback.exceptions import ConfigurationError
-from ringback.privacy.private import HASHED, KEPT, group_of, private_text
+from ringback.privacy.kinds import HASHED, KEPT
+from ringback.privacy.private import group_of, private_text
 from ringback.privacy.written import meant
 
 if TYPE_CHECKING:

@@ -8,41 +8,29 @@ from typing import TYPE_CHECKING
 from ringback.simulator.bodies import incoming_event
 from ringback.simulator.posting import shown, web_address
 from ringback.simulator.subscription import HandshakeFailed, handshake
-from ringback.testing.events import delivery
+from ringback.testing.deliveries import delivery
 from ringback.testing.grid import grid_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from ringback.simulator.calls import Arrival, Incoming
-    from ringback.simulator.courier import Callback, Courier, Say
+    from ringback.simulator.courier import Callback, Courier
     from ringback.simulator.posting import Ask
     from ringback.simulator.switchboard import Switchboard
-    from ringback.testing.events import CloudEvent
-    from ringback.testing.signing import Issuer
+    from ringback.testing.builder import CloudEvent
 
 TOKEN_LIFETIME = 3600
 
 
 class Arrivals:
-    """Event Grid, for calls that come in. ``issuer`` signs its requests, ``None`` leaves them unsigned."""
+    """Event Grid, for calls that come in."""
 
-    def __init__(
-        self,
-        switchboard: Switchboard,
-        courier: Courier,
-        *,
-        ask: Ask,
-        issuer: Issuer | None,
-        clock: Callable[[], float],
-        say: Say,
-    ) -> None:
+    def __init__(self, switchboard: Switchboard, courier: Courier, ask: Ask) -> None:
         self._switchboard = switchboard
+        self._outside = switchboard.outside
         self._courier = courier
         self._ask = ask
-        self._issuer = issuer
-        self._clock = clock
-        self._say = say
         self._subscribed: set[tuple[str, str]] = set()
         self._announcing: set[asyncio.Task[None]] = set()
 
@@ -56,7 +44,7 @@ class Arrivals:
             why = error.strerror or str(error) or type(error).__name__
             reason = f"no answer ({why}); start the app, and check host and port"
             raise HandshakeFailed(uri, reason, reachable=False) from error
-        self._say(f"-> {asked.name} to {shown(uri)}: {answer.status}")
+        self._outside.say(f"-> {asked.name} to {shown(uri)}: {answer.status}")
         fault = asked.fault(answer)
         if fault is not None:
             raise HandshakeFailed(uri, fault)
@@ -92,7 +80,7 @@ class Arrivals:
             await asyncio.wait(self._announcing)
 
     async def _announce(self, incoming: Incoming) -> Incoming:
-        event = incoming_event(incoming, self._switchboard.new_id, self._clock)
+        event = incoming_event(incoming, self._switchboard.new_id, self._outside.clock)
         incoming.status = (await self.deliver("IncomingCall", incoming.arrival.to, event)).status
         return incoming
 
@@ -101,8 +89,9 @@ class Arrivals:
         return await self._courier.deliver((name,), to, delivery(event), self._signed(grid_headers(event)))
 
     def _signed(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        if self._issuer is None:
+        issuer = self._outside.issuer
+        if issuer is None:
             return headers
-        now = int(self._clock())
-        token = self._issuer.grid_token(iat=now, nbf=now, exp=now + TOKEN_LIFETIME)
+        now = int(self._outside.clock())
+        token = issuer.grid_token(iat=now, nbf=now, exp=now + TOKEN_LIFETIME)
         return {**headers, "authorization": f"Bearer {token}"}

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ringback.testing import events, grid
+from ringback.testing import grid
 from ringback.testing.calls import Call as Ids
-from ringback.testing.events import BUILDERS
+from ringback.testing.events import BUILDERS, old_api
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from ringback.simulator.calls import Incoming
     from ringback.simulator.scenarios import Step
     from ringback.simulator.turns import Script
+    from ringback.testing.builder import CloudEvent
 
 
-def event_of(script: Script, step: Step, ids: Callable[[], str], clock: Callable[[], float]) -> events.CloudEvent:
+def event_of(script: Script, step: Step, ids: Callable[[], str], clock: Callable[[], float]) -> CloudEvent:
     """One event of a call, with the ids that the service's reply gave the client."""
     call, builder = script.call, BUILDERS[step.event]
     known = Ids(
@@ -53,10 +54,10 @@ def event_of(script: Script, step: Step, ids: Callable[[], str], clock: Callable
         operation_context=context if step.context is None else step.context,
         **fields,
     )
-    return events.old_api(event, version=call.version) if call.scenario.bare else event
+    return old_api(event, version=call.version) if call.scenario.bare else event
 
 
-def incoming_event(incoming: Incoming, ids: Callable[[], str], clock: Callable[[], float]) -> events.CloudEvent:
+def incoming_event(incoming: Incoming, ids: Callable[[], str], clock: Callable[[], float]) -> CloudEvent:
     """The IncomingCall event of a call, in the schema of its endpoint."""
     known = Ids(
         server_call_id=incoming.server_call_id,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ringback.simulator.built_in_scenarios import TRANSFERRED
 from ringback.simulator.calls import State, identifier, number_of
 from ringback.simulator.participants import INVITATION, UPDATED, failing, present
-from ringback.simulator.scenarios import TRANSFERRED, Step
+from ringback.simulator.scenarios import Step
 from ringback.simulator.turns import Script, Turn
 from ringback.simulator.wire import Reply
 

@@ -12,21 +12,17 @@ from ringback.simulator.endings import closing
 from ringback.simulator.media import MEDIA
 from ringback.simulator.posting import shown
 from ringback.simulator.turns import ENDS, happened
-from ringback.testing.events import delivery
+from ringback.testing.deliveries import delivery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from random import Random
 
     from ringback.simulator.calls import Call
     from ringback.simulator.posting import Post
     from ringback.simulator.scenarios import Step
+    from ringback.simulator.switchboard import Switchboard
     from ringback.simulator.turns import Script
-    from ringback.testing.signing import Issuer
 
-Sleep = Callable[[float], Awaitable[object]]
-Say = Callable[[str], object]
-"""Takes one line of text for each step; the line holds nothing private."""
 Prepare = Callable[["Script", "Step"], Awaitable["Step"]]
 """Does what a step tells of before the courier posts it, and gives the step to post: a failure if it cannot be done."""
 
@@ -60,34 +56,12 @@ class _Run:
 
 
 class Courier:
-    """Runs scripts at once and a script's steps in order.
+    """Runs scripts at once and a script's steps in order."""
 
-    ``latency`` is the seconds to draw a delay between; ``speed`` divides the seconds that people take.
-    """
-
-    def __init__(
-        self,
-        post: Post,
-        *,
-        issuer: Issuer | None,
-        sleep: Sleep,
-        clock: Callable[[], float],
-        random: Random,
-        ids: Callable[[], str],
-        latency: tuple[float, float],
-        speed: float,
-        say: Say,
-        prepare: Prepare | None = None,
-    ) -> None:
+    def __init__(self, switchboard: Switchboard, post: Post, prepare: Prepare | None = None) -> None:
+        self._switchboard = switchboard
+        self._outside = switchboard.outside
         self._post = post
-        self._issuer = issuer
-        self._sleep = sleep
-        self._clock = clock
-        self._random = random
-        self._ids = ids
-        self._latency = latency
-        self._speed = speed
-        self._say = say
         self._prepare = prepare
         self._runs: dict[asyncio.Task[None], _Run] = {}
         self.callbacks: list[Callback] = []
@@ -130,15 +104,16 @@ class Courier:
         callback = Callback(names, uri, body, attempt, status, error)
         self.callbacks.append(callback)
         again = f" (attempt {attempt})" if attempt > 1 else ""
-        self._say(f"-> {' '.join(names)}{again} to {shown(uri)}: {error if status is None else status}")
+        self._outside.say(f"-> {' '.join(names)}{again} to {shown(uri)}: {error if status is None else status}")
         return callback
 
     def headers(self) -> Mapping[str, str]:
         """The headers of a callback, with a new token if callbacks are signed."""
-        if self._issuer is None:
+        issuer = self._outside.issuer
+        if issuer is None:
             return {"content-type": "application/json"}
-        now = int(self._clock())
-        return self._issuer.headers(iat=now, nbf=now, exp=now + TOKEN_LIFETIME)
+        now = int(self._outside.clock())
+        return issuer.headers(iat=now, nbf=now, exp=now + TOKEN_LIFETIME)
 
     async def _play(self, run: _Run, script: Script, after: asyncio.Event | None) -> None:
         if after is not None:
@@ -159,7 +134,7 @@ class Courier:
 
     async def _due(self, run: _Run, call: Call, step: Step) -> bool:
         """Wait for the step's time, and return whether the script goes on."""
-        seconds = step.after / self._speed + step.lag + self._random.uniform(*self._latency)
+        seconds = step.after / self._outside.speed + step.lag + self._outside.random.uniform(*self._outside.latency)
         while True:
             before = call.stirred
             if not await self._nap(run, seconds):
@@ -181,7 +156,7 @@ class Courier:
             if run.halted and not halted:
                 # The call has ended while the step was prepared, which takes time for a stream alone.
                 return
-        body = delivery(event_of(script, step, self._ids, self._clock))
+        body = delivery(event_of(script, step, self._switchboard.new_id, self._outside.clock))
         script.call.posting += 1
         try:
             for _ in range(step.copies):
@@ -203,7 +178,7 @@ class Courier:
     async def _nap(self, run: _Run, seconds: float) -> bool:
         """Sleep, and return whether the script goes on."""
         if not run.halted:
-            run.nap = asyncio.ensure_future(self._sleep(seconds))
+            run.nap = asyncio.ensure_future(self._outside.sleep(seconds))
             try:
                 await asyncio.wait({run.nap})
             finally:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ringback.simulator.arrivals import Arrivals
-    from ringback.simulator.courier import Say, Sleep
     from ringback.simulator.recording import Recording
     from ringback.simulator.switchboard import Switchboard
     from ringback.simulator.wire import Request
@@ -39,23 +38,13 @@ class Files:
     """``url`` gives the simulator's own address, ``grid`` is where Event Grid's events go, ``None`` for nowhere."""
 
     def __init__(
-        self,
-        switchboard: Switchboard,
-        arrivals: Arrivals,
-        *,
-        grid: str | None,
-        url: Callable[[], str],
-        clock: Callable[[], float],
-        sleep: Sleep,
-        say: Say,
+        self, switchboard: Switchboard, arrivals: Arrivals, *, grid: str | None, url: Callable[[], str]
     ) -> None:
         self._switchboard = switchboard
+        self._outside = switchboard.outside
         self._arrivals = arrivals
         self._grid = grid
         self._url = url
-        self._clock = clock
-        self._sleep = sleep
-        self._say = say
         self._announcing: set[asyncio.Task[None]] = set()
 
     def ready(self, recording: Recording) -> None:
@@ -84,14 +73,14 @@ class Files:
         return Refused(404, "NotFound", "There is no such file.").reply
 
     async def _announce(self, recording: Recording, grid: str) -> None:
-        await self._sleep(_MADE)
+        await self._outside.sleep(_MADE)
         call = recording.call
         ids = Ids(
             call_connection_id=recording.leg,
             server_call_id=call.server_call_id,
             correlation_id=call.correlation_id,
             ids=self._switchboard.new_id,
-            clock=lambda: datetime.fromtimestamp(self._clock(), UTC),
+            clock=lambda: datetime.fromtimestamp(self._outside.clock(), UTC),
         )
         event = recording_file_status_updated(
             call=ids,
@@ -104,7 +93,7 @@ class Files:
         try:
             await self._arrivals.subscribed(grid, "eventgrid")
         except HandshakeFailed as failed:
-            self._say(str(failed))
+            self._outside.say(str(failed))
         else:
             await self._arrivals.deliver("RecordingFileStatusUpdated", grid, event)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
+from contextlib import ExitStack
 from importlib import import_module
-from math import inf
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError, RingbackError, needs_extra
 from ringback.simulator import certificate
@@ -18,11 +18,11 @@ from ringback.simulator.calls import CALLEE, CALLER, Arrival
 from ringback.simulator.control import Control
 from ringback.simulator.courier import Courier
 from ringback.simulator.files import Files
-from ringback.simulator.outside import Outside
+from ringback.simulator.outside import FAST, Outside, ignored
 from ringback.simulator.playbook import Playbook
 from ringback.simulator.posting import http_ask, http_post, web_address
 from ringback.simulator.scenarios import Answer
-from ringback.simulator.server import CONFIGURATION, KEYS, Application, Server, listening
+from ringback.simulator.server import CONFIGURATION, KEYS, Application, Server, documents_of, listening
 from ringback.simulator.service import Service
 from ringback.simulator.streams import Streams
 from ringback.simulator.switchboard import Switchboard
@@ -31,13 +31,13 @@ from ringback.testing.signing import default_issuer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
 
     from azure.core.credentials import AzureKeyCredential
 
     from ringback.simulator.authority import Authority
     from ringback.simulator.calls import Call, Incoming
-    from ringback.simulator.courier import Callback, Say, Sleep
+    from ringback.simulator.courier import Callback
+    from ringback.simulator.outside import Say, Sleep
     from ringback.simulator.posting import Post
     from ringback.simulator.recording import Recording
     from ringback.simulator.scenarios import Choice, Scenario
@@ -48,9 +48,6 @@ ACCESS_KEY = "cmluZ2JhY2stc2ltdWxhdG9yLWlzLW5vLXNlY3JldC4u"
 """The default access key. It is no secret: it gives access to simulators of this machine only."""
 
 PATIENCE = 10.0
-
-FAST = 50.0
-"""How many times as fast as people a simulator is in a test."""
 
 
 class StillBusy(RingbackError, TimeoutError):
@@ -97,67 +94,32 @@ class Simulator:
         arrival: Arrival | None = None,
         grid: str | None = None,
     ) -> None:
-        if not 0 <= latency[0] <= latency[1]:
-            raise ConfigurationError(f"latency {latency!r} is no range of seconds; give for example (0, 0.1)")
-        if not 0 < speed < inf:
-            raise ConfigurationError(f"speed {speed!r} is no factor above 0; give 1 for the time that people take")
-        random = Random(seed)
-        self._say: Say = say or (lambda _: None)
-        self._playbook = Playbook(scenario, numbers, scenarios)
-        outside = Outside(
+        signer = issuer or default_issuer()
+        self._outside = outside = Outside(
             clock=clock,
-            filed=lambda recording: self._files.ready(recording),
-            token=(issuer or default_issuer()).token,
-        )
-        self._switchboard = Switchboard(self._playbook, random=random, allow_http=allow_http, outside=outside)
-        self._service = Service(self._switchboard, key=key, clock=clock)
-        self._issuer = (issuer or default_issuer()) if signed else None
-        self._clock = clock
-        streams = Streams(
-            websocket_dial(callback_ca_file),
-            issuer=self._issuer,
             sleep=sleep,
-            clock=clock,
-            begin=lambda script: self._courier.begin(script),
-            allow_http=allow_http,
-            say=self._say,
-            speed=speed,
-        )
-        self._courier = Courier(
-            post or http_post(callback_ca_file),
-            issuer=self._issuer,
-            sleep=sleep,
-            clock=clock,
-            random=random,
-            ids=self._switchboard.new_id,
+            random=Random(seed),
             latency=latency,
+            say=say or ignored,
+            issuer=signer if signed else None,
             speed=speed,
-            say=self._say,
-            prepare=streams.prepare,
+            allow_http=allow_http,
+            filed=lambda recording: self._files.ready(recording),
+            token=signer.token,
         )
-        self._arrivals = Arrivals(
-            self._switchboard,
-            self._courier,
-            ask=http_ask(callback_ca_file),
-            issuer=self._issuer,
-            clock=clock,
-            say=self._say,
-        )
+        self._switchboard = Switchboard(Playbook(scenario, numbers, scenarios), outside)
+        self._service = Service(self._switchboard, key=key)
+        streams = Streams(websocket_dial(callback_ca_file), outside, begin=lambda script: self._courier.begin(script))
+        self._courier = Courier(self._switchboard, post or http_post(callback_ca_file), streams.prepare)
+        self._arrivals = Arrivals(self._switchboard, self._courier, http_ask(callback_ca_file))
         self._control = Control(self._arrivals, arrival)
-        self._files = Files(
-            self._switchboard,
-            self._arrivals,
-            grid=None if grid is None else web_address("grid", grid),
-            url=lambda: self.url,
-            clock=clock,
-            sleep=sleep,
-            say=self._say,
-        )
+        told = None if grid is None else web_address("grid", grid)
+        self._files = Files(self._switchboard, self._arrivals, grid=told, url=lambda: self.url)
         self._key = key
         self._tls = tls
         self._authority = authority
         self._port = port
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._opened = ExitStack()
         self._server: Server | None = None
         self.ca_file: Path | None = None
         """The authority that clients are to trust; ``None`` without TLS."""
@@ -193,9 +155,9 @@ class Simulator:
 
         Raises :class:`ConfigurationError` with ``signed=False``.
         """
-        if self._issuer is None:
+        if self._outside.issuer is None:
             raise ConfigurationError("this simulator signs nothing; leave out signed=False")
-        return self._issuer
+        return self._outside.issuer
 
     @property
     def calls(self) -> list[Call]:
@@ -215,7 +177,7 @@ class Simulator:
     @property
     def scenarios(self) -> Mapping[str, Scenario]:
         """The built-in scenarios and those of the file, by name."""
-        return self._playbook.known
+        return self._switchboard.playbook.known
 
     def fail_next(
         self, status: int, *, code: str = "", message: str = "", retry_after: int | None = None, times: int = 1
@@ -288,15 +250,13 @@ class Simulator:
 
     async def _idle(self, timeout: float) -> None:
         try:
-            await asyncio.wait_for(self._quiet(), timeout)
+            async with asyncio.timeout(timeout):
+                # An app that hears of a redirected call may answer, and so begin callbacks.
+                await self._arrivals.idle()
+                await self._courier.idle()
+                await self._files.idle()
         except TimeoutError:
             raise StillBusy(f"callbacks are still to be posted after {timeout:g} seconds") from None
-
-    async def _quiet(self) -> None:
-        # An app that hears of a redirected call may answer, and so begin callbacks.
-        await self._arrivals.idle()
-        await self._courier.idle()
-        await self._files.idle()
 
     def _running(self) -> Server:
         if self._server is None:
@@ -306,53 +266,33 @@ class Simulator:
     def __enter__(self) -> Simulator:
         if self._server is not None:
             raise ConfigurationError("this simulator is running already; make another one")
-        if self._tls:
-            self._folder = tempfile.TemporaryDirectory(prefix="ringback-")
-        try:
-            return self._started()
-        except ConfigurationError:
-            self._tidy()
-            raise
-
-    def _started(self) -> Simulator:
         with needs_extra("the simulator", "simulator"):
             for name in ("uvicorn", "jwt", "cryptography", "websockets"):
                 import_module(name)
-        files = None
-        if self._folder is not None:
-            files = certificate.make(Path(self._folder.name), kept=self._authority)
-            self.ca_file = files.ca_file
-        sock = listening(self._port)
-        self._port = sock.getsockname()[1]
-        documents: dict[str, Any] = {}
-        if self._issuer is not None:
-            documents = {
-                KEYS: self._issuer.key_set,
-                CONFIGURATION: {"issuer": self._issuer.issuer, "jwks_uri": self.jwks_uri},
-            }
-        app = Application(
-            self._service, self._courier, self._arrivals, self._control, self._files, documents, self._say
-        )
-        server = Server(app, self._courier, sock, files)
-        server.start()
+        with ExitStack() as opened:
+            files = None
+            if self._tls:
+                folder = opened.enter_context(TemporaryDirectory(prefix="ringback-"))
+                files = certificate.make(Path(folder), kept=self._authority)
+                self.ca_file = files.ca_file
+            sock = listening(self._port)
+            self._port = sock.getsockname()[1]
+            parts = (self._service, self._courier, self._arrivals, self._control, self._files)
+            app = Application(*parts, documents_of(self._outside.issuer, self.jwks_uri), self._outside.say)
+            server = Server(app, self._courier, sock, files)
+            server.start()
+            opened.callback(server.stop)
+            self._opened = opened.pop_all()
         self._server = server
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        server, self._server = self._running(), None
-        server.stop()
-        self._tidy()
-
-    def _tidy(self) -> None:
-        if self._folder is not None:
-            self._folder.cleanup()
+    def __exit__(self, *_: object) -> None:
+        self._running()
+        self._server = None
+        self._opened.close()
 
     async def __aenter__(self) -> Simulator:
         return await asyncio.to_thread(self.__enter__)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.__exit__, kind, error, trace)
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.__exit__)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError
+from ringback.simulator.built_in_scenarios import SCENARIOS
 from ringback.simulator.scenario_file import Rows, read
-from ringback.simulator.scenarios import SCENARIOS, Choice, Scenario
+from ringback.simulator.scenarios import Choice, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

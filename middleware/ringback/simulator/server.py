@@ -21,15 +21,24 @@ if TYPE_CHECKING:
     from ringback.simulator.arrivals import Arrivals
     from ringback.simulator.certificate import Certificate
     from ringback.simulator.control import Control
-    from ringback.simulator.courier import Courier, Say
+    from ringback.simulator.courier import Courier
     from ringback.simulator.files import Files
+    from ringback.simulator.outside import Say
     from ringback.simulator.service import Service
+    from ringback.testing.signing import Issuer
 
 T = TypeVar("T")
 
 MAX_BODY = 1024 * 1024
 KEYS = "/calling/keys"
 CONFIGURATION = "/calling/.well-known/acsopenidconfiguration"
+
+
+def documents_of(issuer: Issuer | None, jwks_uri: str) -> Mapping[str, Any]:
+    """What a verifier of the callbacks' tokens asks for, by path."""
+    if issuer is None:
+        return {}
+    return {KEYS: issuer.key_set, CONFIGURATION: {"issuer": issuer.issuer, "jwks_uri": jwks_uri}}
 
 
 class Application:

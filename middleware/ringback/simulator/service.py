@@ -14,7 +14,7 @@ from ringback.simulator.turns import Asked, Turn
 from ringback.simulator.wire import Refused, scripted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from ringback.simulator.scenarios import Answer
     from ringback.simulator.switchboard import Switchboard
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Service:
-    """Answers requests that are signed with ``key``, a repeated one from memory. ``clock``: seconds since 1970."""
+    """Answers requests that are signed with ``key``, a repeated one from memory."""
 
-    def __init__(self, switchboard: Switchboard, *, key: str, clock: Callable[[], float]) -> None:
+    def __init__(self, switchboard: Switchboard, *, key: str) -> None:
         self._switchboard = switchboard
         self._key = key
-        self._repeats = Repeats(clock)
+        self._repeats = Repeats(switchboard.outside.clock)
         self._faults: list[Refused] = []
 
     def fail_next(self, answer: Answer, times: int = 1) -> None:

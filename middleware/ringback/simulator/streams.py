@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING
 
 from ringback.simulator.addresses import address_fault, without_tls
 from ringback.simulator.endings import Open
-from ringback.simulator.frames import (
-    audio_data,
-    audio_metadata,
-    dtmf_data,
-    transcription_data,
-    transcription_metadata,
-)
+from ringback.simulator.frames import audio_data, audio_metadata, dtmf_data, transcription_data, transcription_metadata
 from ringback.simulator.posting import shown
 from ringback.simulator.scenarios import Step
 from ringback.simulator.streaming import BAD_URL, LOST, RUNNING, STREAMING, UNREACHABLE, failed
@@ -25,10 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from ringback.simulator.calls import Call
-    from ringback.simulator.courier import Say, Sleep
+    from ringback.simulator.outside import Outside
     from ringback.simulator.streaming import Subscription
     from ringback.simulator.websocket import Dial, Socket
-    from ringback.testing.signing import Issuer
 
 TOKEN_LIFETIME = 24 * 3600
 """Seconds that the token of a connection is valid for.
@@ -44,31 +37,12 @@ _BETWEEN_TONES = 25
 
 
 class Streams:
-    """The websockets of all streams. ``allow_http`` is the switchboard's; ``begin`` begins a script of its own.
+    """The websockets of all streams. ``begin`` begins a script of its own. Audio has the pace of its samples."""
 
-    ``speed`` divides the seconds that people take, as the courier does; audio has the pace of its samples.
-    """
-
-    def __init__(
-        self,
-        dial: Dial,
-        *,
-        issuer: Issuer | None,
-        sleep: Sleep,
-        clock: Callable[[], float],
-        begin: Callable[[Script], object],
-        allow_http: bool | None,
-        say: Say,
-        speed: float = 1.0,
-    ) -> None:
+    def __init__(self, dial: Dial, outside: Outside, *, begin: Callable[[Script], object]) -> None:
         self._dial = dial
-        self._issuer = issuer
-        self._sleep = sleep
-        self._clock = clock
+        self._outside = outside
         self._begin = begin
-        self._allow_http = allow_http
-        self._say = say
-        self._speed = speed
 
     async def prepare(self, script: Script, step: Step) -> Step:
         """Open the stream whose start the courier is about to report. Gives the event to report: a failure perhaps."""
@@ -76,18 +50,20 @@ class Streams:
         subscription = script.call.subscriptions.get(kind)
         if kind == step.event or subscription is None or subscription.url is None:
             return step
-        if address_fault(subscription.url, "ws", self._allow_http) is not None:
+        if address_fault(subscription.url, "ws", self._outside.allow_http) is not None:
             return failed(kind, BAD_URL)
         try:
             socket = await self._connected(subscription.url, self._headers(script.call))
         except OSError as error:
-            self._say(f"-> {kind} to {shown(subscription.url)}: {error.strerror or error or type(error).__name__}")
+            self._outside.say(
+                f"-> {kind} to {shown(subscription.url)}: {error.strerror or error or type(error).__name__}"
+            )
             return failed(kind, UNREACHABLE[kind])
         if subscription.state == "active":
             # Another start was faster.
             await socket.close()
             return failed(kind, RUNNING)
-        self._say(f"-> {kind} to {shown(subscription.url)}: open")
+        self._outside.say(f"-> {kind} to {shown(subscription.url)}: open")
         await self._opened(script, subscription, socket)
         return step
 
@@ -96,18 +72,19 @@ class Streams:
             return await self._dial(url, headers)
         except ssl.SSLError:
             # An app that makes wss:// of the name of its own host, and is tried without the tunnel that has the TLS.
-            plain = without_tls(url, self._allow_http)
+            plain = without_tls(url, self._outside.allow_http)
             if plain is None:
                 raise
-            self._say(f"-> {shown(url)} speaks no TLS: trying {shown(plain)}")
+            self._outside.say(f"-> {shown(url)} speaks no TLS: trying {shown(plain)}")
             return await self._dial(plain, headers)
 
     def _headers(self, call: Call) -> dict[str, str]:
         ids = {"x-ms-call-connection-id": call.call_connection_id, "x-ms-call-correlation-id": call.correlation_id}
-        if self._issuer is None:
+        issuer = self._outside.issuer
+        if issuer is None:
             return ids
-        now = int(self._clock())
-        return {**ids, "Authorization": f"Bearer {self._issuer.token(iat=now, nbf=now, exp=now + TOKEN_LIFETIME)}"}
+        now = int(self._outside.clock())
+        return {**ids, "Authorization": f"Bearer {issuer.token(iat=now, nbf=now, exp=now + TOKEN_LIFETIME)}"}
 
     async def _opened(self, script: Script, subscription: Subscription, socket: Socket) -> None:
         kind, subscription.state, subscription.stopping = subscription.kind, "active", False
@@ -141,7 +118,7 @@ class Streams:
             await socket.close()
             heard = f", {call.heard.frames} of audio heard" if subscription.options.get("enableBidirectional") else ""
             frames = f"{subscription.sent} frames sent{heard}"
-            self._say(f"-> {kind} to {shown(subscription.url or '')}: closed, {frames}")
+            self._outside.say(f"-> {kind} to {shown(subscription.url or '')}: closed, {frames}")
 
     async def _hear(self, call: Call, subscription: Subscription, socket: Socket) -> None:
         while True:
@@ -151,12 +128,12 @@ class Streams:
 
     async def _send(self, call: Call, subscription: Subscription, socket: Socket) -> None:
         if subscription.kind == STREAMING:
-            frames = audio(call, subscription, self._clock)
+            frames = audio(call, subscription, self._outside.clock)
         else:
-            frames = words(call, subscription, WORD / self._speed)
+            frames = words(call, subscription, WORD / self._outside.speed)
         for wait, frame in frames:
             if wait:
-                await self._sleep(wait)
+                await self._outside.sleep(wait)
             await socket.send(frame)
             subscription.sent += 1
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ringback.exceptions import ConfigurationError, RingbackError
 from ringback.simulator.posting import shown
-from ringback.testing.events import delivery
+from ringback.testing.deliveries import delivery
 from ringback.testing.grid import grid_headers, subscription_validation, webhook_validation
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 from ringback.simulator.addresses import address_fault
 from ringback.simulator.calls import Call, Direction, Incoming, State, number_of, of_raw_id, party
 from ringback.simulator.endings import Open
-from ringback.simulator.outside import Outside
 from ringback.simulator.streaming import begun, subscriptions
 from ringback.simulator.turns import Asked, Script, Turn
 from ringback.simulator.wire import Refused, Reply
@@ -16,28 +15,20 @@ from ringback.testing.calls import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from random import Random
 
     from ringback.simulator.calls import Arrival, Identifier
+    from ringback.simulator.outside import Outside
     from ringback.simulator.playbook import Playbook
     from ringback.simulator.recording import Recording
     from ringback.simulator.scenarios import Scenario, Step
 
 
 class Switchboard:
-    """The calls of one simulator; ``calls`` and ``incoming`` are in the order in which they came.
+    """The calls of one simulator; ``calls`` and ``incoming`` are in the order in which they came."""
 
-    ``random`` gives every id, and so the same ids for the same seed. ``allow_http`` allows or forbids callback URLs
-    with http; ``None`` allows those of this machine.
-    """
-
-    def __init__(
-        self, playbook: Playbook, *, random: Random, allow_http: bool | None = None, outside: Outside | None = None
-    ) -> None:
+    def __init__(self, playbook: Playbook, outside: Outside) -> None:
         self.playbook = playbook
-        self.outside = outside or Outside()
-        self._random = random
-        self._allow_http = allow_http
+        self.outside = outside
         self.calls: list[Call] = []
         self.incoming: list[Incoming] = []
         self.recordings: list[Recording] = []
@@ -82,11 +73,11 @@ class Switchboard:
 
     def new_id(self) -> str:
         """A GUID. The same seed gives the same GUIDs in the same order."""
-        digits = f"{self._random.getrandbits(128):032x}"
+        digits = f"{self.outside.random.getrandbits(128):032x}"
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
     def _server_call_id(self) -> str:
-        return f"c2ltdWxhdGVk{self._random.getrandbits(96):024x}"
+        return f"c2ltdWxhdGVk{self.outside.random.getrandbits(96):024x}"
 
     def begin(
         self, direction: Direction, scenario: Scenario, uri: str, targets: list[Identifier], asked: Asked
@@ -114,7 +105,7 @@ class Switchboard:
         """The script of the call's scenario, or an empty tuple."""
         steps = [_turned(step, call.direction) for step in call.scenario.steps]
         if call.scenario.shuffled:
-            self._random.shuffle(steps)
+            self.outside.random.shuffle(steps)
         steps = begun(call, steps)
         # The key of the call's other scripts begins with this key, so that hanging up stops all of them.
         return (Script(call.call_connection_id, call, tuple(steps), call.callback_uri),) if steps else ()
@@ -176,7 +167,7 @@ class Switchboard:
     def callback_uri(self, asked: Asked, name: str = "callbackUri") -> str:
         """The callback URL in a request. Raises :class:`Refused` if callbacks must not go there."""
         uri = asked.content.get(name)
-        fault = address_fault(uri, "http", self._allow_http)
+        fault = address_fault(uri, "http", self.outside.allow_http)
         if fault is not None:
             raise Refused(400, "8523", f"{name} {fault}.")
         return str(uri)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from random import Random
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError, needs_extra
 from ringback.simulator.arrivals import Arrivals
 from ringback.simulator.courier import Courier
-from ringback.simulator.local import FAST
+from ringback.simulator.outside import FAST, Outside, ignored
 from ringback.simulator.playbook import Playbook
 from ringback.simulator.posting import http_ask, http_post, web_address
 from ringback.simulator.switchboard import Switchboard
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ringback.simulator.calls import Arrival, Incoming
-    from ringback.simulator.courier import Callback, Say
+    from ringback.simulator.courier import Callback
+    from ringback.simulator.outside import Say
     from ringback.simulator.posting import Post
     from ringback.simulator.scenarios import Scenario
 
@@ -46,11 +46,11 @@ async def trigger(
     an unknown scenario, for a scenario without events, and for an address that is no http(s) URL.
     """
     playbook = Playbook(file=scenarios)
-    chosen, uri, random = playbook.named(scenario), web_address("to", to), Random(seed)
+    chosen, uri = playbook.named(scenario), web_address("to", to)
     if not chosen.steps:
         raise ConfigurationError(f"scenario {chosen.name!r} has no events to post; name another one")
-    switchboard = Switchboard(playbook, random=random)
-    courier = _courier(switchboard, random, post, issuer, say, delay)
+    switchboard = Switchboard(playbook, _outside(seed, issuer, say, delay))
+    courier = Courier(switchboard, post or http_post())
     await courier.begin(switchboard.place(chosen, chosen.number or CALLEE, uri))
     return courier.callbacks
 
@@ -66,38 +66,17 @@ async def incoming(
 
     Raises :class:`HandshakeFailed`.
     """
-    random = Random(seed)
-    switchboard = Switchboard(Playbook(), random=random)
-    courier = _courier(switchboard, random, None, issuer, say)
-    arrivals = Arrivals(
-        switchboard, courier, ask=http_ask(), issuer=issuer, clock=time.time, say=say or (lambda _: None)
-    )
+    switchboard = Switchboard(Playbook(), _outside(seed, issuer, say))
+    arrivals = Arrivals(switchboard, Courier(switchboard, http_post()), http_ask())
     await arrivals.subscribe(arrival.to, arrival.schema)
     return await arrivals.ring(arrival)
 
 
-def _courier(
-    switchboard: Switchboard,
-    random: Random,
-    post: Post | None,
-    issuer: Issuer | None,
-    say: Say | None,
-    delay: float | None = None,
-) -> Courier:
+def _outside(seed: int | None, issuer: Issuer | None, say: Say | None, delay: float | None = None) -> Outside:
     async def wait(seconds: float) -> None:
         await asyncio.sleep(seconds if delay is None else delay)
 
-    return Courier(
-        post or http_post(),
-        issuer=issuer,
-        sleep=wait,
-        clock=time.time,
-        random=random,
-        ids=switchboard.new_id,
-        latency=(0.0, 0.0),
-        speed=FAST,
-        say=say or (lambda _: None),
-    )
+    return Outside(sleep=wait, random=Random(seed), speed=FAST, issuer=issuer, say=say or ignored)
 
 
 def issuer_of(path: Path, audience: str | None = None) -> Issuer:

@@ -7,31 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ringback.testing.bound import (
-    CallEvents,
-)
-from ringback.testing.calls import (
-    Call,
-)
-from ringback.testing.capture import (
-    capture_outcomes,
-)
-from ringback.testing.client import (
-    CallbackClient,
-    HooksLate,
-    RouterUnknown,
-    SyncCallbackClient,
-)
+from ringback.testing.bound import CallEvents
+from ringback.testing.builder import Builder, CloudEvent, call_event
+from ringback.testing.calls import Call
+from ringback.testing.capture import capture_outcomes
+from ringback.testing.client import CallbackClient, HooksLate, RouterUnknown
+from ringback.testing.deliveries import batch, delivery, redelivered
 from ringback.testing.events import (
-    Builder,
-    CloudEvent,
     add_participant_failed,
     add_participant_succeeded,
     answer_failed,
-    batch,
     call_connected,
     call_disconnected,
-    call_event,
     call_transfer_accepted,
     call_transfer_failed,
     cancel_add_participant_failed,
@@ -41,7 +28,6 @@ from ringback.testing.events import (
     continuous_dtmf_recognition_tone_failed,
     continuous_dtmf_recognition_tone_received,
     create_call_failed,
-    delivery,
     failed_call,
     hold_audio_completed,
     hold_audio_paused,
@@ -63,7 +49,6 @@ from ringback.testing.events import (
     recognize_completed,
     recognize_failed,
     recording_state_changed,
-    redelivered,
     rejected_call,
     remove_participant_failed,
     remove_participant_succeeded,
@@ -75,9 +60,7 @@ from ringback.testing.events import (
     transcription_stopped,
     transcription_updated,
 )
-from ringback.testing.failures import (
-    HooksFailed,
-)
+from ringback.testing.failures import HooksFailed
 from ringback.testing.grid import (
     call_ended,
     call_participant_added,
@@ -90,22 +73,11 @@ from ringback.testing.grid import (
     subscription_validation,
     webhook_validation,
 )
-from ringback.testing.lifespan import (
-    AppNotStarted,
-)
-from ringback.testing.posting import (
-    NoAnswer,
-    Reply,
-)
-from ringback.testing.signing import (
-    AUDIENCE,
-    Issuer,
-    default_issuer,
-    sign,
-)
-from ringback.testing.wire import (
-    identifier,
-)
+from ringback.testing.lifespan import AppNotStarted
+from ringback.testing.posting import NoAnswer, Reply
+from ringback.testing.signing import AUDIENCE, Issuer, default_issuer, sign
+from ringback.testing.sync_client import SyncCallbackClient
+from ringback.testing.wire import identifier
 
 if TYPE_CHECKING:
     from ringback.simulator import Simulator

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ringback.testing import events, grid
+from ringback.testing.builder import Builder, call_event
 from ringback.testing.calls import Call
 
 if TYPE_CHECKING:
@@ -40,11 +41,11 @@ class CallEvents:
 
 
 BOUND: dict[str, Callable[..., Any]] = {
-    name: builder for name, builder in vars(events).items() if isinstance(builder, events.Builder)
+    name: builder for name, builder in vars(events).items() if isinstance(builder, Builder)
 } | {
     builder.__name__: builder
     for builder in (
-        events.call_event,
+        call_event,
         events.failed_call,
         events.rejected_call,
         grid.call_ended,

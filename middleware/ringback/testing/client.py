@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from ringback.exceptions import ConfigurationError, RingbackError
 from ringback.testing.capture import checked_router, listening, routers_of_this_process
-from ringback.testing.events import batch, delivery
+from ringback.testing.deliveries import batch, delivery
 from ringback.testing.failures import Failures, HooksFailed
 from ringback.testing.grid import grid_headers, is_grid_event
 from ringback.testing.lifespan import Lifespan
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ringback.hooks.dispatcher import Dispatcher
     from ringback.hooks.registration import Listener
     from ringback.receiving.engine import Engine
-    from ringback.testing.events import CloudEvent
+    from ringback.testing.builder import CloudEvent
     from ringback.testing.posting import ASGIApp, Headers, Reply
     from ringback.testing.signing import Issuer
     from ringback.web.endpoint import OutcomeRouter
@@ -257,59 +257,6 @@ class CallbackClient:
 def _note(error: BaseException, faults: Sequence[Exception]) -> None:
     for fault in faults:
         error.add_note(f"At the end of the block also:\n{''.join(format_exception(fault))}")
-
-
-class SyncCallbackClient:
-    """:class:`CallbackClient` for tests that are no coroutines: the client runs the app in an event loop of its own.
-
-    The loop runs only during the client's methods. ``with client:`` runs the app's start-up and shutdown;
-    :meth:`close` ends the loop, also without such a block.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        path: str = "/api/callbacks",
-        issuer: Issuer | None = None,
-        headers: Headers | None = None,
-        router: OutcomeRouter | None = None,
-    ) -> None:
-        self._client = CallbackClient(app, path=path, issuer=issuer, headers=headers, router=router)
-        # A runner with a loop factory does not set the thread's event loop.
-        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
-
-    def deliver(self, *events: Content, path: str | None = None, headers: Headers | None = None) -> Reply:
-        """See :meth:`CallbackClient.deliver`."""
-        return self._runner.run(self._client.deliver(*events, path=path, headers=headers))
-
-    def request(self, method: str, path: str | None = None, body: bytes = b"", headers: Headers | None = None) -> Reply:
-        """See :meth:`CallbackClient.request`."""
-        return self._runner.run(self._client.request(method, path, body, headers))
-
-    def hooks(self, timeout: float = PATIENCE) -> None:
-        """See :meth:`CallbackClient.hooks`."""
-        self._runner.run(self._client.hooks(timeout))
-
-    def close(self) -> None:
-        """End the loop and the tasks that wait in the loop."""
-        self._runner.close()
-
-    def __enter__(self) -> Self:
-        try:
-            self._runner.run(self._client.__aenter__())
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            self._runner.run(self._client.__aexit__(kind, error, traceback))
-        finally:
-            self.close()
 
 
 @dataclass(frozen=True, eq=False)

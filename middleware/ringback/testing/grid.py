@@ -14,7 +14,7 @@ from ringback_catalog import PREFIX
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ringback.testing.events import CloudEvent
+    from ringback.testing.builder import CloudEvent
 
 Schema = Literal["eventgrid", "cloudevents"]
 

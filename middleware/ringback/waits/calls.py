@@ -13,7 +13,8 @@ from ringback import logs
 from ringback.exceptions import CallEnded, ConfigurationError, OperationFailed, RegistrationError, WaitTimeout
 from ringback.hooks.signatures import refuse_uncallable
 from ringback.waits.backlog import Answer, Arrival, EventFilter, Wanted, doubtful, wanted
-from ringback.waits.registry import EventTask, Legs, Wait
+from ringback.waits.handlers import EventTask
+from ringback.waits.registry import Legs, Wait
 from ringback_catalog import CALL_EVENTS
 
 if TYPE_CHECKING:

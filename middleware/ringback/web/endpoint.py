@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive
 
     from ringback.hooks.registration import Planner
+    from ringback.hooks.router_tree import RouterTree
 
 E = TypeVar("E", bound="Callable[..., Any]")
 
@@ -93,7 +94,7 @@ class OutcomeRouter(HandlerRouter):
         dispatcher = self.engine.dispatcher
         return CallRecords(dispatcher.store, self.redials, dispatcher.notebook.flush)
 
-    def include(self, other: HandlerRouter) -> None:
+    def include(self, other: RouterTree) -> None:
         """Add the handlers of another router, also later ones. This router's engine serves the other router's doors.
 
         Of several routers that include the other router, the last one's engine serves its doors. Raises

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, cast
 from msgspec import Struct
 
 from ringback.cli.reading import OUTCOME, Counted, Reason, Reasons, Unread, Why, printable
+from ringback.cli.stats.seen import REMEMBERED, Seen
 from ringback.cli.stats.timeline import Columns, Timeline
+from ringback.cli.stats.times import LATEST, second_of, second_of_line
 from ringback.privacy.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ringback.cli.reading import Found
-
-REMEMBERED = 65_536
-"""Outcomes that the tally surely knows again when their line is repeated; it keeps up to twice as many."""
 
 MOST_PAIRS = 10_000
 MOST_NAMES = 1_000
@@ -30,7 +29,6 @@ OTHERS = "(others)"
 
 _STEPS = ("scheduled", "placed", "exhausted", "canceled", "unknown")
 _LONGEST = 200
-_LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 Row = tuple[str, str, str]
 """Scope, cause and disposition."""
@@ -115,12 +113,12 @@ class Tally:
     """Counts lines from ``since`` on and before ``until``, both in seconds since 1970."""
 
     def __init__(self, *, since: float | None = None, until: float | None = None, remembered: int = REMEMBERED) -> None:
-        self._bounds = None if since is None and until is None else (since or 0.0, _LATEST if until is None else until)
+        self._bounds = None if since is None and until is None else (since or 0.0, LATEST if until is None else until)
         self.held = 0
         """Lines of outcomes until now, with the lines that are repeated or out of the range of time."""
         self._ours = self._others = self._out_of_range = 0
         self._reasons = Reasons()
-        self._first, self._last = _LATEST, -1.0
+        self._first, self._last = LATEST, -1.0
         self._seen = Seen(remembered)
         self._repeated = 0
         self._names: dict[tuple[str | None, ...], tuple[str, ...]] = {}
@@ -156,7 +154,7 @@ class Tally:
                 self._others += 1
                 continue
             stamp = line.timestamp
-            second = second_of(stamp) if isinstance(stamp, str) else _second_of(line)
+            second = second_of(stamp) if isinstance(stamp, str) else second_of_line(line)
             held += is_outcome
             if bounds is not None and (second is None or not bounds[0] <= second < bounds[1]):
                 self._out_of_range += 1
@@ -261,55 +259,6 @@ class Tally:
             cut = tuple(None if text is None else text[:_LONGEST] for text in texts)
             known = self._names[cut] = tuple(map(_clean, cut))
         return known
-
-
-class Seen:
-    """Remembers the latest ids, in two halves: to forget the older half costs nothing.
-
-    A half keeps the hash of an id, which is small. Python keys the hash by the process, so that no sender can make two
-    ids with one hash.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._young: set[int] = set()
-        self._old: set[int] = set()
-
-    def again(self, name: str) -> bool:
-        """Whether the id came before; from now on the id is remembered."""
-        known = hash(name)
-        if known in self._young:
-            return True
-        before = known in self._old
-        self._young.add(known)
-        if len(self._young) >= self._most:
-            self._old, self._young = self._young, set()
-        return before
-
-
-def second_of(text: str) -> float | None:
-    """An ISO 8601 time as seconds since 1970, ``None`` for any other text. A time without an offset is in UTC."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    second = (time.replace(tzinfo=UTC) if time.tzinfo is None else time).timestamp()
-    return second if 0 <= second < _LATEST else None
-
-
-def _second_of(line: Counted) -> float | None:
-    """The time of a line whose ``timestamp`` is no text, in seconds since 1970; the line may have it under any key."""
-    stamp = line.timestamp
-    if stamp is None:
-        stamps = (line.time, line.ts, line.at_timestamp, line.asctime, line.occurred_at)
-        stamp = next((known for known in stamps if known is not None), None)
-    if isinstance(stamp, str):
-        return second_of(stamp)
-    if stamp is None:
-        return None
-    # Some log set-ups write milliseconds, which as seconds would be far in the future.
-    second = stamp / 1000 if stamp > 1e11 else float(stamp)
-    return second if 0 <= second < _LATEST else None
 
 
 def _causes(rows: Mapping[Row, int], drawn: Columns[Row]) -> list[CauseCount]:

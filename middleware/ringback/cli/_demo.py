@@ -1,0 +1,42 @@
+"""``ringback demo``: runs the demo, as wide and as coloured as the terminal is."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ringback.cli._command_name import command_name
+from ringback.cli._screen import wants_style, width
+from ringback.privacy.redaction import redact
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """The options of ``ringback demo``."""
+    command.add_argument(
+        "--app", metavar="FILE", type=Path, help="a Python file with create_app(settle=...) of your own"
+    )
+    command.add_argument("--json-logs", action="store_true", help="print the log lines as they are: whole, in JSON")
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Run the demo. 1 if it cannot run here."""
+    # Imported when it is used, because it imports the simulator.
+    from ringback.cli.demo import DemoUnavailable, run
+
+    try:
+        run(
+            arguments.app,
+            json_logs=arguments.json_logs,
+            width=width(60),
+            styled=wants_style(),
+            command=command_name(sys.argv[0], sys.executable, shutil.which("ringback")),
+        )
+    except DemoUnavailable as error:
+        print(f"ringback demo: {redact(str(error))}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,38 @@
+"""What an error says of the request that failed: its HTTP status, and whether a call was placed."""
+
+from __future__ import annotations
+
+import socket
+
+from ringback.hooks.retry_after import causes
+from ringback.work.policy import GiveUp, Retry
+
+
+def not_placed(error: BaseException) -> bool:
+    """Whether the error, or the one that caused it, says for certain that no call was placed.
+
+    An HTTP status says so before the service has accepted the request; without one, an error of the connection does so
+    if no request was sent. A function that raises ``Retry`` or ``GiveUp`` says so itself.
+    """
+    status = status_of(error)
+    if status is not None:
+        return status in (429, 503) or (400 <= status < 500 and status not in (408, 409, 412))
+    return any(isinstance(cause, _UNPLACED) or _names(cause) & _UNSENT for cause in causes(error))
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status of the error, or of the one that caused it; ``None`` without one."""
+    found = (getattr(cause, "status_code", None) for cause in causes(error))
+    return next((status for status in found if isinstance(status, int)), None)
+
+
+def _names(error: BaseException) -> set[str]:
+    """The names of the error's classes. By names, because Ringback imports no client of HTTP."""
+    return {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
+
+
+_UNPLACED = (Retry, GiveUp, ConnectionRefusedError, socket.gaierror)
+_UNSENT = frozenset(
+    {"azure.ServiceRequestError", "httpx.ConnectError", "httpx.ConnectTimeout", "aiohttp.ClientConnectorError"}
+)
+"""Errors of clients before anything was sent. Source of the first: azure-core, ``azure.core.exceptions``."""
