@@ -331,12 +331,7 @@ def classify_event(event: Event, catalog: Catalog | None = None) -> Outcome | No
         name = event_name(event.type)
         if name not in CALL_EVENTS and not _failed(name, data.call_connection_id):
             return None
-    elif (
-        result.sip is None
-        and result.q850 is None
-        and data.media_streaming_update is None
-        and data.transcription_update is None
-    ):
+    elif data.is_plain:
         # What `_judged` does, without the steps that nearly no event needs.
         return Outcome(event, (catalog or Catalog.default()).look_up(event.type or None, result.code, result.subcode))
     return _judged(event, catalog or Catalog.default())

@@ -52,7 +52,7 @@ def sink() -> _Structlog | _Logging:
             # A sink lives as long as its configuration.
             _kept = _Structlog(config)
         elif not config["cache_logger_on_first_use"]:
-            _kept.bound = None
+            _kept.logger = None
         to = _kept
         if not to.on_logging:
             return to
@@ -157,8 +157,8 @@ class _Structlog:
         self.on_logging = isinstance(config["logger_factory"], structlog.stdlib.LoggerFactory)
         # From the class: an instance of some wrapper classes has a method of any name.
         self._is_enabled_for: Any = getattr(config["wrapper_class"], "is_enabled_for", None)
-        self.bound: Any = None
-        """The configuration's logger, or ``None`` for a new one with the next line."""
+        self.logger: Any = None
+        """What the configuration writes to, or ``None`` for a new one with the next line."""
 
     def takes(self, level: int) -> bool:
         if self.on_logging:
@@ -170,12 +170,14 @@ class _Structlog:
             return True
 
     def write(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
-        bound, config = self.bound, self.config
-        if bound is None:
-            logger, context = config["logger_factory"](LOGGER), config["context_class"]({})
-            self.bound = bound = config["wrapper_class"](logger, processors=config["processors"], context=context)
+        config = self.config
+        if self.logger is None:
+            self.logger = config["logger_factory"](LOGGER)
+        # As the context: structlog hands arguments by name from function to function, which takes a third of a line.
+        context = config["context_class"](fields)
+        bound = config["wrapper_class"](self.logger, processors=config["processors"], context=context)
         # By the level's name: not every wrapper class of structlog has a method `log` that takes a level.
-        getattr(bound, _METHODS[level])(event, **fields)
+        getattr(bound, _METHODS[level])(event)
 
 
 def _output() -> _Structlog:
