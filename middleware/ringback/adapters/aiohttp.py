@@ -143,7 +143,7 @@ async def _answer(handler: CallbackHandler, request: web.Request, route: Route) 
             return await route()
         _let_read(request, exchange.body)
         request[OUTCOMES] = found
-        async with exchange:
+        with exchange:
             return await route()
     finally:
         _hide(handler, request)

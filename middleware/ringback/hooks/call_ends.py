@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.hooks.notebook import Notebook
     from ringback.hooks.observer import Observer, StoreGauge
-    from ringback.work.call_detail import Traces
+    from ringback.work.call_detail import EndedLeg, Traces
     from ringback.work.items import DeliveryStore
 
 
@@ -49,8 +49,8 @@ class CallEnds:
 
     async def tell(self, outcome: Outcome) -> None:
         """Reports an end, for the worker that is the first to claim it. A fault of the store costs what it knows."""
-        is_logged = self.observer.hears_ends()
-        if not is_logged and self.gauge is None:
+        write = self.observer.writes_ends()
+        if write is None and self.gauge is None:
             return
         traces = None
         try:
@@ -61,11 +61,11 @@ class CallEnds:
                 traces = await self.store.call(outcome.outcome_id)
         except StoreError as error:
             self.observer.store_unavailable(error)
-        self._say(outcome, traces, is_logged=is_logged)
+        self._say(outcome, traces, write)
 
     def settle(self, outcomes: Sequence[Outcome], seconds: float) -> None:
         """Reports ends that no hook waits for, ``seconds`` from now, each with its sibling. The store is in memory."""
-        if not outcomes or (self.gauge is None and not self.observer.hears_ends()):
+        if not outcomes:
             return
         loop = asyncio.get_running_loop()
         due_at = loop.time() + seconds
@@ -96,6 +96,9 @@ class CallEnds:
 
     def _settled(self, until: float) -> Iterator[None]:
         """Reports the ends that have settled by then, in steps between which the caller may do other work."""
+        write = self.observer.writes_ends()
+        if write is None and self.gauge is None:
+            self._arrived.clear()
         while self._arrived:
             due_at, outcomes = self._arrived.popleft()
             for outcome in outcomes:
@@ -104,19 +107,18 @@ class CallEnds:
                 if outcome.scope is Scope.CALL and self._latch.offer(outcome, key) is Offer.OPENED:
                     self._settling.append((due_at, key))
             yield
-        is_logged = self.observer.hears_ends()
         while self._settling and self._settling[0][0] <= until:
             ended = self._latch.take(self._settling.popleft()[1])
             # None: Event Grid reported the end of the whole call, and a leg has reported a better reason since.
             if ended is not None:
                 assert isinstance(self.store, MemoryStore)
-                self._say(ended, self.store.recalled(ended), is_logged=is_logged)
+                self._say(ended, self.store.recalled(ended), write)
             yield
 
-    def _say(self, outcome: Outcome, traces: Traces | None, *, is_logged: bool) -> None:
+    def _say(self, outcome: Outcome, traces: Traces | None, write: Callable[[Outcome, EndedLeg], None] | None) -> None:
         leg = ended_leg(outcome, traces, self.clock())
-        if is_logged:
-            self.observer.call_ended(outcome, leg)
+        if write is not None:
+            write(outcome, leg)
         if self.gauge is not None:
             self.gauge.call_ended(outcome, leg)
 
@@ -130,8 +132,8 @@ class RecentEnds:
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
         # Two generations: dropping the older one as a whole costs less than dropping one key after the other.
-        self._young = set[str]()
-        self._old = set[str]()
+        self._young: set[str] = set()
+        self._old: set[str] = set()
 
     def repeated(self, outcomes: Iterable[Outcome]) -> Sequence[Outcome]:
         """The outcomes among these whose event has reported the same end of a call before."""
@@ -145,7 +147,7 @@ class RecentEnds:
                 again.append(outcome)
                 continue
             if len(self._young) == self._capacity:
-                self._young, self._old = set[str](), self._young
+                self._young, self._old = set(), self._young
             self._young.add(key)
         return again
 

@@ -201,11 +201,12 @@ class Dispatcher:
         if items is None:
             due_at, redials = self._clock() + self.settle, roster.redials
             asking = Asking(redials, self.settle) if redials else None
-            items = made = list[Item]()
+            made: list[Item] = []
             for outcome in outcomes:
                 if outcome.scope is Scope.CALL or self.wants(outcome):
                     known = (None, None) if asking is None else await asking.whom(outcome)
                     made.append(Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome, *known))
+            items = made
         if not items:
             return ()
         if self._gauge is not None:

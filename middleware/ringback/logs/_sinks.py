@@ -74,8 +74,9 @@ def _has_handlers() -> bool:
     """Whether a handler writes the logger's lines. A NullHandler, which any library may add, writes none."""
     at: logging.Logger | None = _logger()
     while at is not None:
-        if any(type(handler) is not logging.NullHandler for handler in at.handlers):
-            return True
+        for handler in at.handlers:
+            if type(handler) is not logging.NullHandler:
+                return True
         at = at.parent if at.propagate else None
     return False
 
@@ -166,7 +167,8 @@ class _Structlog:
         try:
             return self._is_enabled_for is None or bool(self._is_enabled_for(None, level))
         except Exception:
-            # An app's own wrapper class may need its instance; `write` asks the instance.
+            # Structlog's wrapper of logging and an app's own may need the instance; `write` asks the instance.
+            self._is_enabled_for = None
             return True
 
     def write(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
@@ -211,10 +213,13 @@ class Text(msgspec.Struct):
         for name in self.keys:
             value = fields.get(name)
             if value is not None and name not in _BELOW:
-                text = " ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
+                text = " ".join(map(str, cast("list[object]", value))) if type(value) is list else str(value)
                 longer = f"{line} {name}={_quoted(text)}"
                 line = longer if len(longer) <= LONGEST_TEXT else _cut(line, name, text)
-        return "\n".join([line, *(fields[name].rstrip() for name in _BELOW if name in fields)])
+        for name in _BELOW:
+            if name in fields:
+                line = f"{line}\n{fields[name].rstrip()}"
+        return line
 
 
 def _quoted(text: str) -> str:

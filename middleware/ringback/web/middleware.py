@@ -100,7 +100,7 @@ class CallOutcomeMiddleware:
                 await response(found)(scope, receive, send)
             return
         give_outcomes(scope, found)
-        async with exchange:
+        with exchange:
             send = _send_and_tell(exchange, send) if exchange.early else send
             await self.app(scope, replayed(exchange.body, receive), send)
 

@@ -112,7 +112,8 @@ class MemoryStore:
                 f"{len(self._rows)} items wait in the memory of this process; at most {self._max_backlog} may; "
                 "see that hooks return, or keep items in a store"
             )
-        offers, letters = list[Offer](), self._letters
+        offers: list[Offer] = []
+        letters = self._letters
         for item in items:
             outcome_id = item.outcome.outcome_id
             latched = self._latch.name_of(item.outcome, outcome_id)
