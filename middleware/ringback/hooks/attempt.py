@@ -217,12 +217,8 @@ class HookCaller:
             course.trying, course.alone = name, claim.crashed
             await self._checkpoint(claim, course)
         attempt = course.tries.get(name, 0) + 1
-        ctx = HookContext(
-            hook=name,
-            idempotency_key=f"{claim.item.key}/{name}",
-            attempt=attempt,
-            redelivered=claim.redelivered and claim.progress.trying in (None, name),
-        )
+        again = claim.redelivered and claim.progress.trying in (None, name)
+        ctx = HookContext(name, f"{claim.item.key}/{name}", attempt, again)
         if course.wait:
             course.no_wait([name])
         try:
@@ -355,7 +351,7 @@ def _ends_call(claim: Claim) -> bool:
     # The attempts of a replayed dead letter count from 1 again.
     if claim.attempt > 1 or claim.progress.replayed or outcome.scope is not Scope.CALL:
         return False
-    return item.key != short(informed(outcome.outcome_id))
+    return item.key == outcome.outcome_id or item.key != short(informed(outcome.outcome_id))
 
 
 def _forget(course: _Course, roster: Roster, now: float) -> None:

@@ -199,7 +199,8 @@ class MemoryStore:
             self._follow_clock(set_at - self._set_at, now)
         self._set_at = set_at
         claims: list[Claim] = []
-        if self._lanes.ending and self._pushed != self._hastened:
+        ending = self._lanes.ending
+        if ending and self._pushed != self._hastened:
             self._hasten(now)
             self._hastened = self._pushed
         if kind is Kind.REDIAL:
@@ -216,7 +217,7 @@ class MemoryStore:
                 if claim is not None:
                     claims.append(claim)
             heappop(heap)
-        next_at = None if self._lanes.ending or not heap else heap[0][0]
+        next_at = None if ending or not heap else heap[0][0]
         if kind is Kind.REDIAL:
             self._lane = self._lane.after(self._pace, len(claims), now)
             next_at = self._lane.next_look(self._pace, next_at, now, full=not limit)
@@ -259,7 +260,8 @@ class MemoryStore:
                 self._ended(row.item.key, State.CANCELED, row)
                 self._counts[State.CANCELED] += 1
                 return None
-            row.item = replace(row.item, outcome=outcome)
+            if outcome is not row.item.outcome:
+                row.item = replace(row.item, outcome=outcome)
         row.state, row.loop = State.RUNNING, asyncio.get_running_loop()
         row.attempts += 1
         interrupted, row.interrupted = row.interrupted, False
