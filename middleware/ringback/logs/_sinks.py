@@ -12,6 +12,7 @@ import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
+from itertools import chain
 from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -209,17 +210,23 @@ class Text(msgspec.Struct):
     keys: Iterable[str]
 
     def __str__(self) -> str:
-        line, fields = self.event, self.fields
+        fields, parts = self.fields, [self.event]
         for name in self.keys:
             value = fields.get(name)
             if value is not None and name not in _BELOW:
-                text = " ".join(map(str, cast("list[object]", value))) if type(value) is list else str(value)
-                longer = f"{line} {name}={_quoted(text)}"
-                line = longer if len(longer) <= LONGEST_TEXT else _cut(line, name, text)
+                text = value if type(value) is str else _words(value)
+                parts.append(f"{name}={text if text.isalnum() else _quoted(text)}")
+        line = " ".join(parts)
+        if len(line) > LONGEST_TEXT:
+            line = _cut(parts, fields)
         for name in _BELOW:
             if name in fields:
                 line = f"{line}\n{fields[name].rstrip()}"
         return line
+
+
+def _words(value: object) -> str:
+    return " ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
 
 
 def _quoted(text: str) -> str:
@@ -229,11 +236,16 @@ def _quoted(text: str) -> str:
     return encode_basestring(text) if " " in text or '"' in text else text
 
 
-def _cut(line: str, name: str, text: str) -> str:
-    """The line with as much of the text as fits. The text is cut before it is quoted, so that a quote closes it."""
-    lengths = range(LONGEST_TEXT - len(line) - len(name) - len(" =…"), 0, -1)
-    cuts = (f"{line} {name}={_quoted(text[:length] + '…')}" for length in lengths)
-    return next((cut for cut in cuts if len(cut) <= LONGEST_TEXT), line)
+def _cut(parts: Iterable[str], fields: Mapping[str, Any]) -> str:
+    """The parts that fit, and as much of the others. A text is cut before it is quoted, so that a quote closes it."""
+    line, *parts = parts
+    for part in parts:
+        name = part.partition("=")[0]
+        text, room = _words(fields[name]), LONGEST_TEXT - len(line) - len(name) - len(" =…")
+        cuts = (f"{name}={_quoted(text[:length] + '…')}" for length in range(room, 0, -1))
+        fitting = (f"{line} {each}" for each in chain([part], cuts))
+        line = next((each for each in fitting if len(each) <= LONGEST_TEXT), line)
+    return line
 
 
 def leading(_: object, __: str, line: Any) -> Any:
