@@ -69,7 +69,7 @@ class Outcome(Struct, frozen=True, gc=False):
         because source and id together name a CloudEvent, and ``event:<id>`` for an event without a source.
         """
         data = self.event.data
-        if _scope(self.event.type) is Scope.CALL:
+        if _ends_call(self.event.type):
             leg = data.call_connection_id
             if leg is not None:
                 return f"call:{leg}"
@@ -97,7 +97,12 @@ class Outcome(Struct, frozen=True, gc=False):
 
     @property
     def scope(self) -> Scope:
-        return _scope(self.event.type)
+        return Scope.CALL if self.ends_call else Scope.OPERATION
+
+    @property
+    def ends_call(self) -> bool:
+        """Whether the event ends a call, or says that the call never started: whether :attr:`scope` is ``call``."""
+        return _ends_call(self.event.type)
 
     @property
     def result(self) -> Result | None:
@@ -348,8 +353,8 @@ def informs_more(one: int, other: int) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _scope(event_type: str) -> Scope:
-    return scope_of(event_name(event_type) or None)
+def _ends_call(event_type: str) -> bool:
+    return scope_of(event_name(event_type) or None) is Scope.CALL
 
 
 def _failed(name: str, leg: str | None) -> bool:

@@ -7,7 +7,6 @@ import math
 from collections import deque
 from contextvars import Context
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError
@@ -15,7 +14,6 @@ from ringback.stores.memory import MemoryStore
 from ringback.stores.turns import TURN, Turns
 from ringback.work.call_fold import ended_leg
 from ringback.work.latch import Latch, Offer
-from ringback_catalog import Scope, event_name, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -104,7 +102,7 @@ class CallEnds:
             for outcome in outcomes:
                 # The id alone names a call: a reason that comes late ends no second call.
                 key = outcome.outcome_id
-                if outcome.scope is Scope.CALL and self._latch.offer(outcome, key) is Offer.OPENED:
+                if outcome.ends_call and self._latch.offer(outcome, key) is Offer.OPENED:
                     self._settling.append((due_at, key))
             yield
         while self._settling and self._settling[0][0] <= until:
@@ -139,7 +137,7 @@ class RecentEnds:
         """The outcomes among these whose event has reported the same end of a call before."""
         again: list[Outcome] = []
         for outcome in outcomes:
-            if not _ends_call(outcome.event.type):
+            if not outcome.ends_call:
                 continue
             # The id of the leg is at hand, and equals no `outcome_id`: that begins with `call:` or `event:`.
             key = f"{outcome.event.type} {outcome.event.data.call_connection_id or outcome.outcome_id}"
@@ -150,8 +148,3 @@ class RecentEnds:
                 self._young, self._old = set(), self._young
             self._young.add(key)
         return again
-
-
-@lru_cache(maxsize=1024)
-def _ends_call(event_type: str) -> bool:
-    return scope_of(event_name(event_type) or None) is Scope.CALL

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from ringback.exceptions import ConfigurationError
 from ringback.settings import is_number, refuse_no_flag
 
@@ -15,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class HookContext(Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class HookContext:
     """What a hook gets beside the outcome, if the hook has a second parameter ``ctx``.
 
     ``hook`` is the name of the hook. ``idempotency_key`` is the same for every attempt of this hook at this outcome, in
