@@ -114,9 +114,9 @@ class Registration:
 
     def arguments(self, outcome: Outcome, ctx: HookContext) -> tuple[tuple[object, ...], Mapping[str, object]]:
         """The positional and the named arguments of the handler."""
-        if self.context is ContextBy.NAMED:
-            return (outcome,), {"ctx": ctx}
-        return ((outcome, ctx) if self.context is ContextBy.SECOND else (outcome,)), {}
+        if self.context is ContextBy.NONE:
+            return (outcome,), {}
+        return ((outcome,), {"ctx": ctx}) if self.context is ContextBy.NAMED else ((outcome, ctx), {})
 
     def may_concern(self, outcome: Outcome) -> bool:
         """Whether the registration may want the outcome. Calls no function of the app, so is quick and never raises."""

@@ -261,10 +261,9 @@ _FIRST: dict[str, Any] = dict.fromkeys(("timestamp", "level", "event"))
 def to_json(line: Any, **_: Any) -> str:
     """The line as compact JSON in ASCII: some terminals show nothing else, and UTF-8 cannot hold a lone surrogate."""
     try:
-        encoded = msgspec.json.encode(line, enc_hook=repr)
-    except UnicodeEncodeError:
+        return msgspec.json.encode(line, enc_hook=repr).decode("ascii")
+    except UnicodeError:
         return json.dumps(line, default=repr)
-    return encoded.decode() if encoded.isascii() else json.dumps(line, default=repr)
 
 
 _THRESHOLDS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
