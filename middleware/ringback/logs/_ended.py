@@ -43,6 +43,4 @@ def ended_fields(outcome: Outcome, leg: EndedLeg) -> dict[str, Any]:
         "legs": leg.legs,
         "redials": leg.redials,
     }
-    for name in [name for name, value in fields.items() if value is None]:
-        del fields[name]
-    return fields
+    return {name: value for name, value in fields.items() if value is not None}
