@@ -47,6 +47,7 @@ LEFT_OUT = {
     "sibling": "the other report of the same ending; outcome_id is the same in both, and each has its own line",
     "event_name": "event_type without its prefix",
     "retryable": "disposition says it",
+    "ends_call": "scope says it",
     "reported": "whether code, sip or q850 has a value",
     "unexplained": "a CallEnded that is not reported",
     "level": "how stores compare two reports of one ending",

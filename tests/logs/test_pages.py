@@ -49,7 +49,9 @@ def every_line() -> dict[str, dict[str, Any]]:
         list(logs.received(Received(Delivery((STREAMED.event, again.event), (fault,)), (STREAMED, again))))
         observer.outcomes_duplicate([BUSY, BUSY])
         observer.outcome_unhandled(BUSY)
-        observer.call_ended(HUNG_UP, TALKED)
+        ended = observer.writes_ends()
+        assert ended is not None
+        ended(HUNG_UP, TALKED)
         observer.hook_failed(BUSY, "jobs.call_again", raised(ValueError("no line")), 1, 2.0)
         observer.hook_overran(BUSY, "jobs.call_again", 60.0, 1, 16)
         observer.lease_lost(BUSY)

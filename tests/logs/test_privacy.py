@@ -65,11 +65,13 @@ def test_no_phone_number_is_ever_written(texts: list[str], error: str, encoding:
         attach(kept)
     with no_handlers(), contextlib.redirect_stdout(io.StringIO()) as printed, logs.bound_ids(delivery.events):
         list(logs.received(Received(delivery, outcomes)))
+        ended = observer.writes_ends()
+        assert ended is not None
         for outcome in outcomes:
             with observer.bound(outcome):
                 observer.outcomes_duplicate([outcome])
                 if outcome.scope is Scope.CALL:
-                    observer.call_ended(outcome, ended_leg(outcome, Traces(), 0.0))
+                    ended(outcome, ended_leg(outcome, Traces(), 0.0))
                 observer.outcome_unhandled(outcome)
                 observer.hook_failed(outcome, "jobs.call_again", raised(ValueError(error)), 1, None)
                 observer.hook_failed(outcome, "jobs.call_again", raised(Retry(error)), 1, 2.0)

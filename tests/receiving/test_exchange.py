@@ -95,23 +95,20 @@ STATES = {"new": new, "reading": reading, "accepted": accepted, "over": over}
 VERBS: dict[str, Callable[[Exchange], Any]] = {
     "admit": lambda begun: begun.admit(),
     "take": lambda begun: begun.take(BODY),
-    "async with": lambda begun: begun.__aenter__(),
+    "with": lambda begun: begun.__aenter__(),
 }
-ORDER = "the order is admit, take, async with"
-IN_ORDER = {("new", "admit"), ("reading", "take"), ("accepted", "async with")}
+ORDER = "the order is admit, take, with"
+IN_ORDER = {("new", "admit"), ("reading", "take"), ("accepted", "with")}
 OUT_OF_ORDER = {
     ("new", "take"): "take is out of order: the exchange is new, and take is for one that is reading",
-    ("new", "async with"): "async with is out of order: the exchange is new, and async with is for one that is "
-    "accepted",
+    ("new", "with"): "with is out of order: the exchange is new, and with is for one that is accepted",
     ("reading", "admit"): "admit is out of order: the exchange is reading, and admit is for one that is new",
-    ("reading", "async with"): "async with is out of order: the exchange is reading, and async with is for one that "
-    "is accepted",
+    ("reading", "with"): "with is out of order: the exchange is reading, and with is for one that is accepted",
     ("accepted", "admit"): "admit is out of order: the exchange is accepted, and admit is for one that is new",
     ("accepted", "take"): "take is out of order: the exchange is accepted, and take is for one that is reading",
     ("over", "admit"): "admit is out of order: the exchange is over, and admit is for one that is new",
     ("over", "take"): "take is out of order: the exchange is over, and take is for one that is reading",
-    ("over", "async with"): "async with is out of order: the exchange is over, and async with is for one that is "
-    "accepted",
+    ("over", "with"): "with is out of order: the exchange is over, and with is for one that is accepted",
 }
 
 
@@ -260,7 +257,7 @@ class Steps(logging.Handler):
             found = await begun.take(body)
         if isinstance(found, Reply):
             return found.status
-        async with begun:
+        with begun:
             self.log.append("route")
         return found
 
@@ -378,7 +375,7 @@ async def test_the_hooks_do_not_wait_for_the_route(store: str, tmp_path: Path) -
 
     async with router.lifespan():
         begun = await under_way(router)
-        async with begun:
+        with begun:
             await called.wait()
 
 
@@ -389,7 +386,7 @@ async def test_a_route_that_raises_costs_no_hook() -> None:
     begun = await under_way(router)
 
     async def route() -> None:
-        async with begun:
+        with begun:
             assert get_contextvars() == {"call_connection_id": LEG}
             raise LookupError
 
@@ -426,7 +423,7 @@ async def test_the_hook_of_an_operation_follows_the_end_of_the_response(store: s
     async with router.lifespan():
         begun = await under_way(router, PLAYED, BUSY)
         assert begun.early == [f"event:{PLAYED['id']}"]
-        async with begun:
+        with begun:
             assert told.empty()
             await begun.answered()
             assert await told.get() == "PlayFailed"
@@ -491,7 +488,7 @@ def test_without_async_the_verbs_are_the_same() -> None:
         with pytest.raises(RuntimeError, match=r"^take is out of order: the exchange is new"):
             begun.take(BODY)
         assert begun.admit() is Admitted.READ_BODY
-        with pytest.raises(RuntimeError, match=r"^async with is out of order: the exchange is reading"):
+        with pytest.raises(RuntimeError, match=r"^with is out of order: the exchange is reading"):
             begun.__enter__()
         assert [outcome.cause for outcome in begun.take(BODY)] == ["busy"]  # type: ignore[union-attr]
         with pytest.raises(LookupError):
@@ -576,7 +573,7 @@ async def test_the_span_of_a_delivery_ends_after_its_route_where_that_is_measure
     await begun.take(BODY)
 
     async def route() -> None:
-        async with begun:
+        with begun:
             assert [name for name, _ in spans.ended] == before
             assert trace.get_current_span().get_span_context().is_valid is measures_route
             raise LookupError

@@ -77,8 +77,8 @@ class Recorder:
     hears = False
     """Whether :meth:`call_ended` is called."""
 
-    def hears_ends(self) -> bool:
-        return self.hears
+    def writes_ends(self) -> Callable[[Outcome, EndedLeg], None] | None:
+        return self.call_ended if self.hears else None
 
     def call_ended(self, outcome: Outcome, leg: EndedLeg) -> None:
         self.told.append(("ended", outcome, leg))

@@ -14,7 +14,7 @@ from ringback.hooks.signatures import handler_name, is_async
 from ringback.receiving.exchange import Admitted, Found
 from ringback.receiving.near_misses import NearMisses
 from ringback.receiving.replies import Reply, refusal, too_large, too_slow
-from ringback.receiving.target import Fit, GuardedPaths, canonical_method
+from ringback.receiving.target import GuardedPaths, canonical_method
 
 with needs_extra("the adapter for aiohttp", "aiohttp"):
     from aiohttp import StreamReader, web
@@ -107,7 +107,7 @@ class _PathDoor:
 
     async def answer(self, request: web.Request, route: Route) -> web.StreamResponse:
         fit = self._guarded.fit(request.path, _prefixes(request))
-        if fit is Fit.EXACT:
+        if fit == "exact":
             return await _answer(self._handler, request, route)
         if fit is not None:
             return await self._reported(_answer(self._handler, request, route), guarded=True)
@@ -143,7 +143,7 @@ async def _answer(handler: CallbackHandler, request: web.Request, route: Route) 
             return await route()
         _let_read(request, exchange.body)
         request[OUTCOMES] = found
-        async with exchange:
+        with exchange:
             return await route()
     finally:
         _hide(handler, request)

@@ -54,7 +54,7 @@ def callback(handler: CallbackHandler) -> Callable[[Function], Function]:
             if found is Admitted.PASS_ON:
                 return await function(req, *args, **kwargs)
             req.call_outcomes = found  # type: ignore[attr-defined]
-            async with exchange:
+            with exchange:
                 return await function(req, *args, **kwargs)
 
         return callback

@@ -49,7 +49,7 @@ def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callabl
             if found is Admitted.PASS_ON:
                 return await view(request, *args, **kwargs)
             request.call_outcomes = found
-            async with exchange:
+            with exchange:
                 return await view(request, *args, **kwargs)
 
         def answer_sync(request: HttpRequest, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -55,7 +55,7 @@ def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callabl
             if found is Admitted.PASS_ON:
                 return _options() if request.method == "OPTIONS" else await route(*args, **kwargs)
             g.call_outcomes = found
-            async with exchange:
+            with exchange:
                 return await route(*args, **kwargs)
 
         callback.required_methods = {"OPTIONS"}  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ringback.cli._screen import bold, cut, pair, wants_style, wrapped
 from ringback.core.glossary import ACTIONS, MATCHED, OWNERS, REFINED
 from ringback.privacy.redaction import redact
-from ringback_catalog import PREFIX, Catalog, Match, RetryAction, Scope, source_lines
+from ringback_catalog import PREFIX, Catalog, Match, RetryAction, source_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -97,7 +97,7 @@ def _apart(blocks: Sequence[Sequence[str]], most: int | None = None) -> Iterator
 
 
 def _facts(outcome: Outcome, catalog: Catalog) -> Iterator[tuple[str, str]]:
-    scope = "the end of a call" if outcome.scope is Scope.CALL else "an operation within a call"
+    scope = "the end of a call" if outcome.ends_call else "an operation within a call"
     yield "call again", _again(outcome)
     yield "event", f"{outcome.event_name}, {scope}" if outcome.event_name else f"any: read as {scope}"
     details = {"SIP": outcome.sip, "Q.850": outcome.q850}

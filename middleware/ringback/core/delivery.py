@@ -62,6 +62,16 @@ class EventData(Struct, frozen=True, gc=False, rename="camel"):
     transcription_update: Update | None = None
 
     @property
+    def is_plain(self) -> bool:
+        """Whether neither a carrier's detail nor an update of streaming or transcription is there: nearly always."""
+        result = self.result_information
+        return (
+            (result is None or (result.sip is None and result.q850 is None))
+            and self.media_streaming_update is None
+            and self.transcription_update is None
+        )
+
+    @property
     def status_details(self) -> str | None:
         """The service's word for why media streaming or transcription started, stopped or failed.
 

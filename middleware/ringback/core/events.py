@@ -150,8 +150,6 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
     for index, event in enumerate(events):
         force_setattr(event, "_origin", Origin(content, index))
         data = event.data
-        if not event.type.strip():
-            return _parse_singly(content, max_events)
         if (
             data.result_information is None
             or data.operation_context is None
@@ -165,6 +163,8 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
             or data.version is None
             or event.type not in _PLAIN_TYPES
         ):
+            if not event.type.strip():
+                return _parse_singly(content, max_events)
             absent |= _absent_from(event)
     if absent and _spelled_otherwise(content, absent):
         return _parse_singly(content, max_events)

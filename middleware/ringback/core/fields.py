@@ -25,7 +25,7 @@ SCHEMA = 2
 _MOST = 2048  # Verdicts whose facts a line keeps.
 _NO_FACTS: tuple[Verdict | None, dict[str, Any]] = (None, {})
 
-Mark = Literal["shared", "id", "private", "text", "full", "dictionary", "line", "seldom"]
+Mark = Literal["shared", "id", "private", "text", "full", "dictionary", "line", "seldom", "detail"]
 """What holds for a key.
 
 ``shared``: all outcomes of one verdict, event type, code and subcode have the same text or number.
@@ -34,6 +34,7 @@ Mark = Literal["shared", "id", "private", "text", "full", "dictionary", "line", 
 ``text``: the line of text has the key. ``full``: the line has the key only with ``configure(detail="full")``.
 ``dictionary``: only :meth:`Outcome.to_dict` has the key, for the line is flat. ``line``: only the line has the key.
 ``seldom``: :meth:`Outcome.to_dict`, like the line, leaves the key out where there is no value.
+``detail``: no event whose data :attr:`~EventData.is_plain` has a value.
 """
 
 
@@ -102,18 +103,18 @@ ROWS = (
     Row("operation_context", lambda o: o.operation_context, "what your app set with its request", "private", "text"),
     Row("occurred_at", lambda o: (at := o.event.occurred_at) and iso(at), "the event's time, ISO 8601 in UTC"),
     Row("message", lambda o: o.message, "", "private", "dictionary"),
-    Row("result_message", lambda o: (r := o.result) and r.message, "Microsoft's text; unstable, no key",
+    Row("result_message", lambda o: o.message, "Microsoft's text; unstable, no key",
         "private", "line"),
     Row("sip", lambda o: _detail(o.sip), "", "dictionary"),
     Row("q850", lambda o: _detail(o.q850), "", "dictionary"),
-    Row("sip_code", lambda o: (r := o.result) and r.sip and r.sip.code, "the SIP status", "line"),
+    Row("sip_code", lambda o: (r := o.result) and r.sip and r.sip.code, "the SIP status", "line", "detail"),
     Row("sip_reason", lambda o: (r := o.result) and r.sip and r.sip.message, "the text beside it", "private",
-        "line"),
-    Row("q850_cause", lambda o: (r := o.result) and r.q850 and r.q850.code, "the Q.850 cause", "line"),
+        "line", "detail"),
+    Row("q850_cause", lambda o: (r := o.result) and r.q850 and r.q850.code, "the Q.850 cause", "line", "detail"),
     Row("q850_reason", lambda o: (r := o.result) and r.q850 and r.q850.message, "the text beside it", "private",
-        "line"),
+        "line", "detail"),
     Row("status_details", lambda o: o.event.data.status_details, "why media streaming or transcription stands as "
-        "it does, in the service's own word", "private", "text", "seldom"),
+        "it does, in the service's own word", "private", "text", "seldom", "detail"),
 )
 # fmt: on
 
@@ -140,18 +141,20 @@ class Line:
         self._shared = [row for row in chosen if "shared" in row.marks]
         own = [row for row in chosen if "shared" not in row.marks]
         self._own = [(row.name, row.value, "private" in row.marks, "id" in row.marks) for row in own]
+        self._of_plain = [each for each, row in zip(self._own, own, strict=True) if "detail" not in row.marks]
         self.in_text = [row.name for row in chosen if "text" in row.marks]
         self._facts: dict[tuple[object, ...], tuple[Verdict | None, dict[str, Any]]] = {}
 
     def __call__(self, outcome: Outcome, *, ids_are_open: bool = False) -> dict[str, Any]:
         """The fields by key. ``ids_are_open``: the caller knows that none of the event's ids is private."""
-        verdict, result = outcome.verdict, outcome.event.data.result_information
+        verdict, data = outcome.verdict, outcome.event.data
+        result = data.result_information
         code, subcode = (None, None) if result is None else (result.code, result.subcode)
         key = id(verdict), outcome.attempts_exhausted, outcome.event.type, code, subcode
         kept_for, facts = self._facts.get(key, _NO_FACTS)
         # The line keeps the verdict beside the facts: as long as the verdict lives, no other verdict has its id.
         fields = facts.copy() if kept_for is verdict else self._made(outcome, key)
-        for name, value_of, is_private, is_id in self._own:
+        for name, value_of, is_private, is_id in self._of_plain if data.is_plain else self._own:
             value = value_of(outcome)
             if value is not None:
                 fields[name] = redact(value) if is_private or (is_id and not ids_are_open) else value

@@ -69,7 +69,7 @@ class Outcome(Struct, frozen=True, gc=False):
         because source and id together name a CloudEvent, and ``event:<id>`` for an event without a source.
         """
         data = self.event.data
-        if _scope(self.event.type) is Scope.CALL:
+        if _ends_call(self.event.type):
             leg = data.call_connection_id
             if leg is not None:
                 return f"call:{leg}"
@@ -97,7 +97,12 @@ class Outcome(Struct, frozen=True, gc=False):
 
     @property
     def scope(self) -> Scope:
-        return _scope(self.event.type)
+        return Scope.CALL if self.ends_call else Scope.OPERATION
+
+    @property
+    def ends_call(self) -> bool:
+        """Whether the event ends a call, or says that the call never started: whether :attr:`scope` is ``call``."""
+        return _ends_call(self.event.type)
 
     @property
     def result(self) -> Result | None:
@@ -331,12 +336,7 @@ def classify_event(event: Event, catalog: Catalog | None = None) -> Outcome | No
         name = event_name(event.type)
         if name not in CALL_EVENTS and not _failed(name, data.call_connection_id):
             return None
-    elif (
-        result.sip is None
-        and result.q850 is None
-        and data.media_streaming_update is None
-        and data.transcription_update is None
-    ):
+    elif data.is_plain:
         # What `_judged` does, without the steps that nearly no event needs.
         return Outcome(event, (catalog or Catalog.default()).look_up(event.type or None, result.code, result.subcode))
     return _judged(event, catalog or Catalog.default())
@@ -353,8 +353,8 @@ def informs_more(one: int, other: int) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _scope(event_type: str) -> Scope:
-    return scope_of(event_name(event_type) or None)
+def _ends_call(event_type: str) -> bool:
+    return scope_of(event_name(event_type) or None) is Scope.CALL
 
 
 def _failed(name: str, leg: str | None) -> bool:

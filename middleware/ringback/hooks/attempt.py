@@ -21,7 +21,6 @@ from ringback.work.latch import informed
 from ringback.work.policy import HookContext
 from ringback.work.redial import Exhausted
 from ringback.work.report import report_of
-from ringback_catalog import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -192,7 +191,7 @@ class HookCaller:
 
     def warn_unhandled(self, outcome: Outcome) -> None:
         """Reports the first retryable end of a call for which the app has no hook."""
-        if outcome.retryable and outcome.scope is Scope.CALL and not self._warned_unhandled:
+        if outcome.retryable and outcome.ends_call and not self._warned_unhandled:
             self._warned_unhandled = True
             self.observer.outcome_unhandled(outcome)
 
@@ -218,12 +217,8 @@ class HookCaller:
             course.trying, course.alone = name, claim.crashed
             await self._checkpoint(claim, course)
         attempt = course.tries.get(name, 0) + 1
-        ctx = HookContext(
-            hook=name,
-            idempotency_key=f"{claim.item.key}/{name}",
-            attempt=attempt,
-            redelivered=claim.redelivered and claim.progress.trying in (None, name),
-        )
+        again = claim.redelivered and claim.progress.trying in (None, name)
+        ctx = HookContext(name, f"{claim.item.key}/{name}", attempt, again)
         if course.wait:
             course.no_wait([name])
         try:
@@ -354,9 +349,9 @@ def _ends_call(claim: Claim) -> bool:
     item = claim.item
     outcome = item.outcome
     # The attempts of a replayed dead letter count from 1 again.
-    if claim.attempt > 1 or claim.progress.replayed or outcome.scope is not Scope.CALL:
+    if claim.attempt > 1 or claim.progress.replayed or not outcome.ends_call:
         return False
-    return item.key != short(informed(outcome.outcome_id))
+    return item.key == outcome.outcome_id or item.key != short(informed(outcome.outcome_id))
 
 
 def _forget(course: _Course, roster: Roster, now: float) -> None:

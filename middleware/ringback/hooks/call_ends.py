@@ -7,7 +7,6 @@ import math
 from collections import deque
 from contextvars import Context
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError
@@ -15,7 +14,6 @@ from ringback.stores.memory import MemoryStore
 from ringback.stores.turns import TURN, Turns
 from ringback.work.call_fold import ended_leg
 from ringback.work.latch import Latch, Offer
-from ringback_catalog import Scope, event_name, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.hooks.notebook import Notebook
     from ringback.hooks.observer import Observer, StoreGauge
-    from ringback.work.call_detail import Traces
+    from ringback.work.call_detail import EndedLeg, Traces
     from ringback.work.delivery_store import DeliveryStore
 
 
@@ -49,8 +47,8 @@ class CallEnds:
 
     async def tell(self, outcome: Outcome) -> None:
         """Reports an end, for the worker that is the first to claim it. A fault of the store costs what it knows."""
-        is_logged = self.observer.hears_ends()
-        if not is_logged and self.gauge is None:
+        write = self.observer.writes_ends()
+        if write is None and self.gauge is None:
             return
         traces = None
         try:
@@ -61,11 +59,11 @@ class CallEnds:
                 traces = await self.store.call(outcome.outcome_id)
         except StoreError as error:
             self.observer.store_unavailable(error)
-        self._say(outcome, traces, is_logged=is_logged)
+        self._say(outcome, traces, write)
 
     def settle(self, outcomes: Sequence[Outcome], seconds: float) -> None:
         """Reports ends that no hook waits for, ``seconds`` from now, each with its sibling. The store is in memory."""
-        if not outcomes or (self.gauge is None and not self.observer.hears_ends()):
+        if not outcomes:
             return
         loop = asyncio.get_running_loop()
         due_at = loop.time() + seconds
@@ -96,27 +94,29 @@ class CallEnds:
 
     def _settled(self, until: float) -> Iterator[None]:
         """Reports the ends that have settled by then, in steps between which the caller may do other work."""
+        write = self.observer.writes_ends()
+        if write is None and self.gauge is None:
+            self._arrived.clear()
         while self._arrived:
             due_at, outcomes = self._arrived.popleft()
             for outcome in outcomes:
                 # The id alone names a call: a reason that comes late ends no second call.
                 key = outcome.outcome_id
-                if outcome.scope is Scope.CALL and self._latch.offer(outcome, key) is Offer.OPENED:
+                if outcome.ends_call and self._latch.offer(outcome, key) is Offer.OPENED:
                     self._settling.append((due_at, key))
             yield
-        is_logged = self.observer.hears_ends()
         while self._settling and self._settling[0][0] <= until:
             ended = self._latch.take(self._settling.popleft()[1])
             # None: Event Grid reported the end of the whole call, and a leg has reported a better reason since.
             if ended is not None:
                 assert isinstance(self.store, MemoryStore)
-                self._say(ended, self.store.recalled(ended), is_logged=is_logged)
+                self._say(ended, self.store.recalled(ended), write)
             yield
 
-    def _say(self, outcome: Outcome, traces: Traces | None, *, is_logged: bool) -> None:
+    def _say(self, outcome: Outcome, traces: Traces | None, write: Callable[[Outcome, EndedLeg], None] | None) -> None:
         leg = ended_leg(outcome, traces, self.clock())
-        if is_logged:
-            self.observer.call_ended(outcome, leg)
+        if write is not None:
+            write(outcome, leg)
         if self.gauge is not None:
             self.gauge.call_ended(outcome, leg)
 
@@ -130,14 +130,14 @@ class RecentEnds:
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
         # Two generations: dropping the older one as a whole costs less than dropping one key after the other.
-        self._young = set[str]()
-        self._old = set[str]()
+        self._young: set[str] = set()
+        self._old: set[str] = set()
 
     def repeated(self, outcomes: Iterable[Outcome]) -> Sequence[Outcome]:
         """The outcomes among these whose event has reported the same end of a call before."""
         again: list[Outcome] = []
         for outcome in outcomes:
-            if not _ends_call(outcome.event.type):
+            if not outcome.ends_call:
                 continue
             # The id of the leg is at hand, and equals no `outcome_id`: that begins with `call:` or `event:`.
             key = f"{outcome.event.type} {outcome.event.data.call_connection_id or outcome.outcome_id}"
@@ -145,11 +145,6 @@ class RecentEnds:
                 again.append(outcome)
                 continue
             if len(self._young) == self._capacity:
-                self._young, self._old = set[str](), self._young
+                self._young, self._old = set(), self._young
             self._young.add(key)
         return again
-
-
-@lru_cache(maxsize=1024)
-def _ends_call(event_type: str) -> bool:
-    return scope_of(event_name(event_type) or None) is Scope.CALL

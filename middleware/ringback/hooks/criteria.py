@@ -64,7 +64,7 @@ def read_alternatives(given: object, sink: object) -> Iterable[Criteria]:
 
 def met(criteria: Criteria, outcome: Outcome) -> bool:
     """Whether the outcome meets every criterion."""
-    return all(any(value in allowed for value in _values(field, outcome)) for field, allowed in criteria)
+    return all(any(map(allowed.__contains__, _values(field, outcome))) for field, allowed in criteria)
 
 
 def _values(field: str, outcome: Outcome) -> tuple[Any, ...]:

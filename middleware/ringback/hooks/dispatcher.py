@@ -35,7 +35,6 @@ from ringback.work.latch import Offer
 from ringback.work.pace import UNPACED
 from ringback.work.policy import HookPolicy
 from ringback.work.report import CONNECTED, report_of
-from ringback_catalog import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -202,11 +201,12 @@ class Dispatcher:
         if items is None:
             due_at, redials = self._clock() + self.settle, roster.redials
             asking = Asking(redials, self.settle) if redials else None
-            items = made = list[Item]()
+            made: list[Item] = []
             for outcome in outcomes:
-                if outcome.scope is Scope.CALL or self.wants(outcome):
+                if outcome.ends_call or self.wants(outcome):
                     known = (None, None) if asking is None else await asking.whom(outcome)
                     made.append(Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome, *known))
+            items = made
         if not items:
             return ()
         if self._gauge is not None:
@@ -225,7 +225,7 @@ class Dispatcher:
             told = zip(items, offers, strict=True)
             self._tell_duplicates([item.outcome for item, offer in told if offer is Offer.DUPLICATE])
         # The end of a call waits for its sibling. An operation has none.
-        return [item.key for item in items if item.outcome.scope is not Scope.CALL] if self.settle else ()
+        return [item.key for item in items if not item.outcome.ends_call] if self.settle else ()
 
     def _overhear(self, items: Sequence[Item]) -> None:
         """Remembers for the store what these items report of contacts."""
@@ -298,7 +298,7 @@ class Dispatcher:
         if repeated := self._recent.repeated(outcomes):
             self._tell_duplicates(repeated)
         if not self._warns:
-            first = next((outcome for outcome in outcomes if outcome.scope is Scope.CALL and outcome.retryable), None)
+            first = next((outcome for outcome in outcomes if outcome.ends_call and outcome.retryable), None)
             if first is not None:
                 self._warns = True
                 # At the time when a hook would have been called.

@@ -50,19 +50,18 @@ class Notebook:
 
     async def note(self, events: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         """Notes the events of one delivery that tell something of a call and are no end of one."""
-        if not any(map(is_noted, {event.type for event in events})):
-            # The events of a delivery are mostly of one type.
+        noted = [event for event in events if is_noted(event.type)]
+        if not noted:
             return
         told: list[Told] = []
         by_event = {id(each.event): each for each in outcomes}
-        for event in events:
-            if is_noted(event.type):
-                outcome = by_event.get(id(event))
-                told.append(
-                    told_by(event, self._clock())
-                    if outcome is None
-                    else told_by(event, self._clock(), outcome.refined_by, short(outcome.outcome_id))
-                )
+        for event in noted:
+            outcome = by_event.get(id(event))
+            told.append(
+                told_by(event, self._clock())
+                if outcome is None
+                else told_by(event, self._clock(), outcome.refined_by, short(outcome.outcome_id))
+            )
         if not self._store.durable:
             await self._store.note(told)
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from ringback.core.outcome import Outcome
@@ -26,12 +26,11 @@ class Observer(Protocol):
         """These outcomes of one delivery, one at least, were told before or came too late to change what was told."""
         ...
 
-    def hears_ends(self) -> bool:
-        """Whether the log wants :meth:`call_ended`, which is not worth the work where it does not."""
-        ...
+    def writes_ends(self) -> Callable[[Outcome, EndedLeg], None] | None:
+        """What writes that the end of a leg has settled: once for each leg, before the first hook.
 
-    def call_ended(self, outcome: Outcome, leg: EndedLeg) -> None:
-        """The end of a leg has settled, and :meth:`hears_ends`. Once for each leg, before the first hook."""
+        ``None`` where the log takes no such line, so that nobody makes what the line says.
+        """
         ...
 
     def outcome_unhandled(self, outcome: Outcome) -> None: ...
@@ -132,7 +131,7 @@ class StoreGauge(Protocol):
         ...
 
     def call_ended(self, outcome: Outcome, leg: EndedLeg) -> None:
-        """As :meth:`Observer.call_ended`, wherever the log hears of ends or not."""
+        """The end of a leg has settled, whether or not the log has a line of that."""
         ...
 
     def awake(self) -> None:

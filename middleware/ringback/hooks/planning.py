@@ -17,7 +17,6 @@ from ringback.work.keys import short
 from ringback.work.obstacle import obstacle
 from ringback.work.redial import Exhausted, Planned, Skipped, decide
 from ringback.work.report import Report, report_of
-from ringback_catalog import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -109,7 +108,7 @@ class Planner:
         """
         outcome, report = claim.item.outcome, report_of(claim.item.outcome)
         assert report is not None
-        asks = outcome.retryable and outcome.scope is Scope.CALL
+        asks = outcome.retryable and outcome.ends_call
         if self.blind:
             self.overheard.note(contact, report, claim.put_at)
             if not asks:

@@ -19,7 +19,7 @@ from ringback.hooks.signatures import ContextBy, handler_name, refuse_uncallable
 from ringback.privacy.redaction import SHORTEST_KEY
 from ringback.work.policy import HookContext
 from ringback.work.redial import time_zone
-from ringback_catalog import Disposition, Scope
+from ringback_catalog import Disposition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -93,6 +93,9 @@ class Concern(StrEnum):
     UNRECOGNIZED = "on_unrecognized"
 
 
+_WANTED = {Concern.RETRYABLE: Disposition.RETRYABLE, Concern.TERMINAL: Disposition.TERMINAL}
+
+
 @dataclass(frozen=True, slots=True)
 class Registration:
     """One handler, and the outcomes that the handler is registered for."""
@@ -111,15 +114,15 @@ class Registration:
 
     def arguments(self, outcome: Outcome, ctx: HookContext) -> tuple[tuple[object, ...], Mapping[str, object]]:
         """The positional and the named arguments of the handler."""
-        if self.context is ContextBy.NAMED:
-            return (outcome,), {"ctx": ctx}
-        return ((outcome, ctx) if self.context is ContextBy.SECOND else (outcome,)), {}
+        if self.context is ContextBy.NONE:
+            return (outcome,), {}
+        return ((outcome,), {"ctx": ctx}) if self.context is ContextBy.NAMED else ((outcome, ctx), {})
 
     def may_concern(self, outcome: Outcome) -> bool:
         """Whether the registration may want the outcome. Calls no function of the app, so is quick and never raises."""
         if self.concern is Concern.UNRECOGNIZED:
             return not outcome.recognized
-        if outcome.scope is not Scope.CALL:
+        if not outcome.ends_call:
             # Most operations succeed, so a hook gets them only if its criteria name an event or the scope. An operation
             # has no sibling that would change what the criteria are compared with.
             return any(name in ("event", "scope") for name, _ in self.criteria) and met(self.criteria, outcome)
@@ -133,10 +136,8 @@ class Registration:
             return False
         if self.concern is Concern.UNRECOGNIZED:
             return True
-        if self.concern is not Concern.CHOSEN:
-            wanted = Disposition.RETRYABLE if self.concern is Concern.RETRYABLE else Disposition.TERMINAL
-            return outcome.disposition is wanted
-        return met(self.criteria, outcome)
+        wanted = _WANTED.get(self.concern)
+        return met(self.criteria, outcome) if wanted is None else outcome.disposition is wanted
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,12 +221,10 @@ class LogObserver:
             fields.update(count=len(outcomes), outcome_ids=[redact(each) for each in islice(ids, MOST_LISTED)])
         emit(INFO, "call.outcome_duplicate", first, **fields)
 
-    def hears_ends(self) -> bool:
-        return sink().takes(INFO)
-
-    def call_ended(self, outcome: Outcome, leg: EndedLeg) -> None:
+    def writes_ends(self) -> Callable[[Outcome, EndedLeg], None] | None:
+        to = sink()
         # Each call has this line, so only those of its texts are redacted that a sender writes.
-        write(sink(), INFO, "call.ended", ended_fields(outcome, leg))
+        return (lambda *ended: write(to, INFO, "call.ended", ended_fields(*ended))) if to.takes(INFO) else None
 
     def outcome_unhandled(self, outcome: Outcome) -> None:
         advice = "a call may be tried again and no handler asked for it; add one; this line is not repeated"

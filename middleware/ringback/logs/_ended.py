@@ -25,9 +25,9 @@ def ended_fields(outcome: Outcome, leg: EndedLeg) -> dict[str, Any]:
     entry, result, context = outcome.verdict.entry, outcome.event.data.result_information, leg.operation_context
     fields: dict[str, Any] = {
         "outcome_id": outcome_id,
-        "cause": entry.cause.value,
-        "disposition": outcome.disposition.value,
-        "retry_class": entry.retry.value,
+        "cause": str(entry.cause),
+        "disposition": str(outcome.disposition),
+        "retry_class": str(entry.retry),
         "call_connection_id": connection,
         "correlation_id": call,
         "operation_context": None if context is None else redact(context),
@@ -43,6 +43,4 @@ def ended_fields(outcome: Outcome, leg: EndedLeg) -> dict[str, Any]:
         "legs": leg.legs,
         "redials": leg.redials,
     }
-    for name in [name for name, value in fields.items() if value is None]:
-        del fields[name]
-    return fields
+    return {name: value for name, value in fields.items() if value is not None}

@@ -12,6 +12,7 @@ import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
+from itertools import chain
 from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -52,7 +53,7 @@ def sink() -> _Structlog | _Logging:
             # A sink lives as long as its configuration.
             _kept = _Structlog(config)
         elif not config["cache_logger_on_first_use"]:
-            _kept.bound = None
+            _kept.logger = None
         to = _kept
         if not to.on_logging:
             return to
@@ -74,8 +75,9 @@ def _has_handlers() -> bool:
     """Whether a handler writes the logger's lines. A NullHandler, which any library may add, writes none."""
     at: logging.Logger | None = _logger()
     while at is not None:
-        if any(type(handler) is not logging.NullHandler for handler in at.handlers):
-            return True
+        for handler in at.handlers:
+            if type(handler) is not logging.NullHandler:
+                return True
         at = at.parent if at.propagate else None
     return False
 
@@ -157,8 +159,8 @@ class _Structlog:
         self.on_logging = isinstance(config["logger_factory"], structlog.stdlib.LoggerFactory)
         # From the class: an instance of some wrapper classes has a method of any name.
         self._is_enabled_for: Any = getattr(config["wrapper_class"], "is_enabled_for", None)
-        self.bound: Any = None
-        """The configuration's logger, or ``None`` for a new one with the next line."""
+        self.logger: Any = None
+        """What the configuration writes to, or ``None`` for a new one with the next line."""
 
     def takes(self, level: int) -> bool:
         if self.on_logging:
@@ -166,16 +168,19 @@ class _Structlog:
         try:
             return self._is_enabled_for is None or bool(self._is_enabled_for(None, level))
         except Exception:
-            # An app's own wrapper class may need its instance; `write` asks the instance.
+            # Structlog's wrapper of logging and an app's own may need the instance; `write` asks the instance.
+            self._is_enabled_for = None
             return True
 
     def write(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
-        bound, config = self.bound, self.config
-        if bound is None:
-            logger, context = config["logger_factory"](LOGGER), config["context_class"]({})
-            self.bound = bound = config["wrapper_class"](logger, processors=config["processors"], context=context)
+        config = self.config
+        if self.logger is None:
+            self.logger = config["logger_factory"](LOGGER)
+        # As the context: structlog hands arguments by name from function to function, which takes a third of a line.
+        context = config["context_class"](fields)
+        bound = config["wrapper_class"](self.logger, processors=config["processors"], context=context)
         # By the level's name: not every wrapper class of structlog has a method `log` that takes a level.
-        getattr(bound, _METHODS[level])(event, **fields)
+        getattr(bound, _METHODS[level])(event)
 
 
 def _output() -> _Structlog:
@@ -205,14 +210,23 @@ class Text(msgspec.Struct):
     keys: Iterable[str]
 
     def __str__(self) -> str:
-        line, fields = self.event, self.fields
+        fields, parts = self.fields, [self.event]
         for name in self.keys:
             value = fields.get(name)
             if value is not None and name not in _BELOW:
-                text = " ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
-                longer = f"{line} {name}={_quoted(text)}"
-                line = longer if len(longer) <= LONGEST_TEXT else _cut(line, name, text)
-        return "\n".join([line, *(fields[name].rstrip() for name in _BELOW if name in fields)])
+                text = value if type(value) is str else _words(value)
+                parts.append(f"{name}={text if text.isalnum() else _quoted(text)}")
+        line = " ".join(parts)
+        if len(line) > LONGEST_TEXT:
+            line = _cut(parts, fields)
+        for name in _BELOW:
+            if name in fields:
+                line = f"{line}\n{fields[name].rstrip()}"
+        return line
+
+
+def _words(value: object) -> str:
+    return " ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
 
 
 def _quoted(text: str) -> str:
@@ -222,11 +236,16 @@ def _quoted(text: str) -> str:
     return encode_basestring(text) if " " in text or '"' in text else text
 
 
-def _cut(line: str, name: str, text: str) -> str:
-    """The line with as much of the text as fits. The text is cut before it is quoted, so that a quote closes it."""
-    lengths = range(LONGEST_TEXT - len(line) - len(name) - len(" =…"), 0, -1)
-    cuts = (f"{line} {name}={_quoted(text[:length] + '…')}" for length in lengths)
-    return next((cut for cut in cuts if len(cut) <= LONGEST_TEXT), line)
+def _cut(parts: Iterable[str], fields: Mapping[str, Any]) -> str:
+    """The parts that fit, and as much of the others. A text is cut before it is quoted, so that a quote closes it."""
+    line, *parts = parts
+    for part in parts:
+        name = part.partition("=")[0]
+        text, room = _words(fields[name]), LONGEST_TEXT - len(line) - len(name) - len(" =…")
+        cuts = (f"{name}={_quoted(text[:length] + '…')}" for length in range(room, 0, -1))
+        fitting = (f"{line} {each}" for each in chain([part], cuts))
+        line = next((each for each in fitting if len(each) <= LONGEST_TEXT), line)
+    return line
 
 
 def leading(_: object, __: str, line: Any) -> Any:
@@ -242,10 +261,9 @@ _FIRST: dict[str, Any] = dict.fromkeys(("timestamp", "level", "event"))
 def to_json(line: Any, **_: Any) -> str:
     """The line as compact JSON in ASCII: some terminals show nothing else, and UTF-8 cannot hold a lone surrogate."""
     try:
-        encoded = msgspec.json.encode(line, enc_hook=repr)
-    except UnicodeEncodeError:
+        return msgspec.json.encode(line, enc_hook=repr).decode("ascii")
+    except UnicodeError:
         return json.dumps(line, default=repr)
-    return encoded.decode() if encoded.isascii() else json.dumps(line, default=repr)
 
 
 _THRESHOLDS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}

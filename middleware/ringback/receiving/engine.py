@@ -14,7 +14,7 @@ from ringback.hooks.dispatcher import SETTLE, Dispatcher
 from ringback.receiving.background_loop import at_exit
 from ringback.settings import ENGINE, refuse_misplaced, refuse_negative
 from ringback.work.pace import Pace
-from ringback_catalog import Catalog, Scope
+from ringback_catalog import Catalog
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -165,7 +165,7 @@ class Engine:
     async def answered(self, outcomes: Sequence[Outcome]) -> None:
         """Let the hooks of operations wait no longer: the sender of these outcomes has the whole response."""
         wants = self.dispatcher.wants
-        keys = [each.outcome_id for each in outcomes if each.scope is not Scope.CALL and wants(each)]
+        keys = [each.outcome_id for each in outcomes if not each.ends_call and wants(each)]
         if keys:
             await self.dispatcher.hasten(keys)
 

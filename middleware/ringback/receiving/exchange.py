@@ -1,7 +1,7 @@
 """One request at a door, from its head to its hooks. This file alone has the order of the steps.
 
 The caller (the middleware, a decorator, or code of the app) makes an :class:`Exchange`, calls ``admit``, then
-``take``, and runs the route inside ``async with exchange``. The hooks hang on ``take`` alone. No web
+``take``, and runs the route inside ``with exchange``. The hooks hang on ``take`` alone. No web
 framework is imported here.
 """
 
@@ -57,7 +57,7 @@ State = Literal["new", "reading", "accepted", "over"]
 """How far an exchange has come."""
 
 # The verbs in their order, with the state that a verb needs.
-_NEXT: dict[str, State] = {"admit": "new", "take": "reading", "async with": "accepted"}
+_NEXT: dict[str, State] = {"admit": "new", "take": "reading", "with": "accepted"}
 
 
 class Receiver:
@@ -238,7 +238,7 @@ class Exchange:
     async def _classified(self, delivery: Delivery, turns: Turns | None) -> Received:
         """The delivery with its outcomes. Many events take turns with the event loop."""
         intake, catalog = self._receiver.intake, self._engine.catalog
-        outcomes = list[Outcome]()
+        outcomes: list[Outcome] = []
         if turns is not None:
             # Parsing the many events was a turn of its own.
             await asyncio.sleep(0)
@@ -254,30 +254,30 @@ class Exchange:
         """Let the hooks of operations wait no longer. A door that sees the end of the response calls this then."""
         await self._engine.dispatcher.hasten(self.early)
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         """The caller runs the route inside: the route's log lines have the call's ids, and its time is measured.
 
-        The hooks do not hang on the route, nor on this block.
+        The hooks do not hang on the route, nor on this block. ``async with exchange`` is the same.
         """
-        self._enter()
-        return self
-
-    async def __aexit__(self, *raised: Any) -> None:
-        self._leave(*raised)
-
-    def _enter(self) -> None:
         if self._state != "accepted":
-            raise self._out_of_order("async with")
+            raise self._out_of_order("with")
         if self._gauge is not None:
             self._gauge.inside().__enter__()
         self._bound.__enter__()
         self._state = "over"
+        return self
 
-    def _leave(self, *raised: Any) -> None:
+    def __exit__(self, *raised: Any) -> None:
         self._bound.__exit__(*raised)
         if self._gauge is not None:
             self._gauge.inside().__exit__(*raised)
             self._gauge.end()
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(self, *raised: Any) -> None:
+        self.__exit__(*raised)
 
     def _out_of_order(self, verb: str) -> RuntimeError:
         return RuntimeError(

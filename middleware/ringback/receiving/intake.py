@@ -71,8 +71,9 @@ def headers_of_the_body(scope: Scope, limit: int) -> Mapping[str, str] | None:
     """
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
-        if name in _BODY_HEADERS:
-            key, text = name.decode("latin-1"), value.decode("latin-1")
+        key = _BODY_HEADERS.get(name)
+        if key is not None:
+            text = value.decode("latin-1")
             headers[key] = f"{headers[key]}, {text}" if key in headers else text
     # The digits are counted first, because Python refuses to read a number of thousands of digits.
     announced = headers.get("content-length", "").lstrip("0")
@@ -81,4 +82,4 @@ def headers_of_the_body(scope: Scope, limit: int) -> Mapping[str, str] | None:
 
 
 # In lower case, as in ASGI.
-_BODY_HEADERS = frozenset({b"content-length", b"content-encoding", b"aeg-event-type"})
+_BODY_HEADERS = {name.encode(): name for name in ("content-length", "content-encoding", "aeg-event-type")}

@@ -35,8 +35,8 @@ class SyncExchange:
 
     def __enter__(self) -> Self:
         """The caller runs the route inside, in this thread."""
-        self._exchange._enter()  # pyright: ignore[reportPrivateUsage]
+        self._exchange.__enter__()
         return self
 
     def __exit__(self, *raised: Any) -> None:
-        self._exchange._leave(*raised)  # pyright: ignore[reportPrivateUsage]
+        self._exchange.__exit__(*raised)

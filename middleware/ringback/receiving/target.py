@@ -9,8 +9,7 @@ any form must pass the gate.
 from __future__ import annotations
 
 import re
-from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlparse
 
 from ringback.exceptions import ConfigurationError
@@ -19,14 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
-class Fit(Enum):
-    """How a request that may reach the guarded route writes the path."""
+Fit = Literal["exact", "spelled"]
+"""How a request that may reach the guarded route writes the path.
 
-    EXACT = auto()
-    """The path fits the template letter for letter."""
-
-    SPELLED = auto()
-    """The path has another spelling, which some framework, server or proxy takes for the template's."""
+``exact``: the path fits the template letter for letter. ``spelled``: the path has another spelling, which some
+framework, server or proxy takes for the template's.
+"""
 
 
 def canonical_method(method: str) -> str:
@@ -85,9 +82,9 @@ class GuardedPaths:
                 written.append(path[len(bare) :])
         for form in written:
             if form in self._literal or any(template.fullmatch(form) for template in self._exact):
-                return Fit.EXACT
+                return "exact"
         spelled = any(template.fullmatch(form) for form in _forms(path, roots) for template in self._wide)
-        return Fit.SPELLED if spelled else None
+        return "spelled" if spelled else None
 
     def is_near(self, path: str) -> bool:
         """Whether a sender may mean a template by a path that does not fit: with a mount's prefix, or in upper case."""

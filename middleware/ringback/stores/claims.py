@@ -7,6 +7,7 @@ import math
 import time
 from contextlib import suppress
 from contextvars import Context
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ringback.exceptions import StoreError
@@ -22,6 +23,9 @@ FAULT_PAUSE = 1.0
 
 GRACE = 0.5
 """Seconds that a worker waits for a hook that it has cancelled."""
+
+# Each look at the store in memory asks for this of each run.
+is_ending = attrgetter("ending")
 
 
 class Claims(Protocol):
@@ -95,7 +99,7 @@ class ClaimLoop:
     @property
     def ending(self) -> bool:
         """Whether somebody has stopped the loop, and a run has not ended yet."""
-        return any(run.ending for run in self._runs)
+        return any(map(is_ending, self._runs))
 
     @property
     def working(self) -> bool:

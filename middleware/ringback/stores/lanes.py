@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from ringback.stores.claims import ClaimLoop
+from ringback.stores.claims import ClaimLoop, is_ending
 from ringback.work.items import Kind
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Lanes:
 
     @property
     def ending(self) -> bool:
-        return any(loop.ending for loop in self._loops.values())
+        return any(map(is_ending, self._loops.values()))
 
     @property
     def working(self) -> bool:

@@ -18,7 +18,6 @@ from ringback.work.items import Item, Kind, State, whom
 from ringback.work.keys import short
 from ringback.work.report import Report, report_of
 from ringback.work.told import number
-from ringback_catalog import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +67,7 @@ class Row(Struct, frozen=True, gc=False):
 def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = False) -> Row:
     """The item as a row, with the ``contact`` as the store can keep it, and the verdict ``apart`` or in the payload."""
     outcome = item.outcome
-    ends_call = item.kind is Kind.OUTCOME and outcome.scope is Scope.CALL
+    ends_call = item.kind is Kind.OUTCOME and outcome.ends_call
     call, key = outcome.correlation_id, short(item.key)
     counted = counted_by(outcome) if ends_call else dict.fromkeys(COUNTED)
     return Row(

@@ -212,7 +212,7 @@ def _decorated(endpoint: Callable[..., Any], receiver: Receiver) -> Callable[...
         if read is None:
             _let_read(request, replayed(exchange.body, request.receive))
         give_outcomes(request.scope, found)
-        async with exchange:
+        with exchange:
             return await call_endpoint(args, kwargs)
 
     callback.__signature__ = _signature(endpoint)  # type: ignore[attr-defined]

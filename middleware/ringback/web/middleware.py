@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver
 from ringback.receiving.near_misses import NearMisses
 from ringback.receiving.replies import Reply
-from ringback.receiving.target import Fit, GuardedPaths, canonical_method, root_path
+from ringback.receiving.target import GuardedPaths, canonical_method, root_path
 from ringback.settings import DOOR, Door, refuse_late
 from ringback.web.body import BodyReader, PeekedReceive, replayed, response
 from ringback.web.lifespan import run_lifespan
@@ -69,7 +69,7 @@ class CallOutcomeMiddleware:
             return
         root = scope.get("root_path", "")
         fit = self._guarded.fit(scope["path"], (self._root, root) if self._root or root else ())
-        if fit is Fit.EXACT:
+        if fit == "exact":
             await (self._deliver_and_hide if self._hides else self._deliver)(scope, receive, send)
         elif fit is not None:
             await self._deliver_and_hide(scope, receive, self._send_and_report(send, guarded=True))
@@ -100,7 +100,7 @@ class CallOutcomeMiddleware:
                 await response(found)(scope, receive, send)
             return
         give_outcomes(scope, found)
-        async with exchange:
+        with exchange:
             send = _send_and_tell(exchange, send) if exchange.early else send
             await self.app(scope, replayed(exchange.body, receive), send)
 

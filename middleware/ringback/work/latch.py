@@ -14,7 +14,6 @@ from typing import TypeVar
 from msgspec import Struct
 
 from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
-from ringback_catalog import Scope
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -68,7 +67,7 @@ class Latch:
             ending.events += (name,)
             ending.outcome = ending.outcome.merged_with(outcome)
             return Offer.MERGED
-        if outcome.scope is Scope.CALL and self._leg_has_ended(name, outcome.correlation_id):
+        if outcome.ends_call and self._leg_has_ended(name, outcome.correlation_id):
             return Offer.DUPLICATE
         self._settling[key] = _Ending(outcome, (name,))
         return Offer.OPENED

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from ringback.work.keys import short
-from ringback_catalog import START_FAILURES, Cause, RetryAction, RetryClass, Scope, action_after
+from ringback_catalog import START_FAILURES, Cause, RetryAction, RetryClass, action_after
 
 if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
@@ -60,7 +60,7 @@ class Report(Struct, frozen=True):
 def report_of(outcome: Outcome) -> Report | None:
     """The report of an outcome; ``None`` for an event that neither answers nor ends a call to a contact."""
     connected = outcome.event_name == CONNECTED
-    if not connected and (outcome.scope is not Scope.CALL or outcome.unexplained):
+    if not connected and (not outcome.ends_call or outcome.unexplained):
         return None
     word = None if connected else _word(outcome)
     # Nobody had called the contact whose own call was not answered.

@@ -26,7 +26,6 @@ from ringback.exceptions import ConfigurationError, RingbackError
 from ringback.hooks.registration import Registration
 from ringback.simulator.server import protocol_without_access_log
 from ringback.web.endpoint import OutcomeRouter
-from ringback_catalog import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, MutableMapping, Sequence
@@ -141,7 +140,7 @@ class _Tally:
         """Add the hooks that this delivery makes due: those for calls whose end no earlier delivery reported."""
         registrations = [registration for router in routers for registration in router.registrations]
         for outcome in map(classify_event, parse_delivery(posting.body).events):
-            if outcome is not None and outcome.scope is Scope.CALL and outcome.outcome_id not in self._seen:
+            if outcome is not None and outcome.ends_call and outcome.outcome_id not in self._seen:
                 self._seen.add(outcome.outcome_id)
                 self._due += len({known.handler for known in registrations if known.fits(outcome)})
 

@@ -16,7 +16,7 @@ from ringback.work.items import Kind, Progress, State
 from ringback.work.keys import short
 from ringback.work.latch import Offer, informed
 from ringback.work.told import Told, told_by
-from ringback_catalog import Scope, Verdict
+from ringback_catalog import Verdict  # noqa: TC001 - msgspec reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,7 +74,7 @@ class MemoryCalls:
         outcome = item.outcome
         if item.kind is not Kind.OUTCOME:  # pragma: no cover - redials come by `change`
             return
-        ends_call = outcome.scope is Scope.CALL
+        ends_call = outcome.ends_call
         call = self._call_of(*_ids(outcome), key)
         kept = call.items.get(key)
         if offer is Offer.OPENED:
@@ -194,7 +194,7 @@ class MemoryCalls:
         whole call, before or after which the leg's own event says more.
         """
         correlation = outcome.correlation_id
-        is_own = outcome.scope is Scope.CALL and outcome.event_name != "CallEnded" and correlation is not None
+        is_own = outcome.ends_call and outcome.event_name != "CallEnded" and correlation is not None
         whole = short(f"call:{correlation}") if is_own else None
         for other, kept in call.items.items():
             is_whole = other == whole and other != key and [each.event for each in kept.told] == ["CallEnded"]

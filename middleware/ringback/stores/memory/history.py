@@ -14,7 +14,6 @@ from ringback.work.history import Ended, Pair, Waiting
 from ringback.work.items import Item, Kind, State
 from ringback.work.keys import short
 from ringback.work.latch import Offer, remember
-from ringback_catalog import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -66,7 +65,7 @@ class MemoryHistory:
     def put(self, key: str, item: Item, offer: Offer, now: float) -> None:
         """Note an item that the store put under this key at the time ``now``; the latch answered ``offer``."""
         outcome = item.outcome
-        if item.kind is not Kind.OUTCOME or outcome.scope is not Scope.CALL:
+        if item.kind is not Kind.OUTCOME or not outcome.ends_call:
             return
         if outcome.event_name != "CallEnded" and outcome.correlation_id is not None:
             self._yield_to_leg(short(f"call:{outcome.correlation_id}"), key)

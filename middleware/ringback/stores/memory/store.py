@@ -109,7 +109,8 @@ class MemoryStore:
                 f"{len(self._rows)} items wait in the memory of this process; at most {self._max_backlog} may; "
                 "see that hooks return, or keep items in a store"
             )
-        offers, letters = list[Offer](), self._letters
+        offers: list[Offer] = []
+        letters = self._letters
         for item in items:
             outcome_id = item.outcome.outcome_id
             latched = self._latch.name_of(item.outcome, outcome_id)
@@ -195,7 +196,8 @@ class MemoryStore:
             self._follow_clock(set_at - self._set_at, now)
         self._set_at = set_at
         claims: list[Claim] = []
-        if self._lanes.ending and self._pushed != self._hastened:
+        ending = self._lanes.ending
+        if ending and self._pushed != self._hastened:
             self._hasten(now)
             self._hastened = self._pushed
         if kind is Kind.REDIAL:
@@ -212,7 +214,7 @@ class MemoryStore:
                 if claim is not None:
                     claims.append(claim)
             heappop(heap)
-        next_at = None if self._lanes.ending or not heap else heap[0][0]
+        next_at = None if ending or not heap else heap[0][0]
         if kind is Kind.REDIAL:
             self._lane = self._lane.after(self._pace, len(claims), now)
             next_at = self._lane.next_look(self._pace, next_at, now, full=not limit)
@@ -255,7 +257,8 @@ class MemoryStore:
                 self._ended(row.item.key, State.CANCELED, row)
                 self._counts[State.CANCELED] += 1
                 return None
-            row.item = replace(row.item, outcome=outcome)
+            if outcome is not row.item.outcome:
+                row.item = replace(row.item, outcome=outcome)
         row.state, row.loop = State.RUNNING, asyncio.get_running_loop()
         row.attempts += 1
         interrupted, row.interrupted = row.interrupted, False
