@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from ringback.core.outcome import informs_more
-from ringback.stores.call_rows import contact_in, leg_in, matches_in
+from ringback.stores.call_matches import contact_in, leg_in, matches_in
 from ringback.work.call_detail import StoredItem, Traces
 from ringback.work.call_filter import CallFilter, Found, recognized
 from ringback.work.contact import Contact
