@@ -146,7 +146,7 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
         return _parse_singly(content, max_events)
     if len(events) > max_events:
         raise _too_many(len(events), max_events)
-    absent: set[str] = set()
+    incomplete: list[Event] = []
     for index, event in enumerate(events):
         force_setattr(event, "_origin", Origin(content, index))
         data = event.data
@@ -165,37 +165,35 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
         ):
             if not event.type.strip():
                 return _parse_singly(content, max_events)
-            absent |= _absent_from(event)
-    if absent and _spelled_otherwise(content, absent):
+            incomplete.append(event)
+    if incomplete and _spelled_otherwise(content, incomplete):
         return _parse_singly(content, max_events)
     return Delivery(tuple(events))
 
 
-def _absent_from(event: Event) -> set[str]:
-    """Each key under which the event may hold a value that the fast decoder has not read."""
-    data = event.data
-    read = (
-        (("id",), event.id),
-        (("source", "topic"), event.source),
-        (("subject",), event.subject),
-        (("time", "eventTime"), event.time),
-        (("callConnectionId",), data.call_connection_id),
-        (("correlationId",), data.correlation_id),
-        (("operationContext",), data.operation_context),
-        (("serverCallId",), data.server_call_id),
-        (("version",), data.version),
-        (("resultInformation", "resultInfo", "reason", "data", "data_base64"), data.result_information),
-        (_WITH_UPDATE.get(event_name(event.type), ()), data.status_details),
-    )
-    return {key for keys, value in read if value is None for key in keys}
-
-
-def _spelled_otherwise(content: bytes, keys: Iterable[str]) -> bool:
-    """Whether a key that some event lacks stands in the body in another case, or under its old name."""
+def _spelled_otherwise(content: bytes, events: Iterable[Event]) -> bool:
+    """Whether a key that one of the events lacks stands in the body in another case, or under its old name."""
     lowered = content.lower()
     if _ESCAPED_LETTER.search(lowered) is not None:
         return True
-    for key in keys:
+    absent: set[str] = set()
+    for event in events:
+        data = event.data
+        read = (
+            (("id",), event.id),
+            (("source", "topic"), event.source),
+            (("subject",), event.subject),
+            (("time", "eventTime"), event.time),
+            (("callConnectionId",), data.call_connection_id),
+            (("correlationId",), data.correlation_id),
+            (("operationContext",), data.operation_context),
+            (("serverCallId",), data.server_call_id),
+            (("version",), data.version),
+            (("resultInformation", "resultInfo", "reason", "data", "data_base64"), data.result_information),
+            (_WITH_UPDATE.get(event_name(event.type), ()), data.status_details),
+        )
+        absent.update([key for keys, value in read if value is None for key in keys])
+    for key in absent:
         expected = 0 if key in _OLD else content.count(b'"%s"' % key.encode())
         if lowered.count(b'"%s"' % key.lower().encode()) > expected:
             return True

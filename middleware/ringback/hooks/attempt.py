@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from ringback.exceptions import StoreError, error_text
 from ringback.hooks.bulkhead import Bulkhead
 from ringback.hooks.contacts import contact_of
@@ -45,8 +47,7 @@ STORE_PAUSE = 1.0
 """Seconds until the next attempt at an item after a fault of the store."""
 
 
-@dataclass(slots=True)
-class _Course:
+class _Course(Struct, eq=False):
     """The progress of an item while an attempt runs. Fields that have not changed are the objects of the claim."""
 
     done: tuple[str, ...]

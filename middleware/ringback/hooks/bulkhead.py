@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from ringback.hooks.guarded import refuse_awaitable
@@ -29,8 +30,7 @@ Late: TypeAlias = "Callable[[Claim, str, Progress, Any], Settlement]"
 attempt has settled, and what the function has returned."""
 
 
-@dataclass(eq=False, slots=True)
-class _Overrun:
+class _Overrun(Struct, eq=False):
     """A function that has overrun its time-out, and what the last attempt at its item has settled meanwhile."""
 
     claim: Claim

@@ -12,8 +12,9 @@ import random
 import time
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.hooks.attempt import STORE_PAUSE, HookCaller, described
@@ -57,8 +58,7 @@ IN_MEMORY = HookPolicy(retry_errors=False, concurrency=256)
 """How hooks are called without a store: an exception is reported, and the hook is not called again."""
 
 
-@dataclass(eq=False, slots=True)
-class _Runner:
+class _Runner(Struct, eq=False):
     """A worker in one event loop. ``stopping`` is set when the worker has to stop."""
 
     task: asyncio.Task[None]

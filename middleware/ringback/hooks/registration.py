@@ -10,7 +10,9 @@ import hmac
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from ringback.core.outcome import Outcome
 from ringback.exceptions import ConfigurationError, RegistrationError
@@ -192,7 +194,7 @@ def contact_zone(zone: ZoneFunction | TimeZone | None) -> ZoneFunction | tzinfo 
         raise RegistrationError(str(error)) from error
 
 
-class ErrorHook(NamedTuple):
+class ErrorHook(Struct, frozen=True):
     """An error handler, with its name for the log.
 
     A handler that takes ``final`` gets the error of each attempt, any other handler that of the last attempt alone.
@@ -203,7 +205,7 @@ class ErrorHook(NamedTuple):
     takes_final: bool
 
 
-class Roster(NamedTuple):
+class Roster(Struct, frozen=True):
     """The registrations of a router and of the routers that it includes. ``changes`` counts the changes so far."""
 
     changes: int

@@ -9,16 +9,13 @@ from msgspec.structs import replace
 
 from ringback.core.delivery import digest_of
 from ringback.stores._json import encoded
-from ringback.work.keys import numbered, short
+from ringback.work.keys import END, numbered, short
 from ringback.work.told import Told, number, second_of, told_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from ringback.core.outcome import Outcome
-
-END = "call:"
-"""What the key of an end begins with, before the id of the leg, or of the call if no leg is named."""
 
 
 def dump_end(outcome: Outcome, at: float, key: str) -> bytes:

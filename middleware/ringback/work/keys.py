@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+END = "call:"
+"""What the key of an end begins with, before the id of the leg, or of the call if no leg is named."""
+
 LONGEST_KEY = 255
 """Characters of a key; stores keep the hash of a longer key."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from ringback.core.outcome import informs_more
-from ringback.stores.call_rows import contact_in, ends_of, leg_in, match_of_item, matches_in
+from ringback.stores.call_matches import contact_in, ends_of, leg_in, match_of_item, matches_in
 from ringback.work.call_detail import StoredItem, Traces
 from ringback.work.call_filter import CallFilter, Found, recognized
 from ringback.work.contact import Contact
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ringback.core.outcome import Outcome
-    from ringback.stores.call_rows import Match
+    from ringback.stores.call_matches import Match
     from ringback.stores.memory.rows import Row
     from ringback.work.items import Item
 

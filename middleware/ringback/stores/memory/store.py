@@ -18,7 +18,6 @@ from ringback.stores.lanes import Lanes
 from ringback.stores.memory.calls import MemoryCalls
 from ringback.stores.memory.contacts import MemoryContacts
 from ringback.stores.memory.deliveries import MemoryDeliveries
-from ringback.stores.memory.history import MemoryHistory
 from ringback.stores.memory.letters import MemoryLetters
 from ringback.stores.memory.rows import Row, waiting_in
 from ringback.stores.query import settings_in
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ringback.core.outcome import Outcome
+    from ringback.stores.memory.history import MemoryHistory
     from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
     from ringback.work.deliveries import Counted
@@ -85,7 +85,9 @@ class MemoryStore:
 
     @property
     def history(self) -> MemoryHistory:
-        # Made by the first read: an app that reads no history pays nothing.
+        # Imported and made by the first read: an app that reads no history pays nothing.
+        from ringback.stores.memory.history import MemoryHistory
+
         work, dead = partial(waiting_in, self._rows), partial(waiting_in, self._letters.dead)
         about = self._contacts.all, self._calls, self._deliveries
         self._history = self._history or MemoryHistory(self._capacity, work, dead, *about)
@@ -110,7 +112,7 @@ class MemoryStore:
                 "see that hooks return, or keep items in a store"
             )
         offers: list[Offer] = []
-        letters = self._letters
+        dead, discarded = self._letters.dead, self._letters.discarded
         for item in items:
             outcome_id = item.outcome.outcome_id
             latched = self._latch.name_of(item.outcome, outcome_id)
@@ -120,7 +122,7 @@ class MemoryStore:
                 if self._history is not None and offer is Offer.OPENED:
                     self._history.superseded(key)
                 key = short(informed(item.key))
-            if offer is Offer.OPENED and (key in self._rows or key in letters.dead or key in letters.discarded):
+            if offer is Offer.OPENED and (key in self._rows or key in dead or key in discarded):
                 # The latch has forgotten the ending; the store has not.
                 self._latch.take(latched)
                 offer = Offer.DUPLICATE
@@ -132,8 +134,7 @@ class MemoryStore:
                 row = self._rows[key]
                 contact, target = whom((row.item.contact, row.item.target), (item.contact, item.target))
                 row.item = replace(row.item, contact=contact, target=target)
-            report = None if item.contact is None else report_of(item.outcome)
-            if item.contact is not None and report is not None:
+            if item.contact is not None and (report := report_of(item.outcome)) is not None:
                 known, late = self._contacts.known(item.contact), offer is Offer.DUPLICATE
                 self._contacts.note(item.contact, known.noted(report, self._clock(), late=late))
             if self._history is not None:
@@ -196,8 +197,7 @@ class MemoryStore:
             self._follow_clock(set_at - self._set_at, now)
         self._set_at = set_at
         claims: list[Claim] = []
-        ending = self._lanes.ending
-        if ending and self._pushed != self._hastened:
+        if self._lanes.ending and self._pushed != self._hastened:
             self._hasten(now)
             self._hastened = self._pushed
         if kind is Kind.REDIAL:
@@ -214,7 +214,7 @@ class MemoryStore:
                 if claim is not None:
                     claims.append(claim)
             heappop(heap)
-        next_at = None if ending or not heap else heap[0][0]
+        next_at = None if self._lanes.ending or not heap else heap[0][0]
         if kind is Kind.REDIAL:
             self._lane = self._lane.after(self._pace, len(claims), now)
             next_at = self._lane.next_look(self._pace, next_at, now, full=not limit)
@@ -257,8 +257,7 @@ class MemoryStore:
                 self._ended(row.item.key, State.CANCELED, row)
                 self._counts[State.CANCELED] += 1
                 return None
-            if outcome is not row.item.outcome:
-                row.item = replace(row.item, outcome=outcome)
+            row.item = row.item if outcome is row.item.outcome else replace(row.item, outcome=outcome)
         row.state, row.loop = State.RUNNING, asyncio.get_running_loop()
         row.attempts += 1
         interrupted, row.interrupted = row.interrupted, False

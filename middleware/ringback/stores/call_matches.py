@@ -1,0 +1,105 @@
+"""Which calls have an id that somebody looks for, of the keys and the notes that a store keeps. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from ringback.core.delivery import digest_of
+from ringback.work.keys import END, short
+from ringback.work.latch import informed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ringback.work.call_detail import StoredItem
+    from ringback.work.told import Told
+
+_INFORMED = informed("")
+_MOST_ENDS = 400
+"""A match has at most eight keys. Before version 3.32 SQLite takes 999 values: https://www.sqlite.org/limits.html"""
+
+
+def leg_in(key: str) -> str | None:
+    """The id of the leg, or of the call, in the key of an end; ``None`` for the key of anything else."""
+    return key.removeprefix(END).removesuffix(_INFORMED) if key.startswith(END) else None
+
+
+def keys_of(name: str) -> list[str]:
+    """The keys that the item of an end or of an operation may have, if ``name`` is an id of it, or its key."""
+    keys = [name, f"{END}{name}"]
+    return [short(key) for each in keys for key in (each, informed(each))]
+
+
+class Match(Struct, frozen=True):
+    """A leg or a call that has the id which somebody looks for, last told of ``at`` a time.
+
+    ``key`` is that of the item of its end, if it has ended.
+    """
+
+    at: float
+    leg: str | None
+    call: str | None
+    key: str | None = None
+
+    def has(self, told: Told) -> bool:
+        """Whether an event told of this call, or of this leg where no event names the call."""
+        return told.call == self.call if self.call is not None else told.leg == self.leg
+
+    def keys(self, told: Iterable[Told]) -> list[str]:
+        """The keys that items of this call may have; ``told`` is what events told beside them."""
+        keys = [each.key for each in told if each.key is not None]
+        keys += [] if self.key is None else [self.key]
+        return keys + ([] if self.leg is None else keys_of(self.leg))
+
+
+def match_of_item(key: str, call: str | None, at: float) -> Match:
+    return Match(at, leg_in(key), call, key)
+
+
+def matches_in(told: Iterable[Told], name: str) -> Iterator[Match]:
+    """The calls of the notes that have the id ``name``. Numbers and texts may find other notes as well."""
+    kept, server = short(name), digest_of(name)
+    for each in told:
+        if kept in (each.leg, each.call, each.id, each.context) or each.server == server:
+            yield Match(each.at, each.leg, each.call)
+
+
+class Ends(Struct, frozen=True):
+    """The keys that the ends somebody looks for may have, and the calls of which every end is meant."""
+
+    keys: frozenset[str]
+    calls: frozenset[str]
+
+    def has(self, key: str, call: str | None) -> bool:
+        """Whether the item with this key, of this call, is one of the ends."""
+        return key in self.keys or call in self.calls
+
+
+def ends_of(matches: Iterable[Match]) -> Ends:
+    """The ends of what somebody has found: of a leg that leg's alone, of what names no leg those of its call.
+
+    They are those of the matches that were told of last, as many as one statement can ask for.
+    """
+    keys, calls = set[str](), set[str]()
+    for match in sorted(matches, key=lambda match: -match.at):
+        if len(keys) + len(calls) >= _MOST_ENDS:
+            break
+        if match.key is not None:
+            keys.add(match.key)
+        elif match.leg is not None:
+            # Where no event has told of the leg's end, Event Grid may have told of the call's.
+            keys.update(key for name in (match.leg, match.call) if name is not None for key in keys_of(name))
+        elif match.call is not None:  # pragma: no branch - what names neither is found by its key
+            calls.add(match.call)
+    return Ends(frozenset(keys), frozenset(calls))
+
+
+def newest(matches: Iterable[Match]) -> Match | None:
+    return max(matches, key=lambda match: match.at, default=None)
+
+
+def contact_in(items: Iterable[StoredItem]) -> str | None:
+    """The contact of a call; an event may come before anybody knows whom it concerns."""
+    return next((item.contact for item in items if item.contact is not None), None)
