@@ -176,16 +176,17 @@ async def test_handlers_of_one_name_are_told_apart_by_their_order() -> None:
 
 
 async def test_a_hook_that_takes_too_long_has_failed() -> None:
-    """The time-out of the policy is an exception like any other."""
+    """The time-out of the policy is an exception like any other, with a text that tells it from a client's own."""
     bench = Bench(HookPolicy(attempts=1, timeout=0.01))
 
     async def stuck(outcome: Outcome) -> None:
         await asyncio.Event().wait()
 
     bench.router.on_retryable(named(stuck, "stuck"))
-    progress = Progress(failed={"app.stuck": "TimeoutError:"})
-    assert await bench.attempt() == Settlement(State.DEAD, progress, reason="app.stuck: TimeoutError:")
-    assert bench.happened() == [("hook_failed", BUSY, "app.stuck", "TimeoutError()", 1, None)]
+    late = "the function did not return within 0.01 s"
+    progress = Progress(failed={"app.stuck": f"TimeoutError: {late}"})
+    assert await bench.attempt() == Settlement(State.DEAD, progress, reason=f"app.stuck: TimeoutError: {late}")
+    assert bench.happened() == [("hook_failed", BUSY, "app.stuck", repr(TimeoutError(late)), 1, None)]
 
 
 async def test_a_sync_hook_is_called_too() -> None:

@@ -29,12 +29,14 @@ from redialing import (
     named,
     sent,
 )
-from ringback import GiveUp, HookContext, HookPolicy, Outcome, Retry, StoreUnavailable, classify
+from ringback import GiveUp, HookContext, HookPolicy, Outcome, RedialPolicy, Retry, StoreUnavailable, classify
 from ringback.hooks.attempt import LeaseLost
 from ringback.hooks.redial_attempt import not_placed
 from ringback.work.contact import CallState, PastCall
 from ringback.work.items import Progress, Settlement, State
 from ringback.work.redial import REPEATABLE_FOR, repeatability
+
+LATE = TimeoutError("the function did not return within 0.01 s")
 
 
 @dataclass
@@ -95,6 +97,21 @@ async def test_every_request_of_a_redial_has_the_same_headers() -> None:
         ("called", HEADERS),
         ("redial_placed", BUSY, 2, NEW_LEG),
     ]
+
+
+async def test_a_request_is_repeated_while_the_service_knows_it() -> None:
+    """The usual wait after a fault of the service is longer than that. Half of what is left leaves room for more."""
+    bench = Bench(*(HttpError(500) for _ in range(4)), NEW_LEG, policy=RedialPolicy(hours=None), hooks=HookPolicy())
+    progress, waits = NEW, list[float]()
+    for attempt in range(1, 5):
+        settlement = await bench.attempt(progress, attempt=attempt)
+        assert settlement.state is State.READY
+        waits.append(settlement.due_at - bench.now)
+        bench.now, progress = settlement.due_at, settlement.progress
+    assert waits == [REPEATABLE_FOR / 2, REPEATABLE_FOR / 4, REPEATABLE_FOR / 8, REPEATABLE_FOR / 16]
+    last = await bench.attempt(progress, attempt=5)
+    assert last == Settlement(State.DONE, sent(tries={"placing": 4}), call=CallState.PLACED, leg=NEW_LEG)
+    assert [each[1] for each in bench.happened() if each[0] == "called"] == [HEADERS] * 5
 
 
 @pytest.mark.parametrize("call_back", [False, True])
@@ -344,7 +361,7 @@ async def test_a_function_that_takes_too_long_may_have_placed_the_call() -> None
     bench = Bench(function=stuck, hooks=HookPolicy(attempts=2, timeout=0.01))
     progress = sent(tries={"placing": 1})
     assert await bench.attempt() == Settlement(State.READY, progress, due_at=NOW + 37.5)
-    assert bench.happened() == [checkpoint(first_sent=NOW), failed(TimeoutError(), 1, 37.5)]
+    assert bench.happened() == [checkpoint(first_sent=NOW), failed(LATE, 1, 37.5)]
 
 
 # What nobody can say
@@ -462,7 +479,7 @@ async def test_a_sync_function_that_returns_too_late_has_placed_the_call() -> No
     assert bench.happened() == [
         checkpoint(first_sent=NOW),
         ("hook_overran", BUSY, NAME, 0.01, 1, 16),
-        failed(TimeoutError(), 1, 37.5),
+        failed(LATE, 1, 37.5),
         checkpoint(first_sent=NOW, tries={"placing": 1}),
         failed(still, 2, 62.5),
     ]

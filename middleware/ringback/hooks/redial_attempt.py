@@ -250,7 +250,12 @@ class RedialCaller:
                 self.observer.redials_paused(outcome, advised)
             cause = Cause.THROTTLED if status == 429 else Cause.SERVICE_ERROR
             usual = redial.policy.delay(cause, RetryClass.LATER, attempt - 1)
-            retry_in = advised if advised is not None else usual * (1 + redial.policy.jitter * self.random())
+            retry_in = usual * (1 + redial.policy.jitter * self.random())
+            if progress.first_sent is not None:
+                # Perhaps there is a call: the request is the same one while the service knows it. Half of the time that
+                # is left, so that several attempts have room.
+                retry_in = min(retry_in, max(0.0, progress.first_sent + REPEATABLE_FOR - self.clock()) / 2)
+            retry_in = retry_in if advised is None else advised
         self.observer.hook_failed(outcome, redial.name, error, attempt, retry_in)
         final = retry_in is None
         await call_error_handlers(self.router, self.bulkhead, outcome, error, final=final)
