@@ -99,7 +99,7 @@ async def test_every_request_of_a_redial_has_the_same_headers() -> None:
     ]
 
 
-async def test_a_request_is_repeated_while_the_service_knows_it() -> None:
+async def test_no_usual_wait_is_longer_than_the_service_knows_the_request() -> None:
     """The usual wait after a fault of the service is longer than that. Half of what is left leaves room for more."""
     bench = Bench(*(HttpError(500) for _ in range(4)), NEW_LEG, policy=RedialPolicy(hours=None), hooks=HookPolicy())
     progress, waits = NEW, list[float]()
