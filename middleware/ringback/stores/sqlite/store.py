@@ -225,7 +225,7 @@ class SQLiteStore:
             pause = self._lease / 3
             try:
                 until = self._boot.clock() + self._lease
-                await self._change(schema.RENEW, (until, self._owner))
+                await self._rows_changed(schema.RENEW, (until, self._owner))
                 self._touch.renewed(self._boot.clock())
                 pulse.beat()
                 if self._boot.clock() >= purge_at:
@@ -272,7 +272,7 @@ class SQLiteStore:
         jump = self._jumps.look()
         if jump or not self._set_right:
             now, self._set_right = self._clock(), False
-            count = await self._change(schema.SET_RIGHT, {"now": now, "soon": now + SLACK})
+            count = await self._rows_changed(schema.SET_RIGHT, {"now": now, "soon": now + SLACK})
             self._set_right = True
             if jump or count:
                 self.on_fault(jumped(jump, count))
@@ -290,7 +290,7 @@ class SQLiteStore:
     async def give_back(self, claim: Claim) -> None:
         held = (claim.item.key, claim.attempt)
         given = {"key": claim.item.key, "attempt": claim.attempt, "now": self._clock(), "owner": self._held[held]}
-        await self._change(schema.GIVE_BACK, given)
+        await self._rows_changed(schema.GIVE_BACK, given)
         del self._held[held]
         self._suspects.end(claim)
         self._lanes.wake()
@@ -336,17 +336,20 @@ class SQLiteStore:
         times: dict[str, Any] = dict(zip(("now", "keep", "remember", "long"), (now - age for age in ages), strict=True))
         for statement in schema.PURGE:
             # A thousand rows at a time, because puts wait for the same writer.
-            while changed := await self._change(statement, times):
+            while changed := await self._rows_changed(statement, times):
                 count += changed
         return count + await self._do(lambda connection: deliveries.fold(connection, now, times["long"]))
 
-    async def _change(self, statement: str, parameters: Sequence[Any] | dict[str, Any]) -> int:
-        """The number of rows that the statement has changed."""
+    async def _rows_changed(self, statement: str, parameters: Sequence[Any] | dict[str, Any]) -> int:
         return await self._do(lambda connection: connection.execute(statement, parameters).rowcount)
 
     async def _read(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         # The writer makes the file that the reader opens.
         await self.open()
+        if self._watch is not None and not self._watch.is_theirs():
+            await self._do(lambda _: None)  # The writer looks after each transaction, and may open the other file.
+            if self._loss is not None:
+                raise StoreUnavailable(self._loss.text)
         return await self._do(operation, self._reader)
 
     async def _do(self, operation: Callable[[sqlite3.Connection], T], thread: Writer | None = None) -> T:
