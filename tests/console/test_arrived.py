@@ -10,6 +10,8 @@ import pytest
 from ringback import OutcomeRouter
 from ringback.console import Console, assets
 from ringback.exceptions import StoreUnavailable
+from ringback.hooks.dispatcher import Dispatcher
+from ringback.logs import LogObserver
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore
 from ringback.work.deliveries import SENDER_LEFT, Counted
@@ -82,16 +84,15 @@ async def test_a_deployment_to_which_nothing_has_come_is_red(browser: Callable[.
 class Locked(MemoryStore):
     """Can be read, and keeps nothing."""
 
-    async def count_deliveries(self, counted: Sequence[Counted]) -> None:
+    async def count_deliveries(self, counted: Sequence[Counted]) -> None:  # noqa: ARG002
         raise StoreUnavailable("database is locked")
 
 
 async def test_a_store_that_cannot_be_written_is_red(browser: Callable[..., httpx.AsyncClient]) -> None:
     """Every delivery is answered with 503, and the store cannot keep the counts of it: the process has them."""
-    store, now = Locked(clock=lambda: float(NOON)), float(NOON)
-    router = OutcomeRouter(store=store)
-    tally = router.engine.tally
-    tally._clock = lambda: now  # type: ignore[method-assign]
+    router, now = OutcomeRouter(), float(NOON)
+    dispatcher = Dispatcher(router, LogObserver(), store=Locked(clock=lambda: float(NOON)), clock=lambda: now)
+    tally = dispatcher.notebook.tally
     for ago in (90 * 60, 200, 100):
         now = float(NOON - ago)
         tally.count(("unavailable", "store"))

@@ -119,8 +119,9 @@ async def test_a_file_that_was_renamed_has_all_and_may_come_back(store: SQLiteSt
 
 
 async def test_nobody_reads_a_file_that_nobody_finds(make: Make, store: SQLiteStore, path: Path) -> None:
-    """The page, the health of a process and the metrics would say that all is well, while every sender gets 503. Also in
-    a process that only reads, as the page does by itself.
+    """The page, the health of a process and the metrics would say that all is well, while every sender gets 503.
+
+    Also in a process that only reads, as the page does by itself.
     """
     reader, away = make(), path.with_name("away.db")
     assert ((await store.stats()).ready, (await reader.stats()).ready) == (1, 1)
