@@ -170,8 +170,8 @@ class Console:
         if self._store is not None:
             return [self._store]
         if self._handlers is not None and not self._dispatchers:
-            # Nobody may have told the router of the start, as in a mounted app, and no delivery has come since. The store
-            # has what waits and what died before, all the same.
+            # Nobody may have told the router of the start, as in a mounted app, and no delivery has come since. The
+            # store has all the same what waits and what died before.
             self._handlers.planners()
         return list({_identity(planner.store): planner.store for planner in list(self._dispatchers)}.values())
 
