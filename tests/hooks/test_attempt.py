@@ -307,7 +307,7 @@ async def test_a_hook_that_kills_its_worker_every_time_is_given_up() -> None:
         reason=f"app.killer: RuntimeError: {why}",
     )
     assert bench.happened() == [
-        checkpoint(tries=tries, wait={"app.killer": NOW}, trying="app.killer"),
+        checkpoint(tries={"app.killer": 3}, wait={"app.killer": NOW}, trying="app.killer"),
         ("hook_failed", BUSY, "app.killer", repr(RuntimeError(why)), 3, None),
         ("complained", BUSY, repr(RuntimeError(why))),
         checkpoint(failed={"app.killer": f"RuntimeError: {why}"}, tries=tries, trying="app.other", alone=True),
