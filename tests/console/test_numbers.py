@@ -224,7 +224,7 @@ async def test_all_is_well_in_words(memory, outcome, browser):
     """Nothing is marked."""
     await memory.put(outcome(1, *GONE))
     text = await page(memory, browser)
-    assert "Nothing fails: all 1 calls of the last hour ended as intended." in words(text)
+    assert "Nothing fails: the 1 call of the last hour ended as intended." in words(text)
     assert 'class="mark"' not in text
 
 
