@@ -77,7 +77,8 @@ async def test_a_copy_is_made_while_the_app_writes(folder: Path, capsys: pytest.
     await store.close()
     size, mode = looked_at(folder / COPY)
     assert told == (
-        f"{size} bytes in {COPY}, a copy of {FILE}: to use it, end all processes of the app, move it into place\n"
+        f"{size} bytes in {COPY}, a copy of {FILE}: to use it, end all processes of the app, remove "
+        f"{FILE}-wal and {FILE}-shm, move the copy into place\n"
     )
     assert (mode, names(folder)) == (
         0o600,

@@ -170,7 +170,7 @@ def test_an_alarm_says_since_when_why_and_what_to_do() -> None:
     assert alarm == Alarm(
         name="every_refused",
         severity=Severity.PROBLEM,
-        what="Every delivery is refused with 401: 23 of 23, because of audience_wrong in most cases.",
+        what="Every delivery is refused with 401: 23 of 23, most often because of audience_wrong.",
         since=NOW - 1200 - 30,
         why="the tokens are for another resource than the one that the verifier names",
         remedy=remedy_for(AUDIENCE)[1],

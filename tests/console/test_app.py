@@ -21,9 +21,11 @@ from ringback.console.pages import _percent, _seconds, _span
 from ringback.console.snapshot import DEFAULT
 from ringback.exceptions import ConfigurationError, StoreUnavailable
 from ringback.hooks.dispatcher import Dispatcher
+from ringback.hooks.router import HandlerRouter
 from ringback.logs import LogObserver
-from ringback.stores import MemoryStore
+from ringback.stores import MemoryStore, open_store
 from ringback.stores.sqlite import SQLiteStore
+from ringback.work.items import Item, Kind
 from ringback.work.letters import UNDO
 from ringback.work.policy import GiveUp
 
@@ -112,13 +114,31 @@ async def test_it_speaks_no_websocket(memory):
     assert sent == [{"type": "websocket.close", "code": 1000}]
 
 
-async def test_closing_the_page_of_a_router_leaves_its_stores_alone(memory, browser):
-    """They belong to the app."""
-    console = Console(router=OutcomeRouter(), auth=me)
+async def test_closing_the_page_of_a_router_leaves_its_stores_alone(browser):
+    """They belong to the app. Handlers alone have none."""
+    console = Console(router=HandlerRouter(), auth=me)
     await console.close()
     async with browser(console) as client:
         text = (await client.get("/")).text
     assert "there is no store to read" in text
+
+
+async def test_a_store_is_shown_before_anybody_has_started_the_app(tmp_path, outcome, browser, parsed):
+    """A middleware in a mounted app hears nothing of the start: what died before the restart is there all the same."""
+    url = f"sqlite:///{tmp_path}/calls.db"
+    store = open_store(url)
+    await store.open()
+    await store.put([Item("call:1", Kind.OUTCOME, time.time(), outcome(1, 486, 560486))])
+    await store.close()
+    router = OutcomeRouter(store=url)
+    console = Console(router=router, auth=me, clock=soon)
+    included = OutcomeRouter()
+    router.include(included)
+    async with browser(console) as client:
+        shown = parsed((await client.get("/")).text)
+    assert shown.figures["ended.range"] == "1"
+    assert included.engine is router.engine
+    await router.drain()
 
 
 async def test_calls_in_memory_are_counted_from_the_first_delivery(outcome, browser, parsed):

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ringback import OutcomeRouter
 from ringback.console import Console, assets
+from ringback.exceptions import StoreUnavailable
+from ringback.hooks.dispatcher import Dispatcher
+from ringback.logs import LogObserver
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore
-from ringback.work.deliveries import Counted
+from ringback.work.deliveries import SENDER_LEFT, Counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,6 +79,32 @@ async def test_a_deployment_to_which_nothing_has_come_is_red(browser: Callable[.
     shaken = await page(browser, [counted(60, 1, "handshake", "eventgrid")])
     assert told(shaken) == ("problem", "✕ Now", ["never"], True)
     assert "A handshake has come, and no delivery yet." in shaken
+
+
+class Locked(MemoryStore):
+    """Can be read, and keeps nothing."""
+
+    async def count_deliveries(self, counted: Sequence[Counted]) -> None:  # noqa: ARG002
+        raise StoreUnavailable("database is locked")
+
+
+async def test_a_store_that_cannot_be_written_is_red(browser: Callable[..., httpx.AsyncClient]) -> None:
+    """Every delivery is answered with 503, and the store cannot keep the counts of it: the process has them."""
+    router, now = OutcomeRouter(), float(NOON)
+    dispatcher = Dispatcher(router, LogObserver(), store=Locked(clock=lambda: float(NOON)), clock=lambda: now)
+    tally = dispatcher.notebook.tally
+    for ago in (90 * 60, 200, 100):
+        now = float(NOON - ago)
+        tally.count(("unavailable", "store"))
+        tally.count(("handshake", "eventgrid") if ago == 200 else ("accepted", "") if ago > 200 else SENDER_LEFT)
+    assert not await tally.flush()
+    async with browser(Console(router=router, auth=lambda _: "ada", clock=lambda: float(NOON))) as client:
+        text = (await client.get("/")).text
+    assert told(text) == ("problem", "✕ Now", ["most_unavailable"], True)
+    assert "Last accepted" in text
+    assert numbers(text) == {
+        "age": "1 min 40 s", "accepted": "0", "unavailable-store": "2", "interrupted-sender_left": "1"
+    }  # fmt: skip
 
 
 async def test_a_silent_deployment_is_red(browser: Callable[..., httpx.AsyncClient]) -> None:

@@ -287,13 +287,23 @@ async def test_a_call_is_told_in_order(calls, outcome, browser):
     assert "busy 486/560486 CallDisconnected ↻ later" in said
     assert "Talked 1 min" in said
     assert "Answered yes" in said
-    assert "dead; 1 further report of the end changed nothing; jobs.mail: TimeoutError" in said
+    assert "dead ( dead letters like it ); 1 further report of the end changed nothing; jobs.mail: TimeoutError" in said
+    assert 'href="../work/letters?cause=busy&amp;hook=jobs.mail"' in text
     assert "jobs.close ✓ returned after 1 attempt" in said
     assert "jobs.mail ✕ given up after 4 attempts: TimeoutError: of [phone]" in said
     assert "2026-01-01 11:58:20 +0.0 s connected CallConnected" in said
     assert "2026-01-01 11:59:20 +1 min ended CallDisconnected 486/560486" in said
     assert record["legs"][0]["talk_seconds"] == 60.0
     assert "operation_context" not in json.dumps(record)
+
+
+async def test_a_dead_letter_without_a_hook_is_among_those_of_its_cause(calls, outcome, browser):
+    """As of a hook that no worker has any more."""
+    await calls.put(outcome(1, *BUSY), calls.clock.now)
+    await calls.work(lambda _: Settlement(State.DEAD, Progress(), reason="no hook of this name is registered"))
+    async with browser(calls.console()) as client:
+        text = (await client.get(f"/calls/{leg(1)}")).text
+    assert 'href="../work/letters?cause=busy"' in text
 
 
 async def test_a_call_with_two_legs_and_a_contact(calls, outcome, browser):

@@ -66,6 +66,11 @@ def test_what_is_understood(query: str, values: dict[str, Any]) -> None:
             "since=yesterday",
             "since 'yesterday' is no time; write for example 2026-01-15 09:30, which is in UTC, or 2h, or 3d",
         ),
+        (
+            "until=9999-12-31T23:59:59-12:00",
+            "until '9999-12-31T23:59:59-12:00' is no time; "
+            "write for example 2026-01-15 09:30, which is in UTC, or 2h, or 3d",
+        ),
         ("page=0", "page '0' is none; give a number from 1 to 10000"),
         ("page=10001", "page '10001' is none; give a number from 1 to 10000"),
         ("cause=busy&cause=media", "cause is given twice; give it once"),

@@ -74,6 +74,14 @@ def test_a_failure_began_when_its_share_rose(
     assert (found.lately, found.whole, found.now) == (lately, whole, now)
 
 
+@pytest.mark.parametrize(("hours", "whole"), [(1, False), (21, False), (22, True), (24, True)])
+def test_what_fails_since_the_first_call_fails_all_through_the_day_if_that_is_a_day(hours: int, whole: bool) -> None:
+    """A store that is a minute old has no day behind it."""
+    found = told(counts(*[(10, 30)] * hours), before=((40, 0),)).worst
+    assert found is not None
+    assert (found.whole, found.now, found.lasted) == (whole, True, 3600 * hours)
+
+
 def test_a_failure_that_is_over_says_so() -> None:
     """Points of five minutes, if there are calls enough: twenty minutes of it, and then none."""
     points = [(20, 0)] * 30 + [(2, 18)] * 4 + [(20, 0)] * 6

@@ -159,7 +159,8 @@ async def test_the_banner_compares_with_the_same_hour_of_the_days_before(calls, 
     said = words(text)
     assert 'class="headline failing"' in text
     assert (
-        "Failing blocked 6 of 26 calls in the last hour (23.1 %, usually 0.0 %); all through the day: 6 calls." in said
+        "Failing blocked 6 of 26 calls in the last hour (23.1 %, usually 0.0 %); since 11:45, 15 min 1 s ago: 6 calls."
+        in said
     )
     assert "The administrator of the Azure resource must act." in said
     assert "Usual is what this hour of the 2 days before had: 20 calls an hour." in said
@@ -224,7 +225,7 @@ async def test_all_is_well_in_words(memory, outcome, browser):
     """Nothing is marked."""
     await memory.put(outcome(1, *GONE))
     text = await page(memory, browser)
-    assert "Nothing fails: all 1 calls of the last hour ended as intended." in words(text)
+    assert "Nothing fails: the 1 call of the last hour ended as intended." in words(text)
     assert 'class="mark"' not in text
 
 

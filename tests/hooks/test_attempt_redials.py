@@ -429,7 +429,7 @@ async def test_error_handlers_are_called_on_the_last_failure() -> None:
         ("called", "only", BUSY),
         ("hook_failed", BUSY, "app.only", repr(ValueError("b")), 2, None),
         ("hook_failed", BUSY, "app.breaks", repr(TypeError("further")), 1, None),
-        ("hook_failed", BUSY, "app.stuck", repr(TimeoutError()), 1, None),
+        ("hook_failed", BUSY, "app.stuck", repr(TimeoutError("the function did not return within 0.01 s")), 1, None),
         ("complained", BUSY, repr(ValueError("b"))),
         ("of each", repr(ValueError("b")), True),
     ]

@@ -36,6 +36,8 @@ from ringback.work.contact_call import CallState, PastCall
 from ringback.work.items import Progress, Settlement, State
 from ringback.work.redial import REPEATABLE_FOR, repeatability
 
+LATE = TimeoutError("the function did not return within 0.01 s")
+
 
 @dataclass
 class Placed:
@@ -344,7 +346,7 @@ async def test_a_function_that_takes_too_long_may_have_placed_the_call() -> None
     bench = Bench(function=stuck, hooks=HookPolicy(attempts=2, timeout=0.01))
     progress = sent(tries={"placing": 1})
     assert await bench.attempt() == Settlement(State.READY, progress, due_at=NOW + 37.5)
-    assert bench.happened() == [checkpoint(first_sent=NOW), failed(TimeoutError(), 1, 37.5)]
+    assert bench.happened() == [checkpoint(first_sent=NOW), failed(LATE, 1, 37.5)]
 
 
 # What nobody can say
@@ -462,7 +464,7 @@ async def test_a_sync_function_that_returns_too_late_has_placed_the_call() -> No
     assert bench.happened() == [
         checkpoint(first_sent=NOW),
         ("hook_overran", BUSY, NAME, 0.01, 1, 16),
-        failed(TimeoutError(), 1, 37.5),
+        failed(LATE, 1, 37.5),
         checkpoint(first_sent=NOW, tries={"placing": 1}),
         failed(still, 2, 62.5),
     ]

@@ -123,6 +123,22 @@ async def test_a_store_that_is_away_costs_nothing_but_a_try_now_and_then(clock: 
     assert sorted(each.at for batch in store.kept for each in batch) == [int(START), int(START) + 60]
 
 
+async def test_what_a_store_could_not_keep_is_told_until_it_has(clock: Clock) -> None:
+    """What is counted waits for a while in any case, and is no news before a store has refused it."""
+    store, counts, _ = made(clock)
+    counts.count(WRONG)
+    assert list(counts.unwritten()) == []
+    store.fault = StoreUnavailable("away")
+    assert not await counts.flush()
+    counts.count(WRONG)
+    assert list(counts.unwritten()) == [Counted(int(START), *WRONG, 1, START)]
+    assert not await counts.flush()
+    assert list(counts.unwritten()) == [Counted(int(START), *WRONG, 2, START)]
+    store.fault = None
+    assert await counts.flush()
+    assert list(counts.unwritten()) == []
+
+
 async def test_of_a_long_outage_the_latest_counts_are_kept(clock: Clock) -> None:
     """What waits for a store is bounded."""
     store, counts, _ = made(clock)

@@ -118,6 +118,48 @@ async def test_a_file_that_was_renamed_has_all_and_may_come_back(store: SQLiteSt
     assert keys(path) == ["call:kept", "call:new", "call:vain"]
 
 
+async def test_nobody_reads_a_file_that_nobody_finds(make: Make, store: SQLiteStore, path: Path) -> None:
+    """The page, the health of a process and the metrics would say that all is well, while every sender gets 503.
+
+    Also in a process that only reads, as the page does by itself.
+    """
+    reader, away = make(), path.with_name("away.db")
+    assert ((await store.stats()).ready, (await reader.stats()).ready) == (1, 1)
+    move(path, away)
+    for each in (store, reader, store):
+        with pytest.raises(StoreUnavailable, match="is gone: somebody removed or renamed"):
+            await each.stats()
+    move(away, path)
+    assert ((await store.stats()).ready, len(await reader.history.latest(10))) == (1, 1)
+
+
+async def test_a_file_that_comes_back_between_two_looks_is_read(store: SQLiteStore, path: Path) -> None:
+    """Only the writer's look counts."""
+
+    class Away(identity.Watch):
+        def is_theirs(self) -> bool:
+            return False
+
+    store._database._watch = Away(path)
+    assert (await store.stats()).ready == 1
+
+
+async def test_a_reader_goes_over_to_another_file(make: Make, path: Path) -> None:
+    """Whoever only reads says it once, and then reads the file that is there."""
+    for name, count in (("ringback.db", 1), ("made.db", 2)):
+        made = make(path.with_name(name))
+        await made.put([item(f"{name}-{number}") for number in range(count)])
+        await made.close()
+    reader = make()
+    assert (await reader.stats()).ready == 1
+    for end in FILES:
+        beside(path, end).rename(path.with_name(f"away.db{end}"))
+    path.with_name("made.db").rename(path)
+    with pytest.raises(StoreUnavailable, match="is another file than the one that the app has open"):
+        await reader.stats()
+    assert (await reader.stats()).ready == 2
+
+
 async def test_a_worker_says_each_loss(store: SQLiteStore, path: Path) -> None:
     """Once, and again if the file is gone again."""
     away, faults = path.with_name("away.db"), list[Exception]()

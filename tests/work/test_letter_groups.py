@@ -39,6 +39,8 @@ def letter(
         ("Server error '503 Service Unavailable'", "Server error '503 Service Unavailable'"),
         ("Client error '429 Too Many Requests'", "Client error '429 Too Many Requests'"),
         ("HTTP 429, status code: 503, errno 111, SIP 486", "HTTP 429, status code: 503, errno 111, SIP 486"),
+        ("the CRM answered 500 for order 17", "the CRM answered 500 for order <number>"),
+        ("replied with 404, answered 12 times", "replied with 404, answered <number> times"),
         (
             "[Errno 111] Connect call failed ('192.0.2.7', 9000)",
             "[Errno 111] Connect call failed ('<address>', <number>)",
@@ -126,7 +128,9 @@ def test_each_letter_is_in_one_group(kinds: list[tuple[str, str, bool]]) -> None
         ("HTTP 403", 7),
         ("KeyError: 'x'", 8),
         ("GiveUp: no", 9),
-        ("", 9),
+        ("Retry: the hook asked to be called again", 10),
+        ("RuntimeError: no", 11),
+        ("", 11),
     ],
 )
 def test_there_is_always_something_that_would_help(text: str, number: int) -> None:

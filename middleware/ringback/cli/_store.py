@@ -118,7 +118,10 @@ def backup(arguments: argparse.Namespace) -> int:
 
     target: Path = arguments.file
     size = back_up(path, target, overwrite=arguments.force)
-    text = f"{size} bytes in {target}, a copy of {path}: to use it, end all processes of the app, move it into place"
+    text = (
+        f"{size} bytes in {target}, a copy of {path}: to use it, end all processes of the app, remove {path.name}-wal "
+        f"and {path.name}-shm, move the copy into place"
+    )
     print(json.dumps({"file": str(target), "bytes": size}) if arguments.json else text)
     return 0
 

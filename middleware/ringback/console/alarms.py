@@ -154,7 +154,7 @@ def _doubt(fault: _Fault, found: dict[Answer, int], arrivals: Arrivals) -> str:
 def _reasons(found: dict[Answer, int]) -> str:
     first, *others = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     named = f"because of {first[0][1]}"
-    return f"{named} in most cases" if others else named
+    return f"most often {named}" if others else named
 
 
 def _since(fault: _Fault, share: str, arrivals: Arrivals) -> float:

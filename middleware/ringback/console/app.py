@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ringback.hooks.registration import Planner
     from ringback.hooks.router import HandlerRouter
     from ringback.stores import DeliveryStore
+    from ringback.work.deliveries import Counted
 
 Page = Callable[[Desk, Request], Awaitable[Response]]
 
@@ -106,7 +107,14 @@ class Console:
         self._store = None if store is None else open_store(store)
         reader = Reader(self._stores, clock, monotonic)
         self._desk = Desk(
-            self._access, Pages(), reader, catalog or Catalog.default(), self._stores, self._records, clock
+            self._access,
+            Pages(),
+            reader,
+            catalog or Catalog.default(),
+            self._stores,
+            self._records,
+            self._unwritten,
+            clock,
         )
         self._handlers = router
         self._router: ASGIApp = Router(
@@ -117,9 +125,9 @@ class Console:
             redirect_slashes=False,
             default=_not_found,
         )
-        for opened in self._stores():
+        if self._store is not None:
             # The history of a store in memory begins when somebody first reads the attribute.
-            _ = opened.history
+            _ = self._store.history
         if router is not None:
             router.watch_planners(self._attached)
 
@@ -161,6 +169,10 @@ class Console:
         """The stores without duplicates: two middlewares may share a store or open the same file."""
         if self._store is not None:
             return [self._store]
+        if self._handlers is not None and not self._dispatchers:
+            # Nobody may have told the router of the start, as in a mounted app, and no delivery has come since. The
+            # store has all the same what waits and what died before.
+            self._handlers.planners()
         return list({_identity(planner.store): planner.store for planner in list(self._dispatchers)}.values())
 
     def _records(self) -> Sequence[CallRecords]:
@@ -178,6 +190,9 @@ class Console:
             return note
 
         return [CallRecords(store, redials, noting(store)) for store in self._stores()]
+
+    def _unwritten(self) -> Sequence[Counted]:
+        return [each for dispatcher in list(self._dispatchers) for each in dispatcher.notebook.tally.unwritten()]
 
     def _answered(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
         """The page as a route; in its place a reason, for an address that is wrong and of a store that fails."""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ringback.work.deliveries import HOUR, MINUTE, Deliveries, LastDelivery
+from ringback.work.deliveries import HOUR, MINUTE, Deliveries, LastDelivery, deliveries_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ringback.work.deliveries import Answer, Result
+    from ringback.work.deliveries import Answer, Counted, Result
     from ringback.work.delivery_store import DeliveryStore
 
 DAY = 24 * HOUR
@@ -60,13 +60,18 @@ class Arrivals(Struct, frozen=True):
         )
 
 
-async def arrivals(stores: Sequence[DeliveryStore], now: float) -> Arrivals:
-    """Read the stores, which are open, as if they were one. Raises their :class:`~ringback.exceptions.StoreError`."""
+async def arrivals(stores: Sequence[DeliveryStore], now: float, unwritten: Sequence[Counted] = ()) -> Arrivals:
+    """Read the stores, which are open, as if they were one, and add what a store could not keep so far: that it cannot
+    be written is the news. Raises their :class:`~ringback.exceptions.StoreError`.
+    """
     since = int(now // MINUTE) * MINUTE - HOUR + MINUTE
     histories = [store.history for store in stores]
     lately = [await history.deliveries(since, since + 2 * HOUR, MINUTE) for history in histories]
     before = [await history.deliveries(since - WEEKS * WEEK, since, HOUR) for history in histories]
+    lately.append(_counted((each for each in unwritten if each.at >= since), since, MINUTE))
+    before.append(_counted((each for each in unwritten if each.at < since), since, HOUR))
     known = [await history.last_delivery() for history in histories]
+    known += [_last(each) for each in unwritten]
     last = LastDelivery(
         any=max((each.any for each in known if each.any is not None), default=None),
         accepted=max((each.accepted for each in known if each.accepted is not None), default=None),
@@ -86,6 +91,16 @@ def by_answer(counted: Iterable[Deliveries]) -> Counter[Answer]:
         if each.result != "handshake":
             found[each.result, each.reason] += each.count
     return found
+
+
+def _counted(counted: Iterable[Counted], since: int, step: int) -> Sequence[Deliveries]:
+    rows = (((each.at - since) // step, each.result, each.reason, each.count) for each in counted)
+    return deliveries_of(rows, since, step)
+
+
+def _last(counted: Counted) -> LastDelivery:
+    arrived, accepted = counted.result != "handshake", counted.result == "accepted"
+    return LastDelivery(counted.last_at if arrived else None, counted.last_at if accepted else None, counted.at)
 
 
 def _summed(parts: Iterable[Sequence[Deliveries]]) -> tuple[Deliveries, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from msgspec import Struct
 from starlette.responses import JSONResponse, Response
@@ -14,7 +15,8 @@ from ringback.console.sealed import unseal
 from ringback.console.view import Moment, moment, shown
 from ringback.core.glossary import MATCHED, OWNERS, REFINED
 from ringback.privacy.redaction import redact_contact
-from ringback.work.call_detail import EntryKind
+from ringback.work.call_detail import EntryKind, HookResult
+from ringback.work.items import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,6 +64,7 @@ class LegView(Struct, frozen=True):
     reason: str | None
     hooks: tuple[RunRow, ...]
     ended: EndingView | None
+    letters: str | None
 
 
 class EndingView(Struct, frozen=True):
@@ -175,7 +178,17 @@ def _leg(leg: Leg, number: int) -> LegView:
         reason=leg.reason,
         hooks=_runs(leg.hooks),
         ended=None if leg.ending is None else _ending(leg.ending),
+        letters=_letters(leg),
     )
+
+
+def _letters(leg: Leg) -> str | None:
+    """The address of the dead letters of this cause and hook, the leg's own among them: from there it is replayed."""
+    if leg.state is not State.DEAD or leg.ending is None:
+        return None
+    hooks = [run.hook for run in leg.hooks if run.result is HookResult.GIVEN_UP]
+    chosen = {"cause": leg.ending.cause.value} | ({"hook": hooks[0]} if hooks else {})
+    return f"work/letters?{urlencode(chosen)}"
 
 
 def _ending(end: Ending) -> EndingView:

@@ -53,7 +53,7 @@ async def deliveries(desk: Desk) -> dict[str, Any]:
     """The view, redacted. Raises the stores' :class:`~ringback.exceptions.StoreError`."""
 
     async def read() -> dict[str, Any]:
-        return shown(view_of(await arrivals(desk.stores(), desk.clock())))
+        return shown(view_of(await arrivals(desk.stores(), desk.clock(), desk.unwritten())))
 
     return await desk.reader.shared.get("deliveries", read)
 

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from ringback.console.snapshot import Range
     from ringback.hooks.call_records import CallRecords
     from ringback.stores import DeliveryStore
+    from ringback.work.deliveries import Counted
     from ringback_catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What one console has. ``stores`` gives the stores of the moment, ``records`` the calls in each of them, and
-    ``clock`` seconds since 1970.
+    """What one console has. ``stores`` gives the stores of the moment, ``records`` the calls in each of them,
+    ``unwritten`` the deliveries that this process could not count there so far, and ``clock`` seconds since 1970.
     """
 
     access: Access
@@ -38,6 +39,7 @@ class Desk:
     catalog: Catalog
     stores: Callable[[], Sequence[DeliveryStore]]
     records: Callable[[], Sequence[CallRecords]]
+    unwritten: Callable[[], Sequence[Counted]]
     clock: Callable[[], float]
 
     def token(self, request: Request) -> str:

@@ -182,7 +182,9 @@ def _time(name: str, text: str, now: float) -> dict[str, Any]:
         return {name: max(0.0, now - int(span[1]) * _UNITS[span[2]])}
     try:
         read = datetime.fromisoformat(text)
-        return {name: max(0.0, (read if read.tzinfo is not None else read.replace(tzinfo=UTC)).timestamp())}
+        # To UTC first: the last day of the calendar, in a zone behind UTC, is no time that an address can have.
+        at = (read.astimezone(UTC) if read.tzinfo is not None else read.replace(tzinfo=UTC)).timestamp()
+        return {name: max(0.0, at)}
     except (ValueError, OverflowError):
         raise ValueError(
             f"{name} {redact(text)!r} is no time; write for example 2026-01-15 09:30, which is in UTC, or 2h, or 3d"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from ringback.console.filters import address
-from ringback.console.snapshot import HOUR, POINT
+from ringback.console.snapshot import DAY, HOUR, POINT
 from ringback.console.view import Moment, moment
 from ringback_catalog import Owner, RetryClass
 
@@ -37,6 +37,9 @@ STEPS = (POINT, 3 * POINT, HOUR)
 """Seconds of a point: the shortest with :data:`FULL` calls on average says since when something fails."""
 FULL = 10
 
+WHOLE = DAY - 2 * HOUR
+"""Seconds: what has failed for so long, since the first call that was read, fails all through the day."""
+
 
 class Usual(Struct, frozen=True):
     """What is usual for the hour: how many calls end, and how many of them of each cause, on average.
@@ -58,7 +61,7 @@ class Failure(Struct, frozen=True):
 
     ``usual`` is the share that is usual, or ``None`` if nothing tells. ``since`` and ``until`` bound the latest run of
     points in which the share was nearer to that of the hour than to the usual one, and ``lately`` counts the calls of
-    the run. ``whole``: the run is as old as what was read. ``now``: the run goes on. ``acts`` says who must act.
+    the run. ``whole``: the run is as old as the day that is read. ``now``: the run goes on. ``acts`` says who must act.
     """
 
     cause: str
@@ -169,7 +172,7 @@ def _failure(cause: Cause, snapshot: Snapshot, verdicts: Verdicts, usual: Usual 
         until=moment(until),
         lasted=hour.until - since,
         lately=lately,
-        whole=whole,
+        whole=whole and hour.until - since >= WHOLE,
         now=until >= hour.until,
         acts=_ACTS[owner],
         summary=None if outcome is None else outcome.summary,

@@ -207,8 +207,11 @@ class HookCaller:
         # Written before any hook is called, so that another death counts on top of this one.
         await self._checkpoint(claim, course)
         if claim.progress.alone and trying in due and course.tries[trying] >= self.policy.attempts:
-            error = RuntimeError(f"the worker died while this hook ran, in attempt {course.tries[trying]}")
-            await self._give_up(course, outcome, trying, error, course.tries[trying])
+            attempt = course.tries[trying]
+            error = RuntimeError(f"the worker died while this hook ran, in attempt {attempt}")
+            # As of every hook that is given up: the last attempt is not among those before it.
+            course.tried(trying, attempt - 1)
+            await self._give_up(course, outcome, trying, error, attempt)
             del due[trying]
 
     async def _call(

@@ -47,6 +47,7 @@ async def called(
     :class:`asyncio.CancelledError` only if the caller is cancelled. A signal still ends the process.
     """
     answer: Any = None
+    limit = timeout
     if not is_async(function):
         if inline:
             answer = returned(function, arguments, named)
@@ -81,7 +82,7 @@ async def called(
         # To await a task that has raised GeneratorExit would close this coroutine.
         return running.result()
     except asyncio.CancelledError:
-        raise (TimeoutError() if late else RuntimeError("the function was cancelled from within")) from None
+        raise (_too_long(limit) if late else RuntimeError("the function was cancelled from within")) from None
     except Exception:
         raise
     except BaseException as error:
@@ -106,12 +107,17 @@ async def _answered(
             if left is not None and left <= 0 and not call.answer.done():
                 if threads.overrun(call):
                     overran(call.answer)
-                    raise TimeoutError
+                    raise _too_long(timeout)
                 left = None
     except asyncio.CancelledError:
         threads.withdraw(call)
         raise
     return call.answer.result()
+
+
+def _too_long(timeout: float | None) -> TimeoutError:
+    """The text tells the time-out of the app's policy from one that the function raises itself."""
+    return TimeoutError(f"the function did not return within {timeout:g} s")
 
 
 async def decided(function: Callable[..., Any], *arguments: object, timeout: float | None = None) -> Any:

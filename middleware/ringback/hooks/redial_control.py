@@ -49,7 +49,7 @@ class RedialControl:
 
         Raises :class:`~ringback.exceptions.StoreError` for a fault of a store.
         """
-        return sum([await planner.cancel_redials(contact) for planner in self._found()])
+        return sum([await planner.cancel_redials(contact) for planner in self.planners()])
 
     async def never_call(self, contact: str) -> int:
         """Forbids redials to a contact, until :meth:`allow_call`, in every store of this router. Returns how many calls
@@ -68,12 +68,13 @@ class RedialControl:
         """
         return any([await planner.allow_call(contact) for planner in self._needed("allow_call")])
 
-    def _found(self) -> list[Planner]:
+    def planners(self) -> list[Planner]:
+        """The planners that there are. Of a router that names a store there is one from the first time on."""
         return list(self._planners)
 
     def _needed(self, name: str) -> list[Planner]:
         """The planners, for the method of this name. Raises :class:`ConfigurationError` if there is none."""
-        found = self._found()
+        found = self.planners()
         if not found:
             raise ConfigurationError(
                 f"{name}() found no store: nothing in this process uses the router yet; call it in the app, or run "

@@ -11,7 +11,7 @@ from ringback.exceptions import StoreError
 from ringback.work.deliveries import MINUTE, Counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ringback.work.deliveries import Answer
     from ringback.work.delivery_store import DeliveryStore
@@ -43,6 +43,7 @@ class Tally:
         self._last: dict[Answer, float] = {}
         self._since, self._until = math.inf, -math.inf
         self._pending: dict[tuple[int, Answer], Counted] = {}
+        self._overdue: Sequence[Counted] = ()
         self._totals: dict[str, int] = {}
         self._writing: asyncio.Task[None] | None = None
 
@@ -62,6 +63,10 @@ class Tally:
             totals[result] = totals.get(result, 0) + count
         return totals
 
+    def unwritten(self) -> Sequence[Counted]:
+        """What the store could not keep so far, so that this process alone knows of it."""
+        return self._overdue
+
     async def flush(self) -> bool:
         """Has the store keep what was counted. Whether nothing waits any more."""
         self._end()
@@ -72,10 +77,12 @@ class Tally:
             except BaseException as error:
                 for each in counted.values():
                     self._add(each)
+                self._overdue = tuple(self._pending.values())
                 if not isinstance(error, StoreError):
                     raise
                 self._on_fault(error)
                 return False
+            self._overdue = ()
         return True
 
     async def close(self) -> None:

@@ -149,11 +149,11 @@ class OutcomeRouter(HandlerRouter):
         """
         return await health_of(self.engine)
 
-    def _found(self) -> list[Planner]:
+    def planners(self) -> list[Planner]:
         if not self._planners:
             # Whoever made the router knows the store, in which another process may have planned redials.
             _ = self.engine
-        return super()._found()
+        return super().planners()
 
     @asynccontextmanager
     async def lifespan(self, _: object = None) -> AsyncGenerator[None]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _PARTS = (
     # What stays: a status says why, however many digits it has.
     ("", r"(?:https?(?:/[0-9.]+)?|status(?:[ _]code)?|code|errno|error|sip|q\.?850)[\s:=#(\[]*[0-9]{1,6}\b"),
+    ("", r"(?:answered|replied|responded)(?: with)?[\s:=(\[]*[45][0-9]{2}\b"),
     ("", r"['\"(][1-5][0-9]{2}\b(?= [a-z])"),
     ("", r"\[(?:phone|id|token|sip|email|redacted)[^\]]*\]"),
     # What goes, the longer before what it holds.
@@ -137,6 +138,15 @@ HELP = (
     (
         r"typeerror|keyerror|attributeerror|indexerror|nameerror|valueerror|assertionerror|importerror|notimplemented",
         "Mend the function and deploy it, then replay: it raised on what it was given.",
+    ),
+    (
+        r"\bgiveup:",
+        "The function gave up by itself. If it was right, discard; if not, mend what it names, then replay.",
+    ),
+    (
+        r"\bretry:",
+        "The function asked to be called again (Retry), and its attempts are used up. Replay when what it waits for is "
+        "there; HookPolicy(attempts=...) allows more.",
     ),
     ("", "Read the log line hook.failed of the example, mend what it names, then replay."),
 )

@@ -35,7 +35,7 @@ class LetterChange(Struct, frozen=True):
 
     A change with a ``name`` may be taken back: a replay until a worker has begun with the letter, which none does
     before ``due_at``, and a discard until ``due_at``. The name is unique, and any process of the store may take the
-    change back. Whoever carries a change out again under its name, within a minute, adds to the change. A change
+    change back. Whoever carries a change out again under its name, within ``SENT_AGAIN`` seconds, adds to it. A change
     without a name is final.
     """
 

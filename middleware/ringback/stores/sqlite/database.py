@@ -87,6 +87,10 @@ class Database:
         """What the operation returns, over a connection that cannot write."""
         # The writer makes the file that the reader opens.
         await self.open()
+        if self._watch is not None and not self._watch.is_theirs():
+            await self.do(lambda _: None)  # The writer looks after each transaction, and may open the other file.
+            if self._loss is not None:
+                raise StoreUnavailable(self._loss.text)
         return await self.do(operation, self._reader)
 
     async def change(self, statement: str, parameters: Sequence[Any] | dict[str, Any]) -> int:

@@ -42,6 +42,10 @@ class Watch:
         self._file, self._size, self._cut = (found.st_dev, found.st_ino), found.st_size, False
         self._log = identity_of(self._log_path)
 
+    def is_theirs(self) -> bool:
+        """Whether the path names the file that was opened: a reader goes on with a file that nobody finds any more."""
+        return identity_of(self._path) == self._file
+
     def look(self, connection: sqlite3.Connection) -> Loss | None:
         """What has happened to the file since it was opened. Puts into the file what a lost log had, so far as it can.
 
