@@ -223,8 +223,12 @@ class LogObserver:
 
     def writes_ends(self) -> Callable[[Outcome, EndedLeg], None] | None:
         to = sink()
-        # Each call has this line, so only those of its texts are redacted that a sender writes.
-        return (lambda *ended: write(to, INFO, "call.ended", ended_fields(*ended))) if to.takes(INFO) else None
+
+        def call_ended(outcome: Outcome, leg: EndedLeg) -> None:
+            # Each call has this line, so only those of its texts are redacted that a sender writes.
+            write(to, INFO, "call.ended", ended_fields(outcome, leg))
+
+        return call_ended if to.takes(INFO) else None
 
     def outcome_unhandled(self, outcome: Outcome) -> None:
         advice = "a call may be tried again and no handler asked for it; add one; this line is not repeated"
