@@ -44,6 +44,9 @@ SERVERS = {
     "aiohttp, decorator": ["aiohttp"],
     "anything else": ["http.server"],
 }
+# The suite of adapters draws all that these requests do.
+pytestmark = pytest.mark.untraced
+
 SITES = [(app, server) for app, servers in SERVERS.items() for server in servers]
 SECRET = "a-shared-secret-of-this-app"
 LEG = "1f0e5c1a-0000-4000-8000-000000000001"
@@ -141,7 +144,7 @@ def site(
         yield found
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=settings.default.max_examples // 2)
 @given(spellings())
 def test_no_spelling_reaches_a_guarded_route_unverified(site: tuple[int, Any], spelling: tuple[str, str]) -> None:
     """The gate is as wide as the route, whatever a framework or a server makes of a request line."""
