@@ -44,9 +44,6 @@ SERVERS = {
     "aiohttp, decorator": ["aiohttp"],
     "anything else": ["http.server"],
 }
-# The suite of adapters draws all that these requests do.
-pytestmark = pytest.mark.untraced
-
 SITES = [(app, server) for app, servers in SERVERS.items() for server in servers]
 SECRET = "a-shared-secret-of-this-app"
 LEG = "1f0e5c1a-0000-4000-8000-000000000001"
