@@ -1,6 +1,8 @@
 """What every test starts with."""
 
+import gc
 import importlib.util
+import itertools
 import logging
 import os
 import sys
@@ -18,38 +20,84 @@ from ringback.logs import _sinks
 HERE = Path(__file__).parent
 
 # What a property draws: a few inputs, the same in each run; in `make fuzz` a thousand, and others each time.
-settings.register_profile("tests", deadline=None, max_examples=100, derandomize=True, database=None)
+settings.register_profile("tests", deadline=None, max_examples=50, derandomize=True, database=None)
 settings.register_profile("fuzz", deadline=None, max_examples=int(os.environ.get("RINGBACK_PROPERTY_EXAMPLES", "1000")))
 settings.load_profile("tests")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """More than there are cores: many tests wait for a timer, a server or a browser."""
-    return (os.cpu_count() or 1) * 3 // 2
+    """More than there are cores: the tests wait half of their time, for a timer, a server, a process or a browser."""
+    return (os.cpu_count() or 1) * 5 // 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest is first, so that no process is left with it when the others have nothing more to do."""
-    items.sort(key=lambda item: "crash" not in item.path.parts)
+    """Each process begins with its share of what takes longest, so that none is left with all of it in the end.
+
+    pytest-xdist gives each process a run of the list; whoever has done all of it takes from the others' ends.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    longest = [item for item in items if "crash" in item.path.parts]
+    others = [item for item in items if "crash" not in item.path.parts]
+    ends = [len(others) * each // workers for each in range(workers + 1)]
+    items[:] = [
+        item
+        for nth, (start, end) in enumerate(itertools.pairwise(ends))
+        for item in (*longest[nth::workers], *others[start:end])
+    ]
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays until the end. The collector need not walk it with every test, nor need whoever asks the
+    collector for routers, as :func:`ringback.testing.capture_outcomes` does.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+_TRACER = pytest.StashKey[Any]()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Without coverage's tracer where thousands of inputs are drawn, which takes three times as long with it.
-
-    A line that such a test draws has a test of its own that draws it, too, or coverage says that it has none.
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Coverage follows tests and their fixtures, and not what pytest does in between: that takes three times as long
+    with it.
     """
     tracer = sys.gettrace()
     # A debugger traces as well, and goes on.
-    is_coverage = type(tracer).__module__.partition(".")[0] == "coverage"
-    if not is_coverage or not any(item.get_closest_marker(each) for each in ("hypothesis", "untraced")):
+    if type(tracer).__module__.partition(".")[0] != "coverage":
         return (yield)
+    item.stash[_TRACER] = tracer
     sys.settrace(None)
     try:
         return (yield)
     finally:
         sys.settrace(tracer)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def _followed(item: pytest.Item) -> Generator[None, object, object]:
+    if (tracer := item.stash.get(_TRACER, None)) is None:
+        return (yield)
+    sys.settrace(tracer)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(None)
+
+
+pytest_runtest_setup = pytest_runtest_teardown = _followed
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Not where thousands of inputs are drawn, which takes three times as long, too.
+
+    A line that such a test draws has a test of its own that draws it, too, or coverage says that it has none.
+    """
+    if any(item.get_closest_marker(each) for each in ("hypothesis", "untraced")):
+        return (yield)
+    return (yield from _followed(item))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import counted
 import gate
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
@@ -61,7 +61,6 @@ def test_what_has_no_limit_is_not_let_through() -> None:
 LABELS = [gate.label(name, events) for events in counted.WORK for name in counted.pieces(events)[2:]]
 
 
-@settings(deadline=None)
 @given(
     limits=st.dictionaries(
         st.sampled_from(["3.11", "3.12"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback_catalog import Catalog, ResultCategory
@@ -187,7 +187,6 @@ def test_a_long_message_is_cut() -> None:
     assert row.text.endswith("…")
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(["|", "-", "\n", "Code", "Subcode", "404", " ", "/", "<table>", "<tr>", "<td>", "`", "0"]))
 )

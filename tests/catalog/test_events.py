@@ -1,7 +1,7 @@
 """Event names: one spelling, one scope."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback_catalog import (
@@ -48,7 +48,6 @@ def test_an_event_has_one_name(received: str, name: str) -> None:
     assert event_name(received) == name
 
 
-@settings(deadline=None)
 @given(st.text() | st.sampled_from(sorted(CALL_EVENTS | OPERATION_EVENTS)).map(str.upper))
 def test_a_name_keeps_its_name(text: str) -> None:
     """Reading a known name twice changes nothing more."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback_catalog import Catalog, CatalogError, Entry, Key, Overrides, Owner, RetryClass, Source, Verdict
@@ -96,7 +96,6 @@ def stated(*fields: str) -> tuple[str, ...]:
     return tuple(name for name in VERDICT if name in fields)
 
 
-@settings(deadline=None, max_examples=50)
 @given(
     # As often a row of a kind that there are few of.
     st.sampled_from(DEFAULT.entries) | st.sampled_from([each for each in DEFAULT.entries if each.key.kind != "pair"]),

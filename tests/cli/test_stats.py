@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback import classify
@@ -317,7 +317,6 @@ def test_every_line_is_of_one_kind(text: bytes, expected: tuple[int, ...]) -> No
     assert lines.read == 1
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary() | st.sampled_from(LOG) | st.binary().map(lambda tail: LOG[0][:200] + tail)))
 def test_no_line_is_a_fault(lines: list[bytes]) -> None:
     """Any bytes: the kinds add up to what was read, and a page can be printed."""
@@ -414,7 +413,6 @@ def test_buckets_widen() -> None:
     assert Timeline[str]().columns(9) == Columns(1, 0, {})
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 253370764799), min_size=1, max_size=60), st.integers(1, 50), st.integers(1, 9))
 def test_no_time_is_lost(times: list[float], most: int, kept: int) -> None:
     """Any times in any order, in few columns, from few buckets."""

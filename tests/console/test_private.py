@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import httpx
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.console import Console, deliveries, entries, now
@@ -110,7 +110,6 @@ CATALOG = Catalog.default()
 ARRIVED = shown(deliveries.view_of(Arrivals(NOON, 0, (), (), LastDelivery())))
 
 
-@settings(deadline=None, max_examples=60)
 @given(PRIVATE, AROUND, AROUND)
 def test_no_number_and_no_id_reaches_the_page(private, left, right):
     """In a message, a source, a contact, a reason, a key, a name: as written, and as escaped."""
@@ -128,7 +127,6 @@ def test_no_number_and_no_id_reaches_the_page(private, left, right):
         assert page.count("</script>") == scripts
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.text(min_size=6, max_size=40).filter(lambda text: not set(text) <= set("[contact] hash0123456789abcdef")))
 def test_a_contact_is_never_shown(contact):
     """A name or an address has no pattern: only a keyed hash is shown, and only its head."""

@@ -576,6 +576,7 @@ async def test_a_store_that_fails_meanwhile_is_said_so(memory, outcome, browser)
     assert (undone.status_code, undone.text) == (503, f"503: 0 dead letters were taken back, {why}")
 
 
+@pytest.mark.untraced
 async def test_ten_thousand_letters_are_grouped_asked_about_and_changed(memory, outcome, browser, parsed):
     """In pages and in parts; the form has none of their keys."""
     count = 10_000

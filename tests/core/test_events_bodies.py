@@ -8,7 +8,7 @@ import json
 from datetime import UTC
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import small_stack
@@ -497,7 +497,6 @@ def test_elements_beside_each_other_are_not_nested() -> None:
     assert len(parse_delivery(body, max_depth=4).events) == 50
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_delivery_or_refused_with_a_depth_too(body: bytes) -> None:
     """The scan for the depth is no new way to fail."""

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -223,7 +223,6 @@ def test_another_loop_goes_on_with_what_a_closed_one_has_left() -> None:
     assert [each.call_connection_id for each in watch.told()] == ["a", "b"]
 
 
-@settings(deadline=None)
 @given(
     told=st.lists(
         st.tuples(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from private_texts import PRIVATE
@@ -136,7 +136,6 @@ async def test_what_no_call_can_have_is_refused(given: dict[str, Any], message: 
         await CallRecords(MemoryStore()).list(**given)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from([text for text, _ in PRIVATE]), min_size=5, max_size=5))
 async def test_no_private_text_is_exported(texts: Sequence[str]) -> None:
     """Wherever a sender hides one, neither a record nor a page of a list shows it as JSON."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback import (
@@ -119,7 +119,6 @@ def test_an_absent_number_meets_no_number(number: str) -> None:
 
 
 @given(low=st.integers(-10, 700), size=st.integers(1, 300), code=st.integers(1, 699).filter(lambda code: code != 200))
-@settings(deadline=None)
 def test_a_range_means_the_same_as_its_members(low: int, size: int, code: int) -> None:
     """A range is a collection that was not written out."""
     outcome, codes = classify("CallDisconnected", code, 1), range(low, low + size)

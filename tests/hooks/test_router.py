@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback import (
@@ -106,7 +106,6 @@ def test_every_ended_call_is_retryable_or_terminal(outcome: Outcome, called: lis
     code=st.none() | st.integers(-1, 700),
     subcode=st.none() | st.integers(0, 600_000),
 )
-@settings(deadline=None)
 def test_who_is_concerned_also_hears_of_it(event: str | None, code: int | None, subcode: int | None) -> None:
     """No handler that is concerned is lost to the question whether anybody listens at all."""
     router, outcome = HandlerRouter(), classify(event, code, subcode)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from structlog.testing import capture_logs
@@ -272,7 +272,6 @@ GAPS = st.lists(st.one_of(st.just(0.0), st.floats(0, 0.5), st.floats(0, 15)), ma
 
 
 @given(lines=st.integers(1, 6), seconds=st.floats(0.1, 12), gaps=GAPS)
-@settings(deadline=None)
 def test_a_budget_is_never_exceeded(lines: int, seconds: float, gaps: list[float]) -> None:
     """However the attempts are spread, no span of ``seconds`` holds more than ``lines`` written ones."""
     said, _ = attempts(lines, seconds, gaps)
@@ -281,7 +280,6 @@ def test_a_budget_is_never_exceeded(lines: int, seconds: float, gaps: list[float
 
 
 @given(lines=st.integers(1, 6), seconds=st.floats(0.1, 12), gaps=GAPS)
-@settings(deadline=None)
 def test_a_budget_suppresses_only_what_exceeds_it(lines: int, seconds: float, gaps: list[float]) -> None:
     """What is left out came while the span before it was full."""
     said, _ = attempts(lines, seconds, gaps)
@@ -292,7 +290,6 @@ def test_a_budget_suppresses_only_what_exceeds_it(lines: int, seconds: float, ga
 
 
 @given(lines=st.integers(1, 6), seconds=st.floats(0.1, 12), gaps=GAPS)
-@settings(deadline=None)
 def test_a_budget_counts_every_suppressed_line_once(lines: int, seconds: float, gaps: list[float]) -> None:
     """Nothing is left out in silence: each written line tells of those left out since the one before."""
     said, rest = attempts(lines, seconds, gaps)

@@ -9,7 +9,7 @@ import logging
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from logged import Kept, attach, judged, no_handlers, raised
@@ -46,7 +46,6 @@ NUMBER = re.compile(r"425\D{0,3}555\D{0,3}01\d\d")
 
 
 @given(texts=st.lists(PLANTED, min_size=9, max_size=9), error=PLANTED, encoding=PLANTED, plain=st.booleans())
-@settings(deadline=None, max_examples=150)
 def test_no_phone_number_is_ever_written(texts: list[str], error: str, encoding: str, plain: bool) -> None:
     """Wherever a sender, a header or a hook's exception hides a number, no rendered line shows it."""
     kind, event_id, leg, server, call, context, message, sip, q850 = texts

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 import structlog
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
 from opentelemetry.sdk._logs import export as sdk
@@ -252,7 +252,6 @@ PLANTED = st.builds("{} {} {}".format, BESIDE, NUMBERS, BESIDE)
 
 @pytest.mark.parametrize("name", SET_UPS)
 @given(texts=st.lists(PLANTED, min_size=9, max_size=9))
-@settings(max_examples=25, deadline=None)
 def test_nothing_private_leaves_through_any_set_up(name: str, texts: list[str]) -> None:
     """A sender may hide a number in any text of an event."""
     kind, event_id, leg, server, call, context, message, sip, q850 = texts

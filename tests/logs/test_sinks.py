@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from structlog.contextvars import bind_contextvars
 from structlog.testing import capture_logs
@@ -245,7 +245,6 @@ def test_a_level_that_logging_drops_costs_no_text() -> None:
 
 
 @given(text=st.text() | st.sampled_from(["a\nb", "a\x85b", "a\u2028ERROR b", "\x1b[31m", 'say "no"', "a=b c", "\\"]))
-@settings(deadline=None)
 def test_no_text_of_a_sender_begins_a_line_of_its_own(text: str) -> None:
     """In plain text too, one line stays one line, and a value reads back as what it was."""
     kept = Kept()

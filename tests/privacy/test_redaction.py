@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # What is quadratic takes seconds instead of milliseconds by then, and what is exponential does not end.
-SIZE = 10_000
+SIZE = 5_000
 
 
 @pytest.fixture(autouse=True)

@@ -143,7 +143,7 @@ NUMBER = "+15550100001"
 PRIVATE = [f"Callee 4:{NUMBER}", NUMBER.replace("+", "%2B"), "maria@example.com", "8:acs:1f0e5c1a-0000_0000"]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(PRIVATE), st.sampled_from(["", "terminal"]), st.booleans())
 def test_nothing_private_is_printed(
     tmp_path: Path,

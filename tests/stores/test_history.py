@@ -466,7 +466,7 @@ def _item(kind: str, leg: int, call: int, code: int | None) -> Item:
     return item(f"{call}-{leg}", name, call=f"c{call}", code=code, subcode=0)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(puts=_puts, works=st.sets(st.integers(0, 11), max_size=3))
 def test_the_counts_are_the_calls(tmp_path_factory: pytest.TempPathFactory, puts: Any, works: set[int]) -> None:
     """Whatever comes in whatever order and however often, worked on between or not, each call is counted once."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crew import Clock, item, worked
@@ -119,7 +119,6 @@ async def follows(store: DeliveryStore, clock: Clock, steps: list[tuple[str, Any
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
 @given(steps=STEPS)
 @example(steps=[("put", [REPORT]), ("work", State.DEAD), ("replay", "a"), ("put", [REPORT])])
 def test_any_sequence_follows_the_model(kind: str, tmp_path_factory: pytest.TempPathFactory, steps: Any) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ringback import Catalog, Event, Outcome, classify, classify_event, parse_delivery, use_redaction
@@ -25,8 +25,6 @@ from ringback_catalog import Match, RetryAction, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-property_of = settings(deadline=None, max_examples=200, derandomize=True, database=None)
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 OVERRIDES = [
@@ -177,7 +175,6 @@ def carried(number: int | None) -> int | None:
     return number if number is not None and abs(number) < 2**31 else None
 
 
-@property_of
 @given(event=events, code=numbers, subcode=numbers, sip=numbers, q850=numbers)
 def test_any_classified_result_comes_back(event: Any, code: Any, subcode: Any, sip: Any, q850: Any) -> None:
     """What ``classify`` takes can be stored; a number that no event can carry reads as absent, as in an event."""
@@ -192,7 +189,6 @@ def test_any_classified_result_comes_back(event: Any, code: Any, subcode: Any, s
 texts = st.none() | st.text() | st.text(st.characters(categories=["Cs", "Cc", "Lu", "Nd"]))
 
 
-@property_of
 @given(texts=st.lists(texts, min_size=13, max_size=13))
 @example(texts=["\ud800"] * 13)
 @example(texts=["\0\x7f\u2028"] * 13)
@@ -233,7 +229,6 @@ PRIVATE = [
 TOLD = ["15550100199", "010-0199", "00000014-0000", "alice", "hunter2", "c2lnbmF0dXJl", "abcdef0123456789"]
 
 
-@property_of
 @given(source=st.none() | st.sampled_from(PRIVATE) | st.text(), event_id=st.none() | st.text())
 def test_an_outcome_keeps_its_id(source: str | None, event_id: str | None) -> None:
     """The id has a digest of the source as it came, which the record keeps only redacted."""
@@ -245,7 +240,6 @@ def test_an_outcome_keeps_its_id(source: str | None, event_id: str | None) -> No
     assert load(dump(back)) == back
 
 
-@property_of
 @given(private=st.lists(st.sampled_from(PRIVATE), min_size=5, max_size=5), words=st.sampled_from(["", "Busy ", "to: "]))
 def test_nothing_private_is_stored(private: list[str], words: str) -> None:
     """Phone numbers, ids, tokens and secrets in any text of the service or of a carrier, in source and subject."""
@@ -433,7 +427,6 @@ def test_a_verdict_may_be_kept_apart() -> None:
             load(busy.payload, None, damaged)
 
 
-@property_of
 @given(stored=st.binary())
 def test_any_bytes_are_a_value_or_our_one_error(stored: bytes) -> None:
     for read in (load, load_progress):
@@ -445,7 +438,6 @@ names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 seconds = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@property_of
 @given(
     progress=st.builds(
         Progress,
@@ -507,7 +499,6 @@ def test_a_key_that_a_store_cannot_keep_is_hashed(key: str, stored: str) -> None
     assert short(key) == stored
 
 
-@property_of
 @given(one=st.text() | st.text(min_size=250), other=st.text() | st.text(min_size=250))
 @example(one="a" * 300 + "b", other="a" * 300 + "c")
 @example(one="\ud800", other="\udfff")

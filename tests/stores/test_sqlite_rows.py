@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crew import item, whole
@@ -69,7 +69,6 @@ def kept_by(earlier: Puts, puts: Puts, *, together: bool) -> tuple[list[list[Off
     return offers, [tuple(row)[1:] for row in found]
 
 
-@settings(deadline=None, max_examples=300, derandomize=True, database=None)
 @given(
     st.lists(reports, max_size=3),
     st.lists(st.lists(reports, min_size=1, max_size=4), min_size=1, max_size=8)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.semconv._incubating.attributes import messaging_attributes
 from opentelemetry.semconv.schemas import Schemas
@@ -73,7 +73,6 @@ texts = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     name=st.one_of(st.sampled_from(sorted(ALLOWED["event"])), texts),
     text=texts,
@@ -111,7 +110,6 @@ def test_nothing_private_reaches_an_attribute(name: str, text: str, code: int, s
 GUIDS = st.uuids().map(str)
 
 
-@settings(deadline=None)
 @given(
     leg=st.one_of(GUIDS, texts, st.from_regex(r"[0-9A-Za-z_:=+.-]{0,30}", fullmatch=True), st.text(max_size=300)),
     kind=st.one_of(st.sampled_from(sorted(KNOWN)), texts),

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback import CallEnded, Calls, OperationFailed, OutcomeRouter, WaitTimeout, parse_delivery
@@ -213,7 +213,6 @@ EVENTS = st.tuples(
     backlog=st.integers(1, 3),
     kept=st.integers(1, 3),
 )
-@settings(deadline=None)
 def test_only_a_call_that_goes_on_answers(before: Any, after: Any, wanted: str, backlog: int, kept: int) -> None:
     """Whatever came, in any order, with any number of calls kept: never a call that had ended, nor another context."""
 
@@ -241,7 +240,6 @@ def test_only_a_call_that_goes_on_answers(before: Any, after: Any, wanted: str, 
     backlog=st.integers(1, 3),
     kept=st.integers(1, 3),
 )
-@settings(deadline=None)
 def test_nothing_is_left_of_calls_that_are_forgotten(steps: Any, backlog: int, kept: int) -> None:
     """The index of contexts has the kept events, all of them and no others."""
 

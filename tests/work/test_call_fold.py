@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -381,7 +381,6 @@ def outcome_of(context: str, leg: str, call: str) -> Outcome:
     return found
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from([text for text, _ in PRIVATE]),
     st.sampled_from(["context", "leg", "call", "hook", "reason", "contact"]),

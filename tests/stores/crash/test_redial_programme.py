@@ -18,6 +18,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from dispatching import Recorder, told
 from ringback import HookPolicy, Pace, RedialPolicy
 from ringback.core.events import Result
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.work.delivery_store import DeliveryStore
 
-CONTACTS = int(5000 * float(os.environ.get("RINGBACK_CRASH_SCALE", "0.02")))
+CONTACTS = int(5000 * float(os.environ.get("RINGBACK_CRASH_SCALE", "0.01")))
 BERLIN = ZoneInfo("Europe/Berlin")
 EVENING = datetime(2026, 6, 5, 18, 30, tzinfo=BERLIN).timestamp()
 """A Friday."""
@@ -291,6 +293,7 @@ async def test_a_programme_on_sqlite_with_two_processes(tmp_path: Path) -> None:
         await store.close()
 
 
+@pytest.mark.untraced
 async def test_a_programme_on_postgresql_with_three_processes(postgres_url: str) -> None:
     import psycopg
 
