@@ -49,7 +49,7 @@ fuzz: $(VENV)/.dev  ## 200,000 hostile inputs, RINGBACK_FUZZ_EXAMPLES= of each o
 	RINGBACK_FUZZ_EXAMPLES=$${RINGBACK_FUZZ_EXAMPLES:-40000} $(BIN)/python -m pytest -q tests/test_fuzz.py tests/work/test_redial.py $(ARGS)
 	$(BIN)/python -m pytest -q --numprocesses auto --hypothesis-profile fuzz -m hypothesis tests --ignore=tests/test_fuzz.py $(ARGS)
 
-crash: $(VENV)/.dev  ## 10,000 events on each store while processes are killed; the tests run a twentieth of it
+crash: $(VENV)/.dev  ## 10,000 events on each store while processes are killed; the tests run a tenth of it
 	RINGBACK_CRASH_SCALE=$${RINGBACK_CRASH_SCALE:-1} $(BIN)/python -m pytest -q tests/stores/crash $(ARGS)
 
 drill: $(VENV)/.dev  ## 30 minutes of faults in random order, half of them on each store; ARGS="--minutes 2 --seed 7 --engine sqlite"

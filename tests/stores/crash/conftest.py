@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
     from pathlib import Path
 
-SCALE = float(os.environ.get("RINGBACK_CRASH_SCALE", "0.05"))
-"""1 is the whole suite, as ``make crash`` runs it; the usual tests run a twentieth of it."""
+SCALE = float(os.environ.get("RINGBACK_CRASH_SCALE", "0.1"))
+"""1 is the whole suite, as ``make crash`` runs it; the usual tests run a tenth of it."""
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
