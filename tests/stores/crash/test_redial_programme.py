@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ringback.core.outcome import Outcome
 
-CONTACTS = int(5000 * float(os.environ.get("RINGBACK_CRASH_SCALE", "0.01")))
+CONTACTS = int(5000 * float(os.environ.get("RINGBACK_CRASH_SCALE", "0.02")))
 BERLIN = ZoneInfo("Europe/Berlin")
 EVENING = datetime(2026, 6, 5, 18, 30, tzinfo=BERLIN).timestamp()
 """A Friday."""
