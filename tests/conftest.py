@@ -20,7 +20,7 @@ from ringback.logs import _sinks
 HERE = Path(__file__).parent
 
 # What a property draws: a few inputs, the same in each run; in `make fuzz` a thousand, and others each time.
-settings.register_profile("tests", deadline=None, max_examples=50, derandomize=True, database=None)
+settings.register_profile("tests", deadline=None, max_examples=100, derandomize=True, database=None)
 settings.register_profile("fuzz", deadline=None, max_examples=int(os.environ.get("RINGBACK_PROPERTY_EXAMPLES", "1000")))
 settings.load_profile("tests")
 

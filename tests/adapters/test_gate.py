@@ -141,7 +141,7 @@ def site(
         yield found
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=settings.default.max_examples // 2)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=settings.default.max_examples // 5)
 @given(spellings())
 def test_no_spelling_reaches_a_guarded_route_unverified(site: tuple[int, Any], spelling: tuple[str, str]) -> None:
     """The gate is as wide as the route, whatever a framework or a server makes of a request line."""
