@@ -18,8 +18,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-import pytest
-
 from dispatching import Recorder, told
 from ringback import HookPolicy, Pace, RedialPolicy
 from ringback.core.events import Result
@@ -293,7 +291,6 @@ async def test_a_programme_on_sqlite_with_two_processes(tmp_path: Path) -> None:
         await store.close()
 
 
-@pytest.mark.untraced
 async def test_a_programme_on_postgresql_with_three_processes(postgres_url: str) -> None:
     import psycopg
 
