@@ -121,6 +121,7 @@ async def follows(store: DeliveryStore, clock: Clock, steps: list[tuple[str, Any
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @given(steps=STEPS)
 @example(steps=[("put", [REPORT]), ("work", State.DEAD), ("replay", "a"), ("put", [REPORT])])
+@example(steps=[("put", [REPORT]), ("work", State.DEAD), ("replay", "a"), ("put", [("a", "CreateCallFailed")])])
 def test_any_sequence_follows_the_model(kind: str, tmp_path_factory: pytest.TempPathFactory, steps: Any) -> None:
     """Any order of deliveries, attempts, replays: what a simple model says."""
 

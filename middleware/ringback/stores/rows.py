@@ -104,10 +104,12 @@ def merged(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | 
     """The columns of the row ``kept`` that change when ``new``, the row of another event of the call, settles with it.
 
     As in :meth:`~ringback.core.outcome.Outcome.merged_with`, the row gets the more informative outcome, and the other
-    row's event as the sibling, and the contact of whichever row has one. ``None`` if a worker has claimed ``kept``, or
-    if both rows have the same event.
+    row's event as the sibling, and the contact of whichever row has one. ``None`` if a worker has ever claimed
+    ``kept``, or if both rows have the same event.
     """
-    settles = kept["state"] == State.READY and kept["attempts"] == 0 and kept["sibling"] is None
+    # A dead letter that somebody replays has a progress; its attempts count from 1 again.
+    is_new = kept["attempts"] == 0 and kept["progress"] is None
+    settles = kept["state"] == State.READY and is_new and kept["sibling"] is None
     if not (settles and _end_a_call(kept, new) and (kept["event"] != new["event"] or _level(new) > _level(kept))):
         return None
     best, rest = (new, kept) if informs_more(new["rank"], kept["rank"]) else (kept, new)
