@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 FAULT_PAUSE = 1.0
 """Seconds that a worker waits after a fault of the store."""
 
+PURGE_EVERY = 600.0
+"""Seconds between the purges of a worker, in every store that keeps items on a disk."""
+
 GRACE = 0.5
 """Seconds that a worker waits for a hook that it has cancelled."""
 

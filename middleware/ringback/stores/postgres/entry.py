@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError
+from ringback.stores.claims import PURGE_EVERY
 from ringback.stores.clocks import jumped
 from ringback.stores.postgres import claims, repair
 from ringback.stores.pulse import Pulse
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from ringback.stores.clocks import Jumps
     from ringback.stores.postgres.database import Connection, Database
     from ringback.stores.postgres.jobs import Jobs
-
-_PURGE = 600.0
-"""Seconds between purges."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -69,7 +67,7 @@ class Entry:
                 if self._touch.for_a_lease(await self.renew()):
                     await self.database.do(self._repair)
                 now = asyncio.get_running_loop().time()
-                if now >= self._purged_at + _PURGE:
+                if now >= self._purged_at + PURGE_EVERY:
                     await self.purge()
                     self._purged_at = now
             except StoreError as error:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError
-from ringback.stores.claims import FAULT_PAUSE
+from ringback.stores.claims import FAULT_PAUSE, PURGE_EVERY
 from ringback.stores.clocks import SLACK, jumped
 from ringback.stores.lanes import Lanes
 from ringback.stores.pulse import Pulse
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from ringback.stores.touch import Touch
     from ringback.work.items import Claim, Settlement, Work
     from ringback.work.pace import Pace
-
-_PURGE = 600.0
-"""Seconds between purges."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -94,7 +91,7 @@ class Worker:
                 self.touch.renewed(self.boot.clock())
                 pulse.beat()
                 if self.boot.clock() >= purge_at:
-                    purge_at = self.boot.clock() + _PURGE
+                    purge_at = self.boot.clock() + PURGE_EVERY
                     # A clock may have been set forward and back between two looks.
                     self._set_right = False
                     await self.purge()
