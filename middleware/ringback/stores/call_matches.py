@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from ringback.work.call_detail import StoredItem
     from ringback.work.told import Told
 
+MOST = 400
+"""Values of one statement, and a few more. Before version 3.32 SQLite takes 999: https://www.sqlite.org/limits.html"""
+
 _INFORMED = informed("")
-_MOST_ENDS = 400
-"""A match has at most eight keys. Before version 3.32 SQLite takes 999 values: https://www.sqlite.org/limits.html"""
 
 
 def leg_in(key: str) -> str | None:
@@ -84,7 +85,8 @@ def ends_of(matches: Iterable[Match]) -> Ends:
     """
     keys, calls = set[str](), set[str]()
     for match in sorted(matches, key=lambda match: -match.at):
-        if len(keys) + len(calls) >= _MOST_ENDS:
+        # A match has at most eight keys.
+        if len(keys) + len(calls) >= MOST:
             break
         if match.key is not None:
             keys.add(match.key)

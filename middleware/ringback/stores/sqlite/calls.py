@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ringback.stores.call_matches import Match, contact_in, ends_of, keys_of, match_of_item, matches_in, newest
+from ringback.stores.call_matches import MOST, Match, contact_in, ends_of, keys_of, match_of_item, matches_in, newest
 from ringback.stores.call_rows import ITEM, condition, ids_in, item_of, page, texts_of
 from ringback.stores.history_rows import contact_of
 from ringback.stores.sqlite.schema import CONTACT, NOTE, WHOLE
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ringback.work.told import Told
-
-_MOST = 400
-"""Values of one statement. Before version 3.32 SQLite takes 999 at most: https://www.sqlite.org/limits.html"""
 
 _MATCHES = "SELECT key, call, created_at FROM items WHERE kind = 'outcome' AND (key IN ({}) OR call = ? OR context = ?)"
 _SEARCH = "SELECT key, call, created_at FROM items WHERE instr(told, :event) OR instr(told, :server)"
@@ -91,7 +88,7 @@ def _notes(connection: sqlite3.Connection, leg: str | None, call: str | None) ->
 
 
 def _items(connection: sqlite3.Connection, match: Match, told: Sequence[Told]) -> list[StoredItem]:
-    keys = match.keys(told)[:_MOST]
+    keys = match.keys(told)[:MOST]
     return [item_of(*row) for row in connection.execute(_ITEMS.format(_marks(keys)), (*keys, match.call))]
 
 
@@ -104,8 +101,8 @@ def _notes_of(connection: sqlite3.Connection, items: Sequence[StoredItem]) -> It
     legs, calls = zip(*map(ids_in, items), strict=True) if items else ((), ())
     for column, names in (("leg", legs), ("call", calls)):
         numbers: list[Any] = [numbered(name) for name in dict.fromkeys(names) if name is not None]
-        for start in range(0, len(numbers), _MOST):
-            some = numbers[start : start + _MOST]
+        for start in range(0, len(numbers), MOST):
+            some = numbers[start : start + MOST]
             # What names a leg is found by its leg.
             other = "AND leg IS NULL" if column == "call" else ""
             query = f"SELECT at, told FROM notes WHERE {column} IN ({_marks(some)}) {other} ORDER BY id"
