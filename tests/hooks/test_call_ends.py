@@ -185,6 +185,22 @@ def test_the_end_of_a_whole_call_yields_to_a_legs() -> None:
     assert [each.outcome_id for each in watch.told()] == ["call:a"]
 
 
+def test_each_end_is_told_when_it_has_settled_itself() -> None:
+    """An end that came later waits for its own time, not for that of the end before it."""
+    watch = Watch()
+
+    async def story() -> None:
+        watch.ends.settle([made("CallDisconnected")], 1.0)
+        watch.now = 0.5
+        watch.ends.settle([made("CallDisconnected", "b")], 1.0)
+        await watch.turns_to(1.0)
+        assert [each.call_connection_id for each in watch.told()] == ["a"]
+        await watch.turns_to(1.5)
+
+    watch.run(story())
+    assert [each.call_connection_id for each in watch.told()] == ["a", "b"]
+
+
 def test_ends_that_settle_at_once_are_told_in_turns_of_the_loop() -> None:
     """A batch holds the loop for a turn at a time: the other work of the app goes on meanwhile."""
     watch = Watch()
