@@ -519,7 +519,7 @@ async def test_a_verdict_is_in_the_file_once(make: Make, path: Path) -> None:
     assert "it has no verdict" in letter.reason
 
 
-async def test_the_log_is_put_into_the_file_after_some_hundred_rows(make: Make, path: Path) -> None:
+async def test_the_log_is_put_into_the_file_after_a_thousand_rows(make: Make, path: Path) -> None:
     """Not with each transaction, and by the writer itself; SQLite would only begin at a longer log."""
     store = make()
     await store.open()
@@ -531,6 +531,14 @@ async def test_the_log_is_put_into_the_file_after_some_hundred_rows(make: Make, 
         await store._database.do(lambda _: sizes.append(path.stat().st_size))
     before, short_of_it, filled, after = sizes
     assert before == short_of_it < filled == after
+
+
+async def test_a_put_makes_no_temporary_file(make: Make) -> None:
+    """The old pages of a statement of many rows stay in memory: there may be no folder for temporary files."""
+    store = make()
+    await store.open()
+    kept = await store._database.do(lambda connection: connection.execute("PRAGMA temp_store").fetchone()[0])
+    assert kept == 2  # MEMORY, see https://www.sqlite.org/pragma.html#pragma_temp_store
 
 
 async def test_a_failure_is_nobody_elses(make: Make) -> None:

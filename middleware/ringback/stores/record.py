@@ -77,20 +77,21 @@ def dump(outcome: Outcome) -> bytes:
     :func:`load` gives the outcome back, but for the sibling, the event's raw bytes, what was private, numbers that no
     event can carry (absent), and lone surrogates (their escapes).
     """
-    return _dumped(outcome.event, Raw(stored_verdict(outcome.verdict).text), _own(outcome))
+    return _dumped(outcome.event, Raw(stored_verdict(outcome.verdict).text), outcome)
 
 
 def dump_without_verdict(outcome: Outcome) -> bytes:
     """As :func:`dump`, for a store that keeps the verdict apart."""
-    return _dumped(outcome.event, UNSET, _own(outcome))
+    return _dumped(outcome.event, UNSET, outcome)
 
 
 def dump_sibling(outcome: Outcome) -> bytes | None:
     """The record of the event of the outcome's sibling, if it has one."""
-    return None if outcome.sibling is None else _dumped(outcome.sibling, UNSET, {})
+    return None if outcome.sibling is None else _dumped(outcome.sibling, UNSET)
 
 
-def _dumped(event: Event, verdict: Raw | UnsetType, own: dict[str, Any]) -> bytes:
+def _dumped(event: Event, verdict: Raw | UnsetType, outcome: Outcome | None = None) -> bytes:
+    """The record of the event; ``outcome`` is the event's own, which no sibling has."""
     data = event.data
     source = None if event.source is None else redact_place(event.source)
     subject = event.subject
@@ -114,16 +115,16 @@ def _dumped(event: Event, verdict: Raw | UnsetType, own: dict[str, Any]) -> byte
             _stored(data.result_information),
             _details(data.media_streaming_update),
             _details(data.transcription_update),
-            own,
+            {} if outcome is None else _own(outcome, source),
         )
     )
 
 
-def _own(outcome: Outcome) -> dict[str, Any]:
-    values = ((field, getattr(outcome, field.name)) for field in _OWN)
-    own = {field.name: value for field, value in values if value != field.default}
+def _own(outcome: Outcome, redacted: str | None) -> dict[str, Any]:
+    """The fields of the outcome that the event does not give. ``redacted`` is the source as the record has it."""
+    own = {name: value for name, default in _DEFAULTS if (value := getattr(outcome, name)) != default}
     source = outcome.event.source
-    if source is not None and outcome.source_digest is None and redact_place(source) != source:
+    if source != redacted and outcome.source_digest is None:
         # The key of the outcome has the digest of the source as it came.
         own["source_digest"] = digest_of(source)
     return own
@@ -255,6 +256,7 @@ def load_contact(stored: bytes | str | None) -> Contact:
 
 _NONE = Progress()
 _OWN = [field for field in fields(Outcome) if field.name not in ("event", "verdict", "sibling")]
+_DEFAULTS = [(field.name, field.default) for field in _OWN]
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, CatalogError)
 _REMEDY = "it is damaged, or of a newer release: upgrade this worker, or discard the item"
 _decoder = msgspec.json.Decoder(_Record)

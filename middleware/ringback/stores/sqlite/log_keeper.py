@@ -1,4 +1,4 @@
-"""When the write-ahead log goes into the file: after some hundred rows, when no caller waits."""
+"""When the write-ahead log goes into the file: after a thousand rows, when no caller waits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ringback.stores.sqlite import schema
 if TYPE_CHECKING:
     import sqlite3
 
-CHECKPOINT = 600
+CHECKPOINT = 1200
 """Changed rows after which the writer puts the write-ahead log into the file."""
 
 

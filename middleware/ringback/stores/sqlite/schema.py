@@ -154,7 +154,7 @@ WHOLE = "items LEFT JOIN verdicts ON verdicts.id = items.verdict"
 NOTE = "INSERT INTO notes (at, leg, call, told) VALUES (?, ?, ?, ?)"
 CONTACT = "SELECT state FROM contacts WHERE contact = ?"
 
-LONGEST_LOG = 4000
+LONGEST_LOG = 8000
 """Pages of 4 KiB in the write-ahead log from which on a transaction itself must put the log into the file."""
 
 PUT_LOG_IN_FILE = "PRAGMA wal_checkpoint(PASSIVE)"
@@ -184,6 +184,9 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG}")
     if version < VERSION:
         _migrate(connection, path)
+    # For a statement of many rows SQLite keeps the pages that the statement changes, and would keep them in a file:
+    # a fifth of what this thread costs a put, and a fault where no folder for temporary files can be written.
+    connection.execute("PRAGMA temp_store = MEMORY")
 
 
 def _with_log(connection: sqlite3.Connection) -> str:
