@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -321,6 +321,26 @@ async def test_puts_that_cannot_be_written_are_unavailable_in_time(make: Make, p
     await until(lambda: _puts(store, item("after")))
     await until(lambda: len(asyncio.all_tasks()) <= before)
     assert (await store.stats()).ready == 2
+
+
+async def test_what_was_given_up_is_not_written_even_if_its_cancellation_is_lost(make: Make) -> None:
+    """As by ``asyncio.wait_for`` before Python 3.12: the caller was told that nothing was written."""
+    store = make()
+    await store.put([item("before")])
+    begun = asyncio.Event()
+
+    async def operation(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
+        await connection.execute("UPDATE ringback_items SET key = 'changed'")
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    changes = asyncio.create_task(store._databases.do(operation))
+    await begun.wait()
+    changes.cancel()
+    await asyncio.wait({changes})
+    assert changes.cancelled()
+    assert await store.put([item("before")]) == [Offer.DUPLICATE]
 
 
 async def test_a_deadlock_is_tried_again(make: Make) -> None:

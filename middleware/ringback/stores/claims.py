@@ -167,7 +167,8 @@ class _Run:
         self.ending = True
         self._woken.set()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.ended.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self.ended.wait()
         late = await self.cancel()
         self._woken.set()
         return late

@@ -177,7 +177,9 @@ class Database:
         async with self.pool.connection() as connection:
             if self.pooled:
                 await connection.execute("SELECT set_config('statement_timeout', %s, true)", (self._milliseconds,))
-            return await operation(connection)
+            result = await operation(connection)
+            _refuse_cancelled(asyncio.current_task())
+            return result
 
     async def _configure(self, connection: Connection) -> None:
         """Limit the statements of the connection. Behind a pooler the next transaction may have another connection of
@@ -200,6 +202,15 @@ class Database:
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._abandoned.discard(task)
         read_error(task)
+
+
+def _refuse_cancelled(task: asyncio.Task[Any] | None) -> None:
+    """Raise :class:`asyncio.CancelledError` in a task whose cancellation was lost, so that nothing is committed of which
+    a caller was told that it failed. Before Python 3.12 ``asyncio.wait_for``, by which a task waits for a connection,
+    loses a cancellation that comes with the connection: https://github.com/python/cpython/issues/86296
+    """
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def read_error(task: asyncio.Task[Any]) -> None:
