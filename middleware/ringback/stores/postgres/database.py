@@ -205,8 +205,8 @@ class Database:
 
 
 def _refuse_cancelled(task: asyncio.Task[Any] | None) -> None:
-    """Raise :class:`asyncio.CancelledError` in a task whose cancellation was lost, so that nothing is committed of which
-    a caller was told that it failed. Before Python 3.12 ``asyncio.wait_for``, by which a task waits for a connection,
+    """Raise :class:`asyncio.CancelledError` in a task whose cancellation was lost, so that nothing is committed that a
+    caller was told has failed. Before Python 3.12 ``asyncio.wait_for``, by which a task waits for a connection,
     loses a cancellation that comes with the connection: https://github.com/python/cpython/issues/86296
     """
     if task is not None and task.cancelling():
