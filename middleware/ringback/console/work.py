@@ -36,7 +36,7 @@ class WaitingRow(Struct, frozen=True):
     state: str
     due: Moment
     late: float
-    attempts: int
+    tries: int
     code: int | None
     subcode: int | None
     cause: str | None
@@ -138,7 +138,7 @@ def _waiting(item: Waiting, now: float, token: str) -> WaitingRow:
         state=item.state.value,
         due=moment(item.due_at),
         late=now - item.due_at,
-        attempts=item.attempts,
+        tries=item.tries,
         code=None if outcome is None else outcome.code,
         subcode=None if outcome is None else outcome.subcode,
         cause=None if outcome is None else outcome.cause.value,

@@ -166,7 +166,8 @@ def _second(name: str, given: float | datetime | None) -> float | None:
 def _names(text: str) -> list[str]:
     """The ids that somebody may mean who types this text, that which is typed first, as a store may have them.
 
-    Services write a GUID in small letters, other tools write it in capitals and in braces. Other ids are case-sensitive.
+    Services write a GUID in small letters, other tools write it in capitals and in braces. The case of any other id
+    counts.
     """
     # Without what no store can keep.
     typed = text.strip().encode("utf-8", "replace").decode().replace("\0", "\ufffd")
