@@ -93,9 +93,8 @@ async def page(desk: Desk, request: Request) -> Response:
     changes = await desk.access.may_change(request)
     # Numbers that redaction would take for those of a telephone.
     undo = {name: request.query_params.get(name, "") for name in ("due", "change")}
-    return desk.answer(
-        request, "work.html", view=shown(view_of(snapshot, desk.token(request), made)), changes=changes, undo=undo
-    )
+    view = shown(view_of(snapshot, desk.token(request), made))
+    return desk.answer(request, "work.html", view=view, changes=changes, undo=undo, idle=desk.idle())
 
 
 def view_of(snapshot: WorkSnapshot, token: str, made: Made | None = None) -> WorkView:

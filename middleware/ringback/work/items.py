@@ -79,7 +79,7 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
     counts the failed attempts of the other hooks, and ``wait`` says when a hook may be called again. ``trying`` is the
     hook that was running at the last checkpoint; ``alone`` says that the worker tried no other item then that a dead
     worker had left, so that the worker's death is of this item's doing. ``replayed`` says that a person made the dead
-    letter ready again. ``overran`` names the functions of which an attempt was given up while it ran: one may still run.
+    letter ready again. ``overran`` names the functions that an attempt left running: they had overrun their time-out.
 
     For a redial, ``first_sent`` is the time of its first request, and ``generation`` counts the answers that said for
     certain that no call was placed.
