@@ -48,7 +48,7 @@ def outcome(leg: int, code: int | None = 486, subcode: int | None = 560486) -> O
     return found
 
 
-def died(*letters: tuple[Outcome, str], key: str | None = None) -> None:
+def died(*letters: tuple[Outcome, str], key: str | None = None, progress: Progress = PROGRESS) -> None:
     """Put each outcome into the store, and let its hooks be given up for the reason."""
     reasons = {each.outcome_id if key is None else key: reason for each, reason in letters}
 
@@ -62,7 +62,7 @@ def died(*letters: tuple[Outcome, str], key: str | None = None) -> None:
             left -= 1
             if left == 0:
                 done.set()
-            return Settlement(State.DEAD, PROGRESS, reason=reasons[claim.item.key])
+            return Settlement(State.DEAD, progress, reason=reasons[claim.item.key])
 
         done = asyncio.Event()
         running = asyncio.create_task(store.run(work, 1))
@@ -127,6 +127,18 @@ def test_the_table_fits_the_terminal(
     assert shown == lines
 
 
+def test_tries_are_the_calls_of_a_hook(capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of the hook that was called most often, however often a worker has taken the item."""
+    died(
+        (outcome(1), "no"),
+        progress=Progress(done=("jobs.close",), failed={"jobs.again": "no"}, tries={"jobs.again": 4}),
+    )
+    assert "  486/560486  5      2026-03-15" in printed(capsys, "dead", "list")[1]
+    assert "  died        2026-03-15 10:00:00 UTC, tries: 5" in printed(capsys, "dead", "show", KEY.format(1))
+    (letter,) = [json.loads(line) for line in printed(capsys, "dead", "list", "--json")]
+    assert (letter["attempts"], letter["tries"]) == (1, 5)
+
+
 def test_json_is_a_letter_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     """The outcome as everywhere, the reason redacted; what cannot be read is null."""
     died((outcome(1), REASON), (outcome(2), "broken"))
@@ -138,13 +150,14 @@ def test_json_is_a_letter_a_line(capsys: pytest.CaptureFixture[str]) -> None:
         "kind": "outcome",
         "target": None,
         "attempts": 1,
+        "tries": 1,
         "reason": REASON.replace("+1 555 555 0100", "[phone]"),
         "died_at": "2026-03-15T10:00:00+00:00",
         "done": ["jobs.close"],
         "failed": {"jobs.call_again": "no line to [phone]"},
         "outcome": outcome(1).to_dict(),
     }
-    broken = letter | {"key": KEY.format(2), "reason": "broken", "done": [], "failed": {}, "outcome": None}
+    broken = letter | {"key": KEY.format(2), "reason": "broken", "outcome": None}
     assert [json.loads(line) for line in printed(capsys, "dead", "list", "--json")] == [broken, letter]
     assert json.loads(*printed(capsys, "dead", "show", "--json", KEY.format(1))) == letter
     assert "  unreadable  -           1  " in printed(capsys, "dead", "list")[1]

@@ -122,6 +122,7 @@ def test_the_redials_are_listed_as_they_are_due(capsys: pytest.CaptureFixture[st
             "due_at": "2100-01-01T12:00:00+00:00",
             "number": 2,
             "attempts": 0,
+            "tries": 0,
             "target": "jobs.call_again",
             "contact": "[contact]",
             "outcome": outcome(2).to_dict(),

@@ -397,3 +397,35 @@ async def test_a_replay_runs_the_hook_once(browser, outcome, tmp_path):
         "call:1f0e5c1a-0000-4000-8000-000000000001",
     ]
     await console.close()
+
+
+@pytest.mark.parametrize("worker", [True, False], ids=["to-work", "not-to-work"])
+async def test_a_process_that_calls_no_hook_says_so_at_once(tmp_path, outcome, browser, worker):
+    """With what to do: beside what waits, and beside a replay. A delivery wakes the worker, and then there is no such
+    line; nor is there one where another process is to call the hooks, or nothing waits.
+    """
+    url = f"sqlite:///{tmp_path}/calls.db"
+    router = OutcomeRouter(store=url, worker=worker)
+    router.on_retryable(name="again")(lambda outcome: None)
+    replayed = f"/work?made=replay&count=1&of=1&due={soon()}&change="
+    lines: list[int] = []
+
+    async def look(path: str) -> None:
+        async with browser(Console(router=router, auth=me, clock=soon)) as client:
+            text = (await client.get(path)).text
+        lines.append(text.count("▲ This process calls no hook"))
+        assert ("<code>lifespan=router.lifespan</code>" in text) == (lines[-1] > 0)
+
+    await look("/work")
+    await look(replayed)
+    store = open_store(url)
+    await store.open()
+    await store.put([Item("call:1", Kind.OUTCOME, time.time() + 600, outcome(1, 486, 560486))])
+    await store.close()
+    await look("/work")
+    await look(replayed)
+    await look(replayed.replace("replay", "discard"))
+    await router.engine.accept([outcome(2, 486, 560486)])
+    await look(replayed)
+    assert lines == ([0, 1, 1, 2, 1, 0] if worker else [0] * 6)
+    await router.drain()

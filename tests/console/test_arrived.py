@@ -107,6 +107,46 @@ async def test_a_store_that_cannot_be_written_is_red(browser: Callable[..., http
     }  # fmt: skip
 
 
+class LockedFile(SQLiteStore):
+    """Keeps no count while another connection has the file locked."""
+
+    locked = True
+
+    async def count_deliveries(self, counted: Sequence[Counted]) -> None:
+        if self.locked:
+            raise StoreUnavailable("database is locked")
+        await super().count_deliveries(counted)
+
+
+async def test_once_the_store_is_back_every_page_has_what_each_process_has_answered(
+    browser: Callable[..., httpx.AsyncClient], tmp_path: Path
+) -> None:
+    """Two processes answer 503 and cannot count that; a page of a third one has it once they have written."""
+    file = tmp_path / "ringback.db"
+    stores = [LockedFile(file, min_free=0) for _ in range(2)]
+    dispatchers = [
+        Dispatcher(OutcomeRouter(), LogObserver(), store=store, clock=lambda: NOON - 90.0) for store in stores
+    ]
+    for dispatcher in dispatchers:
+        dispatcher.notebook.tally.count(("unavailable", "store"))
+    texts: list[str] = []
+    for store in stores:
+        await store.open()
+    for _ in range(2):
+        for dispatcher, store in zip(dispatchers, stores, strict=True):
+            assert await dispatcher.notebook.tally.flush() == (not store.locked)
+            store.locked = False
+        # A console of its own, because one reads the store every few seconds at most.
+        console = Console(store=f"sqlite:///{file}", auth=lambda _: "ada", clock=lambda: float(NOON))
+        async with browser(console) as client:
+            texts.append((await client.get("/")).text)
+        await console.close()
+    assert [told(text)[2] for text in texts] == [["never"], ["every_unavailable"]]
+    assert [numbers(text).get("unavailable-store") for text in texts] == [None, "2"]
+    for store in stores:
+        await store.close()
+
+
 async def test_a_silent_deployment_is_red(browser: Callable[..., httpx.AsyncClient]) -> None:
     """Where calls are usual at this hour."""
     counts = [counted(day * 86_400 + hour * 3600, 60) for day in range(1, 28) for hour in range(24)]

@@ -60,6 +60,7 @@ async def test_the_figures_are_of_the_hour_and_of_the_range(calls, outcome, brow
         "pair.hour": "0", "pair.range": "3", "good.hour": "1", "good.range": "5",
         "dead": "0", "oldest_due": "1 d 2 h", "redials": "1",
     }  # fmt: skip
+    assert "0 at work, 11 waiting<" in text
     assert re.findall(r'class="share">([^<]*)', text) == ["33.3 %", "0.0 %", "66.7 %", "33.3 %"]
 
 

@@ -118,7 +118,7 @@ def test_no_number_and_no_id_reaches_the_page(private, left, right):
     around: dict[str, Any] = {"up": "", "token": "t", "stores": 1, "arrived": ARRIVED, "calls": ["calls/~"] * 9}
     pages = (
         (1, PAGES.page("now.html", view=shown(now.view_of(snapshot, CATALOG)), **around)),
-        (2, PAGES.page("work.html", view=shown(view_of_work(work, TOKEN)), changes=True, undo={}, **around)),
+        (2, PAGES.page("work.html", view=shown(view_of_work(work, TOKEN)), changes=True, undo={}, idle=True, **around)),
         (1, PAGES.page("catalog.html", view=shown(entries.view_of(snapshot, CATALOG)), **around)),
     )
     for scripts, page in pages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -248,6 +249,41 @@ async def test_redelivered_is_said_to_who_may_have_been_called(trying: str | Non
     bench.router.on_retryable(bench.hook_of_context("two"))
     assert await bench.attempt(Progress(trying=trying), attempt=2, redelivered=True) == done("app.one", "app.two")
     assert [ctx.redelivered for kind, _, ctx in bench.happened() if kind == "called"] == redelivered
+
+
+async def test_redelivered_is_said_where_another_process_may_still_run_the_hook() -> None:
+    """A sync hook that has overrun its time-out cannot be stopped, so the store keeps that it was left running. That
+    holds for this hook alone, whatever a later attempt comes to, and after a replay.
+    """
+    go = threading.Event()
+
+    def stuck(_: Outcome) -> None:
+        go.wait(30)
+
+    here = Bench(HookPolicy(attempts=3, timeout=0.01))
+    here.router.on_retryable(named(stuck, "stuck"))
+    here.router.on_retryable(here.hook("other", Retry()))
+    first = await here.attempt()
+    go.set()
+    await asyncio.gather(*first.late)
+    assert first.progress.overran == ("app.stuck",)
+    there = Bench(HookPolicy(attempts=9, timeout=None))
+    there.now += 60
+    there.router.on_retryable(there.hook_of_context("stuck", ValueError()))
+    there.router.on_retryable(there.hook_of_context("other"))
+    second = await there.attempt(first.progress, attempt=2)
+    there.now += 600
+    third = await there.attempt(second.progress, attempt=3)
+    await there.attempt(third.progress.for_replay(), attempt=1)
+    await there.attempt(first.progress.for_replay(), attempt=1)
+    contexts = [each[2] for each in there.happened() if each[0] == "called"]
+    assert [(ctx.hook, ctx.redelivered) for ctx in contexts] == [
+        ("app.stuck", True),
+        ("app.other", False),
+        ("app.stuck", True),
+        ("app.stuck", True),
+        ("app.other", False),
+    ]
 
 
 # Crashes

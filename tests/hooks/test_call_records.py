@@ -71,6 +71,44 @@ async def test_a_router_tells_of_its_calls() -> None:
     await router.drain()
 
 
+@pytest.mark.parametrize(
+    "typed", [LEG.upper(), f"{{{LEG.upper()}}}", f" {{ {LEG} }} ", f"call:{LEG.upper()}", f"call:{{{LEG}}}"]
+)
+async def test_a_guid_is_found_as_other_tools_write_it(typed: str) -> None:
+    """In capitals, in braces, with blanks around: by its record and in a list."""
+    router = OutcomeRouter(settle=0)
+    await router.calls.list()
+    await delivered(router, call_disconnected(486, 560486, call=CALLED))
+    record = await router.calls.record(typed)
+    assert record is not None
+    assert record.legs[0].call_connection_id == LEG
+    assert await router.calls.list(search=typed) == CallPage(record.legs, 1)
+    await router.drain()
+
+
+async def test_an_id_is_looked_for_as_it_was_typed_first() -> None:
+    """An app may have a GUID in capitals of its own, and an id that is no GUID is never changed."""
+    mine, server = "AAAAAAAA-0000-4000-8000-000000000001", "aHR0cHM6Ly9jb252LmV4YW1wbGU"
+    router = OutcomeRouter(settle=0)
+    await router.calls.list()
+    other = Call(call_connection_id=mine.lower())
+    called = Call(call_connection_id=LEG, server_call_id=server, operation_context=mine)
+    await delivered(router, call_disconnected(486, 560486, call=called), call_disconnected(486, 560486, call=other))
+
+    async def found(text: str) -> list[str | None]:
+        record = await router.calls.record(text)
+        legs = [] if record is None else [record.legs[0].call_connection_id]
+        assert [leg.call_connection_id for leg in (await router.calls.list(search=text)).calls] == legs
+        return legs
+
+    assert await found(mine) == [LEG]
+    assert await found(f"{{{mine}}}") == [LEG]
+    assert await found(mine.lower()) == [mine.lower()]
+    assert await found(server) == [LEG]
+    assert await found(server.lower()) == []
+    await router.drain()
+
+
 async def test_what_waits_to_be_written_is_written_before_a_question(tmp_path: Any) -> None:
     """So that a process knows what it has heard itself."""
     router = OutcomeRouter(store=f"sqlite:///{tmp_path}/ringback.db", worker=False)

@@ -225,7 +225,9 @@ async def test_a_context_tells_the_attempt_and_whether_an_earlier_one_may_have_b
     taken.clear()
     bench = Bench(function=takes_ctx)
     await bench.attempt(sent(tries={"placing": 1}), attempt=2, redelivered=True)
-    assert taken == [{"ctx": HookContext(NAME, HEADERS["Repeatability-Request-ID"], 2, redelivered=True)}]
+    await bench.attempt(sent(tries={"placing": 1}, overran=(NAME,)), attempt=2)
+    told = {"ctx": HookContext(NAME, HEADERS["Repeatability-Request-ID"], 2, redelivered=True)}
+    assert taken == [told, told]
 
 
 # What failed
@@ -465,7 +467,7 @@ async def test_a_sync_function_that_returns_too_late_has_placed_the_call() -> No
         checkpoint(first_sent=NOW),
         ("hook_overran", BUSY, NAME, 0.01, 1, 16),
         failed(LATE, 1, 37.5),
-        checkpoint(first_sent=NOW, tries={"placing": 1}),
+        checkpoint(first_sent=NOW, tries={"placing": 1}, overran=(NAME,)),
         failed(still, 2, 62.5),
     ]
     go.set()
@@ -475,3 +477,4 @@ async def test_a_sync_function_that_returns_too_late_has_placed_the_call() -> No
     assert (claim.attempt, second.late) == (2, ())
     assert settlement == Settlement(State.DONE, second.progress, call=CallState.PLACED, leg=NEW_LEG)
     assert bench.happened() == [("redial_placed", BUSY, 2, NEW_LEG)]
+    assert second.progress == sent(tries={"placing": 2}, overran=(NAME,))

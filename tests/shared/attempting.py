@@ -72,6 +72,7 @@ class FakeStore:
             dict(progress.wait),
             progress.trying,
             progress.alone,
+            overran=progress.overran,
         )
         self._log.append(("checkpoint", key, wrote))
         answer = self.answers.pop(0) if self.answers else True

@@ -153,6 +153,20 @@ async def test_a_call_is_found_before_it_has_ended(store: DeliveryStore) -> None
     assert [entry.event for entry in (await found(store, CALL)).entries] == ["IncomingCall"]
 
 
+async def test_an_outbound_call_is_found_by_its_server_call_id_while_it_goes_on(store: DeliveryStore) -> None:
+    """Any event that has told it is enough; the end, and the other calls, change nothing."""
+    await noted(store, event("CallConnected", code=200, subcode=0, second=2.5))
+    await noted(store, event("PlayFailed", B, OTHER, code=400, subcode=8565))
+    (leg,) = (await found(store, f"server-{CALL}")).legs
+    assert (leg.call_connection_id, leg.answered, leg.ending) == (A, True, None)
+    (other,) = (await found(store, f"server-{OTHER}")).legs
+    assert (other.call_connection_id, [entry.event for entry in other.entries]) == (B, ["PlayFailed"])
+    assert await listed(store, name=f"server-{CALL}") == ([], 0)
+    await store.put([item("CallDisconnected")])
+    assert [leg.call_connection_id for leg in (await found(store, f"server-{CALL}")).legs] == [A]
+    assert await listed(store, name=f"server-{CALL}") == ([A], 1)
+
+
 async def test_a_context_that_is_used_again_means_the_last_call(store: DeliveryStore) -> None:
     """A redial has the context of the call before."""
     await store.put([item("CallDisconnected", A, CALL, context="order-1")])
@@ -498,9 +512,9 @@ async def test_what_a_release_before_has_put_has_a_record(tmp_path: Path) -> Non
 
 
 def test_what_is_told_is_read_as_it_was_written() -> None:
-    """But for the digest of a server call id, where two other ids are; what nobody wrote is nothing."""
-    told = Told("CallConnected", 1.5, 1.25, "e", "l", "c", None, "x", 200, 0, 486, 17, "sip", "k")
-    note = note_of(replace(told, server="s"))
+    """And what nobody wrote is nothing."""
+    told = Told("CallConnected", 1.5, 1.25, "e", "l", "c", "s", "x", 200, 0, 486, 17, "sip", "k")
+    note = note_of(told)
     assert list(told_in([(note.at, note.told + b"," + note.told)])) == [told, told]
     assert load_told(None) == load_told(b"") == load_told(b"{") == load_told(b"\xff") == ()
 
@@ -543,7 +557,7 @@ def told_of(number: int, name: str) -> Event:
     return replace(event(name, leg, call, code=code, context=context), id=event_id)
 
 
-async def test_a_call_takes_at_most_half_a_kilobyte(tmp_path: Path) -> None:
+async def test_a_call_takes_at_most_550_bytes(tmp_path: Path) -> None:
     """More than without its record: a call that was connected and has ended, in the file as the store leaves it."""
     sizes: dict[bool, int] = {}
     for has_record in (False, True):
@@ -565,7 +579,7 @@ async def test_a_call_takes_at_most_half_a_kilobyte(tmp_path: Path) -> None:
         with closing(sqlite3.connect(store.path)) as connection:
             pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
             sizes[has_record] = pages * size
-    assert (sizes[True] - sizes[False]) / 3000 <= 500, sizes
+    assert (sizes[True] - sizes[False]) / 3000 <= 550, sizes
 
 
 def test_a_row_whose_words_only_a_newer_release_knows_is_read() -> None:

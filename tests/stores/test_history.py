@@ -23,7 +23,7 @@ from ringback.work.contact import Contact, Step
 from ringback.work.contact_call import CallRecord, CallState
 from ringback.work.delivery_store import DeliveryStore
 from ringback.work.history import Count, Ended, Pair, Waiting
-from ringback.work.items import Claim, Item, Kind, Settlement, State
+from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 from ringback.work.latch import Offer
 from ringback_catalog import Cause, Match, ResultCategory, RetryClass
 
@@ -430,6 +430,18 @@ async def test_an_item_is_found_by_its_key(store: DeliveryStore) -> None:
     dead = await store.history.item("call:dead")
     assert dead is not None
     assert (dead.state, dead.attempts, dead.outcome) == (State.DEAD, 1, outcome("dead"))
+
+
+async def test_an_item_that_was_given_back_was_not_tried(store: DeliveryStore, clock: Clock) -> None:
+    """A worker may take an item without a call: the claims are counted, and beside them the calls of a hook."""
+    await store.put([item("a")])
+    await worked(store, 1, Settlement(State.READY, due_at=START + 1))
+    clock.now += 1
+    await worked(store, 1, Settlement(State.READY, Progress(wait={"h": START + 9}, tries={"h": 1}), due_at=START + 9))
+    found = await store.history.item("call:a")
+    assert found is not None
+    assert [found] == await store.history.waiting(Kind.OUTCOME, 10)
+    assert (found.attempts, found.tries) == (2, 1)
 
 
 async def test_contacts_are_read_in_pages(store: DeliveryStore, clock: Clock) -> None:

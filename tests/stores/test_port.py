@@ -288,6 +288,24 @@ async def test_only_what_is_due_is_claimed_in_the_order_of_time(store: DeliveryS
         assert stats == Stats(done=4)
 
 
+async def test_what_is_due_later_is_ready_and_not_late(
+    store: DeliveryStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A redial to come and a hook that waits for its next attempt count as ready; the oldest is late from its due time
+    on, and the later of the two changes nothing of that.
+    """
+    now = clock()
+    monkeypatch.setattr(Clock, "__call__", lambda self: now + self.ahead)
+    await plan(store, "redial", now + 60)
+    await store.put([item("again", due_at=now + 90)])
+    late: list[float] = []
+    for clock.ahead in (0, 60, 75, 100):
+        stats = await store.stats()
+        assert replace(stats, oldest_due=0.0) == Stats(ready=2, redials=1)
+        late.append(round(stats.oldest_due, 3))
+    assert late == [0, 0, 15, 40]
+
+
 async def test_a_worker_wakes_when_something_is_due(store: DeliveryStore, clock: Clock) -> None:
     """Neither what is put later, nor what is put earlier than what is waited for, is left lying."""
     early: list[bool] = []

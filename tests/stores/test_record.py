@@ -448,6 +448,7 @@ seconds = st.floats(allow_nan=False, allow_infinity=False)
         trying=st.none() | names,
         first_sent=st.none() | seconds,
         generation=st.integers(0, 99),
+        overran=st.lists(names).map(tuple),
     )
 )
 def test_progress_comes_back_as_it_was(progress: Progress) -> None:

@@ -14,6 +14,7 @@ from ringback.cli._screen import cut, pair, wrapped
 from ringback.cli._selection import FILTERS, add_filters, agrees, operated, selected
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
+from ringback.work.hook_runs import tries_in
 from ringback.work.letters import Act, LetterChange
 from ringback.work.selection import EVERYTHING
 
@@ -36,7 +37,7 @@ _COLUMNS = ("KEY", "KIND", "CAUSE", "CODE", "TRIES", "DIED (UTC)")
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the commands. ``command`` makes the parser of one."""
-    listed = command("list", list_, "the newest dead letters")
+    listed = command("list", list_, "the newest dead letters; TRIES: calls of the hook that was called most often")
     add_filters(listed, "since")
     listed.add_argument("--limit", metavar="N", type=count, default=LIMIT, help=f"default: {LIMIT}")
     command("show", show, "all that is known of one").add_argument("key", metavar="KEY")
@@ -202,7 +203,7 @@ def _facts(letter: DeadLetter) -> Iterator[tuple[str, str]]:
     yield "kind", str(letter.kind)
     if letter.target is not None:
         yield "function", letter.target
-    yield "died", f"{_moment(letter.died_at)} UTC, tries: {letter.attempts}"
+    yield "died", f"{_moment(letter.died_at)} UTC, tries: {tries_in(letter.progress)}"
     yield "reason", letter.reason
     if letter.progress.done:
         yield "done", ", ".join(letter.progress.done)
@@ -232,6 +233,7 @@ def _print_json(letters: Sequence[DeadLetter]) -> None:
             "kind": letter.kind.value,
             "target": letter.target,
             "attempts": letter.attempts,
+            "tries": tries_in(letter.progress),
             "reason": redact(letter.reason),
             "died_at": datetime.fromtimestamp(letter.died_at, UTC).isoformat(timespec="seconds"),
             "done": list(letter.progress.done),
@@ -244,7 +246,7 @@ def _print_json(letters: Sequence[DeadLetter]) -> None:
 def _cells(letter: DeadLetter) -> tuple[str, ...]:
     outcome = letter.outcome
     what = ("unreadable", "-") if outcome is None else (outcome.cause.value, pair(outcome.code, outcome.subcode))
-    return redact(letter.key), letter.kind.value, *what, str(letter.attempts), _moment(letter.died_at)
+    return redact(letter.key), letter.kind.value, *what, str(tries_in(letter.progress)), _moment(letter.died_at)
 
 
 def _moment(at: float) -> str:

@@ -34,7 +34,11 @@ _COLUMNS = ("KEY", "CAUSE", "CODE", "CALL", "TRIES", "STATE", "DUE (UTC)", "FUNC
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the commands. ``command`` makes the parser of one."""
-    listed = command("list", list_, "the redials that wait, as they are due, and the lane that they wait in")
+    listed = command(
+        "list",
+        list_,
+        "the redials that wait, as they are due, and the lane that they wait in; TRIES: calls of the redial function",
+    )
     add_filters(listed, "due")
     listed.add_argument("--limit", metavar="N", type=count, default=LIMIT, help=f"default: {LIMIT}")
     shown = command("show", show, "all that is known of one redial, or of a contact and the calls to it")
@@ -211,7 +215,7 @@ def _table(rows: Sequence[tuple[str, ...]], columns: tuple[str, ...] = _COLUMNS)
 def _cells(redial: Waiting) -> tuple[str, ...]:
     outcome = redial.outcome
     what = ("unreadable", "-") if outcome is None else (outcome.cause.value, pair(outcome.code, outcome.subcode))
-    number, tries, contact = str(redial.number), str(redial.attempts), redact_contact(redial.contact) or "-"
+    number, tries, contact = str(redial.number), str(redial.tries), redact_contact(redial.contact) or "-"
     due = _moment(redial.due_at)
     return redact(redial.key), *what, number, tries, redial.state.value, due, redial.target or "-", contact
 
@@ -229,6 +233,7 @@ def _fields(redial: Waiting) -> dict[str, Any]:
         "due_at": _iso(redial.due_at),
         "number": redial.number,
         "attempts": redial.attempts,
+        "tries": redial.tries,
         "target": redial.target,
         "contact": redact_contact(redial.contact),
         "outcome": None if redial.outcome is None else redial.outcome.to_dict(),

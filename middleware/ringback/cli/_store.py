@@ -159,7 +159,7 @@ def _arrived(came: Sequence[Deliveries]) -> str:
 
 
 _MEANINGS = {
-    "ready": "{:>9}  wait for their hooks, redials included",
+    "ready": "{:>9}  wait for their hooks or their time, redials to come included",
     "running": "{:>9}  are being worked on",
     "done": "{:>9}  are done, and remembered against duplicates",
     "dead": "{:>9}  were given up: see ringback dead list",

@@ -114,6 +114,7 @@ class Console:
             self._stores,
             self._records,
             self._unwritten,
+            self._idle,
             clock,
         )
         self._handlers = router
@@ -193,6 +194,9 @@ class Console:
 
     def _unwritten(self) -> Sequence[Counted]:
         return [each for dispatcher in list(self._dispatchers) for each in dispatcher.notebook.tally.unwritten()]
+
+    def _idle(self) -> bool:
+        return any(dispatcher.is_working is False for dispatcher in list(self._dispatchers))
 
     def _answered(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
         """The page as a route; in its place a reason, for an address that is wrong and of a store that fails."""

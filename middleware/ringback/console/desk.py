@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Desk:
     """What one console has. ``stores`` gives the stores of the moment, ``records`` the calls in each of them,
-    ``unwritten`` the deliveries that this process could not count there so far, and ``clock`` seconds since 1970.
+    ``unwritten`` the deliveries that this process could not count there so far, ``idle`` whether this process is to
+    call hooks and nobody has woken it, and ``clock`` seconds since 1970.
     """
 
     access: Access
@@ -40,6 +41,7 @@ class Desk:
     stores: Callable[[], Sequence[DeliveryStore]]
     records: Callable[[], Sequence[CallRecords]]
     unwritten: Callable[[], Sequence[Counted]]
+    idle: Callable[[], bool]
     clock: Callable[[], float]
 
     def token(self, request: Request) -> str:

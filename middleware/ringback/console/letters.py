@@ -18,6 +18,7 @@ from ringback.console.rows import call_address, entry_address
 from ringback.console.snapshot import DEFAULT
 from ringback.console.view import Moment, moment, shown
 from ringback.exceptions import ConfigurationError
+from ringback.work.hook_runs import tries_in
 from ringback.work.letter_groups import grouped, reason_of
 from ringback_catalog import Cause
 
@@ -46,7 +47,7 @@ class LetterRow(Struct, frozen=True):
     code: int | None
     subcode: int | None
     cause: str | None
-    attempts: int
+    tries: int
     died: Moment
     reason: str
     failed: tuple[str, ...]
@@ -168,7 +169,7 @@ def _row(letter: DeadLetter, token: str) -> LetterRow:
         code=None if outcome is None else outcome.code,
         subcode=None if outcome is None else outcome.subcode,
         cause=None if outcome is None else outcome.cause.value,
-        attempts=letter.attempts,
+        tries=tries_in(letter.progress),
         died=moment(letter.died_at),
         reason=letter.reason,
         failed=tuple(f"{hook}: {reason}" for hook, reason in letter.progress.failed.items()),

@@ -36,7 +36,7 @@ class WaitingRow(Struct, frozen=True):
     state: str
     due: Moment
     late: float
-    attempts: int
+    tries: int
     code: int | None
     subcode: int | None
     cause: str | None
@@ -93,9 +93,8 @@ async def page(desk: Desk, request: Request) -> Response:
     changes = await desk.access.may_change(request)
     # Numbers that redaction would take for those of a telephone.
     undo = {name: request.query_params.get(name, "") for name in ("due", "change")}
-    return desk.answer(
-        request, "work.html", view=shown(view_of(snapshot, desk.token(request), made)), changes=changes, undo=undo
-    )
+    view = shown(view_of(snapshot, desk.token(request), made))
+    return desk.answer(request, "work.html", view=view, changes=changes, undo=undo, idle=desk.idle())
 
 
 def view_of(snapshot: WorkSnapshot, token: str, made: Made | None = None) -> WorkView:
@@ -138,7 +137,7 @@ def _waiting(item: Waiting, now: float, token: str) -> WaitingRow:
         state=item.state.value,
         due=moment(item.due_at),
         late=now - item.due_at,
-        attempts=item.attempts,
+        tries=item.tries,
         code=None if outcome is None else outcome.code,
         subcode=None if outcome is None else outcome.subcode,
         cause=None if outcome is None else outcome.cause.value,

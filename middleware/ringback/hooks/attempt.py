@@ -56,9 +56,10 @@ class _Course(Struct, eq=False):
     wait: Mapping[str, float]
     trying: str | None = None
     alone: bool = False
+    overran: tuple[str, ...] = ()
 
     def progress(self) -> Progress:
-        return Progress(self.done, self.failed, self.tries, self.wait, self.trying, self.alone)
+        return Progress(self.done, self.failed, self.tries, self.wait, self.trying, self.alone, overran=self.overran)
 
     def returned(self, name: str) -> None:
         self.done += (name,)
@@ -76,7 +77,7 @@ class _Course(Struct, eq=False):
         if isinstance(plan, Exhausted) and TOLD_WITHOUT_CONTACT not in done:
             done = (*done, EXHAUSTED)
         wait = {name: until for name, until in self.wait.items() if name not in redials}
-        return Progress(done, self.failed, self.tries, wait)
+        return Progress(done, self.failed, self.tries, wait, overran=self.overran)
 
     def follow(self, progress: Progress) -> None:
         self.done, self.wait = progress.done, progress.wait
@@ -133,7 +134,7 @@ class HookCaller:
             self.observer.hook_failed(claim.item.outcome, "ringback", error, claim.attempt - 1, None)
             return Settlement(State.DEAD, claim.progress, reason=described(error))
         before = claim.progress
-        course = _Course(before.done, before.failed, before.tries, before.wait)
+        course = _Course(before.done, before.failed, before.tries, before.wait, overran=before.overran)
         try:
             await self._run(claim, course)
             if course.wait and course.stands_at(before):
@@ -221,7 +222,7 @@ class HookCaller:
             course.trying, course.alone = name, claim.crashed
             await self._checkpoint(claim, course)
         attempt = course.tries.get(name, 0) + 1
-        again = claim.redelivered and claim.progress.trying in (None, name)
+        again = name in course.overran or (claim.redelivered and claim.progress.trying in (None, name))
         ctx = HookContext(name, f"{claim.item.key}/{name}", attempt, again)
         if course.wait:
             course.no_wait([name])
@@ -230,6 +231,8 @@ class HookCaller:
                 arguments, named = registration.arguments(outcome, ctx)
                 await self.bulkhead.call(outcome, name, registration.handler, arguments, named, claim, _late)
         except Exception as error:
+            if name not in course.overran and self.bulkhead.runs(claim, name):
+                course.overran += (name,)
             await self._failed(course, outcome, name, error, attempt)
         else:
             course.returned(name)

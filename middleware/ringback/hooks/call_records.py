@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ringback.core.delivery import BIGGEST
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.planning import names_of
 from ringback.work.call_detail import CallDetailRecord, Leg  # noqa: TC001 - msgspec reads the annotations
-from ringback.work.call_filter import CallFilter
+from ringback.work.call_filter import CallFilter, Found
 from ringback.work.call_fold import folded
+from ringback.work.keys import END
 from ringback_catalog import Cause, Disposition, Owner, ResultCategory, event_name
 
 if TYPE_CHECKING:
@@ -63,11 +66,14 @@ class CallRecords:
         ``name`` is the call connection id of any leg, the correlation id, the operation context that the app set, a
         server call id, the id of an event, or an ``outcome_id``. Of several calls with one operation context it is the
         call that was told of last. An event's id and a server call id are looked for in everything, which takes long in
-        a large store.
+        a large store. A GUID may be in capitals or in braces.
         """
         await self._begin()
-        found = await self.store.call(_storable(name))
-        return None if found is None else folded(found)
+        for each in _names(name):
+            found = await self.store.call(each)
+            if found is not None:
+                return folded(found)
+        return None
 
     async def list(
         self,
@@ -114,12 +120,16 @@ class CallRecords:
             since=_second("since", since),
             until=_second("until", until),
             contacts=None if contact is None else names_of(self.redials, contact),
-            name=None if search is None else _storable(search),
             intended=intended,
             recognized=recognized,
         )
         await self._begin()
-        found = await self.store.history.calls(chosen, limit, offset, oldest_first=oldest_first)
+        found = Found((), 0)
+        for each in (None,) if search is None else _names(search):
+            asked = replace(chosen, name=each)
+            found = await self.store.history.calls(asked, limit, offset, oldest_first=oldest_first)
+            if found.total:
+                break
         records = [record for each in found.calls if (record := folded(each)) is not None]
         return CallPage(tuple(leg for record in records for leg in record.legs), found.total, offset)
 
@@ -153,6 +163,20 @@ def _second(name: str, given: float | datetime | None) -> float | None:
     return given
 
 
-def _storable(name: str) -> str:
-    """The id as a store may have it: without what no store can keep."""
-    return name.strip().encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+def _names(text: str) -> list[str]:
+    """The ids that somebody may mean who types this text, that which is typed first, as a store may have them.
+
+    Services write a GUID in small letters, other tools write it in capitals and in braces. The case of any other id
+    counts.
+    """
+    # Without what no store can keep.
+    typed = text.strip().encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    guid = _GUID.fullmatch(typed)
+    names = (typed,) if guid is None else (typed, bare := guid["kind"] + guid["id"], bare.lower())
+    return list(dict.fromkeys(names))
+
+
+_GUID = re.compile(
+    rf"(?P<kind>(?:{END})?)\{{?\s*(?P<id>[0-9a-fA-F]{{8}}(?:-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}})\s*\}}?"
+)
+"""A GUID as a person may have it, perhaps in the key of an end."""

@@ -144,6 +144,7 @@ class RedialCaller:
     ) -> Settlement:
         item, attempt = claim.item, progress.tries.get(_TRIES, 0) + 1
         headers = _headers(item, progress)
+        again = claim.redelivered or redial.name in progress.overran
         offered: Mapping[str, object] = {
             "outcome": item.outcome,
             "attempt": item.number,
@@ -152,7 +153,7 @@ class RedialCaller:
             "history": history,
             "operation_context": headers[REQUEST_ID],
             "ctx": HookContext(
-                hook=redial.name, idempotency_key=headers[REQUEST_ID], attempt=attempt, redelivered=claim.redelivered
+                hook=redial.name, idempotency_key=headers[REQUEST_ID], attempt=attempt, redelivered=again
             ),
         }
         taken = {name: value for name, value in offered.items() if name in redial.parameters}
@@ -186,6 +187,8 @@ class RedialCaller:
             return await self._unknown(claim, error, "the service no longer knows the request (412)")
         outcome = claim.item.outcome
         progress = replace(progress, tries={_TRIES: attempt})
+        if self.bulkhead.runs(claim, redial.name):
+            progress = progress.left_running(redial.name)
         # What an earlier request has done, no later error says.
         unplaced = claim.progress.first_sent is None and (progress.first_sent is None or not_placed(error))
         if unplaced and progress.first_sent is not None:

@@ -8,13 +8,12 @@ from msgspec import json
 from msgspec.structs import replace
 
 from ringback.core.delivery import digest_of
-from ringback.exceptions import StoreError
 from ringback.stores.call_matches import leg_in
-from ringback.stores.record import load_progress, outcome_of
+from ringback.stores.record import outcome_of, progress_of
 from ringback.stores.stored_told import dump_end, load_told
 from ringback.stores.words import known_category, known_cause, known_match, known_owner, known_retry
 from ringback.work.call_detail import StoredItem, Traces
-from ringback.work.items import Progress, State
+from ringback.work.items import State
 from ringback.work.keys import short
 from ringback.work.told import Told
 
@@ -44,7 +43,7 @@ def item_of(*row: Any) -> StoredItem:
         State(state),
         event,
         attempts,
-        _progress(progress),
+        progress_of(progress),
         _told_of(key, call, context, told, outcome, {"event": event, "at": at, "code": code, "subcode": subcode}),
         reason,
         duplicates,
@@ -139,13 +138,6 @@ def _one_of(column: str, allowed: Sequence[str | int | None]) -> tuple[str, Sequ
     if len(values) < len(allowed):
         return f"{column} IS NULL", ()
     return (f"{column} IN ({', '.join(['{}'] * len(values))})" if values else "1 = 0"), values
-
-
-def _progress(stored: bytes | None) -> Progress:
-    try:
-        return load_progress(stored)
-    except StoreError:
-        return Progress()
 
 
 # As `ringback.work.call_filter.recognized`.

@@ -7,10 +7,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.exceptions import ConfigurationError, StoreError
-from ringback.stores.record import load_contact, outcome_of
+from ringback.stores.record import load_contact, outcome_of, progress_of
 from ringback.stores.words import known_category, known_cause, known_match, known_retry
 from ringback.work.contact import Contact
 from ringback.work.history import Count, Ended, Pair, Waiting
+from ringback.work.hook_runs import tries_in
 from ringback.work.items import Kind, State
 
 if TYPE_CHECKING:
@@ -58,10 +59,12 @@ def ended_of(*row: Any) -> Ended:
 
 
 def waiting_of(*row: Any) -> Waiting:
-    """The item of a row: key, kind, state, time, attempts, payload, sibling, contact, target, number, maybe verdict."""
-    key, kind, state, due_at, attempts, payload, sibling, contact, target, number, *verdict = row
-    outcome = outcome_of(payload, sibling, *verdict)
-    return Waiting(key, Kind(kind), State(state), due_at, attempts, outcome, contact, target, number)
+    """The item of a row: key, kind, state, time, attempts, payload, sibling, contact, target, number, progress, maybe
+    verdict.
+    """
+    key, kind, state, due_at, attempts, payload, sibling, contact, target, number, progress, *verdict = row
+    outcome, tries = outcome_of(payload, sibling, *verdict), tries_in(progress_of(progress))
+    return Waiting(key, Kind(kind), State(state), due_at, attempts, outcome, contact, target, number, tries)
 
 
 def contact_of(name: str, state: bytes | str) -> tuple[str, Contact]:

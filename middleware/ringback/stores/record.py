@@ -190,6 +190,14 @@ def load_progress(stored: bytes | None) -> Progress:
         raise StoreError(f"the progress of an item cannot be read ({error}); {_REMEDY}") from error
 
 
+def progress_of(stored: bytes | None) -> Progress:
+    """As :func:`load_progress`; a new progress if the store cannot read it."""
+    try:
+        return load_progress(stored)
+    except StoreError:
+        return _NONE
+
+
 def _event(stored: _Record) -> Event:
     data = EventData(
         call_connection_id=stored.call_connection_id,

@@ -89,9 +89,7 @@ class Note(Struct, frozen=True, gc=False):
 
 def note_of(told: Told) -> Note:
     leg, call = (None if name is None else numbered(name) for name in (told.leg, told.call))
-    # The end of a leg has the digest of the server call id as well.
-    server = None if told.leg is not None and told.call is not None else told.server
-    return Note(told.at, leg, call, encoded(replace(told, at=0.0, server=server)))
+    return Note(told.at, leg, call, encoded(replace(told, at=0.0)))
 
 
 def told_in(rows: Iterable[tuple[float, bytes]]) -> Iterator[Told]:

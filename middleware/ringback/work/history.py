@@ -71,7 +71,8 @@ class Ended(Struct, frozen=True):
 class Waiting(Struct, frozen=True):
     """One item, which is ready or running unless somebody asks for its key.
 
-    ``contact`` is private unless the app has the router hash contacts.
+    ``attempts`` counts the claims of the item, and ``tries`` the calls, see
+    :func:`~ringback.work.hook_runs.tries_in`. ``contact`` is private unless the app has the router hash contacts.
     """
 
     key: str
@@ -83,6 +84,7 @@ class Waiting(Struct, frozen=True):
     contact: str | None = None
     target: str | None = None
     number: int = 1
+    tries: int = 0
 
 
 class History(Protocol):

@@ -31,6 +31,16 @@ def hook_runs(progress: Progress) -> tuple[HookRun, ...]:
     return tuple(run for runs in (returned, failed, waiting) for run in runs if not _is_mark(run))
 
 
+def tries_in(progress: Progress) -> int:
+    """How often a function was called for an item: that of the item's functions which was called most often.
+
+    A worker may take an item and give it back without a call, so the claims of an item say something else. A call that
+    goes on counts once it has ended, or once its worker has died.
+    """
+    runs = hook_runs(progress)
+    return max([*progress.tries.values(), *(run.attempts for run in runs)], default=0)
+
+
 def _is_mark(run: HookRun) -> bool:
     is_plan = run.result is HookResult.RETURNED and run.hook.endswith(" (contact)")
     return is_plan or run.hook in (EXHAUSTED, TOLD_WITHOUT_CONTACT)

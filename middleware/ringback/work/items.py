@@ -79,7 +79,7 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
     counts the failed attempts of the other hooks, and ``wait`` says when a hook may be called again. ``trying`` is the
     hook that was running at the last checkpoint; ``alone`` says that the worker tried no other item then that a dead
     worker had left, so that the worker's death is of this item's doing. ``replayed`` says that a person made the dead
-    letter ready again.
+    letter ready again. ``overran`` names the functions that an attempt left running: they had overrun their time-out.
 
     For a redial, ``first_sent`` is the time of its first request, and ``generation`` counts the answers that said for
     certain that no call was placed.
@@ -98,6 +98,7 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
     generation: int = 0
     replayed: bool = False
     before: Before | None = None
+    overran: tuple[str, ...] = ()
 
     def late(self, hook: str) -> Progress:
         """The progress once this hook has returned, though an attempt took it for failed."""
@@ -105,6 +106,10 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
             {name: of[name] for name in of if name != hook} for of in (self.failed, self.tries, self.wait)
         )
         return replace(self, done=(*self.done, hook), failed=failed, tries=tries, wait=wait)
+
+    def left_running(self, name: str) -> Progress:
+        """The progress once an attempt at this function was given up while the function ran."""
+        return self if name in self.overran else replace(self, overran=(*self.overran, name))
 
     def settlement(self) -> Settlement:
         """What an item comes to with this progress, once no hook runs."""
@@ -117,8 +122,10 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
 
     def for_replay(self, before: Before | None = None) -> Progress:
         """The progress of a replayed dead letter: hooks stay done, and a redial stays the same request."""
-        sent, generation = self.first_sent, self.generation
-        return Progress(done=self.done, first_sent=sent, generation=generation, replayed=True, before=before)
+        sent, generation, overran = self.first_sent, self.generation, self.overran
+        return Progress(
+            done=self.done, first_sent=sent, generation=generation, replayed=True, before=before, overran=overran
+        )
 
     def without_change(self) -> Progress:
         """The progress without what a person did to the item: as a worker gets it, and whoever reads a dead letter."""

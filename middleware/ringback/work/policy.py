@@ -19,7 +19,7 @@ class HookContext:
 
     ``hook`` is the name of the hook. ``idempotency_key`` is the same for every attempt of this hook at this outcome, in
     any process. ``attempt`` counts from 1. ``redelivered`` is true if an earlier attempt may have begun and did not
-    end, because the process died or the server stopped.
+    end: the process died, the server stopped, or a sync hook overran its time-out and may still run somewhere.
     """
 
     hook: str

@@ -47,7 +47,7 @@ _LATEST = """
     SELECT key, created_at, state, event, code, subcode, match, cause, category, retry, duplicates, payload, sibling
     FROM ringback_items WHERE cause IS NOT NULL ORDER BY created_at DESC, key LIMIT %(limit)s
 """
-_WAITING = "key, kind, state, due_at, attempts, payload, sibling, contact, target, number"
+_WAITING = "key, kind, state, due_at, attempts, payload, sibling, contact, target, number, progress"
 # PostgreSQL has an index for either state and none for both.
 _WAITS = f"""
     (

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ringback.exceptions import StoreError
 from ringback.stores.letters import before, name_in, progress_after, takes
-from ringback.stores.postgres.claims import outcome_of
 from ringback.stores.postgres.contacts import keep, known_of
-from ringback.stores.record import dump_progress, load_progress
-from ringback.work.items import DeadLetter, Kind, Progress
+from ringback.stores.record import dump_progress, outcome_of, progress_of
+from ringback.work.items import DeadLetter, Kind
 from ringback.work.keys import short
 from ringback.work.letters import Act, standing, taken_back
 
@@ -83,10 +81,7 @@ async def dead(connection: Connection, limit: int) -> Sequence[tuple[Any, ...]]:
 
 def letter_of(row: tuple[Any, ...]) -> DeadLetter:
     key, kind, payload, sibling, attempts, reason, died_at, progress, *whose = row
-    try:
-        outcome, done = outcome_of(payload, sibling), load_progress(progress).without_change()
-    except StoreError:
-        outcome, done = None, Progress()
+    outcome, done = outcome_of(payload, sibling), progress_of(progress).without_change()
     return DeadLetter(key, Kind(kind), outcome, attempts, reason or "", died_at, done, *whose)
 
 

@@ -47,7 +47,7 @@ _LATEST = f"""
            text
     FROM {WHOLE} WHERE cause IS NOT NULL ORDER BY created_at DESC, items.id DESC LIMIT :limit
 """
-_WAITING = "items.id, key, kind, state, due_at, attempts, payload, sibling, contact, target, number, text"
+_WAITING = "items.id, key, kind, state, due_at, attempts, payload, sibling, contact, target, number, progress, text"
 # SQLite has an index for either state and none for both.
 _WAITS = f"""
     SELECT * FROM (

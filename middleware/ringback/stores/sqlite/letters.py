@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.exceptions import StoreError
 from ringback.stores.letters import before, name_in, progress_after, takes
-from ringback.stores.record import dump_progress, load_progress
-from ringback.stores.sqlite.claims import outcome_of
+from ringback.stores.record import dump_progress, outcome_of, progress_of
 from ringback.stores.sqlite.contacts import keep, known_of
 from ringback.stores.sqlite.schema import WHOLE
-from ringback.work.items import DeadLetter, Kind, Progress
+from ringback.work.items import DeadLetter, Kind
 from ringback.work.keys import short
 from ringback.work.letters import Act, standing, taken_back
 
@@ -61,10 +59,8 @@ def dead(connection: sqlite3.Connection, limit: int) -> Sequence[DeadLetter]:
 
 
 def _letter(row: sqlite3.Row) -> DeadLetter:
-    try:
-        outcome, progress = outcome_of(row), load_progress(row["progress"]).without_change()
-    except StoreError:
-        outcome, progress = None, Progress()
+    outcome = outcome_of(row["payload"], row["sibling"], row["verdict_text"])
+    progress = progress_of(row["progress"]).without_change()
     tried = row["attempts"], row["reason"] or "", row["finished_at"], progress
     return DeadLetter(row["key"], Kind(row["kind"]), outcome, *tried, row["target"], row["contact"])
 
