@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from msgspec import json
 from msgspec.structs import replace
 
-from ringback.core.delivery import digest_of
 from ringback.stores.call_matches import leg_in
 from ringback.stores.record import outcome_of, progress_of
 from ringback.stores.stored_told import dump_end, load_told
 from ringback.stores.words import known_category, known_cause, known_match, known_owner, known_retry
 from ringback.work.call_detail import StoredItem, Traces
 from ringback.work.items import State
-from ringback.work.keys import short
 from ringback.work.told import Told
 
 if TYPE_CHECKING:
@@ -74,15 +71,6 @@ def _told_of(
     own = None if leg is None or leg == call else leg
     whole = (each if each.event else replace(each, **columns) for each in load_told(stored))
     return tuple(replace(each, leg=each.leg or own, call=call, context=context) for each in whole)
-
-
-def texts_of(name: str) -> dict[str, bytes]:
-    """What stands in the fields of an event that has this id, operation context, or server call id.
-
-    ``name`` is the id in any field. Few events have it anywhere, so a search that looks for it first is faster.
-    """
-    name_, digest = json.encode(short(name)), json.encode(digest_of(name))
-    return {"name": name_, "event": b'"i":' + name_, "context": b'"x":' + name_, "server": b'"v":' + digest}
 
 
 def page(items: Iterable[StoredItem], told: Iterable[Told]) -> list[Traces]:
