@@ -557,7 +557,7 @@ def told_of(number: int, name: str) -> Event:
     return replace(event(name, leg, call, code=code, context=context), id=event_id)
 
 
-async def test_a_call_takes_at_most_550_bytes(tmp_path: Path) -> None:
+async def test_a_call_takes_at_most_500_bytes(tmp_path: Path) -> None:
     """More than without its record: a call that was connected and has ended, in the file as the store leaves it."""
     sizes: dict[bool, int] = {}
     for has_record in (False, True):
@@ -579,7 +579,7 @@ async def test_a_call_takes_at_most_550_bytes(tmp_path: Path) -> None:
         with closing(sqlite3.connect(store.path)) as connection:
             pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
             sizes[has_record] = pages * size
-    assert (sizes[True] - sizes[False]) / 3000 <= 550, sizes
+    assert (sizes[True] - sizes[False]) / 3000 <= 500, sizes
 
 
 def test_a_row_whose_words_only_a_newer_release_knows_is_read() -> None:

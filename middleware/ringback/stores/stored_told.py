@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from ringback.core.delivery import digest_of
 from ringback.stores._json import encoded
 from ringback.work.keys import END, numbered, short
-from ringback.work.told import Told, number, second_of, told_by
+from ringback.work.report import CONNECTED
+from ringback.work.told import UNSEEN, Told, number, second_of, told_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,7 +33,7 @@ def dump_end(outcome: Outcome, at: float, key: str) -> bytes:
     whole = encoded(
         Told(
             "",
-            0.0,
+            UNSEEN,
             second_of(event),
             None if event.id is None else short(event.id),
             None if is_told_by_key else short(leg or ""),
@@ -89,13 +90,15 @@ class Note(Struct, frozen=True, gc=False):
 
 def note_of(told: Told) -> Note:
     leg, call = (None if name is None else numbered(name) for name in (told.leg, told.call))
-    return Note(told.at, leg, call, encoded(replace(told, at=0.0)))
+    # Most notes say that a call was connected: that is what a note without a name says.
+    name = "" if told.event == CONNECTED else told.event
+    return Note(told.at, leg, call, encoded(replace(told, event=name, at=UNSEEN)))
 
 
 def told_in(rows: Iterable[tuple[float, bytes]]) -> Iterator[Told]:
     """What the notes of these rows say: when a door saw the event, and the fields."""
     for at, stored in rows:
-        yield from (replace(each, at=at) for each in load_told(stored))
+        yield from (replace(each, event=each.event or CONNECTED, at=at) for each in load_told(stored))
 
 
 _decoder = json.Decoder(tuple[Told, ...])

@@ -25,6 +25,9 @@ INCOMING = "IncomingCall"
 TRANSFERRED = "CallTransferAccepted"
 """The event of a call that another party has taken over."""
 
+UNSEEN = 0.0
+"""The time that stores leave out. msgspec leaves out the default itself, and no other zero."""
+
 NOTED = frozenset({INCOMING, "CallStarted", CONNECTED, TRANSFERRED})
 """The events that tell how a call went on, beside the ends of calls and the failures."""
 
@@ -48,7 +51,7 @@ class Told(Struct, frozen=True, gc=False, omit_defaults=True, rename=_SHORT_NAME
     """
 
     event: str = ""
-    at: float = 0.0
+    at: float = UNSEEN
     time: float | None = None
     id: str | None = None
     leg: str | None = None
