@@ -91,6 +91,9 @@ def parse_content(content: bytes, max_body: int, max_events: int, max_depth: int
     if content[:1] == b"{":
         event = read_element(content, 0, Origin(content, 0))
         if isinstance(event, Fault):
+            whole = _without_lone_halves(content)
+            if whole != content:
+                return parse_content(whole, max_body, max_events, max_depth)
             raise MalformedDelivery(event.reason, (event,), reason="no_event" if _is_json(content) else "not_json")
         return Delivery((event,))
     if not content:
@@ -222,6 +225,9 @@ def _parse_singly(content: bytes, max_events: int) -> Delivery:
     try:
         elements = split(content)
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+        whole = _without_lone_halves(content)
+        if whole != content:
+            return _parse_singly(whole, max_events)
         raise MalformedDelivery(f"the body is not JSON: {why(error)}") from error
     if len(elements) > max_events:
         raise _too_many(len(elements), max_events)
@@ -231,6 +237,22 @@ def _parse_singly(content: bytes, max_events: int) -> Delivery:
     if faults and not events:
         raise MalformedDelivery(f"no element is an event; element 0: {faults[0].reason}", faults, reason="no_event")
     return Delivery(events, faults)
+
+
+def _without_lone_halves(content: bytes) -> bytes:
+    """The body with U+FFFD for each escape of one half of a surrogate pair, which stands for no character.
+
+    JSON's grammar has such an escape, and a text that a sender cuts within an emoji ends with one. The decoder takes
+    the escape for a fault of the whole body.
+    """
+    return _HALVES.sub(lambda found: found[0] if found[1] is None else rb"\ufffd", content)
+
+
+# Whole pairs and other escapes with the text behind them, as many as there are, or a half.
+_HALVES = re.compile(
+    rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\(?!u[dD][89a-fA-F])[\s\S][^\\]*+)++"
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
 
 
 def _too_many(count: int, limit: int) -> DeliveryTooLarge:

@@ -42,7 +42,7 @@ Detail: TypeAlias = "Diagnostic | int | tuple[int | None, str | None] | None"
 """A SIP status or Q.850 cause: the bare code, ``(code, message)``, or a :class:`Diagnostic`."""
 
 LEVEL, REFUSED, LAST_WORD = 4, 64, 1024
-"""What :meth:`Outcome.informs` adds for a level, a result that forbids a call, an override's verdict. Stores keep it."""
+"""What :meth:`Outcome.informs` adds for a level, a result that forbids a call, an override. Stores keep the sum."""
 
 
 class Outcome(Struct, frozen=True, gc=False):

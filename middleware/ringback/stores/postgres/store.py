@@ -56,10 +56,11 @@ class PostgresStore:
     finds a pooler, it does so by itself. ``password``, for a URL without one, returns the password of each new
     connection, so that a token that expires can be the password; a thread waits for it. ``timeout`` is how long a put
     of fewer than 400 items may take, the wait for one of at most ``pool_size`` connections included, and 400 more items
-    as long again; other operations may take fifteen times as long, and have as many connections. A put raises :class:`StoreFull` when ``max_backlog`` items wait. An item that is
-    done loses its payload after ``keep`` and its key after ``remember``; the store forgets dead letters after
-    ``remember_dead``, and calls to contacts after 31 days. :meth:`run` calls ``on_fault`` with the faults that it
-    survives. ``elapsed`` gives seconds that nobody sets, beside the wall ``clock``; leases count by PostgreSQL's.
+    as long again; other operations may take fifteen times as long, and have as many connections. A put raises
+    :class:`StoreFull` when ``max_backlog`` items wait. An item that is done loses its payload after ``keep`` and its
+    key after ``remember``; the store forgets dead letters after ``remember_dead``, and calls to contacts after 31 days.
+    :meth:`run` calls ``on_fault`` with the faults that it survives. ``elapsed`` gives seconds that nobody sets, beside
+    the wall ``clock``; leases count by PostgreSQL's.
 
     Raises :class:`ConfigurationError` for a URL that PostgreSQL cannot use and for settings that cannot work.
     """
