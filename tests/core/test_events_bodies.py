@@ -171,6 +171,16 @@ def test_one_bad_element_never_hides_the_others(element, reason):
     )
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+def test_another_encoding_is_named(encoding):
+    """With a byte order mark and without."""
+    assert said('[{"type":"A"}]'.encode(encoding)) == (
+        MalformedDelivery,
+        "the body is UTF-16 or UTF-32; send UTF-8",
+        (),
+    )
+
+
 @pytest.mark.parametrize(
     ("written", "read"),
     [

@@ -98,7 +98,12 @@ def parse_content(content: bytes, max_body: int, max_events: int, max_depth: int
         return Delivery((event,))
     if not content:
         raise MalformedDelivery("the body is empty; send a JSON array of CloudEvents", reason="empty")
-    raise MalformedDelivery("the body is neither a JSON array nor an object; send a JSON array of CloudEvents")
+    raise _no_json(content, "the body is neither a JSON array nor an object; send a JSON array of CloudEvents")
+
+
+def _no_json(content: bytes, found: str) -> MalformedDelivery:
+    # A text in UTF-8 has no NUL there, and one in UTF-16 or UTF-32 has, with its byte order mark or without.
+    return MalformedDelivery("the body is UTF-16 or UTF-32; send UTF-8" if b"\0" in content[:4] else found)
 
 
 def _is_json(content: bytes) -> bool:
@@ -228,7 +233,7 @@ def _parse_singly(content: bytes, max_events: int) -> Delivery:
         whole = _without_lone_halves(content)
         if whole != content:
             return _parse_singly(whole, max_events)
-        raise MalformedDelivery(f"the body is not JSON: {why(error)}") from error
+        raise _no_json(content, f"the body is not JSON: {why(error)}") from error
     if len(elements) > max_events:
         raise _too_many(len(elements), max_events)
     parsed = [read_element(bytes(element), index, Origin(content, index)) for index, element in enumerate(elements)]
