@@ -249,6 +249,14 @@ def test_schemas_mix_without_loss(content, event):
             EventData(result_information=Result(486, sip=Diagnostic(486), q850=Diagnostic(17))),
         ),
         (
+            {
+                "data": {
+                    "resultInformation": {"sipDetails": ' {"code": 603, "message": "Decline"}', "q850Details": "{}"}
+                }
+            },
+            EventData(result_information=Result(sip=Diagnostic(603, "Decline"), q850=Diagnostic())),
+        ),
+        (
             {"data": {"resultInformation": {"sipDetails": {"sipCode": 486, "sipMessage": "Busy"}, "q850Details": {}}}},
             EventData(result_information=Result(sip=Diagnostic(486, "Busy"), q850=Diagnostic())),
         ),
@@ -322,6 +330,10 @@ def test_status_details_are_read_whatever_their_case(name, data, found):
         ({"data": {"resultInformation": {"code": "1" * 5000}}}, "code is a number out of range"),
         ({"data": {"resultInformation": {"code": {}}}}, "code is a JSON object, not a whole number"),
         ({"data": {"resultInformation": {"q850Details": [21]}}}, "q850Details is a JSON array, not a whole number"),
+        (
+            {"data": {"resultInformation": {"sipDetails": "{603}"}}},
+            "sipDetails is text that is not the JSON of an object",
+        ),
         (
             {"data": {"resultInformation": {"sipDetails": {"code": "Decline"}}}},
             "sipDetails.code is a JSON string, not a whole number",

@@ -171,6 +171,33 @@ def test_one_bad_element_never_hides_the_others(element, reason):
     )
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+def test_another_encoding_is_named(encoding):
+    """With a byte order mark and without."""
+    assert said('[{"type":"A"}]'.encode(encoding)) == (
+        MalformedDelivery,
+        "the body is UTF-16 or UTF-32; send UTF-8",
+        (),
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (r"cut \ud83d", "cut \ufffd"),
+        (r"\uDE00 cut", "\ufffd cut"),
+        (r"\ud83d\ud83d\ude00\ude00", "\ufffd\U0001f600\ufffd"),
+        (r"\u00e9\\ud83d\\\ud83d\n", "\u00e9\\ud83d\\\ufffd\n"),
+    ],
+)
+@pytest.mark.parametrize("frame", ["%s", "[%s]"])
+def test_half_a_surrogate_pair_is_read_as_no_character(frame, written, read):
+    """JSON's grammar has such an escape; a sender that cuts a text within an emoji writes one."""
+    body = frame % f'{{"type":"A","id":"{written}"}}'
+    assert said(body) == ([("A", read, None, None, None, EventData())], ())
+    assert said(f'[{{"type":"B"}},1,{body.strip("[]")}]')[0][1][1] == read
+
+
 @pytest.mark.parametrize("opening", ["[", '{"a":'], ids=["arrays", "objects"])
 @pytest.mark.parametrize(
     "frame",

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.core.events import Diagnostic, Event, EventData, Result, Update, parse_delivery
-from ringback.core.outcome import LAST_WORD, LEVEL, Outcome, classify, classify_event, informs_more, level_of
+from ringback.core.outcome import LAST_WORD, LEVEL, REFUSED, Outcome, classify, classify_event, informs_more, level_of
 from ringback_catalog import (
     CALL_EVENTS,
     EVENTS,
@@ -464,7 +464,7 @@ def test_two_legs_of_one_call_have_two_ids():
 
 CANDIDATES = {
     "disconnected with result": event(
-        "CallDisconnected", id="1", operation_context="order-1", result_information=DECLINED
+        "CallDisconnected", id="1", operation_context="order-1", result_information=Result(486, 560486)
     ),
     "failed with result": event("CreateCallFailed", id="2", result_information=Result(487, 10004)),
     "disconnected without": event("CallDisconnected", id="3", operation_context="order-1"),
@@ -520,9 +520,10 @@ def test_how_much_an_event_informs():
         for name, result in product(names, (Result(None, 0, "text"), None, DECLINED))
     }
     detailed = 2 * (DECLINED.sip is not None or DECLINED.q850 is not None)
-    assert ranks == {(name, told): (4 + detailed) * told + (name in START_FAILURES) for name, told in ranks}
+    told_all = REFUSED + 4 + detailed
+    assert ranks == {(name, told): told_all * told + (name in START_FAILURES) for name, told in ranks}
     assert outcome("CallEnded").informs() == outcome("CallEnded", result_information=Result()).informs() == -4
-    assert outcome("CallEnded", result_information=DECLINED).informs() == 4 + detailed
+    assert outcome("CallEnded", result_information=DECLINED).informs() == told_all
     assert outcome("CallDisconnected", result_information=Result(None, None, None, Diagnostic(486))).informs() == 6
 
 
@@ -533,6 +534,18 @@ def test_of_two_reports_the_one_with_a_carriers_detail_speaks():
     for first, second in ((refused, vague), (vague, refused)):
         merged = first.merged_with(second)
         assert (merged.event_name, merged.cause, merged.retry_class) == ("CallDisconnected", "declined", "never")
+
+
+@pytest.mark.parametrize("names", [("CallDisconnected", "CreateCallFailed"), ("CreateCallFailed", "CallDisconnected")])
+@pytest.mark.parametrize("q850", [None, Diagnostic(17)])
+def test_of_two_reports_the_one_that_says_never_speaks(names, q850):
+    """The two contradict each other. Doubt rings no person, whichever event says what."""
+    refused = outcome(names[0], result_information=DECLINED)
+    busy = outcome(names[1], result_information=Result(486, 560486, None, None, q850))
+    for first, second in ((refused, busy), (busy, refused)):
+        merged = first.merged_with(second)
+        assert (merged.event_name, merged.cause, merged.retry_class) == (names[0], "declined", "never")
+        assert merged.sibling is busy.event
 
 
 def test_only_the_end_of_a_whole_call_may_be_unexplained():
@@ -771,10 +784,13 @@ def test_an_override_of_what_reports_nothing_does_not_outlast_a_result():
     assert not informs_more(silent.informs(), told.informs())
 
 
-@given(st.integers(-1, 1), st.integers(0, 3), st.booleans(), st.integers(-1, 1), st.integers(0, 3), st.booleans())
-def test_the_level_counts_first_and_then_a_persons_word(level, more, word, other, less, others):
+RANKS = st.tuples(st.integers(-1, 1), st.booleans(), st.booleans(), st.integers(0, 3))
+
+
+@given(RANKS, RANKS)
+def test_the_level_counts_first_then_a_persons_word_then_a_refusal(rank, other):
     """Whatever number a store has kept of an outcome, also one of an earlier release."""
-    one, two = (LEVEL * a + b + LAST_WORD * c for a, b, c in ((level, more, word), (other, less, others)))
-    assert (level_of(one), level_of(two)) == (level, other)
-    assert informs_more(one, two) is ((level, word, more) > (other, others, less))
+    one, two = (LEVEL * level + LAST_WORD * word + REFUSED * no + more for level, word, no, more in (rank, other))
+    assert (level_of(one), level_of(two)) == (rank[0], other[0])
+    assert informs_more(one, two) is (rank > other)
     assert not informs_more(one, one)

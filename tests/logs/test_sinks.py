@@ -334,6 +334,22 @@ def test_a_line_that_plain_logging_refuses_goes_to_standard_output(capsys: pytes
     assert lines_of(capsys.readouterr().out) == [line]
 
 
+def test_a_handler_that_fails_shows_nothing_of_what_was_raised(capsys: pytest.CaptureFixture[str]) -> None:
+    """Logging prints a handler's error with its context, and that is the hook's exception, as the hook raised it."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(nobody_gives_this)s"))
+    attach(handler)
+    try:
+        raise ValueError("no line to +15550100199")
+    except ValueError as error:
+        logs.LogObserver().hook_failed(BUSY, "jobs.again", error, 1, None)
+    printed = capsys.readouterr().err
+    assert "KeyError: 'nobody_gives_this'" in printed
+    assert "_Handled: hook.failed: the line has what was raised, redacted" in printed
+    assert "ValueError: no line to [phone]" in printed
+    assert "15550100199" not in printed
+
+
 def test_a_closed_standard_output_costs_nothing_but_the_line() -> None:
     """A daemon without standard output must go on answering."""
     closed = io.StringIO()

@@ -27,6 +27,7 @@ from ringback.core.events import Event, EventData, Result  # noqa: E402
 from ringback.core.outcome import classify_event  # noqa: E402
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable  # noqa: E402
 from ringback.stores.clocks import Jumps  # noqa: E402
+from ringback.stores.postgres import store as store_module  # noqa: E402
 from ringback.stores.postgres.entry import Entry  # noqa: E402
 from ringback.stores.postgres.jobs import Jobs  # noqa: E402
 from ringback.stores.postgres.repair import beat_alone, repair  # noqa: E402
@@ -341,6 +342,19 @@ async def test_what_was_given_up_is_not_written_even_if_its_cancellation_is_lost
     await asyncio.wait({changes})
     assert changes.cancelled()
     assert await store.put([item("before")]) == [Offer.DUPLICATE]
+
+
+async def test_a_put_of_many_rows_may_take_longer_than_one_of_few(
+    make: Make, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large delivery that is refused for its size would come again as large, and be refused again, for ever."""
+    monkeypatch.setattr(store_module, "ROWS_A_TIMEOUT", 1)
+    store = make(timeout=1.0)
+    await store.open()
+    nap = "RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.4); RETURN NEW; END $$"
+    await query(postgres_url, f"CREATE FUNCTION nap() {nap}")
+    await query(postgres_url, "CREATE TRIGGER nap BEFORE INSERT ON ringback_items FOR EACH ROW EXECUTE FUNCTION nap()")
+    assert await store.put([item(f"leg-{number}") for number in range(4)]) == [Offer.OPENED] * 4
 
 
 async def test_a_deadlock_is_tried_again(make: Make) -> None:

@@ -1,8 +1,9 @@
 """One element of a delivery, read key by key: an event, or the reason why the element is none. Pure.
 
 :func:`read_element` reads what senders may write otherwise than Microsoft does in the recorded deliveries: keys in
-another case or of the previews, ``data`` as JSON text or in base64, numbers as text. A wrong type in an event of Call
-Automation is a :class:`Fault`, never an absent value. Other events may hold whatever they like.
+another case or of the previews, ``data`` as JSON text or in base64, a carrier's detail or a number as text. A wrong
+type in an event of Call Automation is a :class:`Fault`, never an absent value. Other events may hold whatever they
+like.
 """
 
 from __future__ import annotations
@@ -164,6 +165,8 @@ _Q850 = ("q850details", "q850cause", "q850code")
 
 
 def _diagnostic(name: str, value: object, wrong: Complain) -> Diagnostic | None:
+    if isinstance(value, str) and value.lstrip()[:1] == "{":
+        value = _object(name, value, wrong)
     if not isinstance(value, dict):
         code = _number(name, value, wrong)
         return None if code is None else Diagnostic(code)

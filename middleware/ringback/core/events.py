@@ -91,11 +91,19 @@ def parse_content(content: bytes, max_body: int, max_events: int, max_depth: int
     if content[:1] == b"{":
         event = read_element(content, 0, Origin(content, 0))
         if isinstance(event, Fault):
+            whole = _without_lone_halves(content)
+            if whole != content:
+                return parse_content(whole, max_body, max_events, max_depth)
             raise MalformedDelivery(event.reason, (event,), reason="no_event" if _is_json(content) else "not_json")
         return Delivery((event,))
     if not content:
         raise MalformedDelivery("the body is empty; send a JSON array of CloudEvents", reason="empty")
-    raise MalformedDelivery("the body is neither a JSON array nor an object; send a JSON array of CloudEvents")
+    raise _no_json(content, "the body is neither a JSON array nor an object; send a JSON array of CloudEvents")
+
+
+def _no_json(content: bytes, found: str) -> MalformedDelivery:
+    # A text in UTF-8 has no NUL there, and one in UTF-16 or UTF-32 has, with its byte order mark or without.
+    return MalformedDelivery("the body is UTF-16 or UTF-32; send UTF-8" if b"\0" in content[:4] else found)
 
 
 def _is_json(content: bytes) -> bool:
@@ -222,7 +230,10 @@ def _parse_singly(content: bytes, max_events: int) -> Delivery:
     try:
         elements = split(content)
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedDelivery(f"the body is not JSON: {why(error)}") from error
+        whole = _without_lone_halves(content)
+        if whole != content:
+            return _parse_singly(whole, max_events)
+        raise _no_json(content, f"the body is not JSON: {why(error)}") from error
     if len(elements) > max_events:
         raise _too_many(len(elements), max_events)
     parsed = [read_element(bytes(element), index, Origin(content, index)) for index, element in enumerate(elements)]
@@ -231,6 +242,22 @@ def _parse_singly(content: bytes, max_events: int) -> Delivery:
     if faults and not events:
         raise MalformedDelivery(f"no element is an event; element 0: {faults[0].reason}", faults, reason="no_event")
     return Delivery(events, faults)
+
+
+def _without_lone_halves(content: bytes) -> bytes:
+    """The body with U+FFFD for each escape of one half of a surrogate pair, which stands for no character.
+
+    JSON's grammar has such an escape, and a text that a sender cuts within an emoji ends with one. The decoder takes
+    the escape for a fault of the whole body.
+    """
+    return _HALVES.sub(lambda found: found[0] if found[1] is None else rb"\ufffd", content)
+
+
+# Whole pairs and other escapes with the text behind them, as many as there are, or a half.
+_HALVES = re.compile(
+    rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\(?!u[dD][89a-fA-F])[\s\S][^\\]*+)++"
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
 
 
 def _too_many(count: int, limit: int) -> DeliveryTooLarge:

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 Detail: TypeAlias = "Diagnostic | int | tuple[int | None, str | None] | None"
 """A SIP status or Q.850 cause: the bare code, ``(code, message)``, or a :class:`Diagnostic`."""
 
-LEVEL, LAST_WORD = 4, 1024
-"""What :meth:`Outcome.informs` adds for one level, and for a verdict of an override. Stores keep the sum."""
+LEVEL, REFUSED, LAST_WORD = 4, 64, 1024
+"""What :meth:`Outcome.informs` adds for a level, a result that forbids a call, an override. Stores keep the sum."""
 
 
 class Outcome(Struct, frozen=True, gc=False):
@@ -276,12 +276,14 @@ class Outcome(Struct, frozen=True, gc=False):
         return -1 if self.event_name == "CallEnded" else 0
 
     def informs(self) -> int:
-        """How much this event says of the call's end: a sum that ``informs_more`` compares.
+        """How much this event says of the call's end: a sum for ``informs_more``.
 
         2 stands for a carrier's detail, which may say that the person refused, 1 for a call that never started.
         """
         detailed = self.sip is not None or self.q850 is not None
-        word = LAST_WORD * self.verdict.entry.is_last_word
+        # Where the two reports contradict each other, doubt rings no person.
+        refused = self.reported and self.retry_class is RetryClass.NEVER
+        word = LAST_WORD * self.verdict.entry.is_last_word + REFUSED * refused
         return word + LEVEL * self.level + 2 * detailed + (self.event_name in START_FAILURES)
 
     def merged_with(self, other: Outcome) -> Outcome:
@@ -343,8 +345,8 @@ def classify_event(event: Event, catalog: Catalog | None = None) -> Outcome | No
 
 
 def level_of(informs: int) -> int:
-    """The level in a number of :meth:`Outcome.informs`."""
-    return (informs if informs < LAST_WORD // 2 else informs - LAST_WORD) // LEVEL
+    """The level in a number of :meth:`Outcome.informs`: what the words, multiples of ``REFUSED``, leave over."""
+    return (informs + LEVEL) % REFUSED // LEVEL - 1
 
 
 def informs_more(one: int, other: int) -> bool:

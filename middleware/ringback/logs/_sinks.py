@@ -124,11 +124,29 @@ def _is_handled(level: int, to: _Structlog | _Logging) -> bool:
 def write(to: _Structlog | _Logging, level: int, event: str, fields: Mapping[str, Any]) -> None:
     """Write one line to the sink; to standard output if the app's own logging raises. Never raises."""
     try:
-        to.write(level, event, fields)
+        if sys.exception() is None:
+            to.write(level, event, fields)
+        else:
+            _write_aside(to, level, event, fields)
     except Exception:
         # An error of the app's logging must lose neither the line nor the delivery.
         with suppress(Exception):
             _output().write(level, event, fields)
+
+
+def _write_aside(to: _Structlog | _Logging, level: int, event: str, fields: Mapping[str, Any]) -> None:
+    """Write one line while an exception is handled, whose text may be private and stands in the line redacted.
+
+    Where a handler of the app fails, logging prints the handler's error, and with it what was handled meanwhile.
+    """
+    try:
+        raise _Handled(f"{event}: the line has what was raised, redacted") from None
+    except _Handled:
+        to.write(level, event, fields)
+
+
+class _Handled(Exception):
+    """Stands for the exception that is handled while a line is written, and shows nothing of it."""
 
 
 def emit(

@@ -152,18 +152,22 @@ class Database:
     async def close(self) -> None:
         await self.pool.close()
 
-    async def do(self, operation: Callable[[Connection], Awaitable[T]]) -> T:
-        """The result of the operation in a transaction, again after a deadlock. Raises :class:`StoreError`."""
+    async def do(self, operation: Callable[[Connection], Awaitable[T]], *, limits: int = 1) -> T:
+        """The result of the operation in a transaction, again after a deadlock. Raises :class:`StoreError`.
+
+        ``limits`` says how many times ``limit`` an operation of many statements may take.
+        """
+        limit = self._limit * limits
         task = asyncio.get_running_loop().create_task(self._attempt(operation))
         try:
-            done, _ = await asyncio.wait({task}, timeout=self._limit)
+            done, _ = await asyncio.wait({task}, timeout=limit)
         except BaseException:
             self._abandon(task)
             raise
         if not done:
             # Nobody waits for the task's end: psycopg cancels a query by asking the server, which may not answer.
             self._abandon(task)
-            raise StoreUnavailable(f"PostgreSQL did not do it within {self._limit:g} seconds")
+            raise StoreUnavailable(f"PostgreSQL did not do it within {limit:g} seconds")
         return task.result()
 
     async def _attempt(self, operation: Callable[[Connection], Awaitable[T]]) -> T:
