@@ -31,6 +31,30 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) * 5 // 2
 
 
+def _traced_by_coverage() -> Any:
+    """Coverage's tracer if it follows this thread, or None. A debugger traces as well, and goes on."""
+    tracer = sys.gettrace()
+    return tracer if type(tracer).__module__.partition(".")[0] == "coverage" else None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Coverage follows the first process alone, for each collects the same, which takes twice as long with it.
+
+    What is collected is a million objects and no garbage.
+    """
+    tracer = _traced_by_coverage() if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0" else None
+    if tracer is not None:
+        sys.settrace(None)
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        if tracer is not None:
+            sys.settrace(tracer)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Each process begins with its share of what takes longest, so that none is left with all of it in the end.
 
@@ -63,9 +87,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Coverage follows tests and their fixtures, and not what pytest does in between: that takes three times as long
     with it.
     """
-    tracer = sys.gettrace()
-    # A debugger traces as well, and goes on.
-    if type(tracer).__module__.partition(".")[0] != "coverage":
+    tracer = _traced_by_coverage()
+    if tracer is None:
         return (yield)
     item.stash[_TRACER] = tracer
     sys.settrace(None)
@@ -112,17 +135,25 @@ class _Everything(set[str]):
         return True
 
 
-@pytest.fixture(autouse=True)
-def _nothing_unheard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether logs.unheard has been said in a process must not depend on the tests before; those about it say it."""
-    monkeypatch.setattr(_sinks, "_advised", _Everything())
+# Whether logs.unheard has been said in a process must not depend on the tests before; those about it say it.
+_sinks._advised = _Everything()
 
 
 @pytest.fixture(autouse=True)
-def _fresh_structlog() -> Iterator[None]:
-    """What one test configures or captures is no other's business."""
+def _logging_as_it_was() -> Iterator[None]:
+    """What one test configures or captures is no other's business.
+
+    A configuration of logging that one test makes may disable every logger there is, uvicorn's among them.
+    """
+    logging.getLogger("ringback")
+    known = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    before = [(logger, logger.disabled, logger.propagate, logger.level) for logger in known]
     yield
     structlog.reset_defaults()
+    for logger, disabled, propagate, level in before:
+        logger.disabled, logger.propagate = disabled, propagate
+        if logger.level != level:
+            logger.setLevel(level)
 
 
 @pytest.fixture
@@ -135,16 +166,3 @@ def azure_monitor() -> Iterator[Any]:
     found.loader.exec_module(module)
     with module.serving() as monitor:
         yield monitor
-
-
-@pytest.fixture(autouse=True)
-def _loggers_as_they_were() -> Iterator[None]:
-    """A configuration of logging that one test makes may disable every logger there is, uvicorn's among them."""
-    logging.getLogger("ringback")
-    known = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
-    before = [(logger, logger.disabled, logger.propagate, logger.level) for logger in known]
-    yield
-    for logger, disabled, propagate, level in before:
-        logger.disabled, logger.propagate = disabled, propagate
-        if logger.level != level:
-            logger.setLevel(level)

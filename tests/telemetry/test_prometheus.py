@@ -312,11 +312,21 @@ def test_every_metric_is_documented_by_its_name_and_kind(scraped: Scraped) -> No
 
 
 def test_the_gauges_say_what_is_in_the_store(scraped: Scraped) -> None:
-    """Asked behind its back."""
-    with contextlib.closing(sqlite3.connect(scraped.folder / "ringback.db")) as store:
-        counted = store.execute("SELECT lower(state), count(*) FROM items GROUP BY state").fetchall()
-    shown = scraped.prometheus.values("ringback_queue_items")
-    assert {labels(state=state): float(count) for state, count in counted} == {k: v for k, v in shown.items() if v}
+    """Asked behind its back, until nothing was done between the last scrape and the question."""
+
+    def states() -> tuple[dict[Any, float], dict[Any, float]]:
+        with contextlib.closing(sqlite3.connect(scraped.folder / "ringback.db")) as store:
+            counted = store.execute("SELECT lower(state), count(*) FROM items GROUP BY state").fetchall()
+        shown = scraped.prometheus.values("ringback_queue_items")
+        return {labels(state=state): float(count) for state, count in counted}, {k: v for k, v in shown.items() if v}
+
+    def agree() -> bool:
+        kept, shown = states()
+        return kept == shown
+
+    until(agree, 60)
+    kept, shown = states()
+    assert kept == shown
 
 
 SELDOM = {"app.broken"}

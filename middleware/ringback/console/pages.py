@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ringback.console.assets import address as asset
@@ -24,40 +25,47 @@ class Pages:
     """The templates. Raises :class:`MissingExtra` if Jinja2 is not installed."""
 
     def __init__(self) -> None:
-        with needs_extra("the operations page", "console"):
-            from jinja2 import Environment, PackageLoader, StrictUndefined
-
-        self._environment: Environment = Environment(
-            loader=PackageLoader("ringback.console"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        filters: dict[str, Any] = {
-            "count": "{:,}".format,
-            "pair": _pair,
-            "percent": _percent,
-            "seconds": _seconds,
-            "span": _span,
-            "words": _words,
-        }
-        self._environment.filters.update(filters)
-        known: dict[str, Any] = {
-            "asset": asset,
-            "looks": LOOKS,
-            "navigation": NAVIGATION,
-            "zip": zip,
-            "ranges": tuple(RANGES.values()),
-            "stanza": stanza,
-            "version": importlib.metadata.version("ringback"),
-        }
-        self._environment.globals.update(known)
+        self._environment = _environment()
 
     def page(self, template: str, **values: object) -> str:
         """The document of a template. ``up`` leads from the page's folder to the console's root."""
         return self._environment.get_template(template).render(**values)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    """One for all consoles of a process, for to compile the templates takes longer than to answer from them."""
+    with needs_extra("the operations page", "console"):
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("ringback.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    filters: dict[str, Any] = {
+        "count": "{:,}".format,
+        "pair": _pair,
+        "percent": _percent,
+        "seconds": _seconds,
+        "span": _span,
+        "words": _words,
+    }
+    environment.filters.update(filters)
+    known: dict[str, Any] = {
+        "asset": asset,
+        "looks": LOOKS,
+        "navigation": NAVIGATION,
+        "zip": zip,
+        "ranges": tuple(RANGES.values()),
+        "stanza": stanza,
+        "version": importlib.metadata.version("ringback"),
+    }
+    environment.globals.update(known)
+    return environment
 
 
 def _percent(share: float | None) -> str:

@@ -18,6 +18,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from dispatching import Recorder, told
 from ringback import HookPolicy, Pace, RedialPolicy
 from ringback.core.events import Result
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
     from ringback.core.outcome import Outcome
     from ringback.work.delivery_store import DeliveryStore
+
+pytestmark = pytest.mark.untraced
 
 CONTACTS = int(5000 * float(os.environ.get("RINGBACK_CRASH_SCALE", "0.02")))
 BERLIN = ZoneInfo("Europe/Berlin")
