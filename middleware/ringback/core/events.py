@@ -253,9 +253,9 @@ def _without_lone_halves(content: bytes) -> bytes:
     return _HALVES.sub(lambda found: found[0] if found[1] is None else rb"\ufffd", content)
 
 
-# Whole pairs and other escapes with the text behind them, as many as there are, or a half.
+# A whole pair, any other escape, or a half.
 _HALVES = re.compile(
-    rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\(?!u[dD][89a-fA-F])[\s\S][^\\]*+)++"
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\(?!u[dD][89a-fA-F])[\s\S]"
     rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 
