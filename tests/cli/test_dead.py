@@ -210,11 +210,14 @@ def test_a_redial_names_its_function(capsys: pytest.CaptureFixture[str]) -> None
     """Which function would call again is the first thing to look at."""
     died((outcome(1), "refused"))
     with sqlite3.connect(FILE) as connection:
-        connection.execute("UPDATE items SET kind = 'redial', target = 'jobs.call_again'")
+        connection.execute("UPDATE items SET kind = 'redial', target = 'jobs.call_again', progress = NULL")
     connection.close()
-    assert printed(capsys, "dead", "show", KEY.format(1))[1:3] == [
+    assert printed(capsys, "dead", "show", KEY.format(1))[1:6] == [
         "  kind        redial",
         "  function    jobs.call_again",
+        "  died        2026-03-15 10:00:00 UTC, tries: 0",
+        "  reason      refused",
+        "  outcome     486/560486  busy  retryable (later)",
     ]
 
 

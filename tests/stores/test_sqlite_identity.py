@@ -18,6 +18,7 @@ import pytest
 from crew import Crew, item, until
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.sqlite import SQLiteStore, file, identity
+from ringback.stores.sqlite.log_keeper import CHECKPOINT
 from ringback.stores.sqlite.whole import WholeCheck
 from ringback.work.items import Stats
 from ringback.work.latch import Offer
@@ -206,7 +207,7 @@ async def test_another_file_in_its_place_is_opened(make: Make, store: SQLiteStor
 @pytest.mark.parametrize("left", [0, 8192])
 async def test_a_file_that_was_cut_short_takes_nothing(store: SQLiteStore, path: Path, left: int) -> None:
     """Also once SQLite has made it longer again: what it had is gone. A vacuum makes a file shorter, too."""
-    await store.put([item(f"leg-{number}") for number in range(800)])
+    await store.put([item(f"leg-{number}") for number in range(CHECKPOINT + 200)])
     await store._database.do(lambda _: None)
     os.truncate(path, left)
     for _ in range(2):
@@ -228,7 +229,7 @@ async def test_a_file_that_cannot_say_its_size_was_cut(store: SQLiteStore, path:
 
 async def test_a_vacuum_is_no_loss(store: SQLiteStore, path: Path) -> None:
     """The file is shorter afterwards, and whole."""
-    await store.put([item(f"leg-{number}") for number in range(800)])
+    await store.put([item(f"leg-{number}") for number in range(CHECKPOINT + 200)])
     await store._database.do(lambda connection: connection.execute("DELETE FROM items").rowcount)
     # Behind what follows the transaction.
     await store._database.do(lambda _: None)

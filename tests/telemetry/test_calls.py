@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -76,16 +77,25 @@ def outcomes(*events: Any) -> tuple[Outcome, ...]:
     return received.outcomes
 
 
+def a_minute_later() -> float:
+    return time.time() + 60
+
+
 async def settled(until: Callable[[], object]) -> None:
     async with asyncio.timeout(60):
         while not until():  # noqa: ASYNC110 - it is not ours to set an event
             await asyncio.sleep(0.005)
 
 
+@pytest.fixture
+def settle() -> float:
+    return 0.3
+
+
 @pytest.fixture(params=["nobody asks", "hooks in memory", "hooks and a store", "a store without hooks"])
-def handler(request: pytest.FixtureRequest, count: Count, tmp_path: Path) -> CallbackHandler:
+def handler(request: pytest.FixtureRequest, count: Count, tmp_path: Path, settle: float) -> CallbackHandler:
     store = SQLiteStore(tmp_path / "ringback.db") if "store" in request.param else None
-    router = OutcomeRouter(settle=0.3, store=store, telemetry=count.telemetry)
+    router = OutcomeRouter(settle=settle, store=store, telemetry=count.telemetry)
     if "hooks" in request.param.split()[0]:
 
         @router.on_retryable
@@ -111,14 +121,16 @@ async def test_a_call_that_is_reported_four_times_is_one(count: Count, handler: 
     assert sorted(count.calls(), key=repr) == [(BUSY, 1), (HUNG_UP, 1)]
 
 
+@pytest.mark.parametrize("settle", [30.0])
 async def test_what_waits_is_counted_when_the_app_ends(count: Count, handler: CallbackHandler, tmp_path: Path) -> None:
     """In memory at once, since it will never settle; with a store by whoever works on it next."""
     assert (await handler.handle(json.dumps([event()]).encode(), {})).status == 200
     await handler.drain(60)
     if handler._receiver.engine.durable:
         assert count.calls() == []
+        store = SQLiteStore(tmp_path / "ringback.db", clock=a_minute_later)
         successor = Dispatcher(
-            OutcomeRouter(), LogObserver(), store=SQLiteStore(tmp_path / "ringback.db"), telemetry=count.telemetry
+            OutcomeRouter(), LogObserver(), store=store, telemetry=count.telemetry, clock=a_minute_later
         )
         await successor.start()
         await settled(count.calls)
