@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
 import time
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import pytest
@@ -220,3 +222,13 @@ def test_no_private_text_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     asked(FILE, lambda store: put(store, Event("CallDisconnected", private, data=data), private))
     for arguments in (("list",), ("list", "--json"), ("show", private), ("show", private, "--json")):
         assert not re.search("15550100199", "\n".join(printed(capsys, "calls", *arguments)))
+
+
+def test_a_letter_that_the_output_lacks_is_escaped() -> None:
+    """As in a container or a job of cron, whose output is ASCII, and whose calls have contexts in any language."""
+    told = event("CallDisconnected", 3, 50.0, 480, 560480, "Erinnerung für Müller")
+    asked(FILE, lambda store: put(store, told))
+    shown = io.BytesIO()
+    with redirect_stdout(io.TextIOWrapper(shown, "ascii", newline="\n")):
+        assert main(["calls", "show", LEG.format(3)]) == 0
+        assert "Erinnerung f\\xfcr M\\xfcller" in shown.getvalue().decode("ascii")

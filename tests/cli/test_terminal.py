@@ -73,6 +73,13 @@ def test_a_terminal_verdict_is_bold_without_colour(monkeypatch: pytest.MonkeyPat
     assert headline == "\x1b[1m603/0  declined  terminal (never)\x1b[0m"
 
 
+def test_an_output_of_text_alone_needs_no_encoding() -> None:
+    """As that of a program that calls ``main`` and keeps what is printed."""
+    with redirect_stdout(io.StringIO()) as kept:
+        assert main(["catalog", "--format", "csv"]) == 0
+    assert kept.getvalue().startswith("events,scope,")
+
+
 def test_a_full_disk_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """An output that cannot be written exits with 1 and the reason, not with a traceback."""
     with open("/dev/full", "w") as full, redirect_stdout(full):  # noqa: PTH123 - a device

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from ringback.cli import _site
 from ringback.cli._export import FORMATS
 from ringback.cli._outcomes import catalog_of
-from ringback.cli._screen import say
 from ringback.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def catalog(arguments: argparse.Namespace) -> int:
         return _pages(arguments)
     text = FORMATS[arguments.format](catalog_of(arguments.overrides).entries)
     if arguments.output is None:
-        say(text)
+        print(text)
         return 0
     try:
         arguments.output.write_text(f"{text}\n", "utf-8", newline="\n")
@@ -50,5 +49,5 @@ def _pages(arguments: argparse.Namespace) -> int:
             "example: ringback catalog --format html --out site"
         )
     count = _site.write(catalog_of(arguments.overrides).entries, arguments.format, arguments.out)
-    say(f"{count} files in {arguments.out}")
+    print(f"{count} files in {arguments.out}")
     return 0

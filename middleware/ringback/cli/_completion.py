@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.cli._screen import say
 from ringback.exceptions import needs_extra
 
 if TYPE_CHECKING:
@@ -23,5 +22,5 @@ def completion(parser: Callable[[], argparse.ArgumentParser], arguments: argpars
     """Print the script for a shell. Raises :class:`MissingExtra` without shtab."""
     with needs_extra("ringback completion", "completion"):
         import shtab
-    say(shtab.complete(parser(), shell=arguments.shell))
+    print(shtab.complete(parser(), shell=arguments.shell))
     return 0

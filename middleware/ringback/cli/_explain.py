@@ -10,7 +10,7 @@ from ringback.cli import _outcomes
 from ringback.cli._explain_text import page
 from ringback.cli._report import link
 from ringback.cli._result_forms import FORMS, close_to, event_of, pair_in, result_in, status, whole
-from ringback.cli._screen import say, width
+from ringback.cli._screen import width
 from ringback.cli.reading import Reasons, Why, found_in
 from ringback.core.outcome import Outcome, classify, classify_event
 from ringback.exceptions import ConfigurationError
@@ -58,16 +58,16 @@ def explain(arguments: argparse.Namespace) -> int:
     outcomes = _of_words(arguments, catalog)
     _warn_of_unknown_event(arguments.event)
     if arguments.report:
-        say("\n".join(map(link, outcomes)))
+        print("\n".join(map(link, outcomes)))
         return 0
     if arguments.json:
         # One object is laid out for a person; several objects are lines for a program.
         indent = 2 if len(outcomes) == 1 else None
-        say("\n".join(json.dumps(outcome.to_dict(), indent=indent) for outcome in outcomes))
+        print("\n".join(json.dumps(outcome.to_dict(), indent=indent) for outcome in outcomes))
         return 0
     columns = width()
     rule = f"\n\n{'-' * columns}\n\n"
-    say(rule.join("\n".join(page(outcome, catalog, columns, whole=arguments.sources)) for outcome in outcomes))
+    print(rule.join("\n".join(page(outcome, catalog, columns, whole=arguments.sources)) for outcome in outcomes))
     return 0
 
 
@@ -114,11 +114,11 @@ def _from_input(arguments: argparse.Namespace) -> int:
     any_printed = False
     for outcome, line in _outcomes.outcomes(_outcomes.piped(sys.stdin.buffer), catalog, reasons):
         if arguments.json:
-            say(json.dumps(outcome.to_dict()))
+            print(json.dumps(outcome.to_dict()))
         else:
             rule = ["", "-" * columns, ""] if any_printed else []
             lines = page(outcome, catalog, columns, whole=arguments.sources)
-            say("\n".join([*rule, *_ids(outcome), *lines]))
+            print("\n".join([*rule, *_ids(outcome), *lines]))
         # A person may be following a log that goes on.
         sys.stdout.flush()
         any_printed = True

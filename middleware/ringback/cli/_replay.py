@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringback.cli._screen import say
 from ringback.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -35,5 +34,5 @@ def replayed(arguments: argparse.Namespace, *, whole: bool) -> list[Scenario]:
         raise ConfigurationError("a scenario and --recording say the opposite; give one of them")
     found = (whole_calls if whole else played_calls)(arguments.recording, arguments.call)
     for each in found:
-        say(f"{each.name}: {each.about}")
+        print(f"{each.name}: {each.about}")
     return found

@@ -1,4 +1,4 @@
-"""Text for a terminal: how wide a page is, how to wrap, cut and style lines, and how to print any letter."""
+"""Text for a terminal: how wide a page is, and how to wrap, cut and style lines."""
 
 from __future__ import annotations
 
@@ -46,12 +46,3 @@ def cut(text: str, width: int) -> str:
 def bold(text: str, *, styled: bool, style: str = "1") -> str:
     """The text in bold, or in the SGR ``style``, if it is ``styled``."""
     return f"\x1b[{style}m{text}\x1b[0m" if styled else text
-
-
-def say(text: str) -> None:
-    """Print, also to a terminal that cannot show every letter of a user's overrides."""
-    try:
-        print(text)
-    except UnicodeEncodeError:
-        encoding = sys.stdout.encoding
-        print(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -14,7 +14,6 @@ from ringback.cli._changes import Changes, Judgement, Redialing, Result
 from ringback.cli._numbers import count
 from ringback.cli._outcomes import catalog_of
 from ringback.cli._router import loaded
-from ringback.cli._screen import say
 from ringback.cli._stats import read
 from ringback.cli._store import answer_of_store
 from ringback.exceptions import ConfigurationError, StoreError
@@ -66,9 +65,9 @@ def whatif(arguments: argparse.Namespace) -> int:
         if url not in files:
             _count_store(url, arguments, changes)
     if arguments.json:
-        say(json.dumps(_as_json(changes), indent=2))
+        print(json.dumps(_as_json(changes), indent=2))
     else:
-        say("\n".join(_table(changes)))
+        print("\n".join(_table(changes)))
     return 1 if changes.verdicts or changes.redials or empty else 0
 
 
