@@ -481,6 +481,21 @@ def test_a_root_logger_that_is_quieter_than_by_default_is_left_alone() -> None:
     assert kept.records == []
 
 
+@pytest.mark.parametrize("disabled", [logging.INFO, logging.WARNING, logging.CRITICAL])
+def test_who_has_disabled_levels_of_logging_is_left_alone(disabled: int) -> None:
+    """``logging.disable`` is a choice, and the remedy would change nothing."""
+    root, kept = logging.getLogger(), Kept()
+    with no_handlers():
+        root.addHandler(kept)
+        root.setLevel(logging.WARNING)
+        logging.disable(disabled)
+        try:
+            tell(BUSY)
+        finally:
+            logging.disable(logging.NOTSET)
+    assert kept.records == []
+
+
 @pytest.mark.parametrize("through", ["logging", "structlog"])
 def test_a_logger_that_a_configuration_has_disabled_goes_to_standard_output(
     through: str, capsys: pytest.CaptureFixture[str]

@@ -112,7 +112,9 @@ def _is_handled(level: int, to: _Structlog | _Logging) -> bool:
     if not sets_level.isEnabledFor(level):
         while sets_level.parent is not None and not sets_level.level:
             sets_level = sets_level.parent
-        if sets_level.parent is None and sets_level.level == logging.WARNING:
+        is_default = sets_level.parent is None and sets_level.level == logging.WARNING
+        # Whoever has called `logging.disable` has chosen, and no level would change what is written.
+        if is_default and sets_level.manager.disable < level:
             _advise_once(_UNSET, to)
         return False
     if level < logging.WARNING and not _has_handlers():
