@@ -135,7 +135,7 @@ def test_a_line_of_text_is_one_line_of_at_most_400_characters() -> None:
     """Whatever the catalog says, and whatever context the app has set."""
     for outcome in every_outcome():
         line = {**Line()(outcome), "operation_context": "x" * 256, "call_connection_id": "y" * 36}
-        written = str(Text("call.outcome", line, Line().in_text))
+        written = f"call.outcome{Text('call.outcome', line, Line().in_text)}"
         assert len(written) <= 400
         assert written.isprintable()
 

@@ -160,6 +160,15 @@ def test_with_plain_logging_a_line_is_text_and_the_record_has_every_key() -> Non
     assert lines_in(kept.records) == [{"event": "call.outcome", **Line()(BUSY)}]
 
 
+def test_with_plain_logging_the_message_before_its_arguments_names_the_event() -> None:
+    """Sentry and its kin make one issue of all records with one message: a failed hook is none with a lost store."""
+    attach(kept := Kept())
+    logs.LogObserver().hooks_abandoned(2, 0.5)
+    logs.redial_unblocked(None)
+    assert [record.msg for record in kept.records] == ["hooks.abandoned%s", "redial.unblocked%s"]
+    assert kept.lines == ["hooks.abandoned count=2 timeout_seconds=0.5", "redial.unblocked"]
+
+
 def test_a_key_that_the_apps_own_records_have_costs_no_line() -> None:
     """A factory of records that sets correlation_id is a usual one; logging's `extra` would raise."""
     factory = logging.getLogRecordFactory()

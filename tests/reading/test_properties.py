@@ -110,7 +110,7 @@ def test_any_json_is_read(content: Any) -> None:
 
 
 RENDERERS = {
-    "logging": lambda fields: str(Text("call.outcome", fields, IN_TEXT)),
+    "logging": lambda fields: f"call.outcome{Text('call.outcome', fields, IN_TEXT)}",
     "console": lambda fields: _rendered(structlog.dev.ConsoleRenderer(colors=False), fields),
     "logfmt": lambda fields: _rendered(structlog.processors.LogfmtRenderer(bool_as_flag=False), fields),
     "key and value": lambda fields: _rendered(structlog.processors.KeyValueRenderer(), fields),
@@ -164,7 +164,7 @@ def test_nothing_private_is_printed(
         json.dumps({"event": "callback.rejected", "reason": said}),
         f"call.outcome cause={said!r}",
         said,
-        str(Text("call.outcome", told, IN_TEXT)),
+        f"call.outcome{Text('call.outcome', told, IN_TEXT)}",
     ]
     content = "\n".join(lines).encode()
     log = tmp_path / f"{said.replace(':', '')}.log"

@@ -217,13 +217,17 @@ class _Logging:
     def write(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
         text = Text(event, fields, line.in_text if event == "call.outcome" else fields)
         # Not as `extra`: logging refuses an `extra` key that the app's own record factory has set.
-        record = _logger().makeRecord(LOGGER, level, __file__, 0, "%s", (text,), None, "write")
+        # The event stands in the message, by which services that collect errors tell one kind of line from another.
+        record = _logger().makeRecord(LOGGER, level, __file__, 0, f"{event}%s", (text,), None, "write")
         vars(record).update(fields, event=event)
         _logger().handle(record)
 
 
 class Text(msgspec.Struct):
-    """A line of ``key=value``, made only if a handler asks. A value that does not fit is cut; tracebacks follow."""
+    """The ``key=value`` behind the event of a line, made only if a handler asks.
+
+    A value that does not fit into the line is cut; tracebacks follow.
+    """
 
     event: str
     fields: Mapping[str, Any]
@@ -242,7 +246,7 @@ class Text(msgspec.Struct):
         for name in _BELOW:
             if name in fields:
                 line = f"{line}\n{fields[name].rstrip()}"
-        return line
+        return line[len(self.event) :]
 
 
 def _words(value: object) -> str:
