@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from fastapi import Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
 from asgi_apps import MISSING, Check
-from endpoints import BODY, EVENT, FRAMEWORKS, LEG, collecting, lines, post, starlette
+from endpoints import BODY, EVENT, FRAMEWORKS, LEG, collecting, fastapi, lines, post, starlette
 from ringback import (
     ConfigurationError,
     Head,
@@ -99,6 +100,19 @@ async def test_the_body_of_a_refused_request_is_not_read(check: Check) -> None:
     answer = await guarded(called, auth=check)(Request(scope, unreadable))
     assert unauthorized(answer)
     assert called == []
+
+
+async def test_fastapi_fills_parameters_before_the_sender_is_verified() -> None:
+    """As docs/frameworks.md says: a body that does not fit its parameter is refused by FastAPI, whoever sends it."""
+    called: list[str] = []
+    first = Depends(lambda: called.append("dependency"))
+
+    @collecting(called).callback(auth=Check(MISSING))
+    async def callbacks(events: dict[str, Any]) -> None:
+        called.append("endpoint")
+
+    answer = await post(fastapi(callbacks, dependencies=[first]))
+    assert (answer.status_code, called) == (422, ["dependency"])
 
 
 @FRAMEWORKS
