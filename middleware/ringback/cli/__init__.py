@@ -7,8 +7,7 @@ import os
 import sys
 from functools import partial
 from importlib.metadata import version
-from io import TextIOWrapper
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ringback.cli import (
     _calls,
@@ -41,9 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 is success, 2 bad input, 130 an interrupt. 1 is a demo, an output or a store that does not work, a key that no
     store has, a file without outcomes, a problem that ``doctor`` finds, or a change that ``whatif`` finds.
     """
-    if isinstance(sys.stdout, TextIOWrapper):
-        # What apps and senders write has letters that not every terminal and no ASCII file can hold.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    # Texts of apps and senders have letters that not every output can hold. An output without an encoding holds all.
+    reconfigure: Any = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
     try:
         status = _run(argv)
         print(end="", flush=True)
