@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
+from urllib.parse import urlsplit
 
 from ringback.hooks.retry_after import causes
 from ringback.work.policy import GiveUp, Retry
@@ -21,9 +23,24 @@ def not_placed(error: BaseException) -> bool:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status of the error, or of the one that caused it; ``None`` without one."""
-    found = (getattr(cause, "status_code", None) for cause in causes(error))
+    """The HTTP status with which the service answered the request for a call, as the error says or the one that caused
+    it; ``None`` without one.
+    """
+    found = (getattr(cause, "status_code", None) for cause in causes(error) if not _of_another_request(cause))
     return next((status for status in found if isinstance(status, int)), None)
+
+
+def _of_another_request(error: Any) -> bool:
+    """Whether the error names its request, and that request places no call: the call may have been placed before.
+
+    Source of the path: azure-communication-callautomation, ``create_call`` of its generated operations.
+    """
+    try:
+        url = urlsplit(str(error.response.request.url))
+    except Exception:
+        # Clients of HTTP raise what they like for a response without a request.
+        return False
+    return bool(url.scheme) and not url.path.endswith("/callConnections")
 
 
 def _names(error: BaseException) -> set[str]:
