@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from msgspec.structs import replace as replace_record
@@ -50,11 +51,14 @@ class Placed:
     call_connection_id: Any
 
 
-def caused(cause: Exception) -> Exception:
-    """An error of the app, raised from another."""
-    error = RuntimeError("no call")
+def caused_by(error: Exception, cause: Exception) -> Exception:
     error.__cause__ = cause
     return error
+
+
+def caused(cause: Exception) -> Exception:
+    """An error of the app, raised from another."""
+    return caused_by(RuntimeError("no call"), cause)
 
 
 class Broken:
@@ -253,6 +257,11 @@ HANG_UP = f"https://acs.example/calling/callConnections/{LEG}:terminate?api-vers
         pytest.param(HttpError(404, url=HANG_UP), False, id="of-a-request-after-the-call"),
         pytest.param(HttpError(429, url="https://tables.example/calls"), False, id="of-another-service"),
         pytest.param(HttpError(403, url="<Mock>"), True, id="of-no-known-request"),
+        pytest.param(httpx.ConnectError("away", request=httpx.Request("POST", CREATE_CALL)), True, id="unsent-call"),
+        pytest.param(httpx.ConnectError("away", request=httpx.Request("PUT", HANG_UP)), False, id="unsent-other"),
+        pytest.param(httpx.ConnectError("away"), True, id="unsent-and-unnamed"),
+        pytest.param(caused(HttpError(404, url=HANG_UP)), False, id="wrapped-of-a-request-after-the-call"),
+        pytest.param(caused(caused_by(HttpError(404, url=HANG_UP), ConnectionRefusedError())), False, id="its-cause"),
         pytest.param(HttpError(None), False, id="never-answered"),
         pytest.param(Retry(), True, id="retry"),
         pytest.param(GiveUp(), True, id="give-up"),
