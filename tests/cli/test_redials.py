@@ -194,6 +194,7 @@ def test_a_redial_and_a_contact_are_shown(capsys: pytest.CaptureFixture[str]) ->
     told = {"answered_at": None}
     assert shown_json == {
         "redial": None,
+        "blocked": False,
         "calls": [
             told | {"key": f"leg:{LEG.format(1)}", "state": "open", "said": "asks"},
             told
@@ -209,6 +210,20 @@ def test_a_redial_and_a_contact_are_shown(capsys: pytest.CaptureFixture[str]) ->
     assert refused(capsys, "redials", "show", "eve") == message
     set_row(contact=None)
     assert printed(capsys, "redials", "show", KEY.format(1))[-1].split() == heads.split()
+
+
+def test_a_blocked_contact_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also one to whom no call is known; until the word is taken back."""
+    planned("eve")
+    assert main(["redials", "block", "bob"]) == 0
+    capsys.readouterr()
+    heads = "AT (UTC)  CALL  STATE  ANSWERED  ENDED  SAID"
+    blocked = ["Blocked: no redial calls the contact (never_call)", "", "Calls to the contact", heads]
+    assert printed(capsys, "redials", "show", "bob") == blocked
+    shown = json.loads(*printed(capsys, "redials", "show", "bob", "--json"))
+    assert shown == {"redial": None, "blocked": True, "calls": []}
+    assert printed(capsys, "redials", "unblock", "bob") == ["unblocked"]
+    assert "nothing is known of such a contact" in refused(capsys, "redials", "show", "bob")
 
 
 def test_a_redial_is_made_due_now(capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,15 +84,34 @@ def with_nothing(bench: Bench) -> None:
     ids=["hook", "redial", "nothing", "memory said", "memory given", "with-store"],
 )
 async def test_what_a_crash_would_lose_is_told_at_the_start(
-    registered: Callable[[Bench], None], store: Callable[[], Any], durable: bool, expected: list[Any]
+    registered: Callable[[Bench], None],
+    store: Callable[[], Any],
+    durable: bool,
+    expected: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Only where there is something to lose, no store that keeps it, and nobody has asked for that."""
+    monkeypatch.setattr(dispatch, "serving", lambda pid: 1)
     bench = Bench()
     bench.dispatcher = Dispatcher(bench.router, bench.observer, store=store(), clock=bench.clock)
     registered(bench)
     await bench.dispatcher.start()
     await bench.dispatcher.drain(5)
     assert (bench.dispatcher.durable, bench.observer.told) == (durable, expected)
+
+
+@pytest.mark.parametrize(("register", "expected"), [(with_redial, [("volatile",)]), (with_hook, [])])
+async def test_redials_in_the_memory_of_several_processes_are_told_of(
+    register: Callable[[Bench], None], expected: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No process knows whom another one has called, or who has refused there."""
+    monkeypatch.setattr(dispatch, "serving", lambda pid: 2)
+    bench = Bench()
+    bench.dispatcher = Dispatcher(bench.router, bench.observer, store="memory", clock=bench.clock)
+    register(bench)
+    await bench.dispatcher.start()
+    await bench.dispatcher.drain(5)
+    assert bench.observer.told == expected
 
 
 def sqlite(path: Path, **settings: Any) -> Bench:

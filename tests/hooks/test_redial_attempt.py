@@ -6,8 +6,9 @@ import asyncio
 import socket
 import threading
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from msgspec.structs import replace as replace_record
@@ -16,6 +17,7 @@ from redialing import (
     BUSY,
     HEADERS,
     KEY,
+    LEG,
     NAME,
     NEW,
     NEW_LEG,
@@ -36,6 +38,9 @@ from ringback.work.contact_call import CallState, PastCall
 from ringback.work.items import Progress, Settlement, State
 from ringback.work.redial import REPEATABLE_FOR, repeatability
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
 LATE = TimeoutError("the function did not return within 0.01 s")
 
 
@@ -46,11 +51,14 @@ class Placed:
     call_connection_id: Any
 
 
-def caused(cause: Exception) -> Exception:
-    """An error of the app, raised from another."""
-    error = RuntimeError("no call")
+def caused_by(error: Exception, cause: Exception) -> Exception:
     error.__cause__ = cause
     return error
+
+
+def caused(cause: Exception) -> Exception:
+    """An error of the app, raised from another."""
+    return caused_by(RuntimeError("no call"), cause)
 
 
 class Broken:
@@ -232,6 +240,9 @@ async def test_a_context_tells_the_attempt_and_whether_an_earlier_one_may_have_b
 
 # What failed
 
+CREATE_CALL = "https://acs.example/calling/callConnections?api-version=2025-06-15"
+HANG_UP = f"https://acs.example/calling/callConnections/{LEG}:terminate?api-version=2025-06-15"
+
 
 @pytest.mark.parametrize(
     ("error", "certain"),
@@ -242,6 +253,15 @@ async def test_a_context_tells_the_attempt_and_whether_an_earlier_one_may_have_b
             for status in (200, 302, 408, 409, 412, 500, 502, 504)
         ),
         pytest.param(HttpError("429"), False, id="status-that-is-no-number"),
+        pytest.param(HttpError(429, url=CREATE_CALL), True, id="of-the-request-for-a-call"),
+        pytest.param(HttpError(404, url=HANG_UP), False, id="of-a-request-after-the-call"),
+        pytest.param(HttpError(429, url="https://tables.example/calls"), False, id="of-another-service"),
+        pytest.param(HttpError(403, url="<Mock>"), True, id="of-no-known-request"),
+        pytest.param(httpx.ConnectError("away", request=httpx.Request("POST", CREATE_CALL)), True, id="unsent-call"),
+        pytest.param(httpx.ConnectError("away", request=httpx.Request("PUT", HANG_UP)), False, id="unsent-other"),
+        pytest.param(httpx.ConnectError("away"), True, id="unsent-and-unnamed"),
+        pytest.param(caused(HttpError(404, url=HANG_UP)), False, id="wrapped-of-a-request-after-the-call"),
+        pytest.param(caused(caused_by(HttpError(404, url=HANG_UP), ConnectionRefusedError())), False, id="its-cause"),
         pytest.param(HttpError(None), False, id="never-answered"),
         pytest.param(Retry(), True, id="retry"),
         pytest.param(GiveUp(), True, id="give-up"),
@@ -261,6 +281,15 @@ async def test_a_context_tells_the_attempt_and_whether_an_earlier_one_may_have_b
 def test_which_errors_say_for_certain_that_no_call_was_placed(error: Exception, certain: bool) -> None:
     """A refusal, and what the function itself says; everything else may have come after the call."""
     assert not_placed(error) is certain
+
+
+async def test_another_request_that_is_refused_pauses_nobody_and_repeats_the_call() -> None:
+    """The function has placed the call, and then asked for something else: also 412 says nothing of the call."""
+    for status in (404, 412, 429):
+        bench = Bench(HttpError(status, {"Retry-After": "7"}, HANG_UP), NEW_LEG)
+        first = await bench.attempt()
+        assert first == Settlement(State.READY, sent(tries={"placing": 1}), due_at=NOW + 7)
+        assert [entry[0] for entry in bench.happened()] == ["checkpoint", "called", "hook_failed"]
 
 
 @pytest.mark.parametrize("error", [HttpError(403), HttpError(429), HttpError(503), Retry(), GiveUp()], ids=repr)
@@ -384,6 +413,33 @@ async def test_a_request_whose_call_has_been_told_of_is_not_repeated() -> None:
     bench.store.known = placing._with(replace_record(placing.call(KEY), leg="leg-2"))
     assert await bench.attempt(sent(), attempt=2) == Settlement(State.DONE, sent(), call=CallState.PLACED, leg="leg-2")
     assert bench.happened() == [("redial_placed", BUSY, 2, "leg-2")]
+
+
+async def test_a_request_that_grows_too_old_while_the_app_is_asked_is_not_repeated() -> None:
+    """``contact``, ``time_zone`` and ``may_call`` may take as long as a hook."""
+
+    def slow(contact: str, at: datetime) -> bool:
+        bench.now = NOW + REPEATABLE_FOR
+        return True
+
+    reason = "an earlier attempt may have placed the call, too long ago to repeat it"
+    bench = Bench(policy=replace(POLICY, may_call=slow))
+    bench.now = NOW + REPEATABLE_FOR - 1
+    assert await bench.attempt(sent(), attempt=2) == Settlement(
+        State.DONE, sent(), reason=reason, call=CallState.UNKNOWN
+    )
+    assert bench.happened() == [("redial_unknown", BUSY, 2, reason)]
+
+
+async def test_a_repeated_request_is_the_call_of_the_first_one() -> None:
+    """An event may have told of the call before: it is the call of a function that names none."""
+    bench = Bench(None)
+    bench.store.known = bench.store.known.redial(KEY, CallState.PLACING, NOW)
+    bench.now = NOW + 30
+    await bench.attempt(sent(), attempt=2)
+    call = bench.store.known.call(KEY)
+    assert call is not None
+    assert (call.state, call.at) == (CallState.PLACING, NOW)
 
 
 async def test_a_request_is_repeated_while_the_service_knows_it() -> None:

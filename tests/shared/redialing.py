@@ -56,16 +56,22 @@ def report(outcome: Outcome) -> Report:
 class HttpError(Exception):
     """As azure-core raises it: a status, and the response with its headers."""
 
-    def __init__(self, status_code: Any, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, status_code: Any, headers: Mapping[str, str] | None = None, url: str | None = None) -> None:
         super().__init__(f"status {status_code}")
         self.status_code = status_code
-        if headers is not None:
-            self.response = Response(headers)
+        if headers is not None or url is not None:
+            self.response = Response(headers or {}, None if url is None else Request(url))
+
+
+@dataclass
+class Request:
+    url: str
 
 
 @dataclass
 class Response:
     headers: Any
+    request: Request | None = None
 
 
 @dataclass

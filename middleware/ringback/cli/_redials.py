@@ -107,7 +107,8 @@ def show(arguments: argparse.Namespace) -> int:
     async def found(operator: Operator) -> tuple[Waiting | None, Contact | None]:
         redial = await operator.redial(arguments.key)
         names = operator.names(arguments.key) if redial is None else [redial.contact] if redial.contact else []
-        known = [contact for name in sorted(names) if (contact := await operator.known(name)).calls]
+        contacts = [await operator.known(name) for name in sorted(names)]
+        known = [contact for contact in contacts if contact.calls or contact.never]
         return redial, known[0] if known else None
 
     redial, known = operated(arguments, found)
@@ -118,12 +119,13 @@ def show(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
-    calls = () if known is None else known.calls
+    calls, blocked = ((), False) if known is None else (known.calls, known.never)
     if arguments.json:
         fields = None if redial is None else _fields(redial)
-        print(json.dumps({"redial": fields, "calls": [_call_fields(call) for call in calls]}))
+        told = [_call_fields(call) for call in calls]
+        print(json.dumps({"redial": fields, "blocked": blocked, "calls": told}))
     else:
-        print("\n".join(_page(redial, calls)))
+        print("\n".join(_page(redial, calls, blocked=blocked)))
     return 0
 
 
@@ -195,12 +197,15 @@ def _share_cells(share: Share) -> tuple[str, ...]:
     return share.name, str(share.calls), str(share.reached), f"{share.reached / share.calls:.1%}", str(share.unrung)
 
 
-def _page(redial: Waiting | None, calls: Sequence[CallRecord]) -> Iterator[str]:
+def _page(redial: Waiting | None, calls: Sequence[CallRecord], *, blocked: bool) -> Iterator[str]:
     if redial is not None:
         yield redact(redial.key)
         names = ("cause", "code", "call", "tries", "state", "due", "function", "contact")
         for name, text in zip(names, _cells(redial)[1:], strict=True):
             yield from wrapped(text, 100, f"  {name:<12}", " " * 14)
+        yield ""
+    if blocked:
+        yield "Blocked: no redial calls the contact (never_call)"
         yield ""
     yield "Calls to the contact"
     yield from _table([_call_cells(call) for call in calls], ("AT (UTC)", "CALL", "STATE", "ANSWERED", "ENDED", "SAID"))

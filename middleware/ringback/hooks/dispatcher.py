@@ -76,8 +76,7 @@ class Dispatcher:
     The end of a call waits ``settle`` seconds for its sibling event, and an operation at most that long for the end of
     the response; then the hooks run in the order of registration. A hook that raises stops no other hook; ``hooks``
     says whether the hook is called again. ``store`` is a URL or a store; with ``None`` outcomes wait in memory, and are
-    lost when the process dies. With ``worker`` false this process only persists outcomes, and another process calls the
-    hooks.
+    lost when the process dies. With ``worker`` false this process only persists outcomes, and another one calls hooks.
 
     If the store cannot be used, :meth:`accept` raises, so that the door can ask the sender to try again;
     with ``on_store_failure="inline"`` the dispatcher keeps the outcomes in memory instead. It then ``stands_in`` for a
@@ -170,15 +169,17 @@ class Dispatcher:
     async def start(self) -> None:
         """Opens the store and starts a worker, before the first delivery.
 
-        Raises :class:`StoreError` for a store that cannot work. A store that is only down now is reported, and the
-        worker tries again.
+        Raises :class:`StoreError` for a store that cannot work; the worker tries one again that is only down now.
         """
         for redial in self._router.redials:
             if redial.lacks_zone:
                 self._observer.redial_zone_unset(redial.name)
         if not self.store.durable:
-            if not self._memory_is_chosen and not self._router.roster.calls_nobody:
-                self._observer.hooks_volatile(serving(os.getpid()))
+            processes = serving(os.getpid())
+            # Whoever chose memory may not know that no process hears whom another one calls again.
+            chosen = self._memory_is_chosen and (processes == 1 or not self._router.redials)
+            if not chosen and not self._router.roster.calls_nobody:
+                self._observer.hooks_volatile(processes)
             return
         if self._gauge is not None:
             self._gauge.awake()
@@ -201,12 +202,11 @@ class Dispatcher:
         if items is None:
             due_at, redials = self._clock() + self.settle, roster.redials
             asking = Asking(redials, self.settle) if redials else None
-            made: list[Item] = []
+            items = made = list[Item]()
             for outcome in outcomes:
                 if outcome.ends_call or self.wants(outcome):
                     known = (None, None) if asking is None else await asking.whom(outcome)
                     made.append(Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome, *known))
-            items = made
         if not items:
             return ()
         if self._gauge is not None:

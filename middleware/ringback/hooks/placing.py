@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ringback.work.contact_call import LONGEST_WINDOW
 from ringback.work.obstacle import obstacle
-from ringback.work.redial import Exhausted, Planned, Skipped, awake
+from ringback.work.redial import REPEATABLE_FOR, Exhausted, Planned, Skipped, awake
 from ringback.work.report import report_of
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ def answer_of(
     call, others = known.call(item.key), known.times(without=item.key)
     if not is_new and call is not None and call.leg is not None:
         return Placed(call.leg)
+    if claim.progress.first_sent is not None and not 0 <= now - claim.progress.first_sent < REPEATABLE_FOR:
+        # The service has forgotten the request by now, and could place a second call for the same request.
+        return Doubt("an earlier attempt may have placed the call, too long ago to repeat it")
     forbidden, earliest = (allowed, now) if isinstance(allowed, str) else (None, max(now, allowed))
     reason = policy.skips(item.outcome.retry_action)
     reason = reason or obstacle(known, policy, ended, now=now, redial=item.key) or forbidden

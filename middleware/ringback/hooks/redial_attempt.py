@@ -20,7 +20,7 @@ from ringback.work.contact import Contact, Step
 from ringback.work.contact_call import CallState
 from ringback.work.items import Progress, Settlement, State
 from ringback.work.policy import HookContext, Retry
-from ringback.work.redial import REPEATABLE_FOR, REQUEST_ID, Exhausted, Planned, Skipped, repeatability
+from ringback.work.redial import REQUEST_ID, Exhausted, Planned, Skipped, repeatability
 from ringback_catalog import Cause, RetryClass
 
 if TYPE_CHECKING:
@@ -68,11 +68,6 @@ class RedialCaller:
             reason = f"no redial {item.target} is registered in this worker"
             call = CallState.CANCELED if progress.first_sent is None else CallState.UNKNOWN
             return Settlement(State.DEAD, progress, reason=reason, call=call)
-        now = self.clock()
-        if progress.first_sent is not None and not 0 <= now - progress.first_sent < REPEATABLE_FOR:
-            # The service has forgotten the request by now, and could place a second call for the same request.
-            reason = "an earlier attempt may have placed the call, too long ago to repeat it"
-            return await self._unknown(claim, RuntimeError(reason), reason)
         tries = progress.tries.get(_TRIES, 0) + 1
         was_alone, progress = progress.alone, replace(progress, alone=False)
         if claim.crashed:
@@ -85,10 +80,11 @@ class RedialCaller:
         try:
             contact = await contact_again(redial, item.outcome, item.contact, self.policy.timeout)
             zone = await zone_of(redial, item.outcome, self.policy.timeout)
-            allowed = await allowed_from(redial, contact, now, zone, self.policy.timeout)
+            allowed = await allowed_from(redial, contact, self.clock(), zone, self.policy.timeout)
         except Exception as error:
             return await self._failed(claim, redial, progress, error, tries)
-        first_sent = now if progress.first_sent is None else progress.first_sent
+        # The time after the app's answers, for which the app may take as long as its hooks.
+        first_sent = self.clock() if progress.first_sent is None else progress.first_sent
         sending = replace(progress, first_sent=first_sent, alone=claim.crashed)
         answer = await self.store.change(
             item.contact, lambda known: self._asked(known, claim, redial, zone, allowed, sending)
@@ -127,7 +123,10 @@ class RedialCaller:
             told = takes(redial.function, "operation_context")
             context = _headers(item, sending)[REQUEST_ID] if told else None
             # The store writes the progress before the first request, so that a request after a crash has the same time.
-            after, progress = known.redial(item.key, CallState.PLACING, now, context=context), sending
+            assert sending.first_sent is not None
+            # A repeated request is the call of the first one, and events may have told of that call meanwhile.
+            after = known.redial(item.key, CallState.PLACING, sending.first_sent, context=context)
+            progress = sending
         elif isinstance(answer, Planned):
             after, progress = known.redial(item.key, CallState.PLANNED, answer.at), claim.progress
         elif isinstance(answer, Exhausted | Skipped):

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import socket
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ringback.hooks.retry_after import causes
 from ringback.work.policy import GiveUp, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def not_placed(error: BaseException) -> bool:
@@ -17,13 +23,34 @@ def not_placed(error: BaseException) -> bool:
     status = status_of(error)
     if status is not None:
         return status in (429, 503) or (400 <= status < 500 and status not in (408, 409, 412))
-    return any(isinstance(cause, _UNPLACED) or _names(cause) & _UNSENT for cause in causes(error))
+    return any(isinstance(cause, _UNPLACED) or _names(cause) & _UNSENT for cause in _of_the_call(error))
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status of the error, or of the one that caused it; ``None`` without one."""
-    found = (getattr(cause, "status_code", None) for cause in causes(error))
+    """The HTTP status with which the service answered the request for a call, as the error says or the one that caused
+    it; ``None`` without one.
+    """
+    found = (getattr(cause, "status_code", None) for cause in _of_the_call(error))
     return next((status for status in found if isinstance(status, int)), None)
+
+
+def _of_the_call(error: BaseException) -> Iterator[BaseException]:
+    """The error and its causes, up to the one that another request has caused: the call may have been placed before."""
+    return takewhile(lambda cause: not _of_another_request(cause), causes(error))
+
+
+def _of_another_request(error: Any) -> bool:
+    """Whether the error names its request, and that request places no call.
+
+    Source of the path: azure-communication-callautomation, ``create_call`` of its generated operations.
+    """
+    try:
+        response = getattr(error, "response", None)
+        url = urlsplit(str((error if response is None else response).request.url))
+    except Exception:
+        # Clients of HTTP raise what they like for a response without a request.
+        return False
+    return bool(url.scheme) and not url.path.endswith("/callConnections")
 
 
 def _names(error: BaseException) -> set[str]:
