@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -58,8 +57,10 @@ def _names(error: BaseException) -> set[str]:
     return {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
 
 
-_UNPLACED = (Retry, GiveUp, ConnectionRefusedError, socket.gaierror)
+_UNPLACED = (Retry, GiveUp)
 _UNSENT = frozenset(
     {"azure.ServiceRequestError", "httpx.ConnectError", "httpx.ConnectTimeout", "aiohttp.ClientConnectorError"}
 )
-"""Errors of clients before anything was sent. Source of the first: azure-core, ``azure.core.exceptions``."""
+"""Errors of clients of HTTP before anything was sent. Source of the first: azure-core, ``azure.core.exceptions``. The
+system's own errors are not among these: a database to which the function writes after the call raises the same.
+"""
