@@ -35,7 +35,7 @@ from ringback.work.items import Item, Kind, Settlement, State
 from ringback.work.latch import Offer
 from ringback.work.pace import UNPACED
 from ringback.work.policy import HookPolicy
-from ringback.work.report import CONNECTED, report_of
+from ringback.work.report import CONNECTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,7 +76,8 @@ class Dispatcher:
     The end of a call waits ``settle`` seconds for its sibling event, and an operation at most that long for the end of
     the response; then the hooks run in the order of registration. A hook that raises stops no other hook; ``hooks``
     says whether the hook is called again. ``store`` is a URL or a store; with ``None`` outcomes wait in memory, and are
-    lost when the process dies. With ``worker`` false this process only persists outcomes, and another one calls hooks.
+    lost when the process dies. With ``worker`` false this process only persists outcomes, and another process calls the
+    hooks.
 
     If the store cannot be used, :meth:`accept` raises, so that the door can ask the sender to try again;
     with ``on_store_failure="inline"`` the dispatcher keeps the outcomes in memory instead. It then ``stands_in`` for a
@@ -169,17 +170,14 @@ class Dispatcher:
     async def start(self) -> None:
         """Opens the store and starts a worker, before the first delivery.
 
-        Raises :class:`StoreError` for a store that cannot work; the worker tries one again that is only down now.
+        Raises :class:`StoreError` for a store that cannot work. A store that is only down now is reported, and the
+        worker tries again.
         """
         for redial in self._router.redials:
             if redial.lacks_zone:
                 self._observer.redial_zone_unset(redial.name)
         if not self.store.durable:
-            processes = serving(os.getpid())
-            # Whoever chose memory may not know that no process hears whom another one calls again.
-            chosen = self._memory_is_chosen and (processes == 1 or not self._router.redials)
-            if not chosen and not self._router.roster.calls_nobody:
-                self._observer.hooks_volatile(processes)
+            self._report_volatile()
             return
         if self._gauge is not None:
             self._gauge.awake()
@@ -188,6 +186,14 @@ class Dispatcher:
         except StoreUnavailable as error:
             self._observer.store_unavailable(error)
         self._work_here()
+
+    def _report_volatile(self) -> None:
+        """Reports what dies with the process; to an app that chose memory, only redials in several processes."""
+        if self._router.roster.calls_nobody or (self._memory_is_chosen and not self._router.redials):
+            return
+        processes = serving(os.getpid())
+        if processes > 1 or not self._memory_is_chosen:
+            self._observer.hooks_volatile(processes)
 
     async def accept(self, outcomes: Sequence[Outcome], items: Sequence[Item] | None = None) -> Sequence[str]:
         """Takes outcomes in the order of their events, and returns when the store has them. Needs a running loop.
@@ -202,11 +208,12 @@ class Dispatcher:
         if items is None:
             due_at, redials = self._clock() + self.settle, roster.redials
             asking = Asking(redials, self.settle) if redials else None
-            items = made = list[Item]()
+            made: list[Item] = []
             for outcome in outcomes:
                 if outcome.ends_call or self.wants(outcome):
                     known = (None, None) if asking is None else await asking.whom(outcome)
                     made.append(Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome, *known))
+            items = made
         if not items:
             return ()
         if self._gauge is not None:
@@ -219,20 +226,13 @@ class Dispatcher:
             if self._fallback is None:
                 raise
             self._observer.store_bypassed(len(items))
-            self._overhear(items)
+            self._overheard.note_all(items, self._clock())
             return await self._fallback.accept([item.outcome for item in items], items)
         if Offer.DUPLICATE in offers:
             told = zip(items, offers, strict=True)
             self._tell_duplicates([item.outcome for item, offer in told if offer is Offer.DUPLICATE])
         # The end of a call waits for its sibling. An operation has none.
         return [item.key for item in items if not item.outcome.ends_call] if self.settle else ()
-
-    def _overhear(self, items: Sequence[Item]) -> None:
-        """Remembers for the store what these items report of contacts."""
-        for item in items:
-            report = report_of(item.outcome)
-            if item.contact is not None and report is not None:
-                self._overheard.note(item.contact, report, self._clock())
 
     async def hasten(self, keys: Sequence[str]) -> None:
         """Makes the hooks of operations due now, by the keys that :meth:`accept` gave: their sender has the response.
@@ -290,9 +290,8 @@ class Dispatcher:
 
     def _only_logged(self, outcomes: Sequence[Outcome]) -> bool:
         """Whether neither a hook nor a reader of the store needs these outcomes. If so, reports redeliveries alone."""
-        store = self.store
         # Other processes may read a store of another kind, and a console that reads this one sets `watched`.
-        if type(store) is not MemoryStore or store.watched:
+        if type(self.store) is not MemoryStore or self.store.watched:
             return False
         self._ends.settle(outcomes, self.settle)
         if repeated := self._recent.repeated(outcomes):
@@ -358,7 +357,8 @@ class Dispatcher:
                 return
             # The store is tried again from here, because a process without a door gets no delivery that would start it.
             with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), STORE_PAUSE)
+                async with asyncio.timeout(STORE_PAUSE):
+                    await stopping.wait()
             if stopping.is_set():
                 return
 

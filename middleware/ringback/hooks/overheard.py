@@ -6,9 +6,13 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from ringback.work.latch import remember
+from ringback.work.report import report_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ringback.work.contact import Contact
+    from ringback.work.items import Item
     from ringback.work.report import Report
 
 
@@ -29,6 +33,13 @@ class Overheard:
         known = self._reports.get(contact, ())
         if all(report != each for each, _ in known):
             remember(self._reports, contact, (*known, (report, at)), self._capacity)
+
+    def note_all(self, items: Iterable[Item], at: float) -> None:
+        """Remembers what these items report of contacts. Their events came at ``at``."""
+        for item in items:
+            report = report_of(item.outcome)
+            if item.contact is not None and report is not None:
+                self.note(item.contact, report, at)
 
     def added(self, contact: str, known: Contact) -> Contact:
         """What the store knows of the contact, and these reports."""
