@@ -232,20 +232,23 @@ async def test_another_client_s_hooks_are_not_told(router: OutcomeRouter) -> Non
 async def test_a_late_hook_does_not_hide_one_that_raised() -> None:
     """The error names the one, and its cause the other."""
     router = OutcomeRouter()
+    release = asyncio.Event()
 
     @router.on_retryable
     async def again(outcome: Outcome) -> None:
         raise Boom("again")
 
     @router.on(cause="busy")
-    async def forever(outcome: Outcome) -> None:
-        await asyncio.Event().wait()
+    async def slow(outcome: Outcome) -> None:
+        await release.wait()
 
     client = CallbackClient(app_of(router), path="/cb")
     await client.deliver(call_disconnected(*BUSY))
     with pytest.raises(HooksLate) as raised:
         await client.hooks(timeout=0.05)
     assert isinstance(raised.value.__cause__, HooksFailed)
+    release.set()
+    await client.hooks()
 
 
 def raising() -> OutcomeRouter:
