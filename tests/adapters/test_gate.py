@@ -63,7 +63,7 @@ BODY = json.dumps(
 
 def asked(port: int, method: str, target: str, body: bytes = BODY) -> int:
     """The status of the answer to a request line that no client would write; 0 for none."""
-    with contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout=20)) as connection:
+    with contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout=60)) as connection:
         head = (
             f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
         )
@@ -198,7 +198,7 @@ def asked_over_http_2(port: int, method: str, target: str, body: bytes) -> int:
     connection.send_headers(1, list(fields.items()), end_stream=not body)
     if body:
         connection.send_data(1, body, end_stream=True)
-    with contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout=20)) as client:
+    with contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout=60)) as client:
         client.sendall(connection.data_to_send())
         while part := client.recv(65536):
             for event in connection.receive_data(part):

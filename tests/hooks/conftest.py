@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ringback.hooks import contacts
 from storytelling import World
 
 if TYPE_CHECKING:
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Callable[..., World]]:
+async def world(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Callable[..., World]]:
     """``world(register, **settings of the router)`` gives a world."""
+    # Without a settle time a door asks for contacts for a turn of the loop, and a busy machine may stop it for longer.
+    monkeypatch.setattr(contacts, "TURN", 30.0)
     made: list[World] = []
 
     def world(register: Any, **settings: Any) -> World:

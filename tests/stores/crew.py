@@ -143,7 +143,7 @@ class Crew:
             self._told.set()
 
     async def have(self, count: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self._finished < count:
                 self._told.clear()
                 await self._told.wait()
