@@ -7,6 +7,8 @@ import json
 import os
 import sqlite3
 import stat
+from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from ringback import classify_event
 from ringback.cli import main
 from ringback.core.events import Event, EventData, Result
-from ringback.stores.sqlite import SQLiteStore, backup
+from ringback.stores.sqlite import SQLiteStore, backup, schema
 from ringback.work.items import Item, Kind
 from ringback.work.latch import Offer
 
@@ -87,6 +89,19 @@ async def test_a_copy_is_made_while_the_app_writes(folder: Path, capsys: pytest.
     restored = SQLiteStore(COPY, min_free=0)
     assert await put(restored, "a", "b", "new") == [Offer.DUPLICATE, Offer.DUPLICATE, Offer.OPENED]
     await restored.close()
+
+
+def test_an_older_store_is_copied_as_it_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """So who goes to this release, from one without a backup of its own, can go back."""
+    with closing(sqlite3.connect(folder / FILE)) as old:
+        for statement in chain.from_iterable(schema.MIGRATIONS[:4]):
+            old.execute(statement)
+        old.execute(f"PRAGMA application_id = {schema.APPLICATION}")
+        old.execute("PRAGMA user_version = 4")
+    said(capsys, COPY, status=0)
+    for name in (FILE, COPY):
+        with closing(sqlite3.connect(folder / name)) as store:
+            assert store.execute("PRAGMA user_version").fetchone() == (4,)
 
 
 def test_a_copy_is_not_replaced_unless_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -194,7 +194,8 @@ def overwritten(path: Path) -> None:
         (marked_by_another, "is the database of another application"),
         (
             newer,
-            f"made by a newer release .schema {schema.VERSION + 1}, this one knows {schema.VERSION}.; upgrade ringback",
+            f"made by a newer release .schema {schema.VERSION + 1}, this one knows {schema.VERSION}., or upgraded by "
+            "it; upgrade ringback, or end all processes and put the copy from before the upgrade in the place of",
         ),
         (truncated, "restore it, or move it away"),
         (Path.mkdir, "see that its folder exists and is writable"),

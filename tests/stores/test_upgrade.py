@@ -129,6 +129,11 @@ def old_row(leg: str) -> dict[str, Any]:
     return {"state": "ready", "created_at": time.time(), **{name: columns[name] for name in OLD}}
 
 
+def ended_row(leg: str, rank: int = 2) -> dict[str, Any]:
+    """An end with a result whose hooks have returned, with the rank that 0.1.0 wrote: 3 for CreateCallFailed."""
+    return old_row(leg) | {"state": "done", "rank": rank, "finished_at": time.time()}
+
+
 CALLS = [("redial:call:y", "bob", 4e9, None), ("leg:x", "bob", 3e9, "x")]
 """What version 1 knew of a contact: key, contact, time, leg. The redial has an item that is ready."""
 KNOWN = {
@@ -231,6 +236,20 @@ async def test_a_whole_call_of_a_file_of_version_1_yields_to_its_leg(tmp_path: P
     old.close()
 
 
+async def test_an_end_that_0_1_0_has_done_is_not_done_again_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "ringback.db"
+    old = sqlite3.connect(path, isolation_level=None)
+    old.executescript(SQLITE_1)
+    for row in (ended_row("a"), ended_row("b", 3), ended_row("silent", 0), ended_row("started", 1)):
+        old.execute(f"INSERT INTO items ({', '.join(row)}) VALUES (:{', :'.join(row)})", row)
+    old.close()
+    store = SQLiteStore(path, min_free=0)
+    assert list(await store.put([item("a"), item("b", "CreateCallFailed")])) == [Offer.DUPLICATE] * 2
+    # 0.1.0 had no reason of these.
+    assert list(await store.put([item("silent"), item("started")])) == [Offer.OPENED] * 2
+    await store.close()
+
+
 async def test_a_file_of_version_4_loses_what_a_put_made_in_it(tmp_path: Path) -> None:
     """The trigger goes, the index stays: the file has the schema of a new one."""
     path, new = tmp_path / "ringback.db", tmp_path / "new.db"
@@ -303,6 +322,17 @@ async def test_a_database_of_version_1_is_upgraded(postgres_url: str) -> None:
     await check(stores[0])
     for store in stores:
         await store.close()
+
+
+async def test_an_end_that_0_1_0_has_done_is_not_done_again_from_a_database(postgres_url: str) -> None:
+    old = await made_1(postgres_url)
+    await put_1(old, ended_row("done"))
+    await old.close()
+    from ringback.stores.postgres import PostgresStore
+
+    store = PostgresStore(postgres_url, poll=0.05, timeout=10.0)
+    assert list(await store.put([item("done")])) == [Offer.DUPLICATE]
+    await store.close()
 
 
 async def test_an_upgrade_that_cannot_be_had_changes_nothing(postgres_url: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from ringback.core.outcome import informs_more, level_of
+from ringback.core.outcome import LEVEL, informs_more, level_of
 from ringback.stores.record import dump, dump_progress, dump_sibling, dump_without_verdict
 from ringback.stores.stored_told import dump_end, merged_told
 from ringback.stores.verdicts import StoredVerdict, stored_verdict
@@ -112,7 +112,7 @@ def merged(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | 
     settles = kept["state"] == State.READY and is_new and kept["sibling"] is None
     if not (settles and _end_a_call(kept, new) and (kept["event"] != new["event"] or _level(new) > _level(kept))):
         return None
-    best, rest = (new, kept) if informs_more(new["rank"], kept["rank"]) else (kept, new)
+    best, rest = (new, kept) if informs_more(_rank(new), _rank(kept)) else (kept, new)
     contact, target = whom((kept["contact"], kept["target"]), (new["contact"], new["target"]))
     return {
         **{name: best[name] for name in _OF_OUTCOME if name in kept},
@@ -165,7 +165,14 @@ def _end_a_call(kept: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 def _level(row: Mapping[str, Any]) -> int:
     """The level of the row's outcome, see :attr:`~ringback.core.outcome.Outcome.level`."""
-    return level_of(row["rank"])
+    return level_of(_rank(row))
+
+
+def _rank(row: Mapping[str, Any]) -> int:
+    """The rank of the row's outcome, see :meth:`~ringback.core.outcome.Outcome.informs`."""
+    rank: int = row["rank"]
+    # 0.1.0 counted 2 for a result. No outcome has these ranks today: without a result there is no carrier's detail.
+    return rank - 2 + LEVEL if rank in (2, 3) else rank
 
 
 _OF_ITEM = frozenset(

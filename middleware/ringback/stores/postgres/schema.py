@@ -68,8 +68,8 @@ async def _version(connection: AsyncConnection[Any]) -> int:
     version = row[0] if row else "unknown"
     if version not in map(str, range(1, VERSION + 1)):
         raise StoreError(
-            f"the database was made by a newer release (schema {version}, this one knows {VERSION}); "
-            "upgrade ringback, or name another database"
+            f"the database was made by a newer release (schema {version}, this one knows {VERSION}), or upgraded by "
+            "it; upgrade ringback, or end all processes and restore the dump from before the upgrade"
         )
     return int(version)
 

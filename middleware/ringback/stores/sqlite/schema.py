@@ -225,8 +225,8 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> int:
         raise StoreError(f"{path} is the database of another application; name a file of its own for the store")
     if version > VERSION:
         raise StoreError(
-            f"{path} was made by a newer release (schema {version}, this one knows {VERSION}); "
-            "upgrade ringback, or name another file"
+            f"{path} was made by a newer release (schema {version}, this one knows {VERSION}), or upgraded by it; "
+            "upgrade ringback, or end all processes and put the copy from before the upgrade in the place of the file"
         )
     return int(version)
 
