@@ -575,7 +575,18 @@ STARTS: dict[str, tuple[Callable[[logs.LogObserver], None], str, dict[str, int],
         {"processes": 3},
         ["3 processes serve the app, each with hooks of its own; pass store='sqlite:///ringback.db'"],
     ),
-    "no-start": (lambda observer: observer.lifespan_missing(), "lifespan.missing", {}, ["await router.start()"]),
+    "no-start": (
+        lambda observer: observer.lifespan_missing(durable=False),
+        "lifespan.missing",
+        {},
+        ["what waits in memory is lost if a signal ends the process", "await router.start()"],
+    ),
+    "no-start-with-a-store": (
+        lambda observer: observer.lifespan_missing(durable=True),
+        "lifespan.missing",
+        {},
+        ["a hook that is running runs again if a signal ends the process", "await router.start()"],
+    ),
 }
 
 

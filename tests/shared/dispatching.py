@@ -101,8 +101,8 @@ class Recorder:
     def hooks_volatile(self, _: int) -> None:
         self.told.append(("volatile",))
 
-    def lifespan_missing(self) -> None:
-        self.told.append(("lifespan missing",))
+    def lifespan_missing(self, *, durable: bool) -> None:
+        self.told.append(("lifespan missing", durable))
 
     def lease_lost(self, outcome: Outcome) -> None:
         self.told.append(("lease lost", outcome))

@@ -62,8 +62,8 @@ class Observer(Protocol):
         """
         ...
 
-    def lifespan_missing(self) -> None:
-        """A delivery for a hook came, and no lifespan has started the engine."""
+    def lifespan_missing(self, *, durable: bool) -> None:
+        """A delivery for a hook came, and no lifespan has started the engine. Its store is ``durable`` or in memory."""
         ...
 
     def lease_lost(self, outcome: Outcome) -> None:

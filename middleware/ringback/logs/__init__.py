@@ -264,11 +264,12 @@ class LogObserver:
         )
         emit(WARNING, "hooks.volatile", advice=advice, **fields)
 
-    def lifespan_missing(self) -> None:
+    def lifespan_missing(self, *, durable: bool) -> None:
+        ended = "a hook that is running runs again" if durable else "what waits in memory is lost"
         advice = (
-            "nobody announced the app's start, so nothing was worked on before this delivery, and what waits in memory "
-            "is lost if a signal ends the process; pass lifespan=router.lifespan to the outermost app, or await "
-            "router.start() and router.drain()"
+            f"nobody announced the app's start, so nothing was worked on before this delivery, and {ended} if a signal "
+            "ends the process; pass lifespan=router.lifespan to the outermost app, or await router.start() and "
+            "router.drain()"
         )
         emit(WARNING, "lifespan.missing", advice=advice)
 

@@ -179,7 +179,7 @@ class Engine:
         self._works = True
         if not self._is_noticed:
             self._is_noticed = True
-            self.log.lifespan_missing()
+            self.log.lifespan_missing(durable=self.durable)
             if self.dispatcher.in_memory is not None:
                 at_exit(self._drain_at_exit)
 
