@@ -6,7 +6,7 @@ A store inserts :func:`stored_row`. Where another row has the key already, the s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 COUNTED = ("cause", "category", "retry", "match", "acts", "code", "subcode")
 """The columns by which a history counts and finds calls. ``acts`` is the owner, who must act."""
+
+
+_Counts: TypeAlias = "tuple[str | None, str | None, str | None, str | None, str | None, int | None, int | None]"
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -69,35 +72,40 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
     outcome = item.outcome
     ends_call = item.kind is Kind.OUTCOME and outcome.ends_call
     call, key = outcome.correlation_id, short(item.key)
-    counted = counted_by(outcome) if ends_call else dict.fromkeys(COUNTED)
+    verdict = stored_verdict(outcome.verdict)
+    counts = _counts(outcome, verdict) if ends_call else _UNCOUNTED
+    # By position, in the order of :class:`Row`: to pass the fields by name takes a third of the time of a row.
     return Row(
-        key=key,
-        kind=item.kind.value,
-        due_at=item.due_at,
-        ends_call=ends_call,
-        event=short(outcome.event_name),
-        call=None if call is None else short(call),
-        contact=contact,
-        target=item.target,
-        number=item.number,
-        rank=outcome.informs(),
-        payload=dump_without_verdict(outcome) if apart else dump(outcome),
-        sibling=dump_sibling(outcome),
-        created_at=now,
-        **counted,
-        told=dump_end(outcome, now, key) if ends_call else None,
-        context=_context(outcome) if ends_call else None,
-        ended=None if call is None else short(f"call:{call}"),
-        verdict=stored_verdict(outcome.verdict) if apart else None,
-        report=None if contact is None or item.kind is not Kind.OUTCOME else report_of(outcome),
+        key,
+        item.kind.value,
+        item.due_at,
+        ends_call,
+        short(outcome.event_name),
+        None if call is None else short(call),
+        contact,
+        item.target,
+        item.number,
+        outcome.informs(),
+        dump_without_verdict(outcome) if apart else dump(outcome),
+        dump_sibling(outcome),
+        now,
+        *counts,
+        dump_end(outcome, now, key) if ends_call else None,
+        _context(outcome) if ends_call else None,
+        None if call is None else short(f"call:{call}"),
+        verdict if apart else None,
+        None if contact is None or item.kind is not Kind.OUTCOME else report_of(outcome),
     )
 
 
 def counted_by(outcome: Outcome) -> dict[str, Any]:
     """The values of the columns :data:`COUNTED` for the end of a call."""
-    verdict = stored_verdict(outcome.verdict)
+    return dict(zip(COUNTED, _counts(outcome, stored_verdict(outcome.verdict)), strict=True))
+
+
+def _counts(outcome: Outcome, verdict: StoredVerdict) -> _Counts:
     words = verdict.cause, verdict.category, verdict.retry, verdict.match, outcome.owner.value
-    return dict(zip(COUNTED, (*words, number(outcome.code), number(outcome.subcode)), strict=True))
+    return *words, number(outcome.code), number(outcome.subcode)
 
 
 def merged(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -175,6 +183,7 @@ def _rank(row: Mapping[str, Any]) -> int:
     return rank - 2 + LEVEL if rank in (2, 3) else rank
 
 
+_UNCOUNTED: _Counts = (None, None, None, None, None, None, None)
 _OF_ITEM = frozenset(
     "key kind due_at ends_call call contact target number sibling created_at told context ended report".split()
 )
