@@ -139,6 +139,15 @@ def test_tries_are_the_calls_of_a_hook(capsys: pytest.CaptureFixture[str]) -> No
     assert (letter["attempts"], letter["tries"]) == (1, 5)
 
 
+def test_done_is_what_returned(capsys: pytest.CaptureFixture[str]) -> None:
+    """What an attempt notes for itself among the hooks that are done is the name of no hook."""
+    done = ("told_without_contact", "jobs.close", "attempts_exhausted", "jobs.again (contact)")
+    died((outcome(1), "no"), progress=Progress(done=done, failed={"jobs.last": "no"}))
+    assert "  done        jobs.close" in printed(capsys, "dead", "show", KEY.format(1))
+    (letter,) = [json.loads(line) for line in printed(capsys, "dead", "list", "--json")]
+    assert letter["done"] == ["jobs.close"]
+
+
 def test_json_is_a_letter_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     """The outcome as everywhere, the reason redacted; what cannot be read is null."""
     died((outcome(1), REASON), (outcome(2), "broken"))

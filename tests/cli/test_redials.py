@@ -231,7 +231,9 @@ def test_a_redial_is_made_due_now(capsys: pytest.CaptureFixture[str]) -> None:
     planned("bob")
     began = time.time()
     with capture_logs() as lines:
-        assert printed(capsys, "redials", "run-now", KEY.format(1)) == [f"due now: {KEY.format(1)}"]
+        assert printed(capsys, "redials", "run-now", KEY.format(1)) == [
+            f"due now: {KEY.format(1)}; hours, caps, may_call and the pace still decide when it is placed"
+        ]
     assert lines == [{"event": "redial.hastened", "log_level": "info", "key": KEY.format(1), "by": "anna"}]
     (waiting,) = asked(FILE, lambda store: store.history.waiting(Kind.REDIAL, 9))
     known = asked(FILE, lambda store: store.change("bob", lambda known: Step(known, known)))
@@ -337,7 +339,8 @@ def call_again(): ...
 """
 
 
-NONE_CANCELLED = "0 redials cancelled; if contacts are hashed, name the router: --router MODULE:ROUTER"
+HASHED = "; if contacts are hashed, name the router: --router MODULE:ROUTER"
+NONE_CANCELLED = f"0 redials cancelled{HASHED}"
 NEEDS_ROUTER = "ringback redials block: a router that hashes its contacts needs --router\n"
 
 
@@ -353,7 +356,7 @@ def test_a_contact_is_blocked_and_unblocked(capsys: pytest.CaptureFixture[str]) 
             assert capsys.readouterr() == (out, NEEDS_ROUTER)
         assert asked(FILE, lambda store: store.change("bob", lambda known: Step(known, known.never))) is True
         assert printed(capsys, "redials", "unblock", "bob") == ["unblocked"]
-        assert printed(capsys, "redials", "unblock", "bob", status=1) == ["was not blocked"]
+        assert printed(capsys, "redials", "unblock", "bob", status=1) == [f"was not blocked{HASHED}"]
         assert printed(capsys, "redials", "unblock", "bob", "--json", status=1) == ['{"unblocked": false}']
     assert asked(FILE, lambda store: store.change("bob", lambda known: Step(known, known.never))) is False
     assert [(line["event"], line.get("count"), line["by"]) for line in lines] == [
@@ -384,5 +387,7 @@ def test_contacts_that_are_hashed_need_the_router(capsys: pytest.CaptureFixture[
     with capture_logs():
         blocked = printed(capsys, "redials", "block", "bob", "--router", "hashing:router")
         assert blocked == ["blocked, 0 redials cancelled"]
-        assert printed(capsys, "redials", "unblock", "bob", status=1) == ["was not blocked"]
-        assert printed(capsys, "redials", "unblock", "bob", "--router", "hashing:router") == ["unblocked"]
+        assert printed(capsys, "redials", "unblock", "bob", status=1) == [f"was not blocked{HASHED}"]
+        named = ("redials", "unblock", "bob", "--router", "hashing:router")
+        assert printed(capsys, *named) == ["unblocked"]
+        assert printed(capsys, *named, status=1) == ["was not blocked"]

@@ -10,15 +10,20 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ringback import classify_event
+from ringback import Pace, classify_event
 from ringback.cli import _worker, main
 from ringback.cli._store import store_name
 from ringback.core.events import Event, EventData, Result
 from ringback.stores.sqlite import SQLiteStore
 from ringback.work.items import Item, Kind
+from ringback.work.pace import UNPACED
+
+if TYPE_CHECKING:
+    from ringback.work.items import Work
 
 LEG = "1f0e5c1a-0000-4000-8000-00000000000{}"
 
@@ -173,6 +178,24 @@ def test_the_environment_names_the_store_before_the_router(
     put("environment.db")
     assert main(["worker", "jobs:of_url"]) == 0
     assert f"works on {app / 'environment.db'}," in capsys.readouterr().err
+
+
+def test_the_worker_keeps_the_pace_of_the_router(app: Path) -> None:
+    """A pace holds over all processes, so a worker beside the app may place redials no faster."""
+    paces: list[Pace] = []
+
+    class Paced(SQLiteStore):
+        async def run(self, work: Work, concurrency: int, pace: Pace = UNPACED) -> None:
+            paces.append(pace)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await super().run(work, concurrency, pace)
+
+    sys.path.insert(0, str(app))
+    import jobs  # type: ignore[import-not-found]
+
+    jobs.router = jobs.made(store=Paced("paced.db"), pace=Pace(per_second=2.0, in_progress=4))
+    assert main(["worker", "jobs:router"]) == 0
+    assert paces == [Pace(per_second=2.0, in_progress=4)]
 
 
 def test_a_file_that_is_new_is_named_as_such(capsys: pytest.CaptureFixture[str], app: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import Outcome, classify_event
 from ringback.exceptions import ConfigurationError, StoreError
 from ringback.stores import MemoryStore
-from ringback.stores.history_rows import counts_of, pair_of
+from ringback.stores.history_rows import counts_of, pair_of, waiting_of
 from ringback.stores.sqlite import SQLiteStore
 from ringback.work.contact import Contact, Step
 from ringback.work.contact_call import CallRecord, CallState
@@ -598,6 +599,37 @@ async def test_a_record_that_cannot_be_read_is_a_call_without_its_outcome(tmp_pa
     (waits,) = await store.history.waiting(Kind.OUTCOME, 10)
     assert (waits.key, waits.outcome) == ("call:a", None)
     await store.close()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("kind", "odd", "the kind 'odd', which is none of outcome, redial; it is damaged, or of a newer release"),
+        ("state", "odd", "the state 'odd', which is none of ready, running, done, dead, canceled; it is damaged"),
+        ("due_at", math.nan, "the due_at nan, which is no time; it is damaged"),
+        ("due_at", 1e18, "the due_at 1e+18, which is no time"),
+        ("due_at", -math.inf, "the due_at -inf, which is no time"),
+    ],
+)
+def test_a_row_that_somebody_spoiled_is_told(column: str, value: object, says: str) -> None:
+    """With the value, by which whoever reads the message finds the row."""
+    names = (
+        "key",
+        "kind",
+        "state",
+        "due_at",
+        "attempts",
+        "payload",
+        "sibling",
+        "contact",
+        "target",
+        "number",
+        "progress",
+    )
+    row = dict.fromkeys(names) | {"key": "call:a", "kind": "redial", "state": "ready", "due_at": 1.0}
+    with pytest.raises(StoreError, match=re.escape(f"an item in the store has {says}")):
+        waiting_of(*(row | {column: value}).values())
+    assert waiting_of(*row.values()).due_at == 1.0
 
 
 def test_words_of_a_newer_release_are_unknown() -> None:

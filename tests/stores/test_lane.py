@@ -84,6 +84,23 @@ async def test_no_more_are_in_progress_than_the_bound(make: Make, clock: Clock) 
     assert (await store.stats()).redials_in_progress == 2
 
 
+async def test_a_call_of_which_an_event_comes_early_counts_once(store: DeliveryStore, clock: Clock) -> None:
+    """Its function runs, and its event has come. Counted twice, it would keep another redial waiting."""
+    counts: list[int] = []
+
+    async def work(claim: Claim) -> Settlement:
+        told = CallState.CONNECTED
+        await store.change(CONTACT, lambda known: Step(known.redial(claim.item.key, told, clock(), leg="placed"), None))
+        counts.append((await store.stats()).redials_in_progress)
+        return DONE
+
+    await plan(store, "leg", clock() - 10.0)
+    async with Crew(store, work) as crew:
+        await crew.have(1)
+    assert counts == [1]
+    assert (await store.stats()).redials_in_progress == 1
+
+
 async def test_what_a_dead_worker_has_left_needs_no_room_of_its_own(tmp_path: Path) -> None:
     """It counts as in progress until another worker has taken it over; the rate holds for it."""
     now = [100.0]

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from crew import CONTACT, DONE, Clock, cancel, dies, item, known, plan, redial, until, worked
+from ringback.exceptions import StoreError
 from ringback.work.contact_call import CallState
 from ringback.work.items import Claim, DeadLetter, Kind, Progress, Settlement, State, Stats
 from ringback.work.latch import Offer
@@ -320,3 +321,19 @@ async def test_a_letter_whose_progress_cannot_be_read_is_only_given_up_for_good(
     assert await store.take_back(made) == 2
     damage(KEYS[2])
     assert await store.standing(made) == Standing(0, 1)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"], indirect=True)
+async def test_a_letter_that_died_at_no_time_is_told(
+    store: DeliveryStore, engine: str, clock: Clock, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Only a hand can have written that."""
+    await died(store, clock)
+    if engine == "sqlite":
+        with closing(sqlite3.connect(tmp_path / "ringback.db", isolation_level=None)) as connection:
+            connection.execute("UPDATE items SET finished_at = NULL")
+    else:
+        statement = "UPDATE ringback_items SET finished_at = NULL"
+        request.getfixturevalue("postgres").execute(statement, request.getfixturevalue("lent_url"))
+    with pytest.raises(StoreError, match="has the finished_at None, which is no time; it is damaged"):
+        await store.dead(10)

@@ -177,6 +177,15 @@ async def test_schema_of_a_newer_release_is_refused(make: Make, postgres_url: st
         await make().open()
 
 
+async def test_a_state_that_nobody_knows_is_told(make: Make, postgres_url: str) -> None:
+    """Counts that leave an item out would mislead."""
+    store = make()
+    await store.put([item("a")])
+    await query(postgres_url, "UPDATE ringback_items SET state = 'odd'")
+    with pytest.raises(StoreError, match="has the state 'odd', which is none of ready, running"):
+        await store.stats()
+
+
 async def test_procrastinate_of_another_version_is_refused(make: Make, postgres_url: str) -> None:
     """Tables of an older procrastinate are migrated by its own command, not by us."""
     await make().open()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ringback.work.hook_runs import EXHAUSTED, TOLD_WITHOUT_CONTACT, hook_runs, tries_in
+from ringback.work.hook_runs import EXHAUSTED, TOLD_WITHOUT_CONTACT, hook_runs, returned_in, tries_in
 from ringback.work.items import Progress
 
 
@@ -24,6 +24,12 @@ def test_what_became_of_hooks(progress: Progress, expected: tuple[tuple[Any, ...
     """With attempts; a plan of a redial is no hook, but a contact function that was given up is told."""
     runs = tuple((run.hook, run.result.value, run.attempts, run.reason, run.retry_at) for run in hook_runs(progress))
     assert runs == expected
+
+
+def test_the_hooks_that_returned_are_named_without_the_marks() -> None:
+    """An operator reads the names."""
+    progress = Progress(done=("a", "r (contact)", EXHAUSTED, TOLD_WITHOUT_CONTACT, "b"), failed={"c": "no"})
+    assert returned_in(progress) == ("a", "b")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from ringback.cli._screen import cut, pair, wrapped
 from ringback.cli._selection import FILTERS, add_filters, agrees, operated, selected
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
-from ringback.work.hook_runs import tries_in
+from ringback.work.hook_runs import returned_in, tries_in
 from ringback.work.letters import Act, LetterChange
 from ringback.work.selection import EVERYTHING
 
@@ -205,8 +205,8 @@ def _facts(letter: DeadLetter) -> Iterator[tuple[str, str]]:
         yield "function", letter.target
     yield "died", f"{_moment(letter.died_at)} UTC, tries: {tries_in(letter.progress)}"
     yield "reason", letter.reason
-    if letter.progress.done:
-        yield "done", ", ".join(letter.progress.done)
+    if returned := returned_in(letter.progress):
+        yield "done", ", ".join(returned)
     for hook, reason in letter.progress.failed.items():
         yield "failed", f"{hook}: {reason}"
     outcome = letter.outcome
@@ -236,7 +236,7 @@ def _print_json(letters: Sequence[DeadLetter]) -> None:
             "tries": tries_in(letter.progress),
             "reason": redact(letter.reason),
             "died_at": datetime.fromtimestamp(letter.died_at, UTC).isoformat(timespec="seconds"),
-            "done": list(letter.progress.done),
+            "done": list(returned_in(letter.progress)),
             "failed": {hook: redact(reason) for hook, reason in letter.progress.failed.items()},
             "outcome": None if letter.outcome is None else letter.outcome.to_dict(),
         }

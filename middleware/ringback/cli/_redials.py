@@ -136,7 +136,8 @@ def run_now(arguments: argparse.Namespace) -> int:
     if refusal is not None:
         print(f"{arguments.prog}: {key!r} cannot be placed now: {refusal}", file=sys.stderr)
         return 1
-    print(json.dumps({"key": key, "due": True}) if arguments.json else f"due now: {key}")
+    due = f"due now: {key}; hours, caps, may_call and the pace still decide when it is placed"
+    print(json.dumps({"key": key, "due": True}) if arguments.json else due)
     return 0
 
 
@@ -163,7 +164,8 @@ def block(arguments: argparse.Namespace) -> int:
 def unblock(arguments: argparse.Namespace) -> int:
     """Allow redials to a contact again."""
     changed = operated(arguments, lambda operator: operator.unblock(arguments.contact))
-    text = "unblocked" if changed else "was not blocked"
+    hint = "" if arguments.router is not None else _HASHED
+    text = "unblocked" if changed else f"was not blocked{hint}"
     print(json.dumps({"unblocked": changed}) if arguments.json else text)
     return 0 if changed else 1
 

@@ -62,7 +62,9 @@ def work(arguments: argparse.Namespace, leave: Callable[[int], object] = os._exi
     new = "" if path is None or path.exists() else ", which is new"
     url = arguments.store or os.environ.get(VARIABLE) or (settings.store if isinstance(settings.store, str) else None)
     works = f"works on {store_name(store, url)}{new}, {policy.concurrency} hooks at a time; Ctrl-C or SIGTERM ends it"
-    dispatcher = Dispatcher(router, LogObserver(), store=store, hooks=policy, telemetry=settings.telemetry)
+    dispatcher = Dispatcher(
+        router, LogObserver(), store=store, hooks=policy, telemetry=settings.telemetry, pace=settings.pace
+    )
     return asyncio.run(_serve(dispatcher, policy, works, arguments.drain, leave))
 
 

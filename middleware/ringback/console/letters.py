@@ -18,7 +18,7 @@ from ringback.console.rows import call_address, entry_address
 from ringback.console.snapshot import DEFAULT
 from ringback.console.view import Moment, moment, shown
 from ringback.exceptions import ConfigurationError
-from ringback.work.hook_runs import tries_in
+from ringback.work.hook_runs import returned_in, tries_in
 from ringback.work.letter_groups import grouped, reason_of
 from ringback_catalog import Cause
 
@@ -173,7 +173,7 @@ def _row(letter: DeadLetter, token: str) -> LetterRow:
         died=moment(letter.died_at),
         reason=letter.reason,
         failed=tuple(f"{hook}: {reason}" for hook, reason in letter.progress.failed.items()),
-        done=letter.progress.done,
+        done=returned_in(letter.progress),
         target=letter.target,
         link=call_link(letter.key, outcome, token),
         entry=entry_link(outcome),

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.exceptions import ConfigurationError, StoreError
-from ringback.stores.record import load_contact, outcome_of, progress_of
+from ringback.stores.record import load_contact, outcome_of, progress_of, time_of
 from ringback.stores.words import known_category, known_cause, known_match, known_retry
 from ringback.work.contact import Contact
 from ringback.work.history import Count, Ended, Pair, Waiting
@@ -64,7 +64,8 @@ def waiting_of(*row: Any) -> Waiting:
     """
     key, kind, state, due_at, attempts, payload, sibling, contact, target, number, progress, *verdict = row
     outcome, tries = outcome_of(payload, sibling, *verdict), tries_in(progress_of(progress))
-    return Waiting(key, Kind(kind), State(state), due_at, attempts, outcome, contact, target, number, tries)
+    at = time_of("due_at", due_at)
+    return Waiting(key, Kind(kind), State(state), at, attempts, outcome, contact, target, number, tries)
 
 
 def contact_of(name: str, state: bytes | str) -> tuple[str, Contact]:

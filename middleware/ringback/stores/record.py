@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -260,6 +261,15 @@ def load_contact(stored: bytes | str | None) -> Contact:
         return _contact.decode(stored)
     except _UNREADABLE as error:
         raise StoreError(f"what is known of a contact cannot be read ({error}); {_REMEDY}") from error
+
+
+def time_of(column: str, at: float) -> float:
+    """A time that a store has in this column. Raises :class:`StoreError` for one that no calendar has."""
+    try:
+        datetime.fromtimestamp(at, UTC)
+    except (TypeError, ValueError, OverflowError, OSError) as error:
+        raise StoreError(f"an item in the store has the {column} {at!r}, which is no time; {_REMEDY}") from error
+    return at
 
 
 _NONE = Progress()

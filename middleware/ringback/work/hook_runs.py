@@ -31,6 +31,11 @@ def hook_runs(progress: Progress) -> tuple[HookRun, ...]:
     return tuple(run for runs in (returned, failed, waiting) for run in runs if not _is_mark(run))
 
 
+def returned_in(progress: Progress) -> tuple[str, ...]:
+    """The names of the hooks that have returned."""
+    return tuple(run.hook for run in hook_runs(progress) if run.result is HookResult.RETURNED)
+
+
 def tries_in(progress: Progress) -> int:
     """How often a function was called for an item: that of the item's functions which was called most often.
 

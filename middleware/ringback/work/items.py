@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
+from ringback.exceptions import StoreError
 from ringback.work.contact_call import LONGEST_WINDOW, CallState
 from ringback.work.keys import short
 
@@ -26,7 +27,18 @@ REMEMBER_CALLS = LONGEST_WINDOW
 """Seconds for which a store remembers dead letters and calls to contacts: as long as the longest window of a policy."""
 
 
-class Kind(StrEnum):
+class _Stored(StrEnum):
+    """What a store keeps as a word in a column."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Never:
+        raise StoreError(
+            f"an item in the store has the {cls.__name__.lower()} {value!r}, which is none of {', '.join(cls)}; it is "
+            "damaged, or of a newer release: upgrade this process, or delete the row"
+        )
+
+
+class Kind(_Stored):
     """What a worker does with an item."""
 
     OUTCOME = "outcome"
@@ -43,7 +55,7 @@ def whom(kept: tuple[str | None, str | None], new: tuple[str | None, str | None]
     return kept if kept == new else (None, None)
 
 
-class State(StrEnum):
+class State(_Stored):
     """The state of an item. Only ``ready`` and ``running`` items are work; the others keep a key taken."""
 
     READY = "ready"

@@ -222,8 +222,10 @@ class MemoryStore:
 
     def _in_progress(self, now: float) -> int:
         """How many redials have begun and are not known to have ended."""
-        running = sum(row.state is State.RUNNING and row.item.kind is Kind.REDIAL for row in self._rows.values())
-        return running + sum((known.busy_until or 0.0) > now for known in self._contacts.all.values())
+        redials = (row.item for row in self._rows.values() if row.state is State.RUNNING)
+        running = {item.contact for item in redials if item.kind is Kind.REDIAL}
+        # An event may tell of a call before the function that placed the call has returned: that is one redial.
+        return len(running.union(name for name, known in self._contacts.all.items() if (known.busy_until or 0.0) > now))
 
     async def pause_redials(self, until: float) -> None:
         self._lane = self._lane.paused(until)

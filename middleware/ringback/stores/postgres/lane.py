@@ -32,9 +32,12 @@ _DUE = """
 _CLAIMED = """
     SELECT key FROM ringback_items WHERE kind = 'redial' AND state = 'running' AND worker = %s AND owner = %s
 """
+# An event may tell of a call before the function that placed the call has returned: that is one redial.
 _IN_PROGRESS = """
-    SELECT (SELECT count(*) FROM ringback_items WHERE kind = 'redial' AND state = 'running')
-        + (SELECT count(*) FROM ringback_contacts WHERE busy_until > %s)
+    SELECT count(*) FROM (
+        SELECT contact FROM ringback_items WHERE kind = 'redial' AND state = 'running'
+        UNION SELECT contact FROM ringback_contacts WHERE busy_until > %s
+    ) AS called
 """
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ringback.stores.letters import before, name_in, progress_after, takes
 from ringback.stores.postgres.contacts import keep, known_of
-from ringback.stores.record import dump_progress, outcome_of, progress_of
+from ringback.stores.record import dump_progress, outcome_of, progress_of, time_of
 from ringback.work.items import DeadLetter, Kind
 from ringback.work.keys import short
 from ringback.work.letters import Act, standing, taken_back
@@ -82,7 +82,7 @@ async def dead(connection: Connection, limit: int) -> Sequence[tuple[Any, ...]]:
 def letter_of(row: tuple[Any, ...]) -> DeadLetter:
     key, kind, payload, sibling, attempts, reason, died_at, progress, *whose = row
     outcome, done = outcome_of(payload, sibling), progress_of(progress).without_change()
-    return DeadLetter(key, Kind(kind), outcome, attempts, reason or "", died_at, done, *whose)
+    return DeadLetter(key, Kind(kind), outcome, attempts, reason or "", time_of("finished_at", died_at), done, *whose)
 
 
 async def carry_out(

@@ -25,7 +25,7 @@ async def stats(connection: Connection, now: float) -> Stats:
     counts: dict[str, int] = {}
     redials, oldest = 0, now
     for state, count, calls, due_at in await (await connection.execute(_STATS)).fetchall():
-        counts[state] = count
+        counts[State(state)] = count
         if state == State.READY:
             redials, oldest = calls, due_at
     return Stats(

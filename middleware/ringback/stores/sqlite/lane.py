@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 _LANE = "SELECT next_at, paused_until FROM lane"
 _SET = "UPDATE lane SET next_at = ?, paused_until = ?"
+# An event may tell of a call before the function that placed the call has returned: that is one redial.
 _IN_PROGRESS = """
-    SELECT (SELECT count(*) FROM items WHERE state = 'running' AND kind = 'redial')
-        + (SELECT count(*) FROM contacts WHERE busy_until > ?)
+    SELECT count(*) FROM (
+        SELECT contact FROM items WHERE state = 'running' AND kind = 'redial'
+        UNION SELECT contact FROM contacts WHERE busy_until > ?
+    )
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringback.stores.letters import before, name_in, progress_after, takes
-from ringback.stores.record import dump_progress, outcome_of, progress_of
+from ringback.stores.record import dump_progress, outcome_of, progress_of, time_of
 from ringback.stores.sqlite.contacts import keep, known_of
 from ringback.stores.sqlite.schema import WHOLE
 from ringback.work.items import DeadLetter, Kind
@@ -61,7 +61,8 @@ def dead(connection: sqlite3.Connection, limit: int) -> Sequence[DeadLetter]:
 def _letter(row: sqlite3.Row) -> DeadLetter:
     outcome = outcome_of(row["payload"], row["sibling"], row["verdict_text"])
     progress = progress_of(row["progress"]).without_change()
-    tried = row["attempts"], row["reason"] or "", row["finished_at"], progress
+    died_at = time_of("finished_at", row["finished_at"])
+    tried = row["attempts"], row["reason"] or "", died_at, progress
     return DeadLetter(row["key"], Kind(row["kind"]), outcome, *tried, row["target"], row["contact"])
 
 
