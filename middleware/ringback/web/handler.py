@@ -93,7 +93,7 @@ class CallbackHandler:
 
     async def accept(self, received: Received) -> None:
         """The program has answered: let the hooks of operations wait no longer. Without this, they wait to settle."""
-        await self._receiver.engine.answered(received.outcomes)
+        await self._receiver.engine.answered(received)
 
     @asynccontextmanager
     async def route(self, received: Received) -> AsyncGenerator[None]:
