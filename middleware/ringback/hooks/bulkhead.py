@@ -76,15 +76,15 @@ class Bulkhead:
         """What the function returns. Raises as :func:`called`, and :class:`TimeoutError` at once while an earlier call
         of the function for the same item still runs: each further attempt would hold one more thread.
         """
-        if self._overran and claim is not None and self.runs(claim, name):
+        if self._overran and claim is not None and (claim.item.key, name) in self._overran:
             raise TimeoutError("an earlier attempt has overrun its time-out, and still runs")
         overran = partial(self._has_overrun, outcome, name, claim, late)
         timeout, threads = self.policy.timeout, self._threads
         return called(function, arguments, named, timeout=timeout, threads=threads, overran=overran, hook=name)
 
-    def runs(self, claim: Claim, name: str) -> bool:
-        """Whether a call of the function for this item has overrun its time-out, and still runs."""
-        return (claim.item.key, name) in self._overran
+    def overran(self, claim: Claim, name: str, before: tuple[str, ...]) -> tuple[str, ...]:
+        """The functions that attempts at this item left running: those ``before``, and this one if it still runs."""
+        return (*before, name) if (claim.item.key, name) in self._overran and name not in before else before
 
     def settled(self, claim: Claim, settlement: Settlement) -> Settlement:
         """The settlement of an attempt, with the functions of the item that still run."""

@@ -185,9 +185,8 @@ class RedialCaller:
         if status == 412:
             return await self._unknown(claim, error, "the service no longer knows the request (412)")
         outcome = claim.item.outcome
-        progress = replace(progress, tries={_TRIES: attempt})
-        if self.bulkhead.runs(claim, redial.name):
-            progress = progress.left_running(redial.name)
+        overran = self.bulkhead.overran(claim, redial.name, progress.overran)
+        progress = replace(progress, tries={_TRIES: attempt}, overran=overran)
         # What an earlier request has done, no later error says.
         unplaced = claim.progress.first_sent is None and (progress.first_sent is None or not_placed(error))
         if unplaced and progress.first_sent is not None:

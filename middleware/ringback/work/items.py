@@ -107,10 +107,6 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
         )
         return replace(self, done=(*self.done, hook), failed=failed, tries=tries, wait=wait)
 
-    def left_running(self, name: str) -> Progress:
-        """The progress once an attempt at this function was given up while the function ran."""
-        return self if name in self.overran else replace(self, overran=(*self.overran, name))
-
     def settlement(self) -> Settlement:
         """What an item comes to with this progress, once no hook runs."""
         if self.wait:
