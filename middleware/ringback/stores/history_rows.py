@@ -11,7 +11,6 @@ from ringback.stores.record import load_contact, outcome_of, progress_of
 from ringback.stores.words import known_category, known_cause, known_match, known_retry
 from ringback.work.contact import Contact
 from ringback.work.history import Count, Ended, Pair, Waiting
-from ringback.work.hook_runs import tries_in
 from ringback.work.items import Kind, State
 
 if TYPE_CHECKING:
@@ -63,8 +62,8 @@ def waiting_of(*row: Any) -> Waiting:
     verdict.
     """
     key, kind, state, due_at, attempts, payload, sibling, contact, target, number, progress, *verdict = row
-    outcome, tries = outcome_of(payload, sibling, *verdict), tries_in(progress_of(progress))
-    return Waiting(key, Kind(kind), State(state), due_at, attempts, outcome, contact, target, number, tries)
+    place, outcome = (State(state), due_at, attempts), outcome_of(payload, sibling, *verdict)
+    return Waiting(key, Kind(kind), *place, outcome, contact, target, number, progress_of(progress).without_change())
 
 
 def contact_of(name: str, state: bytes | str) -> tuple[str, Contact]:
