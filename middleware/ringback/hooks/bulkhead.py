@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringback.hooks.guarded import refuse_awaitable
+from ringback.hooks.guarded import NONE, refuse_awaitable
 from ringback.hooks.invoke import called
 from ringback.hooks.threads import Threads
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from ringback.hooks.observer import Observer
     from ringback.work.items import Claim, Progress, Settlement
     from ringback.work.policy import HookPolicy
-
-_NONE: Mapping[str, object] = {}
-
 
 Late: TypeAlias = "Callable[[Claim, str, Progress, Any], Settlement]"
 """What an item comes to when a function returns too late: of its claim, the function's name, the progress that the last
@@ -69,7 +66,7 @@ class Bulkhead:
         name: str,
         function: Callable[..., Any],
         arguments: tuple[object, ...] = (),
-        named: Mapping[str, object] = _NONE,
+        named: Mapping[str, object] = NONE,
         claim: Claim | None = None,
         late: Late | None = None,
     ) -> Awaitable[Any]:

@@ -10,10 +10,11 @@ from ringback.hooks.signals import of_a_signal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_NONE: Mapping[str, object] = {}
+NONE: Mapping[str, object] = {}
+"""No arguments by name."""
 
 
-def returned(function: Callable[..., Any], arguments: tuple[object, ...], named: Mapping[str, object] = _NONE) -> Any:
+def returned(function: Callable[..., Any], arguments: tuple[object, ...], named: Mapping[str, object] = NONE) -> Any:
     """What the function returns, which may be awaitable.
 
     Raises an :class:`Exception` for whatever the function raises, and :class:`TypeError` for a generator, of which

@@ -76,7 +76,7 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
         due_at=item.due_at,
         ends_call=ends_call,
         event=short(outcome.event_name),
-        call=None if call is None else short(call),
+        call=short(call),
         contact=contact,
         target=item.target,
         number=item.number,
@@ -86,7 +86,7 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
         created_at=now,
         **counted,
         told=dump_end(outcome, now, key) if ends_call else None,
-        context=_context(outcome) if ends_call else None,
+        context=short(outcome.operation_context) if ends_call else None,
         ended=None if call is None else short(f"call:{call}"),
         verdict=stored_verdict(outcome.verdict) if apart else None,
         report=None if contact is None or item.kind is not Kind.OUTCOME else report_of(outcome),
@@ -151,12 +151,6 @@ def settled(claim: Claim, settlement: Settlement, owner: str, now: float) -> dic
         "finished_at": None if again else now,
         "now": now,
     }
-
-
-def _context(outcome: Outcome) -> str | None:
-    """The operation context as an SQL store can keep and find it."""
-    text = outcome.operation_context
-    return None if text is None else short(text)
 
 
 def _end_a_call(kept: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

@@ -35,7 +35,7 @@ def dump_end(outcome: Outcome, at: float, key: str) -> bytes:
             "",
             UNSEEN,
             second_of(event),
-            None if event.id is None else short(event.id),
+            short(event.id),
             None if is_told_by_key else short(leg or ""),
             None,
             digest_of(data.server_call_id),

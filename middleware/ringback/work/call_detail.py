@@ -71,6 +71,16 @@ class StoredItem(Struct, frozen=True):
     owner: Owner | None = None
     verdict: Verdict | None = None
 
+    @property
+    def leg(self) -> str | None:
+        """The leg that the events of an end name."""
+        return next((each.leg for each in self.told if each.leg is not None), None)
+
+    @property
+    def call(self) -> str | None:
+        """The correlation id that the events of an end name."""
+        return next((each.call for each in self.told if each.call is not None), None)
+
 
 class Traces(Struct, frozen=True):
     """Whatever a store has of one call: what events told beside the ends, the items, and the contact by its name."""

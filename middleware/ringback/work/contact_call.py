@@ -118,3 +118,9 @@ def _stricter(one: Word | None, other: Word | None) -> Word | None:
 
 LASTS = {CallState.UNKNOWN: UNSEEN, CallState.PLACED: UNSEEN, CallState.CONNECTED: LONGEST_CALL}
 """Seconds for which a call in this state counts as in progress."""
+
+UNCOUNTED = (CallState.CANCELED, CallState.NOT_OURS)
+"""The states of a call that no limit of a policy counts."""
+
+UNPLACED = (*UNCOUNTED, CallState.PLANNED)
+"""The states of a call that the app has not placed."""

@@ -182,7 +182,7 @@ class Settlement(Struct, frozen=True, gc=False):
         """What is known of the contact once the claim on the redial of this key is settled so."""
         assert self.call is not None
         at = self.due_at if self.state is State.READY else now
-        return known.redial(key, self.call, at, leg=None if self.leg is None else short(self.leg))
+        return known.redial(key, self.call, at, leg=short(self.leg))
 
 
 Work = Callable[[Claim], Awaitable[Settlement]]

@@ -68,8 +68,8 @@ def report_of(outcome: Outcome) -> Report | None:
     leg, context = outcome.call_connection_id, outcome.operation_context
     return Report(
         name=short(f"leg:{leg or outcome.outcome_id}"),
-        leg=None if leg is None else short(leg),
-        context=None if context is None else short(context),
+        leg=short(leg),
+        context=short(context),
         connected=connected,
         word=word,
         counts=called or action_after(outcome.event_name, outcome.subcode) is RetryAction.PLACE_CALL,

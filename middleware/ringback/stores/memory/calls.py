@@ -204,9 +204,7 @@ class MemoryCalls:
 
 def _ids(outcome: Outcome) -> tuple[str | None, str | None]:
     """The correlation id and the leg, as notes have them."""
-    ids = outcome.correlation_id, outcome.call_connection_id
-    call, leg = (None if name is None else short(name) for name in ids)
-    return call, leg
+    return short(outcome.correlation_id), short(outcome.call_connection_id)
 
 
 def _call_in(kept: _Kept) -> str | None:
@@ -214,8 +212,7 @@ def _call_in(kept: _Kept) -> str | None:
 
 
 def _heard(call: _Call, item: StoredItem) -> tuple[Told, ...]:
-    leg = next((each.leg for each in item.told if each.leg is not None), None)
-    return tuple(each for each in call.told if each.leg in (leg, None))
+    return tuple(each for each in call.told if each.leg in (item.leg, None))
 
 
 def _meets(item: StoredItem, chosen: CallFilter) -> bool:
