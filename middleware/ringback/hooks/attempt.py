@@ -289,7 +289,7 @@ class HookCaller:
         if not redials.keys().isdisjoint(course.done):
             # The first decision stands, whatever another contact function would return now.
             return (outcome.exhausted() if EXHAUSTED in course.done else outcome), True
-        # Whoever knew the contact when the event came is not asked again, and neither are the others.
+        # If a redial knew the contact when the event came, no contact function is asked again.
         known = {name: redial for name, redial in redials.items() if item.contact and redial.name == item.target}
         for name, redial in (known or redials).items():
             if name in course.failed:

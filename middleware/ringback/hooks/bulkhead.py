@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ringback.work.policy import HookPolicy
 
 Late: TypeAlias = "Callable[[Claim, str, Progress, Any], Settlement]"
-"""What an item comes to when a function returns too late: of its claim, the function's name, the progress that the last
-attempt has settled, and what the function has returned."""
+"""Gives the settlement of an item whose function has returned too late. Takes the claim, the function's name, the
+progress that the last attempt has settled, and what the function has returned."""
 
 
 class _Overrun(Struct, eq=False):

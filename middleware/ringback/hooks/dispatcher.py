@@ -276,7 +276,7 @@ class Dispatcher:
     async def cancel_redials(self, contact: str) -> int:
         """Notes that the app wants no redials of the contact. Returns how many calls that prevents, planned or not."""
         if self._hooks.blind:
-            # There are none, and the dispatcher of the store is asked as well.
+            # This dispatcher places no redials, and the router asks the dispatcher of the store as well.
             return 0
         return await cancel_redials(self._router.redials, self.store, contact, self._clock())
 

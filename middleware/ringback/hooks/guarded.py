@@ -18,7 +18,7 @@ def returned(function: Callable[..., Any], arguments: tuple[object, ...], named:
     """What the function returns, which may be awaitable.
 
     Raises an :class:`Exception` for whatever the function raises, and :class:`TypeError` for a generator, of which
-    nothing has run. What a signal raises meanwhile passes.
+    nothing has run. An exception that a signal raises goes through as it is.
     """
     try:
         value = function(*arguments, **named)

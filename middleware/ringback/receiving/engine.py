@@ -118,10 +118,10 @@ class Engine:
         return None if self._last_delivery is None else round(self._clock() - self._last_delivery, 3)
 
     def check(self) -> None:
-        """Raise :class:`ConfigurationError` where the engine would lose outcomes, or place calls twice.
+        """Raise :class:`ConfigurationError` in a loop that is not asyncio's, and for a redial without a named store.
 
-        That is in an event loop that is not asyncio's, and for a redial in memory that the app has not asked for. The
-        start calls this, or else the first request at a door, in the loop of the app.
+        There the engine would lose outcomes, or place calls twice. :meth:`start` calls this; without a start the first
+        request at a door does, in the loop of the app.
         """
         try:
             asyncio.get_running_loop()

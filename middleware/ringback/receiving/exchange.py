@@ -1,8 +1,7 @@
 """One request at a door, from its head to its hooks. This file alone has the order of the steps.
 
-The caller (the middleware, a decorator, or code of the app) makes an :class:`Exchange`, calls ``admit``, then
-``take``, and runs the route inside ``with exchange``. The hooks hang on ``take`` alone. No web
-framework is imported here.
+The caller (the middleware, a decorator, or code of the app) makes an :class:`Exchange`, calls ``admit``, then ``take``,
+and runs the route inside ``with exchange``. The hooks hang on ``take`` alone. This file imports no web framework.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ def ended_of(*row: Any) -> Ended:
 
 
 def waiting_of(*row: Any) -> Waiting:
-    """The item of a row: key, kind, state, time, attempts, payload, sibling, contact, target, number, progress, maybe
-    verdict.
+    """The item of a row: key, kind, state, time, attempts, payload, sibling, contact, target, number, progress, and the
+    verdict where the store keeps verdicts apart.
     """
     key, kind, state, due_at, attempts, payload, sibling, contact, target, number, progress, *verdict = row
     place, outcome = (State(state), due_at, attempts), outcome_of(payload, sibling, *verdict)

@@ -210,7 +210,7 @@ class OtherCall(_Shown, frozen=True):
 class CallDetailRecord(_Shown, frozen=True):
     """What is known of one call. ``entries`` are those of no leg, such as IncomingCall and Event Grid's CallEnded.
 
-    ``redials`` counts the redials in the row of calls to the contact that ends with this call, which may be one itself;
+    ``redials`` counts the redials to the contact after the last call that the app placed itself, up to this call;
     ``None`` if no contact is known. ``contact`` is private unless the router hashes contacts.
     """
 

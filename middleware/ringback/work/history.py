@@ -90,7 +90,7 @@ class Waiting(Struct, frozen=True):
 class History(Protocol):
     """Reads a store for a page or a report. A read may be slow, and no hook waits for a read.
 
-    Every method raises as the methods of :class:`~ringback.work.items.DeliveryStore` do.
+    Every method raises as the methods of :class:`~ringback.work.delivery_store.DeliveryStore` do.
     """
 
     async def counts(self, since: float, until: float, step: float) -> Sequence[Count]:

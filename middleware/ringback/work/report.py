@@ -63,7 +63,7 @@ def report_of(outcome: Outcome) -> Report | None:
     if not connected and (not outcome.ends_call or outcome.unexplained):
         return None
     word = None if connected else _word(outcome)
-    # Nobody had called the contact whose own call was not answered.
+    # A contact whose own call was not answered had not been called.
     called = connected or word is not None
     leg, context = outcome.call_connection_id, outcome.operation_context
     return Report(

@@ -101,7 +101,7 @@ class MemoryCalls:
                 kept.state, kept.attempts, kept.progress = state, row.attempts, row.progress
 
     def call(self, name: str) -> Traces | None:
-        """As :meth:`~ringback.work.items.DeliveryStore.call`."""
+        """As :meth:`~ringback.work.delivery_store.DeliveryStore.call`."""
         found = max(self._matches(name), key=lambda found: found[0].at, default=None)
         return None if found is None else self._traces(found[1])
 

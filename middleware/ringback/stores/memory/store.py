@@ -229,7 +229,7 @@ class MemoryStore:
         self._lane = self._lane.paused(until)
 
     def _follow_clock(self, jump: float, now: float) -> None:
-        """After the wall clock was set back let nothing wait for it that waits for hooks. A redial waits for a time."""
+        """After the wall clock was set back, let no outcome wait until it has caught up. A redial waits for a time."""
         waiting = [
             (key, row)
             for key, row in self._rows.items()

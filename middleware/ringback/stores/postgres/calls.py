@@ -100,7 +100,7 @@ async def _matches(connection: Connection, name: str) -> list[Match]:
 
 
 async def _notes(connection: Connection, legs: Iterable[str | None], calls: Iterable[str | None]) -> list[Told]:
-    """What was told of these legs and calls, and by the way what has the same numbers."""
+    """What was told of these legs and calls, and of others with the same numbers, which the caller leaves out."""
     numbers = [[numbered(name) for name in names if name is not None] for names in (legs, calls)]
     return list(told_in(await _rows(connection, _NOTES, numbers)))
 

@@ -50,7 +50,7 @@ _GIVE_BACK = f"""
         interrupted = 1
     WHERE {_OURS}
 """
-# What waits for hooks since before the wall clock was set back waits as long as it would have. A redial waits for a
+# An outcome that waits since before the wall clock was set back waits as long as it would have. A redial waits for a
 # time of the day.
 _SET_RIGHT = """
     UPDATE ringback_items SET
@@ -123,7 +123,7 @@ async def give_back(connection: Connection, key: str, owner: str, now: float) ->
 
 
 async def set_right(connection: Connection, now: float) -> Sequence[tuple[str, float]]:
-    """After the wall clock was set back let nothing wait for it that waits for hooks.
+    """After the wall clock was set back, let no outcome wait until the clock has caught up.
 
     Gives the keys and times for which the caller must make a job.
     """

@@ -92,7 +92,7 @@ def _matches(connection: sqlite3.Connection, name: str) -> list[Match]:
 
 
 def _notes(connection: sqlite3.Connection, leg: str | None, call: str | None) -> Iterator[Told]:
-    """What was told of this leg and of this call, and by the way what has the same numbers."""
+    """What was told of this leg and of this call, and of others with the same numbers, which the caller leaves out."""
     numbers = [None if name is None else numbered(name) for name in (leg, call)]
     return told_in(connection.execute(_NOTES, numbers))
 

@@ -56,7 +56,7 @@ _SETTLE = """
         OR state IN ('ready', 'dead') AND attempts = :attempt
         OR state IN ('ready', 'running') AND :returned)
 """
-# What waits for hooks since before the wall clock was set back waits as long as it would have. A second process finds
+# An outcome that waits since before the wall clock was set back waits as long as it would have. A second process finds
 # nothing more to do. A redial waits for a time of the day.
 SET_RIGHT = """
     UPDATE items SET
