@@ -57,7 +57,7 @@ class Tally:
         self._last[answer] = now
 
     def totals(self) -> Mapping[str, int]:
-        """How many deliveries were answered so since the process began."""
+        """How many deliveries were answered since the process began, by result."""
         totals = dict(self._totals)
         for (result, _), count in self._counts.items():
             totals[result] = totals.get(result, 0) + count

@@ -31,10 +31,10 @@ COUNTED = ("cause", "category", "retry", "match", "acts", "code", "subcode")
 
 class Row(Struct, frozen=True, gc=False):
     """An item as an SQL store writes it. ``event`` is the event's short name, ``ended`` the key of Event Grid's
-    CallEnded of the whole call. Only the end of a call has values in the columns from ``cause`` to ``subcode``, and in
-    ``told`` and ``context``: what its events told, for the record of the call. A history counts calls by the former.
-    All these outlive the payload. ``verdict`` is ``None`` if the payload has the verdict. ``report`` is what the event
-    says of the ``contact``, if the contact is known. Times are seconds since the epoch, UTC.
+    CallEnded of the whole call. Only the end of a call has values in the columns from ``cause`` to ``subcode``, by
+    which a history counts calls, and in ``told`` and ``context``, which say what its events told, for the record of the
+    call. All these columns outlive the payload. ``verdict`` is ``None`` if the payload has the verdict. ``report`` is
+    what the event says of the ``contact``, if the contact is known. Times are seconds since the epoch, UTC.
     """
 
     key: str

@@ -71,7 +71,7 @@ def answer_of(status: int, reason: str) -> Answer:
 
 
 class Counted(Struct, frozen=True, gc=False):
-    """How many deliveries were answered so in the minute that begins at ``at``, and when the last of them came."""
+    """How many deliveries had this answer in the minute that begins at ``at``, and when the last of them came."""
 
     at: int
     result: Result
@@ -81,7 +81,7 @@ class Counted(Struct, frozen=True, gc=False):
 
 
 class Deliveries(Struct, frozen=True):
-    """How many deliveries were answered so in the ``step`` seconds that begin at ``at``."""
+    """How many deliveries had this answer in the ``step`` seconds that begin at ``at``."""
 
     at: float
     result: Result

@@ -1,7 +1,7 @@
 """The outcome of a redial programme: which attempt reached whom, and what ended the attempts. Pure.
 
-What is known of the contacts tells it: :class:`~ringback.work.contact.Contact`. A call that the app placed itself is
-attempt 1, and the redials that follow it are 2, 3 and so on. What came before this was noted has no cause.
+The figures come from what is known of each :class:`~ringback.work.contact.Contact`. A call that the app placed itself
+is attempt 1, and the redials that follow it are 2, 3 and so on. Calls from before causes were noted have none.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ringback.core.delivery import Event
 
 INCOMING = "IncomingCall"
-"""Event Grid's event of a call that somebody makes to the app. From then on it rings."""
+"""Event Grid's event of a call that somebody makes to the app. The call rings from then on."""
 
 TRANSFERRED = "CallTransferAccepted"
 """The event of a call that another party has taken over."""

@@ -289,7 +289,7 @@ class MemoryStore:
             self._counts[State.DONE] += 1
 
     def _ended(self, key: str, state: State, row: Row) -> None:
-        # Both have items only from the first read of the history on.
+        # Calls and history note items only from the first read of the history on.
         if self._history is not None:
             self._calls.settled(key, state, row)
             self._history.settled(key, state)
