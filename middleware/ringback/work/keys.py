@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TypeVar
-
-S = TypeVar("S", str, "str | None")
+from typing import overload
 
 END = "call:"
 """What the key of an end begins with, before the id of the leg, or of the call if no leg is named."""
@@ -14,7 +12,11 @@ LONGEST_KEY = 255
 """Characters of a key; stores keep the hash of a longer key."""
 
 
-def short(key: S) -> S:
+@overload
+def short(key: str) -> str: ...
+@overload
+def short(key: str | None) -> str | None: ...
+def short(key: str | None) -> str | None:
     """The key, or a text with the key's SHA-256 if the key is unprintable or longer than :data:`LONGEST_KEY`.
 
     ``None`` for ``None``.
