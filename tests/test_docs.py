@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import json
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -414,6 +415,15 @@ def test_a_proof_exists(page: str) -> None:
         assert [name for name in re.findall(r"test_\w+", names) if f"def {name}(" not in source] == []
     for place in re.findall(r"\b((?:tests|examples|docs|benchmarks)/[\w./-]*\w)", text):
         assert (ROOT / place).exists() or place.startswith("examples.")
+
+
+def test_a_full_name_in_a_docstring_exists() -> None:
+    """The documentation site shows the public ones alone, so nobody notices when another name moves."""
+    sources = [file.read_text("utf-8") for file in (ROOT / "middleware").rglob("*.py")]
+    names = {name for text in sources for name in re.findall(r":[a-z]+:`~?(ringback(?:_catalog)?\.[\w.]+)`", text)}
+    assert names
+    for name in names:
+        pkgutil.resolve_name(name)
 
 
 def headings(file: Path) -> set[str]:

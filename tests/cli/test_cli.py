@@ -629,6 +629,16 @@ def test_bad_input_is_refused_with_the_remedy(capsys: pytest.CaptureFixture[str]
     assert refused(capsys, *arguments.split()) == f"{message}\n"
 
 
+@pytest.mark.parametrize("event", ["", " ", "Microsoft.Communication."])
+@pytest.mark.parametrize("result", ["486", '{"code": 486}'])
+def test_an_event_without_a_name_is_refused(capsys: pytest.CaptureFixture[str], result: str, event: str) -> None:
+    """It was read as an unknown operation whose advice was to place a call."""
+    message = f"argument --event: {event!r} names no event; write for example AnswerFailed, or leave it out"
+    assert refused(capsys, "explain", result, "--event", event) == (
+        f"ringback explain: {message}; see ringback explain --help\n"
+    )
+
+
 @pytest.mark.parametrize("arguments", ["expl", "catalog --format xml", "explain --jso 486"])
 def test_what_no_command_knows_is_refused(capsys: pytest.CaptureFixture[str], arguments: str) -> None:
     """A command, format or option that does not exist is bad input, and the message leads to the help."""

@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accepting import received_of
 from private_texts import PRIVATE
 from ringback import Cause, ConfigurationError, OutcomeRouter
 from ringback.core.events import parse_delivery
 from ringback.hooks.call_records import CallPage, CallRecords
-from ringback.receiving.intake import Intake, Received
-from ringback.settings import Door
 from ringback.stores import MemoryStore
 from ringback.testing import Call, call_connected, call_disconnected, delivery
 
@@ -50,8 +49,7 @@ class Asked(MemoryStore):
 
 async def delivered(router: OutcomeRouter, *events: dict[str, Any]) -> None:
     """What a door does with a delivery."""
-    received = Intake(Door()).receive({}, delivery(*events), None)
-    assert isinstance(received, Received)
+    received = received_of(delivery(*events))
     await router.engine.accept(received.outcomes)
     await router.engine.dispatcher.notebook.note(received.delivery.events, received.outcomes)
 

@@ -13,10 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from structlog.contextvars import get_contextvars
 
+from accepting import received_of
 from records import line_in
-from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter, RegistrationError, StoreUnavailable, parse_delivery
-from ringback.core.outcome import classify_event
-from ringback.receiving.intake import Received
+from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter, RegistrationError, StoreUnavailable
 from ringback.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from ringback import Event
+    from ringback.receiving.intake import Received
 
 LEG = "7ab5c001-0000-4000-8000-000000000001"
 
@@ -68,9 +68,7 @@ async def post(app: Starlette, *events: dict[str, Any], body: bytes | None = Non
 
 
 def received(*events: dict[str, Any]) -> Received:
-    delivery = parse_delivery(json.dumps(events))
-    outcomes = (classify_event(each) for each in delivery.events)
-    return Received(delivery, tuple(each for each in outcomes if each is not None))
+    return received_of(json.dumps(events))
 
 
 @pytest.mark.parametrize("wrapped", [middleware, decorator])

@@ -14,6 +14,7 @@ import structlog
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from accepting import received_of
 from private_texts import KEY, MODES, after, before, guids, hashed
 from records import lines_in
 from ringback import logs, use_redaction
@@ -81,12 +82,12 @@ def delivery(placed: dict[tuple[str, ...], str]) -> bytes:
 
 def lines(body: bytes) -> tuple[str, str, list[dict[str, Any]]]:
     """What is written of a delivery: as JSON, as plain text, and as the fields of plain logging's records."""
-    received = Intake(Door()).receive({}, body)
-    if isinstance(received, Reply):
+    refused = Intake(Door()).read({}, body)
+    if isinstance(refused, Reply):
         # A number where none may be: what is said of that is a line, too, and an answer.
-        refused = received
         assert REFUSED.search(refused.body) is None
         return _written(lambda: logs.LogObserver().answered(refused), [])
+    received = received_of(body)
     return _written(lambda: list(logs.received(received)), received.delivery.events)
 
 

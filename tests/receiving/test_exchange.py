@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -415,6 +416,31 @@ def telling(told: asyncio.Queue[str], **engine: Any) -> OutcomeRouter:
     return router
 
 
+@dataclass(frozen=True)
+class Final(Door):
+    """A door with a setting that has the name of a field of an outcome."""
+
+    attempts_exhausted: bool = True
+
+
+async def test_an_outcome_carries_the_settings_of_its_door_that_it_has_a_field_for() -> None:
+    """The door travels whole to the place where outcomes are made, so nothing in between names the setting."""
+    begun = Exchange(Receiver(OutcomeRouter(), Final(auth=None)), scope())
+    await begun.admit()
+    outcomes = await begun.take(json.dumps([BUSY, BUSY]).encode())
+    assert [outcome.attempts_exhausted for outcome in outcomes] == [True, True]  # type: ignore[union-attr]
+
+
+async def test_outcomes_are_classified_with_the_catalog_of_the_router() -> None:
+    """An override of the app's catalog reaches the outcome. An event that reports no result has no outcome."""
+    catalog = Catalog.default().with_overrides({"entry": [{"code": 486, "subcode": 560486, "owner": "app"}]})
+    begun = exchange(OutcomeRouter(catalog=catalog))
+    await begun.admit()
+    outcomes = await begun.take(json.dumps([{"type": "Microsoft.Communication.CallConnected"}, BUSY]).encode())
+    assert [outcome.owner for outcome in outcomes] == ["app"]  # type: ignore[union-attr]
+    assert outcomes[0].event is begun.received.delivery.events[1]  # type: ignore[union-attr]
+
+
 @STORES
 async def test_the_hook_of_an_operation_follows_the_end_of_the_response(store: str, tmp_path: Path) -> None:
     """It has no sibling to wait for; the end of the call that came with it has."""
@@ -422,7 +448,7 @@ async def test_the_hook_of_an_operation_follows_the_end_of_the_response(store: s
     router = telling(told, settle=3600, store=store.format(tmp_path))
     async with router.lifespan():
         begun = await under_way(router, PLAYED, BUSY)
-        assert begun.early == [f"event:{PLAYED['id']}"]
+        assert begun.received.early == [f"event:{PLAYED['id']}"]
         with begun:
             assert told.empty()
             await begun.answered()
@@ -447,10 +473,10 @@ async def test_an_answer_hastens_nothing_that_no_hook_wants_or_that_is_due() -> 
     for settings, events in (({}, [BUSY]), ({"settle": 0}, [PLAYED])):
         router = telling(asyncio.Queue(), **settings)
         begun = await under_way(router, *events)
-        assert list(begun.early) == []
+        assert list(begun.received.early) == []
         await router.drain()
     begun = await under_way(calling([], settle=3600), PLAYED)
-    assert list(begun.early) == []
+    assert list(begun.received.early) == []
 
 
 class Failing(MemoryStore):

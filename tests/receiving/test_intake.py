@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import small_stack
-from ringback import Catalog, Refusal, classify_event, parse_delivery
+from ringback import Refusal
 from ringback.core.events import Delivery, Fault
 from ringback.exceptions import MalformedDelivery
 from ringback.receiving.handshakes import consent
-from ringback.receiving.intake import Intake, Received
+from ringback.receiving.intake import Intake
 from ringback.receiving.replies import Reply, denial, refusal, unavailable
 from ringback.settings import Door
 
@@ -45,37 +44,24 @@ def problem(status: int, title: str, detail: str, *faults: tuple[int, str], reas
     return Reply(status, json.dumps(content, separators=(",", ":")).encode(), PROBLEM, detail, reason=reason)
 
 
-def test_a_delivery_is_received_with_the_outcomes_of_its_events_in_order() -> None:
-    """An event that ends no call and carries no result has no outcome."""
-    body = json.dumps([disconnected("leg-1"), {"type": "Microsoft.Communication.CallConnected"}]).encode()
-    expected = classify_event(parse_delivery(body).events[0])
-    assert expected is not None
-    received = INTAKE.receive({}, body)
-    assert isinstance(received, Received)
-    assert [event.name for event in received.delivery.events] == ["CallDisconnected", "CallConnected"]
-    assert [outcome.to_dict() for outcome in received.outcomes] == [expected.to_dict()]
-    assert received.outcomes[0].event is received.delivery.events[0]
-
-
-def test_outcomes_are_classified_with_the_catalog_of_the_intake() -> None:
-    """An override of the app's catalog reaches the outcome."""
-    catalog = Catalog.default().with_overrides({"entry": [{"code": 486, "subcode": 560486, "owner": "app"}]})
-    received = Intake(Door()).receive({}, json.dumps([disconnected()]).encode(), catalog)
-    assert isinstance(received, Received)
-    assert [outcome.owner for outcome in received.outcomes] == ["app"]
+def test_a_delivery_has_its_events_in_order() -> None:
+    """Also those that end no call."""
+    read = INTAKE.read({}, json.dumps([disconnected(), {"type": "Microsoft.Communication.CallConnected"}]).encode())
+    assert isinstance(read, Delivery)
+    assert [event.name for event in read.events] == ["CallDisconnected", "CallConnected"]
 
 
 def test_an_empty_array_is_a_delivery_without_events() -> None:
     """Nothing to classify is no error."""
-    assert INTAKE.receive({}, b"[]") == Received(Delivery(()), ())
+    assert INTAKE.read({}, b"[]") == Delivery(())
 
 
 def test_one_element_that_is_no_event_does_not_hide_the_others() -> None:
     """The delivery goes on with the events it holds, and names the faults."""
-    received = INTAKE.receive({}, json.dumps([17, disconnected()]).encode())
-    assert isinstance(received, Received)
-    assert received.delivery.faults == (Fault(0, "a JSON number, not an object; send a CloudEvent"),)
-    assert [outcome.cause for outcome in received.outcomes] == ["busy"]
+    read = INTAKE.read({}, json.dumps([17, disconnected()]).encode())
+    assert isinstance(read, Delivery)
+    assert read.faults == (Fault(0, "a JSON number, not an object; send a CloudEvent"),)
+    assert [event.name for event in read.events] == ["CallDisconnected"]
 
 
 @pytest.mark.parametrize(
@@ -146,12 +132,12 @@ def test_what_is_no_delivery_is_answered_with_problem_details(
     headers: dict[str, str], body: bytes, reply: Reply
 ) -> None:
     """A bad request is a reply with what was wrong (RFC 9457), never an exception."""
-    assert INTAKE.receive(headers, body) == reply
+    assert INTAKE.read(headers, body) == reply
 
 
 def test_a_hostile_batch_gets_a_short_answer() -> None:
     """At most twenty faults are listed."""
-    reply = Intake(Door()).receive({}, json.dumps([0] * 500).encode())
+    reply = Intake(Door()).read({}, json.dumps([0] * 500).encode())
     assert isinstance(reply, Reply)
     assert [fault["index"] for fault in json.loads(reply.body)["faults"]] == list(range(20))
 
@@ -170,7 +156,7 @@ TEXTS = st.text(alphabet="ZQXJ", min_size=4, max_size=30)
 @given(secret=TEXTS, shape=st.sampled_from(['{}"', '["{}"', '[{{"{}": 1}}]', '["{}"]', '{{"a":"{}"}}', '[{{"a":{}}}]']))
 def test_a_refusal_repeats_nothing_of_the_body(secret: str, shape: str) -> None:
     """What was sent does not come back, and does not reach the log."""
-    reply = INTAKE.receive({}, shape.format(secret).encode())
+    reply = INTAKE.read({}, shape.format(secret).encode())
     assert isinstance(reply, Reply)
     assert reply.status == 400
     assert secret not in reply.body.decode()
@@ -186,10 +172,10 @@ def test_a_refusal_repeats_nothing_of_the_body(secret: str, shape: str) -> None:
     ).map(lambda value: json.dumps(value).encode()),
     event_type=st.sampled_from(["", "SubscriptionValidation", "Notification"]),
 )
-def test_any_bytes_are_a_reply_or_received(body: bytes, event_type: str) -> None:
+def test_any_bytes_are_a_reply_or_a_delivery(body: bytes, event_type: str) -> None:
     """Bad input never raises, and is never our fault."""
-    decision = INTAKE.receive({"aeg-event-type": event_type}, body)
-    assert isinstance(decision, Received) or decision.status in (200, 400, 413)
+    decision = INTAKE.read({"aeg-event-type": event_type}, body)
+    assert isinstance(decision, Delivery) or decision.status in (200, 400, 413)
 
 
 HANDSHAKE = Reply(200, b'{"validationResponse":"code-1"}', (("content-type", "application/json"),), "eventgrid")
@@ -210,7 +196,7 @@ HANDSHAKE = Reply(200, b'{"validationResponse":"code-1"}', (("content-type", "ap
 )
 def test_a_validation_of_event_grid_is_answered_with_its_code(headers: dict[str, str], events: object) -> None:
     """The event proves the handshake; the header only announces it."""
-    assert INTAKE.receive(headers, json.dumps(events).encode()) == HANDSHAKE
+    assert INTAKE.read(headers, json.dumps(events).encode()) == HANDSHAKE
 
 
 @pytest.mark.parametrize(
@@ -226,47 +212,43 @@ def test_a_validation_of_event_grid_is_answered_with_its_code(headers: dict[str,
 )
 def test_an_announced_validation_that_is_not_one_event_alone_is_malformed(elements: list[object]) -> None:
     """There is no code to echo, or more comes with it than a handshake."""
-    reply = INTAKE.receive({"aeg-event-type": "SubscriptionValidation"}, json.dumps(elements).encode())
+    reply = INTAKE.read({"aeg-event-type": "SubscriptionValidation"}, json.dumps(elements).encode())
     detail = f"aeg-event-type announces a validation, but the body is no single {VALIDATION}"
     assert reply == problem(400, "Malformed delivery", detail, reason="validation")
 
 
 @pytest.mark.parametrize(
-    ("elements", "types", "causes", "faults"),
+    ("elements", "types", "faults"),
     [
         pytest.param(
             [validation(), disconnected()],
             [VALIDATION, "Microsoft.Communication.CallDisconnected"],
-            ["busy"],
             (),
             id="before another event",
         ),
         pytest.param(
             [disconnected(), validation()],
             ["Microsoft.Communication.CallDisconnected", VALIDATION],
-            ["busy"],
             (),
             id="after another event",
         ),
-        pytest.param([validation(), validation()], [VALIDATION, VALIDATION], [], (), id="twice"),
+        pytest.param([validation(), validation()], [VALIDATION, VALIDATION], (), id="twice"),
         pytest.param(
             [validation(), 17],
             [VALIDATION],
-            [],
             (Fault(1, "a JSON number, not an object; send a CloudEvent"),),
             id="beside what is no event",
         ),
     ],
 )
 def test_a_validation_beside_other_elements_is_passed_on(
-    elements: list[object], types: list[str], causes: list[str], faults: tuple[Fault, ...]
+    elements: list[object], types: list[str], faults: tuple[Fault, ...]
 ) -> None:
     """A validation does not swallow what came with it: only one event alone is a handshake."""
-    received = INTAKE.receive({}, json.dumps(elements).encode())
-    assert isinstance(received, Received)
-    assert [event.type for event in received.delivery.events] == types
-    assert [outcome.cause for outcome in received.outcomes] == causes
-    assert received.delivery.faults == faults
+    read = INTAKE.read({}, json.dumps(elements).encode())
+    assert isinstance(read, Delivery)
+    assert [event.type for event in read.events] == types
+    assert read.faults == faults
 
 
 @pytest.mark.parametrize(
@@ -344,7 +326,7 @@ NO_CODE = problem(400, "Malformed delivery", "the validation event has no data.v
 )
 def test_a_validation_without_a_code_is_malformed(body: bytes) -> None:
     """Only a text can be echoed."""
-    assert INTAKE.receive({}, body) == NO_CODE
+    assert INTAKE.read({}, body) == NO_CODE
 
 
 def test_nesting_of_any_depth_is_never_an_exception() -> None:
@@ -357,7 +339,7 @@ def test_nesting_of_any_depth_is_never_an_exception() -> None:
         (shell % (VALIDATION, "[" * depth, "]" * depth)).encode()
         for depth in (*range(limit - 200, limit + 10), 100_000)
     ]
-    replies = small_stack.called(lambda: [intake.receive({}, body) for body in bodies])
+    replies = small_stack.called(lambda: [intake.read({}, body) for body in bodies])
     assert replies[0] == HANDSHAKE
     assert {reply.status for reply in replies if isinstance(reply, Reply)} == {200, 400}
 
@@ -386,17 +368,3 @@ def test_nesting_of_any_depth_is_never_an_exception() -> None:
 def test_consent_answers_the_handshake_of_cloudevents_alone(headers: dict[str, str], reply: Reply | None) -> None:
     """Any other OPTIONS request is the app's."""
     assert consent(headers) == reply
-
-
-@dataclass(frozen=True)
-class Final(Door):
-    """A door with a setting that has the name of a field of an outcome."""
-
-    attempts_exhausted: bool = True
-
-
-def test_an_outcome_carries_the_settings_of_its_door_that_it_has_a_field_for() -> None:
-    """The door travels whole to the place where outcomes are made, so nothing in between names the setting."""
-    received = Intake(Final()).receive({}, json.dumps([disconnected("leg-1"), disconnected("leg-2")]).encode())
-    assert isinstance(received, Received)
-    assert [outcome.attempts_exhausted for outcome in received.outcomes] == [True, True]

@@ -97,6 +97,7 @@ def test_scenarios_are_listed(capsys: Capture[str]) -> None:
             "did you mean 'CreateCallFailed'",
         ),
         (["trigger", "486/0", "--to", "http://127.0.0.1", "--event", "X"], "write for example CreateCallFailed"),
+        (["trigger", "486/0", "--to", "http://127.0.0.1", "--event", ""], "write for example CreateCallFailed"),
         (["trigger", "486/0", "--to", "http://127.0.0.1", "--sip", "x y"], "sip 'x' is not a whole number"),
     ],
 )

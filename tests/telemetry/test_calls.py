@@ -12,11 +12,10 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.trace import NoOpTracerProvider
 
+from accepting import received_of
 from ringback import CallbackHandler, GiveUp, HookPolicy, Outcome, OutcomeRouter, RedialPolicy, Retry, StoreUnavailable
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.logs import LogObserver
-from ringback.receiving.intake import Intake, Received
-from ringback.settings import Door
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore
 from ringback.telemetry import Telemetry
@@ -72,9 +71,7 @@ def event(name: str = "CallDisconnected", leg: str | None = LEG, code: int = 486
 
 
 def outcomes(*events: Any) -> tuple[Outcome, ...]:
-    received = Intake(Door()).receive({}, json.dumps(events).encode())
-    assert isinstance(received, Received)
-    return received.outcomes
+    return received_of(json.dumps(events)).outcomes
 
 
 def a_minute_later() -> float:

@@ -10,6 +10,7 @@ from opentelemetry import trace
 from opentelemetry.context import get_current
 from opentelemetry.trace import SpanKind, StatusCode
 
+from accepting import received_of
 from ringback import (
     GiveUp,
     Outcome,
@@ -20,8 +21,6 @@ from ringback import (
 )
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.logs import LogObserver
-from ringback.receiving.intake import Intake, Received
-from ringback.settings import Door
 from ringback.stores import MemoryStore, Stats
 from ringback.stores.sqlite import SQLiteStore
 from ringback.telemetry._metrics import SHOWN_FOR
@@ -60,8 +59,7 @@ async def test_an_attempt_at_a_hook_is_a_span_and_a_duration(
     sight: Sight, error: BaseException | None, result: str, blamed: str | None
 ) -> None:
     """The whole span and the whole data point for every way out; what is raised goes on."""
-    received = Intake(Door()).receive({}, delivery())
-    assert isinstance(received, Received)
+    received = received_of(delivery())
     store = MemoryStore()
     queue = sight.telemetry.over(store)
     caught: BaseException | None = None
@@ -116,13 +114,11 @@ async def test_from_a_store_a_hook_is_a_trace_of_its_own_with_a_link(sight: Sigh
 async def test_the_first_delivery_of_an_ending_is_remembered_and_not_for_ever(sight: Sight) -> None:
     """A sibling's span does not replace it; the oldest are forgotten; no span leaves no trace."""
     sight.telemetry.origins = Origins(1)
-    intake = Intake(Door())
     spans = []
     outcomes = []
     for leg in (LEG, LEG, CALL):
         body = delivery(event(data={"callConnectionId": leg}))
-        received = intake.receive({}, body)
-        assert isinstance(received, Received)
+        received = received_of(body)
         gauge = sight.telemetry.delivery([])
         gauge.received(received, body)
         gauge.end()
@@ -137,8 +133,7 @@ async def test_the_first_delivery_of_an_ending_is_remembered_and_not_for_ever(si
 async def test_without_spans_no_trace_is_remembered(sight: Sight) -> None:
     """With metrics alone a route finds the context that was there."""
     sight.telemetry.tracer = trace.NoOpTracer()
-    received = Intake(Door()).receive({}, delivery())
-    assert isinstance(received, Received)
+    received = received_of(delivery())
     gauge = sight.telemetry.delivery([])
     before = get_current()
     with gauge.inside():
@@ -182,8 +177,7 @@ class Heard:
 
 async def test_the_observer_is_told_all_that_is_counted(sight: Sight) -> None:
     """Counting takes nothing away; the number of the call is capped, and left out where there is none."""
-    received = Intake(Door()).receive({}, delivery())
-    assert isinstance(received, Received)
+    received = received_of(delivery())
     outcome = received.outcomes[0]
     heard = Heard()
     observer = sight.telemetry.over(MemoryStore()).observing(heard)  # type: ignore[arg-type]

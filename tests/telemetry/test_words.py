@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 from opentelemetry.semconv._incubating.attributes import messaging_attributes
 from opentelemetry.semconv.schemas import Schemas
 
+from accepting import received_of
 from ringback import (
     ConfigurationError,
 )
 from ringback.core.events import Event
-from ringback.receiving.intake import Intake, Received
-from ringback.settings import Door
 from ringback.stores import MemoryStore, Stats
 from ringback.telemetry._attributes import (
     CLASSIFIED_BY,
@@ -87,8 +86,7 @@ def test_nothing_private_reaches_an_attribute(name: str, text: str, code: int, s
     told["data"] |= {"callConnectionId": text, "correlationId": text, "operationContext": text}
     told["data"]["resultInformation"]["message"] = text
     body = delivery(told)
-    received = Intake(Door()).receive({}, body)
-    assert isinstance(received, Received)
+    received = received_of(body)
     gauge = sight.telemetry.delivery([(b"authorization", b"Bearer abc123.def456")])
     gauge.received(received, body)
     gauge.end()
@@ -140,8 +138,7 @@ def test_deliveries_are_counted_from_zero(sight: Sight) -> None:
 
 def test_an_unknown_event_is_counted_as_other(sight: Sight) -> None:
     """A name that the service or a stranger invents makes no series of its own."""
-    received = Intake(Door()).receive({}, delivery(event("Invented")))
-    assert isinstance(received, Received)
+    received = received_of(delivery(event("Invented")))
     assert dict(zip(CLASSIFIED_BY, words(received.outcomes[0]), strict=True))["event"] == "other"
 
 
@@ -165,8 +162,7 @@ def test_the_page_names_every_metric(sight: Sight) -> None:
     listed = re.findall(r"^\| `(ringback\.[\w.]+)` \| \w+, `([^`]+)` \| (.*?) ?\|$", page("telemetry.md"), re.MULTILINE)
     told = {name: (unit, set(re.findall(r"`(\w+)`", attributes))) for name, unit, attributes in listed}
     sight.telemetry.metrics.count_delivery("accepted")
-    received = Intake(Door()).receive({}, delivery())
-    assert isinstance(received, Received)
+    received = received_of(delivery())
     sight.telemetry.metrics.count_outcome(received.outcomes[0])
     answered = EndedLeg(None, "leg", None, 1.0, 61.0, True, None, 60.0, False, 1, 1, None)
     sight.telemetry.metrics.count_call(received.outcomes[0], answered)
@@ -185,8 +181,7 @@ def test_the_page_names_every_metric(sight: Sight) -> None:
 
 def test_a_thing_has_one_name_in_metrics_and_spans(sight: Sight) -> None:
     """What is counted by is what a span says, under the same name and with the same word; other names are standard."""
-    received = Intake(Door()).receive({}, delivery())
-    assert isinstance(received, Received)
+    received = received_of(delivery())
     outcome = received.outcomes[0]
     told = of_outcome(outcome)
     counted = dict(zip(CLASSIFIED_BY, words(outcome), strict=True)) | dict(

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ringback import CallbackHandler, CallOutcomeMiddleware, Outcome, OutcomeRouter, Retry, RingbackError
+from ringback.exceptions import ConfigurationError
 from ringback.settings import ENGINE
 from ringback.testing import (
     CallbackClient,
@@ -319,3 +320,14 @@ def test_the_sync_client_may_live_without_a_block() -> None:
     client.deliver(call_disconnected(486, 560486))
     client.close()
     assert shop.hooked == []
+
+
+async def test_the_sync_client_in_an_async_test_names_the_other_client() -> None:
+    """asyncio said that a runner cannot be called, of which a test knows nothing, and warned of a coroutine."""
+    client = SyncCallbackClient(Shop().app)
+    for use in (lambda: client.deliver(call_connected()), lambda: client.request("GET"), client.hooks):
+        with pytest.raises(ConfigurationError, match="take ringback_client, the fixture of CallbackClient"):
+            use()
+    with pytest.raises(ConfigurationError, match="take ringback_client"), client:
+        raise AssertionError("unreachable")
+    client.close()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
-from typing import TYPE_CHECKING
 
 from ringback.cli import _outcomes
 from ringback.cli._explain_text import page
@@ -16,9 +16,6 @@ from ringback.core.outcome import Outcome, classify, classify_event
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
 from ringback_catalog import EVENTS, Catalog, event_name
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -37,7 +34,9 @@ def add(command: argparse.ArgumentParser) -> None:
         "explained",
     )
     command.add_argument("subcode", metavar="SUBCODE", nargs="?", help="its subCode, such as 560486")
-    command.add_argument("--event", metavar="E", help="the event's type or name; default: the end of some call")
+    command.add_argument(
+        "--event", metavar="E", type=_event, help="the event's type or name; default: the end of some call"
+    )
     command.add_argument(
         "--sip", metavar="N", help="sipDetails: a carrier's SIP status, also with words: '603 Network Blocked'"
     )
@@ -48,6 +47,12 @@ def add(command: argparse.ArgumentParser) -> None:
     form.add_argument("--report", action="store_true", help="print a link to the project's form, filled in")
     command.add_argument("--pages", metavar="URL", help="link to your copy of the pages that catalog --out writes")
     command.add_argument("--overrides", metavar="FILE", help="apply a TOML file of your own verdicts first")
+
+
+def _event(text: str) -> str:
+    if not event_name(text):
+        raise argparse.ArgumentTypeError(f"{text!r} names no event; write for example AnswerFailed, or leave it out")
+    return text
 
 
 def explain(arguments: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from ringback.cli._numbers import count
 from ringback.cli._screen import pair, wrapped
 from ringback.cli._selection import add_filters, add_router, ago, operated, selected
 from ringback.privacy.redaction import redact, redact_contact
+from ringback.work.hook_runs import tries_in
 from ringback.work.redial import time_zone
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def _table(rows: Sequence[tuple[str, ...]], columns: tuple[str, ...] = _COLUMNS)
 def _cells(redial: Waiting) -> tuple[str, ...]:
     outcome = redial.outcome
     what = ("unreadable", "-") if outcome is None else (outcome.cause.value, pair(outcome.code, outcome.subcode))
-    number, tries, contact = str(redial.number), str(redial.tries), redact_contact(redial.contact) or "-"
+    number, tries, contact = str(redial.number), str(tries_in(redial.progress)), redact_contact(redial.contact) or "-"
     due = _moment(redial.due_at)
     return redact(redial.key), *what, number, tries, redial.state.value, due, redial.target or "-", contact
 
@@ -240,7 +241,7 @@ def _fields(redial: Waiting) -> dict[str, Any]:
         "due_at": _iso(redial.due_at),
         "number": redial.number,
         "attempts": redial.attempts,
-        "tries": redial.tries,
+        "tries": tries_in(redial.progress),
         "target": redial.target,
         "contact": redact_contact(redial.contact),
         "outcome": None if redial.outcome is None else redial.outcome.to_dict(),

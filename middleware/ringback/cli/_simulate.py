@@ -165,7 +165,7 @@ def _scenario(arguments: argparse.Namespace) -> str | Scenario:
                 "--event, --sip and --q850 go with a result; write for example: ringback trigger 486/560486 --to URL"
             )
         return name
-    event = event_name(arguments.event or "CallDisconnected")
+    event = event_name("CallDisconnected" if arguments.event is None else arguments.event)
     if event not in BUILDERS:
         hint = close_to(event, BUILDERS) or "; write for example CreateCallFailed"
         raise ConfigurationError(f"event {arguments.event!r} is none that Call Automation sends{hint}")

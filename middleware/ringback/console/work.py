@@ -11,6 +11,7 @@ from ringback.console.desk import only, range_of
 from ringback.console.letters import call_link, entry_link
 from ringback.console.view import Moment, moment, shown
 from ringback.privacy.redaction import redact_contact
+from ringback.work.hook_runs import tries_in
 from ringback.work.letter_groups import help_for
 from ringback.work.programme import Programme  # noqa: TC001 - msgspec reads the annotations
 
@@ -137,7 +138,7 @@ def _waiting(item: Waiting, now: float, token: str) -> WaitingRow:
         state=item.state.value,
         due=moment(item.due_at),
         late=now - item.due_at,
-        tries=item.tries,
+        tries=tries_in(item.progress),
         code=None if outcome is None else outcome.code,
         subcode=None if outcome is None else outcome.subcode,
         cause=None if outcome is None else outcome.cause.value,

@@ -86,16 +86,19 @@ def parse_content(content: bytes, max_body: int, max_events: int, max_depth: int
         content = content.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n")
     if max_depth is not None:
         _refuse_nested(content, max_depth)
-    if content[:1] == b"[":
-        return _parse_array(content, max_events)
-    if content[:1] == b"{":
-        event = read_element(content, 0, Origin(content, 0))
-        if isinstance(event, Fault):
-            whole = _without_lone_halves(content)
-            if whole != content:
-                return parse_content(whole, max_body, max_events, max_depth)
-            raise MalformedDelivery(event.reason, (event,), reason="no_event" if _is_json(content) else "not_json")
-        return Delivery((event,))
+    try:
+        if content[:1] == b"[":
+            return _parse_array(content, max_events)
+        if content[:1] == b"{":
+            event = read_element(content, 0, Origin(content, 0))
+            if isinstance(event, Fault):
+                raise MalformedDelivery(event.reason, (event,), reason="no_event" if _is_json(content) else "not_json")
+            return Delivery((event,))
+    except MalformedDelivery:
+        whole = _without_lone_halves(content)
+        if whole == content:
+            raise
+        return parse_content(whole, max_body, max_events, max_depth)
     if not content:
         raise MalformedDelivery("the body is empty; send a JSON array of CloudEvents", reason="empty")
     raise _no_json(content, "the body is neither a JSON array nor an object; send a JSON array of CloudEvents")
@@ -230,9 +233,6 @@ def _parse_singly(content: bytes, max_events: int) -> Delivery:
     try:
         elements = split(content)
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
-        whole = _without_lone_halves(content)
-        if whole != content:
-            return _parse_singly(whole, max_events)
         raise _no_json(content, f"the body is not JSON: {why(error)}") from error
     if len(elements) > max_events:
         raise _too_many(len(elements), max_events)

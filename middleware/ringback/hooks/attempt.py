@@ -54,12 +54,10 @@ class _Course(Struct, eq=False):
     failed: Mapping[str, str]
     tries: Mapping[str, int]
     wait: Mapping[str, float]
-    trying: str | None = None
-    alone: bool = False
-    overran: tuple[str, ...] = ()
+    overran: tuple[str, ...]
 
-    def progress(self) -> Progress:
-        return Progress(self.done, self.failed, self.tries, self.wait, self.trying, self.alone, overran=self.overran)
+    def progress(self, trying: str | None = None, alone: bool = False) -> Progress:
+        return Progress(self.done, self.failed, self.tries, self.wait, trying, alone, overran=self.overran)
 
     def returned(self, name: str) -> None:
         self.done += (name,)
@@ -134,7 +132,7 @@ class HookCaller:
             self.observer.hook_failed(claim.item.outcome, "ringback", error, claim.attempt - 1, None)
             return Settlement(State.DEAD, claim.progress, reason=described(error))
         before = claim.progress
-        course = _Course(before.done, before.failed, before.tries, before.wait, overran=before.overran)
+        course = _Course(before.done, before.failed, before.tries, before.wait, before.overran)
         try:
             await self._run(claim, course)
             if course.wait and course.stands_at(before):
@@ -142,16 +140,13 @@ class HookCaller:
                 course.wait_less(min(course.wait.values()) - self.clock())
                 await self._run(claim, course)
         except LeaseLost as lost:
-            course.trying, course.alone = None, False
             lost.progress = course.progress()
             raise
         except StoreError as error:
             # The settlement has the hooks that returned after the last checkpoint, so no worker calls them again.
             self.observer.store_unavailable(error)
-            course.trying, course.alone = None, False
             again = Settlement(State.READY, course.progress(), due_at=self.clock() + STORE_PAUSE)
             return self.bulkhead.settled(claim, again)
-        course.trying, course.alone = None, False
         return self.bulkhead.settled(claim, course.progress().settlement())
 
     async def _run(self, claim: Claim, course: _Course) -> None:
@@ -202,11 +197,11 @@ class HookCaller:
 
         No hook is given up for a death that another item may have caused: the item is tried by itself first.
         """
-        course.trying = trying = claim.progress.trying
+        trying = claim.progress.trying
         for name in [trying] if trying in due else due:
             course.tried(name, course.tries.get(name, 0) + 1)
         # Written before any hook is called, so that another death counts on top of this one.
-        await self._checkpoint(claim, course)
+        await self._checkpoint(claim, course, trying, alone=False)
         if claim.progress.alone and trying in due and course.tries[trying] >= self.policy.attempts:
             attempt = course.tries[trying]
             error = RuntimeError(f"the worker died while this hook ran, in attempt {attempt}")
@@ -219,8 +214,7 @@ class HookCaller:
         self, claim: Claim, course: _Course, outcome: Outcome, name: str, registration: Registration, *, noted: bool
     ) -> None:
         if noted:
-            course.trying, course.alone = name, claim.crashed
-            await self._checkpoint(claim, course)
+            await self._checkpoint(claim, course, name, alone=claim.crashed)
         attempt = course.tries.get(name, 0) + 1
         again = name in course.overran or (claim.redelivered and claim.progress.trying in (None, name))
         ctx = HookContext(name, f"{claim.item.key}/{name}", attempt, again)
@@ -231,8 +225,7 @@ class HookCaller:
                 arguments, named = registration.arguments(outcome, ctx)
                 await self.bulkhead.call(outcome, name, registration.handler, arguments, named, claim, _late)
         except Exception as error:
-            if name not in course.overran and self.bulkhead.runs(claim, name):
-                course.overran += (name,)
+            course.overran = self.bulkhead.overran(claim, name, course.overran)
             await self._failed(course, outcome, name, error, attempt)
         else:
             course.returned(name)
@@ -276,8 +269,8 @@ class HookCaller:
             name = _predicate(hook)
             await self._failed(course, outcome, name, error, course.tries.get(name, 0) + 1)
 
-    async def _checkpoint(self, claim: Claim, course: _Course) -> None:
-        if not await self.store.checkpoint(claim.item.key, course.progress()):
+    async def _checkpoint(self, claim: Claim, course: _Course, trying: str | None, *, alone: bool) -> None:
+        if not await self.store.checkpoint(claim.item.key, course.progress(trying, alone)):
             raise LeaseLost
 
     async def _planned(
@@ -296,7 +289,7 @@ class HookCaller:
         if not redials.keys().isdisjoint(course.done):
             # The first decision stands, whatever another contact function would return now.
             return (outcome.exhausted() if EXHAUSTED in course.done else outcome), True
-        # Whoever knew the contact when the event came is not asked again, and neither are the others.
+        # If a redial knew the contact when the event came, no contact function is asked again.
         known = {name: redial for name, redial in redials.items() if item.contact and redial.name == item.target}
         for name, redial in (known or redials).items():
             if name in course.failed:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringback.hooks.guarded import refuse_awaitable
+from ringback.hooks.guarded import NONE, refuse_awaitable
 from ringback.hooks.invoke import called
 from ringback.hooks.threads import Threads
 
@@ -22,12 +22,9 @@ if TYPE_CHECKING:
     from ringback.work.items import Claim, Progress, Settlement
     from ringback.work.policy import HookPolicy
 
-_NONE: Mapping[str, object] = {}
-
-
 Late: TypeAlias = "Callable[[Claim, str, Progress, Any], Settlement]"
-"""What an item comes to when a function returns too late: of its claim, the function's name, the progress that the last
-attempt has settled, and what the function has returned."""
+"""Gives the settlement of an item whose function has returned too late. Takes the claim, the function's name, the
+progress that the last attempt has settled, and what the function has returned."""
 
 
 class _Overrun(Struct, eq=False):
@@ -69,22 +66,22 @@ class Bulkhead:
         name: str,
         function: Callable[..., Any],
         arguments: tuple[object, ...] = (),
-        named: Mapping[str, object] = _NONE,
+        named: Mapping[str, object] = NONE,
         claim: Claim | None = None,
         late: Late | None = None,
     ) -> Awaitable[Any]:
         """What the function returns. Raises as :func:`called`, and :class:`TimeoutError` at once while an earlier call
         of the function for the same item still runs: each further attempt would hold one more thread.
         """
-        if self._overran and claim is not None and self.runs(claim, name):
+        if self._overran and claim is not None and (claim.item.key, name) in self._overran:
             raise TimeoutError("an earlier attempt has overrun its time-out, and still runs")
         overran = partial(self._has_overrun, outcome, name, claim, late)
         timeout, threads = self.policy.timeout, self._threads
         return called(function, arguments, named, timeout=timeout, threads=threads, overran=overran, hook=name)
 
-    def runs(self, claim: Claim, name: str) -> bool:
-        """Whether a call of the function for this item has overrun its time-out, and still runs."""
-        return (claim.item.key, name) in self._overran
+    def overran(self, claim: Claim, name: str, before: tuple[str, ...]) -> tuple[str, ...]:
+        """The functions that attempts at this item left running: those ``before``, and this one if it still runs."""
+        return (*before, name) if (claim.item.key, name) in self._overran and name not in before else before
 
     def settled(self, claim: Claim, settlement: Settlement) -> Settlement:
         """The settlement of an attempt, with the functions of the item that still run."""

@@ -46,7 +46,7 @@ class CallEnds:
     """The loop that has a timer for the next end."""
 
     async def tell(self, outcome: Outcome) -> None:
-        """Reports an end, for the worker that is the first to claim it. A fault of the store costs what it knows."""
+        """Reports an end at its first claim. After a fault of the store the report has the outcome alone."""
         write = self.observer.writes_ends()
         if write is None and self.gauge is None:
             return

@@ -53,7 +53,7 @@ class CallRecords:
     """The records of the calls in one store. ``redials`` are those of a router that hashes its contacts.
 
     ``before`` is awaited before each question: it has the store keep what the process has heard last. A store in memory
-    remembers the calls of an app without hooks from the first question on. Every method raises as those of the store.
+    remembers the calls of an app without hooks from the first question on. Every method raises as the store does.
     """
 
     store: DeliveryStore
@@ -64,9 +64,9 @@ class CallRecords:
         """The record of the call with this id; ``None`` if the store knows none.
 
         ``name`` is the call connection id of any leg, the correlation id, the operation context that the app set, a
-        server call id, the id of an event, or an ``outcome_id``. Of several calls with one operation context it is the
-        call that was told of last. An event's id and a server call id are looked for in everything, which takes long in
-        a large store. A GUID may be in capitals or in braces.
+        server call id, the id of an event, or an ``outcome_id``. Of several calls with one operation context the record
+        is that of the call whose event came last. An event's id and a server call id have no index, so that a large
+        store searches for long. A GUID may be in capitals or in braces.
         """
         await self._begin()
         for each in _names(name):
@@ -164,12 +164,12 @@ def _second(name: str, given: float | datetime | None) -> float | None:
 
 
 def _names(text: str) -> list[str]:
-    """The ids that somebody may mean who types this text, that which is typed first, as a store may have them.
+    """The spellings in which a store may have the id that somebody has typed, first as it is typed.
 
     Services write a GUID in small letters, other tools write it in capitals and in braces. The case of any other id
     counts.
     """
-    # Without what no store can keep.
+    # No store can keep half a surrogate pair, nor NUL.
     typed = text.strip().encode("utf-8", "replace").decode().replace("\0", "\ufffd")
     guid = _GUID.fullmatch(typed)
     names = (typed,) if guid is None else (typed, bare := guid["kind"] + guid["id"], bare.lower())

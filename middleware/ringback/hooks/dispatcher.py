@@ -210,7 +210,7 @@ class Dispatcher:
             asking = Asking(redials, self.settle) if redials else None
             made: list[Item] = []
             for outcome in outcomes:
-                if outcome.ends_call or self.wants(outcome):
+                if outcome.ends_call or self._wants(outcome):
                     known = (None, None) if asking is None else await asking.whom(outcome)
                     made.append(Item(outcome.outcome_id, Kind.OUTCOME, due_at, outcome, *known))
             items = made
@@ -276,7 +276,7 @@ class Dispatcher:
     async def cancel_redials(self, contact: str) -> int:
         """Notes that the app wants no redials of the contact. Returns how many calls that prevents, planned or not."""
         if self._hooks.blind:
-            # There are none, and the dispatcher of the store is asked as well.
+            # This dispatcher places no redials, and the router asks the dispatcher of the store as well.
             return 0
         return await cancel_redials(self._router.redials, self.store, contact, self._clock())
 
@@ -308,7 +308,7 @@ class Dispatcher:
         with self._observer.bound(outcomes[0]):
             self._observer.outcomes_duplicate(outcomes)
 
-    def wants(self, operation: Outcome) -> bool:
+    def _wants(self, operation: Outcome) -> bool:
         """Whether a hook or a redial may want the outcome of an operation."""
         if operation.event_name == CONNECTED and self._router.redials:
             return True

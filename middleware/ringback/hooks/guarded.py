@@ -10,14 +10,15 @@ from ringback.hooks.signals import of_a_signal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_NONE: Mapping[str, object] = {}
+NONE: Mapping[str, object] = {}
+"""No arguments by name."""
 
 
-def returned(function: Callable[..., Any], arguments: tuple[object, ...], named: Mapping[str, object] = _NONE) -> Any:
+def returned(function: Callable[..., Any], arguments: tuple[object, ...], named: Mapping[str, object] = NONE) -> Any:
     """What the function returns, which may be awaitable.
 
     Raises an :class:`Exception` for whatever the function raises, and :class:`TypeError` for a generator, of which
-    nothing has run. What a signal raises meanwhile passes.
+    nothing has run. An exception that a signal raises goes through as it is.
     """
     try:
         value = function(*arguments, **named)

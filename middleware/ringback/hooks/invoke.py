@@ -10,15 +10,13 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from ringback.hooks.guarded import failure, finished, refuse_awaitable, returned
+from ringback.hooks.guarded import NONE, failure, finished, refuse_awaitable, returned
 from ringback.hooks.signals import of_a_signal
 from ringback.hooks.signatures import is_async
 from ringback.hooks.threads import Call, Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-_NONE: Mapping[str, object] = {}
 
 _HOOK = "ringback hook "
 _OTHERS = Threads(64, "ringback-call")
@@ -28,7 +26,7 @@ _OTHERS = Threads(64, "ringback-call")
 async def called(
     function: Callable[..., Any],
     arguments: tuple[object, ...],
-    named: Mapping[str, object] = _NONE,
+    named: Mapping[str, object] = NONE,
     *,
     timeout: float | None = None,
     inline: bool = False,

@@ -24,9 +24,9 @@ def checked_name(name: object) -> str | None:
 
 
 def refuse_mixed_up(roster: Roster, *, stored: bool) -> None:
-    """Raises :class:`RegistrationError` for a handler with two names. ``stored``: a store keeps the names.
+    """Raises :class:`RegistrationError` for a handler with two names.
 
-    Then also for two handlers of one name, and for a handler that has no name of its own.
+    If a store keeps the names (``stored``), also for two handlers of one name, and for one without a name of its own.
     """
     told: list[tuple[object, str]] = []
     for registration in (each for _, each in roster.hooks if each.told is not None):
@@ -45,7 +45,7 @@ def refuse_mixed_up(roster: Roster, *, stored: bool) -> None:
 
 
 def _refuse_unstable(role: str, name: str, handler: object, is_told: bool) -> None:
-    # A roster numbers equal names by their order, and another release may have another order.
+    # A roster numbers equal names by their order, and another release of the app may have another order.
     own, _, number = name.partition("#")
     if number:
         raise RegistrationError(

@@ -72,7 +72,7 @@ class Notebook:
             self._writing = asyncio.get_running_loop().create_task(self._write(), context=Context())
 
     async def flush(self) -> bool:
-        """Has the store keep what waits. Whether nothing waits any more."""
+        """Has the store keep the notes that wait. False after a fault of the store, where they still wait."""
         told = [self._pending.popleft() for _ in range(len(self._pending))]
         if told:
             try:

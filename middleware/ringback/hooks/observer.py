@@ -57,8 +57,8 @@ class Observer(Protocol):
     def hooks_volatile(self, processes: int) -> None:
         """The app has hooks and no store, so a crash loses the outcomes that wait, and "once" holds in one process.
 
-        Or it has redials, and memory as its store, in several processes. ``processes`` is how many serve the app, this
-        one included, as far as the system tells.
+        Or the app has redials, and has chosen memory as its store, in several processes. ``processes`` is how many
+        serve the app, this one included, as far as the system tells.
         """
         ...
 

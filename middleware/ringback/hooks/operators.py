@@ -39,7 +39,7 @@ _PAGE = 500
 
 
 def _ignore(_: object) -> None:
-    """For who needs not be told."""
+    """Stands for ``told`` where a caller needs no keys."""
 
 
 @dataclass(frozen=True, slots=True)

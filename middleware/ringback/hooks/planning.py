@@ -67,7 +67,7 @@ async def _noted(
 
 
 class LeaseLost(Exception):
-    """Another worker has taken the claim over. ``progress`` has what this one's hooks have returned before that."""
+    """Another worker has taken the claim over. ``progress`` has the hooks of this worker that had returned before."""
 
     progress: Progress | None = None
 

@@ -28,7 +28,7 @@ class _Process(NamedTuple):
 
     @classmethod
     def at(cls, folder: Path) -> _Process:
-        # A number in the command may be the process's own, as that of a pipe to the parent is.
+        # A number in the command may differ between the processes, such as that of a pipe to the parent.
         command = re.sub(rb"\d+", b"", (folder / "cmdline").read_bytes())
         # A service manager may give the output of all that it runs one socket.
         files = [file for file in (folder / "fd").iterdir() if int(file.name) > 2]
@@ -37,7 +37,7 @@ class _Process(NamedTuple):
 
 def _serves_too(folder: Path, mine: _Process) -> bool:
     try:
-        # The rest is read of few: another user's process shows its parent alone.
+        # Few processes have this parent, so that the rest is read of few.
         if _parent(folder) != mine.parent:
             return False
         other = _Process.at(folder)
@@ -56,5 +56,5 @@ def _target(file: Path) -> str:
     try:
         return str(file.readlink())
     except OSError:
-        # Closed meanwhile, such as the folder's own.
+        # The file was closed meanwhile, such as the one by which the folder was read.
         return ""

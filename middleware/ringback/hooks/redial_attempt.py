@@ -83,7 +83,7 @@ class RedialCaller:
             allowed = await allowed_from(redial, contact, self.clock(), zone, self.policy.timeout)
         except Exception as error:
             return await self._failed(claim, redial, progress, error, tries)
-        # The time after the app's answers, for which the app may take as long as its hooks.
+        # The clock is read after the app's answers, which may take as long as hooks do.
         first_sent = self.clock() if progress.first_sent is None else progress.first_sent
         sending = replace(progress, first_sent=first_sent, alone=claim.crashed)
         answer = await self.store.change(
@@ -185,10 +185,9 @@ class RedialCaller:
         if status == 412:
             return await self._unknown(claim, error, "the service no longer knows the request (412)")
         outcome = claim.item.outcome
-        progress = replace(progress, tries={_TRIES: attempt})
-        if self.bulkhead.runs(claim, redial.name):
-            progress = progress.left_running(redial.name)
-        # What an earlier request has done, no later error says.
+        overran = self.bulkhead.overran(claim, redial.name, progress.overran)
+        progress = replace(progress, tries={_TRIES: attempt}, overran=overran)
+        # A later error says nothing of what an earlier request has done.
         unplaced = claim.progress.first_sent is None and (progress.first_sent is None or not_placed(error))
         if unplaced and progress.first_sent is not None:
             # No call was placed, so the next request, also after a replay, is a new one with an id of its own.

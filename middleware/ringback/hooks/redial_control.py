@@ -69,7 +69,7 @@ class RedialControl:
         return any([await planner.allow_call(contact) for planner in self._needed("allow_call")])
 
     def planners(self) -> list[Planner]:
-        """The planners that there are. Of a router that names a store there is one from the first time on."""
+        """The planners so far. A router that names a store has one from the first call of this method on."""
         return list(self._planners)
 
     def _needed(self, name: str) -> list[Planner]:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def not_placed(error: BaseException) -> bool:
-    """Whether the error, or the one that caused it, says for certain that no call was placed.
+    """Whether the error, or a cause of the error, says for certain that no call was placed.
 
-    An HTTP status says so before the service has accepted the request; without one, an error of the connection does so
-    if no request was sent. A function that raises ``Retry`` or ``GiveUp`` says so itself.
+    An HTTP status by which the service refuses the request says so. Without a status, an error of the connection says
+    so if the request was not sent. A function that raises ``Retry`` or ``GiveUp`` says so itself.
     """
     status = status_of(error)
     if status is not None:
@@ -26,15 +26,15 @@ def not_placed(error: BaseException) -> bool:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status with which the service answered the request for a call, as the error says or the one that caused
-    it; ``None`` without one.
+    """The HTTP status with which the service answered the request for a call, as the error or a cause of the error
+    says; ``None`` without a status.
     """
     found = (getattr(cause, "status_code", None) for cause in _of_the_call(error))
     return next((status for status in found if isinstance(status, int)), None)
 
 
 def _of_the_call(error: BaseException) -> Iterator[BaseException]:
-    """The error and its causes, up to the one that another request has caused: the call may have been placed before."""
+    """The error and its causes, up to the first that names another request: that request may have followed the call."""
     return takewhile(lambda cause: not _of_another_request(cause), causes(error))
 
 

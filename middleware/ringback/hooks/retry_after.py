@@ -52,7 +52,7 @@ def _seconds(given: str, unit: float, now: float) -> float | None:
         seconds = float(given) * unit
     except ValueError:
         return _until(given, now)
-    # A NaN is no number from 0 on either.
+    # A NaN compares as false.
     return seconds if seconds >= 0 else None
 
 

@@ -245,8 +245,7 @@ class HandlerRouter(RouterTree):
         the calls so far, each a :class:`PastCall`; ``operation_context``, one that names this call; and ``ctx``, a
         :class:`HookContext`. The function should return what ``create_call`` returned, or pass the
         ``operation_context`` on, so that Ringback knows the call. If several redials are registered, the first whose
-        ``contact`` returns a key handles the outcome. ``name`` is as for
-        :meth:`on_retryable`.
+        ``contact`` returns a key handles the outcome. ``name`` is as for :meth:`on_retryable`.
         """
         if misused:
             raise RegistrationError("redial() takes settings by name; write @router.redial(contact=...)")

@@ -57,7 +57,7 @@ class Tally:
         self._last[answer] = now
 
     def totals(self) -> Mapping[str, int]:
-        """How many deliveries were answered so since the process began."""
+        """How many deliveries were answered since the process began, by result."""
         totals = dict(self._totals)
         for (result, _), count in self._counts.items():
             totals[result] = totals.get(result, 0) + count
@@ -68,7 +68,7 @@ class Tally:
         return self._overdue
 
     async def flush(self) -> bool:
-        """Has the store keep what was counted. Whether nothing waits any more."""
+        """Has the store keep what was counted. False after a fault of the store, where the counts still wait."""
         self._end()
         counted, self._pending = self._pending, {}
         if counted:
@@ -102,7 +102,7 @@ class Tally:
         asyncio.get_running_loop().call_later(PERIOD, self._wake, context=Context())
 
     def _end(self) -> None:
-        """What was counted since :meth:`_begin` waits for the store, under the minute in which the counting began."""
+        """Has the counts since :meth:`_begin` wait for the store, under the minute in which the counting began."""
         minute = int(self._since // MINUTE) * MINUTE if self._counts else 0
         for answer, count in self._counts.items():
             self._totals[answer[0]] = self._totals.get(answer[0], 0) + count

@@ -153,5 +153,5 @@ class Threads:
                         self._idle.remove(inbox)
                         self._alive -= 1
                         return
-                # Somebody has given it work in this moment.
+                # Somebody has put a call into the inbox just now.
                 call = inbox.get()

@@ -49,7 +49,7 @@ class BackgroundLoop:
             raise
 
     def stop(self, end: Callable[[], Awaitable[None]] | None = None) -> None:
-        """End this process's loop, if there is one; the next :meth:`run` starts another. ``end`` replaces the own."""
+        """End this process's loop, if there is one, after ``end`` or the constructor's. :meth:`run` starts another."""
         self._of_this_process().stop(end or self._end)
 
     def _of_this_process(self) -> _ProcessLoop:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Gauge
     from ringback.hooks.router import HandlerRouter
+    from ringback.receiving.intake import Received
     from ringback.settings import OnStoreFailure
     from ringback.stores import DeliveryStore
     from ringback.work.policy import HookPolicy
@@ -117,10 +118,10 @@ class Engine:
         return None if self._last_delivery is None else round(self._clock() - self._last_delivery, 3)
 
     def check(self) -> None:
-        """Raise :class:`ConfigurationError` where the engine would lose outcomes, or place calls twice.
+        """Raise :class:`ConfigurationError` in a loop that is not asyncio's, and for a redial without a named store.
 
-        That is in an event loop that is not asyncio's, and for a redial in memory that the app has not asked for. The
-        start calls this, or else the first request at a door, in the loop of the app.
+        There the engine would lose outcomes, or place calls twice. :meth:`start` calls this; without a start the first
+        request at a door does, in the loop of the app.
         """
         try:
             asyncio.get_running_loop()
@@ -162,12 +163,10 @@ class Engine:
             self._begin_late()
         return self.dispatcher.accept(outcomes)
 
-    async def answered(self, outcomes: Sequence[Outcome]) -> None:
-        """Let the hooks of operations wait no longer: the sender of these outcomes has the whole response."""
-        wants = self.dispatcher.wants
-        keys = [each.outcome_id for each in outcomes if not each.ends_call and wants(each)]
-        if keys:
-            await self.dispatcher.hasten(keys)
+    async def answered(self, received: Received) -> None:
+        """Let the hooks of operations wait no longer: the sender of this delivery has the whole response."""
+        if received.early:
+            await self.dispatcher.hasten(received.early)
 
     async def drain(self, timeout: float | None = None) -> None:
         """Let the hooks that are due run for ``timeout`` seconds, by default the setting ``drain``, and stop."""

@@ -1,8 +1,7 @@
 """One request at a door, from its head to its hooks. This file alone has the order of the steps.
 
-The caller (the middleware, a decorator, or code of the app) makes an :class:`Exchange`, calls ``admit``, then
-``take``, and runs the route inside ``with exchange``. The hooks hang on ``take`` alone. No web
-framework is imported here.
+The caller (the middleware, a decorator, or code of the app) makes an :class:`Exchange`, calls ``admit``, then ``take``,
+and runs the route inside ``with exchange``. The hooks hang on ``take`` alone. This file imports no web framework.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from ringback.stores.turns import Turns
 from ringback.work.deliveries import ACCEPTED, SENDER_LEFT, answer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 
     from ringback.core.delivery import Delivery
     from ringback.hooks.observer import DeliveryGauge
@@ -111,8 +110,6 @@ class Exchange:
     """The body, after :meth:`take` has accepted the body."""
     received: Received
     """The delivery with its outcomes, after :meth:`take` has accepted the body."""
-    early: Sequence[str]
-    """The keys of operations whose hooks wait for the end of the response, and for the settle time at most."""
     sender_left = False
     """Whether the sender disconnected before the whole body came, so that nobody waits for the answer."""
 
@@ -208,16 +205,16 @@ class Exchange:
         assert isinstance(content, bytes)
         # Nearly every delivery has one event.
         turns = None if len(delivery.events) == 1 else Turns(self._receiver.clock)
-        received = await self._classified(delivery, turns)
+        outcomes = await self._classified(delivery, turns)
         try:
             # From here on the hooks do not depend on the route: on what it answers, whether it answers, or when.
-            self.early = await engine.accept(received.outcomes)
+            received = Received(delivery, outcomes, await engine.accept(outcomes))
         except StoreError as error:
             # The dispatcher has logged the error, once for many senders: deliveries go on while a store is down.
             seconds = error.retry_after if isinstance(error, StoreUnavailable) else 30
             return self._answer(unavailable(seconds), is_logged=True)
         engine.tally.count(ACCEPTED)
-        await engine.dispatcher.notebook.note(delivery.events, received.outcomes)
+        await engine.dispatcher.notebook.note(delivery.events, outcomes)
         self._bound = logs.bound_ids(delivery.events)
         for _ in logs.received(received, ids_are_open=self._bound.are_open):
             if turns is not None:
@@ -227,7 +224,7 @@ class Exchange:
         if engine.router.roster.listeners:
             self._notify(received)
         self.body, self.received, self._state = content, received, "accepted"
-        return received.outcomes
+        return outcomes
 
     def _notify(self, received: Received) -> None:
         # The ids are bound, so that a listener's log lines and tasks have the ids.
@@ -235,8 +232,8 @@ class Exchange:
             failures = self._engine.router.notify(received)
         logs.listeners_failed(failures)
 
-    async def _classified(self, delivery: Delivery, turns: Turns | None) -> Received:
-        """The delivery with its outcomes. Many events take turns with the event loop."""
+    async def _classified(self, delivery: Delivery, turns: Turns | None) -> tuple[Outcome, ...]:
+        """The outcomes of the delivery. Many events take turns with the event loop."""
         intake, catalog = self._receiver.intake, self._engine.catalog
         outcomes: list[Outcome] = []
         if turns is not None:
@@ -248,11 +245,11 @@ class Exchange:
                 outcomes.append(replace(outcome, **intake.carried) if intake.carried else outcome)
             if turns is not None:
                 await turns.next()
-        return Received(delivery, tuple(outcomes))
+        return tuple(outcomes)
 
     async def answered(self) -> None:
         """Let the hooks of operations wait no longer. A door that sees the end of the response calls this then."""
-        await self._engine.dispatcher.hasten(self.early)
+        await self._engine.answered(self.received)
 
     def __enter__(self) -> Self:
         """The caller runs the route inside: the route's log lines have the call's ids, and its time is measured.

@@ -34,8 +34,8 @@ class Gate:
         self._secrets = [check for check in checks_of(self._check) if isinstance(check, SharedSecret)]
         self._max_headers = max_headers
         self.open_to = max_headers if self._check is None else -1
-        """The most header fields of a request that may come in without :meth:`denied`. Where senders are verified, no
-        request may."""
+        """The most header fields of a request that may come in without a call of :meth:`denied`; -1 where senders are
+        verified."""
         self._log = logs.LogObserver()
 
     @property

@@ -28,7 +28,7 @@ class Health:
     store_reachable: bool
     """Whether the store has answered within 5 seconds. Always true without a store."""
     store_fault: str | None
-    """Why not, in words without a secret."""
+    """Why the store has not answered, in words without a secret; ``None`` if it has."""
     worker_running: bool | None
     """Whether hooks are called here; ``None`` if another process calls them, or nothing has come for them yet."""
     last_delivery: float | None
@@ -39,7 +39,7 @@ class Health:
     """The dead letters in the store; ``None`` while the store does not answer."""
     deliveries: Mapping[str, int] = field(default_factory=dict[str, int])
     """How many deliveries this process has answered since it began, by result, such as ``accepted`` and ``refused``.
-    Results that never were are left out, and so are reasons: they would tell a stranger how to forge better.
+    Results without a delivery are left out, and so are reasons, which would tell a stranger how to forge better.
     """
 
     @property

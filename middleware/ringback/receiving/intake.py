@@ -1,14 +1,14 @@
-"""The decision on the body of a POST: an answer of Ringback's own, or a delivery with its outcomes. Pure."""
+"""The decision on the body of a POST: an answer of Ringback's own, or a delivery. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from ringback.core.events import Delivery, parse_content, refuse_encoded
-from ringback.core.outcome import Outcome, classify_event
+from ringback.core.outcome import Outcome
 from ringback.exceptions import DeliveryError
 from ringback.receiving.handshakes import VALIDATION, validation
 from ringback.receiving.replies import Reply, refusal
@@ -17,16 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
     from ringback.settings import Door
-    from ringback_catalog import Catalog
 
     Scope = MutableMapping[str, Any]
 
 
 class Received(Struct, frozen=True, gc=False):
-    """An acceptable delivery with its outcomes, in the order of its events."""
+    """An acceptable delivery with its outcomes, in the order of its events.
+
+    ``early`` has the keys of the operations whose hooks wait for the end of the response, or for the settle time.
+    """
 
     delivery: Delivery
     outcomes: tuple[Outcome, ...]
+    early: Sequence[str] = ()
 
 
 class Intake:
@@ -35,14 +38,6 @@ class Intake:
     def __init__(self, door: Door) -> None:
         self._door = door
         self.carried = {name: getattr(door, name) for name in Outcome.__struct_fields__ if hasattr(door, name)}
-
-    def receive(self, headers: Mapping[str, str], body: bytes, catalog: Catalog | None = None) -> Reply | Received:
-        """As :meth:`read`, and classify with the ``catalog`` of the engine."""
-        read = self.read(headers, body)
-        if isinstance(read, Reply):
-            return read
-        outcomes = [outcome for event in read.events if (outcome := classify_event(event, catalog)) is not None]
-        return Received(read, tuple(replace(outcome, **self.carried) for outcome in outcomes))
 
     def read(self, headers: Mapping[str, str], body: bytes) -> Reply | Delivery:
         """Decide on a POST. Bad input gives a reply, never an exception.

@@ -18,7 +18,7 @@ class NearMisses:
         self._told: set[int] = set()
 
     def answered(self, status: int, *, guarded: bool) -> None:
-        """The app has answered a request that nearly fits; ``guarded`` says that the gate has verified the sender."""
+        """Log this status of a request that nearly fits, once. ``guarded``: the gate has verified the sender."""
         # Other errors come from Ringback's own refusals or from the route, and say nothing of the path.
         if (status < 400 or status in _NO_ROUTE) and status not in self._told:
             self._told.add(status)

@@ -54,7 +54,7 @@ class KeysUnavailable(RingbackError):
 
 
 class KeyObserver(Protocol):
-    """The key set calls this with the result of each fetch; :class:`ringback.logs.KeyLog` implements it."""
+    """The key set calls this with the result of each fetch; :class:`ringback.logs.LogObserver` implements it."""
 
     def keys_fetched(self, url: str, count: int) -> None: ...
 

@@ -43,7 +43,7 @@ def texts_of(name: str) -> dict[str, bytes]:
 
 
 class Match(Struct, frozen=True):
-    """A leg or a call that has the id which somebody looks for, last told of ``at`` a time.
+    """A leg or a call with the id that somebody looks for. The last event told of it ``at`` a time.
 
     ``key`` is that of the item of its end, if it has ended.
     """
@@ -88,9 +88,9 @@ class Ends(Struct, frozen=True):
 
 
 def ends_of(matches: Iterable[Match]) -> Ends:
-    """The ends of what somebody has found: of a leg that leg's alone, of what names no leg those of its call.
+    """The ends that the matches mean: for a leg that leg's own end, for a match without a leg all ends of its call.
 
-    They are those of the matches that were told of last, as many as one statement can ask for.
+    The latest matches come first, and as many count as one statement can ask for.
     """
     keys, calls = set[str](), set[str]()
     for match in sorted(matches, key=lambda match: -match.at):

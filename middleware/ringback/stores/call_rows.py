@@ -83,16 +83,9 @@ def page(items: Iterable[StoredItem], told: Iterable[Told]) -> list[Traces]:
             by_call.setdefault(each.call, []).append(each)
     found: list[Traces] = []
     for item in items:
-        leg, call = ids_in(item)
-        heard = (*by_leg.get(leg or "", ()), *by_call.get(call or "", ()))
+        heard = (*by_leg.get(item.leg or "", ()), *by_call.get(item.call or "", ()))
         found.append(Traces(heard, (item,), item.contact))
     return found
-
-
-def ids_in(item: StoredItem) -> tuple[str | None, str | None]:
-    """The leg and the call of an end."""
-    told = item.told
-    return next((each.leg for each in told if each.leg), None), next((each.call for each in told if each.call), None)
 
 
 def condition(chosen: CallFilter, ends: Ends | None, mark: str) -> tuple[str, list[str | int | float]]:

@@ -35,14 +35,14 @@ class Claims(Protocol):
     """What the loop calls of a store."""
 
     async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
-        """Claim up to ``limit`` items of this kind that are due now. Also when, in seconds since the epoch, to look
-        again if nobody wakes the loop: the time of the next item, or when the lane of redials opens.
+        """Claim up to ``limit`` items of this kind that are due now. Gives the claims, and when to look again if nobody
+        wakes the loop, in seconds since the epoch: when the next item is due, or the lane of redials opens.
         """
         ...
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
-        """Write what became of a claim. Whoever has the lease by then: that every hook has returned counts while the
-        item is open, and anything else unless somebody has worked on the item since.
+        """Write what became of a claim, whoever has the lease by then. That every hook has returned counts while the
+        item is open; anything else counts unless somebody has worked on the item since.
         """
         ...
 
@@ -115,7 +115,7 @@ class ClaimLoop:
             run.wake(due_at)
 
     async def stop(self, timeout: float) -> int:
-        """End the loop; after ``timeout`` seconds cancel the hooks that still run. The number of cancelled hooks."""
+        """End the loop; after ``timeout`` seconds cancel the hooks that still run. Gives their number."""
         # A task that is to run the loop may not have had its first turn.
         await asyncio.sleep(0)
         here = asyncio.get_running_loop()
@@ -174,7 +174,7 @@ class _Run:
         return late
 
     def let_go(self) -> None:
-        """Wait for nothing any more: what a function returns after this is nobody's."""
+        """End the waits for functions that took too long: nobody settles what they return after this."""
         for task in self._overrun:
             task.cancel()
         self.ended.set()
@@ -211,7 +211,7 @@ class _Run:
                 claims = ()
             for claim in claims:
                 self._start(claim)
-        # A store that must be empty at the end waits for a place that a function holds which took too long.
+        # A store that must be empty at the end waits for the places of functions that took too long.
         is_held = room <= 0 and self._owner.flush and not self._cancelled
         if self.ending and not claims and not self._working and not is_held:
             return False
@@ -236,7 +236,7 @@ class _Run:
             timer.cancel()
 
     def _start(self, claim: Claim) -> None:
-        # No request's context, in any store: another process may have put the item, or this one hours ago.
+        # The task has no request's context: another process may have put the item, or this one hours ago.
         task = self.loop.create_task(self._work_on(claim), context=Context())
         self._working.add(task)
         task.add_done_callback(self._done)

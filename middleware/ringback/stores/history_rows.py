@@ -11,7 +11,6 @@ from ringback.stores.record import load_contact, outcome_of, progress_of, time_o
 from ringback.stores.words import known_category, known_cause, known_match, known_retry
 from ringback.work.contact import Contact
 from ringback.work.history import Count, Ended, Pair, Waiting
-from ringback.work.hook_runs import tries_in
 from ringback.work.items import Kind, State
 
 if TYPE_CHECKING:
@@ -59,13 +58,12 @@ def ended_of(*row: Any) -> Ended:
 
 
 def waiting_of(*row: Any) -> Waiting:
-    """The item of a row: key, kind, state, time, attempts, payload, sibling, contact, target, number, progress, maybe
-    verdict.
+    """The item of a row: key, kind, state, time, attempts, payload, sibling, contact, target, number, progress, and the
+    verdict where the store keeps verdicts apart.
     """
     key, kind, state, due_at, attempts, payload, sibling, contact, target, number, progress, *verdict = row
-    outcome, tries = outcome_of(payload, sibling, *verdict), tries_in(progress_of(progress))
-    at = time_of("due_at", due_at)
-    return Waiting(key, Kind(kind), State(state), at, attempts, outcome, contact, target, number, tries)
+    place, outcome = (State(state), time_of("due_at", due_at), attempts), outcome_of(payload, sibling, *verdict)
+    return Waiting(key, Kind(kind), *place, outcome, contact, target, number, progress_of(progress).without_change())
 
 
 def contact_of(name: str, state: bytes | str) -> tuple[str, Contact]:

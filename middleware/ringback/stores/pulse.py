@@ -16,8 +16,8 @@ class Pulse:
     """Watches the running loop until :meth:`stop`. Times in seconds.
 
     The loop renews the leases itself and calls :meth:`beat`. The thread calls ``renew`` if the loop has not done so for
-    half of the ``lease``. It calls ``blocked`` with the name of the task that ran and for how long the loop has stood
-    still, once the loop goes on, and before that after each whole lease, if that is longer than a third of the lease.
+    half of the ``lease``. For a loop that stands still longer than a third of the lease, it calls ``blocked`` with the
+    name of the task that ran and the time: after each whole lease, and once the loop goes on.
     """
 
     def __init__(

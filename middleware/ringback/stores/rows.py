@@ -34,10 +34,10 @@ _Counts: TypeAlias = "tuple[str | None, str | None, str | None, str | None, str 
 
 class Row(Struct, frozen=True, gc=False):
     """An item as an SQL store writes it. ``event`` is the event's short name, ``ended`` the key of Event Grid's
-    CallEnded of the whole call. Only the end of a call has values in the columns from ``cause`` to ``subcode``, and in
-    ``told`` and ``context``: what its events told, for the record of the call. A history counts calls by the former.
-    All these outlive the payload. ``verdict`` is ``None`` if the payload has the verdict. ``report`` is what the event
-    says of the ``contact``, if the contact is known. Times are seconds since the epoch, UTC.
+    CallEnded of the whole call. Only the end of a call has values in the columns from ``cause`` to ``subcode``, by
+    which a history counts calls, and in ``told`` and ``context``, which say what its events told, for the record of the
+    call. All these columns outlive the payload. ``verdict`` is ``None`` if the payload has the verdict. ``report`` is
+    what the event says of the ``contact``, if the contact is known. Times are seconds since the epoch, UTC.
     """
 
     key: str
@@ -81,7 +81,7 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
         item.due_at,
         ends_call,
         short(outcome.event_name),
-        None if call is None else short(call),
+        short(call),
         contact,
         item.target,
         item.number,
@@ -91,7 +91,7 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
         now,
         *counts,
         dump_end(outcome, now, key) if ends_call else None,
-        _context(outcome) if ends_call else None,
+        short(outcome.operation_context) if ends_call else None,
         None if call is None else short(f"call:{call}"),
         verdict if apart else None,
         None if contact is None or item.kind is not Kind.OUTCOME else report_of(outcome),
@@ -159,12 +159,6 @@ def settled(claim: Claim, settlement: Settlement, owner: str, now: float) -> dic
         "finished_at": None if again else now,
         "now": now,
     }
-
-
-def _context(outcome: Outcome) -> str | None:
-    """The operation context as an SQL store can keep and find it."""
-    text = outcome.operation_context
-    return None if text is None else short(text)
 
 
 def _end_a_call(kept: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def dump_end(outcome: Outcome, at: float, key: str) -> bytes:
-    """What the end told a door ``at`` a time, without what the columns of its row have; and what its sibling told.
+    """What the end of a call told, without what its row has in columns; and what the sibling of the end told.
 
-    Several are kept one after the other, with commas between them. ``key`` is that of the row.
+    Commas stand between what several events told. ``at`` is when a door saw the end. ``key`` is that of the row.
     """
     event, data = outcome.event, outcome.event.data
     result, leg = data.result_information, data.call_connection_id
@@ -35,7 +35,7 @@ def dump_end(outcome: Outcome, at: float, key: str) -> bytes:
             "",
             UNSEEN,
             second_of(event),
-            None if event.id is None else short(event.id),
+            short(event.id),
             None if is_told_by_key else short(leg or ""),
             None,
             digest_of(data.server_call_id),
@@ -51,20 +51,20 @@ def dump_end(outcome: Outcome, at: float, key: str) -> bytes:
 
 
 def merged_told(kept: Mapping[str, Any], new: Mapping[str, Any]) -> bytes | None:
-    """What two events told that settle together, of rows of which each has what its own event told."""
+    """What the events of two rows told, once the rows settle together; ``None`` if neither row has any of that."""
     told = [*_filled(kept), *_filled(new)]
     return b",".join(map(_dump_sibling, told)) or None
 
 
 def _dump_sibling(told: Told) -> bytes:
-    """The fields of which the row has those of another event."""
+    """What an event told, without the call and the context, which the row of the other event has."""
     return encoded(replace(told, call=None, context=None))
 
 
 def _filled(row: Mapping[str, Any]) -> Iterator[Told]:
     for each in load_told(row["told"]):
         names = {"event": row["event"], "at": round(row["created_at"], 3)}
-        # What was merged before has its own.
+        # An event that was merged before has names of its own.
         yield each if each.event else replace(each, code=row["code"], subcode=row["subcode"], **names)
 
 

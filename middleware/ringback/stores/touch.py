@@ -24,7 +24,7 @@ class Touch:
         self._renewed_at: float | None = None
 
     def lost(self, now: float) -> None:
-        """Count from now on: others could not renew their leases, or perhaps could not."""
+        """Count from now on: perhaps the other workers could not renew their leases."""
         self._since = now
 
     def renewed(self, now: float) -> None:

@@ -34,7 +34,7 @@ class BodyReader:
         """
         loop, watch = asyncio.get_running_loop(), self._watch
         if watch is None or watch.loop is not loop:
-            # An app may live in several event loops, as in tests. What is being read keeps the watch of its loop.
+            # An app may run in several event loops, as in tests. A body that is being read keeps the watch of its loop.
             watch = self._watch = _Watch(loop)
         task: Any = asyncio.current_task()
         reading, cancelling = _Reading(task, loop.time() + (self._seconds or math.inf)), task.cancelling()
@@ -56,7 +56,7 @@ class BodyReader:
         except TimeoutError:
             return too_slow(self._seconds)
         except asyncio.CancelledError:
-            # As asyncio.timeout has it: somebody else's cancellation stays one.
+            # As in asyncio.timeout: a cancellation by somebody else goes on.
             if reading.expired and task.cancelling() <= cancelling + 1:
                 return too_slow(self._seconds)
             raise
@@ -86,7 +86,7 @@ class _Watch:
         self.timer = self.loop.call_at(reading.end, self._expire)
 
     def _expire(self) -> None:
-        """End what has to end, and wait for the next. Mostly the body that the timer was set for came long ago."""
+        """Cancel the readings whose time is up, and wait for the next. Most timers find that their body came."""
         self.timer = None
         now = self.loop.time()
         while (oldest := next(iter(self.readings), None)) is not None:

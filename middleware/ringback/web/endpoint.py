@@ -151,7 +151,7 @@ class OutcomeRouter(HandlerRouter):
 
     def planners(self) -> list[Planner]:
         if not self._planners:
-            # Whoever made the router knows the store, in which another process may have planned redials.
+            # The engine makes the dispatcher of the store, in which another process may have planned redials.
             _ = self.engine
         return super().planners()
 

@@ -92,12 +92,12 @@ class CallbackHandler:
         return Exchange(self._receiver, scope)
 
     async def accept(self, received: Received) -> None:
-        """The program has answered: let the hooks of operations wait no longer. Without this, they wait to settle."""
-        await self._receiver.engine.answered(received.outcomes)
+        """Let the hooks of operations run, because the program has answered. Else they wait for the settle time."""
+        await self._receiver.engine.answered(received)
 
     @asynccontextmanager
     async def route(self, received: Received) -> AsyncGenerator[None]:
-        """``async with handler.route(received)``: log lines inside have the call's ids; :meth:`accept` is the end."""
+        """``async with handler.route(received)``: log lines inside have the call's ids; it ends with :meth:`accept`."""
         with logs.bound_ids(received.delivery.events):
             try:
                 yield

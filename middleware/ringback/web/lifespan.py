@@ -25,7 +25,7 @@ async def run_lifespan(app: ASGIApp, engine: Engine, scope: Scope, receive: Rece
     try:
         engine.check()
     except ConfigurationError as error:
-        # Before the app has opened anything.
+        # The app has not opened anything yet.
         await fail_start(error, receive, send)
     lifespan = _Lifespan(engine, receive, send)
     try:

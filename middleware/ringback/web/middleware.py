@@ -101,7 +101,7 @@ class CallOutcomeMiddleware:
             return
         give_outcomes(scope, found)
         with exchange:
-            send = _send_and_tell(exchange, send) if exchange.early else send
+            send = _send_and_tell(exchange, send) if exchange.received.early else send
             await self.app(scope, replayed(exchange.body, receive), send)
 
     def _send_and_report(self, send: Send, *, guarded: bool) -> Send:

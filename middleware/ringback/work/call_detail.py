@@ -71,6 +71,16 @@ class StoredItem(Struct, frozen=True):
     owner: Owner | None = None
     verdict: Verdict | None = None
 
+    @property
+    def leg(self) -> str | None:
+        """The leg that the events of an end name."""
+        return next((each.leg for each in self.told if each.leg is not None), None)
+
+    @property
+    def call(self) -> str | None:
+        """The correlation id that the events of an end name."""
+        return next((each.call for each in self.told if each.call is not None), None)
+
 
 class Traces(Struct, frozen=True):
     """Whatever a store has of one call: what events told beside the ends, the items, and the contact by its name."""
@@ -200,7 +210,7 @@ class OtherCall(_Shown, frozen=True):
 class CallDetailRecord(_Shown, frozen=True):
     """What is known of one call. ``entries`` are those of no leg, such as IncomingCall and Event Grid's CallEnded.
 
-    ``redials`` counts the redials in the row of calls to the contact that ends with this call, which may be one itself;
+    ``redials`` counts the redials to the contact after the last call that the app placed itself, up to this call;
     ``None`` if no contact is known. ``contact`` is private unless the router hashes contacts.
     """
 

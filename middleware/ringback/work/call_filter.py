@@ -19,9 +19,9 @@ class CallFilter(Struct, frozen=True, kw_only=True):
 
     ``event`` is a short name. ``since`` and ``until`` bound the time when the store got the end, in seconds since the
     epoch: from ``since`` on, and before ``until``. ``contacts`` are the contact's names as stores have them. ``name``
-    is any id of the call, see :meth:`~ringback.work.items.DeliveryStore.call`. ``disposition`` is that of the verdict,
-    whatever a redial policy makes of it. A ``code`` or ``subcode`` of ``"none"`` chooses the calls that came without
-    one. ``intended``: whether the call ended as intended, which is retry class ``none``. ``recognized``: see
+    is any id of the call, see :meth:`~ringback.work.delivery_store.DeliveryStore.call`. ``disposition`` is that of the
+    verdict, whatever a redial policy makes of it. A ``code`` or ``subcode`` of ``"none"`` chooses the calls that came
+    without one. ``intended``: whether the call ended as intended, which is retry class ``none``. ``recognized``: see
     :func:`recognized`.
     """
 

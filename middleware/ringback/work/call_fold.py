@@ -14,7 +14,7 @@ from ringback.work.call_detail import (
     Leg,
     OtherCall,
 )
-from ringback.work.contact_call import CallState
+from ringback.work.contact_call import UNPLACED
 from ringback.work.hook_runs import EXHAUSTED, hook_runs
 from ringback.work.keys import short
 from ringback.work.report import CONNECTED
@@ -38,7 +38,7 @@ def folded(traces: Traces) -> CallDetailRecord | None:
         told.setdefault(each.leg, []).append(each)
     for items in ends.values():
         for item in items:
-            told[_leg_of(item)].extend(item.told)
+            told[item.leg].extend(item.told)
     entries = {leg: tuple(_entries(some, operations)) for leg, some in told.items() if some or leg is not None}
     whole = entries.pop(None, ())
     if _is_call_without_leg(ends.get(None, ())):
@@ -65,7 +65,7 @@ def ended_leg(outcome: Outcome, traces: Traces | None, now: float) -> EndedLeg:
     Most calls are never looked at, and each has a line, so this makes no record. ``now`` stands in for a missing time.
     """
     data = outcome.event.data
-    leg = data.call_connection_id and short(data.call_connection_id)
+    leg = short(data.call_connection_id)
     events = (outcome.event,) if outcome.sibling is None else (outcome.event, outcome.sibling)
     ended_at = min([now if (second := second_of(event)) is None else second for event in events])
     begins: dict[str | None, float] = {leg: ended_at}
@@ -106,12 +106,8 @@ def _by_leg(items: Iterable[StoredItem]) -> dict[str | None, list[StoredItem]]:
     ends: dict[str | None, list[StoredItem]] = {}
     for item in sorted(items, key=lambda item: item.cause is not None):
         if item.event in CALL_EVENTS and not item.key.startswith("redial:"):
-            ends.setdefault(_leg_of(item), []).append(item)
+            ends.setdefault(item.leg, []).append(item)
     return ends
-
-
-def _leg_of(item: StoredItem) -> str | None:
-    return next((each.leg for each in item.told if each.leg is not None), None)
 
 
 def _is_call_without_leg(ends: Sequence[StoredItem]) -> bool:
@@ -267,6 +263,6 @@ def _others(known: Contact, legs: set[str | None]) -> tuple[int | None, tuple[Ot
         return None, (), ()
     redials = 0
     for call in calls[: place + 1]:
-        if call.state not in (CallState.CANCELED, CallState.NOT_OURS, CallState.PLANNED):
+        if call.state not in UNPLACED:
             redials = 0 if call.by_app else redials + 1
     return redials, tuple(others[:place]), tuple(others[place + 1 :])

@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringback.work.contact_call import LASTS, LONGEST_WINDOW, UNSEEN, CallRecord, CallState, PastCall
+from ringback.work.contact_call import (
+    LASTS,
+    LONGEST_WINDOW,
+    UNCOUNTED,
+    UNPLACED,
+    UNSEEN,
+    CallRecord,
+    CallState,
+    PastCall,
+)
 from ringback.work.report import FINAL, Report
 
 if TYPE_CHECKING:
@@ -47,18 +56,18 @@ class Contact(Struct, frozen=True, omit_defaults=True):
 
         With ``unrung`` the calls that failed before anything can have rung, else all others.
         """
-        counted = (call for call in self.calls if call.state not in _UNCOUNTED and call.unrung is unrung)
+        counted = (call for call in self.calls if call.state not in UNCOUNTED and call.unrung is unrung)
         return sorted(call.at for call in counted if call.key != without)
 
     @property
     def unanswered(self) -> list[float]:
         """When the calls were placed that have ended, may have rung, and were not answered."""
-        counted = (call for call in self.calls if call.state not in _UNCOUNTED and not call.unrung)
+        counted = (call for call in self.calls if call.state not in UNCOUNTED and not call.unrung)
         return [call.at for call in counted if call.ended_at is not None and call.answered_at is None]
 
     def history(self, without: str) -> tuple[PastCall, ...]:
         """The calls that were placed, the earliest first, but for the call with the key ``without``."""
-        placed = (call for call in self.calls if call.state not in _UNPLACED and call.key != without)
+        placed = (call for call in self.calls if call.state not in UNPLACED and call.key != without)
         return tuple(
             PastCall(call.at, call.answered_at, call.ended_at, is_redial=not call.by_app)
             for call in sorted(placed, key=lambda call: call.at)
@@ -235,8 +244,6 @@ _END_OF_TIME = 253_402_300_799.0
 """Seconds since the epoch: the end of the year 9999."""
 
 _UNTOLD = (CallState.PLACING, CallState.UNKNOWN, CallState.PLACED)
-_UNCOUNTED = (CallState.CANCELED, CallState.NOT_OURS)
-_UNPLACED = (*_UNCOUNTED, CallState.PLANNED)
 
 _CANCELED = {CallState.PLANNED: CallState.CANCELED, CallState.OPEN: CallState.ENDED}
 """What becomes of a call when the app wants no redials."""

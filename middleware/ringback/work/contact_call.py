@@ -68,12 +68,12 @@ class CallRecord(Struct, frozen=True, omit_defaults=True):
 
     @property
     def by_app(self) -> bool:
-        """Whether the app has placed the call by itself, as far as anybody has told: no redial has."""
+        """Whether the app has placed the call by itself: no redial has told of the call."""
         return self.key.startswith("leg:")
 
     @property
     def last(self) -> float:
-        """The time of what is known last."""
+        """The last time that is known of the call."""
         return max(self.at, self.answered_at or 0.0, self.ended_at or 0.0)
 
     def after(self, report: Report, at: float, *, late: bool) -> CallRecord:
@@ -118,3 +118,9 @@ def _stricter(one: Word | None, other: Word | None) -> Word | None:
 
 LASTS = {CallState.UNKNOWN: UNSEEN, CallState.PLACED: UNSEEN, CallState.CONNECTED: LONGEST_CALL}
 """Seconds for which a call in this state counts as in progress."""
+
+UNCOUNTED = (CallState.CANCELED, CallState.NOT_OURS)
+"""The states of a call that no limit of a policy counts."""
+
+UNPLACED = (*UNCOUNTED, CallState.PLANNED)
+"""The states of a call that the app has not placed."""

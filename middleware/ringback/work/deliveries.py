@@ -71,7 +71,7 @@ def answer_of(status: int, reason: str) -> Answer:
 
 
 class Counted(Struct, frozen=True, gc=False):
-    """How many deliveries were answered so in the minute that begins at ``at``, and when the last of them came."""
+    """How many deliveries had this answer in the minute that begins at ``at``, and when the last of them came."""
 
     at: int
     result: Result
@@ -81,7 +81,7 @@ class Counted(Struct, frozen=True, gc=False):
 
 
 class Deliveries(Struct, frozen=True):
-    """How many deliveries were answered so in the ``step`` seconds that begin at ``at``."""
+    """How many deliveries had this answer in the ``step`` seconds that begin at ``at``."""
 
     at: float
     result: Result
@@ -120,10 +120,10 @@ def folded_before(now: float) -> int:
     return int((now - FINE) // HOUR) * HOUR
 
 
-def last_of(seen: Iterable[tuple[str, float]], first: float | None) -> LastDelivery:
-    """What is known of the last delivery: by result the times of the last ones, and when the first minute began."""
-    told: dict[str, float] = {}
-    for result, at in seen:
-        told[result] = max(at, told.get(result, at))
-    arrived = [at for result, at in told.items() if result != "handshake"]
-    return LastDelivery(max(arrived, default=None), told.get("accepted"), first)
+def last_of(rows: Iterable[tuple[str, float, int]]) -> LastDelivery:
+    """The last delivery of rows in any order: a result, when a delivery last had it, and when a first minute began."""
+    known = list(rows)
+    arrived = [at for result, at, _ in known if result != "handshake"]
+    accepted = [at for result, at, _ in known if result == "accepted"]
+    first = min((first for *_, first in known), default=None)
+    return LastDelivery(max(arrived, default=None), max(accepted, default=None), first)

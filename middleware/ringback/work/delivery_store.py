@@ -73,7 +73,7 @@ class DeliveryStore(Protocol):
         """All that there is of one call, by any id of it: a call connection id, the correlation id, an operation
         context, the id of an event, a server call id, or the key of an item.
 
-        Of several calls with an operation context, that which was told of last. ``None`` if there is no such call.
+        Of several calls with one operation context, the call whose event came last. ``None`` if there is no such call.
         """
         ...
 

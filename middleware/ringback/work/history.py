@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
-from ringback.work.items import Kind, State  # noqa: TC001 - likewise
+from ringback.work.items import Kind, Progress, State
 from ringback_catalog import Cause, Match, ResultCategory, RetryClass  # noqa: TC001 - likewise
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class Ended(Struct, frozen=True):
 class Waiting(Struct, frozen=True):
     """One item, which is ready or running unless somebody asks for its key.
 
-    ``attempts`` counts the claims of the item, and ``tries`` the calls, see
-    :func:`~ringback.work.hook_runs.tries_in`. ``contact`` is private unless the app has the router hash contacts.
+    ``attempts`` counts the claims of the item; :func:`~ringback.work.hook_runs.tries_in` counts the calls in its
+    ``progress``. ``contact`` is private unless the app has the router hash contacts.
     """
 
     key: str
@@ -84,13 +84,13 @@ class Waiting(Struct, frozen=True):
     contact: str | None = None
     target: str | None = None
     number: int = 1
-    tries: int = 0
+    progress: Progress = Progress()
 
 
 class History(Protocol):
     """Reads a store for a page or a report. A read may be slow, and no hook waits for a read.
 
-    Every method raises as the methods of :class:`~ringback.work.items.DeliveryStore` do.
+    Every method raises as the methods of :class:`~ringback.work.delivery_store.DeliveryStore` do.
     """
 
     async def counts(self, since: float, until: float, step: float) -> Sequence[Count]:

@@ -37,10 +37,10 @@ def returned_in(progress: Progress) -> tuple[str, ...]:
 
 
 def tries_in(progress: Progress) -> int:
-    """How often a function was called for an item: that of the item's functions which was called most often.
+    """How often a function was called for an item; of several functions, the one with the most calls counts.
 
-    A worker may take an item and give it back without a call, so the claims of an item say something else. A call that
-    goes on counts once it has ended, or once its worker has died.
+    The claims of an item say something else, because a worker may give an item back without a call. A call that still
+    runs counts once it has ended, or once its worker has died.
     """
     runs = hook_runs(progress)
     return max([*progress.tries.values(), *(run.attempts for run in runs)], default=0)

@@ -89,15 +89,15 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
 
     Hooks in ``done`` have returned. Hooks in ``failed`` were given up, and their reasons are the values. ``tries``
     counts the failed attempts of the other hooks, and ``wait`` says when a hook may be called again. ``trying`` is the
-    hook that was running at the last checkpoint; ``alone`` says that the worker tried no other item then that a dead
-    worker had left, so that the worker's death is of this item's doing. ``replayed`` says that a person made the dead
-    letter ready again. ``overran`` names the functions that an attempt left running: they had overrun their time-out.
+    hook that was running at the last checkpoint. ``alone`` says that the worker was trying no other item of a dead
+    worker then: if the worker has died, this item is to blame. ``replayed`` says that a person made the dead letter
+    ready again. ``overran`` names the functions that an attempt left running: they had overrun their time-out.
 
     For a redial, ``first_sent`` is the time of its first request, and ``generation`` counts the answers that said for
     certain that no call was placed.
 
-    ``before`` is there while a person may take the last change of the item back, until a worker begins with the item.
-    In a dead letter it names the change that was taken back.
+    ``before`` is the dead letter as it was before a person changed it. It stays while the person may take the change
+    back, until a worker begins with the item. In a dead letter it names the change that was taken back.
     """
 
     done: tuple[str, ...] = ()
@@ -118,10 +118,6 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
             {name: of[name] for name in of if name != hook} for of in (self.failed, self.tries, self.wait)
         )
         return replace(self, done=(*self.done, hook), failed=failed, tries=tries, wait=wait)
-
-    def left_running(self, name: str) -> Progress:
-        """The progress once an attempt at this function was given up while the function ran."""
-        return self if name in self.overran else replace(self, overran=(*self.overran, name))
 
     def settlement(self) -> Settlement:
         """What an item comes to with this progress, once no hook runs."""
@@ -173,9 +169,9 @@ class Settlement(Struct, frozen=True, gc=False):
     """What became of a claim: done, dead with a reason, or ready again at ``due_at``.
 
     ``call`` is what has become of the call of a redial, and ``leg`` the call connection id, if the redial function
-    returned the id. ``late`` has the functions that took too long and still run: each holds its place among the items
-    that a worker works on until it ends, and then gives what to settle, which counts unless somebody else has worked
-    on the item since.
+    returned the id. ``late`` has an awaitable for each function that took too long and still runs. The function holds
+    its place among the items of the worker until it ends. Then the awaitable gives what to settle, which counts unless
+    somebody else has worked on the item since.
     """
 
     state: State
@@ -198,7 +194,7 @@ class Settlement(Struct, frozen=True, gc=False):
         """What is known of the contact once the claim on the redial of this key is settled so."""
         assert self.call is not None
         at = self.due_at if self.state is State.READY else now
-        return known.redial(key, self.call, at, leg=None if self.leg is None else short(self.leg))
+        return known.redial(key, self.call, at, leg=short(self.leg))
 
 
 Work = Callable[[Claim], Awaitable[Settlement]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import overload
 
 END = "call:"
 """What the key of an end begins with, before the id of the leg, or of the call if no leg is named."""
@@ -11,9 +12,16 @@ LONGEST_KEY = 255
 """Characters of a key; stores keep the hash of a longer key."""
 
 
-def short(key: str) -> str:
-    """The key, or a text with the key's SHA-256 if the key is unprintable or longer than :data:`LONGEST_KEY`."""
-    if len(key) <= LONGEST_KEY and key.isprintable():
+@overload
+def short(key: str) -> str: ...
+@overload
+def short(key: str | None) -> str | None: ...
+def short(key: str | None) -> str | None:
+    """The key, or a text with the key's SHA-256 if the key is unprintable or longer than :data:`LONGEST_KEY`.
+
+    ``None`` for ``None``.
+    """
+    if key is None or (len(key) <= LONGEST_KEY and key.isprintable()):
         return key
     kind = key[:32].partition(":")[0]
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

@@ -51,9 +51,6 @@ class Latch:
         self._taken: OrderedDict[str, int] = OrderedDict()
         self._calls: OrderedDict[str, None] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._settling) + len(self._taken)
-
     def offer(self, outcome: Outcome, key: str | None = None) -> Offer:
         """Records an outcome and says what the outcome is. ``key`` saves a call of :meth:`name_of`."""
         key = self.name_of(outcome, outcome.outcome_id) if key is None else key

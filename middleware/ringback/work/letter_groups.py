@@ -36,7 +36,9 @@ _PARTS = (
     ("<number>", r"\b[0-9]+(?:[.,][0-9]+)+\b"),
     ("<number>", r"[0-9]+"),
 )
-"""What stands for a part of a reason, and the part; the first that fits a place takes it. Nothing: the part stays."""
+"""What stands in place of a part of a reason, or nothing where the part stays; and the pattern of the part. The first
+pattern that fits a place takes it.
+"""
 
 _FINDER = re.compile("|".join(f"({part})" for _, part in _PARTS), re.IGNORECASE | re.ASCII)
 
@@ -55,7 +57,7 @@ class Reason(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """A name for addresses, the same in every process."""
+        """The name of the group in the addresses of pages, the same in every process."""
         parts = "\n".join((self.text, *self.hooks, "" if self.cause is None else self.cause.value))
         return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 

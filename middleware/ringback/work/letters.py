@@ -18,7 +18,7 @@ UNDO = 10.0
 
 
 SENT_AGAIN = 60.0
-"""Seconds: a change that is carried out twice, because its form was sent twice, takes effect at most so far apart."""
+"""The most seconds between the two effects of a change that is carried out twice, because its form was sent twice."""
 
 
 class Act(StrEnum):

@@ -22,13 +22,13 @@ def obstacle(
 ) -> str | None:
     """What stands in the way of another call to the contact, in words; ``None`` if nothing does.
 
-    ``ended`` is the report of the call that asks for another one. What another call has said after that call's end
-    always stands in the way, and what it said before for the rest that the policy gives. ``redial`` is the key of the
-    redial that is about to be placed.
+    ``ended`` is the report of the call that asks for another one. What another call has said after the end of that call
+    always stands in the way. What another call has said before stands in the way for the rest that the policy gives.
+    ``redial`` is the key of the redial that is about to be placed.
     """
     call = contact.call(ended.leg or ended.name)
     if call is None:
-        # The call was forgotten, so whatever is known came after its end, for all that can be said.
+        # The call was forgotten, so nobody can say that anything came before its end.
         began = since = 0.0
     else:
         began, since = call.at, call.at if call.ended_at is None else call.ended_at

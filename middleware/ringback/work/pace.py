@@ -64,7 +64,7 @@ UNPACED = Pace()
 
 
 class Lane(Struct, frozen=True):
-    """Not before ``next_at`` the rate allows another redial, and not before ``paused_until`` the service does."""
+    """The rate allows another redial from ``next_at`` on, and the service allows one from ``paused_until`` on."""
 
     next_at: float = 0.0
     paused_until: float = 0.0

@@ -1,7 +1,7 @@
 """The outcome of a redial programme: which attempt reached whom, and what ended the attempts. Pure.
 
-What is known of the contacts tells it: :class:`~ringback.work.contact.Contact`. A call that the app placed itself is
-attempt 1, and the redials that follow it are 2, 3 and so on. What came before this was noted has no cause.
+The figures come from what is known of each :class:`~ringback.work.contact.Contact`. A call that the app placed itself
+is attempt 1, and the redials that follow it are 2, 3 and so on. Calls from before causes were noted have none.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ringback.work.contact_call import CallState
+from ringback.work.contact_call import UNCOUNTED, CallState
 from ringback.work.report import Word
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Tally:
             if call.state is CallState.PLANNED:
                 self._waiting += 1
                 continue
-            placed = call.state not in (CallState.CANCELED, CallState.NOT_OURS)
+            placed = call.state not in UNCOUNTED
             before, cause = cause, call.cause or UNKNOWN if placed else cause
             if call.gave_up is not None and call.last >= self._since:
                 self._given_up[call.gave_up, cause] += 1

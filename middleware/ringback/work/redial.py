@@ -53,9 +53,9 @@ class Exhausted:
     """Do not call again: ``limit`` names the setting of the policy that forbids it.
 
     ``max_attempts`` and ``max_unrung``: the window that ends now has that many calls, planned calls included. The
-    redial is given up, and does not wait until the window has moved on.
-    ``max_per_day``, ``caps``, ``hours`` and ``may_call`` put a call off, and no moment up to the horizon is allowed.
-    The horizon is one window after the delay, and at least eight days; for the app's word it is 31 days.
+    redial is given up, and does not wait until the window has moved on. ``max_per_day``, ``caps``, ``hours`` and
+    ``may_call`` put a call off, and no moment up to the horizon is allowed. The horizon is one window after the delay,
+    and at least eight days; for ``may_call`` the horizon is 31 days.
     """
 
     limit: str

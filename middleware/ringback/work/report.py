@@ -63,13 +63,13 @@ def report_of(outcome: Outcome) -> Report | None:
     if not connected and (not outcome.ends_call or outcome.unexplained):
         return None
     word = None if connected else _word(outcome)
-    # Nobody had called the contact whose own call was not answered.
+    # A contact whose own call was not answered had not been called.
     called = connected or word is not None
     leg, context = outcome.call_connection_id, outcome.operation_context
     return Report(
         name=short(f"leg:{leg or outcome.outcome_id}"),
-        leg=None if leg is None else short(leg),
-        context=None if context is None else short(context),
+        leg=short(leg),
+        context=short(context),
         connected=connected,
         word=word,
         counts=called or action_after(outcome.event_name, outcome.subcode) is RetryAction.PLACE_CALL,

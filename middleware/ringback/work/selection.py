@@ -11,7 +11,6 @@ from ringback.work.letter_groups import reason_of
 from ringback_catalog import Cause  # noqa: TC001 - msgspec reads the annotations
 
 if TYPE_CHECKING:
-    from ringback.core.outcome import Outcome
     from ringback.work.history import Waiting
     from ringback.work.items import DeadLetter
 
@@ -36,7 +35,9 @@ class Selection(Struct, frozen=True, kw_only=True):
     group: str | None = None
 
     def _fits(self, chosen: DeadLetter | Waiting) -> bool:
-        return self._is_about(chosen.outcome) and (self.contacts is None or chosen.contact in self.contacts)
+        wanted = ((self.cause, "cause"), (self.code, "code"), (self.subcode, "subcode"))
+        is_about = all(value is None or getattr(chosen.outcome, name, None) == value for value, name in wanted)
+        return is_about and (self.contacts is None or chosen.contact in self.contacts)
 
     def has_letter(self, letter: DeadLetter) -> bool:
         hooks = (*letter.progress.failed, letter.target)
@@ -64,10 +65,6 @@ class Selection(Struct, frozen=True, kw_only=True):
             f"{name} {datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}" for name, at in times if at is not None
         ]
         return ", ".join(words + ["one contact"] * (self.contacts is not None)) or "all"
-
-    def _is_about(self, outcome: Outcome | None) -> bool:
-        wanted = ((self.cause, "cause"), (self.code, "code"), (self.subcode, "subcode"))
-        return all(value is None or getattr(outcome, name, None) == value for value, name in wanted)
 
 
 EVERYTHING = Selection()

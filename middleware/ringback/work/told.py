@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ringback.core.delivery import Event
 
 INCOMING = "IncomingCall"
-"""Event Grid's event of a call that somebody makes to the app. From then on it rings."""
+"""Event Grid's event of a call that somebody makes to the app. The call rings from then on."""
 
 TRANSFERRED = "CallTransferAccepted"
 """The event of a call that another party has taken over."""
@@ -97,11 +97,11 @@ def told_by(event: Event, at: float, refined_by: str | None = None, key: str | N
         short(name),
         round(at, 3),
         second_of(event),
-        _kept(event.id),
-        _kept(data.call_connection_id),
-        _kept(data.correlation_id),
+        short(event.id),
+        short(data.call_connection_id),
+        short(data.correlation_id),
         digest_of(data.server_call_id),
-        _kept(data.operation_context),
+        short(data.operation_context),
         None if result is None else number(result.code),
         None if result is None else number(result.subcode),
         None if sip is None else number(sip.code),
@@ -109,10 +109,6 @@ def told_by(event: Event, at: float, refined_by: str | None = None, key: str | N
         refined_by,
         key,
     )
-
-
-def _kept(text: str | None) -> str | None:
-    return None if text is None else short(text)
 
 
 def number(value: int | None) -> int | None:

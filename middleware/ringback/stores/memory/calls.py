@@ -31,7 +31,7 @@ MOST_TOLD = 256
 
 
 class _Kept(Struct):
-    """An item, until it is done and after that."""
+    """An item, for as long as its call is remembered."""
 
     at: float
     told: tuple[Told, ...]
@@ -101,7 +101,7 @@ class MemoryCalls:
                 kept.state, kept.attempts, kept.progress = state, row.attempts, row.progress
 
     def call(self, name: str) -> Traces | None:
-        """As :meth:`~ringback.work.items.DeliveryStore.call`."""
+        """As :meth:`~ringback.work.delivery_store.DeliveryStore.call`."""
         found = max(self._matches(name), key=lambda found: found[0].at, default=None)
         return None if found is None else self._traces(found[1])
 
@@ -146,7 +146,7 @@ class MemoryCalls:
         return call
 
     def _named(self, *names: str | None) -> Iterator[_Call]:
-        """The calls that one of the names is the correlation id, the leg, or the key of."""
+        """The calls of which one of the names is the correlation id, the leg, or the key."""
         for name in names:
             if name is not None:
                 call = self._calls.get(self._of_leg.get(name, name))
@@ -154,7 +154,7 @@ class MemoryCalls:
                     yield call
 
     def _matches(self, name: str) -> Iterator[tuple[Match, _Call]]:
-        """What has this id, and its call."""
+        """Each match of this id, with its call."""
         whole = next(self._named(short(name), leg_in(name)), None)
         for call in self._calls.values() if whole is None else (whole,):
             yield from ((match, call) for match in matches_in(call.told, name))
@@ -190,8 +190,8 @@ class MemoryCalls:
         )
 
     def _yield(self, call: _Call, key: str, outcome: Outcome) -> None:
-        """Take the verdict of an end that this one replaces: the same end without a reason, or Event Grid's end of the
-        whole call, before or after which the leg's own event says more.
+        """Take the verdict from an end that this one replaces: the same end without a reason, or Event Grid's end of
+        the whole call. The leg's own event says more than that, whichever comes first.
         """
         correlation = outcome.correlation_id
         is_own = outcome.ends_call and outcome.event_name != "CallEnded" and correlation is not None
@@ -204,9 +204,7 @@ class MemoryCalls:
 
 def _ids(outcome: Outcome) -> tuple[str | None, str | None]:
     """The correlation id and the leg, as notes have them."""
-    ids = outcome.correlation_id, outcome.call_connection_id
-    call, leg = (None if name is None else short(name) for name in ids)
-    return call, leg
+    return short(outcome.correlation_id), short(outcome.call_connection_id)
 
 
 def _call_in(kept: _Kept) -> str | None:
@@ -214,8 +212,7 @@ def _call_in(kept: _Kept) -> str | None:
 
 
 def _heard(call: _Call, item: StoredItem) -> tuple[Told, ...]:
-    leg = next((each.leg for each in item.told if each.leg is not None), None)
-    return tuple(each for each in call.told if each.leg in (leg, None))
+    return tuple(each for each in call.told if each.leg in (item.leg, None))
 
 
 def _meets(item: StoredItem, chosen: CallFilter) -> bool:

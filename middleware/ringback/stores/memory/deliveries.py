@@ -46,8 +46,8 @@ class MemoryDeliveries:
         return deliveries_of(rows, since, step)
 
     def last(self) -> LastDelivery:
-        first = min(self._counts, default=None)
-        return last_of(((result, at) for (result, _), at in self._last.items()), first)
+        first = min(self._counts, default=0)
+        return last_of((result, at, first) for (result, _), at in self._last.items())
 
     def _forget(self, at: int) -> None:
         """Forget an hour. The last delivery of each result stays, however long ago it came."""

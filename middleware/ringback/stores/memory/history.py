@@ -87,7 +87,7 @@ class MemoryHistory:
         self._calls.pop(key, None)
 
     def _yield_to_leg(self, whole: str, key: str) -> None:
-        """Forget Event Grid's CallEnded of the whole call, before or after which the leg's own event says more."""
+        """Forget Event Grid's CallEnded of the whole call: the leg's own event says more, whichever comes first."""
         call = self._calls.get(whole)
         if whole == key or call is None:
             return

@@ -9,7 +9,6 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from ringback.work.history import Waiting
-from ringback.work.hook_runs import tries_in
 from ringback.work.items import DeadLetter, Item, Progress, State
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def waiting_in(rows: Mapping[str, Row]) -> Iterable[Waiting]:
     for key, row in rows.items():
         _, kind, _, outcome, contact, target, number = astuple(row.item)
         place = row.state, row.due_at, row.attempts
-        yield Waiting(key, kind, *place, outcome, contact, target, number, tries_in(row.progress))
+        yield Waiting(key, kind, *place, outcome, contact, target, number, row.progress.without_change())
 
 
 def letter_of(key: str, row: Row) -> DeadLetter:

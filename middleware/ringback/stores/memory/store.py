@@ -231,7 +231,7 @@ class MemoryStore:
         self._lane = self._lane.paused(until)
 
     def _follow_clock(self, jump: float, now: float) -> None:
-        """After the wall clock was set back let nothing wait for it that waits for hooks. A redial waits for a time."""
+        """After the wall clock was set back, let no outcome wait until it has caught up. A redial waits for a time."""
         waiting = [
             (key, row)
             for key, row in self._rows.items()
@@ -291,7 +291,7 @@ class MemoryStore:
             self._counts[State.DONE] += 1
 
     def _ended(self, key: str, state: State, row: Row) -> None:
-        # Both have items only from the first read of the history on.
+        # Calls and history note items only from the first read of the history on.
         if self._history is not None:
             self._calls.settled(key, state, row)
             self._history.settled(key, state)

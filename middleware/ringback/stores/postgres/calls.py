@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ringback.stores.call_matches import contact_in, ends_of, keys_of, match_of_item, matches_in, newest, texts_of
-from ringback.stores.call_rows import ITEM, condition, ids_in, item_of, page
+from ringback.stores.call_rows import ITEM, condition, item_of, page
 from ringback.stores.history_rows import contact_of
 from ringback.stores.stored_told import note_of, told_in
 from ringback.work.call_detail import Traces
@@ -83,13 +83,8 @@ async def calls(connection: Connection, chosen: CallFilter, limit: int, offset: 
     query = _OLDEST if oldest_first else _NEWEST
     rows = await _rows(connection, query.format(where).encode(), [*values, limit, offset])
     items = [item_of(*row) for row in rows]
-    legs, calls = ([name for name in names if name is not None] for names in _ids(items))
-    return Found(page(items, await _notes(connection, legs, calls)), total)
-
-
-def _ids(items: Sequence[StoredItem]) -> tuple[Sequence[str | None], Sequence[str | None]]:
-    ids = list(map(ids_in, items))
-    return [leg for leg, _ in ids], [call for _, call in ids]
+    told = await _notes(connection, [item.leg for item in items], [item.call for item in items])
+    return Found(page(items, told), total)
 
 
 async def _matches(connection: Connection, name: str) -> list[Match]:
@@ -105,7 +100,7 @@ async def _matches(connection: Connection, name: str) -> list[Match]:
 
 
 async def _notes(connection: Connection, legs: Iterable[str | None], calls: Iterable[str | None]) -> list[Told]:
-    """What was told of these legs and calls, and by the way what has the same numbers."""
+    """What was told of these legs and calls, and of others with the same numbers, which the caller leaves out."""
     numbers = [[numbered(name) for name in names if name is not None] for names in (legs, calls)]
     return list(told_in(await _rows(connection, _NOTES, numbers)))
 

@@ -17,7 +17,6 @@ from ringback.work.items import Claim, Item
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ringback.core.outcome import Outcome
     from ringback.stores.postgres.database import Connection
     from ringback.work.items import Kind, Progress, Settlement
 
@@ -51,7 +50,7 @@ _GIVE_BACK = f"""
         interrupted = 1
     WHERE {_OURS}
 """
-# What waits for hooks since before the wall clock was set back waits as long as it would have. A redial waits for a
+# An outcome that waits since before the wall clock was set back waits as long as it would have. A redial waits for a
 # time of the day.
 _SET_RIGHT = """
     UPDATE ringback_items SET
@@ -83,7 +82,7 @@ async def claim(
         return None
     _, _, due_at, attempts, interrupted, contact, target, number, payload, sibling, progress, put_at = row
     try:
-        outcome, done = outcome_of(payload, sibling), load_progress(progress).without_change()
+        outcome, done = load(payload or b"", sibling), load_progress(progress).without_change()
     except StoreError as error:
         reason = storable(redact(str(error)))
         broken = {"key": key, "owner": owner, "state": "dead", "reason": reason, "due_at": None, "finished_at": now}
@@ -94,10 +93,6 @@ async def claim(
     item = Item(key, kind, due_at, outcome, contact, target, number)
     redelivered, crashed = interrupted > 0, interrupted == 2
     return Claim(item, attempts, redelivered=redelivered, crashed=crashed, progress=done, put_at=put_at)
-
-
-def outcome_of(payload: bytes | None, sibling: bytes | None) -> Outcome:
-    return load(payload or b"", sibling)
 
 
 async def waits(connection: Connection, key: str) -> tuple[float, float] | None:
@@ -128,7 +123,7 @@ async def give_back(connection: Connection, key: str, owner: str, now: float) ->
 
 
 async def set_right(connection: Connection, now: float) -> Sequence[tuple[str, float]]:
-    """After the wall clock was set back let nothing wait for it that waits for hooks.
+    """After the wall clock was set back, let no outcome wait until the clock has caught up.
 
     Gives the keys and times for which the caller must make a job.
     """

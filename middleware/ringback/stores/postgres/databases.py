@@ -1,6 +1,6 @@
-"""The two databases of a PostgreSQL store: one for puts, which fail soon, and one for all else. They are one server's.
+"""The two pools of a PostgreSQL store for its database: one for puts, which fail soon, and one for all else.
 
-Many puts so do not block the workers.
+So many puts do not block the workers.
 """
 
 from __future__ import annotations

@@ -69,5 +69,4 @@ async def deliveries(connection: Connection, since: float, until: float, step: f
 
 async def last(connection: Connection) -> LastDelivery:
     """See :meth:`ringback.work.history.History.last_delivery`."""
-    rows = await (await connection.execute(_LAST)).fetchall()
-    return last_of(((result, at) for result, at, _ in rows), min((first for *_, first in rows), default=None))
+    return last_of(await (await connection.execute(_LAST)).fetchall())

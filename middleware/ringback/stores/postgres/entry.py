@@ -1,4 +1,4 @@
-"""The entry of a worker among those that live, and the house that each of them keeps for all: repairs and purges."""
+"""The entry by which a worker says that it lives, and the house that every worker keeps for all: repairs and purges."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Entry:
         return theirs
 
     async def follow_clock(self) -> None:
-        """After the wall clock was set back, and at a start, let nothing wait for it that waits for hooks."""
+        """After the wall clock was set back, and at a start, let no outcome wait until the clock has caught up."""
 
         async def set_right(connection: Connection) -> int:
             now = self.clock()

@@ -103,7 +103,7 @@ class Jobs:
         )
 
     def _scheduled(self, after: float) -> datetime:
-        """The time of PostgreSQL's clock ``after`` seconds from now, wherever ours was set meanwhile."""
+        """The time of PostgreSQL's clock ``after`` seconds from now, however this machine's clock was set meanwhile."""
         theirs = self._theirs_less_elapsed + self._elapsed() + after
         return datetime.fromtimestamp(min(max(0.0, theirs), _LATEST), UTC)
 

@@ -262,8 +262,8 @@ class Worker:
             if claim is None or not claim.crashed:
                 self._clear(owner)
             if claim is None and (waits := await claims.waits(connection, key)) is not None:
-                # The clocks differ, so that the job came too early, or ours was set forward and back since a last look;
-                # or another item is being tried.
+                # The job came too early, because the clocks differ or this machine's was set forward and back since a
+                # last look; or another item is being tried.
                 due_at, theirs = waits
                 self.entry.is_set_right = self.entry.is_set_right and due_at <= now
                 self.jobs.set_clock(theirs)

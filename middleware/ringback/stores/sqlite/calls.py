@@ -18,7 +18,7 @@ from ringback.stores.call_matches import (
     newest,
     texts_of,
 )
-from ringback.stores.call_rows import ITEM, condition, ids_in, item_of, page
+from ringback.stores.call_rows import ITEM, condition, item_of, page
 from ringback.stores.history_rows import contact_of
 from ringback.stores.sqlite.schema import CONTACT, NOTE, WHOLE
 from ringback.stores.stored_told import note_of, told_in
@@ -92,7 +92,7 @@ def _matches(connection: sqlite3.Connection, name: str) -> list[Match]:
 
 
 def _notes(connection: sqlite3.Connection, leg: str | None, call: str | None) -> Iterator[Told]:
-    """What was told of this leg and of this call, and by the way what has the same numbers."""
+    """What was told of this leg and of this call, and of others with the same numbers, which the caller leaves out."""
     numbers = [None if name is None else numbered(name) for name in (leg, call)]
     return told_in(connection.execute(_NOTES, numbers))
 
@@ -108,8 +108,7 @@ def _known(connection: sqlite3.Connection, contact: str | None) -> Contact:
 
 
 def _notes_of(connection: sqlite3.Connection, items: Sequence[StoredItem]) -> Iterator[Told]:
-    legs, calls = zip(*map(ids_in, items), strict=True) if items else ((), ())
-    for column, names in (("leg", legs), ("call", calls)):
+    for column, names in (("leg", [item.leg for item in items]), ("call", [item.call for item in items])):
         numbers: list[Any] = [numbered(name) for name in dict.fromkeys(names) if name is not None]
         for start in range(0, len(numbers), MOST):
             some = numbers[start : start + MOST]

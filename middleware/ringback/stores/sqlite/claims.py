@@ -16,7 +16,6 @@ from ringback.work.keys import short
 if TYPE_CHECKING:
     import sqlite3
 
-    from ringback.core.outcome import Outcome
     from ringback.stores.clocks import Boot
     from ringback.work.items import Progress, Settlement
 
@@ -57,7 +56,7 @@ _SETTLE = """
         OR state IN ('ready', 'dead') AND attempts = :attempt
         OR state IN ('ready', 'running') AND :returned)
 """
-# What waits for hooks since before the wall clock was set back waits as long as it would have. A second process finds
+# An outcome that waits since before the wall clock was set back waits as long as it would have. A second process finds
 # nothing more to do. A redial waits for a time of the day.
 SET_RIGHT = """
     UPDATE items SET
@@ -111,16 +110,13 @@ def claim(
 
 def _claim_of(row: sqlite3.Row) -> Claim:
     """The claim on a row, which the statement has read before the claim changes it."""
-    kind, outcome, progress = Kind(row["kind"]), outcome_of(row), load_progress(row["progress"]).without_change()
-    item = Item(row["key"], kind, row["due_at"], outcome, row["contact"], row["target"], row["number"])
+    outcome = load(row["payload"] or b"", row["sibling"], row["verdict_text"])
+    progress = load_progress(row["progress"]).without_change()
+    item = Item(row["key"], Kind(row["kind"]), row["due_at"], outcome, row["contact"], row["target"], row["number"])
     crashed = row["state"] == State.RUNNING
     redelivered = crashed or bool(row["interrupted"])
     attempt, put_at = row["attempts"] + 1, row["created_at"]
     return Claim(item, attempt, redelivered=redelivered, crashed=crashed, progress=progress, put_at=put_at)
-
-
-def outcome_of(row: sqlite3.Row) -> Outcome:
-    return load(row["payload"] or b"", row["sibling"], row["verdict_text"])
 
 
 def checkpoint(connection: sqlite3.Connection, key: str, progress: Progress, owner: str) -> bool:

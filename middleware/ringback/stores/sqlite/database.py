@@ -124,7 +124,7 @@ class Database:
         refuse_network(self._path, self._network)
         connection, died = opened(self._path, self._timeout)
         if died is None or self._watch is not None:
-            # Of an outage that others had just now this process knows nothing.
+            # This process knows nothing of an outage that others had just now.
             self._on_outage()
         self._watch = Watch(self._path)
         if died:

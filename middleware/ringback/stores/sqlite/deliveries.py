@@ -60,5 +60,4 @@ def deliveries(connection: sqlite3.Connection, since: float, until: float, step:
 
 def last(connection: sqlite3.Connection) -> LastDelivery:
     """See :meth:`ringback.work.history.History.last_delivery`."""
-    rows = [tuple(row) for row in connection.execute(_LAST)]
-    return last_of(((result, at) for result, at, _ in rows), min((first for *_, first in rows), default=None))
+    return last_of(connection.execute(_LAST))

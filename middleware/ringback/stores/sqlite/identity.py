@@ -114,10 +114,10 @@ def ended_uncleanly(path: Path) -> bool | None:
 
 @contextmanager
 def same_log(path: Path, log: tuple[int, int] | None) -> Generator[None]:
-    """Read for the first time, in the context, with a connection that joins those whose log was ``log`` just before.
+    """In the context a connection reads for the first time, and joins others, whose log was ``log`` just before.
 
-    If somebody has removed the log meanwhile, SQLite has made another one, with which nobody may work. Removes that one
-    and raises :class:`StoreUnavailable`. ``None`` for a file that nobody has open.
+    If somebody has removed the log meanwhile, SQLite has made another one, with which nobody may work. The function
+    removes that one and raises :class:`StoreUnavailable`. ``log`` is ``None`` for a file that nobody has open.
     """
     try:
         yield

@@ -23,8 +23,8 @@ class Suspects:
 
     @contextmanager
     def ask(self, kind: Kind) -> Generator[bool]:
-        """Whether the claim of this lane, which the context makes, may be on one of them. Lanes that always claim at
-        the same time take turns.
+        """Whether the lane, which claims inside the context, may claim an item that a dead worker has left. Lanes that
+        always claim at the same time take turns.
         """
         mine = not self._tried and not self._asking and self._refused in (None, kind)
         self._refused = kind if self._asking else None
@@ -38,7 +38,7 @@ class Suspects:
         self._tried.update((claim.item.key, claim.attempt) for claim in claims if claim.crashed)
 
     def end(self, claim: Claim) -> bool:
-        """Whether the claim was on one of them: then the next one may be in the other lane."""
+        """Forget the claim. True if a dead worker had left its item: then either lane may try the next such item."""
         held = claim.item.key, claim.attempt
         found = held in self._tried
         self._tried.discard(held)

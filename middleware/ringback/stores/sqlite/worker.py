@@ -123,7 +123,7 @@ class Worker:
         return found, next_at
 
     async def _follow_clock(self) -> None:
-        """After the wall clock was set back, and at a start, let nothing wait for it that waits for hooks."""
+        """After the wall clock was set back, and at a start, let no outcome wait until the clock has caught up."""
         jump = self.jumps.look()
         if jump or not self._set_right:
             now, self._set_right = self.clock(), False

@@ -221,7 +221,7 @@ class Writer:
             for start in range(0, len(waiting), MOST):
                 batch = waiting[start : start + MOST]
                 self._commit(connection, batch)
-                # Before the callers hear: what is in the file then is in the file that the next start reads.
+                # The look comes before the callers hear: what the file has then, the next start reads.
                 lost = self._look(connection)
                 if lost is not None:
                     for job in batch:
