@@ -36,7 +36,7 @@ def moment(at: float) -> Moment:
     try:
         time = datetime.fromtimestamp(at, UTC)
     except (OverflowError, ValueError, OSError):
-        # A policy may schedule a redial at any time, however late.
+        # Only a hand writes such a time into a store, and the rest of the page is worth showing.
         return Moment("", "never")
     return Moment(f"{time:%Y-%m-%dT%H:%M:%SZ}", f"{time:%Y-%m-%d %H:%M:%S}")
 
