@@ -61,9 +61,16 @@ def lent_url(postgres: Server) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def mortal_postgres(free_port: Callable[[], int]) -> Iterator[Server]:
-    """A server that tests may stop, and must have started again."""
+def _mortal(free_port: Callable[[], int]) -> Iterator[Server]:
     yield from _server(free_port())
+
+
+@pytest.fixture
+def mortal_postgres(_mortal: Server) -> Iterator[Server]:
+    """A server that tests may stop. One that fails meanwhile leaves the next a server that runs."""
+    yield _mortal
+    if not _mortal.runs:
+        _mortal.start()
 
 
 @pytest.fixture(scope="session")

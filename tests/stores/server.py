@@ -28,6 +28,7 @@ class Server:
         self._counter = itertools.count(1)
         self._emptied: list[str] = []
         self.port = port
+        self.runs = False
         self._account = None if os.geteuid() else account()
         if self._account is not None:
             os.chown(self._folder, self._account.pw_uid, self._account.pw_gid)
@@ -43,9 +44,11 @@ class Server:
         settings = ("listen_addresses=127.0.0.1", "unix_socket_directories=''", "fsync=off", "full_page_writes=off")
         options = " ".join([f"-p {self.port}", *(f"-c {each}" for each in settings)])
         self._run("pg_ctl", "-w", "-s", "-l", str(self._folder / "log"), "-o", options, "start")
+        self.runs = True
 
     def stop(self, mode: str = "immediate") -> None:
         self._run("pg_ctl", "-w", "-s", "-m", mode, "stop")
+        self.runs = False
 
     def fresh(self) -> str:
         """The URL of a new, empty database."""

@@ -827,7 +827,7 @@ async def test_a_server_that_is_restarted_under_load(
     mortal_postgres: Any, make: Make, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Meanwhile puts are StoreUnavailable; then everything that was acknowledged is worked on; no raw text says so."""
-    store = make(mortal_postgres.fresh(), timeout=0.5)
+    store = make(mortal_postgres.fresh(), timeout=1.0)
     faults: list[Exception] = []
     store.on_fault = faults.append
     runs: dict[str, int] = {}
