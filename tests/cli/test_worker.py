@@ -198,6 +198,22 @@ def test_the_worker_keeps_the_pace_of_the_router(app: Path) -> None:
     assert paces == [Pace(per_second=2.0, in_progress=4)]
 
 
+@pytest.mark.parametrize(
+    ("options", "seconds"), [([], "2.5"), (["--drain", "1.5"], "1.5")], ids=["the router's", "the command's"]
+)
+def test_hooks_have_the_time_that_the_router_says(
+    capsys: pytest.CaptureFixture[str], app: Path, options: list[str], seconds: str
+) -> None:
+    """As in the app's own process, unless the command says another time."""
+    sys.path.insert(0, str(app))
+    import jobs  # type: ignore[import-not-found]
+
+    jobs.router = jobs.made(store="sqlite:///own.db", drain=2.5)
+    threading.Timer(0.25, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    assert main(["worker", "jobs:router", *options]) == 0
+    assert f"SIGTERM: hooks get {seconds} s to finish" in capsys.readouterr().err
+
+
 def test_a_file_that_is_new_is_named_as_such(capsys: pytest.CaptureFixture[str], app: Path) -> None:
     """A worker on another file than the app's would wait for ever: its first line shows it."""
     threading.Timer(0.25, os.kill, (os.getpid(), signal.SIGINT)).start()

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
-DRAIN = 20.0
-"""Seconds that running hooks have to finish after the first signal."""
-
 _THREADS = "ringback-worker"
 _GRACE = 1.0
 """Seconds in which idle threads end."""
@@ -40,7 +37,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("router", metavar="MODULE:ROUTER", help="where the router is, such as app:router")
     command.add_argument("--concurrency", metavar="N", type=count, help="hooks at a time; default: the router's, or 16")
     command.add_argument(
-        "--drain", metavar="SECONDS", type=seconds, default=DRAIN, help="time for hooks to finish; default: 20"
+        "--drain", metavar="SECONDS", type=seconds, help="time for hooks to finish; default: the router's, or 20"
     )
     command.add_argument("--store", metavar="URL", help=f"default: ${VARIABLE}, or the router's")
 
@@ -65,7 +62,8 @@ def work(arguments: argparse.Namespace, leave: Callable[[int], object] = os._exi
     dispatcher = Dispatcher(
         router, LogObserver(), store=store, hooks=policy, telemetry=settings.telemetry, pace=settings.pace
     )
-    return asyncio.run(_serve(dispatcher, policy, works, arguments.drain, leave))
+    drain = settings.drain if arguments.drain is None else arguments.drain
+    return asyncio.run(_serve(dispatcher, policy, works, drain, leave))
 
 
 async def _serve(
