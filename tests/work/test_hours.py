@@ -29,7 +29,7 @@ WRITTEN = [
         [((NINE, TEN), (TWO, EIGHT)), *[()] * 6],
         id="a rest at noon, in any order",
     ),
-    pytest.param({"mon": ("09:00", "14:00"), "mon-tue": ("10:00", "20:00")}, "both", id="a day named twice"),
+    pytest.param({"mon, mon-tue": ("09:00", "20:00")}, [((NINE, EIGHT),)] * 2 + [()] * 5, id="a day twice in one key"),
     pytest.param({"sun": ("20:00", "09:00")}, [((0, NINE),), *[()] * 5, ((EIGHT, 86_400),)], id="over midnight"),
     pytest.param({"mon": ("09:00", "00:00")}, [((NINE, 86_400),), *[()] * 6], id="until midnight"),
     pytest.param({"mon": ("09:00", "24:00")}, [((NINE, 86_400),), *[()] * 6], id="until 24:00"),
@@ -40,8 +40,6 @@ WRITTEN = [
 @pytest.mark.parametrize(("setting", "days"), WRITTEN)
 def test_hours_are_a_pair_or_pairs_by_day(setting: Any, days: Any) -> None:
     """Days that no key names are closed; pairs of one day may touch and overlap."""
-    if days == "both":
-        days = [((NINE, EIGHT),), ((TEN, EIGHT),), *[()] * 5]
     hours = hours_of(setting)
     assert hours.days == tuple(days)
     assert hours_of(hours) is hours
@@ -90,6 +88,21 @@ def test_what_is_no_day_is_refused(days: Any) -> None:
     with pytest.raises(ConfigurationError) as refused:
         hours_of({days: ("09:00", "20:00")})
     assert str(refused.value).startswith(f"redial: hours name {days!r}, which is no day; write mon, tue, wed,")
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"mon-fri": ("09:00", "20:00"), "wed": ("10:00", "14:00")}, "wed in 'mon-fri' and in 'wed'"),
+        ({"wed": [], "Mon-Fri": ("09:00", "20:00")}, "wed in 'wed' and in 'Mon-Fri'"),
+        ({"mon": ("09:00", "20:00"), "monday": ("09:00", "20:00")}, "mon in 'mon' and in 'monday'"),
+    ],
+)
+def test_a_day_that_two_keys_name_is_refused(setting: Any, told: str) -> None:
+    """Whoever writes it may want either key's times, and a person would be rung by the other's."""
+    with pytest.raises(ConfigurationError) as refused:
+        hours_of(setting)
+    assert str(refused.value).startswith(f"redial: hours name {told}; name each day in one key, such as {{")
 
 
 @pytest.mark.parametrize("setting", [{}, {"mon": []}, []])

@@ -45,8 +45,9 @@ def hours_of(setting: object) -> Hours:
     if isinstance(setting, Hours):
         return setting
     by_day = cast("Mapping[object, object]", setting) if isinstance(setting, Mapping) else {"mon-sun": setting}
-    read = ((_days(days), _pairs(pairs)) for days, pairs in by_day.items())
-    hours = _week([(number, pair) for numbers, pairs in read for number in numbers for pair in pairs])
+    read = {days: (_days(days), _pairs(pairs)) for days, pairs in by_day.items()}
+    _refuse_twice({days: numbers for days, (numbers, _) in read.items()})
+    hours = _week([(number, pair) for numbers, pairs in read.values() for number in numbers for pair in pairs])
     if not any(hours.days):
         raise ConfigurationError(f"redial: hours {setting!r} leave no time to call; {_REMEDY}, or None for any hour")
     return hours
@@ -82,6 +83,18 @@ def _days(named: object) -> Sequence[int]:
         days = (last[0] - first) % 7 if last else 0
         numbers += [(first + day) % 7 for day in range(days + 1)]
     return numbers
+
+
+def _refuse_twice(named: Mapping[object, Sequence[int]]) -> None:
+    """Nobody knows whether the times of ``wed`` beside ``mon-fri`` are to replace the others or to join them."""
+    first: dict[int, object] = {}
+    for days, numbers in named.items():
+        for number in numbers:
+            if first.setdefault(number, days) != days:
+                raise ConfigurationError(
+                    f"redial: hours name {DAYS[number]} in {first[number]!r} and in {days!r}; name each day in one "
+                    'key, such as {"mon-tue, thu-fri": ("09:00", "20:00"), "wed": ("10:00", "11:00")}'
+                )
 
 
 def _pairs(given: object) -> Sequence[tuple[int, int]]:
