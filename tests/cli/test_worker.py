@@ -117,6 +117,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delitem(sys.modules, "jobs", raising=False)
     (tmp_path / "jobs.py").write_text(JOBS, "utf-8")
     (tmp_path / "faulty.py").write_text("x = 1\nraise ValueError('no\\nsetting')\n", "utf-8")
+    (tmp_path / "refused.py").write_text("from ringback import RedialPolicy\n\nRedialPolicy(max_attempts=0)\n", "utf-8")
     return tmp_path
 
 
@@ -334,6 +335,12 @@ NO_ROUTER = "name an OutcomeRouter, or a function that returns one"
             "faulty:router",
             "router 'faulty:router': module 'faulty' cannot be imported (ValueError: no setting, {app}/faulty.py, "
             "line 2); name a module that is installed or in {app}",
+        ),
+        (
+            "refused:router",
+            "router 'refused:router': module 'refused' cannot be imported (ConfigurationError: redial: max_attempts 0 "
+            "is no number of calls; write a whole number from 1, {app}/refused.py, line 3); "
+            "name a module that is installed or in {app}",
         ),
         ("jobs:router", f"no store is named; {NO_STORE}"),
         ("jobs:of_memory", f"store MemoryStore is in memory, where no other process finds anything; {NO_STORE}"),

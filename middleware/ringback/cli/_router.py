@@ -7,12 +7,14 @@ import inspect
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.router import HandlerRouter
 from ringback.privacy.redaction import redact
 
+_OURS = str(Path(__file__).parents[1])
 _REMEDY = "write module:attribute as for a server, such as 'app:router'"
 
 
@@ -78,9 +80,9 @@ def _described(found: Any) -> str:
 
 
 def _fault(error: Exception) -> str:
-    """The exception in one line, with the place in the app that raised the exception."""
-    frames = traceback.extract_tb(error.__traceback__)
-    last = [frame for frame in frames if not frame.filename.startswith("<frozen")][-1]
-    where = "" if last.filename in (__file__, importlib.__file__) else f", {last.filename}, line {last.lineno}"
+    """The exception in one line, with the last place outside Ringback: a setting that Ringback refuses is the app's."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    last = next((frame for frame in frames if not frame.filename.startswith(("<", _OURS))), None)
+    where = "" if last is None or last.filename == importlib.__file__ else f", {last.filename}, line {last.lineno}"
     # The message of an app that cannot start may quote the app's settings.
     return f"{type(error).__name__}: {redact(' '.join(str(error).split()))}{where}"
