@@ -118,6 +118,9 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "jobs.py").write_text(JOBS, "utf-8")
     (tmp_path / "faulty.py").write_text("x = 1\nraise ValueError('no\\nsetting')\n", "utf-8")
     (tmp_path / "refused.py").write_text("from ringback import RedialPolicy\n\nRedialPolicy(max_attempts=0)\n", "utf-8")
+    (tmp_path / "worded.py").write_text(
+        "from ringback import Catalog\n\nCatalog.default().with_overrides({'x': 1})\n", "utf-8"
+    )
     return tmp_path
 
 
@@ -340,6 +343,12 @@ NO_ROUTER = "name an OutcomeRouter, or a function that returns one"
             "refused:router",
             "router 'refused:router': module 'refused' cannot be imported (ConfigurationError: redial: max_attempts 0 "
             "is no number of calls; write a whole number from 1, {app}/refused.py, line 3); "
+            "name a module that is installed or in {app}",
+        ),
+        (
+            "worded:router",
+            "router 'worded:router': module 'worded' cannot be imported (CatalogError: overrides: unknown table 'x'; "
+            "write each row as a block [[entry]], {app}/worded.py, line 3); "
             "name a module that is installed or in {app}",
         ),
         ("jobs:router", f"no store is named; {NO_STORE}"),

@@ -10,11 +10,14 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import ringback
+import ringback_catalog
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.router import HandlerRouter
 from ringback.privacy.redaction import redact
 
-_OURS = str(Path(__file__).parents[1])
+# With a separator at the end: an app may be called ringback_app.
+_OURS = tuple(f"{Path(each).parent}{os.sep}" for each in (ringback.__file__, ringback_catalog.__file__))
 _REMEDY = "write module:attribute as for a server, such as 'app:router'"
 
 
@@ -82,7 +85,7 @@ def _described(found: Any) -> str:
 def _fault(error: Exception) -> str:
     """The exception in one line, with the last place outside Ringback: a setting that Ringback refuses is the app's."""
     frames = reversed(traceback.extract_tb(error.__traceback__))
-    last = next((frame for frame in frames if not frame.filename.startswith(("<", _OURS))), None)
+    last = next((frame for frame in frames if not frame.filename.startswith(("<", *_OURS))), None)
     where = "" if last is None or last.filename == importlib.__file__ else f", {last.filename}, line {last.lineno}"
     # The message of an app that cannot start may quote the app's settings.
     return f"{type(error).__name__}: {redact(' '.join(str(error).split()))}{where}"
