@@ -10,14 +10,13 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import ringback
 import ringback_catalog
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.router import HandlerRouter
 from ringback.privacy.redaction import redact
 
 # With a separator at the end: an app may be called ringback_app.
-_OURS = tuple(f"{Path(each).parent}{os.sep}" for each in (ringback.__file__, ringback_catalog.__file__))
+_OURS = tuple(f"{folder}{os.sep}" for folder in (Path(__file__).parents[1], Path(ringback_catalog.__file__).parent))
 _REMEDY = "write module:attribute as for a server, such as 'app:router'"
 
 
