@@ -188,6 +188,8 @@ def test_another_encoding_is_named(encoding):
         (r"\uDE00 cut", "\ufffd cut"),
         (r"\ud83d\ud83d\ude00\ude00", "\ufffd\U0001f600\ufffd"),
         (r"\u00e9\\ud83d\\\ud83d\n", "\u00e9\\ud83d\\\ufffd\n"),
+        (r"\\\\ud83d\\\\\ud83d", "\\\\ud83d\\\\\ufffd"),
+        (r"\\\ud83d\ude00\\ud83d\ude00", "\\\U0001f600\\ud83d\ufffd"),
     ],
 )
 @pytest.mark.parametrize("frame", ["%s", "[%s]"])

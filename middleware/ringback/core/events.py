@@ -250,13 +250,14 @@ def _without_lone_halves(content: bytes) -> bytes:
     JSON's grammar has such an escape, and a text that a sender cuts within an emoji ends with one. The decoder takes
     the escape for a fault of the whole body.
     """
-    return _HALVES.sub(lambda found: found[0] if found[1] is None else rb"\ufffd", content)
+    return _HALVES.sub(lambda found: found[0] if found["pair"] else rb"\%bufffd" % found["escaped"], content)
 
 
-# A whole pair, any other escape, or a half.
+# The first backslash of a run, the escaped ones after it, and behind an odd number of them a whole pair or a half. So
+# the function is called for surrogates alone: a body of nothing but other escapes would hold the loop for too long.
 _HALVES = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\(?!u[dD][89a-fA-F])[\s\S]"
-    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"\\(?<!\\\\)(?P<escaped>(?:\\\\)*)u[dD]"
+    rb"(?:(?P<pair>[89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|[89a-fA-F][0-9a-fA-F]{2})"
 )
 
 
