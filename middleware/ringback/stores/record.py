@@ -100,23 +100,22 @@ def _dumped(event: Event, verdict: Raw | UnsetType, outcome: Outcome | None = No
         # Source and subject are mostly the same, and to redact a text costs more than to compare two.
         subject = source if subject == event.source else redact_place(subject)
     return encoded(
-        # By position: to pass the fields by name takes as long as all the rest.
         _Record(
-            event.type,
-            verdict,
-            event.id,
-            source,
-            subject,
-            event.time,
-            data.call_connection_id,
-            data.server_call_id,
-            data.correlation_id,
-            data.operation_context,
-            data.version,
-            _stored(data.result_information),
-            _details(data.media_streaming_update),
-            _details(data.transcription_update),
-            {} if outcome is None else _own(outcome, source),
+            type=event.type,
+            verdict=verdict,
+            id=event.id,
+            source=source,
+            subject=subject,
+            time=event.time,
+            call_connection_id=data.call_connection_id,
+            server_call_id=data.server_call_id,
+            correlation_id=data.correlation_id,
+            operation_context=data.operation_context,
+            version=data.version,
+            result=_stored(data.result_information),
+            media_streaming_details=_details(data.media_streaming_update),
+            transcription_details=_details(data.transcription_update),
+            own={} if outcome is None else _own(outcome, source),
         )
     )
 

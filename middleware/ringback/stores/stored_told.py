@@ -32,19 +32,13 @@ def dump_end(outcome: Outcome, at: float, key: str) -> bytes:
     # As `told_by`, without the steps that the row makes needless: a sender waits for this.
     whole = encoded(
         Told(
-            "",
-            UNSEEN,
-            second_of(event),
-            short(event.id),
-            None if is_told_by_key else short(leg or ""),
-            None,
-            digest_of(data.server_call_id),
-            None,
-            None,
-            None,
-            None if sip is None else number(sip.code),
-            None if q850 is None else number(q850.code),
-            outcome.refined_by,
+            time=second_of(event),
+            id=short(event.id),
+            leg=None if is_told_by_key else short(leg or ""),
+            server=digest_of(data.server_call_id),
+            sip=None if sip is None else number(sip.code),
+            q850=None if q850 is None else number(q850.code),
+            refined_by=outcome.refined_by,
         )
     )
     return whole if outcome.sibling is None else whole + b"," + _dump_sibling(told_by(outcome.sibling, at))

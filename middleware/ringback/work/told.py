@@ -92,22 +92,21 @@ def told_by(event: Event, at: float, refined_by: str | None = None, key: str | N
     name, result = event_name(event.type), data.result_information
     result = None if name in NOTED else result
     sip, q850 = (None, None) if result is None else (result.sip, result.q850)
-    # By position: a door does this for each end of a call, before it answers.
     return Told(
-        short(name),
-        round(at, 3),
-        second_of(event),
-        short(event.id),
-        short(data.call_connection_id),
-        short(data.correlation_id),
-        digest_of(data.server_call_id),
-        short(data.operation_context),
-        None if result is None else number(result.code),
-        None if result is None else number(result.subcode),
-        None if sip is None else number(sip.code),
-        None if q850 is None else number(q850.code),
-        refined_by,
-        key,
+        event=short(name),
+        at=round(at, 3),
+        time=second_of(event),
+        id=short(event.id),
+        leg=short(data.call_connection_id),
+        call=short(data.correlation_id),
+        server=digest_of(data.server_call_id),
+        context=short(data.operation_context),
+        code=None if result is None else number(result.code),
+        subcode=None if result is None else number(result.subcode),
+        sip=None if sip is None else number(sip.code),
+        q850=None if q850 is None else number(q850.code),
+        refined_by=refined_by,
+        key=key,
     )
 
 
