@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -48,8 +47,7 @@ class CallPage(Struct, frozen=True):
         return {"total": self.total, "offset": self.offset, "calls": [leg.to_dict() for leg in self.calls]}
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecords:
+class CallRecords(Struct, frozen=True):
     """The records of the calls in one store. ``redials`` are those of a router that hashes its contacts.
 
     ``before`` is awaited before each question: it has the store keep what the process has heard last. A store in memory

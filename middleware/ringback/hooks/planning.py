@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from ringback.hooks.contacts import allowed_from, contact_again, zone_of
@@ -83,8 +83,7 @@ class Decision(NamedTuple):
     canceled: int = 0
 
 
-@dataclass(eq=False, slots=True)
-class Planner:
+class Planner(Struct, eq=False):
     """Plans the redial of an outcome, or cancels the redials that wait, in one transaction with the contact's state."""
 
     observer: Observer

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ringback.core.outcome import Outcome
 from ringback.exceptions import ConfigurationError, RegistrationError
@@ -142,8 +143,7 @@ class Registration:
         return met(self.criteria, outcome) if wanted is None else outcome.disposition is wanted
 
 
-@dataclass(frozen=True, slots=True)
-class RedialRegistration:
+class RedialRegistration(Struct, frozen=True):
     """A redial function, and the policy that says when the function is called."""
 
     function: Callable[..., Any]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import TypeAlias, cast
+
+from msgspec import Struct
 
 from ringback.exceptions import ConfigurationError
 
@@ -23,8 +24,7 @@ _MIDNIGHT = 86_400
 _REMEDY = 'write a pair such as ("09:00", "20:00"), or pairs by day such as {"mon-fri": ("09:00", "20:00")}'
 
 
-@dataclass(frozen=True, slots=True)
-class Hours:
+class Hours(Struct, frozen=True):
     """The open times of the seven days from Monday: pairs of seconds since midnight, in order and apart."""
 
     days: tuple[tuple[tuple[int, int], ...], ...]
