@@ -431,6 +431,19 @@ async def test_where_no_function_of_the_app_is_called_nothing_is_said(
     assert written(caplog) == []
 
 
+@UNSERVED
+async def test_where_another_process_calls_the_hooks_nothing_is_said(
+    app_of: Callable[[OutcomeRouter], Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """This process only keeps outcomes, whether somebody announces its start or not."""
+    called: list[str] = []
+    router = calling(called, store=SQLiteStore(tmp_path / "ringback.db"), worker=False)
+    app = app_of(router)
+    assert await post(app) == 204
+    await router.drain()
+    assert (called, written(caplog)) == ([], [])
+
+
 async def test_an_engine_that_was_drained_and_goes_on_says_nothing_new(caplog: pytest.LogCaptureFixture) -> None:
     """How to mend it was said."""
     called: list[str] = []

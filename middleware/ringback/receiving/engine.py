@@ -104,6 +104,7 @@ class Engine:
         self.durable = self.dispatcher.durable
         """Whether the store survives the process."""
         self._names_store = settings.opened is not None
+        self._has_worker = settings.worker
         self.is_checked = False
         """Whether :meth:`check` has found nothing wrong."""
         self._started = self._works = self._is_noticed = False
@@ -174,11 +175,13 @@ class Engine:
         await self.dispatcher.drain(self.drain_seconds if timeout is None else timeout)
 
     def _begin_late(self) -> None:
-        """For a delivery before :meth:`start`: log that once, and drain the memory when the interpreter exits."""
+        """For a delivery before :meth:`start`: log that once if hooks run here, and drain the memory at the exit."""
         self._works = True
         if not self._is_noticed:
             self._is_noticed = True
-            self.log.lifespan_missing(durable=self.durable)
+            # With `worker=False` the app may well end at any time: the hooks run in another process.
+            if self._has_worker:
+                self.log.lifespan_missing(durable=self.durable)
             if self.dispatcher.in_memory is not None:
                 at_exit(self._drain_at_exit)
 
