@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from ringback import OutcomeRouter, RedialPolicy, classify_event
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ringback.core.outcome import Outcome
+    from ringback.work.contact import Change
+
+T = TypeVar("T")
 
 SECRET = "a secret of this test"
 KEY = "redial:call:leg-{}"
@@ -92,6 +96,68 @@ async def test_what_does_not_wait_is_refused_by_the_state_of_its_contact() -> No
     await planned(store, 1, "bob", 1000.0)
     await store.change("bob", lambda known: Step(known.redial(KEY.format(1), CallState.UNKNOWN, 100.0), None))
     assert str(await Operator(store).run_now(KEY.format(1))).startswith("an earlier request may have placed the call")
+
+
+async def placed(store: MemoryStore, number: int, contact: str, state: CallState, at: float) -> None:
+    await store.change(contact, lambda known: Step(known.redial(KEY.format(number), state, at), None))
+
+
+async def test_a_call_whose_end_nobody_reported_gives_its_place_back() -> None:
+    """What holds a place is listed, the first to give it back first. The change is logged, and made once."""
+    store = MemoryStore(clock=lambda: 1000.0)
+    for number, state, at in (
+        (1, CallState.PLACED, 900.0),
+        (2, CallState.UNKNOWN, 800.0),
+        (3, CallState.PLACED, 300.0),
+        (4, CallState.PLANNED, 2000.0),
+        (5, CallState.PLACING, 1000.0),
+    ):
+        await placed(store, number, f"contact-{number}", state, at)
+    operator = Operator(store, by="ada", clock=lambda: 1000.0)
+    found = await operator.in_progress()
+    assert [(each.call.key, each.contact, each.until) for each in found] == [
+        (KEY.format(2), "contact-2", 1400.0),
+        (KEY.format(1), "contact-1", 1500.0),
+    ]
+    with capture_logs() as lines:
+        assert [await operator.ended(KEY.format(number)) for number in (1, 1, 3, 4, 5)] == [True, *[False] * 4]
+    assert lines == [{"event": "redial.ended", "log_level": "info", "key": KEY.format(1), "by": "ada"}]
+    assert [each.contact for each in await operator.in_progress()] == ["contact-2"]
+    assert (await store.stats()).redials_in_progress == 1
+    (call,) = (await operator.known("contact-1")).calls
+    assert (call.state, call.at, call.ended_at) == (CallState.ENDED, 900.0, 1000.0)
+
+
+async def test_a_redacted_key_is_enough_if_one_redial_has_it() -> None:
+    """A person has the keys that commands print."""
+    store = MemoryStore(clock=lambda: 100.0)
+    for number in ("+15550100", "+15550101"):
+        key = KEY.format(number)
+        await store.change(number, lambda known, key=key: Step(known.redial(key, CallState.PLACED, 90.0), None))
+    operator = Operator(store, clock=lambda: 100.0)
+    assert not await operator.ended("redial:call:leg-[phone]")
+    assert await operator.ended(KEY.format("+15550100"))
+    assert await operator.ended("redial:call:leg-[phone]")
+
+
+class Overtaken(MemoryStore):
+    """A store to which an event comes between the question and the change."""
+
+    async def change(self, contact: str, step: Change[T]) -> T | None:
+        await super().change(contact, lambda known: Step(ended(known), None))
+        return await super().change(contact, step)
+
+
+def ended(known: Contact) -> Contact:
+    return replace(known, calls=tuple(replace(call, state=CallState.ENDED) for call in known.calls))
+
+
+async def test_an_end_that_is_reported_meanwhile_stands() -> None:
+    store = Overtaken(clock=lambda: 100.0)
+    await MemoryStore.change(store, "bob", lambda known: Step(known.redial(KEY, CallState.PLACED, 90.0), None))
+    with capture_logs() as lines:
+        assert not await Operator(store, clock=lambda: 100.0).ended(KEY)
+    assert lines == []
 
 
 async def test_contacts_that_are_hashed_are_found_by_the_redials_of_their_router() -> None:

@@ -79,6 +79,7 @@ def every_line() -> dict[str, dict[str, Any]]:
         logs.redial_blocked(1, "ops")
         logs.redial_unblocked("ops")
         logs.redial_hastened(f"redial:call:{LEG}", "ops")
+        logs.redial_ended(f"redial:call:{LEG}", "ops")
         logs.redials_canceled(1, None)
         logs.wait_doubtful("CallConected", "did you mean 'CallConnected'?")
         logs.listeners_failed([("calls.next_step", raised(ValueError("no line")))])

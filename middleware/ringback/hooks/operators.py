@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ringback import logs
 from ringback.hooks.planning import allow_call, cancel_redials, names_of, never_call
 from ringback.privacy.redaction import redact
 from ringback.work.contact import Contact, Step
+from ringback.work.contact_call import LONGEST_CALL
 from ringback.work.items import Kind, State
 from ringback.work.keys import short
 from ringback.work.letters import Act
@@ -18,10 +19,11 @@ from ringback.work.programme import Tally
 from ringback.work.selection import EVERYTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from datetime import tzinfo
 
     from ringback.hooks.registration import RedialRegistration
+    from ringback.work.contact_call import CallRecord
     from ringback.work.delivery_store import DeliveryStore
     from ringback.work.history import Waiting
     from ringback.work.items import DeadLetter
@@ -40,6 +42,15 @@ _PAGE = 500
 
 def _ignore(_: object) -> None:
     """Stands for ``told`` where a caller needs no keys."""
+
+
+class InProgress(NamedTuple):
+    """A redial that holds a place in the lane, and until when it does if no event says more (seconds, UTC)."""
+
+    call: CallRecord
+    contact: str
+    """The contact's key as the store has it."""
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,42 @@ class Operator:
         if found is None:
             found = _alone([redial for redial in await self.waiting() if redact(redial.key) == key])
         return found if found is not None and found.kind is Kind.REDIAL else None
+
+    async def in_progress(self) -> Sequence[InProgress]:
+        """The redials that hold a place in the lane: placed, perhaps placed, or connected, and not known to have ended.
+
+        The first to give its place back comes first. Redials whose functions are running are among :meth:`waiting`.
+        """
+        now = self.clock()
+        found = [
+            InProgress(call, name, until)
+            async for name, contact in _contacts(self.store, now - LONGEST_CALL)
+            for call, until in contact.lasting
+            if until > now
+        ]
+        return sorted(found, key=lambda each: each.until)
+
+    async def ended(self, key: str) -> bool:
+        """Gives the place in the lane back that the redial of this key holds: its call has ended, and no event came.
+
+        Also of the redacted key, if one alone has that. Whether the redial was in progress. If the end is reported
+        later, it counts as any other.
+        """
+        running = await self.in_progress()
+        exact = [each for each in running if each.call.key == key]
+        found = _alone(exact or [each for each in running if redact(each.call.key) == key])
+        if found is None:
+            return False
+        key, now = found.call.key, self.clock()
+
+        def step(known: Contact) -> Step[bool]:
+            after = known.ended(key, now)
+            return Step(known, False) if after is None else Step(after, True)
+
+        changed = await self.store.change(found.contact, step)
+        if changed:
+            logs.redial_ended(key, self.by)
+        return bool(changed)
 
     async def known(self, name: str) -> Contact:
         """What the store knows of the contact that the store has under this name."""
@@ -193,14 +240,20 @@ async def programme_of(stores: Iterable[DeliveryStore], since: float, zone: tzin
     """What became of the calls to the contacts of several stores, as :meth:`Operator.report` says."""
     tally = Tally(since, zone)
     for store in stores:
-        after, page = "", _PAGE
-        while page == _PAGE:
-            contacts = await store.history.contacts(since, after, _PAGE)
-            for _, contact in contacts:
-                tally.add(contact)
-            page = len(contacts)
-            after = contacts[-1][0] if contacts else after
+        async for _, contact in _contacts(store, since):
+            tally.add(contact)
     return tally.programme()
+
+
+async def _contacts(store: DeliveryStore, since: float) -> AsyncIterator[tuple[str, Contact]]:
+    """Every contact of whom something was noted from ``since`` on, by the name that the store has."""
+    after, page = "", _PAGE
+    while page == _PAGE:
+        contacts = await store.history.contacts(since, after, _PAGE)
+        for each in contacts:
+            yield each
+        page = len(contacts)
+        after = contacts[-1][0] if contacts else after
 
 
 def _alone(found: Sequence[T]) -> T | None:

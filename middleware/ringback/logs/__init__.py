@@ -153,6 +153,13 @@ def redial_hastened(key: str, by: str | None) -> None:
     emit(INFO, "redial.hastened", key=key, by=by)
 
 
+def redial_ended(key: str, by: str | None) -> None:
+    """A person said that a redial's call has ended, of which no event came. ``by`` is as for
+    :func:`dead_letter_replayed`.
+    """
+    emit(INFO, "redial.ended", key=key, by=by)
+
+
 def redials_canceled(count: int, by: str | None) -> None:
     """A person canceled the redials to a contact. ``by`` is as for :func:`dead_letter_replayed`."""
     emit(INFO, "redials.canceled", count=count, by=by)

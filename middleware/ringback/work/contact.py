@@ -79,13 +79,17 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         return any(call.state is CallState.PLANNED for call in self.calls)
 
     @property
-    def busy_until(self) -> float | None:
-        """Until when a redial of the contact counts as in progress if no event says more; ``None`` without one.
+    def lasting(self) -> list[tuple[CallRecord, float]]:
+        """The redials in progress, and until when each counts as in progress if no event says more.
 
         A redial whose function is running is not meant: a worker has its item.
         """
-        lasting = [call.at + LASTS[call.state] for call in self.calls if call.state in LASTS and not call.by_app]
-        return max(lasting, default=None)
+        return [(call, call.at + LASTS[call.state]) for call in self.calls if call.state in LASTS and not call.by_app]
+
+    @property
+    def busy_until(self) -> float | None:
+        """Until when a redial of the contact counts as in progress if no event says more; ``None`` without one."""
+        return max((until for _, until in self.lasting), default=None)
 
     def recent(self, now: float) -> Contact:
         """The contact without the calls that no policy asks for any more."""
@@ -193,6 +197,16 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         if call is None or call.state is not CallState.PLANNED:
             return None
         return self._with(replace(call, at=min(call.at, now)))
+
+    def ended(self, key: str, now: float) -> Contact | None:
+        """The contact once a person has said that this redial is no longer in progress; ``None`` if it was not.
+
+        Nobody knows how the call has ended. An event that comes later still says it.
+        """
+        for call, until in self.lasting:
+            if call.key == key and until > now:
+                return self._with(replace(call, state=CallState.ENDED, ended_at=now))
+        return None
 
     def closed(self) -> tuple[Contact, tuple[str, ...]]:
         """The contact without the redials that wait, and the keys of these redials."""
