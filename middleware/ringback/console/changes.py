@@ -10,10 +10,8 @@ from msgspec import Struct
 from starlette.responses import RedirectResponse
 
 from ringback.console.choosing import FILTERS, act_of, chosen_of, seconds, selection
-from ringback.console.desk import refused
-from ringback.console.forms import first, form_to_change
+from ringback.console.desk import first, form_to_change, refused
 from ringback.console.snapshot import LETTERS
-from ringback.console.view import Moment, moment
 from ringback.exceptions import ConfigurationError, StoreError
 from ringback.hooks.operators import Operator
 from ringback.privacy.redaction import redact
@@ -65,7 +63,7 @@ class Made(Struct, frozen=True):
     text: str
     others: str | None
     left: float | None
-    until: Moment
+    until: float
 
 
 async def change(desk: Desk, request: Request) -> Response:
@@ -125,7 +123,7 @@ def made_of(request: Request, now: float) -> Made | None:
     left = due - now if act in tuple(Act) and due > now else None
     text = _DONE[act][0 if left is not None else 1].format("is" if count == 1 else "are")
     others = None if 0 < count >= of else _OTHERS[act].format(f"{of - count:,}")
-    return Made(act, count, max(of, count), text, others, left, moment(due))
+    return Made(act, count, max(of, count), text, others, left, due)
 
 
 def _number(text: str) -> int:

@@ -7,8 +7,8 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from ringback.console.access import handle
 from ringback.console.filters import fitting
+from ringback.console.sealed import MARK, seal, unseal
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
 from ringback.work.letters import Act
@@ -77,21 +77,15 @@ async def chosen_of(
     letters: Sequence[DeadLetter], chosen: Selection, handles: Sequence[str], token: str
 ) -> Sequence[DeadLetter]:
     """The letters that are chosen; with handles, those among them that a form names."""
-    some = _named(letters, handles, token) if handles else letters
+    named = {unseal(each, token) for each in handles}
+    some = [letter for letter in letters if letter.key in named] if handles else letters
     # In a thread, because reasons are compared, and there may be thousands.
     return await asyncio.to_thread(lambda: [letter for letter in some if chosen.has_letter(letter)])
 
 
 def handle_of(key: str, token: str) -> str:
     """The form's name for a dead letter: the letter's key, or a stand-in for a private key."""
-    return key if redact(key) == key and not key.startswith("~") else handle(key, token)
-
-
-def _named(letters: Sequence[DeadLetter], handles: Sequence[str], token: str) -> Sequence[DeadLetter]:
-    """The letters that a form names."""
-    named = frozenset(handles)
-    private = any(name.startswith("~") for name in named)
-    return [each for each in letters if each.key in named or (private and handle(each.key, token) in named)]
+    return key if redact(key) == key and not key.startswith(MARK) else seal(key, token)
 
 
 def fields_of(chosen: Selection) -> dict[str, str]:

@@ -10,6 +10,7 @@ from ringback.console.assets import address as asset
 from ringback.console.colours import LOOKS
 from ringback.console.snapshot import RANGES
 from ringback.console.stanza import stanza
+from ringback.console.view import moment
 from ringback.exceptions import needs_extra
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def _environment() -> Environment:
     )
     filters: dict[str, Any] = {
         "count": "{:,}".format,
+        "moment": moment,
         "pair": _pair,
         "percent": _percent,
         "seconds": _seconds,

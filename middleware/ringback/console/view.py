@@ -1,4 +1,4 @@
-"""Values that a template shows: redacted texts, times and rows that several pages have. Pure.
+"""Values that a template shows: redacted texts, and times. Pure.
 
 Every page shows the dictionary that :func:`shown` makes, so that no template can show a private text.
 """
@@ -41,8 +41,8 @@ def moment(at: float) -> Moment:
     return Moment(f"{time:%Y-%m-%dT%H:%M:%SZ}", f"{time:%Y-%m-%d %H:%M:%S}")
 
 
-def shown(view: Struct) -> dict[str, Any]:
-    """The values of a view as a dictionary, every text redacted."""
+def shown(view: object) -> dict[str, Any]:
+    """A struct or a dictionary, and whatever stands in it, as dictionaries and lists with every text redacted."""
     return cast("dict[str, Any]", _redacted(msgspec.to_builtins(view)))
 
 
