@@ -15,7 +15,7 @@ import pytest
 import ringback
 from ringback import Catalog, classify
 from ringback.cli import main
-from ringback.cli._command_name import command_name
+from ringback.cli._demo import command_name
 from ringback.cli._explain_text import MOST, page
 from ringback.cli.demo import POSTINGS
 from ringback_catalog import CALL_EVENTS, source_lines

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
 
-from ringback.cli._numbers import count
-from ringback.cli._screen import pair, wrapped
-from ringback.cli._selection import add_filters, add_router, ago, operated, selected
+from ringback.cli._screen import many, moment, pair, table, wrapped
+from ringback.cli._store import add_filters, add_router, operated, selected
+from ringback.cli._values import ago, count
 from ringback.privacy.redaction import redact, redact_contact
 from ringback.work.hook_runs import tries_in
 from ringback.work.redial import time_zone
@@ -95,7 +95,7 @@ def list_(arguments: argparse.Namespace) -> int:
             print(json.dumps(_fields(redial)))
     else:
         print(_lane(stats))
-        print("\n".join(_table([_cells(redial) for redial in shown]) if shown else ["no redials"]))
+        print("\n".join(table([_COLUMNS, *map(_cells, shown)]) if shown else ["no redials"]))
     if len(shown) < len(redials):
         more = f"the first {len(shown)} of {len(redials)}; --limit {len(redials)} shows all"
         print(f"{arguments.prog}: {more}", file=sys.stderr)
@@ -172,7 +172,7 @@ def unblock(arguments: argparse.Namespace) -> int:
 
 
 def _cancelled(count: int) -> str:
-    return f"{count} redial{'' if count == 1 else 's'} cancelled"
+    return f"{many(count, 'redial')} cancelled"
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -184,16 +184,16 @@ def report(arguments: argparse.Namespace) -> int:
 
 
 def _report(found: Programme, zone: str) -> Iterator[str]:
-    since = "all that is remembered" if not found.since else f"since {_moment(found.since)} UTC"
+    since = "all that is remembered" if not found.since else f"since {moment(found.since)} UTC"
     yield f"{found.contacts} contacts called, {found.reached} reached, {found.waiting} redials to come ({since})"
     tables = {"ATTEMPT": found.attempts, "REDIALS AFTER": found.causes, f"HOUR ({zone})": found.hours}
     for title, shares in tables.items():
         if shares:
-            cells = [_share_cells(share) for share in shares]
-            yield from ("", *_table(cells, (title, "CALLS", "REACHED", "SHARE", "NEVER RANG")))
+            columns = (title, "CALLS", "REACHED", "SHARE", "NEVER RANG")
+            yield from ("", *table([columns, *map(_share_cells, shares)]))
     if found.given_up:
         given_up = [(each.limit, each.cause, str(each.count)) for each in found.given_up]
-        yield from ("", *_table(given_up, ("GIVEN UP BY", "AFTER", "TIMES")))
+        yield from ("", *table([("GIVEN UP BY", "AFTER", "TIMES"), *given_up]))
 
 
 def _share_cells(share: Share) -> tuple[str, ...]:
@@ -211,25 +211,19 @@ def _page(redial: Waiting | None, calls: Sequence[CallRecord], *, blocked: bool)
         yield "Blocked: no redial calls the contact (never_call)"
         yield ""
     yield "Calls to the contact"
-    yield from _table([_call_cells(call) for call in calls], ("AT (UTC)", "CALL", "STATE", "ANSWERED", "ENDED", "SAID"))
-
-
-def _table(rows: Sequence[tuple[str, ...]], columns: tuple[str, ...] = _COLUMNS) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    for row in (columns, *rows):
-        yield "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
+    yield from table([("AT (UTC)", "CALL", "STATE", "ANSWERED", "ENDED", "SAID"), *map(_call_cells, calls)])
 
 
 def _cells(redial: Waiting) -> tuple[str, ...]:
     outcome = redial.outcome
     what = ("unreadable", "-") if outcome is None else (outcome.cause.value, pair(outcome.code, outcome.subcode))
     number, tries, contact = str(redial.number), str(tries_in(redial.progress)), redact_contact(redial.contact) or "-"
-    due = _moment(redial.due_at)
+    due = moment(redial.due_at)
     return redact(redial.key), *what, number, tries, redial.state.value, due, redial.target or "-", contact
 
 
 def _call_cells(call: CallRecord) -> tuple[str, ...]:
-    times = (_moment(call.at), _moment(call.answered_at), _moment(call.ended_at))
+    times = (moment(call.at), moment(call.answered_at), moment(call.ended_at))
     who = "app" if call.by_app else "redial"
     return times[0], who, call.state.value, times[1], times[2], "-" if call.word is None else call.word.value
 
@@ -257,10 +251,6 @@ def _call_fields(call: CallRecord) -> dict[str, Any]:
         "ended_at": _iso(call.ended_at),
         "said": None if call.word is None else call.word.value,
     }
-
-
-def _moment(at: float | None) -> str:
-    return "-" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _iso(at: float | None) -> str | None:

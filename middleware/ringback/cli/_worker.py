@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ringback.cli._numbers import count, seconds
 from ringback.cli._router import loaded
 from ringback.cli._store import VARIABLE, chosen, file_of, settings_of, store_name
+from ringback.cli._values import count, seconds
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.logs import LogObserver

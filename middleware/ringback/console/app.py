@@ -16,7 +16,7 @@ from starlette.routing import Route, Router
 from ringback.console import assets, call, calls, changes, entries, export, letters, now, work
 from ringback.console.access import Access
 from ringback.console.desk import Desk, refused
-from ringback.console.pages import Pages
+from ringback.console.pages import environment
 from ringback.console.reading import Reader
 from ringback.exceptions import ConfigurationError, StoreError
 from ringback.hooks.call_records import CallRecords
@@ -102,13 +102,14 @@ class Console:
                 "a Console shows the stores of a router or one store; pass router=, or store= in another process, "
                 "and not both"
             )
+        # Raises at once what every page would raise.
+        environment()
         self._access = Access(auth, allow_changes, token)
         self._dispatchers: WeakSet[Dispatcher] = WeakSet()
         self._store = None if store is None else open_store(store)
         reader = Reader(self._stores, clock, monotonic)
         self._desk = Desk(
             self._access,
-            Pages(),
             reader,
             catalog or Catalog.default(),
             self._stores,

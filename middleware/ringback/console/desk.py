@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 from starlette.responses import HTMLResponse, PlainTextResponse
 
+from ringback.console import pages
 from ringback.console.access import fault, give_token, token_of
 from ringback.console.snapshot import DEFAULT, RANGES
 from ringback.exceptions import ConfigurationError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from ringback.console.access import Access
-    from ringback.console.pages import Pages
     from ringback.console.reading import Reader
     from ringback.console.snapshot import Range
     from ringback.hooks.call_records import CallRecords
@@ -41,7 +41,6 @@ class Desk:
     """
 
     access: Access
-    pages: Pages
     reader: Reader
     catalog: Catalog
     stores: Callable[[], Sequence[DeliveryStore]]
@@ -60,7 +59,7 @@ class Desk:
     def answer(self, request: Request, template: str, status: int = 200, **values: object) -> Response:
         """The page of a template, with the cookie that the page's forms and addresses rest on."""
         token, path = self.token(request), str(request.scope["path"])[len(str(request.scope.get("root_path", ""))) :]
-        text = self.pages.page(template, up="../" * (path.count("/") - 1), token=token, **values)
+        text = pages.page(template, up="../" * (path.count("/") - 1), token=token, **values)
         return self.with_token(request, HTMLResponse(text, status))
 
     def with_token(self, request: Request, response: Response) -> Response:

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import math
+import tomllib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ringback.console.desk import listed, only, range_of
 from ringback.console.filters import address, chosen
 from ringback.console.rows import Number, Verdicts, pair_rows, web_address
 from ringback.console.snapshot import UNRECOGNIZED
-from ringback.console.stanza import stanza
 from ringback.console.view import shown
 from ringback.core.glossary import ACTIONS, CAUSES, MATCHED, OWNERS, RETRIES
 from ringback.core.outcome import classify
 from ringback.exceptions import ConfigurationError
 from ringback.work.call_filter import recognized
-from ringback_catalog import Scope, event_name, source_lines
+from ringback_catalog import Catalog, CatalogError, Cause, Owner, RetryClass, Scope, event_name, source_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
     from starlette.responses import Response
 
     from ringback.console.desk import Desk
     from ringback.console.snapshot import Snapshot
     from ringback.core.outcome import Outcome
-    from ringback_catalog import Catalog
 
 PARAMETERS = frozenset({"range"})
 WEEK = 604_800
@@ -66,11 +68,15 @@ def view_of(snapshot: Snapshot, catalog: Catalog) -> dict[str, Any]:
     return {
         "range": snapshot.range.name,
         "at": snapshot.at,
-        "unrecognized": unknown[:UNRECOGNIZED],
-        "known": sorted((row for row in pairs if row not in unknown), key=lambda row: -row.range.count),
+        "unrecognized": [row | {"block": _block_of(row)} for row in unknown[:UNRECOGNIZED]],
+        "known": sorted((row for row in pairs if row not in unknown), key=lambda row: -row["range"].count),
         "count": snapshot.unrecognized,
         "link": address({"recognized": False, "since": snapshot.since, "until": snapshot.at}),
     }
+
+
+def _block_of(row: Mapping[str, Any]) -> str | None:
+    return stanza(row["code"], row["subcode"], row["cause"], row["retry"], row["owner"])
 
 
 def entry_view(outcome: Outcome, event: str, calls: Number) -> dict[str, Any]:
@@ -110,3 +116,46 @@ def _facts(outcome: Outcome) -> tuple[tuple[str, str], ...]:
 
 def _lines(outcome: Outcome) -> list[str]:
     return [line for source in outcome.verdict.entry.sources for line in source_lines((source,))]
+
+
+@lru_cache(maxsize=1024)
+def stanza(
+    code: int | None,
+    subcode: int | None,
+    cause: str = Cause.UNKNOWN,
+    retry: str | None = None,
+    owner: str | None = None,
+) -> str | None:
+    """TOML for :meth:`~ringback_catalog.Catalog.with_overrides`; ``None`` if no row can have these numbers.
+
+    The block holds numbers and words of the catalog, so nothing private. Unedited, the block changes no verdict.
+    """
+    for verdict in ((cause, retry or RetryClass.AFTER_FIX, owner or Owner.APP), _NEUTRAL):
+        block = _block(code, subcode, *verdict)
+        try:
+            Catalog.default().with_overrides(tomllib.loads(block))
+        except CatalogError:
+            continue
+        return block
+    return None
+
+
+def _block(code: int | None, subcode: int | None, cause: str, retry: str, owner: str) -> str:
+    numbers = {"code": code, "subcode": subcode}
+    key = "".join(f"{name} = {number}\n" for name, number in numbers.items() if number is not None)
+    return (
+        f"[[entry]]\n{key}"
+        "# why it ended; the causes are those of `ringback catalog`\n"
+        f'cause = "{Cause(cause)}"\n'
+        "# none, now, later, after_fix or never: may we call again?\n"
+        f'retry = "{RetryClass(retry)}"\n'
+        "# nobody, callee, app, admin, carrier or azure: who must act?\n"
+        f'owner = "{Owner(owner)}"\n'
+        'summary = "Say in one line what happened."\n'
+        'advice = ["Say what to do about it."]\n'
+        "# leave this out, and nothing that a carrier reports with a call (SIP, Q.850) changes the row\n"
+        "refine = true\n"
+    )
+
+
+_NEUTRAL = (Cause.UNKNOWN, RetryClass.AFTER_FIX, Owner.APP)

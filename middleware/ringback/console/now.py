@@ -71,7 +71,7 @@ def view_of(snapshot: Snapshot, catalog: Catalog) -> dict[str, Any]:
     verdicts = Verdicts(catalog, snapshot)
     times = (since, snapshot.hour.since, until)
     pairs = pair_rows(snapshot.pairs, snapshot.hour.pairs, verdicts, _sum(counts), times)
-    failing = [row for row in pairs if row.retry != RetryClass.NONE]
+    failing = [row for row in pairs if row["retry"] is not RetryClass.NONE]
     figures = _figures(snapshot)
     return {
         "range": chosen.name,
@@ -83,7 +83,7 @@ def view_of(snapshot: Snapshot, catalog: Catalog) -> dict[str, Any]:
         "waits": snapshot.stats,
         "failing": failing[:MOST_ROWS],
         "more": failing[MOST_ROWS:],
-        "intended": [row for row in pairs if row.retry == RetryClass.NONE],
+        "intended": [row for row in pairs if row["retry"] is RetryClass.NONE],
         "good": figures[1],
         "causes": by_cause(counts, since, until, chosen),
         "dispositions": by_ending(counts, since, until, chosen),

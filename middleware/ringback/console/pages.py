@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from ringback.console.assets import address as asset
 from ringback.console.colours import LOOKS
 from ringback.console.snapshot import RANGES
-from ringback.console.stanza import stanza
 from ringback.console.view import moment
 from ringback.exceptions import needs_extra
 
@@ -22,20 +21,17 @@ NAVIGATION = (("./", "Now"), ("calls", "Calls"), ("work", "Work"), ("catalog", "
 """The pages with a place of their own at the top: their addresses from the console's root, and their names."""
 
 
-class Pages:
-    """The templates. Raises :class:`MissingExtra` if Jinja2 is not installed."""
-
-    def __init__(self) -> None:
-        self._environment = _environment()
-
-    def page(self, template: str, **values: object) -> str:
-        """The document of a template. ``up`` leads from the page's folder to the console's root."""
-        return self._environment.get_template(template).render(**values)
+def page(template: str, **values: object) -> str:
+    """The document of a template. ``up`` leads from the page's folder to the console's root."""
+    return environment().get_template(template).render(**values)
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
-    """One for all consoles of a process, for to compile the templates takes longer than to answer from them."""
+def environment() -> Environment:
+    """One for all consoles of a process, for to compile the templates takes longer than to answer from them.
+
+    Raises :class:`MissingExtra` if Jinja2 is not installed.
+    """
     with needs_extra("the operations page", "console"):
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -63,7 +59,6 @@ def _environment() -> Environment:
         "navigation": NAVIGATION,
         "zip": zip,
         "ranges": tuple(RANGES.values()),
-        "stanza": stanza,
         "version": importlib.metadata.version("ringback"),
     }
     environment.globals.update(known)

@@ -34,27 +34,6 @@ class Number(Struct, frozen=True):
     link: str | None
 
 
-class PairRow(Struct, frozen=True):
-    """How calls ended: of the last hour and of the range. ``entry`` is the address of what the catalog knows."""
-
-    event: str
-    code: int | None
-    subcode: int | None
-    cause: str
-    match: str
-    retry: str
-    action: str | None
-    owner: str | None
-    summary: str
-    advice: tuple[str, ...]
-    documentation: str | None
-    last: float
-    hour: Number
-    range: Number
-    share: float | None
-    entry: str | None
-
-
 class Verdicts:
     """The catalog's verdict on a pair; if the stores have another, that of a stored outcome in the snapshot."""
 
@@ -77,7 +56,7 @@ class Verdicts:
 
 def pair_rows(
     pairs: Iterable[Pair], hour: Sequence[Pair], verdicts: Verdicts, ended: int, times: tuple[float, float, float]
-) -> list[PairRow]:
+) -> list[dict[str, Any]]:
     """The rows of pairs, those with most calls in the last hour first, then those with most in the range.
 
     ``ended`` counts all calls of the range; ``times`` are when the range and the hour began, and when both end.
@@ -89,7 +68,11 @@ def pair_rows(
     for pair in hour:
         lately[_group(pair)] = lately.get(_group(pair), 0) + pair.count
     rows = [_pair_row(same, lately.get(group, 0), verdicts, ended, times) for group, same in grouped.items()]
-    return sorted(rows, key=lambda row: (-row.hour.count, -row.range.count, row.event, str(row.code), str(row.subcode)))
+    return sorted(rows, key=_most_first)
+
+
+def _most_first(row: dict[str, Any]) -> tuple[object, ...]:
+    return -row["hour"].count, -row["range"].count, row["event"], str(row["code"]), str(row["subcode"])
 
 
 def _group(pair: Pair) -> tuple[object, ...]:
@@ -98,7 +81,7 @@ def _group(pair: Pair) -> tuple[object, ...]:
 
 def _pair_row(
     same: Sequence[Pair], lately: int, verdicts: Verdicts, ended: int, times: tuple[float, float, float]
-) -> PairRow:
+) -> dict[str, Any]:
     pair, count = same[0], sum(each.count for each in same)
     outcome = verdicts.of(pair)
     since, hour, until = times
@@ -116,24 +99,25 @@ def _pair_row(
     def number(calls: int, began: float) -> Number:
         return Number(calls, address({**conditions, "since": began}) if told else None)
 
-    return PairRow(
-        event=pair.event,
-        code=pair.code,
-        subcode=pair.subcode,
-        cause=pair.cause.value,
-        match=pair.match.value,
-        retry=pair.retry.value,
-        action=action_of(outcome),
-        owner=None if outcome is None else outcome.owner.value,
-        summary=_ELSEWHERE if outcome is None else outcome.summary,
-        advice=() if outcome is None else outcome.advice,
-        documentation=None if outcome is None else web_address(outcome.documentation),
-        last=max(each.last_at for each in same),
-        hour=number(lately, hour),
-        range=number(count, since),
-        share=share_of(count, ended),
-        entry=entry_address(pair.event, pair.code, pair.subcode),
-    )
+    return {
+        "event": pair.event,
+        "code": pair.code,
+        "subcode": pair.subcode,
+        "cause": pair.cause,
+        "match": pair.match,
+        "retry": pair.retry,
+        "action": action_of(outcome),
+        "owner": None if outcome is None else outcome.owner,
+        "summary": _ELSEWHERE if outcome is None else outcome.summary,
+        "advice": () if outcome is None else outcome.advice,
+        "documentation": None if outcome is None else web_address(outcome.documentation),
+        "last": max(each.last_at for each in same),
+        "hour": number(lately, hour),
+        "range": number(count, since),
+        "share": share_of(count, ended),
+        # What the catalog knows of the pair.
+        "entry": entry_address(pair.event, pair.code, pair.subcode),
+    }
 
 
 def row_of_ended(ended: Ended) -> dict[str, Any]:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
 
 
-ADDRESSES = frozenset({"link", "since_link", "failed_link", "intended_link", "entry"})
-"""Fields that hold an address of the console. Whoever makes an address leaves out what is private."""
+OPEN = frozenset({"link", "since_link", "failed_link", "intended_link", "entry", "block"})
+"""Fields that hold an address of the console, or a block of overrides. Whoever makes one leaves out what is private."""
 
 
 class Moment(Struct, frozen=True):
@@ -58,7 +58,7 @@ def _redacted(value: Any) -> Any:
         return redact(value)
     if isinstance(value, dict):
         fields = cast("dict[str, Any]", value).items()
-        return {name: field if name in ADDRESSES else _redacted(field) for name, field in fields}
+        return {name: field if name in OPEN else _redacted(field) for name, field in fields}
     if isinstance(value, list | tuple):
         return [_redacted(item) for item in cast("Iterable[Any]", value)]
     return value

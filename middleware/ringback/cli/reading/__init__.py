@@ -4,10 +4,23 @@ One reader serves every command. The reader turns bytes into flat lines, and say
 """
 
 from ringback.cli.reading._frames import MOST, Found, TooLong, found_in
-from ringback.cli.reading._line import FAULTS, OUTCOME, Counted, Line, Reason, Reasons, Unread, Why, printable
+from ringback.cli.reading._line import (
+    FAULTS,
+    LATEST,
+    OUTCOME,
+    Counted,
+    Line,
+    Reason,
+    Reasons,
+    Unread,
+    Why,
+    printable,
+    second_of,
+)
 
 __all__ = [
     "FAULTS",
+    "LATEST",
     "MOST",
     "OUTCOME",
     "Counted",
@@ -20,4 +33,5 @@ __all__ = [
     "Why",
     "found_in",
     "printable",
+    "second_of",
 ]
