@@ -156,7 +156,7 @@ _HASHED = "; if contacts are hashed, name the router: --router MODULE:ROUTER"
 def block(arguments: argparse.Namespace) -> int:
     """Forbid redials to a contact, and cancel those that have not begun."""
     count = operated(arguments, lambda operator: operator.block(arguments.contact))
-    if arguments.router is None:
+    if not count and arguments.router is None:
         print(f"{arguments.prog}: a router that hashes its contacts needs --router", file=sys.stderr)
     print(json.dumps({"blocked": True, "canceled": count}) if arguments.json else f"blocked, {_cancelled(count)}")
     return 0
