@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ringback.cli._screen import many, moment, pair, table, wrapped
 from ringback.cli._store import add_router, operated
-from ringback.cli._values import ago, count, of_cause, of_code
+from ringback.cli._values import ago, count, of_cause, of_code, some
 from ringback.hooks.call_records import MOST, PAGE, CallRecords
 from ringback.privacy.redaction import redact, redact_contact
 from ringback_catalog import Disposition, Owner, ResultCategory
@@ -40,13 +40,15 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     listed = command("list", list_, "the calls that ended, the newest first")
     listed.add_argument("--cause", type=of_cause, help="those of this cause, such as busy")
     listed.add_argument("--code", metavar="CODE", type=of_code, help="those of this code, or CODE/SUBCODE")
-    listed.add_argument("--event", metavar="NAME", help="those that this event ended, such as CreateCallFailed")
+    listed.add_argument(
+        "--event", metavar="NAME", type=some, help="those that this event ended, such as CreateCallFailed"
+    )
     for name, words in (("disposition", Disposition), ("category", ResultCategory), ("owner", Owner)):
         listed.add_argument(f"--{name}", choices=[word.value for word in words], help=f"those of this {name}")
     listed.add_argument("--since", metavar="TIME", type=ago, help="from 2h or 3d ago on, or from an ISO 8601 time on")
     listed.add_argument("--until", metavar="TIME", type=ago, help="before 2h or 3d ago, or before an ISO 8601 time")
-    listed.add_argument("--contact", help="those of this contact, by the key of the app's contact function")
-    listed.add_argument("--search", metavar="ID", help="those with this id, as for calls show")
+    listed.add_argument("--contact", type=some, help="those of this contact, by the key of the app's contact function")
+    listed.add_argument("--search", metavar="ID", type=some, help="those with this id, as for calls show")
     listed.add_argument("--limit", metavar="N", type=_page, default=PAGE, help=f"of a page; default: {PAGE}")
     listed.add_argument("--page", metavar="N", type=count, default=1, help="default: 1, the newest")
     add_router(listed)

@@ -18,7 +18,7 @@ import msgspec
 
 from ringback.cli._router import loaded
 from ringback.cli._screen import many
-from ringback.cli._values import ago, ahead, of_cause, of_code
+from ringback.cli._values import ago, ahead, of_cause, of_code, some
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.operators import Operator
 from ringback.logs import LOGGER
@@ -115,8 +115,8 @@ def add_filters(command: argparse.ArgumentParser, *more: str) -> None:
     """Add the options that choose. ``more`` is ``since`` for dead letters, ``due`` for redials."""
     command.add_argument("--cause", type=of_cause, help="those of this cause, such as busy")
     command.add_argument("--code", metavar="CODE", type=of_code, help="those of this code, or CODE/SUBCODE")
-    command.add_argument("--hook", metavar="NAME", help="those of this hook or redial function")
-    command.add_argument("--contact", help="those of this contact, by the key of the app's contact function")
+    command.add_argument("--hook", metavar="NAME", type=some, help="those of this hook or redial function")
+    command.add_argument("--contact", type=some, help="those of this contact, by the key of the app's contact function")
     if "since" in more:
         command.add_argument(
             "--since", metavar="TIME", type=ago, help="those that died since 2h or 3d ago, or since an ISO 8601 time"

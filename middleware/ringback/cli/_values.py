@@ -24,6 +24,12 @@ def seconds(text: str) -> float:
     return float(text)
 
 
+def some(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty, which finds nothing; give a value, or leave the option out")
+    return text
+
+
 def of_cause(text: str) -> Cause:
     try:
         return Cause(text)
