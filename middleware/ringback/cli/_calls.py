@@ -27,7 +27,6 @@ _ANSWERED = {True: "yes", False: "no", None: "-"}
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the commands. ``command`` makes the parser of one."""
     shown = command(
         "show", show, "all that is known of one call: what was told of it, in order, its hooks, its redials"
     )
@@ -62,7 +61,6 @@ def _page(text: str) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print the record of one call."""
     record = operated(arguments, lambda operator: _records(operator).record(arguments.id))
     if record is None:
         print(

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback catalog``."""
     command.add_argument(
         "--format", choices=list(dict.fromkeys([*FORMATS, *_site.FORMATS])), default="json", help="default: json"
     )

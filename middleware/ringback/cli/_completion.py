@@ -14,7 +14,6 @@ SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback completion``."""
     command.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
 
 

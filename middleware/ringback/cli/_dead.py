@@ -36,7 +36,6 @@ _COLUMNS = ("KEY", "KIND", "CAUSE", "CODE", "TRIES", "DIED (UTC)")
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the commands. ``command`` makes the parser of one."""
     listed = command("list", list_, "the newest dead letters; TRIES: calls of the hook that was called most often")
     add_filters(listed, "since")
     listed.add_argument("--limit", metavar="N", type=count, default=LIMIT, help=f"default: {LIMIT}")
@@ -77,7 +76,6 @@ def list_(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print all facts of one dead letter."""
     letter = operated(arguments, lambda operator: operator.letter(arguments.key))
     if letter is None:
         return _missing(arguments, [arguments.key])

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback demo``."""
     command.add_argument(
         "--app", metavar="FILE", type=Path, help="a Python file with create_app(settle=...) of your own"
     )

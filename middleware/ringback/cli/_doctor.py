@@ -34,7 +34,6 @@ _MOST = 64 * 1024
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback doctor``."""
     command.add_argument("--url", metavar="URL", required=True, help="the callback URL, as create_call gets it")
     command.add_argument("--issuer-key", metavar="FILE", type=Path, help="sign a test event with this private key")
     command.add_argument("--audience", metavar="GUID", help="the audience of that token, as your verifier expects it")

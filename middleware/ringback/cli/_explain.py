@@ -25,7 +25,6 @@ https://docs.github.com/issues/tracking-your-work-with-issues/using-issues/creat
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback explain``."""
     command.epilog = (
         "examples: ringback explain 487 10004 --event AnswerFailed; ringback explain --sip 486 --q850 17 500 560503; "
         "ringback explain 'DiagCode: 486#560486.@'"

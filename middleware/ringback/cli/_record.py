@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 
 def add_record(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback record``."""
     command.add_argument("--to", metavar="URL", required=True, help="the origin of your app: http://127.0.0.1:8000")
     command.add_argument("--out", metavar="FILE", type=Path, required=True, help="a new file for the recording")
     command.add_argument("--port", metavar="N", type=int, default=8766, help="on 127.0.0.1; 0 for any; default: 8766")
@@ -66,7 +65,6 @@ def _serve(app: Any, sock: socket.socket) -> None:
 
 
 def add_replay(command: argparse.ArgumentParser) -> None:
-    """The options of a command that replays a recording."""
     command.add_argument("--recording", metavar="FILE", type=Path, help="what ringback record has written")
     command.add_argument("--call", metavar="NAME", help="only this call of the recording, such as call-1")
 

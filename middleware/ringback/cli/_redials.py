@@ -34,7 +34,6 @@ _COLUMNS = ("KEY", "CAUSE", "CODE", "CALL", "TRIES", "STATE", "DUE (UTC)", "FUNC
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the commands. ``command`` makes the parser of one."""
     listed = command(
         "list",
         list_,
@@ -131,7 +130,6 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def run_now(arguments: argparse.Namespace) -> int:
-    """Make a redial due now."""
     refusal = operated(arguments, lambda operator: operator.run_now(arguments.key))
     key = redact(arguments.key)
     if refusal is not None:
@@ -143,7 +141,6 @@ def run_now(arguments: argparse.Namespace) -> int:
 
 
 def cancel(arguments: argparse.Namespace) -> int:
-    """Cancel the redials to a contact that have not begun."""
     count = operated(arguments, lambda operator: operator.cancel(arguments.contact))
     hint = "" if count or arguments.router is not None else _HASHED
     print(json.dumps({"canceled": count}) if arguments.json else _cancelled(count) + hint)
@@ -154,7 +151,6 @@ _HASHED = "; if contacts are hashed, name the router: --router MODULE:ROUTER"
 
 
 def block(arguments: argparse.Namespace) -> int:
-    """Forbid redials to a contact, and cancel those that have not begun."""
     count = operated(arguments, lambda operator: operator.block(arguments.contact))
     if not count and arguments.router is None:
         print(f"{arguments.prog}: a router that hashes its contacts needs --router", file=sys.stderr)
@@ -163,7 +159,6 @@ def block(arguments: argparse.Namespace) -> int:
 
 
 def unblock(arguments: argparse.Namespace) -> int:
-    """Allow redials to a contact again."""
     changed = operated(arguments, lambda operator: operator.unblock(arguments.contact))
     hint = "" if arguments.router is not None else _HASHED
     text = "unblocked" if changed else f"was not blocked{hint}"
@@ -176,7 +171,6 @@ def _cancelled(count: int) -> str:
 
 
 def report(arguments: argparse.Namespace) -> int:
-    """Print what became of the calls to contacts."""
     zone = time_zone(arguments.time_zone)
     found = operated(arguments, lambda operator: operator.report(arguments.since or 0.0, zone))
     print(json.dumps(to_builtins(found)) if arguments.json else "\n".join(_report(found, arguments.time_zone)))

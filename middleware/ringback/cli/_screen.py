@@ -118,7 +118,6 @@ class Progress:
         self._write(text)
 
     def end(self) -> None:
-        """Blank the bar's line."""
         if self._drawn:
             self._write("")
             self._stream.write("\r")

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 
 def add_simulate(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback simulate``."""
     command.add_argument("--port", metavar="N", type=int, default=8765, help="on 127.0.0.1; 0 for any; default: 8765")
     command.add_argument("--scenario", metavar="NAME", help="what happens to every call; default: answered")
     command.add_argument(
@@ -41,7 +40,6 @@ def add_simulate(command: argparse.ArgumentParser) -> None:
 
 
 def add_trigger(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback trigger``."""
     command.add_argument(
         "scenario",
         metavar="SCENARIO",

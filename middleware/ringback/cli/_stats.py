@@ -47,7 +47,6 @@ class LogUnreadable(RingbackError):
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback stats``."""
     command.add_argument("files", metavar="LOGFILE", nargs="+", help="may end in .gz; - is standard input")
     command.add_argument("--since", metavar="TIME", type=moment, help="from this ISO 8601 time on")
     command.add_argument("--until", metavar="TIME", type=moment, help="before this ISO 8601 time")

@@ -184,7 +184,6 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def backup(arguments: argparse.Namespace) -> int:
-    """Copy the file of an SQLite store, also while the app writes to it."""
     path = file_of(chosen(arguments.store))
     if path is None:
         raise ConfigurationError(
@@ -249,7 +248,6 @@ _MEANINGS = {
 
 
 def purge(arguments: argparse.Namespace) -> int:
-    """Forget now what is older than the store's retention."""
     changed = answer_of_store(arguments, lambda store: store.purge())
     text = f"{many(changed, 'row')} forgotten, in whole or in part"
     print(json.dumps({"changed": changed}) if arguments.json else text)

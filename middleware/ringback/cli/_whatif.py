@@ -33,7 +33,6 @@ NEWEST = 10_000
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback whatif``."""
     command.add_argument(
         "files", metavar="LOGFILE", nargs="+", help="may end in .gz; - is standard input; or a store's URL"
     )

@@ -33,7 +33,6 @@ _GRACE = 1.0
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback worker``."""
     command.add_argument("router", metavar="MODULE:ROUTER", help="where the router is, such as app:router")
     command.add_argument("--concurrency", metavar="N", type=count, help="hooks at a time; default: the router's, or 16")
     command.add_argument(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -182,16 +183,12 @@ class Console:
         redials = () if self._handlers is None else self._handlers.redials
         dispatchers = list(self._dispatchers)
 
-        def noting(store: DeliveryStore) -> Callable[[], Awaitable[object]]:
-            books = [each.notebook for each in dispatchers if _identity(each.store) == _identity(store)]
+        async def note(store: DeliveryStore) -> None:
+            for each in dispatchers:
+                if _identity(each.store) == _identity(store):
+                    await each.notebook.flush()
 
-            async def note() -> None:
-                for book in books:
-                    await book.flush()
-
-            return note
-
-        return [CallRecords(store, redials, noting(store)) for store in self._stores()]
+        return [CallRecords(store, redials, partial(note, store)) for store in self._stores()]
 
     def _unwritten(self) -> Sequence[Counted]:
         return [each for dispatcher in list(self._dispatchers) for each in dispatcher.notebook.tally.unwritten()]

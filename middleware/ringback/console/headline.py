@@ -98,7 +98,6 @@ class Headline(Struct, frozen=True):
 
 
 def headline(snapshot: Snapshot, verdicts: Verdicts) -> Headline:
-    """The headline of a snapshot."""
     hour, usual = snapshot.hour, usual_of(snapshot)
     failed = _failed(hour.counts)
     state = "quiet" if not hour.ended else "usual" if failed else "fine"

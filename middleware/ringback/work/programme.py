@@ -130,8 +130,8 @@ def _was_reached(call: CallRecord) -> bool:
 
 
 _UNTOLD = (*UNCOUNTED, CallState.UNKNOWN)
-"""The states that are no call. Where nobody can say whether a redial was placed, an event of the call tells: if the
-event names the redial, the redial has another state from then on, and if not, the leg of the event is a call of its own.
+"""The states that are no call. Where nobody can say whether a redial was placed, an event of the call tells: with the
+operation context of the redial it is the redial's, whose state it changes; any other is of a call of its own.
 """
 
 UNKNOWN = "unknown"
