@@ -10,7 +10,7 @@ import httpx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.console import Console, deliveries, entries, now
+from ringback.console import Console, entries, now
 from ringback.console.arrivals import Arrivals
 from ringback.console.pages import page
 from ringback.console.snapshot import DEFAULT, Hour, Snapshot, WorkSnapshot
@@ -106,7 +106,7 @@ def work_like(text: str) -> WorkSnapshot:
 
 TOKEN = "t" * 43
 CATALOG = Catalog.default()
-ARRIVED = shown(deliveries.view_of(Arrivals(NOON, 0, (), (), LastDelivery())))
+ARRIVED = shown(now.view_of_deliveries(Arrivals(NOON, 0, (), (), LastDelivery())))
 
 
 @given(PRIVATE, AROUND, AROUND)

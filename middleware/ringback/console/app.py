@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 
-from ringback.console import assets, call, calls, changes, entries, export, letters, now, work
+from ringback.console import call, calls, changes, entries, export, letters, now, work
 from ringback.console.access import Access
 from ringback.console.desk import Desk, refused
-from ringback.console.pages import environment
+from ringback.console.pages import asset, environment
 from ringback.console.reading import Reader
 from ringback.exceptions import ConfigurationError, StoreError
 from ringback.hooks.call_records import CallRecords
@@ -123,7 +123,7 @@ class Console:
         self._router: ASGIApp = Router(
             [
                 *(Route(path, self._answered(page), methods=[method]) for path, page, method in PAGES),
-                Route("/static/{name}", assets.answer),
+                Route("/static/{name}", asset),
             ],
             redirect_slashes=False,
             default=_not_found,

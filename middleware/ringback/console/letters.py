@@ -7,8 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from ringback.console.changes import LENGTH
-from ringback.console.choosing import FILTERS, act_of, chosen_of, fields_of, handle_of, page_of, selection
+from ringback.console.changes import FILTERS, LENGTH, act_of, chosen_of, fields_of, handle_of, page_of, selection
 from ringback.console.desk import first, form_to_change, only, refused
 from ringback.console.rows import row_of_item
 from ringback.console.snapshot import DEFAULT

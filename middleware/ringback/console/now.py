@@ -1,4 +1,4 @@
-"""The page Now: what fails beyond the usual, since when and who must act; the figures and the newest calls."""
+"""The page Now: what fails beyond the usual, since when and who must act; what has arrived, the figures, new calls."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import RedirectResponse
 
 from ringback.console import filters
+from ringback.console.alarms import alarms, status_of
+from ringback.console.arrivals import DAY, arrivals, by_answer
 from ringback.console.charts import (
     CONDITIONS,
     RATE_TICKS,
@@ -17,12 +19,13 @@ from ringback.console.charts import (
     share_of,
 )
 from ringback.console.colours import FAILED, INTENDED, RETRYABLE
-from ringback.console.deliveries import deliveries
 from ringback.console.desk import only, range_of
 from ringback.console.filters import address
 from ringback.console.headline import headline
+from ringback.console.remedies import remedy_for
 from ringback.console.rows import Number, Verdicts, call_address, pair_rows, row_of_ended
 from ringback.console.view import shown
+from ringback.work.deliveries import ACCEPTED, HOUR
 from ringback_catalog import RetryClass
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from ringback.console.arrivals import Arrivals
     from ringback.console.desk import Desk
     from ringback.console.snapshot import Snapshot
     from ringback.work.history import Count
@@ -64,6 +68,37 @@ async def page(desk: Desk, request: Request) -> Response:
         arrived=arrived,
         calls=[call_address(row_of_ended(each)["name"], token) for each in snapshot.latest],
     )
+
+
+async def deliveries(desk: Desk) -> dict[str, Any]:
+    """The view, redacted. Raises the stores' :class:`~ringback.exceptions.StoreError`."""
+
+    async def read() -> dict[str, Any]:
+        return shown(view_of_deliveries(await arrivals(desk.stores(), desk.clock(), desk.unwritten())))
+
+    return await desk.reader.shared.get("deliveries", read)
+
+
+def view_of_deliveries(arrived: Arrivals) -> dict[str, Any]:
+    """The view of what has arrived. A day is the last hour with the 23 hours before. ``reasons`` has what was not
+    accepted, with the likely cause.
+    """
+    found = alarms(arrived)
+    hour = by_answer(arrived.lately)
+    day = by_answer((*arrived.lately, *(each for each in arrived.before if each.at >= arrived.since + HOUR - DAY)))
+    return {
+        "at": arrived.at,
+        "status": status_of(found),
+        "alarms": found,
+        "last": arrived.last,
+        "hour": hour[ACCEPTED],
+        "day": day[ACCEPTED],
+        "reasons": [
+            {"result": answer[0], "reason": answer[1], "hour": hour[answer], "day": count, "why": remedy_for(answer)[0]}
+            for answer, count in sorted(day.items(), key=lambda item: (-hour[item[0]], -item[1], item[0]))
+            if answer != ACCEPTED
+        ],
+    }
 
 
 def view_of(snapshot: Snapshot, catalog: Catalog) -> dict[str, Any]:

@@ -1,12 +1,17 @@
-"""Renders the operations page as HTML, from templates of Jinja2."""
+"""Renders the operations page as HTML, from templates of Jinja2; and the files of the pages, which are read once."""
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import importlib.metadata
 from functools import lru_cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from ringback.console.assets import address as asset
+from msgspec import Struct
+from starlette.responses import Response
+
 from ringback.console.colours import LOOKS
 from ringback.console.snapshot import RANGES
 from ringback.console.view import moment
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jinja2 import Environment
+    from starlette.requests import Request
 
 NAVIGATION = (("./", "Now"), ("calls", "Calls"), ("work", "Work"), ("catalog", "Catalog"))
 """The pages with a place of their own at the top: their addresses from the console's root, and their names."""
@@ -54,7 +60,7 @@ def environment() -> Environment:
     }
     environment.filters.update(filters)
     known: dict[str, Any] = {
-        "asset": asset,
+        "asset": asset_address,
         "looks": LOOKS,
         "navigation": NAVIGATION,
         "zip": zip,
@@ -103,3 +109,56 @@ def _pair(row: Mapping[str, Any]) -> str:
 
 def _words(slug: str) -> str:
     return slug.replace("_", " ")
+
+
+TYPES = {
+    "console.css": "text/css; charset=utf-8",
+    "console.js": "text/javascript; charset=utf-8",
+    "icon-problem.svg": "image/svg+xml",
+    "icon.svg": "image/svg+xml",
+    "work.js": "text/javascript; charset=utf-8",
+}
+
+
+class Asset(Struct, frozen=True):
+    """A file: ``version`` is a hash of the content, ``packed`` the content with gzip."""
+
+    content: bytes
+    packed: bytes
+    version: str
+
+
+@lru_cache(maxsize=1)
+def assets() -> dict[str, Asset]:
+    """The files by name."""
+    folder = files("ringback.console") / "static"
+    return {name: _asset((folder / name).read_bytes()) for name in TYPES}
+
+
+def asset_address(name: str) -> str:
+    """The file's URL relative to the page. The URL changes with the content, so browsers may cache it for ever."""
+    return f"static/{name}?v={assets()[name].version}"
+
+
+def asset(request: Request) -> Response:
+    """The file, 304 if the browser has it, or 404."""
+    name = request.path_params["name"]
+    found = assets().get(name)
+    if found is None:
+        return Response("404: no such file\n", 404, media_type="text/plain")
+    current = request.query_params.get("v") == found.version
+    headers = {
+        "cache-control": "private, max-age=31536000, immutable" if current else "no-cache",
+        "etag": f'"{found.version}"',
+        "vary": "accept-encoding",
+    }
+    if headers["etag"] in request.headers.get("if-none-match", ""):
+        return Response(None, 304, headers)
+    packed = "gzip" in request.headers.get("accept-encoding", "")
+    if packed:
+        headers["content-encoding"] = "gzip"
+    return Response(found.packed if packed else found.content, 200, headers, TYPES[name])
+
+
+def _asset(content: bytes) -> Asset:
+    return Asset(content, gzip.compress(content, mtime=0), hashlib.sha256(content).hexdigest()[:16])

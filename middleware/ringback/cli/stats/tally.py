@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
 
-from ringback.cli.reading import LATEST, OUTCOME, Counted, Reason, Reasons, Unread, Why, printable, second_of
-from ringback.cli.stats.seen import REMEMBERED, Seen
+from ringback.cli.reading import (
+    LATEST,
+    OUTCOME,
+    REMEMBERED,
+    Counted,
+    Reason,
+    Reasons,
+    Seen,
+    Unread,
+    Why,
+    printable,
+    second_of,
+)
 from ringback.cli.stats.timeline import Columns, Timeline
 from ringback.privacy.redaction import redact
 
