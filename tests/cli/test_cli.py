@@ -15,7 +15,7 @@ import pytest
 import ringback
 from ringback import Catalog, classify
 from ringback.cli import main
-from ringback.cli._command_name import command_name
+from ringback.cli._demo import command_name
 from ringback.cli._explain_text import MOST, page
 from ringback.cli.demo import POSTINGS
 from ringback_catalog import CALL_EVENTS, source_lines
@@ -149,6 +149,21 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     captured = capsys.readouterr()
     assert captured.out == ""
     return captured.err
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        *(("calls list", option) for option in ("--event", "--contact", "--search", "--cause", "--code", "--since")),
+        *(("redials list", option) for option in ("--hook", "--contact", "--cause", "--due")),
+        *((f"dead {name}", option) for name in ("list", "replay") for option in ("--hook", "--contact", "--code")),
+    ],
+)
+def test_an_empty_filter_is_refused(capsys: pytest.CaptureFixture[str], command: str, option: str) -> None:
+    """It would find nothing, and say so as if that were the answer: a variable of a script was not set."""
+    for value in ("", " "):
+        message = refused(capsys, *command.split(), option, value)
+        assert message.startswith(f"ringback {command}: argument {option}: ")
 
 
 # explain

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ringback.cli import main
-from ringback.cli._completion import SHELLS
+from ringback.cli import SHELLS, main
 
 if TYPE_CHECKING:
     from pathlib import Path

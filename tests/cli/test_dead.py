@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 
 from ringback import classify_event
 from ringback.cli import main
-from ringback.cli._progress import Progress as _Progress
+from ringback.cli._screen import Progress as _Progress
 from ringback.core.events import Event, EventData, Result
 from ringback.stores.sqlite import SQLiteStore
 from ringback.work.deliveries import Counted

@@ -348,12 +348,10 @@ def test_a_contact_is_blocked_and_unblocked(capsys: pytest.CaptureFixture[str]) 
     """Exit code 1 if nobody had blocked the contact; who did it is logged."""
     planned("bob")
     with capture_logs() as lines:
-        for arguments, out in (
-            ([], "blocked, 2 redials cancelled\n"),
-            (["--json"], '{"blocked": true, "canceled": 0}\n'),
-        ):
-            assert main(["redials", "block", "bob", *arguments]) == 0
-            assert capsys.readouterr() == (out, NEEDS_ROUTER)
+        assert printed(capsys, "redials", "block", "bob") == ["blocked, 2 redials cancelled"]
+        # Where nothing was cancelled, the contact may have another name in the store.
+        assert main(["redials", "block", "bob", "--json"]) == 0
+        assert capsys.readouterr() == ('{"blocked": true, "canceled": 0}\n', NEEDS_ROUTER)
         assert asked(FILE, lambda store: store.change("bob", lambda known: Step(known, known.never))) is True
         assert printed(capsys, "redials", "unblock", "bob") == ["unblocked"]
         assert printed(capsys, "redials", "unblock", "bob", status=1) == [f"was not blocked{HASHED}"]

@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 
 from ringback import classify
 from ringback.cli import main
-from ringback.cli._progress import Progress
-from ringback.cli._stats_text import columns_in, page
-from ringback.cli.reading import found_in
+from ringback.cli._screen import Progress
+from ringback.cli._stats import columns_in, page
+from ringback.cli.reading import found_in, second_of
 from ringback.cli.stats import tally
 from ringback.cli.stats.tally import OTHERS, Tally
 from ringback.cli.stats.timeline import Columns, Timeline
-from ringback.cli.stats.times import second_of
 
 START = "2026-01-15T09:30:00Z"
 BUSY = "The person called was on another call."

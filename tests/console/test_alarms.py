@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.console.alarms import DOCTOR, QUIET, Alarm, Severity, alarms, span, status_of
-from ringback.console.arrivals import DAY, WEEK, Arrivals, arrivals
+from ringback.console.arrivals import DAY, WEEK, Arrivals, arrivals, usual
 from ringback.console.remedies import REMEDIES, remedy_for
-from ringback.console.usual import usual
 from ringback.stores import MemoryStore
 from ringback.work.deliveries import ACCEPTED, HOUR, REASONS, Counted, Deliveries, LastDelivery
 

@@ -17,7 +17,7 @@ from starlette.routing import Mount
 
 from ringback import CallOutcomeMiddleware, OutcomeRouter
 from ringback.console import Console
-from ringback.console.pages import _environment, _percent, _seconds, _span
+from ringback.console.pages import _percent, _seconds, _span, environment
 from ringback.console.snapshot import DEFAULT
 from ringback.exceptions import ConfigurationError, StoreUnavailable
 from ringback.hooks.dispatcher import Dispatcher
@@ -320,7 +320,7 @@ async def test_a_store_that_is_down_is_said_so_and_nothing_is_invented(memory, b
 
 def test_without_jinja2_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the app starts, not at the first look."""
-    _environment.cache_clear()
+    environment.cache_clear()
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'ringback\[console\]'"):
         Console(store=MemoryStore(), auth=me)

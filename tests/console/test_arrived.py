@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ringback import OutcomeRouter
-from ringback.console import Console, assets
+from ringback.console import Console
+from ringback.console.pages import asset_address
 from ringback.exceptions import StoreUnavailable
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.logs import LogObserver
@@ -48,7 +49,7 @@ def told(text: str) -> tuple[str, str, list[str], bool]:
     """The word for the page's state, its title, its alarms, and whether its icon is red."""
     [state] = re.findall(r'<body [^>]*data-status="(\w*)"', text)
     [title] = re.findall(r"<title>(.*) - Ringback</title>", text)
-    return state, title, re.findall(r'data-alarm="(\w+)"', text), assets.address("icon-problem.svg") in text
+    return state, title, re.findall(r'data-alarm="(\w+)"', text), asset_address("icon-problem.svg") in text
 
 
 def numbers(text: str) -> dict[str, str]:

@@ -340,15 +340,14 @@ def test_the_evidence_says_what_a_verdict_rests_on() -> None:
         "CallDisconnected", 500, 560500, Match.PAIR, Cause.BUSY, ResultCategory.SUCCESS, RetryClass.LATER,
         Disposition.RETRYABLE, None, sip=486, q850=17, refined_by="sip",
     )  # fmt: skip
-    (leg_of_it,) = view_of(CallDetailRecord(None, (Leg(None, None, None, (), end),))).legs
-    assert leg_of_it.ended is not None
-    assert leg_of_it.ended.evidence == (
+    (leg_of_it,) = view_of(CallDetailRecord(None, (Leg(None, None, None, (), end),)))["legs"]
+    assert leg_of_it["ending"]["evidence"] == [
         "Found by code and subcode, whatever the event",
         "SIP 486",
         "Q.850 17",
         "Refined by the carrier's SIP status, which says more than the subcode",
-    )
-    assert leg_of_it.ended.acts is None
+    ]
+    assert leg_of_it["ending"]["acts"] is None
 
 
 async def test_a_call_nobody_knows_is_not_found(memory, browser):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import ringback.console
 from ringback.console.charts import by_cause, by_ending
 from ringback.console.colours import CAUSE_COLOURS, CAUSES, ENDING_COLOURS, ENDINGS, LOOKS, PATTERNS
-from ringback.console.pages import Pages
+from ringback.console.pages import page
 from ringback.console.snapshot import RANGES
 from ringback.work.history import Count
 from ringback_catalog import Cause, ResultCategory, RetryClass
@@ -66,7 +66,7 @@ def test_a_cause_is_drawn_alike_in_every_range(counts: list[Count], chosen) -> N
 
 def test_a_page_draws_the_looks_of_the_table() -> None:
     """Each with its colour, by the name that charts and tables use."""
-    text = Pages().page("wrong.html", up="", token="", reason="")
+    text = page("wrong.html", up="", token="", reason="")
     drawn = dict(re.findall(r'<pattern id="look-(\w+)" class="(\w+)"', text))
     assert drawn == {name: look.colour for name, look in LOOKS.items()}
 

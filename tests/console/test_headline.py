@@ -6,8 +6,9 @@ import pytest
 
 from ringback import Cause, ResultCategory, RetryClass
 from ringback.console.headline import Failure, Headline, headline
+from ringback.console.rows import Verdicts
 from ringback.console.snapshot import RANGES, Hour, Snapshot
-from ringback.console.verdicts import Verdicts
+from ringback.console.view import moment
 from ringback.work.history import Count, Pair
 from ringback.work.items import Stats
 from ringback_catalog import Catalog, Match
@@ -66,11 +67,10 @@ def test_a_failure_began_when_its_share_rose(
         return
     found = worst(*hours)
     began = NOON - 3600 * (len(hours) - first)
-    assert (
-        found.since.machine == f"2026-01-{14 if began < NOON - 12 * 3600 else 15}T{int(began // 3600) % 24:02}:00:00Z"
-    )
+    day = 14 if began < NOON - 12 * 3600 else 15
+    assert moment(found.since).machine == f"2026-01-{day}T{int(began // 3600) % 24:02}:00:00Z"
     assert found.lasted == 3600 * (len(hours) - first)
-    assert found.until.machine == f"2026-01-15T{12 - len(hours) + end:02}:00:00Z"
+    assert moment(found.until).machine == f"2026-01-15T{12 - len(hours) + end:02}:00:00Z"
     assert (found.lately, found.whole, found.now) == (lately, whole, now)
 
 
@@ -87,7 +87,7 @@ def test_a_failure_that_is_over_says_so() -> None:
     points = [(20, 0)] * 30 + [(2, 18)] * 4 + [(20, 0)] * 6
     found = told(counts(*points, step=300)).worst
     assert found is not None
-    assert (found.since.machine[11:16], found.until.machine[11:16]) == ("11:10", "11:30")
+    assert (moment(found.since).machine[11:16], moment(found.until).machine[11:16]) == ("11:10", "11:30")
     assert (found.count, found.lately, found.now, found.whole) == (72, 72, False, False)
     assert "since=2026-01-15T11:10:00Z&until=2026-01-15T11:30:00Z" in found.since_link
 

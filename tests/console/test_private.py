@@ -10,9 +10,9 @@ import httpx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.console import Console, deliveries, entries, now
+from ringback.console import Console, entries, now
 from ringback.console.arrivals import Arrivals
-from ringback.console.pages import Pages
+from ringback.console.pages import page
 from ringback.console.snapshot import DEFAULT, Hour, Snapshot, WorkSnapshot
 from ringback.console.view import shown
 from ringback.console.work import view_of as view_of_work
@@ -104,10 +104,9 @@ def work_like(text: str) -> WorkSnapshot:
     )  # fmt: skip
 
 
-PAGES = Pages()
 TOKEN = "t" * 43
 CATALOG = Catalog.default()
-ARRIVED = shown(deliveries.view_of(Arrivals(NOON, 0, (), (), LastDelivery())))
+ARRIVED = shown(now.view_of_deliveries(Arrivals(NOON, 0, (), (), LastDelivery())))
 
 
 @given(PRIVATE, AROUND, AROUND)
@@ -117,14 +116,14 @@ def test_no_number_and_no_id_reaches_the_page(private, left, right):
     snapshot, work = store_like(left + text + right), work_like(left + text + right)
     around: dict[str, Any] = {"up": "", "token": "t", "stores": 1, "arrived": ARRIVED, "calls": ["calls/~"] * 9}
     pages = (
-        (1, PAGES.page("now.html", view=shown(now.view_of(snapshot, CATALOG)), **around)),
-        (2, PAGES.page("work.html", view=shown(view_of_work(work, TOKEN)), changes=True, undo={}, idle=True, **around)),
-        (1, PAGES.page("catalog.html", view=shown(entries.view_of(snapshot, CATALOG)), **around)),
+        (1, page("now.html", view=shown(now.view_of(snapshot, CATALOG)), **around)),
+        (2, page("work.html", view=shown(view_of_work(work, TOKEN)), changes=True, undo={}, idle=True, **around)),
+        (1, page("catalog.html", view=shown(entries.view_of(snapshot, CATALOG)), **around)),
     )
-    for scripts, page in pages:
-        assert hidden not in page
-        assert "<b>" not in page
-        assert page.count("</script>") == scripts
+    for scripts, document in pages:
+        assert hidden not in document
+        assert "<b>" not in document
+        assert document.count("</script>") == scripts
 
 
 @given(st.text(min_size=6, max_size=40).filter(lambda text: not set(text) <= set("[contact] hash0123456789abcdef")))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.console.stanza import stanza
+from ringback.console.entries import stanza
 from ringback_catalog import Catalog, Cause, Owner, RetryClass
 
 NUMBER = st.none() | st.integers(-(2**31), 2**31 - 1) | st.integers(0, 999)

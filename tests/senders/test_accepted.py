@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 
 from ringback.senders import rs256
-from ringback.senders.accepted import MOST, Accepted, AcceptedTokens
 from ringback.senders.auth import Head, Refusal
-from ringback.senders.bearer import BearerCheck
+from ringback.senders.bearer import MOST, Accepted, AcceptedTokens, BearerCheck
 from ringback.senders.claims import Rules, Validity
 from ringback.senders.keys import GRACE, LIFETIME, KeySet
 

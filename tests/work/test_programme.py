@@ -6,11 +6,12 @@ from datetime import timedelta, timezone
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ringback.work.contact import Contact
 from ringback.work.contact_call import CallRecord, CallState
 from ringback.work.programme import GivenUp, Programme, Share, Tally
-from ringback.work.report import Word
+from ringback.work.report import Report, Word
 
 NOON = 1_767_268_800.0
 """2026-01-01 12:00 UTC."""
@@ -94,6 +95,20 @@ def test_a_redial_whose_first_call_is_forgotten_is_the_second() -> None:
     assert told() == Programme(0.0)
 
 
+def test_a_redial_that_may_have_been_placed_counts_when_an_event_tells() -> None:
+    """Once: as the redial where the event has its operation context, and else as a call of the app's own."""
+    report = Report("leg:a", "a", "id", connected=True, word=None, counts=True)
+    first = Contact((own("1", NOON),))
+    unknown = first.redial("redial:1", CallState.PLACING, NOON + HOUR, context="id").redial(
+        "redial:1", CallState.UNKNOWN, NOON + HOUR
+    )
+    assert told(unknown).attempts == (Share("1", 1, 0, 0),)
+    ours = unknown.noted(report, NOON + HOUR + 1)
+    assert told(ours).attempts == (Share("1", 1, 0, 0), Share("2", 1, 1, 0))
+    anyones = unknown.noted(replace(report, context=None), NOON + HOUR + 1)
+    assert told(anyones).attempts == (Share("1", 2, 1, 0),)
+
+
 calls = st.builds(
     CallRecord,
     st.tuples(st.sampled_from(["leg:", "redial:"]), st.integers(0, 99)).map(lambda key: f"{key[0]}{key[1]}"),
@@ -110,7 +125,7 @@ calls = st.builds(
 def test_no_call_is_counted_twice_or_lost(contacts: list[Contact]) -> None:
     """By number and by hour the same calls; by cause those that are redials; in whatever order the contacts come."""
     found = told(*contacts)
-    uncounted = (CallState.PLANNED, CallState.CANCELED, CallState.NOT_OURS)
+    uncounted = (CallState.PLANNED, CallState.CANCELED, CallState.NOT_OURS, CallState.UNKNOWN)
     placed = [call for contact in contacts for call in contact.calls if call.state not in uncounted]
     for shares, counted in (
         (found.attempts, placed),

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ringback.cli import (
     _calls,
     _catalog,
-    _completion,
     _dead,
     _demo,
     _doctor,
@@ -25,13 +24,14 @@ from ringback.cli import (
     _whatif,
     _worker,
 )
-from ringback.exceptions import ConfigurationError, RingbackError, StoreError
+from ringback.exceptions import ConfigurationError, RingbackError, StoreError, needs_extra
 from ringback.privacy.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _EXAMPLE = "ringback explain 486 560486"
+SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -122,8 +122,8 @@ def _parser() -> _Parser:
     _doctor.add(_added(commands, "doctor", _doctor.doctor, about, more, example))
     about = "a script that completes commands and options"
     more = "Print the script with which a shell completes commands and options: docs/completion.md says where it goes."
-    completion = partial(_completion.completion, _parser)
-    _completion.add(_added(commands, "completion", completion, about, more, "completion bash"))
+    completion = _added(commands, "completion", _completion, about, more, "completion bash")
+    completion.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
     return parser
 
 
@@ -237,4 +237,12 @@ def _top(arguments: argparse.Namespace) -> int:
     if not arguments.version:
         raise ConfigurationError(f"no command given; write for example: {_EXAMPLE}, or see ringback --help")
     print(f"ringback {version('ringback')}")
+    return 0
+
+
+def _completion(arguments: argparse.Namespace) -> int:
+    """Print the script with which a shell completes commands and options, without starting Python."""
+    with needs_extra("ringback completion", "completion"):
+        import shtab
+    print(shtab.complete(_parser(), shell=arguments.shell))
     return 0

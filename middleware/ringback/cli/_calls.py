@@ -8,15 +8,15 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ringback.cli._numbers import count
-from ringback.cli._screen import pair, wrapped
-from ringback.cli._selection import add_router, ago, of_cause, of_code, operated
+from ringback.cli._screen import many, moment, pair, table, wrapped
+from ringback.cli._store import add_router, operated
+from ringback.cli._values import ago, count, of_cause, of_code, some
 from ringback.hooks.call_records import MOST, PAGE, CallRecords
 from ringback.privacy.redaction import redact, redact_contact
 from ringback_catalog import Disposition, Owner, ResultCategory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from ringback.hooks.operators import Operator
     from ringback.work.call_detail import CallDetailRecord, Entry, HookRun, Leg, OtherCall
@@ -27,7 +27,6 @@ _ANSWERED = {True: "yes", False: "no", None: "-"}
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the commands. ``command`` makes the parser of one."""
     shown = command(
         "show", show, "all that is known of one call: what was told of it, in order, its hooks, its redials"
     )
@@ -40,13 +39,15 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     listed = command("list", list_, "the calls that ended, the newest first")
     listed.add_argument("--cause", type=of_cause, help="those of this cause, such as busy")
     listed.add_argument("--code", metavar="CODE", type=of_code, help="those of this code, or CODE/SUBCODE")
-    listed.add_argument("--event", metavar="NAME", help="those that this event ended, such as CreateCallFailed")
+    listed.add_argument(
+        "--event", metavar="NAME", type=some, help="those that this event ended, such as CreateCallFailed"
+    )
     for name, words in (("disposition", Disposition), ("category", ResultCategory), ("owner", Owner)):
         listed.add_argument(f"--{name}", choices=[word.value for word in words], help=f"those of this {name}")
     listed.add_argument("--since", metavar="TIME", type=ago, help="from 2h or 3d ago on, or from an ISO 8601 time on")
     listed.add_argument("--until", metavar="TIME", type=ago, help="before 2h or 3d ago, or before an ISO 8601 time")
-    listed.add_argument("--contact", help="those of this contact, by the key of the app's contact function")
-    listed.add_argument("--search", metavar="ID", help="those with this id, as for calls show")
+    listed.add_argument("--contact", type=some, help="those of this contact, by the key of the app's contact function")
+    listed.add_argument("--search", metavar="ID", type=some, help="those with this id, as for calls show")
     listed.add_argument("--limit", metavar="N", type=_page, default=PAGE, help=f"of a page; default: {PAGE}")
     listed.add_argument("--page", metavar="N", type=count, default=1, help="default: 1, the newest")
     add_router(listed)
@@ -60,7 +61,6 @@ def _page(text: str) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print the record of one call."""
     record = operated(arguments, lambda operator: _records(operator).record(arguments.id))
     if record is None:
         print(
@@ -85,7 +85,7 @@ def list_(arguments: argparse.Namespace) -> int:
         for leg in page.calls:
             print(json.dumps(leg.to_dict()))
     else:
-        print("\n".join(_table([_cells(leg) for leg in page.calls], _COLUMNS) if page.calls else ["no calls"]))
+        print("\n".join(table([_COLUMNS, *map(_cells, page.calls)]) if page.calls else ["no calls"]))
     shown = offset + len(page.calls)
     if shown < page.total:
         more = f"{offset + 1} to {shown} of {page.total}; --page {arguments.page + 1} shows the next"
@@ -97,19 +97,13 @@ def _records(operator: Operator) -> CallRecords:
     return CallRecords(operator.store, operator.redials)
 
 
-def _table(rows: Sequence[tuple[str, ...]], columns: tuple[str, ...]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    for row in (columns, *rows):
-        yield "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
-
-
 def _cells(leg: Leg) -> tuple[str, ...]:
     end = leg.ending
     cause, code, event = ("-", "-", "-") if end is None else (end.cause.value, pair(end.code, end.subcode), end.event)
     state = "-" if leg.state is None else leg.state.value
     name = redact(leg.call_connection_id or leg.correlation_id or "-")
     return (
-        _moment(leg.ended_at),
+        moment(leg.ended_at),
         cause,
         code,
         redact(event),
@@ -123,7 +117,7 @@ def _cells(leg: Leg) -> tuple[str, ...]:
 def _page_of(record: CallDetailRecord) -> Iterator[str]:
     yield f"Call {redact(record.correlation_id or '-')}"
     if record.contact is not None:
-        redials = "" if record.redials is None else f", {_counted(record.redials, 'redial')} so far"
+        redials = "" if record.redials is None else f", {many(record.redials, 'redial')} so far"
         yield f"  contact      {redact_contact(record.contact)}{redials}"
     for entry in record.entries:
         yield _entry(entry)
@@ -133,8 +127,8 @@ def _page_of(record: CallDetailRecord) -> Iterator[str]:
     for title, calls in (("before", record.before), ("after", record.after)):
         if calls:
             yield from ("", f"Calls to the contact {title} this one")
-            rows = [_other(call) for call in calls]
-            yield from _table(rows, ("  AT (UTC)", "CALL", "STATE", "ANSWERED", "ENDED", "CAUSE", "LEG"))
+            columns = ("  AT (UTC)", "CALL", "STATE", "ANSWERED", "ENDED", "CAUSE", "LEG")
+            yield from table([columns, *map(_other, calls)])
 
 
 def _leg(leg: Leg) -> Iterator[str]:
@@ -155,7 +149,7 @@ def _leg(leg: Leg) -> Iterator[str]:
         facts += [] if end.summary is None else [("summary", end.summary)]
         facts += [(f"advice {number}", step) for number, step in enumerate(end.advice, start=1)]
     if leg.state is not None:
-        duplicates = f", and {_counted(leg.duplicates, 'further report')} of the end" if leg.duplicates else ""
+        duplicates = f", and {many(leg.duplicates, 'further report')} of the end" if leg.duplicates else ""
         facts.append(("state", f"{leg.state.value}{duplicates}"))
     facts += [] if leg.reason is None else [("reason", redact(leg.reason))]
     facts += [("hook", _hook(run)) for run in leg.hooks]
@@ -176,22 +170,14 @@ def _entry(entry: Entry) -> str:
 
 def _hook(run: HookRun) -> str:
     reason = "" if run.reason is None else f": {run.reason}"
-    return redact(f"{run.hook} {run.result.value.replace('_', ' ')} after {_counted(run.attempts, 'attempt')}{reason}")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return redact(f"{run.hook} {run.result.value.replace('_', ' ')} after {many(run.attempts, 'attempt')}{reason}")
 
 
 def _other(call: OtherCall) -> tuple[str, ...]:
     who = "redial" if call.is_redial else "app"
-    times = _moment(call.answered_at), _moment(call.ended_at)
+    times = moment(call.answered_at), moment(call.ended_at)
     leg = redact(call.call_connection_id or "-")
-    return f"  {_moment(call.at)}", who, call.state.value, *times, call.cause or "-", leg
-
-
-def _moment(at: float | None) -> str:
-    return "-" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+    return f"  {moment(call.at)}", who, call.state.value, *times, call.cause or "-", leg
 
 
 def _span(seconds: float | None) -> str:

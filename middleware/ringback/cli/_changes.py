@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, structs
 
 from ringback.cli._outcomes import events_in
-from ringback.cli.reading import Line, Reasons, Unread, printable
-from ringback.cli.stats.seen import REMEMBERED, Seen
+from ringback.cli.reading import REMEMBERED, Line, Reasons, Seen, Unread, printable
 from ringback.core.outcome import classify_event
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact_if_told

@@ -6,12 +6,12 @@ import json
 import shutil
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ringback.cli._numbers import count
-from ringback.cli._progress import Progress
-from ringback.cli._screen import cut, pair, wrapped
-from ringback.cli._selection import FILTERS, add_filters, agrees, operated, selected
+from ringback.cli._screen import Progress, cut, moment, pair, wrapped
+from ringback.cli._store import FILTERS, add_filters, agrees, operated, selected
+from ringback.cli._values import count
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
 from ringback.work.hook_runs import returned_in, tries_in
@@ -36,16 +36,15 @@ _COLUMNS = ("KEY", "KIND", "CAUSE", "CODE", "TRIES", "DIED (UTC)")
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the commands. ``command`` makes the parser of one."""
     listed = command("list", list_, "the newest dead letters; TRIES: calls of the hook that was called most often")
     add_filters(listed, "since")
     listed.add_argument("--limit", metavar="N", type=count, default=LIMIT, help=f"default: {LIMIT}")
     command("show", show, "all that is known of one").add_argument("key", metavar="KEY")
-    for name, run, about in (
-        ("replay", replay, "make them ready again, with all their attempts: those of the keys, or those chosen"),
-        ("discard", discard, "give them up for good: those of the keys, or those chosen"),
+    for act, done, about in (
+        (Act.REPLAY, "replayed", "make them ready again, with all their attempts: those of the keys, or those chosen"),
+        (Act.DISCARD, "discarded", "give them up for good: those of the keys, or those chosen"),
     ):
-        change = command(name, run, about)
+        change = command(act.value, partial(_change, act=act, done=done), about)
         change.add_argument("keys", metavar="KEY", nargs="*")
         change.add_argument("--all", action="store_true", help="every dead letter that there is")
         add_filters(change, "since")
@@ -77,7 +76,6 @@ def list_(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print all facts of one dead letter."""
     letter = operated(arguments, lambda operator: operator.letter(arguments.key))
     if letter is None:
         return _missing(arguments, [arguments.key])
@@ -86,16 +84,6 @@ def show(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(page(letter, min(100, _width()))))
     return 0
-
-
-def replay(arguments: argparse.Namespace) -> int:
-    """Make dead letters ready again: of the given keys, those that are chosen, or all."""
-    return _change(arguments, Act.REPLAY, "replayed")
-
-
-def discard(arguments: argparse.Namespace) -> int:
-    """Discard dead letters: of the given keys, those that are chosen, or all."""
-    return _change(arguments, Act.DISCARD, "discarded")
 
 
 def _change(arguments: argparse.Namespace, act: Act, done: str) -> int:
@@ -203,7 +191,7 @@ def _facts(letter: DeadLetter) -> Iterator[tuple[str, str]]:
     yield "kind", str(letter.kind)
     if letter.target is not None:
         yield "function", letter.target
-    yield "died", f"{_moment(letter.died_at)} UTC, tries: {tries_in(letter.progress)}"
+    yield "died", f"{moment(letter.died_at)} UTC, tries: {tries_in(letter.progress)}"
     yield "reason", letter.reason
     if returned := returned_in(letter.progress):
         yield "done", ", ".join(returned)
@@ -246,11 +234,7 @@ def _print_json(letters: Sequence[DeadLetter]) -> None:
 def _cells(letter: DeadLetter) -> tuple[str, ...]:
     outcome = letter.outcome
     what = ("unreadable", "-") if outcome is None else (outcome.cause.value, pair(outcome.code, outcome.subcode))
-    return redact(letter.key), letter.kind.value, *what, str(tries_in(letter.progress)), _moment(letter.died_at)
-
-
-def _moment(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+    return redact(letter.key), letter.kind.value, *what, str(tries_in(letter.progress)), moment(letter.died_at)
 
 
 def _width() -> int:

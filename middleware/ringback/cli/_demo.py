@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringback.cli._command_name import command_name
 from ringback.cli._screen import wants_style, width
 from ringback.privacy.redaction import redact
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback demo``."""
     command.add_argument(
         "--app", metavar="FILE", type=Path, help="a Python file with create_app(settle=...) of your own"
     )
@@ -40,3 +39,17 @@ def demo(arguments: argparse.Namespace) -> int:
         print(f"ringback demo: {redact(str(error))}", file=sys.stderr)
         return 1
     return 0
+
+
+def command_name(program: str, executable: str, found: str | None) -> str:
+    """The words to type for ``ringback``.
+
+    ``program`` is ``sys.argv[0]``, ``executable`` the interpreter's path, ``found`` the path that the shell finds for
+    ``ringback``. For a command outside of the PATH the words have the command's path, for ``python -m ringback`` the
+    interpreter's.
+    """
+    if Path(program).name == "__main__.py":
+        return f"{shlex.quote(executable)} -m ringback"
+    if found is not None and Path(found).resolve() == Path(program).resolve():
+        return "ringback"
+    return shlex.quote(program)

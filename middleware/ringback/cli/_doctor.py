@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringback.cli._numbers import seconds
-from ringback.cli._screen import width, wrapped
+from ringback.cli._screen import many, width, wrapped
+from ringback.cli._values import seconds
 from ringback.cli.doctor.faults import Severity
 from ringback.cli.doctor.judgement import SLOWEST, blocks, judge
 from ringback.cli.doctor.probes import Answer, Connected, Failure, Lost, further, respelled, strangers_event, target
@@ -34,7 +34,6 @@ _MOST = 64 * 1024
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback doctor``."""
     command.add_argument("--url", metavar="URL", required=True, help="the callback URL, as create_call gets it")
     command.add_argument("--issuer-key", metavar="FILE", type=Path, help="sign a test event with this private key")
     command.add_argument("--audience", metavar="GUID", help="the audience of that token, as your verifier expects it")
@@ -70,7 +69,7 @@ def doctor(
         print(json.dumps(report | {"findings": [finding.to_dict() for finding in findings]}, indent=2))
     else:
         print(where, *(line for finding in findings for line in _lines(finding, width(60))), sep="\n")
-        print(f"{problems} problem{'' if problems == 1 else 's'}, {warnings} warning{'' if warnings == 1 else 's'}")
+        print(f"{many(problems, 'problem')}, {many(warnings, 'warning')}")
         if not complete:
             print("The other checks were not made: fix this first.")
         elif issuer is None:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from importlib.metadata import version
+from urllib.parse import urlencode
 
 from ringback.cli import _outcomes
 from ringback.cli._explain_text import page
-from ringback.cli._report import link
-from ringback.cli._result_forms import FORMS, close_to, event_of, pair_in, result_in, status, whole
-from ringback.cli._screen import width
+from ringback.cli._outcomes import FORMS, close_to, event_of, pair_in, result_in, status, whole
+from ringback.cli._screen import pair, width
 from ringback.cli.reading import Reasons, Why, found_in
 from ringback.core.outcome import Outcome, classify, classify_event
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
 from ringback_catalog import EVENTS, Catalog, event_name
 
+FORM = "https://github.com/ringback/ringback/issues/new"
+"""Where an issue is made. The names in the query are the ids of the form's fields:
+https://docs.github.com/issues/tracking-your-work-with-issues/using-issues/creating-an-issue
+"""
+
 
 def add(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback explain``."""
     command.epilog = (
         "examples: ringback explain 487 10004 --event AnswerFailed; ringback explain --sip 486 --q850 17 500 560503; "
         "ringback explain 'DiagCode: 486#560486.@'"
@@ -83,8 +88,8 @@ def _of_words(arguments: argparse.Namespace, catalog: Catalog) -> list[Outcome]:
     words = code if subcode is None else f"{code} {subcode}"
     if words.lstrip()[:1] in ("{", "["):
         return _of_json(words, arguments, catalog)
-    pair = pair_in(words) or (code, subcode)
-    numbers = whole("code", pair[0]), whole("subcode", pair[1])
+    code, subcode = pair_in(words) or (code, subcode)
+    numbers = whole("code", code), whole("subcode", subcode)
     return [classify(arguments.event, *numbers, sip=sip, q850=q850, catalog=catalog)]
 
 
@@ -163,3 +168,19 @@ def _warn_of_unknown_event(event: str | None) -> None:
     if event is not None and event_name(event) not in EVENTS:
         hint = close_to(event_name(event), EVENTS)
         _say(f"event {redact(event)!r} is not known, so it is read as an operation{hint}")
+
+
+def link(outcome: Outcome) -> str:
+    """The address of the form: numbers, the catalog's own words, and the event's name, redacted."""
+    verdict = f"{outcome.cause}, {outcome.category}, retry {outcome.retry_class}, owner {outcome.owner}"
+    fields = {
+        "template": "code.yml",
+        "title": f"Code: {pair(outcome.code, outcome.subcode)}",
+        "event": redact(outcome.event_name),
+        "code": outcome.code,
+        "subcode": outcome.subcode,
+        "sip": outcome.sip and outcome.sip.code,
+        "q850": outcome.q850 and outcome.q850.code,
+        "answer": f"{verdict} (match {outcome.match}, ringback {version('ringback')})",
+    }
+    return f"{FORM}?{urlencode({name: value for name, value in fields.items() if value not in (None, '')})}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ringback.cli._screen import bold, cut, pair, wants_style, wrapped
+from ringback.cli._screen import bold, cut, many, pair, wants_style, wrapped
 from ringback.core.glossary import ACTIONS, MATCHED, OWNERS, REFINED
 from ringback.privacy.redaction import redact
 from ringback_catalog import PREFIX, Catalog, Match, RetryAction, source_lines
@@ -82,7 +82,7 @@ def _in_short(sources: Sequence[str], room: int, width: int, *, more: bool) -> I
     yield from kept
     if room > 0:
         left = len(sources) - len(kept)
-        missing = [f"{left} more source{'' if left == 1 else 's'}"] if left else []
+        missing = [many(left, "more source")] if left else []
         missing += ["where documents disagree"] if more else []
         yield cut(f"  --sources   {', '.join(missing) or 'the sources in full'}", width)
 

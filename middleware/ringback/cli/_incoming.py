@@ -30,7 +30,6 @@ _NUMBER = "+15550100001"
 
 
 def add_ring(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback simulate`` for calls that come in."""
     command.add_argument("--ring", metavar="URL", help="let a call come in at URL: at the start, and at r and Enter")
     command.add_argument("--to", metavar="NUMBER", dest="callee", help="the number that is called")
     command.add_argument("--every", metavar="SECONDS", type=float, help="let one more come in every so often")
@@ -38,7 +37,6 @@ def add_ring(command: argparse.ArgumentParser) -> None:
 
 
 def add_trigger(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback trigger incoming``."""
     _add_caller(command)
     command.add_argument("--simulator", metavar="URL", help=f"which lets the call come in; default: {SIMULATOR}")
 

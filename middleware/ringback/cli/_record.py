@@ -1,23 +1,26 @@
-"""``ringback record``: a proxy that keeps the deliveries of a real app."""
+"""``ringback record``, a proxy that keeps the deliveries of a real app; and the options that replay a recording."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+import signal
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ringback.exceptions import needs_extra
+from ringback.cli._screen import say
+from ringback.exceptions import ConfigurationError, needs_extra
 
 if TYPE_CHECKING:
     import argparse
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
+
+    from ringback.simulator.scenarios import Scenario
 
     Serve = Callable[[Any, socket.socket], object]
 
 
 def add_record(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback record``."""
     command.add_argument("--to", metavar="URL", required=True, help="the origin of your app: http://127.0.0.1:8000")
     command.add_argument("--out", metavar="FILE", type=Path, required=True, help="a new file for the recording")
     command.add_argument("--port", metavar="N", type=int, default=8766, help="on 127.0.0.1; 0 for any; default: 8766")
@@ -28,7 +31,6 @@ def add_record(command: argparse.ArgumentParser) -> None:
 
 def record(arguments: argparse.Namespace, serve: Serve | None = None) -> int:
     """Forward requests until Ctrl-C or SIGTERM, or until ``serve`` returns. Print a line for every request."""
-    from ringback.cli._simulate import say, terminable
     from ringback.simulator.recordings.proxy import Proxy, forwarding, origin
     from ringback.simulator.recordings.pseudonyms import Pseudonyms
     from ringback.simulator.recordings.recorder import Recorder, opened
@@ -60,3 +62,37 @@ def _serve(app: Any, sock: socket.socket) -> None:
         timeout_graceful_shutdown=5,
     )
     uvicorn.Server(config).run(sockets=[sock])
+
+
+def add_replay(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--recording", metavar="FILE", type=Path, help="what ringback record has written")
+    command.add_argument("--call", metavar="NAME", help="only this call of the recording, such as call-1")
+
+
+def replayed(arguments: argparse.Namespace, *, whole: bool) -> list[Scenario]:
+    """The scenarios of ``--recording``: of whole calls, or of calls that a client plays. Empty without the option.
+
+    Raises :class:`ConfigurationError` for options that do not go together.
+    """
+    from ringback.simulator.recordings.replay import played_calls, whole_calls
+
+    if arguments.recording is None:
+        if arguments.call is not None:
+            raise ConfigurationError("--call names a call of a recording; add --recording FILE")
+        return []
+    if arguments.scenario is not None:
+        raise ConfigurationError("a scenario and --recording say the opposite; give one of them")
+    found = (whole_calls if whole else played_calls)(arguments.recording, arguments.call)
+    for each in found:
+        print(f"{each.name}: {each.about}")
+    return found
+
+
+@contextmanager
+def terminable() -> Generator[None]:
+    """Within the block SIGTERM raises :class:`KeyboardInterrupt`, as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
 
-from ringback.cli._numbers import count
-from ringback.cli._screen import pair, wrapped
-from ringback.cli._selection import add_filters, add_router, ago, operated, selected
+from ringback.cli._screen import many, moment, pair, table, wrapped
+from ringback.cli._store import add_filters, add_router, operated, selected
+from ringback.cli._values import ago, count
 from ringback.privacy.redaction import redact, redact_contact
 from ringback.work.hook_runs import tries_in
 from ringback.work.redial import time_zone
@@ -34,7 +34,6 @@ _COLUMNS = ("KEY", "CAUSE", "CODE", "CALL", "TRIES", "STATE", "DUE (UTC)", "FUNC
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the commands. ``command`` makes the parser of one."""
     listed = command(
         "list",
         list_,
@@ -95,7 +94,7 @@ def list_(arguments: argparse.Namespace) -> int:
             print(json.dumps(_fields(redial)))
     else:
         print(_lane(stats))
-        print("\n".join(_table([_cells(redial) for redial in shown]) if shown else ["no redials"]))
+        print("\n".join(table([_COLUMNS, *map(_cells, shown)]) if shown else ["no redials"]))
     if len(shown) < len(redials):
         more = f"the first {len(shown)} of {len(redials)}; --limit {len(redials)} shows all"
         print(f"{arguments.prog}: {more}", file=sys.stderr)
@@ -131,7 +130,6 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def run_now(arguments: argparse.Namespace) -> int:
-    """Make a redial due now."""
     refusal = operated(arguments, lambda operator: operator.run_now(arguments.key))
     key = redact(arguments.key)
     if refusal is not None:
@@ -143,7 +141,6 @@ def run_now(arguments: argparse.Namespace) -> int:
 
 
 def cancel(arguments: argparse.Namespace) -> int:
-    """Cancel the redials to a contact that have not begun."""
     count = operated(arguments, lambda operator: operator.cancel(arguments.contact))
     hint = "" if count or arguments.router is not None else _HASHED
     print(json.dumps({"canceled": count}) if arguments.json else _cancelled(count) + hint)
@@ -154,16 +151,14 @@ _HASHED = "; if contacts are hashed, name the router: --router MODULE:ROUTER"
 
 
 def block(arguments: argparse.Namespace) -> int:
-    """Forbid redials to a contact, and cancel those that have not begun."""
     count = operated(arguments, lambda operator: operator.block(arguments.contact))
-    if arguments.router is None:
+    if not count and arguments.router is None:
         print(f"{arguments.prog}: a router that hashes its contacts needs --router", file=sys.stderr)
     print(json.dumps({"blocked": True, "canceled": count}) if arguments.json else f"blocked, {_cancelled(count)}")
     return 0
 
 
 def unblock(arguments: argparse.Namespace) -> int:
-    """Allow redials to a contact again."""
     changed = operated(arguments, lambda operator: operator.unblock(arguments.contact))
     hint = "" if arguments.router is not None else _HASHED
     text = "unblocked" if changed else f"was not blocked{hint}"
@@ -172,11 +167,10 @@ def unblock(arguments: argparse.Namespace) -> int:
 
 
 def _cancelled(count: int) -> str:
-    return f"{count} redial{'' if count == 1 else 's'} cancelled"
+    return f"{many(count, 'redial')} cancelled"
 
 
 def report(arguments: argparse.Namespace) -> int:
-    """Print what became of the calls to contacts."""
     zone = time_zone(arguments.time_zone)
     found = operated(arguments, lambda operator: operator.report(arguments.since or 0.0, zone))
     print(json.dumps(to_builtins(found)) if arguments.json else "\n".join(_report(found, arguments.time_zone)))
@@ -184,16 +178,16 @@ def report(arguments: argparse.Namespace) -> int:
 
 
 def _report(found: Programme, zone: str) -> Iterator[str]:
-    since = "all that is remembered" if not found.since else f"since {_moment(found.since)} UTC"
+    since = "all that is remembered" if not found.since else f"since {moment(found.since)} UTC"
     yield f"{found.contacts} contacts called, {found.reached} reached, {found.waiting} redials to come ({since})"
     tables = {"ATTEMPT": found.attempts, "REDIALS AFTER": found.causes, f"HOUR ({zone})": found.hours}
     for title, shares in tables.items():
         if shares:
-            cells = [_share_cells(share) for share in shares]
-            yield from ("", *_table(cells, (title, "CALLS", "REACHED", "SHARE", "NEVER RANG")))
+            columns = (title, "CALLS", "REACHED", "SHARE", "NEVER RANG")
+            yield from ("", *table([columns, *map(_share_cells, shares)]))
     if found.given_up:
         given_up = [(each.limit, each.cause, str(each.count)) for each in found.given_up]
-        yield from ("", *_table(given_up, ("GIVEN UP BY", "AFTER", "TIMES")))
+        yield from ("", *table([("GIVEN UP BY", "AFTER", "TIMES"), *given_up]))
 
 
 def _share_cells(share: Share) -> tuple[str, ...]:
@@ -211,25 +205,19 @@ def _page(redial: Waiting | None, calls: Sequence[CallRecord], *, blocked: bool)
         yield "Blocked: no redial calls the contact (never_call)"
         yield ""
     yield "Calls to the contact"
-    yield from _table([_call_cells(call) for call in calls], ("AT (UTC)", "CALL", "STATE", "ANSWERED", "ENDED", "SAID"))
-
-
-def _table(rows: Sequence[tuple[str, ...]], columns: tuple[str, ...] = _COLUMNS) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    for row in (columns, *rows):
-        yield "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
+    yield from table([("AT (UTC)", "CALL", "STATE", "ANSWERED", "ENDED", "SAID"), *map(_call_cells, calls)])
 
 
 def _cells(redial: Waiting) -> tuple[str, ...]:
     outcome = redial.outcome
     what = ("unreadable", "-") if outcome is None else (outcome.cause.value, pair(outcome.code, outcome.subcode))
     number, tries, contact = str(redial.number), str(tries_in(redial.progress)), redact_contact(redial.contact) or "-"
-    due = _moment(redial.due_at)
+    due = moment(redial.due_at)
     return redact(redial.key), *what, number, tries, redial.state.value, due, redial.target or "-", contact
 
 
 def _call_cells(call: CallRecord) -> tuple[str, ...]:
-    times = (_moment(call.at), _moment(call.answered_at), _moment(call.ended_at))
+    times = (moment(call.at), moment(call.answered_at), moment(call.ended_at))
     who = "app" if call.by_app else "redial"
     return times[0], who, call.state.value, times[1], times[2], "-" if call.word is None else call.word.value
 
@@ -257,10 +245,6 @@ def _call_fields(call: CallRecord) -> dict[str, Any]:
         "ended_at": _iso(call.ended_at),
         "said": None if call.word is None else call.word.value,
     }
-
-
-def _moment(at: float | None) -> str:
-    return "-" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _iso(at: float | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Text for a terminal: how wide a page is, and how to wrap, cut and style lines."""
+"""Text for a terminal: how wide a page is, how to wrap, cut, align and style lines, and a bar while a command works."""
 
 from __future__ import annotations
 
@@ -6,9 +6,20 @@ import os
 import shutil
 import sys
 import textwrap
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 WIDEST = 100
 """Columns of text at most, however wide the terminal: longer lines are hard to read."""
+
+_CELLS = 24
+_EVERY = 0.1
+_FIRST = 0.5
+"""Seconds before a bar appears."""
 
 
 def width(least: int = 40) -> int:
@@ -46,3 +57,74 @@ def cut(text: str, width: int) -> str:
 def bold(text: str, *, styled: bool, style: str = "1") -> str:
     """The text in bold, or in the SGR ``style``, if it is ``styled``."""
     return f"\x1b[{style}m{text}\x1b[0m" if styled else text
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each row, the names of the columns first. Each cell is as wide as the widest of its column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def moment(at: float | None) -> str:
+    """The second in UTC; a dash for no time."""
+    return "-" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def many(number: int, noun: str, form: str = "") -> str:
+    """So many things in words: ``1 redial``, ``2 redials``. ``form`` is that of the number, such as a comma."""
+    return f"{number:{form}} {noun}{'' if number == 1 else 's'}"
+
+
+def say(line: str) -> None:
+    """Print a line at once, for a person who watches."""
+    print(line, flush=True)
+
+
+class Progress:
+    """A bar on standard error, if that is a terminal.
+
+    ``total`` is the size of all files in bytes, or the number of things, which ``noun`` names; 0 if that is unknown.
+    ``clock`` counts seconds.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        noun: str = "lines",
+    ) -> None:
+        self._total = total
+        self._noun = noun
+        self._stream = sys.stderr if stream is None else stream
+        self._clock = clock
+        # Standard error is None where a process has none.
+        watched = self._stream is not None and self._stream.isatty()
+        self._next = clock() + _FIRST if watched else float("inf")
+        self._drawn = 0
+
+    def at(self, done: int, lines: int) -> None:
+        """``done`` of the total and ``lines`` lines or things are done."""
+        if self._next == float("inf"):
+            return
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + _EVERY
+        text = f"{lines:,} {self._noun}"
+        if self._total:
+            share = min(1.0, done / self._total)
+            text = f"[{'#' * int(share * _CELLS):.<{_CELLS}}] {share:4.0%}  {text}"
+        self._write(text)
+
+    def end(self) -> None:
+        if self._drawn:
+            self._write("")
+            self._stream.write("\r")
+            self._stream.flush()
+            self._drawn = 0
+
+    def _write(self, text: str) -> None:
+        self._stream.write(f"\r{text:<{self._drawn}}")
+        self._stream.flush()
+        self._drawn = max(self._drawn, len(text))

@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import signal
 import sys
 import threading
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringback.cli import _incoming
-from ringback.cli._replay import add_replay, replayed
-from ringback.cli._result_forms import close_to, pair_in, status, whole
+from ringback.cli._outcomes import close_to, pair_in, status, whole
+from ringback.cli._record import add_replay, replayed, terminable
+from ringback.cli._screen import say
 from ringback.exceptions import ConfigurationError
 from ringback_catalog import event_name
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from ringback.simulator.authority import Authority
     from ringback.simulator.courier import Callback
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 
 def add_simulate(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback simulate``."""
     command.add_argument("--port", metavar="N", type=int, default=8765, help="on 127.0.0.1; 0 for any; default: 8765")
     command.add_argument("--scenario", metavar="NAME", help="what happens to every call; default: answered")
     command.add_argument(
@@ -42,7 +40,6 @@ def add_simulate(command: argparse.ArgumentParser) -> None:
 
 
 def add_trigger(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback trigger``."""
     command.add_argument(
         "scenario",
         metavar="SCENARIO",
@@ -207,18 +204,3 @@ def _authority() -> Authority:
 def _exported(name: str, value: Path) -> str:
     """The line that sets a variable in a shell of this machine."""
     return f"$env:{name} = '{value}'" if sys.platform == "win32" else f"export {name}={shlex.quote(str(value))}"
-
-
-def say(line: str) -> None:
-    """Print a line at once, for a person who watches."""
-    print(line, flush=True)
-
-
-@contextmanager
-def terminable() -> Generator[None]:
-    """Within the block SIGTERM raises :class:`KeyboardInterrupt`, as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,22 +1,31 @@
-"""The store that a command works on, and the commands that count, purge and back up the items of a store."""
+"""The store that a command works on, what options choose of it, and the commands of the store as a whole."""
 
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
+import logging
 import os
+import sys
 import time
+from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
+from ringback.cli._router import loaded
+from ringback.cli._screen import many
+from ringback.cli._values import ago, ahead, of_cause, of_code, some
 from ringback.exceptions import ConfigurationError
+from ringback.hooks.operators import Operator
+from ringback.logs import LOGGER
 from ringback.receiving.engine import Settings
 from ringback.stores import open_store
-from ringback.web.endpoint import OutcomeRouter
 from ringback.work.redial_policy import DAY
+from ringback.work.selection import Selection
 
 if TYPE_CHECKING:
     import argparse
@@ -33,14 +42,9 @@ VARIABLE = "RINGBACK_STORE"
 
 _REMEDY = f"pass --store 'sqlite:///ringback.db' or 'postgresql://...', or set {VARIABLE}"
 
-
-def add(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the commands. ``command`` makes the parser of one."""
-    command("stats", stats, "how many items there are in each state")
-    command("purge", purge, "forget what is older than the store's retention, now")
-    backed_up = command("backup", backup, "copy the file of an SQLite store, while the app runs")
-    backed_up.add_argument("file", metavar="FILE", type=Path, help="the copy, which must not be there yet")
-    backed_up.add_argument("--force", action="store_true", help="replace FILE if it is there")
+FILTERS = ("cause", "code", "hook", "contact", "since", "due")
+MOST_KEPT = 10_000
+"""Lines of the log that a command keeps back at most."""
 
 
 def chosen(given: str | None, router: HandlerRouter | None = None) -> DeliveryStore:
@@ -61,7 +65,8 @@ def chosen(given: str | None, router: HandlerRouter | None = None) -> DeliverySt
 
 def settings_of(router: HandlerRouter | None) -> Settings:
     """The settings of a router's engine; the defaults for a router without an engine."""
-    return router.settings if isinstance(router, OutcomeRouter) else Settings()
+    settings = getattr(router, "settings", None)
+    return settings if isinstance(settings, Settings) else Settings()
 
 
 def store_name(store: DeliveryStore, url: str | None) -> str:
@@ -106,8 +111,79 @@ def _refuse_no_file(path: Path | None) -> None:
         )
 
 
+def add_filters(command: argparse.ArgumentParser, *more: str) -> None:
+    """Add the options that choose. ``more`` is ``since`` for dead letters, ``due`` for redials."""
+    command.add_argument("--cause", type=of_cause, help="those of this cause, such as busy")
+    command.add_argument("--code", metavar="CODE", type=of_code, help="those of this code, or CODE/SUBCODE")
+    command.add_argument("--hook", metavar="NAME", type=some, help="those of this hook or redial function")
+    command.add_argument("--contact", type=some, help="those of this contact, by the key of the app's contact function")
+    if "since" in more:
+        command.add_argument(
+            "--since", metavar="TIME", type=ago, help="those that died since 2h or 3d ago, or since an ISO 8601 time"
+        )
+    if "due" in more:
+        command.add_argument(
+            "--due", metavar="TIME", type=ahead, help="those due by now, within 2h or 3d, or by an ISO 8601 time"
+        )
+    add_router(command)
+
+
+def add_router(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--router", metavar="MODULE:ROUTER", help="needed if the router hashes its contacts")
+
+
+def selected(arguments: argparse.Namespace, operator: Operator) -> Selection:
+    """What the options of :func:`add_filters` choose, all together."""
+    given = {name: getattr(arguments, name, None) for name in FILTERS}
+    code, subcode = given.pop("code") or (None, None)
+    contact = given.pop("contact")
+    contacts = None if contact is None else operator.names(contact)
+    return Selection(code=code, subcode=subcode, contacts=contacts, **given)
+
+
+def agrees(arguments: argparse.Namespace, what: str) -> bool:
+    """Whether the person at a terminal agrees to this; who passes ``--yes``, and a script, need not be asked."""
+    if arguments.yes or sys.stdin is None or not sys.stdin.isatty():
+        return True
+    print(f"{arguments.prog}: {what}? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().casefold() in ("y", "yes")
+
+
+def operated(arguments: argparse.Namespace, operate: Callable[[Operator], Awaitable[T]]) -> T:
+    """Open the store of the command and let the person at the command operate on it."""
+    # A router may keep only a hash of its contacts.
+    given: str | None = getattr(arguments, "router", None)
+    router = None if given is None else loaded(given)
+    redials = () if router is None else router.redials
+    return answer_of_store(arguments, lambda store: operate(Operator(store, _person(), redials)), router)
+
+
+def _person() -> str:
+    """The person, as the machine names them. Where nothing logs, lines go to standard error."""
+    logger = logging.getLogger(LOGGER)
+    if not logger.hasHandlers():
+        lines = logging.StreamHandler()
+        lines.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        # On a terminal the lines come when the command ends, because until then a bar may stand there.
+        watched = sys.stderr is not None and sys.stderr.isatty()
+        logger.addHandler(MemoryHandler(MOST_KEPT, logging.ERROR, lines) if watched else lines)
+        logger.setLevel(logging.INFO)
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # In a container a user may have no name.
+        return f"user {os.getuid()}"
+
+
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    command("stats", stats, "how many items there are in each state")
+    command("purge", purge, "forget what is older than the store's retention, now")
+    backed_up = command("backup", backup, "copy the file of an SQLite store, while the app runs")
+    backed_up.add_argument("file", metavar="FILE", type=Path, help="the copy, which must not be there yet")
+    backed_up.add_argument("--force", action="store_true", help="replace FILE if it is there")
+
+
 def backup(arguments: argparse.Namespace) -> int:
-    """Copy the file of an SQLite store, also while the app writes to it."""
     path = file_of(chosen(arguments.store))
     if path is None:
         raise ConfigurationError(
@@ -172,8 +248,7 @@ _MEANINGS = {
 
 
 def purge(arguments: argparse.Namespace) -> int:
-    """Forget now what is older than the store's retention."""
     changed = answer_of_store(arguments, lambda store: store.purge())
-    text = f"{changed} row{'' if changed == 1 else 's'} forgotten, in whole or in part"
+    text = f"{many(changed, 'row')} forgotten, in whole or in part"
     print(json.dumps({"changed": changed}) if arguments.json else text)
     return 0

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ringback.cli._changes import Changes, Judgement, Redialing, Result
-from ringback.cli._numbers import count
 from ringback.cli._outcomes import catalog_of
 from ringback.cli._router import loaded
+from ringback.cli._screen import many
 from ringback.cli._stats import read
 from ringback.cli._store import answer_of_store
+from ringback.cli._values import count
 from ringback.exceptions import ConfigurationError, StoreError
 from ringback.work.redial_policy import RedialPolicy
 from ringback_catalog import RetryAfter
@@ -32,7 +33,6 @@ NEWEST = 10_000
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback whatif``."""
     command.add_argument(
         "files", metavar="LOGFILE", nargs="+", help="may end in .gz; - is standard input; or a store's URL"
     )
@@ -125,9 +125,8 @@ def _as_json(changes: Changes) -> dict[str, object]:
 
 def _table(changes: Changes) -> Iterator[str]:
     """Three lines for every change: the old judgement, the new judgement, and an example."""
-    many = "outcome" if changes.outcomes == 1 else "outcomes"
     yield (
-        f"{changes.outcomes:,} {many}: {changes.verdicts:,} would have had another verdict, "
+        f"{many(changes.outcomes, 'outcome', ',')}: {changes.verdicts:,} would have had another verdict, "
         f"{changes.redials:,} another redial"
     )
     if changes.undetailed:

@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ringback.cli._numbers import count, seconds
 from ringback.cli._router import loaded
 from ringback.cli._store import VARIABLE, chosen, file_of, settings_of, store_name
+from ringback.cli._values import count, seconds
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.logs import LogObserver
@@ -33,7 +33,6 @@ _GRACE = 1.0
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """The options of ``ringback worker``."""
     command.add_argument("router", metavar="MODULE:ROUTER", help="where the router is, such as app:router")
     command.add_argument("--concurrency", metavar="N", type=count, help="hooks at a time; default: the router's, or 16")
     command.add_argument(

@@ -96,7 +96,7 @@ class Access:
             refuse_uncallable(allow_changes, 1, "(request)", "allow_changes of a Console")
         self._auth = auth
         self._allow_changes = allow_changes
-        self._token = token
+        self.new_token = token
 
     async def refusal(self, request: Request) -> Response | None:
         """The response instead of the page; ``None``, with the user in the request's state, if the user may see it."""
@@ -122,16 +122,11 @@ class Access:
             return self._allow_changes
         return bool(refuse_awaitable(await called(self._allow_changes, (request,))))
 
-    def token(self, request: Request) -> str | None:
-        """The token of the browser's cookie, for its forms. Every process accepts it; ``None`` without a token."""
-        return token_of(request)
-
-    def new_token(self) -> str:
-        return self._token()
-
 
 def token_of(request: Request) -> str | None:
-    """The token of the browser's cookie; ``None`` if there is none that this console can have given."""
+    """The token of the browser's cookie, for its forms, which every process accepts; ``None`` if there is none that a
+    console can have given.
+    """
     given = request.cookies.get(COOKIE, "")
     return given if _TOKEN.fullmatch(given) else None
 
@@ -148,11 +143,6 @@ def fault(request: Request, token: str | None, given: str) -> str | None:
     if token is None or not hmac.compare_digest(token.encode(), given.encode("utf-8", "surrogatepass")):
         return "the form is out of date; allow this page its cookie, load the page again and repeat"
     return None
-
-
-def handle(key: str, token: str) -> str:
-    """A stand-in for a private key, which must not be on the page. Only the token's owner can match the key."""
-    return "~" + hmac.digest(token.encode(), key.encode("utf-8", "surrogatepass"), "sha256").hex()
 
 
 def _same_origin(request: Request) -> bool:

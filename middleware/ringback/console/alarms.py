@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ringback.console.arrivals import DAY
+from ringback.console.arrivals import DAY, usual
 from ringback.console.remedies import remedy_for
-from ringback.console.usual import usual
 from ringback.work.deliveries import HOUR, MINUTE
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -13,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 
-from ringback.console import assets, call, calls, changes, entries, export, letters, now, work
+from ringback.console import call, calls, changes, entries, export, letters, now, work
 from ringback.console.access import Access
 from ringback.console.desk import Desk, refused
-from ringback.console.pages import Pages
+from ringback.console.pages import asset, environment
 from ringback.console.reading import Reader
 from ringback.exceptions import ConfigurationError, StoreError
 from ringback.hooks.call_records import CallRecords
@@ -102,13 +103,14 @@ class Console:
                 "a Console shows the stores of a router or one store; pass router=, or store= in another process, "
                 "and not both"
             )
+        # Raises at once what every page would raise.
+        environment()
         self._access = Access(auth, allow_changes, token)
         self._dispatchers: WeakSet[Dispatcher] = WeakSet()
         self._store = None if store is None else open_store(store)
         reader = Reader(self._stores, clock, monotonic)
         self._desk = Desk(
             self._access,
-            Pages(),
             reader,
             catalog or Catalog.default(),
             self._stores,
@@ -121,7 +123,7 @@ class Console:
         self._router: ASGIApp = Router(
             [
                 *(Route(path, self._answered(page), methods=[method]) for path, page, method in PAGES),
-                Route("/static/{name}", assets.answer),
+                Route("/static/{name}", asset),
             ],
             redirect_slashes=False,
             default=_not_found,
@@ -181,16 +183,12 @@ class Console:
         redials = () if self._handlers is None else self._handlers.redials
         dispatchers = list(self._dispatchers)
 
-        def noting(store: DeliveryStore) -> Callable[[], Awaitable[object]]:
-            books = [each.notebook for each in dispatchers if _identity(each.store) == _identity(store)]
+        async def note(store: DeliveryStore) -> None:
+            for each in dispatchers:
+                if _identity(each.store) == _identity(store):
+                    await each.notebook.flush()
 
-            async def note() -> None:
-                for book in books:
-                    await book.flush()
-
-            return note
-
-        return [CallRecords(store, redials, noting(store)) for store in self._stores()]
+        return [CallRecords(store, redials, partial(note, store)) for store in self._stores()]
 
     def _unwritten(self) -> Sequence[Counted]:
         return [each for dispatcher in list(self._dispatchers) for each in dispatcher.notebook.tally.unwritten()]

@@ -2,105 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from msgspec import Struct
+from msgspec.structs import asdict
 from starlette.responses import JSONResponse, Response
 
+from ringback.console.access import token_of
 from ringback.console.desk import only
 from ringback.console.export import visible
 from ringback.console.rows import call_address, entry_address
 from ringback.console.sealed import unseal
-from ringback.console.view import Moment, moment, shown
+from ringback.console.view import shown
 from ringback.core.glossary import MATCHED, OWNERS, REFINED
 from ringback.privacy.redaction import redact_contact
 from ringback.work.call_detail import EntryKind, HookResult
 from ringback.work.items import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from starlette.requests import Request
 
     from ringback.console.desk import Desk
-    from ringback.work.call_detail import CallDetailRecord, Ending, Entry, HookRun, Leg, OtherCall
-
-
-class RunRow(Struct, frozen=True):
-    hook: str
-    result: str
-    attempts: int
-    reason: str | None
-    retry: Moment | None
-
-
-class EntryRow(Struct, frozen=True):
-    """One event in order. ``leg`` is the number of its leg, from 1; ``after`` the seconds since the first event."""
-
-    kind: str
-    event: str
-    at: Moment
-    after: float
-    leg: int | None
-    code: int | None
-    subcode: int | None
-    sip: int | None
-    q850: int | None
-    copies: int
-    hooks: tuple[RunRow, ...]
-    entry: str | None
-
-
-class LegView(Struct, frozen=True):
-    number: int
-    name: str | None
-    answered: bool | None
-    rang: float | None
-    talked: float | None
-    transferred: bool
-    state: str | None
-    duplicates: int
-    reason: str | None
-    hooks: tuple[RunRow, ...]
-    ended: EndingView | None
-    letters: str | None
-
-
-class EndingView(Struct, frozen=True):
-    """The verdict on an end, and what it rests on in words."""
-
-    event: str
-    code: int | None
-    subcode: int | None
-    cause: str
-    category: str
-    retry: str
-    disposition: str
-    acts: str | None
-    evidence: tuple[str, ...]
-    summary: str | None
-    advice: tuple[str, ...]
-    entry: str | None
-
-
-class OtherRow(Struct, frozen=True):
-    at: Moment
-    state: str
-    redial: bool
-    answered: bool
-    ended: Moment | None
-    cause: str | None
-    when: str
-
-
-class CallView(Struct, frozen=True):
-    correlation: str | None
-    contact: str | None
-    redials: int | None
-    legs: tuple[LegView, ...]
-    entries: tuple[EntryRow, ...]
-    others: tuple[OtherRow, ...]
+    from ringback.work.call_detail import CallDetailRecord, Ending, Entry, Leg
 
 
 async def page(desk: Desk, request: Request) -> Response:
@@ -134,7 +57,7 @@ async def record(desk: Desk, request: Request) -> Response:
 
 
 async def _record(desk: Desk, request: Request) -> CallDetailRecord | None:
-    name = unseal(request.path_params["name"], desk.access.token(request))
+    name = unseal(request.path_params["name"], token_of(request))
     if name is None:
         return None
     await desk.reader.opened()
@@ -145,41 +68,31 @@ async def _record(desk: Desk, request: Request) -> CallDetailRecord | None:
     return None
 
 
-def view_of(record: CallDetailRecord) -> CallView:
+def view_of(record: CallDetailRecord) -> dict[str, Any]:
+    """The record, with the events of all its legs in one order. Legs are numbered from 1 where there are several."""
+    numbered = list(enumerate(record.legs, start=1))
     entries: list[tuple[Entry, int | None]] = [(entry, None) for entry in record.entries]
-    entries += [(entry, number) for number, leg in enumerate(record.legs, start=1) for entry in leg.entries]
+    entries += [(entry, number) for number, leg in numbered for entry in leg.entries]
     entries.sort(key=lambda each: _time(each[0]))
     first = _time(entries[0][0]) if entries else 0.0
     others = [("before", each) for each in record.before] + [("after", each) for each in record.after]
-    return CallView(
-        correlation=record.correlation_id,
-        contact=redact_contact(record.contact),
-        redials=record.redials,
-        legs=tuple(_leg(leg, number) for number, leg in enumerate(record.legs, start=1)),
-        entries=tuple(_entry(entry, number if len(record.legs) > 1 else None, first) for entry, number in entries),
-        others=tuple(_other(each, when) for when, each in others),
-    )
+    return {
+        "correlation": record.correlation_id,
+        "contact": redact_contact(record.contact),
+        "redials": record.redials,
+        "legs": [_leg(leg, number) for number, leg in numbered],
+        "entries": [_entry(entry, number if len(numbered) > 1 else None, first) for entry, number in entries],
+        "others": [{**asdict(each), "when": when} for when, each in others],
+    }
 
 
 def _time(entry: Entry) -> float:
     return entry.at if entry.time is None else entry.time
 
 
-def _leg(leg: Leg, number: int) -> LegView:
-    return LegView(
-        number=number,
-        name=leg.call_connection_id,
-        answered=leg.answered,
-        rang=leg.ring_seconds,
-        talked=leg.talk_seconds,
-        transferred=leg.transferred,
-        state=None if leg.state is None else leg.state.value,
-        duplicates=leg.duplicates,
-        reason=leg.reason,
-        hooks=_runs(leg.hooks),
-        ended=None if leg.ending is None else _ending(leg.ending),
-        letters=_letters(leg),
-    )
+def _leg(leg: Leg, number: int) -> dict[str, Any]:
+    ending = None if leg.ending is None else _ending(leg.ending)
+    return {**visible(asdict(leg)), "number": number, "ending": ending, "letters": _letters(leg)}
 
 
 def _letters(leg: Leg) -> str | None:
@@ -191,65 +104,18 @@ def _letters(leg: Leg) -> str | None:
     return f"work/letters?{urlencode(chosen)}"
 
 
-def _ending(end: Ending) -> EndingView:
+def _ending(end: Ending) -> dict[str, Any]:
+    """The verdict on an end, and what it rests on in words."""
     evidence = [f"Found by {MATCHED[end.match]}"]
     evidence += [f"{name} {value}" for name, value in (("SIP", end.sip), ("Q.850", end.q850)) if value is not None]
     if end.refined_by is not None:
         evidence.append(f"Refined by {REFINED.get(end.refined_by, end.refined_by)}")
-    return EndingView(
-        event=end.event,
-        code=end.code,
-        subcode=end.subcode,
-        cause=end.cause.value,
-        category=end.category.value,
-        retry=end.retry_class.value,
-        disposition=end.disposition.value,
-        acts=None if end.owner is None else f"{end.owner}: {OWNERS[end.owner]}",
-        evidence=tuple(evidence),
-        summary=end.summary,
-        advice=end.advice,
-        entry=entry_address(end.event, end.code, end.subcode),
-    )
+    acts = None if end.owner is None else f"{end.owner}: {OWNERS[end.owner]}"
+    return {**asdict(end), "acts": acts, "evidence": evidence, "entry": entry_address(end.event, end.code, end.subcode)}
 
 
-def _entry(entry: Entry, leg: int | None, first: float) -> EntryRow:
+def _entry(entry: Entry, leg: int | None, first: float) -> dict[str, Any]:
+    """One event in order, with the number of its leg and the seconds since the ``first`` event."""
     has_result = entry.kind in (EntryKind.ENDED, EntryKind.SIBLING, EntryKind.OPERATION_FAILED)
-    return EntryRow(
-        kind=entry.kind.value,
-        event=entry.event,
-        at=moment(_time(entry)),
-        after=_time(entry) - first,
-        leg=leg,
-        code=entry.code,
-        subcode=entry.subcode,
-        sip=entry.sip,
-        q850=entry.q850,
-        copies=entry.copies,
-        hooks=_runs(entry.hooks),
-        entry=entry_address(entry.event, entry.code, entry.subcode) if has_result else None,
-    )
-
-
-def _runs(runs: Iterable[HookRun]) -> tuple[RunRow, ...]:
-    return tuple(
-        RunRow(
-            run.hook,
-            run.result.value,
-            run.attempts,
-            run.reason,
-            None if run.retry_at is None else moment(run.retry_at),
-        )
-        for run in runs
-    )
-
-
-def _other(call: OtherCall, when: str) -> OtherRow:
-    return OtherRow(
-        at=moment(call.at),
-        state=call.state.value,
-        redial=call.is_redial,
-        answered=call.answered_at is not None,
-        ended=None if call.ended_at is None else moment(call.ended_at),
-        cause=call.cause,
-        when=when,
-    )
+    at, known = _time(entry), entry_address(entry.event, entry.code, entry.subcode)
+    return {**asdict(entry), "at": at, "after": at - first, "leg": leg, "entry": known if has_result else None}

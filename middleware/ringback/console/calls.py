@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
 from starlette.responses import RedirectResponse
 
 from ringback.console import export, filters
+from ringback.console.desk import first, form_of, listed
 from ringback.console.filters import Chosen, address, pinned
-from ringback.console.forms import first, form_of
-from ringback.console.listing import listed
-from ringback.console.rows import CallRow, call_address, name_of, row_of_leg
+from ringback.console.rows import call_address, name_of, row_of_leg
 from ringback.console.sealed import MARK, is_public, seal, unseal
-from ringback.console.view import Moment, moment, shown
+from ringback.console.view import shown
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.call_records import PAGE, CallPage
 from ringback.privacy.redaction import redact
@@ -25,16 +23,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from ringback.console.desk import Desk
-
-
-class CallsView(Struct, frozen=True):
-    at: Moment
-    rows: tuple[CallRow, ...]
-    total: int
-    first: int
-    last: int
-    page: int
-    pages: int
 
 
 async def page(desk: Desk, request: Request) -> Response:
@@ -89,17 +77,16 @@ def _is_private(name: str, text: str) -> bool:
     return redact(text) != text or (name in filters.PRIVATE and not is_public(text))
 
 
-def view_of(found: CallPage, page: int, now: float) -> CallsView:
-    first = found.offset + 1 if found.calls else 0
-    return CallsView(
-        at=moment(now),
-        rows=tuple(map(row_of_leg, found.calls)),
-        total=found.total,
-        first=first,
-        last=found.offset + len(found.calls),
-        page=page,
-        pages=max(1, -(-found.total // PAGE)),
-    )
+def view_of(found: CallPage, page: int, now: float) -> dict[str, Any]:
+    return {
+        "at": now,
+        "rows": list(map(row_of_leg, found.calls)),
+        "total": found.total,
+        "first": found.offset + 1,
+        "last": found.offset + len(found.calls),
+        "page": page,
+        "pages": max(1, -(-found.total // PAGE)),
+    }
 
 
 def form_values(chosen: Chosen) -> dict[str, str]:

@@ -1,7 +1,9 @@
-"""A person's answer to the question about dead letters: the change, its undo, and what the page Work says of both."""
+"""Which dead letters a person has chosen, and the change of them: its undo, and what the page Work says of both."""
 
 from __future__ import annotations
 
+import asyncio
+import math
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -9,21 +11,28 @@ from urllib.parse import urlencode
 from msgspec import Struct
 from starlette.responses import RedirectResponse
 
-from ringback.console.choosing import FILTERS, act_of, chosen_of, seconds, selection
-from ringback.console.desk import refused
-from ringback.console.forms import first, form_to_change
+from ringback.console.desk import first, form_to_change, refused
+from ringback.console.filters import fitting
+from ringback.console.sealed import MARK, seal, unseal
 from ringback.console.snapshot import LETTERS
-from ringback.console.view import Moment, moment
 from ringback.exceptions import ConfigurationError, StoreError
 from ringback.hooks.operators import Operator
 from ringback.privacy.redaction import redact
 from ringback.work.letters import UNDO, Act, LetterChange
+from ringback.work.selection import Selection
+from ringback_catalog import Cause
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from starlette.requests import Request
     from starlette.responses import Response
 
     from ringback.console.desk import Desk
+    from ringback.work.items import DeadLetter
+
+FILTERS = ("group", "cause", "code", "hook", "until")
+"""The parameters that choose dead letters."""
 
 LENGTH = 16
 """Characters of the name that a question has, and the change that answers it. A form that is sent twice is so known."""
@@ -65,7 +74,7 @@ class Made(Struct, frozen=True):
     text: str
     others: str | None
     left: float | None
-    until: Moment
+    until: float
 
 
 async def change(desk: Desk, request: Request) -> Response:
@@ -125,7 +134,7 @@ def made_of(request: Request, now: float) -> Made | None:
     left = due - now if act in tuple(Act) and due > now else None
     text = _DONE[act][0 if left is not None else 1].format("is" if count == 1 else "are")
     others = None if 0 < count >= of else _OTHERS[act].format(f"{of - count:,}")
-    return Made(act, count, max(of, count), text, others, left, moment(due))
+    return Made(act, count, max(of, count), text, others, left, due)
 
 
 def _number(text: str) -> int:
@@ -141,3 +150,79 @@ def _told(made: str, count: int, of: int, due: float, name: str) -> Response:
 def _user(request: Request) -> str | None:
     user: str | None = request.state.ringback_user
     return user
+
+
+def act_of(text: str) -> Act:
+    try:
+        return Act(text)
+    except ValueError:
+        raise ConfigurationError(f"act is none of {', '.join(Act)}; use the buttons of the page") from None
+
+
+def selection(given: Mapping[str, str]) -> Selection:
+    """What the parameters choose, all together. Raises :class:`ConfigurationError` for a value that cannot be."""
+    code, subcode = _code(given.get("code", ""))
+    cause, group = given.get("cause", ""), given.get("group", "")
+    if cause and cause not in tuple(Cause):
+        raise ConfigurationError(f"cause {cause!r} is none; there are {', '.join(sorted(Cause))}")
+    if group and re.fullmatch("[0-9a-f]{16}", group) is None:
+        raise ConfigurationError(f"group {group!r} is none; follow a link of the page Work")
+    hook = fitting("hook", given.get("hook", "").strip())
+    return Selection(
+        cause=Cause(cause) if cause else None,
+        code=code,
+        subcode=subcode,
+        hook=hook or None,
+        group=group or None,
+        until=seconds("until", given["until"]) if given.get("until") else None,
+    )
+
+
+def _code(text: str) -> tuple[int | None, int | None]:
+    found = re.fullmatch(r"\s*([0-9]{1,6})(?:[/#]([0-9]{1,9}))?\s*", text)
+    if found is None and text.strip():
+        raise ConfigurationError(f"code {text!r} is none; write for example 486, or 486/560486")
+    return (None, None) if found is None else (int(found[1]), None if found[2] is None else int(found[2]))
+
+
+def seconds(name: str, text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 <= found < _END_OF_TIME:
+        raise ConfigurationError(f"{name} {text!r} is no time in seconds since 1970; use the links of the page")
+    return found
+
+
+def page_of(text: str) -> int:
+    if re.fullmatch("[1-9][0-9]{0,4}", text) is None:
+        raise ConfigurationError(f"page {text!r} is none; pages are numbered from 1")
+    return int(text)
+
+
+async def chosen_of(
+    letters: Sequence[DeadLetter], chosen: Selection, handles: Sequence[str], token: str
+) -> Sequence[DeadLetter]:
+    """The letters that are chosen; with handles, those among them that a form names."""
+    named = {unseal(each, token) for each in handles}
+    some = [letter for letter in letters if letter.key in named] if handles else letters
+    # In a thread, because reasons are compared, and there may be thousands.
+    return await asyncio.to_thread(lambda: [letter for letter in some if chosen.has_letter(letter)])
+
+
+def handle_of(key: str, token: str) -> str:
+    """The form's name for a dead letter: the letter's key, or a stand-in for a private key."""
+    return key if redact(key) == key and not key.startswith(MARK) else seal(key, token)
+
+
+def fields_of(chosen: Selection) -> dict[str, str]:
+    """The parameters that choose the same."""
+    code = None if chosen.code is None else "/".join(str(n) for n in (chosen.code, chosen.subcode) if n is not None)
+    until = None if chosen.until is None else repr(chosen.until)
+    values = {"group": chosen.group, "cause": chosen.cause, "code": code, "hook": chosen.hook, "until": until}
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+_END_OF_TIME = 253_402_300_799.0
+"""Seconds since the epoch: the end of the year 9999."""

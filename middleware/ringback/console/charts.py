@@ -14,7 +14,6 @@ from msgspec import Struct
 
 from ringback.console.colours import ENDINGS, FAILED, INTENDED, RETRYABLE
 from ringback.console.filters import address
-from ringback.console.view import Moment, moment
 from ringback_catalog import Disposition, RetryClass
 
 if TYPE_CHECKING:
@@ -38,10 +37,12 @@ class Piece(Struct, frozen=True):
 
 
 class Bar(Struct, frozen=True):
-    """The calls that ended from ``since`` until ``until``. ``label`` is empty for a bar without a place on the axis."""
+    """The calls that ended from ``since`` until ``until``, seconds since 1970 as all times of a page are. ``label`` is
+    empty for a bar without a place on the axis.
+    """
 
-    since: Moment
-    until: Moment
+    since: float
+    until: float
     label: str
     major: bool
     x: float
@@ -78,7 +79,7 @@ class Rate(Struct, frozen=True):
     the point ``before``.
     """
 
-    since: Moment
+    since: float
     label: str
     major: bool
     share: float | None
@@ -158,7 +159,7 @@ def _chart(
         label, major = _label(began, chosen)
         link = address({**_shared(map(conditions, names)), "since": began, "until": ended})
         x, middle, width = (round(each / bars, 3) for each in (100 * number + 10, 100 * number + 50, 80))
-        return Bar(moment(began), moment(ended), label, major, x, middle, width, totals[number], link, tuple(pieces))
+        return Bar(began, ended, label, major, x, middle, width, totals[number], link, tuple(pieces))
 
     def series(name: str) -> Series:
         link = address({**conditions(name), "since": since, "until": until})
@@ -186,7 +187,7 @@ def rates(counts: Iterable[Count], since: float, until: float, chosen: Range) ->
         share = share_of(intended[number], ended[number])
         times = {"since": began, "until": min(began + chosen.bar, until)}
         return Rate(
-            moment(began),
+            began,
             label,
             major,
             share,

@@ -1,15 +1,18 @@
-"""What every page works with: the stores, the templates, who may do what, and the answer around a page."""
+"""What every page works with: the stores, the parameters and the forms of a request, and the answer around a page."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 from starlette.responses import HTMLResponse, PlainTextResponse
 
-from ringback.console.access import give_token
+from ringback.console import pages
+from ringback.console.access import fault, give_token, token_of
 from ringback.console.snapshot import DEFAULT, RANGES
 from ringback.exceptions import ConfigurationError
+from ringback.hooks.call_records import MOST, PAGE, CallPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +21,16 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from ringback.console.access import Access
-    from ringback.console.pages import Pages
     from ringback.console.reading import Reader
     from ringback.console.snapshot import Range
     from ringback.hooks.call_records import CallRecords
     from ringback.stores import DeliveryStore
     from ringback.work.deliveries import Counted
     from ringback_catalog import Catalog
+
+
+LONGEST_FORM = 32_768
+"""Bytes. A form with all the letters of a page, whose keys may be long and private, has two thirds of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,6 @@ class Desk:
     """
 
     access: Access
-    pages: Pages
     reader: Reader
     catalog: Catalog
     stores: Callable[[], Sequence[DeliveryStore]]
@@ -48,19 +53,19 @@ class Desk:
         """The token of the browser, which :meth:`answer` gives to a browser that has none."""
         token: str | None = getattr(request.state, "ringback_token", None)
         if token is None:
-            token = request.state.ringback_token = self.access.token(request) or self.access.new_token()
+            token = request.state.ringback_token = token_of(request) or self.access.new_token()
         return token
 
     def answer(self, request: Request, template: str, status: int = 200, **values: object) -> Response:
         """The page of a template, with the cookie that the page's forms and addresses rest on."""
         token, path = self.token(request), str(request.scope["path"])[len(str(request.scope.get("root_path", ""))) :]
-        text = self.pages.page(template, up="../" * (path.count("/") - 1), token=token, **values)
+        text = pages.page(template, up="../" * (path.count("/") - 1), token=token, **values)
         return self.with_token(request, HTMLResponse(text, status))
 
     def with_token(self, request: Request, response: Response) -> Response:
         """The response, with the cookie for a browser that has none."""
         token = self.token(request)
-        if self.access.token(request) != token:
+        if token_of(request) != token:
             give_token(response, token, secure=request.url.scheme == "https")
         return response
 
@@ -92,3 +97,51 @@ def only(request: Request, known: Mapping[str, object] | frozenset[str]) -> None
         if name in seen:
             raise ConfigurationError(f"{name} is given twice; give it once")
         seen.add(name)
+
+
+def first(form: Mapping[str, Sequence[str]], name: str) -> str:
+    """The first text of a field; an empty one for a field that the form has not."""
+    return form[name][0] if name in form else ""
+
+
+async def form_of(request: Request) -> dict[str, list[str]] | Response:
+    """The fields of a form; the refusal of one that is too long."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LONGEST_FORM:
+            return refused(413, f"the form is longer than {LONGEST_FORM} bytes")
+    return parse_qs(body.decode("latin-1"), keep_blank_values=True)
+
+
+async def form_to_change(desk: Desk, request: Request) -> dict[str, list[str]] | Response:
+    """The fields of a form of ours; why it is refused, if it is none or the person may change nothing."""
+    if not await desk.access.may_change(request):
+        return refused(403, "this page is read-only for you")
+    form = await form_of(request)
+    if not isinstance(form, dict):
+        return form
+    wrong = fault(request, token_of(request), first(form, "token"))
+    return form if wrong is None else refused(403, wrong)
+
+
+async def listed(
+    desk: Desk, values: Mapping[str, Any], limit: int = PAGE, offset: int = 0, *, oldest_first: bool = False
+) -> CallPage:
+    """At most ``limit`` calls that ``values``, the filters of :meth:`~ringback.hooks.call_records.CallRecords.list`,
+    choose. Raises :class:`ConfigurationError` for a value that no call can have, and for a place in the lists of
+    several stores that is too far to merge them up to it.
+    """
+    await desk.reader.opened()
+    records = desk.records()
+    if len(records) == 1:
+        return await records[0].list(**values, limit=limit, offset=offset, oldest_first=oldest_first)
+    if offset + limit > MOST:
+        raise ConfigurationError(
+            f"call {offset + limit} of several stores is too far to count to ({MOST}); give since and until"
+        )
+    pages = [await each.list(**values, limit=offset + limit, oldest_first=oldest_first) for each in records]
+    legs = sorted(
+        (leg for page in pages for leg in page.calls), key=lambda leg: leg.seen_at or 0.0, reverse=not oldest_first
+    )
+    return CallPage(tuple(legs[offset : offset + limit]), sum(page.total for page in pages), offset)

@@ -3,64 +3,34 @@
 from __future__ import annotations
 
 import math
+import tomllib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
-
-from ringback.console.desk import only, range_of
+from ringback.console.desk import listed, only, range_of
 from ringback.console.filters import address, chosen
-from ringback.console.listing import listed
-from ringback.console.rows import Number, PairRow, pair_rows
-from ringback.console.snapshot import UNRECOGNIZED, Snapshot
-from ringback.console.stanza import stanza
-from ringback.console.verdicts import Verdicts
-from ringback.console.view import Moment, moment, shown
+from ringback.console.rows import Number, Verdicts, pair_rows, web_address
+from ringback.console.snapshot import UNRECOGNIZED
+from ringback.console.view import shown
 from ringback.core.glossary import ACTIONS, CAUSES, MATCHED, OWNERS, RETRIES
 from ringback.core.outcome import classify
 from ringback.exceptions import ConfigurationError
 from ringback.work.call_filter import recognized
-from ringback_catalog import Scope, event_name, source_lines
+from ringback_catalog import Catalog, CatalogError, Cause, Owner, RetryClass, Scope, event_name, source_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
     from starlette.responses import Response
 
     from ringback.console.desk import Desk
+    from ringback.console.snapshot import Snapshot
     from ringback.core.outcome import Outcome
-    from ringback_catalog import Catalog
 
 PARAMETERS = frozenset({"range"})
 WEEK = 604_800
 RESULT = frozenset({"event", "code", "subcode"})
-
-
-class CatalogView(Struct, frozen=True):
-    range: str
-    at: Moment
-    since: Moment
-    unrecognized: tuple[PairRow, ...]
-    known: tuple[PairRow, ...]
-    count: int
-    link: str
-
-
-class EntryView(Struct, frozen=True):
-    """What the catalog says of a result, without a carrier's details. ``facts`` are names with texts."""
-
-    event: str
-    code: int | None
-    subcode: int | None
-    cause: str
-    retry: str
-    disposition: str
-    summary: str
-    facts: tuple[tuple[str, str], ...]
-    advice: tuple[str, ...]
-    note: str | None
-    sources: tuple[tuple[str, str], ...]
-    documentation: str | None
-    calls: Number
-    recognized: bool
 
 
 async def page(desk: Desk, request: Request) -> Response:
@@ -84,45 +54,49 @@ async def entry(desk: Desk, request: Request) -> Response:
     count = (await listed(desk, wanted, 1)).total
     outcome = classify(event, code, subcode, catalog=desk.catalog)
     view = entry_view(outcome, event or "", Number(count, address(wanted)))
-    block = None if view.recognized else stanza(code, subcode, view.cause, view.retry, outcome.owner.value)
+    known = recognized(outcome.code, outcome.subcode, outcome.match)
+    block = None if known else stanza(code, subcode, outcome.cause, outcome.retry_class, outcome.owner)
     return desk.answer(request, "entry.html", view=shown(view), block=block)
 
 
-def view_of(snapshot: Snapshot, catalog: Catalog) -> CatalogView:
+def view_of(snapshot: Snapshot, catalog: Catalog) -> dict[str, Any]:
     verdicts = Verdicts(catalog, snapshot)
     ended = sum(count.count for count in snapshot.counts)
     times = (snapshot.since, snapshot.hour.since, snapshot.at)
     unknown = pair_rows(snapshot.unknown, snapshot.hour.pairs, verdicts, ended, times)
     pairs = pair_rows(snapshot.pairs, snapshot.hour.pairs, verdicts, ended, times)
-    return CatalogView(
-        range=snapshot.range.name,
-        at=moment(snapshot.at),
-        since=moment(snapshot.since),
-        unrecognized=tuple(unknown[:UNRECOGNIZED]),
-        known=tuple(sorted((row for row in pairs if row not in unknown), key=lambda row: -row.range.count)),
-        count=snapshot.unrecognized,
-        link=address({"recognized": False, "since": snapshot.since, "until": snapshot.at}),
-    )
+    return {
+        "range": snapshot.range.name,
+        "at": snapshot.at,
+        "unrecognized": [row | {"block": _block_of(row)} for row in unknown[:UNRECOGNIZED]],
+        "known": sorted((row for row in pairs if row not in unknown), key=lambda row: -row["range"].count),
+        "count": snapshot.unrecognized,
+        "link": address({"recognized": False, "since": snapshot.since, "until": snapshot.at}),
+    }
 
 
-def entry_view(outcome: Outcome, event: str, calls: Number) -> EntryView:
-    found, code, subcode = outcome.verdict.entry, outcome.code, outcome.subcode
-    return EntryView(
-        event=event_name(event),
-        code=code,
-        subcode=subcode,
-        cause=outcome.cause.value,
-        retry=outcome.retry_class.value,
-        disposition=outcome.disposition.value,
-        summary=outcome.summary,
-        facts=_facts(outcome),
-        advice=outcome.advice,
-        note=found.note,
-        sources=tuple((line, same.url) for line, same in zip(_lines(outcome), found.sources, strict=True)),
-        documentation=outcome.documentation if outcome.documentation.startswith(("https://", "http://")) else None,
-        calls=calls,
-        recognized=recognized(code, subcode, outcome.match),
-    )
+def _block_of(row: Mapping[str, Any]) -> str | None:
+    return stanza(row["code"], row["subcode"], row["cause"], row["retry"], row["owner"])
+
+
+def entry_view(outcome: Outcome, event: str, calls: Number) -> dict[str, Any]:
+    """What the catalog says of a result, without a carrier's details. ``facts`` are names with texts."""
+    found = outcome.verdict.entry
+    return {
+        "event": event_name(event),
+        "code": outcome.code,
+        "subcode": outcome.subcode,
+        "cause": outcome.cause,
+        "retry": outcome.retry_class,
+        "disposition": outcome.disposition,
+        "summary": outcome.summary,
+        "facts": _facts(outcome),
+        "advice": outcome.advice,
+        "note": found.note,
+        "sources": [(line, same.url) for line, same in zip(_lines(outcome), found.sources, strict=True)],
+        "documentation": web_address(outcome.documentation),
+        "calls": calls,
+    }
 
 
 def _facts(outcome: Outcome) -> tuple[tuple[str, str], ...]:
@@ -142,3 +116,46 @@ def _facts(outcome: Outcome) -> tuple[tuple[str, str], ...]:
 
 def _lines(outcome: Outcome) -> list[str]:
     return [line for source in outcome.verdict.entry.sources for line in source_lines((source,))]
+
+
+@lru_cache(maxsize=1024)
+def stanza(
+    code: int | None,
+    subcode: int | None,
+    cause: str = Cause.UNKNOWN,
+    retry: str | None = None,
+    owner: str | None = None,
+) -> str | None:
+    """TOML for :meth:`~ringback_catalog.Catalog.with_overrides`; ``None`` if no row can have these numbers.
+
+    The block holds numbers and words of the catalog, so nothing private. Unedited, the block changes no verdict.
+    """
+    for verdict in ((cause, retry or RetryClass.AFTER_FIX, owner or Owner.APP), _NEUTRAL):
+        block = _block(code, subcode, *verdict)
+        try:
+            Catalog.default().with_overrides(tomllib.loads(block))
+        except CatalogError:
+            continue
+        return block
+    return None
+
+
+def _block(code: int | None, subcode: int | None, cause: str, retry: str, owner: str) -> str:
+    numbers = {"code": code, "subcode": subcode}
+    key = "".join(f"{name} = {number}\n" for name, number in numbers.items() if number is not None)
+    return (
+        f"[[entry]]\n{key}"
+        "# why it ended; the causes are those of `ringback catalog`\n"
+        f'cause = "{Cause(cause)}"\n'
+        "# none, now, later, after_fix or never: may we call again?\n"
+        f'retry = "{RetryClass(retry)}"\n'
+        "# nobody, callee, app, admin, carrier or azure: who must act?\n"
+        f'owner = "{Owner(owner)}"\n'
+        'summary = "Say in one line what happened."\n'
+        'advice = ["Say what to do about it."]\n'
+        "# leave this out, and nothing that a carrier reports with a call (SIP, Q.850) changes the row\n"
+        "refine = true\n"
+    )
+
+
+_NEUTRAL = (Cause.UNKNOWN, RetryClass.AFTER_FIX, Owner.APP)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import StreamingResponse
 
 from ringback.console import filters
+from ringback.console.access import token_of
+from ringback.console.desk import listed
 from ringback.console.filters import pinned
-from ringback.console.listing import listed
 from ringback.console.sealed import unseal
 from ringback.exceptions import ConfigurationError
 
@@ -71,7 +72,7 @@ async def json(desk: Desk, request: Request) -> Response:
 
 async def _pages(desk: Desk, request: Request) -> AsyncIterator[CallPage]:
     """The pages of the file; the first one is read at once, so that what is wrong is answered with a status."""
-    now, token = desk.clock(), desk.access.token(request)
+    now, token = desk.clock(), token_of(request)
     chosen = filters.chosen(request.query_params.multi_items(), now, lambda text: unseal(text, token))
     if chosen.faults:
         raise ConfigurationError("; ".join(chosen.faults))

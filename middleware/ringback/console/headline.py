@@ -10,14 +10,13 @@ from msgspec import Struct
 
 from ringback.console.filters import address
 from ringback.console.snapshot import DAY, HOUR, POINT
-from ringback.console.view import Moment, moment
 from ringback_catalog import Owner, RetryClass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ringback.console.rows import Verdicts
     from ringback.console.snapshot import Snapshot
-    from ringback.console.verdicts import Verdicts
     from ringback.work.history import Count
     from ringback_catalog import Cause
 
@@ -68,8 +67,8 @@ class Failure(Struct, frozen=True):
     count: int
     share: float
     usual: float | None
-    since: Moment
-    until: Moment
+    since: float
+    until: float
     lasted: float
     lately: int
     whole: bool
@@ -99,7 +98,6 @@ class Headline(Struct, frozen=True):
 
 
 def headline(snapshot: Snapshot, verdicts: Verdicts) -> Headline:
-    """The headline of a snapshot."""
     hour, usual = snapshot.hour, usual_of(snapshot)
     failed = _failed(hour.counts)
     state = "quiet" if not hour.ended else "usual" if failed else "fine"
@@ -168,8 +166,8 @@ def _failure(cause: Cause, snapshot: Snapshot, verdicts: Verdicts, usual: Usual 
         count=count,
         share=share,
         usual=usually,
-        since=moment(since),
-        until=moment(until),
+        since=since,
+        until=until,
         lasted=hour.until - since,
         lately=lately,
         whole=whole and hour.until - since >= WHOLE,

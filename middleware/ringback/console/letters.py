@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringback.console.changes import LENGTH
-from ringback.console.choosing import FILTERS, act_of, chosen_of, fields_of, handle_of, page_of, selection
-from ringback.console.desk import only, refused
-from ringback.console.forms import first, form_to_change
-from ringback.console.rows import call_address, entry_address
+from ringback.console.changes import FILTERS, LENGTH, act_of, chosen_of, fields_of, handle_of, page_of, selection
+from ringback.console.desk import first, form_to_change, only, refused
+from ringback.console.rows import row_of_item
 from ringback.console.snapshot import DEFAULT
-from ringback.console.view import Moment, moment, shown
+from ringback.console.view import shown
 from ringback.exceptions import ConfigurationError
-from ringback.work.hook_runs import returned_in, tries_in
+from ringback.work.hook_runs import returned_in
 from ringback.work.letter_groups import grouped, reason_of
 from ringback_catalog import Cause
 
@@ -30,7 +25,6 @@ if TYPE_CHECKING:
 
     from ringback.console.desk import Desk
     from ringback.console.snapshot import WorkSnapshot
-    from ringback.core.outcome import Outcome
     from ringback.work.items import DeadLetter
     from ringback.work.selection import Selection
 
@@ -39,39 +33,6 @@ PAGE = 50
 
 REASONS = 10
 """Groups that the question names before letters are changed."""
-
-
-class LetterRow(Struct, frozen=True):
-    key: str
-    kind: str
-    code: int | None
-    subcode: int | None
-    cause: str | None
-    tries: int
-    died: Moment
-    reason: str
-    failed: tuple[str, ...]
-    done: tuple[str, ...]
-    target: str | None
-    link: str
-    entry: str | None
-
-
-class ChosenView(Struct, frozen=True):
-    """Dead letters that were chosen: how many, and one page of them. ``reason`` is that of their group, if one was
-    chosen. ``groups`` has the largest groups among them, if they are to be changed, and ``more`` counts the letters of
-    the others. All are among the newest ``among`` of ``dead`` letters.
-    """
-
-    count: int
-    among: int
-    dead: int
-    page: int
-    pages: int
-    rows: tuple[LetterRow, ...]
-    reason: str | None = None
-    groups: tuple[tuple[str, int], ...] = ()
-    more: int = 0
 
 
 async def page(desk: Desk, request: Request) -> Response:
@@ -117,24 +78,10 @@ async def confirm(desk: Desk, request: Request) -> Response:
     letters = await chosen_of(snapshot.letters, chosen, handles, token)
     groups = await asyncio.to_thread(grouped, letters)
     largest = tuple((group.reason.text, group.count) for group in groups[:REASONS])
-    view = replace(
-        _view(snapshot, letters, letters[:PAGE] if handles else (), chosen, 1, token),
-        groups=largest,
-        more=len(letters) - sum(count for _, count in largest),
-    )
+    view = _view(snapshot, letters, letters[:PAGE] if handles else (), chosen, 1, token)
+    view |= {"groups": largest, "more": len(letters) - sum(count for _, count in largest)}
     fields = fields_of(chosen) | {"of": str(len(letters)), "change": desk.access.new_token()[:LENGTH]}
     return desk.answer(request, "confirm.html", view=shown(view), act=act.value, handles=handles, fields=fields)
-
-
-def call_link(key: str, outcome: Outcome | None, token: str) -> str:
-    """The address of the call of an item."""
-    ids = (None, None) if outcome is None else (outcome.call_connection_id, outcome.correlation_id)
-    return call_address(next((each for each in ids if each), key), token)
-
-
-def entry_link(outcome: Outcome | None) -> str | None:
-    """The address of what the catalog knows of a result."""
-    return None if outcome is None else entry_address(outcome.event_name, outcome.code, outcome.subcode)
 
 
 def _until(snapshot: WorkSnapshot) -> dict[str, str]:
@@ -149,32 +96,24 @@ def _view(
     chosen: Selection,
     number: int,
     token: str,
-) -> ChosenView:
-    return ChosenView(
-        count=len(letters),
-        among=len(snapshot.letters),
-        dead=snapshot.stats.dead,
-        page=number,
-        pages=max(1, math.ceil(len(letters) / PAGE)),
-        rows=tuple(_row(letter, token) for letter in rows),
-        reason=reason_of(letters[0]).text if letters and chosen.group is not None else None,
-    )
+) -> dict[str, Any]:
+    """Dead letters that were chosen among the newest ones, and the rows of one page of them."""
+    return {
+        "count": len(letters),
+        "among": len(snapshot.letters),
+        "dead": snapshot.stats.dead,
+        "page": number,
+        "pages": max(1, math.ceil(len(letters) / PAGE)),
+        "rows": [_row(letter, token) for letter in rows],
+        "reason": reason_of(letters[0]).text if letters and chosen.group is not None else None,
+    }
 
 
-def _row(letter: DeadLetter, token: str) -> LetterRow:
-    outcome = letter.outcome
-    return LetterRow(
-        key=letter.key,
-        kind=letter.kind.value,
-        code=None if outcome is None else outcome.code,
-        subcode=None if outcome is None else outcome.subcode,
-        cause=None if outcome is None else outcome.cause.value,
-        tries=tries_in(letter.progress),
-        died=moment(letter.died_at),
-        reason=letter.reason,
-        failed=tuple(f"{hook}: {reason}" for hook, reason in letter.progress.failed.items()),
-        done=returned_in(letter.progress),
-        target=letter.target,
-        link=call_link(letter.key, outcome, token),
-        entry=entry_link(outcome),
-    )
+def _row(letter: DeadLetter, token: str) -> dict[str, Any]:
+    return row_of_item(letter, token) | {
+        "kind": letter.kind,
+        "died": letter.died_at,
+        "reason": letter.reason,
+        "failed": [f"{hook}: {reason}" for hook, reason in letter.progress.failed.items()],
+        "done": returned_in(letter.progress),
+    }

@@ -1,19 +1,17 @@
-"""The page Now: what fails beyond the usual, since when and who must act; the figures and the newest calls."""
+"""The page Now: what fails beyond the usual, since when and who must act; what has arrived, the figures, new calls."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
 from starlette.responses import RedirectResponse
 
 from ringback.console import filters
+from ringback.console.alarms import alarms, status_of
+from ringback.console.arrivals import DAY, arrivals, by_answer
 from ringback.console.charts import (
     CONDITIONS,
     RATE_TICKS,
-    Chart,
-    Rate,
-    Tick,
     by_cause,
     by_ending,
     ending,
@@ -21,22 +19,22 @@ from ringback.console.charts import (
     share_of,
 )
 from ringback.console.colours import FAILED, INTENDED, RETRYABLE
-from ringback.console.deliveries import deliveries
 from ringback.console.desk import only, range_of
 from ringback.console.filters import address
-from ringback.console.headline import Headline, headline
-from ringback.console.rows import CallRow, Number, PairRow, call_address, pair_rows, row_of_ended
-from ringback.console.verdicts import Verdicts
-from ringback.console.view import Moment, moment, shown
-from ringback.work.items import Stats  # noqa: TC001 - msgspec reads the annotations
+from ringback.console.headline import headline
+from ringback.console.remedies import remedy_for
+from ringback.console.rows import Number, Verdicts, call_address, pair_rows, row_of_ended
+from ringback.console.view import shown
+from ringback.work.deliveries import ACCEPTED, HOUR
 from ringback_catalog import RetryClass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from ringback.console.arrivals import Arrivals
     from ringback.console.desk import Desk
     from ringback.console.snapshot import Snapshot
     from ringback.work.history import Count
@@ -46,38 +44,6 @@ PARAMETERS = frozenset({"range"})
 
 MOST_ROWS = 8
 """Failing pairs that the page shows; the others are folded."""
-
-
-class Figure(Struct, frozen=True):
-    """A number of the last hour beside that of the range."""
-
-    name: str
-    title: str
-    hint: str
-    hour: Number
-    range: Number
-    share: float | None
-    hour_share: float | None
-
-
-class NowView(Struct, frozen=True):
-    range: str
-    title: str
-    at: Moment
-    since: Moment
-    headline: Headline
-    figures: tuple[Figure, ...]
-    waits: Stats
-    failing: tuple[PairRow, ...]
-    more: tuple[PairRow, ...]
-    intended: tuple[PairRow, ...]
-    good: Number
-    good_hour: Number
-    causes: Chart
-    dispositions: Chart
-    rates: tuple[Rate, ...]
-    rate_ticks: tuple[Tick, ...]
-    latest: tuple[CallRow, ...]
 
 
 async def page(desk: Desk, request: Request) -> Response:
@@ -100,71 +66,100 @@ async def page(desk: Desk, request: Request) -> Response:
         view=view,
         stores=len(desk.stores()),
         arrived=arrived,
-        calls=[call_address(row_of_ended(each).name, token) for each in snapshot.latest],
+        calls=[call_address(row_of_ended(each)["name"], token) for each in snapshot.latest],
     )
 
 
-def view_of(snapshot: Snapshot, catalog: Catalog) -> NowView:
+async def deliveries(desk: Desk) -> dict[str, Any]:
+    """The view, redacted. Raises the stores' :class:`~ringback.exceptions.StoreError`."""
+
+    async def read() -> dict[str, Any]:
+        return shown(view_of_deliveries(await arrivals(desk.stores(), desk.clock(), desk.unwritten())))
+
+    return await desk.reader.shared.get("deliveries", read)
+
+
+def view_of_deliveries(arrived: Arrivals) -> dict[str, Any]:
+    """The view of what has arrived. A day is the last hour with the 23 hours before. ``reasons`` has what was not
+    accepted, with the likely cause.
+    """
+    found = alarms(arrived)
+    hour = by_answer(arrived.lately)
+    day = by_answer((*arrived.lately, *(each for each in arrived.before if each.at >= arrived.since + HOUR - DAY)))
+    return {
+        "at": arrived.at,
+        "status": status_of(found),
+        "alarms": found,
+        "last": arrived.last,
+        "hour": hour[ACCEPTED],
+        "day": day[ACCEPTED],
+        "reasons": [
+            {"result": answer[0], "reason": answer[1], "hour": hour[answer], "day": count, "why": remedy_for(answer)[0]}
+            for answer, count in sorted(day.items(), key=lambda item: (-hour[item[0]], -item[1], item[0]))
+            if answer != ACCEPTED
+        ],
+    }
+
+
+def view_of(snapshot: Snapshot, catalog: Catalog) -> dict[str, Any]:
     chosen, counts, since, until = snapshot.range, snapshot.counts, snapshot.since, snapshot.at
     verdicts = Verdicts(catalog, snapshot)
-    ended = _sum(counts)
     times = (since, snapshot.hour.since, until)
-    pairs = pair_rows(snapshot.pairs, snapshot.hour.pairs, verdicts, ended, times)
-    failing = tuple(row for row in pairs if row.retry != RetryClass.NONE)
+    pairs = pair_rows(snapshot.pairs, snapshot.hour.pairs, verdicts, _sum(counts), times)
+    failing = [row for row in pairs if row["retry"] is not RetryClass.NONE]
     figures = _figures(snapshot)
-    return NowView(
-        range=chosen.name,
-        title=chosen.title,
-        at=moment(until),
-        since=moment(since),
-        headline=headline(snapshot, verdicts),
-        figures=figures,
-        waits=snapshot.stats,
-        failing=failing[:MOST_ROWS],
-        more=failing[MOST_ROWS:],
-        intended=tuple(row for row in pairs if row.retry == RetryClass.NONE),
-        good=figures[1].range,
-        good_hour=figures[1].hour,
-        causes=by_cause(counts, since, until, chosen),
-        dispositions=by_ending(counts, since, until, chosen),
-        rates=rates(counts, since, until, chosen),
-        rate_ticks=RATE_TICKS,
-        latest=tuple(map(row_of_ended, snapshot.latest)),
-    )
+    return {
+        "range": chosen.name,
+        "title": chosen.title,
+        "at": until,
+        "since": since,
+        "headline": headline(snapshot, verdicts),
+        "figures": figures,
+        "waits": snapshot.stats,
+        "failing": failing[:MOST_ROWS],
+        "more": failing[MOST_ROWS:],
+        "intended": [row for row in pairs if row["retry"] is RetryClass.NONE],
+        "good": figures[1],
+        "causes": by_cause(counts, since, until, chosen),
+        "dispositions": by_ending(counts, since, until, chosen),
+        "rates": rates(counts, since, until, chosen),
+        "rate_ticks": RATE_TICKS,
+        "latest": list(map(row_of_ended, snapshot.latest)),
+    }
 
 
-def _figures(snapshot: Snapshot) -> tuple[Figure, ...]:
+def _figures(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """The numbers of the last hour beside those of the range, with their shares of all calls."""
     hour, counts = snapshot.hour, snapshot.counts
-    whole, lately = _sum(counts), hour.ended
-
-    def figure(name: str, title: str, hint: str, numbers: tuple[int, int], conditions: dict[str, object]) -> Figure:
+    numbers = {name: (_sum(hour.counts, name), _sum(counts, name)) for name in (INTENDED, RETRYABLE, FAILED)}
+    numbers |= {"ended": (hour.ended, _sum(counts)), "unrecognized": (hour.unrecognized, snapshot.unrecognized)}
+    figures: list[dict[str, Any]] = []
+    for name, title, conditions in _FIGURES:
+        lately, whole = numbers[name]
         links = [
             address({**conditions, "since": since, "until": snapshot.at}) for since in (hour.since, snapshot.since)
         ]
-        return Figure(
-            name,
-            title,
-            hint,
-            Number(numbers[0], links[0]),
-            Number(numbers[1], links[1]),
-            share_of(numbers[1], whole),
-            share_of(numbers[0], lately),
+        figures.append(
+            {
+                "name": name,
+                "title": title,
+                "hour": Number(lately, links[0]),
+                "range": Number(whole, links[1]),
+                "hour_share": share_of(lately, hour.ended),
+                "share": share_of(whole, numbers["ended"][1]),
+            }
         )
+    return figures
 
-    endings = {name: (_sum(hour.counts, name), _sum(counts, name)) for name in (INTENDED, RETRYABLE, FAILED)}
-    return (
-        figure("ended", "Calls ended", "", (lately, whole), {}),
-        figure("intended", "As intended", "retry class none", endings[INTENDED], {**CONDITIONS[INTENDED]}),
-        figure("retryable", "Retryable", "call again, now or later", endings[RETRYABLE], {**CONDITIONS[RETRYABLE]}),
-        figure("failed", "Terminal failures", "after a fix, or never", endings[FAILED], {**CONDITIONS[FAILED]}),
-        figure(
-            "unrecognized",
-            "Unrecognized",
-            "not in the catalog",
-            (hour.unrecognized, snapshot.unrecognized),
-            {"recognized": False},
-        ),
-    )
+
+_FIGURES: tuple[tuple[str, str, Mapping[str, object]], ...] = (
+    ("ended", "Calls ended", {}),
+    (INTENDED, "As intended", CONDITIONS[INTENDED]),
+    (RETRYABLE, "Retryable", CONDITIONS[RETRYABLE]),
+    (FAILED, "Terminal failures", CONDITIONS[FAILED]),
+    ("unrecognized", "Unrecognized", {"recognized": False}),
+)
+"""The name and the title of each figure, and the conditions that its calls meet."""
 
 
 def _sum(counts: Iterable[Count], name: str | None = None) -> int:

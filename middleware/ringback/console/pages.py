@@ -1,40 +1,43 @@
-"""Renders the operations page as HTML, from templates of Jinja2."""
+"""Renders the operations page as HTML, from templates of Jinja2; and the files of the pages, which are read once."""
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import importlib.metadata
 from functools import lru_cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from ringback.console.assets import address as asset
+from msgspec import Struct
+from starlette.responses import Response
+
 from ringback.console.colours import LOOKS
 from ringback.console.snapshot import RANGES
-from ringback.console.stanza import stanza
+from ringback.console.view import moment
 from ringback.exceptions import needs_extra
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jinja2 import Environment
+    from starlette.requests import Request
 
 NAVIGATION = (("./", "Now"), ("calls", "Calls"), ("work", "Work"), ("catalog", "Catalog"))
 """The pages with a place of their own at the top: their addresses from the console's root, and their names."""
 
 
-class Pages:
-    """The templates. Raises :class:`MissingExtra` if Jinja2 is not installed."""
-
-    def __init__(self) -> None:
-        self._environment = _environment()
-
-    def page(self, template: str, **values: object) -> str:
-        """The document of a template. ``up`` leads from the page's folder to the console's root."""
-        return self._environment.get_template(template).render(**values)
+def page(template: str, **values: object) -> str:
+    """The document of a template. ``up`` leads from the page's folder to the console's root."""
+    return environment().get_template(template).render(**values)
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
-    """One for all consoles of a process, for to compile the templates takes longer than to answer from them."""
+def environment() -> Environment:
+    """One for all consoles of a process, for to compile the templates takes longer than to answer from them.
+
+    Raises :class:`MissingExtra` if Jinja2 is not installed.
+    """
     with needs_extra("the operations page", "console"):
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -48,6 +51,7 @@ def _environment() -> Environment:
     )
     filters: dict[str, Any] = {
         "count": "{:,}".format,
+        "moment": moment,
         "pair": _pair,
         "percent": _percent,
         "seconds": _seconds,
@@ -56,12 +60,11 @@ def _environment() -> Environment:
     }
     environment.filters.update(filters)
     known: dict[str, Any] = {
-        "asset": asset,
+        "asset": asset_address,
         "looks": LOOKS,
         "navigation": NAVIGATION,
         "zip": zip,
         "ranges": tuple(RANGES.values()),
-        "stanza": stanza,
         "version": importlib.metadata.version("ringback"),
     }
     environment.globals.update(known)
@@ -106,3 +109,56 @@ def _pair(row: Mapping[str, Any]) -> str:
 
 def _words(slug: str) -> str:
     return slug.replace("_", " ")
+
+
+TYPES = {
+    "console.css": "text/css; charset=utf-8",
+    "console.js": "text/javascript; charset=utf-8",
+    "icon-problem.svg": "image/svg+xml",
+    "icon.svg": "image/svg+xml",
+    "work.js": "text/javascript; charset=utf-8",
+}
+
+
+class Asset(Struct, frozen=True):
+    """A file: ``version`` is a hash of the content, ``packed`` the content with gzip."""
+
+    content: bytes
+    packed: bytes
+    version: str
+
+
+@lru_cache(maxsize=1)
+def assets() -> dict[str, Asset]:
+    """The files by name."""
+    folder = files("ringback.console") / "static"
+    return {name: _asset((folder / name).read_bytes()) for name in TYPES}
+
+
+def asset_address(name: str) -> str:
+    """The file's URL relative to the page. The URL changes with the content, so browsers may cache it for ever."""
+    return f"static/{name}?v={assets()[name].version}"
+
+
+def asset(request: Request) -> Response:
+    """The file, 304 if the browser has it, or 404."""
+    name = request.path_params["name"]
+    found = assets().get(name)
+    if found is None:
+        return Response("404: no such file\n", 404, media_type="text/plain")
+    current = request.query_params.get("v") == found.version
+    headers = {
+        "cache-control": "private, max-age=31536000, immutable" if current else "no-cache",
+        "etag": f'"{found.version}"',
+        "vary": "accept-encoding",
+    }
+    if headers["etag"] in request.headers.get("if-none-match", ""):
+        return Response(None, 304, headers)
+    packed = "gzip" in request.headers.get("accept-encoding", "")
+    if packed:
+        headers["content-encoding"] = "gzip"
+    return Response(found.packed if packed else found.content, 200, headers, TYPES[name])
+
+
+def _asset(content: bytes) -> Asset:
+    return Asset(content, gzip.compress(content, mtime=0), hashlib.sha256(content).hexdigest()[:16])

@@ -1,8 +1,8 @@
-"""Rows of tables that several pages have: how calls ended by pairs, and single calls. Pure."""
+"""Rows of tables that several pages have: how calls ended by pairs, single calls, and items of a store. Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from msgspec import Struct
@@ -10,16 +10,21 @@ from msgspec import Struct
 from ringback.console.charts import share_of
 from ringback.console.filters import address
 from ringback.console.sealed import addressed
-from ringback.console.view import Moment, action_of, moment
+from ringback.console.view import action_of
+from ringback.core.outcome import classify
 from ringback.privacy.redaction import redact
+from ringback.work.hook_runs import tries_in
 from ringback_catalog import RetryClass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ringback.console.verdicts import Verdicts
+    from ringback.console.snapshot import Snapshot
+    from ringback.core.outcome import Outcome
     from ringback.work.call_detail import Leg
-    from ringback.work.history import Ended, Pair
+    from ringback.work.history import Ended, Pair, Waiting
+    from ringback.work.items import DeadLetter
+    from ringback_catalog import Catalog
 
 
 class Number(Struct, frozen=True):
@@ -29,50 +34,29 @@ class Number(Struct, frozen=True):
     link: str | None
 
 
-class PairRow(Struct, frozen=True):
-    """How calls ended: of the last hour and of the range. ``entry`` is the address of what the catalog knows."""
+class Verdicts:
+    """The catalog's verdict on a pair; if the stores have another, that of a stored outcome in the snapshot."""
 
-    event: str
-    code: int | None
-    subcode: int | None
-    cause: str
-    match: str
-    retry: str
-    action: str | None
-    owner: str | None
-    summary: str
-    advice: tuple[str, ...]
-    documentation: str | None
-    last: Moment
-    hour: Number
-    range: Number
-    share: float | None
-    entry: str | None
+    def __init__(self, catalog: Catalog, snapshot: Snapshot) -> None:
+        self._catalog = catalog
+        self._stored = {
+            (outcome.event_name, outcome.code, outcome.subcode, outcome.match, outcome.cause): outcome
+            for ended in snapshot.latest
+            if (outcome := ended.outcome) is not None
+        }
 
-
-class CallRow(Struct, frozen=True):
-    """One call that ended. ``name`` is an id of it."""
-
-    at: Moment
-    event: str
-    code: int | None
-    subcode: int | None
-    cause: str
-    retry: str
-    disposition: str
-    state: str | None
-    name: str
-    owner: str | None = None
-    answered: bool | None = None
-    talked: float | None = None
-    duplicates: int = 0
-    summary: str | None = None
-    entry: str | None = None
+    def of(self, pair: Pair) -> Outcome | None:
+        """An outcome with the pair's verdict; ``None`` if the verdict rests on a detail that no pair has."""
+        outcome = classify(pair.event, pair.code, pair.subcode, catalog=self._catalog)
+        if outcome.cause is pair.cause and outcome.match is pair.match:
+            return outcome
+        stored = self._stored.get((pair.event, pair.code, pair.subcode, pair.match, pair.cause))
+        return stored if stored is not None or outcome.cause is not pair.cause else outcome
 
 
 def pair_rows(
     pairs: Iterable[Pair], hour: Sequence[Pair], verdicts: Verdicts, ended: int, times: tuple[float, float, float]
-) -> list[PairRow]:
+) -> list[dict[str, Any]]:
     """The rows of pairs, those with most calls in the last hour first, then those with most in the range.
 
     ``ended`` counts all calls of the range; ``times`` are when the range and the hour began, and when both end.
@@ -84,7 +68,11 @@ def pair_rows(
     for pair in hour:
         lately[_group(pair)] = lately.get(_group(pair), 0) + pair.count
     rows = [_pair_row(same, lately.get(group, 0), verdicts, ended, times) for group, same in grouped.items()]
-    return sorted(rows, key=lambda row: (-row.hour.count, -row.range.count, row.event, str(row.code), str(row.subcode)))
+    return sorted(rows, key=_most_first)
+
+
+def _most_first(row: dict[str, Any]) -> tuple[object, ...]:
+    return -row["hour"].count, -row["range"].count, row["event"], str(row["code"]), str(row["subcode"])
 
 
 def _group(pair: Pair) -> tuple[object, ...]:
@@ -93,7 +81,7 @@ def _group(pair: Pair) -> tuple[object, ...]:
 
 def _pair_row(
     same: Sequence[Pair], lately: int, verdicts: Verdicts, ended: int, times: tuple[float, float, float]
-) -> PairRow:
+) -> dict[str, Any]:
     pair, count = same[0], sum(each.count for each in same)
     outcome = verdicts.of(pair)
     since, hour, until = times
@@ -111,70 +99,79 @@ def _pair_row(
     def number(calls: int, began: float) -> Number:
         return Number(calls, address({**conditions, "since": began}) if told else None)
 
-    return PairRow(
-        event=pair.event,
-        code=pair.code,
-        subcode=pair.subcode,
-        cause=pair.cause.value,
-        match=pair.match.value,
-        retry=pair.retry.value,
-        action=action_of(outcome),
-        owner=None if outcome is None else outcome.owner.value,
-        summary=_ELSEWHERE if outcome is None else outcome.summary,
-        advice=() if outcome is None else outcome.advice,
-        # An override may name any text as its documentation; the page links to web addresses only.
-        documentation=None if outcome is None or not outcome.documentation.startswith(_WEB) else outcome.documentation,
-        last=moment(max(each.last_at for each in same)),
-        hour=number(lately, hour),
-        range=number(count, since),
-        share=share_of(count, ended),
-        entry=entry_address(pair.event, pair.code, pair.subcode),
-    )
+    return {
+        "event": pair.event,
+        "code": pair.code,
+        "subcode": pair.subcode,
+        "cause": pair.cause,
+        "match": pair.match,
+        "retry": pair.retry,
+        "action": action_of(outcome),
+        "owner": None if outcome is None else outcome.owner,
+        "summary": _ELSEWHERE if outcome is None else outcome.summary,
+        "advice": () if outcome is None else outcome.advice,
+        "documentation": None if outcome is None else web_address(outcome.documentation),
+        "last": max(each.last_at for each in same),
+        "hour": number(lately, hour),
+        "range": number(count, since),
+        "share": share_of(count, ended),
+        # What the catalog knows of the pair.
+        "entry": entry_address(pair.event, pair.code, pair.subcode),
+    }
 
 
-def row_of_ended(ended: Ended) -> CallRow:
+def row_of_ended(ended: Ended) -> dict[str, Any]:
+    """One call that ended, of the newest ones. ``name`` is an id of it."""
     outcome = ended.outcome
     name = None if outcome is None else outcome.call_connection_id or outcome.correlation_id
-    return CallRow(
-        at=moment(ended.at),
-        event=ended.event,
-        code=ended.code,
-        subcode=ended.subcode,
-        cause=ended.cause.value,
-        retry=ended.retry.value,
-        disposition=ended.retry.disposition.value,
-        state=ended.state.value,
-        name=name or ended.key,
-        owner=None if outcome is None else outcome.owner.value,
-        duplicates=ended.duplicates,
-        summary=None if outcome is None else outcome.summary,
-        entry=entry_address(ended.event, ended.code, ended.subcode),
-    )
+    return {
+        "at": ended.at,
+        "event": ended.event,
+        "code": ended.code,
+        "subcode": ended.subcode,
+        "cause": ended.cause,
+        "retry": ended.retry,
+        "state": ended.state,
+        "name": name or ended.key,
+        "entry": entry_address(ended.event, ended.code, ended.subcode),
+    }
 
 
-def row_of_leg(leg: Leg) -> CallRow:
-    """The row of a leg in a list of calls that ended, so that there is an end."""
+def row_of_leg(leg: Leg) -> dict[str, Any]:
+    """One call in a list of calls that ended, so that there is an end."""
     end = leg.ending
     assert end is not None
-    at = leg.seen_at if leg.seen_at is not None else leg.ended_at
-    assert at is not None
-    return CallRow(
-        at=moment(at),
-        event=end.event,
-        code=end.code,
-        subcode=end.subcode,
-        cause=end.cause.value,
-        retry=end.retry_class.value,
-        disposition=end.disposition.value,
-        state=None if leg.state is None else leg.state.value,
-        name=name_of(leg),
-        owner=None if end.owner is None else end.owner.value,
-        answered=leg.answered,
-        talked=leg.talk_seconds,
-        duplicates=leg.duplicates,
-        summary=end.summary,
-        entry=entry_address(end.event, end.code, end.subcode),
-    )
+    return {
+        "at": leg.ended_at if leg.seen_at is None else leg.seen_at,
+        "event": end.event,
+        "code": end.code,
+        "subcode": end.subcode,
+        "cause": end.cause,
+        "retry": end.retry_class,
+        "owner": end.owner,
+        "answered": leg.answered,
+        "talked": leg.talk_seconds,
+        "state": leg.state,
+        "duplicates": leg.duplicates,
+        "name": name_of(leg),
+        "entry": entry_address(end.event, end.code, end.subcode),
+    }
+
+
+def row_of_item(item: Waiting | DeadLetter, token: str) -> dict[str, Any]:
+    """What a hook or a redial that waits, and one that was given up, have in common. ``link`` leads to its call."""
+    outcome = item.outcome
+    of_call = None if outcome is None else outcome.call_connection_id or outcome.correlation_id
+    return {
+        "key": item.key,
+        "code": None if outcome is None else outcome.code,
+        "subcode": None if outcome is None else outcome.subcode,
+        "cause": None if outcome is None else outcome.cause,
+        "tries": tries_in(item.progress),
+        "target": item.target,
+        "link": call_address(of_call or item.key, token),
+        "entry": None if outcome is None else entry_address(outcome.event_name, outcome.code, outcome.subcode),
+    }
 
 
 def name_of(leg: Leg) -> str:
@@ -188,6 +185,11 @@ def call_address(name: str, token: str) -> str:
     return f"calls/{quote(addressed(name, token), safe='~')}"
 
 
+def web_address(documentation: str) -> str | None:
+    """The documentation, if it is a web address: an override may name any text, and the page links to no other."""
+    return documentation if documentation.startswith(("https://", "http://")) else None
+
+
 def entry_address(event: str, code: int | None, subcode: int | None) -> str | None:
     """The address of what the catalog knows of a result; ``None`` where it would have to name what is private."""
     if redact(event) != event:
@@ -197,4 +199,3 @@ def entry_address(event: str, code: int | None, subcode: int | None) -> str | No
 
 
 _ELSEWHERE = "Its verdict rests on SIP or Q.850 details, or on overrides; a single call of it says more."
-_WEB = ("https://", "http://")

@@ -1,4 +1,4 @@
-"""Values that a template shows: redacted texts, times and rows that several pages have. Pure.
+"""Values that a template shows: redacted texts, and times. Pure.
 
 Every page shows the dictionary that :func:`shown` makes, so that no template can show a private text.
 """
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
 
 
-ADDRESSES = frozenset({"link", "since_link", "failed_link", "intended_link", "entry"})
-"""Fields that hold an address of the console. Whoever makes an address leaves out what is private."""
+OPEN = frozenset({"link", "since_link", "failed_link", "intended_link", "entry", "block"})
+"""Fields that hold an address of the console, or a block of overrides. Whoever makes one leaves out what is private."""
 
 
 class Moment(Struct, frozen=True):
@@ -41,8 +41,8 @@ def moment(at: float) -> Moment:
     return Moment(f"{time:%Y-%m-%dT%H:%M:%SZ}", f"{time:%Y-%m-%d %H:%M:%S}")
 
 
-def shown(view: Struct) -> dict[str, Any]:
-    """The values of a view as a dictionary, every text redacted."""
+def shown(view: object) -> dict[str, Any]:
+    """A struct or a dictionary, and whatever stands in it, as dictionaries and lists with every text redacted."""
     return cast("dict[str, Any]", _redacted(msgspec.to_builtins(view)))
 
 
@@ -58,7 +58,7 @@ def _redacted(value: Any) -> Any:
         return redact(value)
     if isinstance(value, dict):
         fields = cast("dict[str, Any]", value).items()
-        return {name: field if name in ADDRESSES else _redacted(field) for name, field in fields}
+        return {name: field if name in OPEN else _redacted(field) for name, field in fields}
     if isinstance(value, list | tuple):
         return [_redacted(item) for item in cast("Iterable[Any]", value)]
     return value

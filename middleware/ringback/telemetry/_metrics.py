@@ -6,7 +6,7 @@ import asyncio
 import threading
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from opentelemetry.metrics import Observation
@@ -179,12 +179,9 @@ class Queue:
             self._answer = (self._clock(), stats)
 
 
-def counting(observer: Observer, metrics: Metrics) -> Observer:
+class Counting:
     """An observer that counts redials and calls ``observer`` for everything."""
-    return cast("Observer", _Counting(observer, metrics))
 
-
-class _Counting:
     def __init__(self, observer: Observer, metrics: Metrics) -> None:
         self._observer = observer
         self._metrics = metrics

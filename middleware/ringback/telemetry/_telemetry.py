@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from opentelemetry import metrics, trace
 from opentelemetry.context import attach, detach
 from opentelemetry.trace import SpanKind
 
 from ringback.telemetry._attributes import clean, extras, of_event, of_outcome
-from ringback.telemetry._metrics import Metrics, counting
+from ringback.telemetry._metrics import Counting, Metrics
 from ringback.telemetry._traces import NOWHERE, Origins, below, blame, incoming, remote
 from ringback.work.deliveries import result_of
 from ringback.work.policy import GiveUp, Retry
@@ -163,8 +163,7 @@ class QueueWatch:
         self.call_ended = telemetry.metrics.count_call
 
     def observing(self, observer: Observer) -> Observer:
-        """An observer that counts redials and calls ``observer`` for everything."""
-        return counting(observer, self._telemetry.metrics)
+        return cast("Observer", Counting(observer, self._telemetry.metrics))
 
     def hook(self, outcome: Outcome, hook: str, attempt: int) -> AbstractContextManager[None]:
         """The span of one attempt at a hook: with a store in memory in the delivery's trace, else linked to it."""

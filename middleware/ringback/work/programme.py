@@ -1,7 +1,8 @@
 """The outcome of a redial programme: which attempt reached whom, and what ended the attempts. Pure.
 
 The figures come from what is known of each :class:`~ringback.work.contact.Contact`. A call that the app placed itself
-is attempt 1, and the redials that follow it are 2, 3 and so on. Calls from before causes were noted have none.
+is attempt 1, and the redials that follow it are 2, 3 and so on. Calls from before causes were noted have none. A redial
+of which nobody can say whether it was placed is no attempt.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Tally:
             if call.state is CallState.PLANNED:
                 self._waiting += 1
                 continue
-            placed = call.state not in UNCOUNTED
+            placed = call.state not in _UNTOLD
             before, cause = cause, call.cause or UNKNOWN if placed else cause
             if call.gave_up is not None and call.last >= self._since:
                 self._given_up[call.gave_up, cause] += 1
@@ -127,6 +128,11 @@ class _Counts:
 def _was_reached(call: CallRecord) -> bool:
     return call.answered_at is not None or call.word is Word.REACHED
 
+
+_UNTOLD = (*UNCOUNTED, CallState.UNKNOWN)
+"""The states that are no call. Where nobody can say whether a redial was placed, an event of the call tells: with the
+operation context of the redial it is the redial's, whose state it changes; any other is of a call of its own.
+"""
 
 UNKNOWN = "unknown"
 """The cause where none was noted."""

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ringback.testing.builder import call_event
+from ringback.testing.calls import Call
+from ringback.testing.grid import grid_headers, incoming_call, subscription_validation
+
+if TYPE_CHECKING:
+    from ringback.testing.builder import CloudEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,7 @@ _NAMES = ("CallDisconnected", "CreateCallFailed")
 def _call_event(
     title: str,
     name: str,
-    call: int,
+    number: int,
     result: tuple[int, int, str] | None,
     *,
     sibling_follows: bool = False,
@@ -32,54 +39,33 @@ def _call_event(
     **details: Any,
 ) -> Posting:
     """An event of Call Automation: an array of one CloudEvent."""
-    leg = f"ca110{call:03}-0000-4000-8000-000000000000"
-    content: dict[str, Any] = {
-        "version": version,
-        "callConnectionId": leg,
-        "serverCallId": f"c2VydmVyLWNhbGwt{call:04}",
-        "correlationId": f"c0de0{call:03}-0000-4000-8000-000000000000",
-        "publicEventType": f"Microsoft.Communication.{name}",
-    }
-    # The service leaves operationContext out of CreateCallFailed, also where the app has set it.
-    if name != "CreateCallFailed":
-        content["operationContext"] = f"order-{call}"
-    carries = f"{name} without a result"
-    if result is not None:
-        code, subcode, message = result
-        carries = f"{name} {code}/{subcode}"
-        content["resultInformation"] = {"code": code, "subCode": subcode, "message": message} | details
-    event = {
-        "id": f"e0e17{call:03}-0000-4000-8000-{_NAMES.index(name):012}",
-        "source": f"calling/callConnections/{leg}",
-        "type": f"Microsoft.Communication.{name}",
-        "data": content,
-        "time": f"2026-03-05T09:{call:02}:00.1234567+00:00",
-        "specversion": "1.0",
-        "datacontenttype": "application/json",
-        "subject": f"calling/callConnections/{leg}",
-    }
+    call = Call(
+        call_connection_id=f"ca110{number:03}-0000-4000-8000-000000000000",
+        server_call_id=f"c2VydmVyLWNhbGwt{number:04}",
+        correlation_id=f"c0de0{number:03}-0000-4000-8000-000000000000",
+        version=version,
+    )
+    code, subcode, message = result or (None, 0, None)
+    event = call_event(
+        name,
+        code,
+        subcode,
+        message=message,
+        call=call,
+        # The service leaves operationContext out of CreateCallFailed, also where the app has set it.
+        operation_context=None if name == "CreateCallFailed" else f"order-{number}",
+        event_id=f"e0e17{number:03}-0000-4000-8000-{_NAMES.index(name):012}",
+        time=f"2026-03-05T09:{number:02}:00.1234567+00:00",
+        **details,
+    )
+    carries = f"{name} without a result" if result is None else f"{name} {code}/{subcode}"
     return Posting(title, carries, json.dumps([event]).encode(), sibling_follows=sibling_follows)
 
 
-def _grid_event(
-    title: str, event_type: str, content: dict[str, Any], headers: tuple[tuple[str, str], ...] = ()
-) -> Posting:
+def _grid_event(title: str, event: CloudEvent) -> Posting:
     """An event in Event Grid's own schema: an array of one."""
-    event = {
-        "id": "e0e17900-0000-4000-8000-000000000000",
-        "topic": "/subscriptions/50b50000-0000-4000-8000-000000000000",
-        "subject": "",
-        "data": content,
-        "eventType": event_type,
-        "eventTime": "2026-03-05T09:30:00.1234567Z",
-        "metadataVersion": "1",
-        "dataVersion": "1.0",
-    }
-    return Posting(title, event_type.rpartition(".")[2], json.dumps([event]).encode(), headers)
-
-
-def _phone(number: str) -> dict[str, Any]:
-    return {"kind": "phoneNumber", "rawId": f"4:{number}", "phoneNumber": {"value": number}}
+    carries = event["eventType"].rpartition(".")[2]
+    return Posting(title, carries, json.dumps([event]).encode(), tuple(grid_headers(event).items()))
 
 
 _DECLINED = (603, 0, "Decline. DiagCode: 603#0.@")
@@ -100,30 +86,15 @@ POSTINGS = (
         "CallDisconnected",
         9,
         (500, 560503, "Service unavailable. DiagCode: 503#560503.@"),
-        sipDetails={"code": 486, "message": "Busy Here"},
-        q850Details={"code": 17, "message": "User busy"},
+        sip=(486, "Busy Here"),
+        q850=(17, "User busy"),
     ),
     _call_event("a code nobody knows", "CallDisconnected", 10, (499, 99999, "Unheard of. DiagCode: 499#99999.@")),
     Posting("busy, delivered again", _BUSY.carries, _BUSY.body),
     Posting("a malformed body", "half of a JSON array", _BUSY.body[:150]),
+    _grid_event("an Event Grid validation", subscription_validation("5ca1ab1e-0000-4000-8000-000000000000")),
     _grid_event(
-        "an Event Grid validation",
-        "Microsoft.EventGrid.SubscriptionValidationEvent",
-        {"validationCode": "5ca1ab1e-0000-4000-8000-000000000000"},
-        (("aeg-event-type", "SubscriptionValidation"),),
-    ),
-    _grid_event(
-        "an incoming call",
-        "Microsoft.Communication.IncomingCall",
-        {
-            "to": _phone("+15555550100"),
-            "from": _phone("+15555550101"),
-            "serverCallId": "c2VydmVyLWNhbGwtMDAxMQ",
-            "callerDisplayName": "",
-            "incomingCallContext": "opaque",
-            "correlationId": "c0de0011-0000-4000-8000-000000000000",
-        },
-        (("aeg-event-type", "Notification"),),
+        "an incoming call", incoming_call(call=Call.seeded("demo", callee="+15555550100", caller="+15555550101"))
     ),
 )
 """In the order of posting. The first two deliveries report one call; the twelfth repeats the third."""

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ringback.cli._screen import bold, cut
+from ringback.cli._screen import bold, cut, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -72,12 +72,12 @@ class Screen:
 
     def closing(self, reports: Sequence[Report], command: str = "ringback") -> None:
         head = ("delivery", "status", "outcome", "disposition", "hook")
-        table = [head, *(report.row() for report in reports)]
-        aligned = _aligned(table)
+        rows = [head, *(report.row() for report in reports)]
+        aligned = table(rows)
         if max(map(len, aligned)) > self.width:
-            aligned = _aligned([(title, *rest) for title, _, *rest in table])
-        head_line, *rows = map(self._cut, aligned)
-        print("\n".join(["", self._bold(head_line), *rows, ""]))
+            aligned = table([(title, *rest) for title, _, *rest in rows])
+        head_line, *lines = map(self._cut, aligned)
+        print("\n".join(["", self._bold(head_line), *lines, ""]))
         outcomes = (line for report in reports for line in report.lines if line["event"] == "call.outcome")
         ended = {line.get("call_connection_id") or line["event_id"] for line in outcomes}
         called = sum(len(report.hooks or ()) for report in reports)
@@ -124,8 +124,3 @@ class Screen:
 
 def _disposition(line: Mapping[str, Any]) -> str:
     return f"{line['disposition']} ({line['retry_class']})"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

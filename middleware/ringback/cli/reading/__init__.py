@@ -4,20 +4,38 @@ One reader serves every command. The reader turns bytes into flat lines, and say
 """
 
 from ringback.cli.reading._frames import MOST, Found, TooLong, found_in
-from ringback.cli.reading._line import FAULTS, OUTCOME, Counted, Line, Reason, Reasons, Unread, Why, printable
+from ringback.cli.reading._line import (
+    FAULTS,
+    LATEST,
+    OUTCOME,
+    REMEMBERED,
+    Counted,
+    Line,
+    Reason,
+    Reasons,
+    Seen,
+    Unread,
+    Why,
+    printable,
+    second_of,
+)
 
 __all__ = [
     "FAULTS",
+    "LATEST",
     "MOST",
     "OUTCOME",
+    "REMEMBERED",
     "Counted",
     "Found",
     "Line",
     "Reason",
     "Reasons",
+    "Seen",
     "TooLong",
     "Unread",
     "Why",
     "found_in",
     "printable",
+    "second_of",
 ]

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec.json import Decoder, encode
 
@@ -52,8 +52,12 @@ def found_in(chunks: Iterable[bytes], kind: type[Counted] = Line) -> Iterator[Fo
         # Only a value that goes on, or a header, is judged by the second line as well: that line may come much later.
         if len(begun) > 1 or (begun and not _goes_on(begun) and not _is_csv(begun)) or len(first) >= _BLANK:
             break
-    known = next(form for form in FORMATS if form.fits(begun))
-    return known.found(chain([first], batches), _DECODERS[kind])
+    lines = chain([first], batches)
+    if _is_csv(begun):
+        return _of_csv(lines)
+    if len(begun) > 1 and _goes_on(begun):
+        return _of_values(lines)
+    return _of_lines(lines, _DECODERS[kind])
 
 
 def _batches(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
@@ -143,7 +147,7 @@ def _of_value(content: object, raw: bytes, line: int | None = None) -> Iterator[
         yield Unread(Why.NO_LINE, raw, line or 1)
 
 
-def _of_values(batches: Iterable[list[bytes]], _: Decode) -> Iterator[Found]:
+def _of_values(batches: Iterable[list[bytes]]) -> Iterator[Found]:
     """Read values that go over several lines, as ``jq`` writes values; a line that begins no value is unread."""
     kept: list[bytes] = []
     length = 0
@@ -174,7 +178,7 @@ def _of_values(batches: Iterable[list[bytes]], _: Decode) -> Iterator[Found]:
             at += 1
 
 
-def _of_csv(batches: Iterable[list[bytes]], _: Decode) -> Iterator[Found]:
+def _of_csv(batches: Iterable[list[bytes]]) -> Iterator[Found]:
     """Read CSV as Azure's portal exports it: the first row has the names."""
     lines = (line.decode("utf-8-sig", "replace") + "\n" for batch in batches for line in batch)
     header = next(line for line in lines if line.strip())
@@ -222,14 +226,6 @@ def _separator(header: str) -> str | None:
     return None
 
 
-class Format(NamedTuple):
-    """One format of a log file. ``fits`` takes the first two lines that are not blank, or fewer."""
-
-    name: str
-    fits: Callable[[list[bytes]], bool]
-    found: Callable[[Iterable[list[bytes]], Decode], Iterator[Found]]
-
-
 def _is_csv(begun: list[bytes]) -> bool:
     header = begun[0].decode("utf-8-sig", "replace") if begun else ""
     separator = _separator(header)
@@ -257,14 +253,6 @@ def _is_begun(line: bytes) -> bool:
     return False
 
 
-def _is_spread(begun: list[bytes]) -> bool:
-    return len(begun) > 1 and _goes_on(begun)
-
-
-def _is_any(_: list[bytes]) -> bool:
-    return True
-
-
 def _is_json(line: bytes) -> bool:
     try:
         _decode_any(line)
@@ -272,13 +260,6 @@ def _is_json(line: bytes) -> bool:
         return False
     return True
 
-
-FORMATS = (
-    Format("CSV", _is_csv, _of_csv),
-    Format("JSON over several lines", _is_spread, _of_values),
-    Format("lines", _is_any, _of_lines),
-)
-"""The formats; the first that fits is the file's."""
 
 _EVENTS = frozenset(EVENTS)
 _DECODERS: dict[type[Counted], Decode] = {kind: Decoder(kind).decode for kind in (Counted, Line)}

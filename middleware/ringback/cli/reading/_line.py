@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -90,6 +91,50 @@ class Reasons:
         return sorted(self._all.values(), key=lambda reason: -reason.count)
 
 
+REMEMBERED = 65_536
+"""Outcomes that a command surely knows again when their line is repeated; it keeps up to twice as many."""
+
+LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+
+
+def second_of(text: str) -> float | None:
+    """An ISO 8601 time as seconds since 1970, ``None`` for any other text. A time without an offset is in UTC."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return _within((time.replace(tzinfo=UTC) if time.tzinfo is None else time).timestamp())
+
+
+def _within(second: float) -> float | None:
+    return second if 0 <= second < LATEST else None
+
+
+class Seen:
+    """Knows an outcome again whose line came before. It remembers the latest ids, in two halves: to forget the older
+    half costs nothing.
+
+    A half keeps the hash of an id, which is small. Python keys the hash by the process, so that no sender can make two
+    ids with one hash.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._young: set[int] = set()
+        self._old: set[int] = set()
+
+    def again(self, name: str) -> bool:
+        """Whether the id came before; from now on the id is remembered."""
+        known = hash(name)
+        if known in self._young:
+            return True
+        before = known in self._old
+        self._young.add(known)
+        if len(self._young) >= self._most:
+            self._old, self._young = self._young, set()
+        return before
+
+
 def printable(text: str) -> str:
     """The text with a question mark for every character that a terminal would obey."""
     return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
@@ -141,6 +186,18 @@ class Counted(Struct, gc=False, rename={"at_timestamp": "@timestamp"}):
             return None
         digest = digest_of(self.source)
         return f"event:{self.event_id}" if digest is None else f"event:{self.event_id}:{digest}"
+
+    @property
+    def second(self) -> float | None:
+        """The time of the line, in seconds since 1970; the line may have it under any key."""
+        stamp = self.timestamp
+        if stamp is None:
+            stamps = (self.time, self.ts, self.at_timestamp, self.asctime, self.occurred_at)
+            stamp = next((known for known in stamps if known is not None), None)
+        if stamp is None or isinstance(stamp, str):
+            return None if stamp is None else second_of(stamp)
+        # Some log set-ups write milliseconds, which as seconds would be far in the future.
+        return _within(stamp / 1000 if stamp > 1e11 else float(stamp))
 
     @property
     def source(self) -> str | None:

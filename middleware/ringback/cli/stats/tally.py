@@ -11,10 +11,20 @@ from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
 
-from ringback.cli.reading import OUTCOME, Counted, Reason, Reasons, Unread, Why, printable
-from ringback.cli.stats.seen import REMEMBERED, Seen
+from ringback.cli.reading import (
+    LATEST,
+    OUTCOME,
+    REMEMBERED,
+    Counted,
+    Reason,
+    Reasons,
+    Seen,
+    Unread,
+    Why,
+    printable,
+    second_of,
+)
 from ringback.cli.stats.timeline import Columns, Timeline
-from ringback.cli.stats.times import LATEST, second_of, second_of_line
 from ringback.privacy.redaction import redact
 
 if TYPE_CHECKING:
@@ -154,7 +164,7 @@ class Tally:
                 self._others += 1
                 continue
             stamp = line.timestamp
-            second = second_of(stamp) if isinstance(stamp, str) else second_of_line(line)
+            second = second_of(stamp) if isinstance(stamp, str) else line.second
             held += is_outcome
             if bounds is not None and (second is None or not bounds[0] <= second < bounds[1]):
                 self._out_of_range += 1
