@@ -84,6 +84,7 @@ SAYS_NO = {
     "ringback dead discard": "there is no such dead letter",
     "ringback redials show": "nobody was called",
     "ringback redials run-now": "no redial waits",
+    "ringback redials ended": "no redial is in progress",
     "ringback redials cancel": "no redial waits",
 }
 

@@ -19,6 +19,7 @@ from asking import asked
 from ringback import classify_event
 from ringback.cli import main
 from ringback.core.events import Event, EventData, Result
+from ringback.privacy.redaction import redact_contact
 from ringback.work.contact import Contact, Step
 from ringback.work.contact_call import CallRecord, CallState
 from ringback.work.items import Item, Kind
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 LEG = "1f0e5c1a-0000-4000-8000-00000000000{}"
 KEY = f"redial:call:{LEG}"
 FILE = "ringback.db"
+PLACED = CallState.PLACED
 NOON = 1_773_576_000.0  # 2026-03-15 12:00:00 UTC
 FAR = 4_102_488_000.0  # 2100-01-01 12:00:00 UTC
 
@@ -224,6 +226,41 @@ def test_a_blocked_contact_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown == {"redial": None, "blocked": True, "calls": []}
     assert printed(capsys, "redials", "unblock", "bob") == ["unblocked"]
     assert "nothing is known of such a contact" in refused(capsys, "redials", "show", "bob")
+
+
+def test_the_place_of_a_call_whose_end_nobody_reported_is_given_back(capsys: pytest.CaptureFixture[str]) -> None:
+    """After an outage; once, logged with who did it. A redial that waits holds no place."""
+    planned("bob")
+    at = float(int(time.time()))
+    asked(FILE, lambda store: store.change("eve", lambda known: Step(known.redial(KEY.format(2), PLACED, at), None)))
+    placed, until = (datetime.fromtimestamp(moment, UTC) for moment in (at, at + 600.0))
+    (told,) = printed(capsys, "redials", "in-progress", "--json")
+    assert json.loads(told) == {
+        "key": KEY.format(2),
+        "state": "placed",
+        "at": placed.isoformat(),
+        "answered_at": None,
+        "ended_at": None,
+        "said": None,
+        "contact": redact_contact("eve"),
+        "until": until.isoformat(),
+    }
+    heads, row = printed(capsys, "redials", "in-progress")
+    assert heads.split("  ")[0] == "KEY"
+    assert row.split("  ")[:2] == [KEY.format(2), "placed"]
+    assert row.split("  ")[-1] == redact_contact("eve")
+    message = f"ringback redials ended: no redial '{KEY.format(1)}' is in progress; see ringback redials in-progress"
+    assert refused(capsys, "redials", "ended", KEY.format(1)) == message
+    with capture_logs() as lines:
+        assert printed(capsys, "redials", "ended", KEY.format(2)) == [f"its place is free: {KEY.format(2)}"]
+    assert lines == [{"event": "redial.ended", "log_level": "info", "key": KEY.format(2), "by": "anna"}]
+    assert printed(capsys, "redials", "in-progress") == ["no redials in progress"]
+    assert printed(capsys, "redials", "in-progress", "--json") == []
+    assert printed(capsys, "redials") == ["1 waiting, 0 in progress"]
+    asked(FILE, lambda store: store.change("eve", lambda known: Step(known.redial(KEY.format(3), PLACED, at), None)))
+    with capture_logs():
+        done = printed(capsys, "redials", "ended", KEY.format(3), "--json")
+    assert json.loads(*done) == {"key": KEY.format(3), "ended": True}
 
 
 def test_a_redial_is_made_due_now(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
 
-    from ringback.hooks.operators import Operator
+    from ringback.hooks.operators import InProgress, Operator
     from ringback.work.contact import Contact
     from ringback.work.contact_call import CallRecord
     from ringback.work.history import Waiting
@@ -46,6 +46,9 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         "key", metavar="KEY|CONTACT", help="a key that redials list prints, or the app's key of a contact"
     )
     add_router(shown)
+    command("in-progress", in_progress, "the redials that hold a place in the lane, and until when at most")
+    over = command("ended", ended, "give the place of a redial back whose call has ended, though no event reported it")
+    over.add_argument("key", metavar="KEY", help="a key that redials in-progress prints")
     now = command(
         "run-now",
         run_now,
@@ -126,6 +129,37 @@ def show(arguments: argparse.Namespace) -> int:
         print(json.dumps({"redial": fields, "blocked": blocked, "calls": told}))
     else:
         print("\n".join(_page(redial, calls, blocked=blocked)))
+    return 0
+
+
+def in_progress(arguments: argparse.Namespace) -> int:
+    """Print the redials that hold a place: a table, or a JSON object a line."""
+    held = operated(arguments, lambda operator: operator.in_progress())
+    if arguments.json:
+        for each in held:
+            contact, until = redact_contact(each.contact), _iso(each.until)
+            print(json.dumps({**_call_fields(each.call), "contact": contact, "until": until}))
+    else:
+        print("\n".join(table([_HELD, *map(_held_cells, held)]) if held else ["no redials in progress"]))
+    return 0
+
+
+_HELD = ("KEY", "STATE", "AT (UTC)", "ANSWERED", "UNTIL AT MOST", "CONTACT")
+
+
+def _held_cells(held: InProgress) -> tuple[str, ...]:
+    call = held.call
+    times = moment(call.at), moment(call.answered_at), moment(held.until)
+    return redact(call.key), call.state.value, *times, redact_contact(held.contact) or "-"
+
+
+def ended(arguments: argparse.Namespace) -> int:
+    """Give the place of a redial back."""
+    changed, key = operated(arguments, lambda operator: operator.ended(arguments.key)), redact(arguments.key)
+    if not changed:
+        print(f"{arguments.prog}: no redial {key!r} is in progress; see ringback redials in-progress", file=sys.stderr)
+        return 1
+    print(json.dumps({"key": key, "ended": True}) if arguments.json else f"its place is free: {key}")
     return 0
 
 
