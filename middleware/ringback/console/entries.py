@@ -93,7 +93,7 @@ def entry_view(outcome: Outcome, event: str, calls: Number) -> dict[str, Any]:
         "facts": _facts(outcome),
         "advice": outcome.advice,
         "note": found.note,
-        "sources": [(line, same.url) for line, same in zip(_lines(outcome), found.sources, strict=True)],
+        "sources": [(line, each.url) for each in found.sources for line in source_lines((each,))],
         "documentation": web_address(outcome.documentation),
         "calls": calls,
     }
@@ -112,10 +112,6 @@ def _facts(outcome: Outcome) -> tuple[tuple[str, str], ...]:
         ("Found by", MATCHED[outcome.match]),
         ("Row", f"override {found.overrides[-1]}" if found.overrides else str(found.key)),
     )
-
-
-def _lines(outcome: Outcome) -> list[str]:
-    return [line for source in outcome.verdict.entry.sources for line in source_lines((source,))]
 
 
 @lru_cache(maxsize=1024)

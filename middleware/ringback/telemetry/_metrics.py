@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from opentelemetry.metrics import Observation
 
-from ringback.telemetry._attributes import CLASSIFIED_BY, SETTLED_BY, settled_words, words
+from ringback.telemetry._attributes import CLASSIFIED_BY, SETTLED_BY, settled_words
 from ringback.work.deliveries import RESULTS
 
 if TYPE_CHECKING:
@@ -43,19 +43,19 @@ class Metrics:
 
     def __init__(self, meter: Meter, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._outcomes = Counts(CLASSIFIED_BY)
+        self.outcomes = Counts(CLASSIFIED_BY)
         self._calls = Counts(SETTLED_BY)
         # Series begin at zero: a series that begins with its first refusal shows no rate.
-        self._deliveries = Counts(("result",), [(result,) for result in RESULTS])
+        self.deliveries = Counts(("result",), [(result,) for result in RESULTS])
         self._redials = Counts(("action", "attempt"))
         for name, observed, unit, description in (
             ("ringback.calls", self._calls.observed, "{call}", "Calls that ended, once each, when the end has settled"),
-            ("ringback.outcomes", self._outcomes.observed, "{outcome}", "Events that were classified"),
-            ("ringback.deliveries", self._deliveries.observed, "{delivery}", "Requests to the callback path"),
+            ("ringback.outcomes", self.outcomes.observed, "{outcome}", "Events that were classified"),
+            ("ringback.deliveries", self.deliveries.observed, "{delivery}", "Requests to the callback path"),
             ("ringback.redials", self._redials.observed, "{redial}", "What became of redials"),
         ):
             meter.create_observable_counter(name, [observed], unit, description)
-        self._durations = meter.create_histogram(
+        self.durations = meter.create_histogram(
             "ringback.hook.duration", "s", "Attempts at hooks", explicit_bucket_boundaries_advisory=_BUCKETS
         )
         self._calls_lasted = meter.create_histogram(
@@ -79,12 +79,6 @@ class Metrics:
         self._queues.add(queue)
         return queue
 
-    def count_delivery(self, result: str) -> None:
-        self._deliveries.add((result,))
-
-    def count_outcome(self, outcome: Outcome) -> None:
-        self._outcomes.add(words(outcome))
-
     def count_call(self, outcome: Outcome, leg: EndedLeg) -> None:
         """Counts a call that has ended, and records how long the leg of this outcome talked, if events tell."""
         self._calls.add(settled_words(outcome))
@@ -93,9 +87,6 @@ class Metrics:
 
     def count_redial(self, action: str, number: int | None) -> None:
         self._redials.add((action, None if number is None else min(number, MOST_ATTEMPTS)))
-
-    def record_hook(self, seconds: float, hook: str, result: str) -> None:
-        self._durations.record(seconds, {"hook": hook, "result": result})
 
     def _items(self, _: CallbackOptions) -> Iterator[Observation]:
         if known := self._known():
