@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from ringback.console.desk import listed, only, range_of
 from ringback.console.filters import address, chosen
 from ringback.console.rows import Number, Verdicts, pair_rows, web_address
-from ringback.console.snapshot import UNRECOGNIZED
 from ringback.console.view import shown
 from ringback.core.glossary import ACTIONS, CAUSES, MATCHED, OWNERS, RETRIES
 from ringback.core.outcome import classify
@@ -28,14 +27,15 @@ if TYPE_CHECKING:
     from ringback.console.snapshot import Snapshot
     from ringback.core.outcome import Outcome
 
-PARAMETERS = frozenset({"range"})
+UNRECOGNIZED = 25
+"""Rows of the unrecognized pairs, at most."""
 WEEK = 604_800
 RESULT = frozenset({"event", "code", "subcode"})
 
 
 async def page(desk: Desk, request: Request) -> Response:
     """The unrecognized pairs of the range that the address names, and the others."""
-    only(request, PARAMETERS)
+    only(request, frozenset({"range"}))
     snapshot = await desk.reader.snapshot(range_of(request))
     return desk.answer(request, "catalog.html", view=shown(view_of(snapshot, desk.catalog)))
 
