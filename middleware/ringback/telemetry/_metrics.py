@@ -62,16 +62,14 @@ class Metrics:
             "ringback.call.duration", "s", "Calls that were answered", explicit_bucket_boundaries_advisory=_LENGTHS
         )
         self._queues = WeakSet[Queue]()
-        items, oldest = "Items in the store, by state", "Age of the oldest item that is due"
-        meter.create_observable_gauge("ringback.queue.items", [self._items], "{item}", items)
-        meter.create_observable_gauge("ringback.queue.oldest_due", [self._oldest_due], "s", oldest)
+        meter.create_observable_gauge("ringback.queue.items", [self._items], "{item}", "Items in the store, by state")
         for name, field, gather, unit, description in (
-            ("waiting", "redials", sum, "{redial}", "Redials that wait for their time or for the lane"),
-            ("in_progress", "redials_in_progress", sum, "{redial}", "Redials that have begun and not ended"),
-            ("paused", "redials_paused", max, "s", "Time until the service's pause of all redials ends"),
+            ("queue.oldest_due", "oldest_due", max, "s", "Age of the oldest item that is due"),
+            ("redials.waiting", "redials", sum, "{redial}", "Redials that wait for their time or for the lane"),
+            ("redials.in_progress", "redials_in_progress", sum, "{redial}", "Redials that have begun and not ended"),
+            ("redials.paused", "redials_paused", max, "s", "Time until the service's pause of all redials ends"),
         ):
-            observed = partial(self._redials_now, field, gather)
-            meter.create_observable_gauge(f"ringback.redials.{name}", [observed], unit, description)
+            meter.create_observable_gauge(f"ringback.{name}", [partial(self._now, field, gather)], unit, description)
 
     def queue(self, store: DeliveryStore) -> Queue:
         """Show what waits in a store, for as long as the caller keeps the returned queue."""
@@ -93,13 +91,7 @@ class Metrics:
             for state in _STATES:
                 yield Observation(sum(getattr(stats, state) for stats in known), {"state": state})
 
-    def _oldest_due(self, _: CallbackOptions) -> Iterator[Observation]:
-        if known := self._known():
-            yield Observation(max(stats.oldest_due for stats in known))
-
-    def _redials_now(
-        self, field: str, gather: Callable[[Iterable[float]], float], _: CallbackOptions
-    ) -> Iterator[Observation]:
+    def _now(self, field: str, gather: Callable[[Iterable[float]], float], _: CallbackOptions) -> Iterator[Observation]:
         if known := self._known():
             yield Observation(gather(getattr(stats, field) for stats in known))
 
