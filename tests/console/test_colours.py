@@ -50,18 +50,20 @@ def test_a_cause_is_drawn_alike_in_every_range(counts: list[Count], chosen) -> N
     since = chosen.since(NOON + 1)
     within = [count for count in counts if count.at >= since]
     for chart in (by_cause(within, since, NOON + 1, chosen), by_ending(within, since, NOON + 1, chosen)):
-        assert {piece.name for bar in chart.bars for piece in bar.pieces} <= {each.name for each in chart.series}
-        assert {each.name for each in chart.series} <= LOOKS.keys()
-        assert sum(bar.total for bar in chart.bars) == sum(each.total for each in chart.series)
-        for bar in chart.bars:
-            assert bar.total == sum(piece.count for piece in bar.pieces)
-            assert all(piece.y >= 0 for piece in bar.pieces)
-            for piece, other in itertools.pairwise(sorted(bar.pieces, key=lambda piece: piece.count)):
-                assert piece.height <= other.height
-        assert 1 <= len(chart.ticks) <= 5
-        labelled = [bar for bar in chart.bars if bar.label]
+        assert {piece["name"] for bar in chart["bars"] for piece in bar["pieces"]} <= {
+            each["name"] for each in chart["series"]
+        }
+        assert {each["name"] for each in chart["series"]} <= LOOKS.keys()
+        assert sum(bar["total"] for bar in chart["bars"]) == sum(each["total"] for each in chart["series"])
+        for bar in chart["bars"]:
+            assert bar["total"] == sum(piece["count"] for piece in bar["pieces"])
+            assert all(piece["y"] >= 0 for piece in bar["pieces"])
+            for piece, other in itertools.pairwise(sorted(bar["pieces"], key=lambda piece: piece["count"])):
+                assert piece["height"] <= other["height"]
+        assert 1 <= len(chart["ticks"]) <= 5
+        labelled = [bar for bar in chart["bars"] if bar["label"]]
         assert 3 <= len(labelled) <= 9
-        assert 1 <= sum(bar.major for bar in labelled) <= 5
+        assert 1 <= sum(bar["major"] for bar in labelled) <= 5
 
 
 def test_a_page_draws_the_looks_of_the_table() -> None:

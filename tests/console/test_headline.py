@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ringback import Cause, ResultCategory, RetryClass
-from ringback.console.headline import Failure, Headline, headline
+from ringback.console.headline import headline
 from ringback.console.rows import Verdicts
 from ringback.console.snapshot import RANGES, Hour, Snapshot
 from ringback.console.view import moment
@@ -31,7 +33,7 @@ def counts(*points: tuple[int, int], step: int = 3600) -> tuple[Count, ...]:
     )
 
 
-def told(recent: tuple[Count, ...], before: tuple[tuple[int, int], ...] = (), pair: Pair = PAIR) -> Headline:
+def told(recent: tuple[Count, ...], before: tuple[tuple[int, int], ...] = (), pair: Pair = PAIR) -> dict[str, Any]:
     """With the last hour as the last of what is ``recent``, and the same hour of the days before."""
     hour = Hour(NOON, tuple(count for count in recent if count.at >= NOON - 3600), (pair,))
     days = tuple(Hour(NOON - days * 86_400, counts(each)) for days, each in enumerate(before, start=1))
@@ -41,8 +43,8 @@ def told(recent: tuple[Count, ...], before: tuple[tuple[int, int], ...] = (), pa
     return headline(snapshot, Verdicts(Catalog.default(), snapshot))
 
 
-def worst(*given: tuple[int, int]) -> Failure:
-    found = told(counts(*given)).worst
+def worst(*given: tuple[int, int]) -> dict[str, Any]:
+    found = told(counts(*given))["worst"]
     assert found is not None
     return found
 
@@ -63,41 +65,41 @@ def test_a_failure_began_when_its_share_rose(
     """To a third of the way from the usual share to that of the hour."""
     first, end, lately, whole, now = expected
     if hours == [(20, 20)] * 6:
-        assert told(counts(*hours)).worst is None
+        assert told(counts(*hours))["worst"] is None
         return
     found = worst(*hours)
     began = NOON - 3600 * (len(hours) - first)
     day = 14 if began < NOON - 12 * 3600 else 15
-    assert moment(found.since).machine == f"2026-01-{day}T{int(began // 3600) % 24:02}:00:00Z"
-    assert found.lasted == 3600 * (len(hours) - first)
-    assert moment(found.until).machine == f"2026-01-15T{12 - len(hours) + end:02}:00:00Z"
-    assert (found.lately, found.whole, found.now) == (lately, whole, now)
+    assert moment(found["since"]).machine == f"2026-01-{day}T{int(began // 3600) % 24:02}:00:00Z"
+    assert found["lasted"] == 3600 * (len(hours) - first)
+    assert moment(found["until"]).machine == f"2026-01-15T{12 - len(hours) + end:02}:00:00Z"
+    assert (found["lately"], found["whole"], found["now"]) == (lately, whole, now)
 
 
 @pytest.mark.parametrize(("hours", "whole"), [(1, False), (21, False), (22, True), (24, True)])
 def test_what_fails_since_the_first_call_fails_all_through_the_day_if_that_is_a_day(hours: int, whole: bool) -> None:
     """A store that is a minute old has no day behind it."""
-    found = told(counts(*[(10, 30)] * hours), before=((40, 0),)).worst
+    found = told(counts(*[(10, 30)] * hours), before=((40, 0),))["worst"]
     assert found is not None
-    assert (found.whole, found.now, found.lasted) == (whole, True, 3600 * hours)
+    assert (found["whole"], found["now"], found["lasted"]) == (whole, True, 3600 * hours)
 
 
 def test_a_failure_that_is_over_says_so() -> None:
     """Points of five minutes, if there are calls enough: twenty minutes of it, and then none."""
     points = [(20, 0)] * 30 + [(2, 18)] * 4 + [(20, 0)] * 6
-    found = told(counts(*points, step=300)).worst
+    found = told(counts(*points, step=300))["worst"]
     assert found is not None
-    assert (moment(found.since).machine[11:16], moment(found.until).machine[11:16]) == ("11:10", "11:30")
-    assert (found.count, found.lately, found.now, found.whole) == (72, 72, False, False)
-    assert "since=2026-01-15T11:10:00Z&until=2026-01-15T11:30:00Z" in found.since_link
+    assert (moment(found["since"]).machine[11:16], moment(found["until"]).machine[11:16]) == ("11:10", "11:30")
+    assert (found["count"], found["lately"], found["now"], found["whole"]) == (72, 72, False, False)
+    assert "since=2026-01-15T11:10:00Z&until=2026-01-15T11:30:00Z" in found["since_link"]
 
 
 def test_what_hides_among_calls_before_the_hour_is_found_at_its_height() -> None:
     """The points do not begin with the hour."""
     recent = (Count(NOON - 5400, *WELL, 1000), Count(NOON - 3600, *WELL, 5), Count(NOON - 3500, *BAD, 6))
-    found = told(recent).worst
+    found = told(recent)["worst"]
     assert found is not None
-    assert found.lately == 6
+    assert found["lately"] == 6
 
 
 @pytest.mark.parametrize(
@@ -117,14 +119,14 @@ def test_what_hides_among_calls_before_the_hour_is_found_at_its_height() -> None
 def test_what_is_usual_is_no_alarm(now: tuple[int, int], before: tuple[tuple[int, int], ...], state: str) -> None:
     """Only what chance does not make of the same hour of the days before."""
     found = told(counts(now), before)
-    assert found.state == state
-    assert (found.worst is not None) is (state == "failing")
-    assert (found.ended, found.failed) == (sum(now), now[1])
+    assert found["state"] == state
+    assert (found["worst"] is not None) is (state == "failing")
+    assert (found["ended"], found["failed"]) == (sum(now), now[1])
 
 
 def test_a_verdict_that_no_call_explains_names_nobody() -> None:
     """A cause that overrides have given."""
     pair = Pair("CallDisconnected", 200, 0, Match.PAIR, Cause.CARRIER_ERROR, RetryClass.LATER, 1, NOON)
-    found = told(counts((0, 20)), pair=pair).worst
+    found = told(counts((0, 20)), pair=pair)["worst"]
     assert found is not None
-    assert (found.acts, found.summary, found.advice) == ("who must act depends on the call", None, None)
+    assert (found["acts"], found["summary"], found["advice"]) == ("who must act depends on the call", None, None)

@@ -17,7 +17,7 @@ from jwt.algorithms import RSAAlgorithm
 from ringback.senders import rs256
 from ringback.senders.auth import Head, Refusal
 from ringback.senders.bearer import MOST, Accepted, AcceptedTokens, BearerCheck
-from ringback.senders.claims import Rules, Validity
+from ringback.senders.jwt import Rules, Validity
 from ringback.senders.keys import GRACE, LIFETIME, KeySet
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ringback.senders.auth import Refusal
-from ringback.senders.claims import Rules, Validity, read_claims
+from ringback.senders.jwt import Rules, Validity, read_claims
 
 AUDIENCES, ISSUERS = frozenset({"us", "we"}), frozenset({"them"})
 RULES = Rules(AUDIENCES, ISSUERS, 60.0)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.senders.auth import Refusal
-from ringback.senders.jws import SignedToken, read_token
+from ringback.senders.jwt import SignedToken, read_token
 
 
 def encoded(content: bytes) -> str:

@@ -161,12 +161,12 @@ def test_the_page_names_every_metric(sight: Sight) -> None:
     """What is documented is what is recorded, with its unit and its attributes."""
     listed = re.findall(r"^\| `(ringback\.[\w.]+)` \| \w+, `([^`]+)` \| (.*?) ?\|$", page("telemetry.md"), re.MULTILINE)
     told = {name: (unit, set(re.findall(r"`(\w+)`", attributes))) for name, unit, attributes in listed}
-    sight.telemetry.metrics.count_delivery("accepted")
+    sight.telemetry.metrics.deliveries.add(("accepted",))
     received = received_of(delivery())
-    sight.telemetry.metrics.count_outcome(received.outcomes[0])
+    sight.telemetry.metrics.outcomes.add(words(received.outcomes[0]))
     answered = EndedLeg(None, "leg", None, 1.0, 61.0, True, None, 60.0, False, 1, 1, None)
     sight.telemetry.metrics.count_call(received.outcomes[0], answered)
-    sight.telemetry.metrics.record_hook(1.0, "jobs.call_again", "ok")
+    sight.telemetry.metrics.durations.record(1.0, {"hook": "jobs.call_again", "result": "ok"})
     sight.telemetry.metrics.count_redial("placed", 2)
     queue = sight.telemetry.metrics.queue(MemoryStore())
     queue._answer = (0.0, Stats())

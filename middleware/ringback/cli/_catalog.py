@@ -96,18 +96,7 @@ _KINDS = {
     "special": "When no key answers",
 }
 _KEYS = ("code", "subcode", "events", "scope", "sip", "phrase", "q850", "special")
-_COLUMNS = (
-    "cause",
-    "disposition",
-    "retry_class",
-    "retry_action",
-    "retry_after",
-    "category",
-    "owner",
-    "confidence",
-    "summary",
-    "advice",
-)
+_COLUMNS = "cause disposition retry_class retry_action retry_after category owner confidence summary advice".split()
 
 
 def _as_markdown(entries: Iterable[Entry]) -> str:

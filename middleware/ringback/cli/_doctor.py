@@ -8,8 +8,7 @@ import socket
 import ssl
 import time
 from contextlib import suppress
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +55,7 @@ def doctor(
     if arguments.timeout <= 0:
         raise ConfigurationError("timeout 0 leaves no time for an answer; give seconds, such as 30")
     issuer = _issuer(arguments.issuer_key, arguments.audience, clock)
-    caller = _Caller(where, arguments.timeout, clock, stopwatch, trust)
+    caller = _Caller(where, arguments.timeout, clock, stopwatch, trust() if where.scheme == "https" else None)
     link = caller.connect()
     seen = {} if isinstance(link, Failure) else _asked(caller, where, issuer)
     complete = len(seen) > 1
@@ -104,53 +103,52 @@ def _asked(caller: _Caller, where: Target, issuer: Issuer | None) -> dict[str, S
     return seen
 
 
+@dataclass(frozen=True, slots=True)
 class _Caller:
     """Sends requests to one target, every request over its own connection, as different callers do."""
 
-    def __init__(
-        self,
-        where: Target,
-        timeout: float,
-        clock: Callable[[], float],
-        stopwatch: Callable[[], float],
-        trust: Callable[[], ssl.SSLContext],
-    ) -> None:
-        self._where = where
-        self._timeout = timeout
-        self._clock = clock
-        self._stopwatch = stopwatch
-        secured = partial(http.client.HTTPSConnection, context=trust()) if where.scheme == "https" else None
-        self._open = partial(secured or http.client.HTTPConnection, where.host, where.port, timeout=timeout)
+    where: Target
+    timeout: float
+    clock: Callable[[], float]
+    stopwatch: Callable[[], float]
+    trust: ssl.SSLContext | None
+    """For https alone."""
+
+    def _open(self) -> http.client.HTTPConnection:
+        where, timeout = self.where, self.timeout
+        if self.trust is None:
+            return http.client.HTTPConnection(where.host, where.port, timeout=timeout)
+        return http.client.HTTPSConnection(where.host, where.port, timeout=timeout, context=self.trust)
 
     def connect(self) -> Connected | Failure:
         """Resolve the name, and open one connection to see its certificate."""
-        begun = self._stopwatch()
+        begun = self.stopwatch()
         connection = self._open()
         try:
-            found = socket.getaddrinfo(self._where.host, self._where.port, type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(self.where.host, self.where.port, type=socket.SOCK_STREAM)
             connection.connect()
             expires = _expiry(connection.sock)
         except (OSError, UnicodeError) as error:
-            return _failure(error, self._stopwatch() - begun)
+            return _failure(error, self.stopwatch() - begun)
         finally:
             connection.close()
-        return Connected(tuple(str(address[4][0]) for address in found), self._clock(), expires)
+        return Connected(tuple(str(address[4][0]) for address in found), self.clock(), expires)
 
     def ask(self, probe: Probe) -> Seen:
-        begun = self._stopwatch()
+        begun = self.stopwatch()
         connection = self._open()
         try:
             response = self._response(connection, probe)
             body = self._read(response, begun)
         except (OSError, http.client.HTTPException) as error:
-            return _failure(error, self._stopwatch() - begun)
+            return _failure(error, self.stopwatch() - begun)
         finally:
             connection.close()
         headers = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, headers, body, self._stopwatch() - begun, self._clock())
+        return Answer(response.status, headers, body, self.stopwatch() - begun, self.clock())
 
     def _response(self, connection: http.client.HTTPConnection, probe: Probe) -> http.client.HTTPResponse:
-        method, asked = probe.method, self._where.asked(bare=probe.bare)
+        method, asked = probe.method, self.where.asked(bare=probe.bare)
         if probe.spelling:
             method, asked = SPELLINGS[probe.spelling](asked)
         connection.connect()
@@ -164,7 +162,7 @@ class _Caller:
         body = b""
         while len(body) < _MOST and (part := response.read1(_MOST)):
             body += part
-            if self._stopwatch() - begun > self._timeout:
+            if self.stopwatch() - begun > self.timeout:
                 # A body that drips for ever never times out by itself.
                 break
         return body

@@ -7,14 +7,14 @@ import re
 import sys
 from contextlib import suppress
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from msgspec.json import Decoder
 
 from ringback.cli.reading import FAULTS, OUTCOME, Found, Line, TooLong, Unread, Why, found_in
 from ringback.core.events import Diagnostic, Event, EventData, Result, parse_delivery
 from ringback.core.outcome import classify_event
-from ringback.exceptions import ConfigurationError, DeliveryError, RingbackError
+from ringback.exceptions import ConfigurationError, DeliveryError
 from ringback_catalog import Catalog
 
 if TYPE_CHECKING:
@@ -44,15 +44,8 @@ FORMS = (
 """For messages: the forms that :func:`pair_in`, :func:`result_in` and the reader of standard input take."""
 
 
-class NoInput(RingbackError):
-    """Standard input cannot be read, so there is nothing to explain."""
-
-
-class ReadEvent(NamedTuple):
-    """One event, and the log line that the event was made of; ``None`` for an event that stood in the input itself."""
-
-    event: Event
-    line: Line | None = None
+ReadEvent = tuple[Event, Line | None]
+"""One event, and the log line that the event was made of; ``None`` for an event that stood in the input itself."""
 
 
 def catalog_of(overrides: str | None) -> Catalog:
@@ -89,7 +82,7 @@ def events_in(found: Found) -> Sequence[ReadEvent]:
     """
     if isinstance(found, Line):
         event = found.to_event() if found.event == OUTCOME else None
-        return [] if event is None else [ReadEvent(event, found)]
+        return [] if event is None else [(event, found)]
     if isinstance(found, Unread):
         if found.why not in (Why.NO_LINE, Why.BROKEN):
             return []
@@ -98,7 +91,7 @@ def events_in(found: Found) -> Sequence[ReadEvent]:
         assert isinstance(found, bytes)
         value = found
     try:
-        return [ReadEvent(event) for event in parse_delivery(value, max_body=len(value), max_events=len(value)).events]
+        return [(event, None) for event in parse_delivery(value, max_body=len(value), max_events=len(value)).events]
     except DeliveryError:
         return _results_in(value)
 
@@ -113,19 +106,19 @@ def _results_in(value: bytes) -> Sequence[ReadEvent]:
         content = None if pair is None else {"code": pair[0], "subcode": pair[1]}
     several = list(cast("Iterable[Any]", content)) if isinstance(content, list) else [content]
     results = map(result_in, several)
-    return [ReadEvent(event_of(result)) for result in results if result is not None]
+    return [(event_of(result), None) for result in results if result is not None]
 
 
 def piped(stream: BinaryIO) -> Iterator[Found]:
-    """Read standard input line by line. Raises :class:`NoInput` for a stream that cannot be read."""
+    """Read standard input line by line. Raises :class:`ConfigurationError` for a stream that cannot be read."""
     try:
         # A person who follows a log would wait for a whole block.
         yield from found_in(iter(lambda: stream.readline(_CHUNK), b""))
     except OSError as error:
         # Without a readable stream the command needs a code.
-        raise NoInput("the following arguments are required: CODE; see ringback explain --help") from error
+        raise ConfigurationError("the following arguments are required: CODE; see ringback explain --help") from error
     except TooLong as error:
-        raise NoInput(f"standard input: {error}") from error
+        raise ConfigurationError(f"standard input: {error}") from error
 
 
 def pair_in(text: str) -> tuple[str, str] | None:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from ringback.simulator.authority import Authority
     from ringback.simulator.courier import Callback
     from ringback.simulator.scenarios import Scenario
     from ringback.testing.signing import Issuer
@@ -74,7 +73,11 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
     if arguments.list:
         return _list(arguments)
     arrival = _incoming.arrival_of(arguments)
-    authority = _authority() if arguments.tls else None
+    authority = None
+    if arguments.tls:
+        from ringback.simulator.authority import cache_folder, kept
+
+        authority = kept(cache_folder(os.environ, sys.platform, Path.home()), os.environ)
     simulator = Simulator(
         replayed(arguments, whole=False) or arguments.scenario,
         scenarios=arguments.scenarios,
@@ -193,12 +196,6 @@ def _issuer(arguments: argparse.Namespace) -> Issuer | None:
     from ringback.testing.signing import Issuer
 
     return Issuer(audience=arguments.audience)
-
-
-def _authority() -> Authority:
-    from ringback.simulator.authority import cache_folder, kept
-
-    return kept(cache_folder(os.environ, sys.platform, Path.home()), os.environ)
 
 
 def _exported(name: str, value: Path) -> str:

@@ -16,7 +16,7 @@ from ringback.cli._screen import Progress, bold, many, wants_style, width, wrapp
 from ringback.cli._values import count, moment
 from ringback.cli.reading import Counted, Line, TooLong, found_in
 from ringback.cli.stats.tally import Tally
-from ringback.exceptions import RingbackError
+from ringback.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     import argparse
@@ -40,10 +40,6 @@ _LISTED = 8
 
 _SCOPES = {"call": "Ends of calls", "operation": "Operations within calls"}
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
-
-
-class LogUnreadable(RingbackError):
-    """A log file cannot be opened, or cannot be read to its end."""
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -112,7 +108,7 @@ def _count(files: Sequence[str], counting: Counting, progress: Progress, kind: t
             try:
                 counting.count(found_in(chunks(stream, position), kind), _called(name, quoted=False))
             except TooLong as error:
-                raise LogUnreadable(f"{_called(name)}: {error}") from error
+                raise ConfigurationError(f"{_called(name)}: {error}") from error
             before += position()
         if counting.held == held:
             empty.append(name)
@@ -125,7 +121,7 @@ def _opened(name: str) -> Generator[tuple[BinaryIO, Callable[[], int]]]:
     try:
         if name == "-":
             if sys.stdin is None:
-                raise LogUnreadable("standard input is closed; name a file")
+                raise ConfigurationError("standard input is closed; name a file")
             yield sys.stdin.buffer, lambda: 0
             return
         with Path(name).open("rb") as file:
@@ -137,7 +133,7 @@ def _opened(name: str) -> Generator[tuple[BinaryIO, Callable[[], int]]]:
                 yield file, file.tell
     except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise LogUnreadable(f"{_called(name)} cannot be read to its end ({why})") from error
+        raise ConfigurationError(f"{_called(name)} cannot be read to its end ({why})") from error
 
 
 def _called(name: str, *, quoted: bool = True) -> str:

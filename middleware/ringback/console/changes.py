@@ -13,8 +13,8 @@ from starlette.responses import RedirectResponse
 
 from ringback.console.desk import first, form_to_change, refused
 from ringback.console.filters import fitting
+from ringback.console.reading import LETTERS
 from ringback.console.sealed import MARK, seal, unseal
-from ringback.console.snapshot import LETTERS
 from ringback.exceptions import ConfigurationError, StoreError
 from ringback.hooks.operators import Operator
 from ringback.privacy.redaction import redact

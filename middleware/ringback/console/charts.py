@@ -1,6 +1,7 @@
 """The values of the charts: calls over time as stacked bars, and the success rate as a line. Pure.
 
-A template draws them as SVG. Positions are shares of the width and of the height, in per cent, from the top left.
+A template draws them as SVG. Positions are shares of the width and of the height, in per cent, from the top left. Times
+are in seconds since 1970. A ``label`` is empty for a bar or a point without a place on the axis.
 """
 
 from __future__ import annotations
@@ -8,9 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-
-from msgspec import Struct
+from typing import TYPE_CHECKING, Any
 
 from ringback.console.colours import ENDINGS, FAILED, INTENDED, RETRYABLE
 from ringback.console.filters import address
@@ -24,73 +23,6 @@ if TYPE_CHECKING:
 
 HEADROOM = 1.05
 """The highest bar leaves a little room above."""
-
-
-class Piece(Struct, frozen=True):
-    """A part of a bar, with the calls of one series."""
-
-    name: str
-    count: int
-    y: float
-    height: float
-    link: str
-
-
-class Bar(Struct, frozen=True):
-    """The calls that ended from ``since`` until ``until``, seconds since 1970 as all times of a page are. ``label`` is
-    empty for a bar without a place on the axis.
-    """
-
-    since: float
-    until: float
-    label: str
-    major: bool
-    x: float
-    middle: float
-    width: float
-    total: int
-    link: str
-    pieces: tuple[Piece, ...]
-
-
-class Tick(Struct, frozen=True):
-    """A line across, and what is written at it."""
-
-    y: float
-    text: str
-
-
-class Series(Struct, frozen=True):
-    name: str
-    total: int
-    link: str
-
-
-class Chart(Struct, frozen=True):
-    """Stacked bars: the series from the bottom up, the bars from the left."""
-
-    series: tuple[Series, ...]
-    bars: tuple[Bar, ...]
-    ticks: tuple[Tick, ...]
-
-
-class Rate(Struct, frozen=True):
-    """The share of calls that ended as intended, 0 to 1; ``None`` where none ended. ``joined``: a line leads here from
-    the point ``before``.
-    """
-
-    since: float
-    label: str
-    major: bool
-    share: float | None
-    intended: int
-    ended: int
-    middle: float
-    y: float
-    joined: bool
-    before: tuple[float, float]
-    link: str
-    intended_link: str
 
 
 def ending(count: Count) -> str:
@@ -108,12 +40,12 @@ CONDITIONS: Mapping[str, Mapping[str, object]] = {
 """What the calls of a series of dispositions meet."""
 
 
-def by_ending(counts: Iterable[Count], since: float, until: float, chosen: Range) -> Chart:
-    """The calls by disposition."""
+def by_ending(counts: Iterable[Count], since: float, until: float, chosen: Range) -> dict[str, Any]:
+    """The calls by disposition, as stacked bars: the series from the bottom up, the bars from the left."""
     return _chart(counts, (since, until), chosen, ending, ENDINGS, lambda name: CONDITIONS[name])
 
 
-def by_cause(counts: Iterable[Count], since: float, until: float, chosen: Range) -> Chart:
+def by_cause(counts: Iterable[Count], since: float, until: float, chosen: Range) -> dict[str, Any]:
     """The calls that did not end as intended by their cause, the most frequent at the bottom."""
     failed = [count for count in counts if count.retry is not RetryClass.NONE]
     totals: Counter[str] = Counter()
@@ -137,7 +69,7 @@ def _chart(
     named: Callable[[Count], str],
     names: Sequence[str],
     conditions: Callable[[str], Mapping[str, object]],
-) -> Chart:
+) -> dict[str, Any]:
     since, until = span
     sums: Counter[tuple[str, int]] = Counter()
     for count in counts:
@@ -146,30 +78,40 @@ def _chart(
     totals = [sum(sums[name, bar] for name in names) for bar in range(bars)]
     top = max([1, *totals]) * HEADROOM
 
-    def made(number: int) -> Bar:
+    def made(number: int) -> dict[str, Any]:
         began, ended = since + number * chosen.bar, min(since + (number + 1) * chosen.bar, until)
-        pieces: list[Piece] = []
+        pieces: list[dict[str, Any]] = []
         above = 100.0
         for name in names:
             if (found := sums[name, number]) > 0:
                 height = 100 * found / top
                 above -= height
                 link = address({**conditions(name), "since": began, "until": ended})
-                pieces.append(Piece(name, found, round(above, 2), round(height, 2), link))
-        label, major = _label(began, chosen)
-        link = address({**_shared(map(conditions, names)), "since": began, "until": ended})
-        x, middle, width = (round(each / bars, 3) for each in (100 * number + 10, 100 * number + 50, 80))
-        return Bar(began, ended, label, major, x, middle, width, totals[number], link, tuple(pieces))
+                place = {"y": round(above, 2), "height": round(height, 2)}
+                pieces.append({"name": name, "count": found, "link": link, **place})
+        return {
+            "since": began,
+            "until": ended,
+            **_label(began, chosen),
+            "x": round((100 * number + 10) / bars, 3),
+            "middle": round((100 * number + 50) / bars, 3),
+            "width": round(80 / bars, 3),
+            "total": totals[number],
+            "link": address({**_shared(map(conditions, names)), "since": began, "until": ended}),
+            "pieces": pieces,
+        }
 
-    def series(name: str) -> Series:
+    def series(name: str) -> dict[str, Any]:
         link = address({**conditions(name), "since": since, "until": until})
-        return Series(name, sum(sums[name, bar] for bar in range(bars)), link)
+        return {"name": name, "total": sum(sums[name, bar] for bar in range(bars)), "link": link}
 
-    return Chart(tuple(map(series, names)), tuple(map(made, range(bars))), _ticks(top))
+    return {"series": list(map(series, names)), "bars": list(map(made, range(bars))), "ticks": _ticks(top)}
 
 
-def rates(counts: Iterable[Count], since: float, until: float, chosen: Range) -> tuple[Rate, ...]:
-    """The success rate by bar."""
+def rates(counts: Iterable[Count], since: float, until: float, chosen: Range) -> list[dict[str, Any]]:
+    """The success rate by bar, 0 to 1; ``None`` where no call ended. ``joined``: a line leads here from the point
+    ``before``.
+    """
     intended: Counter[int] = Counter()
     ended: Counter[int] = Counter()
     for count in counts:
@@ -181,29 +123,32 @@ def rates(counts: Iterable[Count], since: float, until: float, chosen: Range) ->
         height = (share_of(intended[number], ended[number]) or 0.0) / HEADROOM
         return round(100 * (number + 0.5) / chosen.bars, 3), round(100 - 100 * height, 2)
 
-    def made(number: int) -> Rate:
-        began = since + number * chosen.bar
-        label, major = _label(began, chosen)
-        share = share_of(intended[number], ended[number])
+    def made(number: int) -> dict[str, Any]:
+        began, (middle, y) = since + number * chosen.bar, place(number)
         times = {"since": began, "until": min(began + chosen.bar, until)}
-        return Rate(
-            began,
-            label,
-            major,
-            share,
-            intended[number],
-            ended[number],
-            *place(number),
-            ended[number] > 0 and ended[number - 1] > 0,
-            place(number - 1),
-            address(times),
-            address({"intended": True, **times}),
-        )
+        return {
+            "since": began,
+            **_label(began, chosen),
+            "share": share_of(intended[number], ended[number]),
+            "intended": intended[number],
+            "ended": ended[number],
+            "middle": middle,
+            "y": y,
+            "joined": ended[number] > 0 and ended[number - 1] > 0,
+            "before": place(number - 1),
+            "link": address(times),
+            "intended_link": address({"intended": True, **times}),
+        }
 
-    return tuple(map(made, range(chosen.bars)))
+    return list(map(made, range(chosen.bars)))
 
 
-RATE_TICKS = tuple(Tick(round(100 - 100 * share / HEADROOM, 2), f"{share:.0%}") for share in (0, 0.5, 1))
+def _tick(y: float, text: str) -> dict[str, Any]:
+    """A line across, and what is written at it."""
+    return {"y": round(y, 2), "text": text}
+
+
+RATE_TICKS = [_tick(100 - 100 * share / HEADROOM, f"{share:.0%}") for share in (0, 0.5, 1)]
 
 
 def share_of(part: int, whole: int) -> float | None:
@@ -213,25 +158,24 @@ def share_of(part: int, whole: int) -> float | None:
 def _shared(conditions: Iterable[Mapping[str, object]]) -> Mapping[str, object]:
     """What all series of a chart have in common."""
     found = list(conditions)
-    return (
-        {name: value for name, value in found[0].items() if all(each.get(name) == value for each in found)}
-        if (found)
-        else {}
-    )
+    if not found:
+        return {}
+    return {name: value for name, value in found[0].items() if all(each.get(name) == value for each in found)}
 
 
-def _ticks(top: float) -> tuple[Tick, ...]:
+def _ticks(top: float) -> list[dict[str, Any]]:
     """Whole numbers at even steps of 1, 2 or 5 and noughts, four at most."""
     step = 1
     while top / step > 4:
         step = step * 5 // 2 if str(step)[0] == "2" else step * 2
-    return tuple(Tick(round(100 - 100 * number / top, 2), f"{number:,}") for number in range(0, math.ceil(top), step))
+    return [_tick(100 - 100 * number / top, f"{number:,}") for number in range(0, math.ceil(top), step)]
 
 
-def _label(at: float, chosen: Range) -> tuple[str, bool]:
+def _label(at: float, chosen: Range) -> dict[str, Any]:
     """What stands below the bar of this time, and whether it stands there on a narrow page, too."""
     time = datetime.fromtimestamp(at, UTC)
     seconds = int(at) // chosen.bar * chosen.bar
     if seconds % chosen.axis:
-        return "", False
-    return f"{time:{'%d %b' if chosen.axis >= 86_400 else '%H:%M'}}", seconds % (2 * chosen.axis) == 0
+        return {"label": "", "major": False}
+    label = f"{time:{'%d %b' if chosen.axis >= 86_400 else '%H:%M'}}"
+    return {"label": label, "major": seconds % (2 * chosen.axis) == 0}

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from ringback.console.desk import listed, only, range_of
 from ringback.console.filters import address, chosen
 from ringback.console.rows import Number, Verdicts, pair_rows, web_address
-from ringback.console.snapshot import UNRECOGNIZED
 from ringback.console.view import shown
 from ringback.core.glossary import ACTIONS, CAUSES, MATCHED, OWNERS, RETRIES
 from ringback.core.outcome import classify
@@ -28,14 +27,15 @@ if TYPE_CHECKING:
     from ringback.console.snapshot import Snapshot
     from ringback.core.outcome import Outcome
 
-PARAMETERS = frozenset({"range"})
+UNRECOGNIZED = 25
+"""Rows of the unrecognized pairs, at most."""
 WEEK = 604_800
 RESULT = frozenset({"event", "code", "subcode"})
 
 
 async def page(desk: Desk, request: Request) -> Response:
     """The unrecognized pairs of the range that the address names, and the others."""
-    only(request, PARAMETERS)
+    only(request, frozenset({"range"}))
     snapshot = await desk.reader.snapshot(range_of(request))
     return desk.answer(request, "catalog.html", view=shown(view_of(snapshot, desk.catalog)))
 
@@ -93,7 +93,7 @@ def entry_view(outcome: Outcome, event: str, calls: Number) -> dict[str, Any]:
         "facts": _facts(outcome),
         "advice": outcome.advice,
         "note": found.note,
-        "sources": [(line, same.url) for line, same in zip(_lines(outcome), found.sources, strict=True)],
+        "sources": [(line, each.url) for each in found.sources for line in source_lines((each,))],
         "documentation": web_address(outcome.documentation),
         "calls": calls,
     }
@@ -112,10 +112,6 @@ def _facts(outcome: Outcome) -> tuple[tuple[str, str], ...]:
         ("Found by", MATCHED[outcome.match]),
         ("Row", f"override {found.overrides[-1]}" if found.overrides else str(found.key)),
     )
-
-
-def _lines(outcome: Outcome) -> list[str]:
-    return [line for source in outcome.verdict.entry.sources for line in source_lines((source,))]
 
 
 @lru_cache(maxsize=1024)

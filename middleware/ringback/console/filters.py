@@ -17,6 +17,7 @@ from ringback_catalog import Cause, Disposition, Owner, ResultCategory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from enum import StrEnum
 
 MOST_PAGES = 10_000
 """The last page that an address can name; a time says better what is so far away."""
@@ -39,23 +40,22 @@ class Field(Struct, frozen=True):
 
 
 _YES = ("yes", "no")
-_WORDS = {
-    "cause": tuple(sorted(cause.value for cause in Cause)),
-    "disposition": tuple(each.value for each in Disposition),
-    "category": tuple(each.value for each in ResultCategory),
-    "owner": tuple(each.value for each in Owner),
-}
+
+
+def _words(kind: type[StrEnum]) -> tuple[str, ...]:
+    return tuple(each.value for each in kind)
+
 
 FIELDS = (
     Field("search", "Any id of a call", example="of a leg, a call, an event, or your operation context", private=True),
-    Field("cause", "Cause", _WORDS["cause"]),
+    Field("cause", "Cause", tuple(sorted(_words(Cause)))),
     Field("code", "Code", example="486, 486/560486 or none"),
     Field("subcode", "Subcode", example="560486 or none"),
     Field("event", "Event", example="CreateCallFailed"),
     Field("intended", "Ended as intended", _YES),
-    Field("disposition", "Disposition", _WORDS["disposition"]),
-    Field("category", "Category", _WORDS["category"]),
-    Field("owner", "Who acts", _WORDS["owner"]),
+    Field("disposition", "Disposition", _words(Disposition)),
+    Field("category", "Category", _words(ResultCategory)),
+    Field("owner", "Who acts", _words(Owner)),
     Field("recognized", "In the catalog", _YES),
     Field("since", "Since", example="2h, 3d or 2026-01-15 09:30"),
     Field("until", "Before", example="2h, 3d or 2026-01-15 09:30"),

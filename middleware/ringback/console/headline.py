@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -55,49 +55,11 @@ class Usual(Struct, frozen=True):
         return self.failed.get(cause, 0.0) / self.ended
 
 
-class Failure(Struct, frozen=True):
-    """A cause of calls that did not end as intended in the last hour: ``count`` of all that ended.
-
-    ``usual`` is the share that is usual, or ``None`` if nothing tells. ``since`` and ``until`` bound the latest run of
-    points in which the share was nearer to that of the hour than to the usual one, and ``lately`` counts the calls of
-    the run. ``whole``: the run is as old as the day that is read. ``now``: the run goes on. ``acts`` says who must act.
-    """
-
-    cause: str
-    count: int
-    share: float
-    usual: float | None
-    since: float
-    until: float
-    lasted: float
-    lately: int
-    whole: bool
-    now: bool
-    acts: str
-    summary: str | None
-    advice: str | None
-    link: str
-    since_link: str
-
-
-class Headline(Struct, frozen=True):
+def headline(snapshot: Snapshot, verdicts: Verdicts) -> dict[str, Any]:
     """``state`` is ``failing``, ``usual`` (something fails, as it does at this hour), ``fine`` or ``quiet`` (no call).
 
     ``worst`` fails most beyond what is usual. If its owner is idle, ``ours`` is the worst failure with another owner.
     """
-
-    state: str
-    ended: int
-    failed: int
-    link: str
-    failed_link: str
-    usual: Usual | None
-    usual_failed: float | None
-    worst: Failure | None = None
-    ours: Failure | None = None
-
-
-def headline(snapshot: Snapshot, verdicts: Verdicts) -> Headline:
     hour, usual = snapshot.hour, usual_of(snapshot)
     failed = _failed(hour.counts)
     state = "quiet" if not hour.ended else "usual" if failed else "fine"
@@ -110,17 +72,17 @@ def headline(snapshot: Snapshot, verdicts: Verdicts) -> Headline:
     ours = None
     if worst is not None and worst[0] in IDLE:
         ours = next((failure for owner, failure in found[1:] if owner not in IDLE), None)
-    return Headline(
-        state="failing" if worst else state,
-        ended=hour.ended,
-        failed=failed.total(),
-        link=address(times),
-        failed_link=address({"intended": False, **times}),
-        usual=usual,
-        usual_failed=None if usual is None else sum(usual.failed.values()) / usual.ended,
-        worst=None if worst is None else worst[1],
-        ours=ours,
-    )
+    return {
+        "state": "failing" if worst else state,
+        "ended": hour.ended,
+        "failed": failed.total(),
+        "link": address(times),
+        "failed_link": address({"intended": False, **times}),
+        "usual": usual,
+        "usual_failed": None if usual is None else sum(usual.failed.values()) / usual.ended,
+        "worst": None if worst is None else worst[1],
+        "ours": ours,
+    }
 
 
 def usual_of(snapshot: Snapshot) -> Usual | None:
@@ -151,7 +113,15 @@ def _is_above(count: int, ended: int, usual: Usual | None, cause: Cause) -> bool
     return count >= expected + 3 * math.sqrt(expected + 1)
 
 
-def _failure(cause: Cause, snapshot: Snapshot, verdicts: Verdicts, usual: Usual | None) -> tuple[Owner | None, Failure]:
+def _failure(
+    cause: Cause, snapshot: Snapshot, verdicts: Verdicts, usual: Usual | None
+) -> tuple[Owner | None, dict[str, Any]]:
+    """A cause of calls that did not end as intended in the last hour, with who must act: ``count`` of all that ended.
+
+    ``usual`` is the share that is usual, or ``None`` if nothing tells. ``since`` and ``until`` bound the latest run of
+    points in which the share was nearer to that of the hour than to the usual one, and ``lately`` counts the calls of
+    the run. ``whole``: the run is as old as the day that is read. ``now``: the run goes on.
+    """
     # The verdict on the most frequent pair stands for the cause.
     pairs = (each for each in snapshot.hour.pairs if each.cause is cause and each.retry is not RetryClass.NONE)
     outcome = next((found for pair in pairs if (found := verdicts.of(pair)) is not None), None)
@@ -161,23 +131,23 @@ def _failure(cause: Cause, snapshot: Snapshot, verdicts: Verdicts, usual: Usual 
     share, usually = count / hour.ended, None if usual is None else usual.share(cause)
     since, until, lately, whole = _run(snapshot, cause, (usually or 0.0) + (share - (usually or 0.0)) / 3)
     conditions = {"cause": cause.value, "intended": False, "until": hour.until}
-    return owner, Failure(
-        cause=cause.value,
-        count=count,
-        share=share,
-        usual=usually,
-        since=since,
-        until=until,
-        lasted=hour.until - since,
-        lately=lately,
-        whole=whole and hour.until - since >= WHOLE,
-        now=until >= hour.until,
-        acts=_ACTS[owner],
-        summary=None if outcome is None else outcome.summary,
-        advice=None if outcome is None else next(iter(outcome.advice), None),
-        link=address({**conditions, "since": hour.since}),
-        since_link=address({**conditions, "since": since, "until": min(until, hour.until)}),
-    )
+    return owner, {
+        "cause": cause,
+        "count": count,
+        "share": share,
+        "usual": usually,
+        "since": since,
+        "until": until,
+        "lasted": hour.until - since,
+        "lately": lately,
+        "whole": whole and hour.until - since >= WHOLE,
+        "now": until >= hour.until,
+        "acts": _ACTS[owner],
+        "summary": None if outcome is None else outcome.summary,
+        "advice": None if outcome is None else next(iter(outcome.advice), None),
+        "link": address({**conditions, "since": hour.since}),
+        "since_link": address({**conditions, "since": since, "until": min(until, hour.until)}),
+    }
 
 
 def _run(snapshot: Snapshot, cause: Cause, enough: float) -> tuple[float, float, int, bool]:

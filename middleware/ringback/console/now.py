@@ -6,18 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import RedirectResponse
 
-from ringback.console import filters
+from ringback.console import charts, filters
 from ringback.console.alarms import alarms, status_of
 from ringback.console.arrivals import DAY, arrivals, by_answer
-from ringback.console.charts import (
-    CONDITIONS,
-    RATE_TICKS,
-    by_cause,
-    by_ending,
-    ending,
-    rates,
-    share_of,
-)
 from ringback.console.colours import FAILED, INTENDED, RETRYABLE
 from ringback.console.desk import only, range_of
 from ringback.console.filters import address
@@ -40,7 +31,6 @@ if TYPE_CHECKING:
     from ringback.work.history import Count
     from ringback_catalog import Catalog
 
-PARAMETERS = frozenset({"range"})
 
 MOST_ROWS = 8
 """Failing pairs that the page shows; the others are folded."""
@@ -51,7 +41,7 @@ async def page(desk: Desk, request: Request) -> Response:
     asked = request.query_params
     if asked and set(asked) <= set(filters.NAMES):
         return RedirectResponse(f"calls?{request.url.query}", 303)
-    only(request, PARAMETERS)
+    only(request, frozenset({"range"}))
     chosen = range_of(request)
 
     async def read() -> tuple[Snapshot, dict[str, Any]]:
@@ -120,10 +110,10 @@ def view_of(snapshot: Snapshot, catalog: Catalog) -> dict[str, Any]:
         "more": failing[MOST_ROWS:],
         "intended": [row for row in pairs if row["retry"] is RetryClass.NONE],
         "good": figures[1],
-        "causes": by_cause(counts, since, until, chosen),
-        "dispositions": by_ending(counts, since, until, chosen),
-        "rates": rates(counts, since, until, chosen),
-        "rate_ticks": RATE_TICKS,
+        "causes": charts.by_cause(counts, since, until, chosen),
+        "dispositions": charts.by_ending(counts, since, until, chosen),
+        "rates": charts.rates(counts, since, until, chosen),
+        "rate_ticks": charts.RATE_TICKS,
         "latest": list(map(row_of_ended, snapshot.latest)),
     }
 
@@ -145,8 +135,8 @@ def _figures(snapshot: Snapshot) -> list[dict[str, Any]]:
                 "title": title,
                 "hour": Number(lately, links[0]),
                 "range": Number(whole, links[1]),
-                "hour_share": share_of(lately, hour.ended),
-                "share": share_of(whole, numbers["ended"][1]),
+                "hour_share": charts.share_of(lately, hour.ended),
+                "share": charts.share_of(whole, numbers["ended"][1]),
             }
         )
     return figures
@@ -154,13 +144,13 @@ def _figures(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 _FIGURES: tuple[tuple[str, str, Mapping[str, object]], ...] = (
     ("ended", "Calls ended", {}),
-    (INTENDED, "As intended", CONDITIONS[INTENDED]),
-    (RETRYABLE, "Retryable", CONDITIONS[RETRYABLE]),
-    (FAILED, "Terminal failures", CONDITIONS[FAILED]),
+    (INTENDED, "As intended", charts.CONDITIONS[INTENDED]),
+    (RETRYABLE, "Retryable", charts.CONDITIONS[RETRYABLE]),
+    (FAILED, "Terminal failures", charts.CONDITIONS[FAILED]),
     ("unrecognized", "Unrecognized", {"recognized": False}),
 )
 """The name and the title of each figure, and the conditions that its calls meet."""
 
 
 def _sum(counts: Iterable[Count], name: str | None = None) -> int:
-    return sum(count.count for count in counts if name is None or ending(count) == name)
+    return sum(count.count for count in counts if name is None or charts.ending(count) == name)

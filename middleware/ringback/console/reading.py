@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.console.snapshot import (
     DAY,
-    DAYS_BEFORE,
     HOUR,
-    LATEST,
-    LETTERS,
-    MOST_PAIRS,
     POINT,
-    WAITING,
     Hour,
     Range,
     Snapshot,
@@ -42,6 +37,15 @@ KEPT = 2.0
 """Seconds. A value is used again for at least so long."""
 REST = 4.0
 """A value is also used again for this many times the reading time, to spare stores with many calls."""
+
+DAYS_BEFORE = 7
+"""Days whose calls of the same hour say what is usual for the hour."""
+MOST_PAIRS = 200
+"""Pairs that are asked of a store at once; more different pairs are rare."""
+LATEST, WAITING = 10, 10
+"""Rows of a table, at most. The figures above the tables count all rows."""
+LETTERS = 10_000
+"""Dead letters that are read, the newest: in groups, and to be changed at once."""
 
 _UNKNOWN = (Match.CODE, Match.RANGE, Match.NONE)
 

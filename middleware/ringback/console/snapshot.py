@@ -56,18 +56,6 @@ DAY = 86_400
 POINT = 300
 """Seconds: the counts that say since when something fails are of five minutes."""
 
-DAYS_BEFORE = 7
-"""Days whose calls of the same hour say what is usual for the hour."""
-
-MOST_PAIRS = 200
-"""Pairs that the reader asks a store for at once; more different pairs are rare."""
-UNRECOGNIZED = 25
-LATEST = 10
-WAITING = 10
-"""Rows of a table, at most. The figures above the tables count all rows."""
-LETTERS = 10_000
-"""Dead letters that are read, the newest: in groups, and to be changed at once."""
-
 
 class Hour(Struct, frozen=True):
     """The calls of the hour that ends with ``until``."""

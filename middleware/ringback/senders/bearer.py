@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from ringback.senders.auth import Refusal
-from ringback.senders.claims import Validity, read_claims
-from ringback.senders.jws import read_token
+from ringback.senders.jwt import Validity, read_claims, read_token
 from ringback.senders.keys import KeysUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ringback.senders.auth import Head
-    from ringback.senders.claims import Rules
-    from ringback.senders.jws import SignedToken
+    from ringback.senders.jwt import Rules, SignedToken
     from ringback.senders.keys import KeySet
 
 LONGEST = 16 * 1024

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ringback.senders.jws import SignedToken
+    from ringback.senders.jwt import SignedToken
 
 
 def public_key(entry: Mapping[str, Any]) -> RSAPublicKey:

@@ -13,7 +13,6 @@ from ringback import logs
 from ringback.exceptions import ConfigurationError
 from ringback.senders.auth import Head, Refusal
 from ringback.senders.bearer import BearerCheck
-from ringback.senders.claims import Rules
 from ringback.senders.identities import (
     application_id,
     application_or_uri,
@@ -22,6 +21,7 @@ from ringback.senders.identities import (
     subscription_name,
     tenant_id,
 )
+from ringback.senders.jwt import Rules
 from ringback.senders.keys import COOLDOWN, LIFETIME, KeySet, http_fetch, is_trustworthy
 from ringback.settings import refuse_negative
 

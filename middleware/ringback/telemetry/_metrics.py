@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from opentelemetry.metrics import Observation
 
-from ringback.telemetry._attributes import CLASSIFIED_BY, SETTLED_BY, settled_words, words
+from ringback.telemetry._attributes import CLASSIFIED_BY, SETTLED_BY, settled_words
 from ringback.work.deliveries import RESULTS
 
 if TYPE_CHECKING:
@@ -43,47 +43,39 @@ class Metrics:
 
     def __init__(self, meter: Meter, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._outcomes = Counts(CLASSIFIED_BY)
+        self.outcomes = Counts(CLASSIFIED_BY)
         self._calls = Counts(SETTLED_BY)
         # Series begin at zero: a series that begins with its first refusal shows no rate.
-        self._deliveries = Counts(("result",), [(result,) for result in RESULTS])
+        self.deliveries = Counts(("result",), [(result,) for result in RESULTS])
         self._redials = Counts(("action", "attempt"))
         for name, observed, unit, description in (
             ("ringback.calls", self._calls.observed, "{call}", "Calls that ended, once each, when the end has settled"),
-            ("ringback.outcomes", self._outcomes.observed, "{outcome}", "Events that were classified"),
-            ("ringback.deliveries", self._deliveries.observed, "{delivery}", "Requests to the callback path"),
+            ("ringback.outcomes", self.outcomes.observed, "{outcome}", "Events that were classified"),
+            ("ringback.deliveries", self.deliveries.observed, "{delivery}", "Requests to the callback path"),
             ("ringback.redials", self._redials.observed, "{redial}", "What became of redials"),
         ):
             meter.create_observable_counter(name, [observed], unit, description)
-        self._durations = meter.create_histogram(
+        self.durations = meter.create_histogram(
             "ringback.hook.duration", "s", "Attempts at hooks", explicit_bucket_boundaries_advisory=_BUCKETS
         )
         self._calls_lasted = meter.create_histogram(
             "ringback.call.duration", "s", "Calls that were answered", explicit_bucket_boundaries_advisory=_LENGTHS
         )
         self._queues = WeakSet[Queue]()
-        items, oldest = "Items in the store, by state", "Age of the oldest item that is due"
-        meter.create_observable_gauge("ringback.queue.items", [self._items], "{item}", items)
-        meter.create_observable_gauge("ringback.queue.oldest_due", [self._oldest_due], "s", oldest)
+        meter.create_observable_gauge("ringback.queue.items", [self._items], "{item}", "Items in the store, by state")
         for name, field, gather, unit, description in (
-            ("waiting", "redials", sum, "{redial}", "Redials that wait for their time or for the lane"),
-            ("in_progress", "redials_in_progress", sum, "{redial}", "Redials that have begun and not ended"),
-            ("paused", "redials_paused", max, "s", "Time until the service's pause of all redials ends"),
+            ("queue.oldest_due", "oldest_due", max, "s", "Age of the oldest item that is due"),
+            ("redials.waiting", "redials", sum, "{redial}", "Redials that wait for their time or for the lane"),
+            ("redials.in_progress", "redials_in_progress", sum, "{redial}", "Redials that have begun and not ended"),
+            ("redials.paused", "redials_paused", max, "s", "Time until the service's pause of all redials ends"),
         ):
-            observed = partial(self._redials_now, field, gather)
-            meter.create_observable_gauge(f"ringback.redials.{name}", [observed], unit, description)
+            meter.create_observable_gauge(f"ringback.{name}", [partial(self._now, field, gather)], unit, description)
 
     def queue(self, store: DeliveryStore) -> Queue:
         """Show what waits in a store, for as long as the caller keeps the returned queue."""
         queue = Queue(store, self._clock)
         self._queues.add(queue)
         return queue
-
-    def count_delivery(self, result: str) -> None:
-        self._deliveries.add((result,))
-
-    def count_outcome(self, outcome: Outcome) -> None:
-        self._outcomes.add(words(outcome))
 
     def count_call(self, outcome: Outcome, leg: EndedLeg) -> None:
         """Counts a call that has ended, and records how long the leg of this outcome talked, if events tell."""
@@ -94,21 +86,12 @@ class Metrics:
     def count_redial(self, action: str, number: int | None) -> None:
         self._redials.add((action, None if number is None else min(number, MOST_ATTEMPTS)))
 
-    def record_hook(self, seconds: float, hook: str, result: str) -> None:
-        self._durations.record(seconds, {"hook": hook, "result": result})
-
     def _items(self, _: CallbackOptions) -> Iterator[Observation]:
         if known := self._known():
             for state in _STATES:
                 yield Observation(sum(getattr(stats, state) for stats in known), {"state": state})
 
-    def _oldest_due(self, _: CallbackOptions) -> Iterator[Observation]:
-        if known := self._known():
-            yield Observation(max(stats.oldest_due for stats in known))
-
-    def _redials_now(
-        self, field: str, gather: Callable[[Iterable[float]], float], _: CallbackOptions
-    ) -> Iterator[Observation]:
+    def _now(self, field: str, gather: Callable[[Iterable[float]], float], _: CallbackOptions) -> Iterator[Observation]:
         if known := self._known():
             yield Observation(gather(getattr(stats, field) for stats in known))
 

@@ -10,7 +10,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.context import attach, detach
 from opentelemetry.trace import SpanKind
 
-from ringback.telemetry._attributes import clean, extras, of_event, of_outcome
+from ringback.telemetry._attributes import clean, extras, of_event, of_outcome, words
 from ringback.telemetry._metrics import Counting, Metrics
 from ringback.telemetry._traces import NOWHERE, Origins, below, blame, incoming, remote
 from ringback.work.deliveries import result_of
@@ -124,7 +124,7 @@ class DeliverySpan:
         """The exchange has accepted the delivery; a store, if there is one, has it."""
         self._result = "accepted"
         for outcome in received.outcomes:
-            self._telemetry.metrics.count_outcome(outcome)
+            self._telemetry.metrics.outcomes.add(words(outcome))
         if self._context.is_valid:
             self._telemetry.origins.remember(received.outcomes, self._context)
         if self._recording:
@@ -137,7 +137,7 @@ class DeliverySpan:
         if self._recording:
             self._span.set_attribute("result", self._result)
         self._span.end()
-        self._telemetry.metrics.count_delivery(self._result)
+        self._telemetry.metrics.deliveries.add((self._result,))
 
     def _describe(self, received: Received, body: bytes) -> None:
         events = received.delivery.events
@@ -212,7 +212,8 @@ class Attempt:
             blame(self._span, error)
         self._span.set_attribute("result", result)
         self._span.end()
-        self._telemetry.metrics.record_hook(self._telemetry.clock() - self._began, self._hook, result)
+        lasted = self._telemetry.clock() - self._began
+        self._telemetry.metrics.durations.record(lasted, {"hook": self._hook, "result": result})
 
 
 def _sender(headers: Iterable[tuple[bytes, bytes]]) -> Attributes:
