@@ -27,7 +27,6 @@ from hypothesis import strategies as st
 
 from newer_client import newer
 from ringback.simulator import SCENARIOS, Simulator, Step
-from ringback.simulator import holds as hold_operations
 from ringback.simulator import participants as operations
 from ringback.simulator.bodies import event_of
 from ringback.simulator.outside import Outside
@@ -475,8 +474,8 @@ ACTS: dict[str, Callable[[Switchboard, Asked], Turn]] = {
     "add": operations.add,
     "remove": operations.remove,
     "mute": operations.mute,
-    "hold": hold_operations.hold,
-    "unhold": hold_operations.unhold,
+    "hold": operations.hold,
+    "unhold": operations.unhold,
 }
 
 

@@ -93,8 +93,8 @@ class Application:
             return self._said(request, await self._control.ring(request))
         if request.path.startswith(f"{OBJECTS}/"):
             return self._said(request, self._files.answer(request))
-        turn = self._service.handle(request)
-        self._said(request, turn.reply)
+        reply, turn = self._service.handle(request)
+        self._said(request, reply)
         if turn.stopped is not None:
             self._courier.stop(turn.stopped)
         for script in turn.scripts:
@@ -105,7 +105,7 @@ class Application:
                 self._courier.begin(script, answered)
         if turn.rings is not None:
             self._arrivals.redirected(turn.rings, answered)
-        return turn.reply
+        return reply
 
     def _said(self, request: Request, reply: Reply) -> Reply:
         path, _, action = shown(f"http://simulator{request.path}").removeprefix("http://simulator").partition(":")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from ringback.simulator.access import fault_of
 from ringback.simulator.operations import OPERATIONS
 from ringback.simulator.repeats import Repeats
 from ringback.simulator.turns import Asked, Turn
-from ringback.simulator.wire import Refused, scripted
+from ringback.simulator.wire import Refused, Reply, object_of, scripted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,14 +33,14 @@ class Service:
         """Answer the next requests with this error, whatever they ask for."""
         self._faults += [scripted(answer)] * times
 
-    def handle(self, request: Request) -> Turn:
-        """Answer one request. An error is a turn, too."""
+    def handle(self, request: Request) -> tuple[Reply, Turn]:
+        """Answer one request, and say what follows. Nothing follows an error, or a request that came before."""
         try:
-            return self._turn(request)
+            return self._answered(request)
         except Refused as refused:
-            return Turn(refused.reply)
+            return refused.reply, Turn()
 
-    def _turn(self, request: Request) -> Turn:
+    def _answered(self, request: Request) -> tuple[Reply, Turn]:
         fault = fault_of(request, self._key)
         if fault is not None:
             raise Refused(401, "Unauthorized", fault)
@@ -51,16 +50,17 @@ class Service:
             raise self._faults.pop(0)
         before = self._repeats.recall(request)
         if before is not None:
-            return Turn(before)
-        turn = self._routed(request)
-        return replace(turn, reply=self._repeats.remember(request, turn.reply))
+            return before, Turn()
+        status, turn = self._routed(request)
+        return self._repeats.remember(request, Reply(status, turn.content)), turn
 
-    def _routed(self, request: Request) -> Turn:
+    def _routed(self, request: Request) -> tuple[int, Turn]:
         for operation in OPERATIONS:
             found = operation.path.fullmatch(request.path)
             if found is not None and operation.verb == request.method:
                 named = {name: unquote(value) for name, value in found.groupdict().items()}
-                return operation.act(self._switchboard, Asked(_content(request), request.version or "", **named))
+                asked = Asked(_content(request), request.version or "", **named)
+                return operation.status, operation.act(self._switchboard, asked)
         raise Refused(404, "NotFound", "The simulator has no such operation.")
 
 
@@ -73,4 +73,4 @@ def _content(request: Request) -> Mapping[str, Any]:
         content = None
     if not isinstance(content, dict):
         raise Refused(400, "8523", "The body is no JSON object.")
-    return cast("dict[str, Any]", content)
+    return object_of(content)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ringback.simulator.calls import Direction
 from ringback.simulator.scenarios import Step
 from ringback.simulator.tone import RATE
-from ringback.simulator.wire import Refused, Reply
+from ringback.simulator.wire import Refused, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -124,7 +124,7 @@ def subscriptions(asked: Asked, new_id: Callable[[], str]) -> dict[str, Subscrip
         name = f"{kind[0].lower()}{kind[1:]}Options"
         if (given := asked.content.get(name)) is None:
             continue
-        options = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+        options = object_of(given)
         for option, (required, allowed) in rules.items():
             value = options.get(option)
             if (value is None or value == "") and required:
@@ -171,8 +171,7 @@ def stream(switchboard: Switchboard, asked: Asked) -> Turn:
         subscription.stopping = ending == "Stopped"
         subscription.locale = asked.content.get("locale") or subscription.locale
         subscription.model = asked.content.get("speechModelEndpointId") or subscription.model
-    turn = switchboard.operation(call, asked, 202, step)
-    return replace(turn, reply=Reply(202))
+    return replace(switchboard.operation(call, asked, step), content=None)
 
 
 def failed(kind: str, fault: Fault, closes: str | None = None) -> Step:

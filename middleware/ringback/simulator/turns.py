@@ -1,4 +1,4 @@
-"""A parsed request, and the turn that it causes: a reply, scripts that begin, and scripts that stop."""
+"""A parsed request, and the turn that it causes: what the reply says, scripts that begin, and scripts that stop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from ringback.simulator.calls import Call, Incoming
     from ringback.simulator.scenarios import Step
-    from ringback.simulator.wire import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +47,13 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The result of one request. The courier stops the scripts whose keys begin with ``stopped``.
+    """What a good request brings: ``content`` is the JSON of the reply, and ``None`` an empty body.
 
-    ``rings`` is a call that comes in because of the request.
+    The courier stops the scripts whose keys begin with ``stopped``. ``rings`` is a call that comes in because of the
+    request.
     """
 
-    reply: Reply
+    content: Mapping[str, Any] | None = field(default=None, repr=False)
     scripts: tuple[Script, ...] = ()
     stopped: str | None = None
     rings: Incoming | None = None
@@ -61,7 +61,6 @@ class Turn:
 
 ENDS = frozenset({"CallDisconnected", "CreateCallFailed", "AnswerFailed", "ConnectFailed"})
 """The events that end a call."""
-
 
 JOINS = frozenset({"AddParticipantSucceeded", "MoveParticipantSucceeded"})
 """The events that somebody has come into a call."""

@@ -12,6 +12,7 @@ from ringback.exceptions import ConfigurationError
 from ringback.simulator.recordings.lines import read, refused
 from ringback.simulator.recordings.pseudonyms import HIDDEN
 from ringback.simulator.scenarios import Step
+from ringback.simulator.wire import object_of
 from ringback.testing.events import BUILDERS
 from ringback_catalog import event_name
 
@@ -88,7 +89,8 @@ def calls_in(path: Path, only: str | None) -> dict[str, RecordedCall]:
         for given in line.events:
             try:
                 event = msgspec.convert(given, _Event)
-                raw = _object(event.data)
+                # Some events of Event Grid have data that is no object.
+                raw = object_of(event.data)
                 data = msgspec.convert(_folded(raw), EventData)
             except msgspec.ValidationError as error:
                 raise refused(path, number, error) from error
@@ -109,11 +111,6 @@ def calls_in(path: Path, only: str | None) -> dict[str, RecordedCall]:
     if only is not None and only not in known:
         raise ConfigurationError(f"recording '{path}' has no call {only!r}; it has {', '.join(known)}")
     return known if only is None else {only: known[only]}
-
-
-def _object(value: object) -> dict[str, Any]:
-    """The data of an event; empty for data that is no object, as some events of Event Grid have."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _folded(value: object) -> object:
