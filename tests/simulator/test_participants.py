@@ -498,7 +498,7 @@ def test_each_list_is_the_list_of_that_moment(steps: list[tuple[str, str]]) -> N
         nonlocal number
         for step in script.steps:
             happened(script, step)
-            data = event_of(script, step, switchboard.new_id, lambda: 0.0)["data"]
+            data = event_of(script, step, switchboard)["data"]
             if step.event == "CallConnected":
                 model["4:+15550100201"] = [False, False]
             elif step.event == "AddParticipantSucceeded":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ringback.simulator.bodies import incoming_event
 from ringback.simulator.posting import shown, web_address
@@ -12,7 +12,7 @@ from ringback.testing.deliveries import delivery
 from ringback.testing.grid import grid_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
 
     from ringback.simulator.calls import Arrival, Incoming
     from ringback.simulator.courier import Callback, Courier
@@ -70,17 +70,21 @@ class Arrivals:
             await after.wait()
             await self._announce(incoming)
 
-        task = asyncio.create_task(announce())
+        self.later(announce())
+
+    def later(self, announcement: Coroutine[Any, Any, None]) -> None:
+        """Announce something beside the requests; :meth:`idle` waits for it."""
+        task = asyncio.create_task(announcement)
         self._announcing.add(task)
         task.add_done_callback(self._announcing.discard)
 
     async def idle(self) -> None:
-        """Wait until the app has heard of every redirected call."""
+        """Wait until the app has heard of every redirected call and of every file."""
         while self._announcing:
             await asyncio.wait(self._announcing)
 
     async def _announce(self, incoming: Incoming) -> Incoming:
-        event = incoming_event(incoming, self._switchboard.new_id, self._outside.clock)
+        event = incoming_event(incoming, self._switchboard)
         incoming.status = (await self.deliver("IncomingCall", incoming.arrival.to, event)).status
         return incoming
 
@@ -92,6 +96,5 @@ class Arrivals:
         issuer = self._outside.issuer
         if issuer is None:
             return headers
-        now = int(self._outside.clock())
-        token = issuer.grid_token(iat=now, nbf=now, exp=now + TOKEN_LIFETIME)
+        token = issuer.grid_token(**self._outside.validity(TOKEN_LIFETIME))
         return {**headers, "authorization": f"Bearer {token}"}

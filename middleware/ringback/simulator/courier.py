@@ -112,8 +112,7 @@ class Courier:
         issuer = self._outside.issuer
         if issuer is None:
             return {"content-type": "application/json"}
-        now = int(self._outside.clock())
-        return issuer.headers(iat=now, nbf=now, exp=now + TOKEN_LIFETIME)
+        return issuer.headers(**self._outside.validity(TOKEN_LIFETIME))
 
     async def _play(self, run: _Run, script: Script, after: asyncio.Event | None) -> None:
         if after is not None:
@@ -156,7 +155,7 @@ class Courier:
             if run.halted and not halted:
                 # The call has ended while the step was prepared, which takes time for a stream alone.
                 return
-        body = delivery(event_of(script, step, self._switchboard.new_id, self._outside.clock))
+        body = delivery(event_of(script, step, self._switchboard))
         script.call.posting += 1
         try:
             for _ in range(step.copies):

@@ -67,9 +67,8 @@ def _minutes_and_scopes(asked: Asked, name: str) -> tuple[int, list[str]]:
 
 
 def _issued(switchboard: Switchboard, user: str, minutes: int, scopes: list[str]) -> dict[str, str]:
-    now = int(switchboard.outside.clock())
-    end = now + 60 * minutes
+    valid = switchboard.outside.validity(60 * minutes)
     claims = {"skypeid": user.removeprefix("8:"), "acsScope": ",".join(scopes), "resourceId": AUDIENCE}
-    token = switchboard.outside.token(aud=None, iat=now, nbf=now, exp=end, **claims)
-    expires = datetime.fromtimestamp(end, UTC).isoformat().replace("+00:00", "Z")
+    token = switchboard.outside.token(aud=None, **valid, **claims)
+    expires = datetime.fromtimestamp(valid["exp"], UTC).isoformat().replace("+00:00", "Z")
     return {"token": token, "expiresOn": expires}

@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError, RingbackError, needs_extra
-from ringback.simulator import certificate
 from ringback.simulator.arrivals import Arrivals
+from ringback.simulator.authority import certificate_in
 from ringback.simulator.calls import CALLEE, CALLER, Arrival
 from ringback.simulator.control import Control
 from ringback.simulator.courier import Courier
@@ -254,7 +254,8 @@ class Simulator:
                 # An app that hears of a redirected call may answer, and so begin callbacks.
                 await self._arrivals.idle()
                 await self._courier.idle()
-                await self._files.idle()
+                # What the courier posted may have ended a recording, whose file is announced then.
+                await self._arrivals.idle()
         except TimeoutError:
             raise StillBusy(f"callbacks are still to be posted after {timeout:g} seconds") from None
 
@@ -273,7 +274,7 @@ class Simulator:
             files = None
             if self._tls:
                 folder = opened.enter_context(TemporaryDirectory(prefix="ringback-"))
-                files = certificate.make(Path(folder), kept=self._authority)
+                files = certificate_in(Path(folder), kept=self._authority)
                 self.ca_file = files.ca_file
             sock = listening(self._port)
             self._port = sock.getsockname()[1]

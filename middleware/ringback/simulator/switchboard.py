@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ringback.simulator.addresses import address_fault
 from ringback.simulator.calls import Call, Direction, Incoming, State, number_of, of_raw_id, party
 from ringback.simulator.endings import Open
+from ringback.simulator.posting import address_fault
 from ringback.simulator.streaming import begun, subscriptions
 from ringback.simulator.turns import Asked, Script, Turn
 from ringback.simulator.wire import Refused, object_of
 from ringback.testing.calls import VERSION
+from ringback.testing.calls import Call as Ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,6 +76,10 @@ class Switchboard:
         """A GUID. The same seed gives the same GUIDs in the same order."""
         digits = f"{self.outside.random.getrandbits(128):032x}"
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
+
+    def ids(self, **known: Any) -> Ids:
+        """The known ids of a call for a builder, with this simulator as the source of the others, and of times."""
+        return Ids(**known, ids=self.new_id, clock=self.outside.now)
 
     def _server_call_id(self) -> str:
         return f"c2ltdWxhdGVk{self.outside.random.getrandbits(96):024x}"
