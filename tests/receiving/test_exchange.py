@@ -19,11 +19,11 @@ from structlog.contextvars import get_contextvars
 from ringback import CallbackHandler, Catalog, Outcome, OutcomeRouter, Refusal, StoreUnavailable
 from ringback.receiving.exchange import Admitted, Exchange, Receiver
 from ringback.receiving.replies import Reply, too_large
-from ringback.receiving.sync_exchange import SyncExchange
 from ringback.settings import Door
 from ringback.stores import DeliveryStore, MemoryStore
 from ringback.stores.sqlite import SQLiteStore
 from ringback.telemetry import Telemetry
+from ringback.web.handler import SyncExchange
 from ticking import Ticking, others
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The gate before the body: may a request with this head come in, who sent the request, and may a body follow?"""
+"""The gate before the body: may a request with this head come in, who sent it, may a body follow, and who came near?"""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, MutableMapping
 
     from ringback.receiving.replies import Reply
+    from ringback.receiving.target import GuardedPaths
     from ringback.senders.auth import Check
 
     Scope = MutableMapping[str, Any]
@@ -108,3 +109,22 @@ async def may_have_body(scope: Scope, has_body: HasBody) -> bool:
     if version.startswith("1") or (not version and has_body is None):
         return False
     return True if has_body is None else await has_body()
+
+
+class NearMisses:
+    """Logs that the app and the sender differ in the path: once for a status with which the app answered."""
+
+    def __init__(self, guarded: GuardedPaths) -> None:
+        self._templates = guarded.templates
+        self._told: set[int] = set()
+
+    def answered(self, status: int, *, guarded: bool) -> None:
+        """Log this status of a request that nearly fits, once. ``guarded``: the gate has verified the sender."""
+        # Other errors come from Ringback's own refusals or from the route, and say nothing of the path.
+        if (status < 400 or status in _NO_ROUTE) and status not in self._told:
+            self._told.add(status)
+            logs.callback_near_miss(self._templates, status, guarded=guarded)
+
+
+_NO_ROUTE = (404, 405)
+"""The statuses of an app without a route for a path, or for the method."""

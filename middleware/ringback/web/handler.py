@@ -5,19 +5,20 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 
 from ringback import logs
 from ringback.exceptions import StoreError
 from ringback.receiving.background_loop import BackgroundLoop
 from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver
 from ringback.receiving.replies import Reply, not_allowed
-from ringback.receiving.sync_exchange import SyncExchange
 from ringback.settings import DOOR, Door, refuse_late
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 
+    from ringback.core.outcome import Outcome
+    from ringback.receiving.exchange import Body
     from ringback.receiving.intake import Received
     from ringback.settings import DoorSettings
     from ringback.web.endpoint import OutcomeRouter
@@ -179,6 +180,36 @@ class SyncHandler:
         except StoreError as error:
             # A delivery asks the store again, and its sender gets 503. start() raises.
             logs.LogObserver().store_unavailable(error)
+
+
+class SyncExchange:
+    """An :class:`Exchange` for code without ``async``: ``run`` runs the coroutines of the verbs in another thread."""
+
+    def __init__(self, exchange: Exchange, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        self._exchange = exchange
+        self._run = run
+
+    @property
+    def max_body(self) -> int:
+        return self._exchange.max_body
+
+    def admit(self, has_body: bool | None = None) -> Reply | Admitted:
+        """See :meth:`Exchange.admit`."""
+        admitted: Reply | Admitted = self._run(self._exchange.admit(has_body))
+        return admitted
+
+    def take(self, body: Body) -> Reply | tuple[Outcome, ...]:
+        """See :meth:`Exchange.take`."""
+        taken: Reply | tuple[Outcome, ...] = self._run(self._exchange.take(body))
+        return taken
+
+    def __enter__(self) -> Self:
+        """The caller runs the route inside, in this thread."""
+        self._exchange.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._exchange.__exit__(*raised)
 
 
 def _pairs(headers: Headers) -> list[tuple[str, str]]:
