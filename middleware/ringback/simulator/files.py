@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ringback.simulator.subscription import HandshakeFailed
+from ringback.simulator.arrivals import HandshakeFailed
 from ringback.simulator.tone import RATE, wav
 from ringback.simulator.wire import Refused, Reply
 from ringback.testing.grid import recording_file_status_updated

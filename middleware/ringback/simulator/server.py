@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ringback.exceptions import ConfigurationError
-from ringback.simulator.control import RING
+from ringback.simulator.control import RING, ring
 from ringback.simulator.files import OBJECTS
 from ringback.simulator.posting import shown
 from ringback.simulator.wire import Reply, Request
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ringback.simulator.arrivals import Arrivals
     from ringback.simulator.authority import Certificate
-    from ringback.simulator.control import Control
+    from ringback.simulator.calls import Arrival
     from ringback.simulator.courier import Courier
     from ringback.simulator.files import Files
     from ringback.simulator.outside import Say
@@ -49,7 +49,7 @@ class Application:
     service: Service
     courier: Courier
     arrivals: Arrivals
-    control: Control
+    usual: Arrival
     files: Files
     documents: Mapping[str, Any]
     say: Say
@@ -82,7 +82,7 @@ class Application:
         if request.method == "GET" and request.path in self.documents:
             return Reply(200, self.documents[request.path])
         if request.path == RING:
-            return self._said(request, await self.control.ring(request))
+            return self._said(request, await ring(request, self.arrivals, self.usual))
         if request.path.startswith(f"{OBJECTS}/"):
             return self._said(request, self.files.answer(request))
         reply, turn = self.service.handle(request)
