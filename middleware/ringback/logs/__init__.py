@@ -16,8 +16,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 from ringback.exceptions import ClockJumped, error_text
-from ringback.logs._delivery import IDS, MOST_LISTED, Bound, ContextFilter, bound_ids, level_of, received
-from ringback.logs._ended import ended_fields
+from ringback.logs._delivery import (
+    IDS,
+    MOST_LISTED,
+    Bound,
+    ContextFilter,
+    bound_ids,
+    ended_fields,
+    level_of,
+    received,
+)
 from ringback.logs._sinks import LOGGER, configure, emit, sink, write
 from ringback.privacy.redaction import redact
 from ringback.work.policy import GiveUp, Retry

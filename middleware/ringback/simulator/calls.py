@@ -15,10 +15,9 @@ from ringback.simulator.wire import Refused, object_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ringback.simulator.endings import Open
     from ringback.simulator.scenarios import Callee, Scenario, Step
     from ringback.simulator.streaming import Subscription
-    from ringback.simulator.turns import Script
+    from ringback.simulator.turns import Open, Script
     from ringback.testing.grid import Schema
 
 CALLER, CALLEE = "+15550100001", "+15550100002"

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ringback.simulator.bodies import event_of
-from ringback.simulator.endings import closing
 from ringback.simulator.media import MEDIA
 from ringback.simulator.posting import shown
-from ringback.simulator.turns import ENDS, happened
+from ringback.simulator.turns import ENDS, closing, happened
 from ringback.testing.deliveries import delivery
 
 if TYPE_CHECKING:

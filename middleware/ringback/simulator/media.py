@@ -6,10 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ringback.simulator import prompts
-from ringback.simulator.endings import closing
 from ringback.simulator.recognition import TONES, heard, question_of
 from ringback.simulator.scenarios import Step
-from ringback.simulator.turns import Script, Turn
+from ringback.simulator.turns import Script, Turn, closing
 from ringback.simulator.wire import Refused, list_of, object_of
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ringback.simulator.calls import Participant, identifier, number_of, of_raw_id
-from ringback.simulator.endings import closing
 from ringback.simulator.prompts import seconds, sources
 from ringback.simulator.scenarios import Step
-from ringback.simulator.turns import Script, Turn
+from ringback.simulator.turns import Script, Turn, closing
 from ringback.simulator.wire import Refused, list_of
 
 if TYPE_CHECKING:

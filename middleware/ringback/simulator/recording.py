@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ringback.simulator.calls import State
-from ringback.simulator.endings import Open
 from ringback.simulator.scenarios import Step
-from ringback.simulator.turns import Script, Turn
+from ringback.simulator.turns import Open, Script, Turn
 from ringback.simulator.wire import Refused, object_of
 from ringback.testing.calls import Call as Ids
 

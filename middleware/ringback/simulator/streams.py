@@ -6,13 +6,12 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
-from ringback.simulator.endings import Open
 from ringback.simulator.frames import audio_data, audio_metadata, dtmf_data, transcription_data, transcription_metadata
 from ringback.simulator.posting import address_fault, shown, without_tls
 from ringback.simulator.scenarios import Step
 from ringback.simulator.streaming import BAD_URL, LOST, RUNNING, STREAMING, UNREACHABLE, failed
 from ringback.simulator.tone import PIECE, piece, silence
-from ringback.simulator.turns import Script
+from ringback.simulator.turns import Open, Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -6,10 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ringback.simulator.calls import Call, Direction, Incoming, State, number_of, of_raw_id, party
-from ringback.simulator.endings import Open
 from ringback.simulator.posting import address_fault
 from ringback.simulator.streaming import begun, subscriptions
-from ringback.simulator.turns import Asked, Script, Turn
+from ringback.simulator.turns import Asked, Open, Script, Turn
 from ringback.simulator.wire import Refused, object_of
 from ringback.testing.calls import VERSION
 from ringback.testing.calls import Call as Ids
@@ -129,7 +128,7 @@ class Switchboard:
         return Script(f"{call.call_connection_id}/{key or self.new_id()}", call, tuple(steps), uri, context)
 
     def opens(self, call: Call, asked: Asked, name: str, step: Step, *, attended: bool = True) -> None:
-        """Register what the operation opens; see :mod:`ringback.simulator.endings`."""
+        """Register what the operation opens; see :class:`Open`."""
         uri, context = self.told(call, asked)
         call.open[name] = Open(step, uri, context, attended=attended)
 
