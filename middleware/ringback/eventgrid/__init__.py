@@ -101,7 +101,8 @@ class EventGridSink:
             return
         event = cloud_event(outcome, self._source)
         loop = asyncio.get_running_loop()
-        waiting = Waiting(event, _bytes_of(event), loop.create_future())
+        # The SDK writes the same ASCII text; 2 is for the comma and the space before the next event.
+        waiting = Waiting(event, len(json.dumps(event)) + 2, loop.create_future())
         group = self._group
         # The task of a closed loop never sends.
         if group is None or group.task.get_loop() is not loop:
@@ -169,11 +170,6 @@ class Waiting:
     event: dict[str, Any]
     size: int
     taken: asyncio.Future[None]
-
-
-def _bytes_of(event: dict[str, Any]) -> int:
-    # The SDK writes the same ASCII text; 2 is for the comma and the space before the next event.
-    return len(json.dumps(event)) + 2
 
 
 def _next_batch(pending: deque[Waiting], most: int) -> list[Waiting]:

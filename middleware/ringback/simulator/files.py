@@ -58,8 +58,11 @@ class Files:
             if (request.method, part) == ("DELETE", None):
                 recording.deleted = True
                 return Reply(200)
+            if (request.method, part) == ("GET", "acsmetadata"):
+                return Reply(200, _metadata(recording))
             if request.method == "GET" and part is not None:
-                return Reply(200, metadata(recording) if part == "acsmetadata" else sound(recording))
+                # A WAV file whatever the format: a tone, or one on each participant's channel.
+                return Reply(200, wav(recording.recorded, _channels(recording)))
         return Refused(404, "NotFound", "There is no such file.").reply
 
     async def _announce(self, recording: Recording, grid: str) -> None:
@@ -85,12 +88,7 @@ class Files:
             await self._arrivals.deliver("RecordingFileStatusUpdated", grid, event)
 
 
-def sound(recording: Recording) -> bytes:
-    """A WAV file whatever the format: a tone, or one on each participant's channel."""
-    return wav(recording.recorded, _channels(recording))
-
-
-def metadata(recording: Recording) -> dict[str, Any]:
+def _metadata(recording: Recording) -> dict[str, Any]:
     """The file that says what a recording holds."""
     channels = _channels(recording)
     return {

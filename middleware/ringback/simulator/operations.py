@@ -35,14 +35,6 @@ class Operation:
     otherwise: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Local:
-    """A method that sends no request to the simulator, and what the method does."""
-
-    method: str
-    does: str
-
-
 _CALLS = "/calling/callConnections"
 _ONE = rf"{_CALLS}/(?P<call_id>[^/:]+)"
 _PEOPLE = f"{_ONE}/participants"
@@ -128,10 +120,11 @@ OPERATIONS = tuple(
 
 _HOSTS = "raises ValueError: the client insists on the hosts of Microsoft's service; see Recordings"
 
-LOCAL = (
-    Local("from_connection_string", "gives a client"),
-    Local("get_call_connection", "gives a client"),
-    Local("close", "closes the connections of the client"),
-    Local("download_recording", _HOSTS),
-    Local("delete_recording", _HOSTS),
-)
+LOCAL = {
+    "from_connection_string": "gives a client",
+    "get_call_connection": "gives a client",
+    "close": "closes the connections of the client",
+    "download_recording": _HOSTS,
+    "delete_recording": _HOSTS,
+}
+"""The methods that send no request to the simulator, and what each of them does."""

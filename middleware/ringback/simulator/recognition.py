@@ -193,7 +193,7 @@ def _list(content: Mapping[str, Any], name: str) -> list[object]:
     given = content.get(name)
     if given is not None and not isinstance(given, list):
         raise Refused(400, "8523", f"{name} is no list.")
-    return list_of(given)
+    return list_of(content.get(name))
 
 
 def _number(content: Mapping[str, Any], name: str, least: float, most: float, default: float) -> float:

@@ -11,13 +11,13 @@ import hashlib
 import hmac
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote
 
 from ringback.simulator.operations import OPERATIONS
 from ringback.simulator.repeats import Repeats
 from ringback.simulator.turns import Asked, Turn
-from ringback.simulator.wire import Refused, Reply, object_of, scripted
+from ringback.simulator.wire import Refused, Reply, scripted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +80,7 @@ def _content(request: Request) -> Mapping[str, Any]:
         content = None
     if not isinstance(content, dict):
         raise Refused(400, "8523", "The body is no JSON object.")
-    return object_of(content)
+    return cast("dict[str, Any]", content)
 
 
 _SIGNED = re.compile(r"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=(?P<signature>\S+)")

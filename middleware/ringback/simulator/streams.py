@@ -88,16 +88,15 @@ class Streams:
         task = asyncio.create_task(self._run(script, subscription, socket))
         # A task that is canceled before it has begun would not close the socket.
         await asyncio.sleep(0)
-        if script.call.ended:
-            # The call has ended while the app's server took its time.
-            subscription.state = "inactive"
-            task.cancel()
-            return
 
         def release() -> None:
             subscription.state = "inactive"
             task.cancel()
 
+        if script.call.ended:
+            # The call has ended while the app's server took its time.
+            release()
+            return
         stopped = Step(event=f"{kind}Stopped")
         script.call.open[kind] = Open(stopped, script.uri, script.context, release, attended=False)
 

@@ -124,7 +124,8 @@ def _folded(value: object) -> object:
 
 def _step(name: str, data: EventData, raw: dict[str, Any]) -> Step:
     result, builder = data.result_information, BUILDERS[name]
-    given = {_snake(key): value for key, value in raw.items()}
+    # The builders take the keys in snake case.
+    given = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower(): value for key, value in raw.items()}
     fields = {key: _spoken(given[key]) for key in builder.extra if key in _OWN_WORDS and key in given}
     if name == "RecognizeCompleted":
         # The builder would add keys of its own.
@@ -151,10 +152,6 @@ _OWN_WORDS = frozenset(
     """.split()
 )
 """The fields that tell of no id and of no participant: the replayed call has its own."""
-
-
-def _snake(key: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower()
 
 
 def _spoken(value: object, key: str = "") -> object:
