@@ -37,12 +37,11 @@ class Gate:
         self.open_to = max_headers if self._check is None else -1
         """The most header fields of a request that may come in without a call of :meth:`denied`; -1 where senders are
         verified."""
-        self._log = logs.LogObserver()
-
-    @property
-    def checks(self) -> bool:
+        self.checks = self._check is not None
         """Whether the gate verifies senders."""
-        return self._check is not None
+        self.hides = bool(self._secrets)
+        """Whether URLs may have shared secrets, which :meth:`hide` takes out."""
+        self._log = logs.LogObserver()
 
     async def denied(self, scope: Scope) -> Reply | None:
         """The answer to a request that may not come in; ``None`` for a request that may."""
@@ -60,11 +59,6 @@ class Gate:
         head = head_of(scope)
         announced = [value.lower() for value in head.values("aeg-event-type")] == ["subscriptionvalidation"]
         return (announced or head.method == "OPTIONS") and allows_handshake(self._check, head, self._log.check_failed)
-
-    @property
-    def hides(self) -> bool:
-        """Whether URLs may have shared secrets, which :meth:`hide` takes out."""
-        return bool(self._secrets)
 
     def hide(self, scope: Scope) -> None:
         """Take shared secrets out of the scope's URL, after the route read the URL and before the server logs it."""

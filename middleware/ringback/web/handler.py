@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from ringback import logs
 from ringback.exceptions import StoreError
@@ -15,7 +15,7 @@ from ringback.receiving.replies import Reply, not_allowed
 from ringback.settings import DOOR, Door, refuse_late
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Generator
 
     from ringback.core.outcome import Outcome
     from ringback.receiving.exchange import Body
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 """The headers of a request: names in any case, with values. Only pairs can repeat a name."""
-
-T = TypeVar("T")
 
 _SETTINGS = ("router", *DOOR)
 
@@ -140,19 +138,19 @@ class SyncHandler:
         self.hide = handler.hide
 
     def handle(self, body: bytes, headers: Headers, *, method: str = "POST", path: str = "/", query: str = "") -> Reply:
-        return self._run(self._handler.handle(body, headers, method=method, path=path, query=query))
+        return self._loop.run(self._handler.handle(body, headers, method=method, path=path, query=query))
 
     def receive(
         self, body: bytes, headers: Headers, *, method: str = "POST", path: str = "/", query: str = ""
     ) -> Received | Reply:
-        return self._run(self._handler.receive(body, headers, method=method, path=path, query=query))
+        return self._loop.run(self._handler.receive(body, headers, method=method, path=path, query=query))
 
     def exchange(self, headers: Headers, *, method: str = "POST", path: str = "/", query: str = "") -> SyncExchange:
         """See :meth:`CallbackHandler.exchange`."""
-        return SyncExchange(self._handler.exchange(headers, method=method, path=path, query=query), self._run)
+        return SyncExchange(self._handler.exchange(headers, method=method, path=path, query=query), self._loop)
 
     def accept(self, received: Received) -> None:
-        self._run(self._handler.accept(received))
+        self._loop.run(self._handler.accept(received))
 
     @contextmanager
     def route(self, received: Received) -> Generator[None]:
@@ -165,14 +163,11 @@ class SyncHandler:
 
     def start(self) -> None:
         """Start the loop and the work before the first delivery. Raises :class:`StoreError` for a broken store."""
-        self._run(self._handler.start())
+        self._loop.run(self._handler.start())
 
     def drain(self, timeout: float | None = None) -> None:
         """See :meth:`CallbackHandler.drain`; also ends the thread."""
         self._loop.stop(functools.partial(self._handler.drain, timeout))
-
-    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self._loop.run(coroutine)
 
     async def _begin(self) -> None:
         try:
@@ -183,11 +178,11 @@ class SyncHandler:
 
 
 class SyncExchange:
-    """An :class:`Exchange` for code without ``async``: ``run`` runs the coroutines of the verbs in another thread."""
+    """An :class:`Exchange` for code without ``async``: ``loop`` runs the coroutines of the verbs in another thread."""
 
-    def __init__(self, exchange: Exchange, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+    def __init__(self, exchange: Exchange, loop: BackgroundLoop) -> None:
         self._exchange = exchange
-        self._run = run
+        self._loop = loop
 
     @property
     def max_body(self) -> int:
@@ -195,13 +190,11 @@ class SyncExchange:
 
     def admit(self, has_body: bool | None = None) -> Reply | Admitted:
         """See :meth:`Exchange.admit`."""
-        admitted: Reply | Admitted = self._run(self._exchange.admit(has_body))
-        return admitted
+        return self._loop.run(self._exchange.admit(has_body))
 
     def take(self, body: Body) -> Reply | tuple[Outcome, ...]:
         """See :meth:`Exchange.take`."""
-        taken: Reply | tuple[Outcome, ...] = self._run(self._exchange.take(body))
-        return taken
+        return self._loop.run(self._exchange.take(body))
 
     def __enter__(self) -> Self:
         """The caller runs the route inside, in this thread."""
