@@ -16,11 +16,10 @@ from ringback_catalog._events import (
     scope_of,
 )
 from ringback_catalog._ladder import EMPTY_SUBCODES
-from ringback_catalog._model import Entry, Key
+from ringback_catalog._model import Entry, Key, Verdict
 from ringback_catalog._overrides import Overrides
 from ringback_catalog._pages import page_paths
 from ringback_catalog._sources import Source, source_lines
-from ringback_catalog._verdict import Verdict
 from ringback_catalog._words import (
     INTENDED,
     CategoryBasis,

@@ -14,8 +14,7 @@ from ringback_catalog._pages import Site, site
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ringback_catalog._model import Entry
-    from ringback_catalog._verdict import Verdict
+    from ringback_catalog._model import Entry, Verdict
 
 MEMO_SIZE = 4096
 """Verdicts in the cache of one catalog. Codes are few, but a sender of made-up codes must not fill memory."""

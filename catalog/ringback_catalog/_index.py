@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from ringback_catalog._events import event_name
@@ -21,7 +22,7 @@ _SUCCEEDED = (Scope.OPERATION, 200, 0)
 
 
 class Index:
-    """The tables of entries. Nothing changes an index after it is built; overrides change a copy."""
+    """The tables of entries: every attribute is one. Nothing changes a built index; overrides change a copy."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.exact: dict[tuple[str, int, int | None], Entry] = {}
@@ -35,13 +36,6 @@ class Index:
         self.q850: dict[int, Entry] = {}
         self.special: dict[tuple[str, str | None], Entry] = {}
         self.borrowed: dict[tuple[int, int], Entry] = {}
-        self.same_pair: dict[tuple[int, int], tuple[int, int]] = {}
-        self.same_subcode: dict[int, int] = {}
-        for alias in read_toml(package_files() / "aliases.toml")["subcode"]:
-            if "code" in alias:
-                self.same_pair[alias["code"], alias["subcode"]] = tuple(alias["read_as"])
-            else:
-                self.same_subcode[alias["subcode"]] = alias["read_as"]
         for entry in entries:
             for table, key in self.places(entry.key):
                 if key in table:
@@ -75,30 +69,16 @@ class Index:
     def replaced(self, entries: Mapping[Entry, Entry]) -> Index:
         """A copy of the index in which every entry gives way to the entry that ``entries`` maps it to."""
         twin = self.copy()
-        for table in twin._tables():
+        for table in vars(twin).values():
             for place, entry in table.items():
                 table[place] = entries[entry]
         return twin
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        found = dict.fromkeys(entry for table in self._tables() for entry in table.values())
+        tables: Iterable[dict[Any, Entry]] = vars(self).values()
+        found = dict.fromkeys(entry for table in tables for entry in table.values())
         return tuple(sorted(found, key=lambda entry: (entry.key.kind, entry.key.order)))
-
-    def _tables(self) -> tuple[dict[Any, Entry], ...]:
-        return (
-            self.pairs,
-            self.exact,
-            self.scoped,
-            self.patterns,
-            self.subcodes,
-            self.codes,
-            self.ranges,
-            self.sip,
-            self.q850,
-            self.special,
-            self.borrowed,
-        )
 
     def special_of(self, special: str, event: str | None) -> Entry:
         """The entry of a special answer: the event's own entry, or else the entry of any event."""
@@ -113,14 +93,16 @@ class Index:
                 found.setdefault(subcode, {})[code] = entry
         return {subcode: next(iter(rows.items())) for subcode, rows in found.items() if len(rows) == 1}
 
-    def normal(self, code: int | None, subcode: int | None) -> tuple[int | None, int | None]:
+    @staticmethod
+    def normal(code: int | None, subcode: int | None) -> tuple[int | None, int | None]:
         """Rung 0: code 0 becomes 200, and an alias becomes the key that it means."""
+        subcodes, pairs = _aliases()
         if code == 0:
             code = 200
         if subcode is not None:
-            subcode = self.same_subcode.get(subcode, subcode)
+            subcode = subcodes.get(subcode, subcode)
             if code is not None:
-                return self.same_pair.get((code, subcode), (code, subcode))
+                return pairs.get((code, subcode), (code, subcode))
         return code, subcode
 
     def canonical(self, key: Key) -> Key:
@@ -146,3 +128,16 @@ class Index:
             "q850": (self.q850, key.q850),
         }
         return [by_kind[key.kind]]
+
+
+@lru_cache(maxsize=1)
+def _aliases() -> tuple[dict[int, int], dict[tuple[int, int], tuple[int, int]]]:
+    """What a subcode is read as whatever its code, and what a code with its subcode is."""
+    subcodes: dict[int, int] = {}
+    pairs: dict[tuple[int, int], tuple[int, int]] = {}
+    for alias in read_toml(package_files() / "aliases.toml")["subcode"]:
+        if "code" in alias:
+            pairs[alias["code"], alias["subcode"]] = tuple(alias["read_as"])
+        else:
+            subcodes[alias["subcode"]] = alias["read_as"]
+    return subcodes, pairs

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from ringback_catalog._again import RetryAction, action_after
 from ringback_catalog._events import event_name, is_failure, is_success, scope_of
 from ringback_catalog._evidence import counts, deciding_detail, denies_failure, is_final_word, phrase_in, phrases
+from ringback_catalog._model import Verdict
 from ringback_catalog._sources import OVERRIDE
-from ringback_catalog._verdict import Verdict
 from ringback_catalog._words import STATUS, Cause, Confidence, Disposition, Match, RetryClass, Scope
 from ringback_catalog.errors import CatalogError
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ringback_catalog._codes import Codes
 
+
 _PATTERN = re.compile(r"[1-9x][0-9x]{2,6}")
 
 KEY_FIELDS = frozenset({"events", "scope", "code", "subcode", "sip", "phrase", "q850", "special"})

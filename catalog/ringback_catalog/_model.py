@@ -1,4 +1,4 @@
-"""One row of the catalog, and the rules that a row must keep."""
+"""One row of the catalog, the rules that a row must keep, and the row as the answer for one result."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ringback_catalog._words import (
     Cause,
     Confidence,
     Disposition,
+    Match,
     Owner,
     ResultCategory,
     RetryClass,
@@ -177,6 +178,29 @@ class Entry:
             "documentation": self.documentation,
             "note": self.note,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The entry that answers, the rung on which the look-up found the entry, and what changed the first answer.
+
+    ``refined_by`` is ``sip`` or ``q850`` where a carrier's detail says more than the code, ``status`` where the
+    service's word for the failure of media streaming or transcription does, ``event`` where the event's name
+    contradicts the code and outranks it, else ``None``. ``retry_action`` is what the app is to make again: the entry's
+    action, or else the event's; ``none`` if terminal. ``unheard`` is ``sip``, ``q850`` or ``status`` where that detail
+    would have changed the answer, and an override has the last word; else ``None``.
+    """
+
+    entry: Entry
+    match: Match
+    refined_by: str | None = None
+    retry_action: RetryAction = RetryAction.NONE
+    unheard: str | None = None
+
+    @property
+    def retry_after(self) -> RetryAfter | None:
+        """How long to wait at least, where the entry's sources say so; ``None`` for a terminal entry."""
+        return self.entry.retry_after if self.entry.disposition is Disposition.RETRYABLE else None
 
 
 VERDICT = (

@@ -34,7 +34,7 @@ from ringback.cli.doctor.judgement import blocks, judge
 from ringback.cli.doctor.probes import LARGE, Answer, Connected, Failure, Lost, further, strangers_event, target
 from ringback.exceptions import ConfigurationError
 from ringback.receiving.target import SPELLINGS
-from ringback.simulator.certificate import make
+from ringback.simulator.authority import certificate_in
 from ringback.testing import Issuer
 
 if TYPE_CHECKING:
@@ -412,7 +412,7 @@ def test_a_name_that_does_not_resolve(host: str, capsys: pytest.CaptureFixture[s
 @pytest.fixture
 def week(tmp_path: Path) -> Path:
     """A folder with a certificate that is valid for a week from now."""
-    make(tmp_path)
+    certificate_in(tmp_path)
     return tmp_path
 
 
@@ -451,7 +451,7 @@ def test_a_certificate_that_nobody_can_verify(
     made: datetime | None, host: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """OpenSSL's own word says why."""
-    make(tmp_path, made)
+    certificate_in(tmp_path, made)
     trust = ssl.create_default_context if made is None else trusting(tmp_path)
     with serving(well, tls=tmp_path) as port:
         report = examined(f"https://{host}:{port}{PATH}", capsys, trust=trust)

@@ -18,7 +18,7 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, 
 
 from ringback import Outcome, classify, parse_delivery
 from ringback.core.outcome import classify_event
-from ringback.eventgrid import EventGridSink, PublishedType, _batches, cloud_event, published_type
+from ringback.eventgrid import EventGridSink, PublishedType, cloud_event, published_type
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.signatures import handler_name
 from ringback.work.policy import GiveUp, HookContext, Retry
@@ -315,7 +315,7 @@ async def test_a_request_is_no_larger_than_event_grid_takes(
     topic: Topic, sink_to: Callable[..., EventGridSink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What does not fit goes with the next request; what alone is too large goes alone, for Event Grid to judge."""
-    monkeypatch.setattr(_batches, "MAX_BYTES", 9_000)
+    monkeypatch.setattr("ringback.eventgrid.MAX_BYTES", 9_000)
     messages = ["x" * 2_000, "x" * 2_000, "x" * 2_000, "é" * 2_000, "x"]
     sink = sink_to()
     await asyncio.gather(*(sink(ended(number, message=text), CTX) for number, text in enumerate(messages, 1)))
@@ -327,7 +327,7 @@ async def test_a_full_request_is_measured_as_it_is_sent(
     topic: Topic, sink_to: Callable[..., EventGridSink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Letters that JSON escapes count six times, as they do on the wire."""
-    monkeypatch.setattr(_batches, "MAX_BYTES", 20_000)
+    monkeypatch.setattr("ringback.eventgrid.MAX_BYTES", 20_000)
     sink = sink_to()
     await asyncio.gather(*(sink(ended(number, message="é" * 1_200), CTX) for number in range(1, 5)))
     assert [len(body) <= 20_000 for _, _, body in topic.requests] == [True, True]

@@ -164,7 +164,7 @@ def test_with_plain_logging_the_message_before_its_arguments_names_the_event() -
     """Sentry and its kin make one issue of all records with one message: a failed hook is none with a lost store."""
     attach(kept := Kept())
     logs.LogObserver().hooks_abandoned(2, 0.5)
-    logs.redial_unblocked(None)
+    logs.done_by(None, "redial.unblocked")
     assert [record.msg for record in kept.records] == ["hooks.abandoned%s", "redial.unblocked%s"]
     assert kept.lines == ["hooks.abandoned count=2 timeout_seconds=0.5", "redial.unblocked"]
 

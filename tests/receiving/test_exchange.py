@@ -19,11 +19,11 @@ from structlog.contextvars import get_contextvars
 from ringback import CallbackHandler, Catalog, Outcome, OutcomeRouter, Refusal, StoreUnavailable
 from ringback.receiving.exchange import Admitted, Exchange, Receiver
 from ringback.receiving.replies import Reply, too_large
-from ringback.receiving.sync_exchange import SyncExchange
 from ringback.settings import Door
 from ringback.stores import DeliveryStore, MemoryStore
 from ringback.stores.sqlite import SQLiteStore
 from ringback.telemetry import Telemetry
+from ringback.web.handler import SyncExchange
 from ticking import Ticking, others
 
 if TYPE_CHECKING:
@@ -499,7 +499,7 @@ async def test_a_store_that_fails_at_the_end_of_the_response_delays_the_hook_and
 
 
 def test_without_async_the_verbs_are_the_same() -> None:
-    """Each runs where ``run`` runs it, the route here; the hooks follow also a route that raises."""
+    """Each runs in the loop, the route here; the hooks follow also a route that raises."""
     called: list[Any] = []
     router = calling(called)
 
@@ -509,7 +509,7 @@ def test_without_async_the_verbs_are_the_same() -> None:
             raise LookupError
 
     with asyncio.Runner() as runner:
-        begun = SyncExchange(exchange(router, max_body=5000), runner.run)
+        begun = SyncExchange(exchange(router, max_body=5000), runner)
         assert begun.max_body == 5000
         with pytest.raises(RuntimeError, match=r"^take is out of order: the exchange is new"):
             begun.take(BODY)

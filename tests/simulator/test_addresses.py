@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.simulator.addresses import address_fault, without_tls
+from ringback.simulator.posting import address_fault, without_tls
 
 NO_URL = "is missing, or no absolute URL"
 

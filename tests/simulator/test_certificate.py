@@ -14,8 +14,8 @@ import trustme
 from cryptography import x509
 
 from ringback.exceptions import ConfigurationError
-from ringback.simulator import Simulator, certificate
-from ringback.simulator.authority import RENEWAL, cache_folder, kept
+from ringback.simulator import Simulator
+from ringback.simulator.authority import RENEWAL, cache_folder, certificate_in, kept
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 END = datetime(3000, 1, 1, tzinfo=UTC)
@@ -143,7 +143,7 @@ def test_a_certificate_of_a_kept_authority_is_valid_for_a_year(tmp_path: Path) -
     """A simulator may run for long; its authority's key is not in the folder of the certificate."""
     authority = kept(tmp_path / "kept", {}, NOW)
     (tmp_path / "server").mkdir()
-    files = certificate.make(tmp_path / "server", NOW, authority)
+    files = certificate_in(tmp_path / "server", NOW, authority)
     made = x509.load_pem_x509_certificate(files.certificate.read_bytes())
     assert made.not_valid_after_utc - made.not_valid_before_utc == timedelta(days=365)
     assert files.ca_file == authority.ca_file

@@ -12,7 +12,7 @@ from azure.communication.callautomation import CommunicationUserIdentifier, File
 from azure.communication.callautomation.aio import CallAutomationClient
 
 from ringback.simulator import SCENARIOS, Simulator, Step
-from ringback.simulator.endings import Open, closing
+from ringback.simulator.turns import Open, closing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -100,7 +100,8 @@ def test_a_token_that_cannot_be_is_refused(scopes: Any, minutes: Any, said: str)
 def test_a_token_of_a_user_who_is_unknown() -> None:
     """A switchboard without an issuer gives a token that nobody signed."""
     switchboard = Switchboard(Playbook(), Outside(random=Random(7)))
-    user = create(switchboard, Asked({"createTokenWithScopes": ["voip"]}, "2023-10-01")).reply.content
+    user = create(switchboard, Asked({"createTokenWithScopes": ["voip"]}, "2023-10-01")).content
+    assert user is not None
     assert user["accessToken"]["token"] == "unsigned"
     with pytest.raises(Refused, match="none that this simulator has created"):
         issue(switchboard, Asked({"scopes": ["voip"]}, "2023-10-01", raw_id="8:acs:nobody"))

@@ -23,8 +23,8 @@ from starlette.routing import Route
 from live_server import serving
 from ringback.exceptions import ConfigurationError
 from ringback.simulator import Arrival, HandshakeFailed, Simulator
+from ringback.simulator.arrivals import SCHEMAS, handshake
 from ringback.simulator.posting import Answered
-from ringback.simulator.subscription import SCHEMAS, handshake
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping

@@ -349,7 +349,7 @@ def test_requests_that_no_client_makes_are_refused(query: str, body: bytes, code
         "authorization": f"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}",
     }
     service = Service(Switchboard(Playbook(), Outside(clock=lambda: 0.0, random=Random(1))), key=ACCESS_KEY)
-    reply = service.handle(Request("POST", target, headers, body)).reply
+    reply, _ = service.handle(Request("POST", target, headers, body))
     assert (reply.status, json.loads(reply.body)["error"]["code"]) == (400, code)
 
 

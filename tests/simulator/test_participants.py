@@ -27,7 +27,6 @@ from hypothesis import strategies as st
 
 from newer_client import newer
 from ringback.simulator import SCENARIOS, Simulator, Step
-from ringback.simulator import holds as hold_operations
 from ringback.simulator import participants as operations
 from ringback.simulator.bodies import event_of
 from ringback.simulator.outside import Outside
@@ -475,8 +474,8 @@ ACTS: dict[str, Callable[[Switchboard, Asked], Turn]] = {
     "add": operations.add,
     "remove": operations.remove,
     "mute": operations.mute,
-    "hold": hold_operations.hold,
-    "unhold": hold_operations.unhold,
+    "hold": operations.hold,
+    "unhold": operations.unhold,
 }
 
 
@@ -499,7 +498,7 @@ def test_each_list_is_the_list_of_that_moment(steps: list[tuple[str, str]]) -> N
         nonlocal number
         for step in script.steps:
             happened(script, step)
-            data = event_of(script, step, switchboard.new_id, lambda: 0.0)["data"]
+            data = event_of(script, step, switchboard)["data"]
             if step.event == "CallConnected":
                 model["4:+15550100201"] = [False, False]
             elif step.event == "AddParticipantSucceeded":

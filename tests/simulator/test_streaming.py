@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from listening import Listener
 from live_server import serving
-from ringback.simulator import SCENARIOS, Simulator, certificate
+from ringback.simulator import SCENARIOS, Simulator
+from ringback.simulator.authority import certificate_in
 from ringback.simulator.frames import Heard
 
 if TYPE_CHECKING:
@@ -514,7 +515,7 @@ async def test_a_connection_without_a_token() -> None:
 @pytest.mark.parametrize("trusted", [True, False])
 async def test_a_server_with_tls_needs_an_authority_that_is_trusted(tmp_path: Path, trusted: bool) -> None:
     """As a callback does."""
-    files = certificate.make(tmp_path)
+    files = certificate_in(tmp_path)
     listener = Listener()
     async with serving(
         listener.app, ws="wsproto", ssl_certfile=str(files.certificate), ssl_keyfile=str(files.key)

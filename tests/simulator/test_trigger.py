@@ -110,9 +110,9 @@ def test_bad_input_is_told_in_a_line(arguments: list[str], said: str, capsys: Ca
 @pytest.mark.parametrize("kind", ["none", "elliptic"])
 def test_a_file_without_an_rsa_key_is_no_issuer(kind: str, tmp_path: Path, capsys: Capture[str]) -> None:
     """Microsoft signs with RSA, and verifiers take nothing else."""
-    from ringback.simulator import certificate
+    from ringback.simulator.authority import certificate_in
 
-    files = certificate.make(tmp_path)
+    files = certificate_in(tmp_path)
     if kind == "none":
         files.key.write_bytes(b"a letter")
     assert main(["trigger", "busy", "--to", "http://127.0.0.1", "--issuer", str(files.key)]) == 2

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
 from live_server import serving
-from ringback.simulator import certificate
+from ringback.simulator.authority import certificate_in
 from ringback.simulator.websocket import websocket_dial
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def test_the_errors_of_tls(tmp_path: Path) -> None:
     async with serving(APP, ws="wsproto") as origin:
         with pytest.raises(ssl.SSLError, match=r"^TLS failed \(.*\); serve TLS there$"):
             await websocket_dial()(f"{origin.replace('http', 'wss')}/ws", {})
-    files = certificate.make(tmp_path)
+    files = certificate_in(tmp_path)
     tls = {"ssl_certfile": str(files.certificate), "ssl_keyfile": str(files.key)}
     async with serving(APP, ws="wsproto", **tls) as origin:
         with pytest.raises(OSError, match=r"^the certificate is not trusted \(.*issuer certificate\)$") as raised:

@@ -12,7 +12,7 @@ from ringback.adapters._registration import refuse_no_handler
 from ringback.exceptions import MalformedDelivery, RegistrationError, needs_extra
 from ringback.hooks.signatures import handler_name, is_async
 from ringback.receiving.exchange import Admitted, Found
-from ringback.receiving.near_misses import NearMisses
+from ringback.receiving.gate import NearMisses
 from ringback.receiving.replies import Reply, refusal, too_large, too_slow
 from ringback.receiving.target import GuardedPaths, canonical_method
 

@@ -6,13 +6,14 @@ The SDK is imported when the first event is sent, in a worker thread, not with t
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ringback.eventgrid._answers import LONGEST_WAIT, Failure, judged
-from ringback.eventgrid._batches import MAX_BYTES, Waiting, bytes_of, next_batch, settle
 from ringback.eventgrid._events import CALLS, CRITERIA, PublishedType, chosen, cloud_event, published_type
 from ringback.eventgrid._topic import Topic, checked_credential, checked_endpoint
 from ringback.exceptions import ConfigurationError
@@ -36,6 +37,12 @@ __all__ = [
     "published_type",
 ]
 
+
+MAX_BYTES = 1_000_000
+"""Bytes of one request. Event Grid accepts 1 MB and does not say whether that is 10^6; a tracing policy adds bytes.
+
+Source: https://learn.microsoft.com/en-us/azure/event-grid/quotas-limits
+"""
 
 _THREADS = Threads(16, "ringback-eventgrid")
 
@@ -94,7 +101,8 @@ class EventGridSink:
             return
         event = cloud_event(outcome, self._source)
         loop = asyncio.get_running_loop()
-        waiting = Waiting(event, bytes_of(event), loop.create_future())
+        # The SDK writes the same ASCII text; 2 is for the comma and the space before the next event.
+        waiting = Waiting(event, len(json.dumps(event)) + 2, loop.create_future())
         group = self._group
         # The task of a closed loop never sends.
         if group is None or group.task.get_loop() is not loop:
@@ -112,7 +120,7 @@ class EventGridSink:
         try:
             await self._sleep(self._linger)
             while pending:
-                batch = next_batch(pending, self._max_batch)
+                batch = _next_batch(pending, self._max_batch)
                 if batch:
                     await self._deliver(batch)
         finally:
@@ -126,7 +134,7 @@ class EventGridSink:
     async def _deliver(self, batch: Sequence[Waiting]) -> None:
         failure = await called(self._send, (batch,), threads=_THREADS)
         if failure is None or len(batch) == 1 or not failure.of_an_event:
-            settle(batch, failure)
+            _settle(batch, failure)
             return
         # One bad event must not stop the others. A failure of the topic itself is a failure of all events that follow.
         for index, waiting in enumerate(batch):
@@ -135,9 +143,9 @@ class EventGridSink:
                 continue
             failure = await called(self._send, ([waiting],), threads=_THREADS)
             if failure is not None and not failure.of_an_event:
-                settle(batch[index:], failure)
+                _settle(batch[index:], failure)
                 return
-            settle([waiting], failure)
+            _settle([waiting], failure)
 
     def _send(self, batch: Sequence[Waiting]) -> Failure | None:
         """Send one request. It blocks for up to the client's time-outs, so a worker thread calls it."""
@@ -153,3 +161,38 @@ class _Group(NamedTuple):
 
     pending: deque[Waiting]
     task: asyncio.Task[None]
+
+
+@dataclass(slots=True)
+class Waiting:
+    """An event, its size in bytes, and the future of the caller, which is done when Event Grid has the event."""
+
+    event: dict[str, Any]
+    size: int
+    taken: asyncio.Future[None]
+
+
+def _next_batch(pending: deque[Waiting], most: int) -> list[Waiting]:
+    """Take the first events whose callers still wait: ``most`` and :data:`MAX_BYTES` at most, but at least one."""
+    batch: list[Waiting] = []
+    size = 0
+    while pending and len(batch) < most:
+        if pending[0].taken.done():
+            # The event's caller was cancelled; the store retries the event.
+            pending.popleft()
+            continue
+        size += pending[0].size
+        if batch and size > MAX_BYTES:
+            break
+        batch.append(pending.popleft())
+    return batch
+
+
+def _settle(batch: Iterable[Waiting], failure: Failure | None) -> None:
+    for waiting in batch:
+        if waiting.taken.done():
+            continue
+        if failure is None:
+            waiting.taken.set_result(None)
+        else:
+            waiting.taken.set_exception(failure.error)

@@ -36,19 +36,17 @@ class Topic:
         self._lock = threading.Lock()
 
     def send(self, events: list[dict[str, Any]]) -> None:
-        self._opened().send(events, **_OPTIONS)
+        with self._lock:
+            if self._client is None:
+                self._client = _open(self.endpoint, self._credential)
+            client = self._client
+        client.send(events, **_OPTIONS)
 
     def close(self) -> None:
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
             client.close()
-
-    def _opened(self) -> _Client:
-        with self._lock:
-            if self._client is None:
-                self._client = _open(self.endpoint, self._credential)
-            return self._client
 
 
 # No retry by the SDK, which would sleep in the thread: the store retries. The time-outs are seconds.

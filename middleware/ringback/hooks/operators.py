@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from ringback.hooks.registration import RedialRegistration
+    from ringback.logs import ByPerson
     from ringback.work.contact_call import CallRecord
     from ringback.work.delivery_store import DeliveryStore
     from ringback.work.history import Waiting
@@ -119,7 +120,7 @@ class Operator:
 
         changed = await self.store.change(found.contact, step)
         if changed:
-            logs.redial_ended(key, self.by)
+            logs.done_by(self.by, "redial.ended", key=key)
         return bool(changed)
 
     async def known(self, name: str) -> Contact:
@@ -145,27 +146,27 @@ class Operator:
 
         if not await self.store.change(redial.contact, hastened):
             return "an earlier request may have placed the call; the worker repeats that request, or gives it up"
-        logs.redial_hastened(key, self.by)
+        logs.done_by(self.by, "redial.hastened", key=key)
         return None
 
     async def cancel(self, contact: str) -> int:
         """Cancels the redials to a contact that have not begun. Returns how many calls that prevents."""
         count = await cancel_redials(self.redials, self.store, contact, self.clock())
         if count:
-            logs.redials_canceled(count, self.by)
+            logs.done_by(self.by, "redials.canceled", count=count)
         return count
 
     async def block(self, contact: str) -> int:
         """Forbids redials to a contact until :meth:`unblock`. Returns how many calls that prevents now."""
         count = await never_call(self.redials, self.store, contact, self.clock())
-        logs.redial_blocked(count, self.by)
+        logs.done_by(self.by, "redial.blocked", count=count)
         return count
 
     async def unblock(self, contact: str) -> bool:
         """Takes :meth:`block`, or a router's ``never_call``, back. Returns whether the contact was blocked."""
         changed = await allow_call(self.redials, self.store, contact)
         if changed:
-            logs.redial_unblocked(self.by)
+            logs.done_by(self.by, "redial.unblocked")
         return changed
 
     async def report(self, since: float = 0.0, zone: tzinfo = UTC) -> Programme:
@@ -188,11 +189,11 @@ class Operator:
 
     async def replay(self, key: str) -> bool:
         """Makes the dead letter of this key ready again, with all its attempts. Whether there is one."""
-        return await self._changed(self.store.replay, key, logs.dead_letter_replayed)
+        return await self._changed(self.store.replay, key, "dead_letter.replayed")
 
     async def discard(self, key: str) -> bool:
         """Gives the dead letter of this key up for good. Whether there is one."""
-        return await self._changed(self.store.discard, key, logs.dead_letter_discarded)
+        return await self._changed(self.store.discard, key, "dead_letter.discarded")
 
     async def change_dead(
         self, change: LetterChange, keys: Sequence[str], chosen: str, told: Callable[[Sequence[str]], None] = _ignore
@@ -211,7 +212,7 @@ class Operator:
                 told([key for key in some if short(key) in took])
         finally:
             if count:
-                _TELL[change.act](count, chosen, change.name, self.by)
+                logs.done_by(self.by, _DONE[change.act], count=count, chosen=chosen, change=change.name)
         return count
 
     async def take_back(self, change: LetterChange) -> int:
@@ -221,18 +222,16 @@ class Operator:
         """
         count = await self.store.take_back(change)
         if count:
-            logs.dead_letters_taken_back(count, change.name, self.by)
+            logs.done_by(self.by, "dead_letters.taken_back", count=count, change=change.name)
         return count
 
-    async def _changed(
-        self, change: Callable[[str], Awaitable[bool]], key: str, tell: Callable[[str, str | None], None]
-    ) -> bool:
+    async def _changed(self, change: Callable[[str], Awaitable[bool]], key: str, event: ByPerson) -> bool:
         changed = await change(key)
         if not changed:
             letter = await self.letter(key)
             changed = letter is not None and await change(letter.key)
         if changed:
-            tell(key, self.by)
+            logs.done_by(self.by, event, key=key)
         return changed
 
 
@@ -260,7 +259,7 @@ def _alone(found: Sequence[T]) -> T | None:
     return found[0] if len(found) == 1 else None
 
 
-_TELL = {Act.REPLAY: logs.dead_letters_replayed, Act.DISCARD: logs.dead_letters_discarded}
+_DONE: dict[Act, ByPerson] = {Act.REPLAY: "dead_letters.replayed", Act.DISCARD: "dead_letters.discarded"}
 
 _NOT_WAITING = {
     State.RUNNING: "its function is being called",

@@ -12,12 +12,20 @@ from datetime import UTC, datetime
 from itertools import islice
 from logging import ERROR, INFO, WARNING
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 from weakref import WeakSet
 
 from ringback.exceptions import ClockJumped, error_text
-from ringback.logs._delivery import IDS, MOST_LISTED, Bound, ContextFilter, bound_ids, level_of, received
-from ringback.logs._ended import ended_fields
+from ringback.logs._delivery import (
+    IDS,
+    MOST_LISTED,
+    Bound,
+    ContextFilter,
+    bound_ids,
+    ended_fields,
+    level_of,
+    received,
+)
 from ringback.logs._sinks import LOGGER, configure, emit, sink, write
 from ringback.privacy.redaction import redact
 from ringback.work.policy import GiveUp, Retry
@@ -107,62 +115,24 @@ def callback_near_miss(templates: Sequence[str], status: int, *, guarded: bool) 
     emit(WARNING, "callback.near_miss", path=", ".join(templates), status=status, guarded=guarded, advice=advice)
 
 
-def dead_letter_replayed(key: str, by: str | None) -> None:
-    """A person made a dead letter ready again. ``by`` names the person, if that is known."""
-    emit(INFO, "dead_letter.replayed", key=key, by=by)
+ByPerson = Literal[
+    "dead_letter.discarded",
+    "dead_letter.replayed",
+    "dead_letters.discarded",
+    "dead_letters.replayed",
+    "dead_letters.taken_back",
+    "redial.blocked",
+    "redial.ended",
+    "redial.hastened",
+    "redial.unblocked",
+    "redials.canceled",
+]
+"""The lines about what a person did with the work that waits."""
 
 
-def dead_letter_discarded(key: str, by: str | None) -> None:
-    """A person gave a dead letter up. ``by`` is as for :func:`dead_letter_replayed`."""
-    emit(INFO, "dead_letter.discarded", key=key, by=by)
-
-
-def dead_letters_replayed(count: int, chosen: str, change: str | None, by: str | None) -> None:
-    """A person made ``count`` dead letters ready again at once, and may take ``change`` back, if it has a name.
-
-    ``chosen`` says which, in words; ``by`` is as for :func:`dead_letter_replayed`.
-    """
-    emit(INFO, "dead_letters.replayed", count=count, chosen=chosen, change=change, by=by)
-
-
-def dead_letters_discarded(count: int, chosen: str, change: str | None, by: str | None) -> None:
-    """A person gave dead letters up; the rest is as for :func:`dead_letters_replayed`."""
-    emit(INFO, "dead_letters.discarded", count=count, chosen=chosen, change=change, by=by)
-
-
-def dead_letters_taken_back(count: int, change: str | None, by: str | None) -> None:
-    """A person took a ``change`` of dead letters back, which made ``count`` of them dead again."""
-    emit(INFO, "dead_letters.taken_back", count=count, change=change, by=by)
-
-
-def redial_blocked(count: int, by: str | None) -> None:
-    """A person forbade redials to a contact, which prevents ``count`` calls.
-
-    ``by`` is as for :func:`dead_letter_replayed`.
-    """
-    emit(INFO, "redial.blocked", count=count, by=by)
-
-
-def redial_unblocked(by: str | None) -> None:
-    """A person allowed redials to a contact again. ``by`` is as for :func:`dead_letter_replayed`."""
-    emit(INFO, "redial.unblocked", by=by)
-
-
-def redial_hastened(key: str, by: str | None) -> None:
-    """A person made a redial due now. ``by`` is as for :func:`dead_letter_replayed`."""
-    emit(INFO, "redial.hastened", key=key, by=by)
-
-
-def redial_ended(key: str, by: str | None) -> None:
-    """A person said that a redial's call has ended, of which no event came. ``by`` is as for
-    :func:`dead_letter_replayed`.
-    """
-    emit(INFO, "redial.ended", key=key, by=by)
-
-
-def redials_canceled(count: int, by: str | None) -> None:
-    """A person canceled the redials to a contact. ``by`` is as for :func:`dead_letter_replayed`."""
-    emit(INFO, "redials.canceled", count=count, by=by)
+def done_by(person: str | None, event: ByPerson, **fields: Any) -> None:
+    """A person did something with the work that waits; ``None`` for somebody whose name is not known."""
+    emit(INFO, event, **fields, by=person)
 
 
 def sender_disconnected() -> None:

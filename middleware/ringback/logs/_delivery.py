@@ -1,4 +1,4 @@
-"""What the log has of a delivery: one line for each outcome, and the ids of the call in every line of the app."""
+"""What the log has of a delivery and of the call that it ends, and the ids of the call in every line of the app."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from structlog.contextvars import bind_contextvars, get_contextvars, reset_contextvars
 
+from ringback.core.times import iso_of
 from ringback.logs import _sinks
 from ringback.logs._sinks import emit, sink, write
 from ringback.privacy.redaction import open_ids, redact, redact_if_told
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ringback.core.events import Event
     from ringback.core.outcome import Outcome
     from ringback.receiving.intake import Received
+    from ringback.work.call_detail import EndedLeg
 
 IDS = ("call_connection_id", "server_call_id", "correlation_id")
 """The ids that a door binds to the request's context, so that the app's own lines carry the ids, too."""
@@ -75,6 +77,39 @@ def level_of(outcome: Outcome) -> int:
 # A tuple: to compare three members costs less than to hash one.
 _CALM = (Cause.BUSY, Cause.NO_ANSWER, Cause.DECLINED)
 _LEVELS = {ResultCategory.SUCCESS: INFO, ResultCategory.UNEXPECTED_SERVER_ERROR: ERROR}
+
+
+def ended_fields(outcome: Outcome, leg: EndedLeg) -> dict[str, Any]:
+    """The keys of ``call.ended``, redacted; a key without a value is left out.
+
+    The line is about one leg, as hooks are, and about what is known of the call when the leg's end has settled.
+    """
+    outcome_id, connection, call = outcome.outcome_id, leg.call_connection_id, leg.correlation_id
+    # One look at all ids. The id of an outcome that ends a leg is made of the leg's.
+    if not open_ids(outcome.event.id, connection, call, None):
+        outcome_id, connection, call = redact(outcome_id), redact_if_told(connection), redact_if_told(call)
+    entry, result, context = outcome.verdict.entry, outcome.event.data.result_information, leg.operation_context
+    fields: dict[str, Any] = {
+        "outcome_id": outcome_id,
+        "cause": str(entry.cause),
+        "disposition": str(outcome.disposition),
+        "retry_class": str(entry.retry),
+        "call_connection_id": connection,
+        "correlation_id": call,
+        "operation_context": None if context is None else redact(context),
+        "code": None if result is None else result.code,
+        "subcode": None if result is None else result.subcode,
+        "answered": leg.answered,
+        "duration_seconds": None if leg.talk_seconds is None else round(leg.talk_seconds, 3),
+        "ring_seconds": None if leg.ring_seconds is None else round(leg.ring_seconds, 3),
+        "connected_at": None if leg.connected_at is None else iso_of(leg.connected_at),
+        "ended_at": iso_of(leg.ended_at),
+        "transferred": leg.transferred or None,
+        "leg": leg.number,
+        "legs": leg.legs,
+        "redials": leg.redials,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 # As many contexts as deliveries wait for a store. No context is part of a cycle, so the collector need not look.

@@ -99,7 +99,10 @@ def meant(text: str) -> tuple[str, Sequence[int]]:
     # Most texts have no sign that an escape begins with, and the search costs time.
     for found in _ESCAPED.finditer(text) if "\\" in text or "%" in text or "&" in text else ():
         start, end = found.span()
-        pieces += text[last:start], _sign(found)
+        name = str(found.lastgroup)
+        sign = _ESCAPES[name].sign(found[name])
+        # An escaped slash delimits like a plain slash: a sender that escapes slashes escapes every slash.
+        pieces += text[last:start], sign if name == "slash" else escaped(sign)
         places += range(last, start + 1)
         last = end
     pieces.append(text[last:])
@@ -107,13 +110,6 @@ def meant(text: str) -> tuple[str, Sequence[int]]:
     if not read.isascii():
         read = _FOREIGN.sub(lambda found: _in_ascii(found[0]), read)
     return read, [*places, *range(last, len(text) + 1)] if places else range(len(text) + 1)
-
-
-def _sign(found: re.Match[str]) -> str:
-    name = str(found.lastgroup)
-    sign = _ESCAPES[name].sign(found[name])
-    # An escaped slash delimits like a plain slash: a sender that escapes slashes escapes every slash.
-    return sign if name == "slash" else escaped(sign)
 
 
 @lru_cache(maxsize=1024)

@@ -6,13 +6,12 @@ import asyncio
 import atexit
 import os
 import threading
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+Work = Callable[[], Coroutine[Any, Any, None]]
 
 # At exit Python ends the worker threads of executors before Python calls the functions of `atexit`, but a hook may ask
 # for such a thread. No public function is earlier (python/cpython#86128). The private one calls in reverse order: what
@@ -28,7 +27,7 @@ class BackgroundLoop:
     is to end first awaits ``end``.
     """
 
-    def __init__(self, begin: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, begin: Work, end: Work) -> None:
         self._begin = begin
         self._end = end
         self._loops: dict[int, _ProcessLoop] = {}
@@ -48,7 +47,7 @@ class BackgroundLoop:
             future.cancel()
             raise
 
-    def stop(self, end: Callable[[], Awaitable[None]] | None = None) -> None:
+    def stop(self, end: Work | None = None) -> None:
         """End this process's loop, if there is one, after ``end`` or the constructor's. :meth:`run` starts another."""
         self._of_this_process().stop(end or self._end)
 
@@ -66,7 +65,7 @@ class _ProcessLoop:
         self._thread: threading.Thread | None = None
         self._registered = False
 
-    def started(self, begin: Callable[[], Awaitable[None]], stop: Callable[[], None]) -> asyncio.AbstractEventLoop:
+    def started(self, begin: Work, stop: Callable[[], None]) -> asyncio.AbstractEventLoop:
         """The running loop. The first call starts the loop and has ``stop`` called at the process's exit."""
         with self._lock:
             if self._loop is None:
@@ -77,33 +76,29 @@ class _ProcessLoop:
             assert self._loop is not None
             return self._loop
 
-    def _start(self, begin: Callable[[], Awaitable[None]]) -> None:
+    def _start(self, begin: Work) -> None:
         loop = asyncio.new_event_loop()
         loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="ringback"))
         # A daemon: Python waits at exit for any other thread, perhaps before Python calls what ends the thread.
         thread = threading.Thread(target=_run, args=(loop,), name="ringback", daemon=True)
         thread.start()
         try:
-            asyncio.run_coroutine_threadsafe(_awaited(begin), loop).result()
+            asyncio.run_coroutine_threadsafe(begin(), loop).result()
         except BaseException:
             _end(loop, thread)
             raise
         self._loop, self._thread = loop, thread
 
-    def stop(self, end: Callable[[], Awaitable[None]]) -> None:
+    def stop(self, end: Work) -> None:
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
             if loop is None or thread is None:
                 return
             try:
-                asyncio.run_coroutine_threadsafe(_awaited(end), loop).result()
+                asyncio.run_coroutine_threadsafe(end(), loop).result()
             finally:
                 _end(loop, thread)
-
-
-async def _awaited(function: Callable[[], Awaitable[None]]) -> None:
-    await function()
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -222,15 +222,12 @@ class Exchange:
         if self._gauge is not None:
             self._gauge.received(received, content)
         if engine.router.roster.listeners:
-            self._notify(received)
+            # The ids are bound, so that a listener's log lines and tasks have the ids.
+            with self._bound:
+                failures = engine.router.notify(received)
+            logs.listeners_failed(failures)
         self.body, self.received, self._state = content, received, "accepted"
         return outcomes
-
-    def _notify(self, received: Received) -> None:
-        # The ids are bound, so that a listener's log lines and tasks have the ids.
-        with self._bound:
-            failures = self._engine.router.notify(received)
-        logs.listeners_failed(failures)
 
     async def _classified(self, delivery: Delivery, turns: Turns | None) -> tuple[Outcome, ...]:
         """The outcomes of the delivery. Many events take turns with the event loop."""

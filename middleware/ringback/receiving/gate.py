@@ -1,4 +1,4 @@
-"""The gate before the body: may a request with this head come in, who sent the request, and may a body follow?"""
+"""The gate before the body: may a request with this head come in, who sent it, may a body follow, and who came near?"""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, MutableMapping
 
     from ringback.receiving.replies import Reply
+    from ringback.receiving.target import GuardedPaths
     from ringback.senders.auth import Check
 
     Scope = MutableMapping[str, Any]
@@ -36,12 +37,11 @@ class Gate:
         self.open_to = max_headers if self._check is None else -1
         """The most header fields of a request that may come in without a call of :meth:`denied`; -1 where senders are
         verified."""
-        self._log = logs.LogObserver()
-
-    @property
-    def checks(self) -> bool:
+        self.checks = self._check is not None
         """Whether the gate verifies senders."""
-        return self._check is not None
+        self.hides = bool(self._secrets)
+        """Whether URLs may have shared secrets, which :meth:`hide` takes out."""
+        self._log = logs.LogObserver()
 
     async def denied(self, scope: Scope) -> Reply | None:
         """The answer to a request that may not come in; ``None`` for a request that may."""
@@ -59,11 +59,6 @@ class Gate:
         head = head_of(scope)
         announced = [value.lower() for value in head.values("aeg-event-type")] == ["subscriptionvalidation"]
         return (announced or head.method == "OPTIONS") and allows_handshake(self._check, head, self._log.check_failed)
-
-    @property
-    def hides(self) -> bool:
-        """Whether URLs may have shared secrets, which :meth:`hide` takes out."""
-        return bool(self._secrets)
 
     def hide(self, scope: Scope) -> None:
         """Take shared secrets out of the scope's URL, after the route read the URL and before the server logs it."""
@@ -108,3 +103,22 @@ async def may_have_body(scope: Scope, has_body: HasBody) -> bool:
     if version.startswith("1") or (not version and has_body is None):
         return False
     return True if has_body is None else await has_body()
+
+
+class NearMisses:
+    """Logs that the app and the sender differ in the path: once for a status with which the app answered."""
+
+    def __init__(self, guarded: GuardedPaths) -> None:
+        self._templates = guarded.templates
+        self._told: set[int] = set()
+
+    def answered(self, status: int, *, guarded: bool) -> None:
+        """Log this status of a request that nearly fits, once. ``guarded``: the gate has verified the sender."""
+        # Other errors come from Ringback's own refusals or from the route, and say nothing of the path.
+        if (status < 400 or status in _NO_ROUTE) and status not in self._told:
+            self._told.add(status)
+            logs.callback_near_miss(self._templates, status, guarded=guarded)
+
+
+_NO_ROUTE = (404, 405)
+"""The statuses of an app without a route for a path, or for the method."""

@@ -1,26 +1,93 @@
-"""Lets calls come in: Event Grid's handshake with the endpoint, then the IncomingCall event."""
+"""Lets calls come in: Event Grid's handshake with the endpoint, then the IncomingCall event.
+
+https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema
+https://learn.microsoft.com/azure/event-grid/end-point-validation-cloud-events-schema
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from ringback.exceptions import ConfigurationError, RingbackError
 from ringback.simulator.bodies import incoming_event
 from ringback.simulator.posting import shown, web_address
-from ringback.simulator.subscription import HandshakeFailed, handshake
 from ringback.testing.deliveries import delivery
-from ringback.testing.grid import grid_headers
+from ringback.testing.grid import grid_headers, subscription_validation, webhook_validation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
 
     from ringback.simulator.calls import Arrival, Incoming
     from ringback.simulator.courier import Callback, Courier
-    from ringback.simulator.posting import Ask
+    from ringback.simulator.posting import Answered, Ask
     from ringback.simulator.switchboard import Switchboard
     from ringback.testing.builder import CloudEvent
+    from ringback.testing.grid import Schema
 
 TOKEN_LIFETIME = 3600
+SCHEMAS: tuple[Schema, ...] = ("eventgrid", "cloudevents")
+ORIGIN = "eventgrid.azure.net"
+
+
+class HandshakeFailed(RingbackError):
+    """An endpoint did not pass Event Grid's handshake. ``reachable`` says whether anybody answered at all."""
+
+    def __init__(self, uri: str, reason: str, *, reachable: bool = True) -> None:
+        super().__init__(f"Event Grid's handshake with {shown(uri)} failed: {reason}")
+        self.reachable = reachable
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """The request that asks an endpoint whether it wants the events. ``code`` is empty for CloudEvents."""
+
+    name: str
+    method: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+    code: str = ""
+
+    def fault(self, answer: Answered) -> str | None:
+        """What is wrong with the answer and what mends it; ``None`` if Event Grid would begin to deliver."""
+        if answer.status in _REMEDIES:
+            return f"{answer.status}; {_REMEDIES[answer.status].format(method=self.method)}"
+        if answer.status >= 500:
+            return f"{answer.status}; the app failed, and its log says why"
+        return self._unvalidated(answer) if self.code else self._not_granted(answer)
+
+    def _unvalidated(self, answer: Answered) -> str | None:
+        if answer.status != 200:
+            return f"{answer.status}; Event Grid takes 200 alone as the answer to its validation"
+        try:
+            content: Any = json.loads(answer.body)
+            valid = content["validationResponse"] == self.code
+        except (ValueError, RecursionError, KeyError, TypeError):
+            valid = False
+        fault = 'the answer has no code; answer {"validationResponse": ...} with the event\'s data.validationCode'
+        return None if valid else fault
+
+    def _not_granted(self, answer: Answered) -> str | None:
+        granted = answer.headers.get("webhook-allowed-origin", "")
+        if granted.strip().lower() in ("*", ORIGIN):
+            return None
+        has = "another WebHook-Allowed-Origin" if granted else "no WebHook-Allowed-Origin"
+        return f"the answer to OPTIONS has {has}; answer with the header WebHook-Allowed-Origin: {ORIGIN}"
+
+
+def handshake(schema: str, code: str) -> Handshake:
+    """The request before the first delivery. ``code`` is the one that the app is to send back.
+
+    Raises :class:`ConfigurationError` for an unknown schema.
+    """
+    if schema == "cloudevents":
+        return Handshake("the handshake of CloudEvents", "OPTIONS", webhook_validation(ORIGIN))
+    if schema != "eventgrid":
+        raise ConfigurationError(f"schema {schema!r} is unknown; use one of {', '.join(SCHEMAS)}")
+    event = subscription_validation(code)
+    return Handshake("SubscriptionValidation", "POST", grid_headers(event), delivery([event]), code)
 
 
 class Arrivals:
@@ -70,17 +137,21 @@ class Arrivals:
             await after.wait()
             await self._announce(incoming)
 
-        task = asyncio.create_task(announce())
+        self.later(announce())
+
+    def later(self, announcement: Coroutine[Any, Any, None]) -> None:
+        """Announce something beside the requests; :meth:`idle` waits for it."""
+        task = asyncio.create_task(announcement)
         self._announcing.add(task)
         task.add_done_callback(self._announcing.discard)
 
     async def idle(self) -> None:
-        """Wait until the app has heard of every redirected call."""
+        """Wait until the app has heard of every redirected call and of every file."""
         while self._announcing:
             await asyncio.wait(self._announcing)
 
     async def _announce(self, incoming: Incoming) -> Incoming:
-        event = incoming_event(incoming, self._switchboard.new_id, self._outside.clock)
+        event = incoming_event(incoming, self._switchboard)
         incoming.status = (await self.deliver("IncomingCall", incoming.arrival.to, event)).status
         return incoming
 
@@ -92,6 +163,15 @@ class Arrivals:
         issuer = self._outside.issuer
         if issuer is None:
             return headers
-        now = int(self._outside.clock())
-        token = issuer.grid_token(iat=now, nbf=now, exp=now + TOKEN_LIFETIME)
+        token = issuer.grid_token(**self._outside.validity(TOKEN_LIFETIME))
         return {**headers, "authorization": f"Bearer {token}"}
+
+
+_TOKEN = "let the validation through before the app asks for a token"
+_MOVED = "the address leads elsewhere, and Event Grid follows no redirect; name the last address"
+_REMEDIES = {
+    **dict.fromkeys((301, 302, 303, 307, 308), _MOVED),
+    **dict.fromkeys((401, 403), _TOKEN),
+    404: "the app has no route there; check the path of the address",
+    405: "the app's route takes no {method}; let it take {method}, too",
+}

@@ -1,4 +1,6 @@
-"""The authority that a user's simulators share: made once and kept in a folder, so that apps trust it by environment.
+"""The certificate of a simulator, and the authority behind it: a new one, or one that a user's simulators share.
+
+The shared authority is made once and kept in a folder, so that apps trust it by environment.
 
 A program that reads ``SSL_CERT_FILE`` or ``REQUESTS_CA_BUNDLE`` trusts that file in place of the machine's authorities,
 and a company may have named a file of its own. So the file has all of them.
@@ -43,6 +45,36 @@ class Authority(NamedTuple):
         """
         # OpenSSL (Python's ssl, aiohttp and httpx), requests (the blocking Azure client), and Node.
         return dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"), self.bundle)
+
+
+class Certificate(NamedTuple):
+    """Files in PEM: what clients are to trust, and what the server shows and keeps."""
+
+    ca_file: Path
+    certificate: Path
+    key: Path
+
+
+def certificate_in(folder: Path, now: datetime | None = None, kept: Authority | None = None) -> Certificate:
+    """Write a certificate for 127.0.0.1 and localhost: signed by ``kept`` and valid for a year, else for a week.
+
+    Without ``kept`` the authority's certificate goes to the folder, and its key is thrown away. Raises
+    :class:`MissingExtra` without ``trustme``.
+    """
+    with needs_extra("tls", "simulator"):
+        import trustme
+
+    begin = (now or datetime.now(UTC)) - timedelta(hours=1)
+    authority = kept.ca if kept else trustme.CA(organization_name="Ringback simulator")
+    end = begin + timedelta(days=365 if kept else 7)
+    server = authority.issue_cert("127.0.0.1", "localhost", not_before=begin, not_after=end)
+    files = Certificate(kept.ca_file if kept else folder / "ca.pem", folder / "server.pem", folder / "server.key")
+    if not kept:
+        authority.cert_pem.write_to_path(str(files.ca_file))
+    server.cert_chain_pems[0].write_to_path(str(files.certificate))
+    files.key.touch(mode=0o600)
+    server.private_key_pem.write_to_path(str(files.key))
+    return files
 
 
 def cache_folder(environ: Mapping[str, str], platform: str, home: Path) -> Path:

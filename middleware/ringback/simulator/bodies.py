@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ringback.testing import grid
-from ringback.testing.calls import Call as Ids
 from ringback.testing.events import BUILDERS, old_api
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ringback.simulator.calls import Incoming
     from ringback.simulator.scenarios import Step
+    from ringback.simulator.switchboard import Switchboard
     from ringback.simulator.turns import Script
     from ringback.testing.builder import CloudEvent
 
 
-def event_of(script: Script, step: Step, ids: Callable[[], str], clock: Callable[[], float]) -> CloudEvent:
+def event_of(script: Script, step: Step, switchboard: Switchboard) -> CloudEvent:
     """One event of a call, with the ids that the service's reply gave the client."""
     call, builder = script.call, BUILDERS[step.event]
-    known = Ids(
-        call_connection_id=call.call_connection_id,
+    known = switchboard.ids(
+        call_connection_id=call.call_connection_id if step.leg is None else step.leg,
         server_call_id=call.server_call_id,
         correlation_id=call.correlation_id,
         operation_context=call.operation_context,
         version=call.version,
-        ids=ids,
-        clock=lambda: datetime.fromtimestamp(clock(), UTC),
     )
-    if step.leg is not None:
-        known = replace(known, call_connection_id=step.leg)
     fields: dict[str, Any] = dict(step.fields)
     # The message of a failed invitation names the person who was invited.
     invited = call.invitations.get(fields.get("invitation_id", ""))
@@ -57,15 +50,13 @@ def event_of(script: Script, step: Step, ids: Callable[[], str], clock: Callable
     return old_api(event, version=call.version) if call.scenario.bare else event
 
 
-def incoming_event(incoming: Incoming, ids: Callable[[], str], clock: Callable[[], float]) -> CloudEvent:
+def incoming_event(incoming: Incoming, switchboard: Switchboard) -> CloudEvent:
     """The IncomingCall event of a call, in the schema of its endpoint."""
-    known = Ids(
+    known = switchboard.ids(
         server_call_id=incoming.server_call_id,
         correlation_id=incoming.correlation_id,
         caller=incoming.caller["rawId"],
         callee=incoming.callee["rawId"],
-        ids=ids,
-        clock=lambda: datetime.fromtimestamp(clock(), UTC),
     )
     return grid.incoming_call(
         call=known,

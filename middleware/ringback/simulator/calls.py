@@ -6,19 +6,18 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ringback.exceptions import ConfigurationError
 from ringback.simulator.frames import Heard
-from ringback.simulator.wire import Refused
+from ringback.simulator.wire import Refused, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ringback.simulator.endings import Open
     from ringback.simulator.scenarios import Callee, Scenario, Step
     from ringback.simulator.streaming import Subscription
-    from ringback.simulator.turns import Script
+    from ringback.simulator.turns import Open, Script
     from ringback.testing.grid import Schema
 
 CALLER, CALLEE = "+15550100001", "+15550100002"
@@ -212,13 +211,12 @@ class Incoming:
 
 def identifier(given: object, what: str) -> Identifier:
     """An identifier of a request, with the rawId and kind that the service adds. Raises :class:`Refused`."""
-    content = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+    content = object_of(given)
     for kind, (name, prefix) in _KINDS.items():
-        part = content.get(kind)
-        value = cast("dict[str, Any]", part).get(name) if isinstance(part, dict) else None
+        value = object_of(content.get(kind)).get(name)
         if isinstance(value, str) and value:
             raw_id = content.get("rawId") or f"{prefix}{value}"
-            return {"rawId": raw_id, "kind": kind, kind: part}
+            return {"rawId": raw_id, "kind": kind, kind: content[kind]}
     if isinstance(content.get("rawId"), str) and content["rawId"]:
         return of_raw_id(content["rawId"])
     raise Refused(400, "8523", f"{what} is missing, or identifies nobody.")

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ringback.simulator.bodies import event_of
-from ringback.simulator.endings import closing
 from ringback.simulator.media import MEDIA
 from ringback.simulator.posting import shown
-from ringback.simulator.turns import ENDS, happened
+from ringback.simulator.turns import ENDS, closing, happened
 from ringback.testing.deliveries import delivery
 
 if TYPE_CHECKING:
@@ -112,8 +111,7 @@ class Courier:
         issuer = self._outside.issuer
         if issuer is None:
             return {"content-type": "application/json"}
-        now = int(self._outside.clock())
-        return issuer.headers(iat=now, nbf=now, exp=now + TOKEN_LIFETIME)
+        return issuer.headers(**self._outside.validity(TOKEN_LIFETIME))
 
     async def _play(self, run: _Run, script: Script, after: asyncio.Event | None) -> None:
         if after is not None:
@@ -156,7 +154,7 @@ class Courier:
             if run.halted and not halted:
                 # The call has ended while the step was prepared, which takes time for a stream alone.
                 return
-        body = delivery(event_of(script, step, self._switchboard.new_id, self._outside.clock))
+        body = delivery(event_of(script, step, self._switchboard))
         script.call.posting += 1
         try:
             for _ in range(step.copies):

@@ -6,15 +6,13 @@ The client downloads from hosts of the service alone; any HTTP client downloads 
 
 from __future__ import annotations
 
-import asyncio
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ringback.simulator.subscription import HandshakeFailed
+from ringback.simulator.arrivals import HandshakeFailed
 from ringback.simulator.tone import RATE, wav
 from ringback.simulator.wire import Refused, Reply
-from ringback.testing.calls import Call as Ids
 from ringback.testing.grid import recording_file_status_updated
 from ringback.testing.signing import AUDIENCE
 
@@ -45,19 +43,11 @@ class Files:
         self._arrivals = arrivals
         self._grid = grid
         self._url = url
-        self._announcing: set[asyncio.Task[None]] = set()
 
     def ready(self, recording: Recording) -> None:
         """Announce the file of a recording that has ended. A recording that was never resumed has none."""
         if self._grid is not None and recording.recorded > 0:
-            task = asyncio.create_task(self._announce(recording, self._grid))
-            self._announcing.add(task)
-            task.add_done_callback(self._announcing.discard)
-
-    async def idle(self) -> None:
-        """Wait until every file is announced."""
-        while self._announcing:
-            await asyncio.wait(self._announcing)
+            self._arrivals.later(self._announce(recording, self._grid))
 
     def answer(self, request: Request) -> Reply:
         """Serve or delete a file. 404 for a recording that is unknown, goes on, or has been deleted."""
@@ -68,22 +58,22 @@ class Files:
             if (request.method, part) == ("DELETE", None):
                 recording.deleted = True
                 return Reply(200)
+            if (request.method, part) == ("GET", "acsmetadata"):
+                return Reply(200, _metadata(recording))
             if request.method == "GET" and part is not None:
-                return Reply(200, metadata(recording) if part == "acsmetadata" else sound(recording))
+                # A WAV file whatever the format: a tone, or one on each participant's channel.
+                return Reply(200, wav(recording.recorded, _channels(recording)))
         return Refused(404, "NotFound", "There is no such file.").reply
 
     async def _announce(self, recording: Recording, grid: str) -> None:
         await self._outside.sleep(_MADE)
         call = recording.call
-        ids = Ids(
-            call_connection_id=recording.leg,
-            server_call_id=call.server_call_id,
-            correlation_id=call.correlation_id,
-            ids=self._switchboard.new_id,
-            clock=lambda: datetime.fromtimestamp(self._outside.clock(), UTC),
-        )
         event = recording_file_status_updated(
-            call=ids,
+            call=self._switchboard.ids(
+                call_connection_id=recording.leg,
+                server_call_id=call.server_call_id,
+                correlation_id=call.correlation_id,
+            ),
             document=recording.document,
             place=f"{self._url()}{OBJECTS}",
             content="audio" if recording.content == "audio" else "video",
@@ -98,12 +88,7 @@ class Files:
             await self._arrivals.deliver("RecordingFileStatusUpdated", grid, event)
 
 
-def sound(recording: Recording) -> bytes:
-    """A WAV file whatever the format: a tone, or one on each participant's channel."""
-    return wav(recording.recorded, _channels(recording))
-
-
-def metadata(recording: Recording) -> dict[str, Any]:
+def _metadata(recording: Recording) -> dict[str, Any]:
     """The file that says what a recording holds."""
     channels = _channels(recording)
     return {

@@ -10,7 +10,9 @@ import base64
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
+
+from ringback.simulator.wire import object_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,5 +117,4 @@ def _sent(text: str | bytes) -> tuple[str, bytes | None]:
 
 
 def _lower(found: object) -> dict[str, Any]:
-    content = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-    return {name.lower(): value for name, value in content.items()}
+    return {name.lower(): value for name, value in object_of(found).items()}

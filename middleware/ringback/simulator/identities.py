@@ -6,10 +6,10 @@ https://learn.microsoft.com/rest/api/communication/identity
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ringback.simulator.turns import Turn
-from ringback.simulator.wire import Refused, Reply
+from ringback.simulator.wire import Refused, list_of
 from ringback.testing.signing import AUDIENCE
 
 if TYPE_CHECKING:
@@ -30,23 +30,23 @@ def create(switchboard: Switchboard, asked: Asked) -> Turn:
     content: dict[str, Any] = {"identity": {"id": user}}
     if token is not None:
         content["accessToken"] = _issued(switchboard, user, *token)
-    return Turn(Reply(201, content))
+    return Turn(content)
 
 
 def issue(switchboard: Switchboard, asked: Asked) -> Turn:
     user = _known(switchboard, asked)
-    return Turn(Reply(200, _issued(switchboard, user, *_minutes_and_scopes(asked, "scopes"))))
+    return Turn(_issued(switchboard, user, *_minutes_and_scopes(asked, "scopes")))
 
 
 def revoke(switchboard: Switchboard, asked: Asked) -> Turn:
     """The simulator checks no token of a user, and so a revoked one is like any other."""
     _known(switchboard, asked)
-    return Turn(Reply(204))
+    return Turn()
 
 
 def delete(switchboard: Switchboard, asked: Asked) -> Turn:
     switchboard.identities.discard(_known(switchboard, asked))
-    return Turn(Reply(204))
+    return Turn()
 
 
 def _known(switchboard: Switchboard, asked: Asked) -> str:
@@ -56,8 +56,7 @@ def _known(switchboard: Switchboard, asked: Asked) -> str:
 
 
 def _minutes_and_scopes(asked: Asked, name: str) -> tuple[int, list[str]]:
-    given, minutes = asked.content.get(name), asked.content.get("expiresInMinutes")
-    scopes = cast("list[object]", given) if isinstance(given, list) else []
+    scopes, minutes = list_of(asked.content.get(name)), asked.content.get("expiresInMinutes")
     if not scopes or any(scope not in SCOPES for scope in scopes):
         raise Refused(400, "ValidationError", f"{name} names no scopes, or others than {', '.join(SCOPES)}.")
     if minutes is None:
@@ -68,9 +67,8 @@ def _minutes_and_scopes(asked: Asked, name: str) -> tuple[int, list[str]]:
 
 
 def _issued(switchboard: Switchboard, user: str, minutes: int, scopes: list[str]) -> dict[str, str]:
-    now = int(switchboard.outside.clock())
-    end = now + 60 * minutes
+    valid = switchboard.outside.validity(60 * minutes)
     claims = {"skypeid": user.removeprefix("8:"), "acsScope": ",".join(scopes), "resourceId": AUDIENCE}
-    token = switchboard.outside.token(aud=None, iat=now, nbf=now, exp=end, **claims)
-    expires = datetime.fromtimestamp(end, UTC).isoformat().replace("+00:00", "Z")
+    token = switchboard.outside.token(aud=None, **valid, **claims)
+    expires = datetime.fromtimestamp(valid["exp"], UTC).isoformat().replace("+00:00", "Z")
     return {"token": token, "expiresOn": expires}

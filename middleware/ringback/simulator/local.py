@@ -12,10 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError, RingbackError, needs_extra
-from ringback.simulator import certificate
 from ringback.simulator.arrivals import Arrivals
+from ringback.simulator.authority import certificate_in
 from ringback.simulator.calls import CALLEE, CALLER, Arrival
-from ringback.simulator.control import Control
 from ringback.simulator.courier import Courier
 from ringback.simulator.files import Files
 from ringback.simulator.outside import FAST, Outside, ignored
@@ -112,7 +111,7 @@ class Simulator:
         streams = Streams(websocket_dial(callback_ca_file), outside, begin=lambda script: self._courier.begin(script))
         self._courier = Courier(self._switchboard, post or http_post(callback_ca_file), streams.prepare)
         self._arrivals = Arrivals(self._switchboard, self._courier, http_ask(callback_ca_file))
-        self._control = Control(self._arrivals, arrival)
+        self._usual = arrival or Arrival(to="")
         told = None if grid is None else web_address("grid", grid)
         self._files = Files(self._switchboard, self._arrivals, grid=told, url=lambda: self.url)
         self._key = key
@@ -254,7 +253,8 @@ class Simulator:
                 # An app that hears of a redirected call may answer, and so begin callbacks.
                 await self._arrivals.idle()
                 await self._courier.idle()
-                await self._files.idle()
+                # What the courier posted may have ended a recording, whose file is announced then.
+                await self._arrivals.idle()
         except TimeoutError:
             raise StillBusy(f"callbacks are still to be posted after {timeout:g} seconds") from None
 
@@ -273,11 +273,11 @@ class Simulator:
             files = None
             if self._tls:
                 folder = opened.enter_context(TemporaryDirectory(prefix="ringback-"))
-                files = certificate.make(Path(folder), kept=self._authority)
+                files = certificate_in(Path(folder), kept=self._authority)
                 self.ca_file = files.ca_file
             sock = listening(self._port)
             self._port = sock.getsockname()[1]
-            parts = (self._service, self._courier, self._arrivals, self._control, self._files)
+            parts = (self._service, self._courier, self._arrivals, self._usual, self._files)
             app = Application(*parts, documents_of(self._outside.issuer, self.jwks_uri), self._outside.say)
             server = Server(app, self._courier, sock, files)
             server.start()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from ringback.simulator import prompts
-from ringback.simulator.endings import closing
 from ringback.simulator.recognition import TONES, heard, question_of
 from ringback.simulator.scenarios import Step
-from ringback.simulator.turns import Script, Turn
-from ringback.simulator.wire import Refused, Reply
+from ringback.simulator.turns import Script, Turn, closing
+from ringback.simulator.wire import Refused, list_of, object_of
 
 if TYPE_CHECKING:
     from ringback.simulator.calls import Call
@@ -33,13 +32,9 @@ MEDIA = "media-"
 
 def play(switchboard: Switchboard, asked: Asked) -> Turn:
     call = switchboard.established(asked.call_id)
-    sources = asked.content.get("playSources")
-    if not isinstance(sources, list) or not sources:
-        raise Refused(400, "8523", "playSources is missing.")
-    lasts = prompts.seconds(cast("list[object]", sources), "playSources")
+    lasts = prompts.seconds(prompts.sources(asked.content), "playSources")
     end = _ended(call, "Play", Step(event="PlayCompleted", after=lasts))
-    options = asked.content.get("playOptions")
-    looped = isinstance(options, dict) and cast("dict[str, Any]", options).get("loop") is True
+    looped = object_of(asked.content.get("playOptions")).get("loop") is True
     begun = end.event != "PlayFailed"
     steps = [Step(event="PlayStarted")] if begun and call.version >= PLAY_STARTED else []
     steps += [] if looped and begun else [end]
@@ -67,8 +62,7 @@ def _staged(
     """Begin what plays or listens: behind what the call has under way, or in its place where the request says so."""
     name = f"{MEDIA}{switchboard.new_id()}"
     closed = [each if each.event == "PlayStarted" else replace(each, closes=name) for each in steps]
-    uri, context = switchboard.told(call, asked)
-    script = Script(f"{asked.call_id}/{name}", call, tuple(closed), uri, context)
+    script = switchboard.script(call, asked, closed, name)
     interrupts = asked.content.get("interruptCallMediaOperation") is True
     waits = not interrupts and any(each.startswith(MEDIA) for each in call.open)
     if interrupts:
@@ -76,29 +70,28 @@ def _staged(
     switchboard.opens(call, asked, name, canceled, attended=attended)
     if waits:
         call.queue.append(script)
-        return Turn(Reply(202))
-    return Turn(Reply(202), (script,), stopped=f"{asked.call_id}/{MEDIA}" if interrupts else None)
+        return Turn()
+    return Turn(scripts=(script,), stopped=f"{asked.call_id}/{MEDIA}" if interrupts else None)
 
 
 def cancel(switchboard: Switchboard, asked: Asked) -> Turn:
     call = switchboard.established(asked.call_id)
     script = Script(f"{asked.call_id}/canceled", call, (), call.callback_uri, prelude=closing(call, MEDIA))
-    return Turn(Reply(202), (script,), stopped=f"{asked.call_id}/{MEDIA}")
+    return Turn(scripts=(script,), stopped=f"{asked.call_id}/{MEDIA}")
 
 
 def send_tones(switchboard: Switchboard, asked: Asked) -> Turn:
     call = switchboard.established(asked.call_id)
-    tones = asked.content.get("tones")
-    if not isinstance(tones, list) or not 1 <= len(cast("list[object]", tones)) <= MOST_TONES:
+    if not 1 <= len(list_of(asked.content.get("tones"))) <= MOST_TONES:
         raise Refused(400, "8523", f"tones has none, or more than {MOST_TONES}.")
-    return switchboard.operation(call, asked, 202, Step(event="SendDtmfTonesCompleted"))
+    return switchboard.operation(call, asked, Step(event="SendDtmfTonesCompleted"))
 
 
 def listen(switchboard: Switchboard, asked: Asked) -> Turn:
     call = switchboard.established(asked.call_id)
     if asked.action == "stop":
-        steps = [Step(event="ContinuousDtmfRecognitionStopped", closes=KEYS)]
-        return replace(switchboard.operation(call, asked, 200, *steps), reply=Reply(200))
+        stopped = Step(event="ContinuousDtmfRecognitionStopped", closes=KEYS)
+        return replace(switchboard.operation(call, asked, stopped), content=None)
     pressed = [TONES[key] for key in "".join(call.scenario.tones or "").lower()]
     steps = [
         Step(
@@ -108,6 +101,6 @@ def listen(switchboard: Switchboard, asked: Asked) -> Turn:
         )
         for index, tone in enumerate(pressed, 1)
     ]
-    turn = switchboard.operation(call, asked, 200, *steps, key=KEYS)
+    turn = switchboard.operation(call, asked, *steps, key=KEYS)
     switchboard.opens(call, asked, KEYS, Step(event="ContinuousDtmfRecognitionStopped"), attended=False)
-    return replace(turn, reply=Reply(200))
+    return replace(turn, content=None)

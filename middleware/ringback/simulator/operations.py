@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ringback.simulator import beginnings, connections, holds, identities, media, participants, recording, streaming
+from ringback.simulator import calling, identities, media, participants, recording, streaming
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,14 +35,6 @@ class Operation:
     otherwise: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Local:
-    """A method that sends no request to the simulator, and what the method does."""
-
-    method: str
-    does: str
-
-
 _CALLS = "/calling/callConnections"
 _ONE = rf"{_CALLS}/(?P<call_id>[^/:]+)"
 _PEOPLE = f"{_ONE}/participants"
@@ -55,20 +47,20 @@ _STREAMS = "with a stream that is to start: MediaStreamingStarted or Transcripti
 
 # Verb, path, act, status, methods, events, other events. The first row that fits a request decides.
 _ROWS: tuple[tuple[str, str, Callable[[Switchboard, Asked], Turn], int, str, str, str], ...] = (
-    ("POST", _CALLS, beginnings.create, 201, "create_call create_group_call", _BEGUN,
+    ("POST", _CALLS, calling.create, 201, "create_call create_group_call", _BEGUN,
      f"{_STREAMS}; CallDisconnected and CreateCallFailed, as the number's scenario says"),
-    ("POST", f"{_CALLS}:answer", beginnings.answer, 200, "answer_call", _BEGUN,
+    ("POST", f"{_CALLS}:answer", calling.answer, 200, "answer_call", _BEGUN,
      f"{_STREAMS}; CallDisconnected and AnswerFailed, as the caller's scenario says"),
-    ("POST", f"{_CALLS}:reject", beginnings.reject, 204, "reject_call", "", ""),
-    ("POST", f"{_CALLS}:redirect", beginnings.redirect, 204, "redirect_call", "",
+    ("POST", f"{_CALLS}:reject", calling.reject, 204, "reject_call", "", ""),
+    ("POST", f"{_CALLS}:redirect", calling.redirect, 204, "redirect_call", "",
      "IncomingCall by Event Grid, to a user"),
-    ("POST", f"{_CALLS}:connect", beginnings.connect, 200, "connect_call", _BEGUN,
+    ("POST", f"{_CALLS}:connect", calling.connect, 200, "connect_call", _BEGUN,
      f"{_STREAMS}; CallDisconnected and ConnectFailed, as the scenario says"),
-    ("GET", _ONE, connections.properties, 200, "get_call_properties", "", ""),
-    ("DELETE", _ONE, connections.end, 204, "hang_up", "CallDisconnected",
+    ("GET", _ONE, calling.properties, 200, "get_call_properties", "", ""),
+    ("DELETE", _ONE, calling.end, 204, "hang_up", "CallDisconnected",
      "before, one event each for what plays, listens, streams, is recorded"),
-    ("POST", f"{_ONE}:(?P<action>terminate)", connections.end, 204, "hang_up", "CallDisconnected", "the same"),
-    ("POST", f"{_ONE}:transferToParticipant", connections.transfer, 202, "transfer_call_to_participant",
+    ("POST", f"{_ONE}:(?P<action>terminate)", calling.end, 204, "hang_up", "CallDisconnected", "the same"),
+    ("POST", f"{_ONE}:transferToParticipant", calling.transfer, 202, "transfer_call_to_participant",
      "CallTransferAccepted CallDisconnected CallDisconnected",
      "of several people, CallTransferAccepted, ParticipantsUpdated; CallTransferFailed"),
     ("GET", _PEOPLE, participants.listed, 200, "list_participants", "", ""),
@@ -82,11 +74,11 @@ _ROWS: tuple[tuple[str, str, Callable[[Switchboard, Asked], Turn], int, str, str
     ("POST", f"{_PEOPLE}:mute", participants.mute, 200, "mute_participant", "ParticipantsUpdated", ""),
     ("POST", f"{_PEOPLE}:moveHere", participants.move, 202, "move_participants",
      "MoveParticipantSucceeded ParticipantsUpdated", "in the other call, ParticipantsUpdated; MoveParticipantFailed"),
-    ("POST", f"{_ONE}:hold", holds.hold, 200, "hold", "ParticipantsUpdated",
+    ("POST", f"{_ONE}:hold", participants.hold, 200, "hold", "ParticipantsUpdated",
      "before, with a play source, HoldAudioStarted; HoldFailed"),
-    ("POST", f"{_ONE}:unhold", holds.unhold, 200, "unhold", "ParticipantsUpdated",
+    ("POST", f"{_ONE}:unhold", participants.unhold, 200, "unhold", "ParticipantsUpdated",
      "before, with a play source, HoldAudioCompleted; HoldFailed"),
-    ("POST", f"{_ONE}:interruptAudioAndAnnounce", holds.announce, 202, "", "PlayStarted PlayCompleted", ""),
+    ("POST", f"{_ONE}:interruptAudioAndAnnounce", participants.announce, 202, "", "PlayStarted PlayCompleted", ""),
     ("POST", f"{_ONE}:play", media.play, 202, "play_media play_media_to_all", "PlayStarted PlayCompleted",
      "PlayFailed, PlayCanceled; before API version 2024-06-15, no PlayStarted"),
     ("POST", f"{_ONE}:recognize", media.recognize, 202, "start_recognizing_media", "RecognizeCompleted",
@@ -128,10 +120,11 @@ OPERATIONS = tuple(
 
 _HOSTS = "raises ValueError: the client insists on the hosts of Microsoft's service; see Recordings"
 
-LOCAL = (
-    Local("from_connection_string", "gives a client"),
-    Local("get_call_connection", "gives a client"),
-    Local("close", "closes the connections of the client"),
-    Local("download_recording", _HOSTS),
-    Local("delete_recording", _HOSTS),
-)
+LOCAL = {
+    "from_connection_string": "gives a client",
+    "get_call_connection": "gives a client",
+    "close": "closes the connections of the client",
+    "download_recording": _HOSTS,
+    "delete_recording": _HOSTS,
+}
+"""The methods that send no request to the simulator, and what each of them does."""

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from math import inf
 from random import Random
 from typing import TYPE_CHECKING
@@ -58,3 +59,11 @@ class Outside:
             raise ConfigurationError(f"latency {self.latency!r} is no range of seconds; give for example (0, 0.1)")
         if not 0 < self.speed < inf:
             raise ConfigurationError(f"speed {self.speed!r} is no factor above 0; give 1 for the time that people take")
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.clock(), UTC)
+
+    def validity(self, lifetime: int) -> dict[str, int]:
+        """The claims of a token that is valid from now on, for so many seconds."""
+        now = int(self.clock())
+        return {"iat": now, "nbf": now, "exp": now + lifetime}

@@ -1,4 +1,4 @@
-"""The operations on participants: list, get, add, remove, mute, move.
+"""The operations on participants: list, get, add, remove, mute, move, hold with or without audio, and unhold.
 
 A request that names somebody whom the call never had is refused with 404, 8522. A request that names somebody whom the
 call had or invited before is accepted, and ends with its Failed event. Microsoft documents the code and the events, and
@@ -9,13 +9,13 @@ https://learn.microsoft.com/azure/communication-services/how-tos/call-automation
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ringback.simulator.calls import Participant, identifier, number_of, of_raw_id
-from ringback.simulator.endings import closing
+from ringback.simulator.prompts import seconds, sources
 from ringback.simulator.scenarios import Step
-from ringback.simulator.turns import Script, Turn
-from ringback.simulator.wire import Refused, Reply
+from ringback.simulator.turns import Script, Turn, closing
+from ringback.simulator.wire import Refused, list_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,11 +34,11 @@ UPDATED = Step(event="ParticipantsUpdated")
 
 
 def listed(switchboard: Switchboard, asked: Asked) -> Turn:
-    return Turn(Reply(200, {"value": switchboard.found(asked.call_id).present()}))
+    return Turn({"value": switchboard.found(asked.call_id).present()})
 
 
 def one(switchboard: Switchboard, asked: Asked) -> Turn:
-    return Turn(Reply(200, present(switchboard.found(asked.call_id), of_raw_id(asked.raw_id)).to_wire()))
+    return Turn(present(switchboard.found(asked.call_id), of_raw_id(asked.raw_id)).to_wire())
 
 
 def add(switchboard: Switchboard, asked: Asked) -> Turn:
@@ -57,9 +57,8 @@ def add(switchboard: Switchboard, asked: Asked) -> Turn:
     call.invitations[invitation] = added
     gone = Step(event="AddParticipantFailed", code=487, subcode=0, fields=fields)
     switchboard.opens(call, asked, invitation, gone)
-    turn = switchboard.operation(call, asked, 202, *steps, key=invitation)
     content = {"participant": Participant(added).to_wire(), "invitationId": invitation}
-    return replace(turn, reply=Reply(202, content | turn.reply.content))
+    return switchboard.operation(call, asked, *steps, key=invitation, content=content)
 
 
 def _patience(asked: Asked) -> int:
@@ -92,11 +91,9 @@ def cancel_add(switchboard: Switchboard, asked: Asked) -> Turn:
     if failed is None and call.close(invitation) is None:
         failed = _missed("CancelAddParticipantFailed", fields)
     done = Step(event="CancelAddParticipantSucceeded", fields=fields)
-    turn = switchboard.operation(call, asked, 202, failed or done)
-    content = {"invitationId": invitation} | turn.reply.content
+    turn = switchboard.operation(call, asked, failed or done, content={"invitationId": invitation})
     # What follows an answer to the invitation still comes.
-    stopped = None if failed else f"{asked.call_id}/{invitation}"
-    return replace(turn, reply=Reply(202, content), stopped=stopped)
+    return replace(turn, stopped=None if failed else f"{asked.call_id}/{invitation}")
 
 
 def remove(switchboard: Switchboard, asked: Asked) -> Turn:
@@ -106,8 +103,8 @@ def remove(switchboard: Switchboard, asked: Asked) -> Turn:
     missed = None if sought(call, removed) else _missed("RemoveParticipantFailed", fields)
     failed = missed or failing(call, "RemoveParticipant", fields)
     if failed is not None:
-        return switchboard.operation(call, asked, 202, failed)
-    turn = switchboard.operation(call, asked, 202, Step(event="RemoveParticipantSucceeded", fields=fields), UPDATED)
+        return switchboard.operation(call, asked, failed)
+    turn = switchboard.operation(call, asked, Step(event="RemoveParticipantSucceeded", fields=fields), UPDATED)
     return replace(turn, scripts=(replace(turn.scripts[0], prelude=closing(call, holding(removed))),))
 
 
@@ -117,7 +114,7 @@ def mute(switchboard: Switchboard, asked: Asked) -> Turn:
     steps = () if all(each.muted for each in muted) else (UPDATED,)
     for each in muted:
         each.muted = True
-    return switchboard.operation(call, asked, 200, *steps)
+    return switchboard.operation(call, asked, *steps)
 
 
 def move(switchboard: Switchboard, asked: Asked) -> Turn:
@@ -137,13 +134,59 @@ def move(switchboard: Switchboard, asked: Asked) -> Turn:
             other.leaves(target["rawId"])
             silenced += closing(other, holding(target))
             steps += [Step(event="MoveParticipantSucceeded", fields=fields), UPDATED]
-    turn = switchboard.operation(call, asked, 202, *steps)
-    scripts = turn.scripts
-    if UPDATED in steps:
-        name = f"{other.call_connection_id}/{switchboard.new_id()}"
-        scripts += (Script(name, other, (UPDATED,), other.callback_uri, prelude=silenced),)
     content = {"participants": call.present(), "fromCall": other.call_connection_id}
-    return Turn(Reply(202, content | turn.reply.content), scripts)
+    turn = switchboard.operation(call, asked, *steps, content=content)
+    if UPDATED not in steps:
+        return turn
+    name = f"{other.call_connection_id}/{switchboard.new_id()}"
+    updated = Script(name, other, (UPDATED,), other.callback_uri, prelude=silenced)
+    return replace(turn, scripts=(*turn.scripts, updated))
+
+
+def hold(switchboard: Switchboard, asked: Asked) -> Turn:
+    call = switchboard.established(asked.call_id)
+    who = identifier(asked.content.get("targetParticipant"), "targetParticipant")
+    held = sought(call, who)
+    failed = _ABSENT if held is None else failing(call, "Hold", {})
+    steps: tuple[Step, ...] = () if failed is None else (failed,)
+    if held is not None and failed is None:
+        steps = () if held.on_hold else (UPDATED,)
+        held.on_hold = True
+        if asked.content.get("playSourceInfo") and holding(who) not in call.open:
+            switchboard.opens(call, asked, holding(who), Step(event="HoldAudioCompleted"), attended=False)
+            steps = (Step(event="HoldAudioStarted"), *steps)
+    return replace(switchboard.operation(call, asked, *steps), content=None)
+
+
+def unhold(switchboard: Switchboard, asked: Asked) -> Turn:
+    call = switchboard.established(asked.call_id)
+    who = identifier(asked.content.get("targetParticipant"), "targetParticipant")
+    held = sought(call, who)
+    if held is None:
+        return replace(switchboard.operation(call, asked, _ABSENT), content=None)
+    steps = (UPDATED,) if held.on_hold else ()
+    held.on_hold = False
+    # The audio is of the operation that began it, and so are its context and its address.
+    key = f"{asked.call_id}/{switchboard.new_id()}"
+    return Turn(scripts=(Script(key, call, steps, call.callback_uri, prelude=closing(call, holding(who))),))
+
+
+def announce(switchboard: Switchboard, asked: Asked) -> Turn:
+    """Play a prompt into the audio of people on hold, which pauses and goes on. An operation of the preview API.
+
+    https://learn.microsoft.com/dotnet/api/azure.communication.callautomation.callmedia.interruptaudioandannounceasync
+    """
+    call = switchboard.established(asked.call_id)
+    played = sources(asked.content)
+    listeners = [present(call, who).identifier for who in targets(asked, "playTo")]
+    lasts = seconds(played, "playSources")
+    name = f"announcement-{switchboard.new_id()}"
+    steps = [Step(event="PlayStarted"), Step(event="PlayCompleted", after=lasts, closes=name)]
+    if any(holding(who) in call.open for who in listeners):
+        steps = [Step(event="HoldAudioPaused"), *steps, Step(event="HoldAudioResumed")]
+    turn = switchboard.operation(call, asked, *steps, key=name)
+    switchboard.opens(call, asked, name, Step(event="PlayCanceled"))
+    return replace(turn, content=None)
 
 
 def present(call: Call, who: Identifier) -> Participant:
@@ -178,6 +221,9 @@ def _missed(event: str, fields: Mapping[str, Any]) -> Step:
 
 def targets(asked: Asked, name: str = "targetParticipants") -> list[Identifier]:
     """The people whom a request names, one at least. Raises :class:`Refused`."""
-    given = asked.content.get(name)
-    named = cast("list[object]", given) if isinstance(given, list) and given else [None]
-    return [identifier(target, name) for target in named]
+    return [identifier(target, name) for target in list_of(asked.content.get(name)) or [None]]
+
+
+# The generic subcode for somebody who is not present, among those of media operations:
+# https://learn.microsoft.com/azure/communication-services/resources/troubleshooting/voice-video-calling/troubleshooting-codes
+_ABSENT = Step(event="HoldFailed", code=400, subcode=8558)

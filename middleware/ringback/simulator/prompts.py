@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from ringback.simulator.wire import Refused
+from ringback.simulator.wire import Refused, list_of, object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 WORD = 0.4
 """Seconds that a word takes: 150 words in a minute."""
 
 FILE = 3.0
 """Seconds that a file takes, which the simulator does not fetch."""
+
+
+def sources(content: Mapping[str, Any]) -> list[object]:
+    """The sources that a request names. Raises :class:`Refused` for none."""
+    found = list_of(content.get("playSources"))
+    if not found:
+        raise Refused(400, "8523", "playSources is missing.")
+    return found
 
 
 def seconds(sources: Iterable[object], name: str) -> float:
@@ -28,12 +36,11 @@ def spoken(text: str) -> float:
 
 
 def _length(source: object, name: str) -> float:
-    given = cast("dict[str, Any]", source) if isinstance(source, dict) else {}
+    given = object_of(source)
     kind = given.get("kind")
     if not isinstance(kind, str) or kind not in _PARTS:
         raise Refused(400, "8523", f"{name} has kind {kind!r}; the kinds are {', '.join(_PARTS)}.")
-    part = given.get(kind)
-    value = cast("dict[str, Any]", part).get(_PARTS[kind]) if isinstance(part, dict) else None
+    value = object_of(given.get(kind)).get(_PARTS[kind])
     if isinstance(value, str) and value.strip():
         return FILE if kind == "file" else spoken(re.sub(r"<[^>]*>", " ", value))
     if kind == "file":

@@ -6,12 +6,12 @@ The codes are those of https://learn.microsoft.com/azure/communication-services/
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ringback.simulator.calls import identifier
 from ringback.simulator.prompts import seconds, spoken
 from ringback.simulator.scenarios import Callee, Step
-from ringback.simulator.wire import Refused
+from ringback.simulator.wire import Refused, list_of, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,9 +62,9 @@ def question_of(content: Mapping[str, Any]) -> Question:
     kind = content.get("recognizeInputType")
     if not isinstance(kind, str) or kind not in _HEARD:
         raise Refused(400, "8523", f"recognizeInputType {kind!r} is unknown; the types are {', '.join(_HEARD)}.")
-    options = _object(content, "recognizeOptions")
+    options = object_of(content.get("recognizeOptions"))
     identifier(options.get("targetParticipant"), "recognizeOptions.targetParticipant")
-    dtmf, speech = _object(options, "dtmfOptions"), _object(options, "speechOptions")
+    dtmf, speech = object_of(options.get("dtmfOptions")), object_of(options.get("speechOptions"))
     single = content.get("playPrompt")
     prompt = seconds(_list(content, "playPrompts") or ([] if single is None else [single]), "playPrompts")
     return Question(
@@ -180,7 +180,7 @@ def _options(given: list[object]) -> tuple[Option, ...]:
         raise Refused(400, "8523", "recognizeOptions.choices is missing; offer at least one.")
     found: list[Option] = []
     for index, each in enumerate(given):
-        row = cast("dict[str, Any]", each) if isinstance(each, dict) else {}
+        row = object_of(each)
         label, tone = row.get("label"), row.get("tone")
         if not isinstance(label, str) or not label:
             raise Refused(400, "8523", f"choices[{index}] has no label.")
@@ -189,16 +189,11 @@ def _options(given: list[object]) -> tuple[Option, ...]:
     return tuple(found)
 
 
-def _object(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    given = content.get(name)
-    return cast("dict[str, Any]", given) if isinstance(given, dict) else {}
-
-
 def _list(content: Mapping[str, Any], name: str) -> list[object]:
     given = content.get(name)
     if given is not None and not isinstance(given, list):
         raise Refused(400, "8523", f"{name} is no list.")
-    return cast("list[object]", given or [])
+    return list_of(content.get(name))
 
 
 def _number(content: Mapping[str, Any], name: str, least: float, most: float, default: float) -> float:

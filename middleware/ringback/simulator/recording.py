@@ -6,13 +6,12 @@ https://learn.microsoft.com/azure/communication-services/concepts/voice-video-ca
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ringback.simulator.calls import State
-from ringback.simulator.endings import Open
 from ringback.simulator.scenarios import Step
-from ringback.simulator.turns import Script, Turn
-from ringback.simulator.wire import Refused, Reply
+from ringback.simulator.turns import Open, Script, Turn
+from ringback.simulator.wire import Refused, object_of
 from ringback.testing.calls import Call as Ids
 
 if TYPE_CHECKING:
@@ -107,11 +106,11 @@ def start(switchboard: Switchboard, asked: Asked) -> Turn:
 
     step = _told(recording, "inactive") if uri else None
     call.open[_name(recording)] = Open(step, uri, None, release, attended=False)
-    return _turn(switchboard, recording, Reply(200, recording.to_wire()))
+    return _turn(switchboard, recording, recording.to_wire())
 
 
 def state(switchboard: Switchboard, asked: Asked) -> Turn:
-    return Turn(Reply(200, _found(switchboard, asked).to_wire()))
+    return Turn(_found(switchboard, asked).to_wire())
 
 
 def pause(switchboard: Switchboard, asked: Asked) -> Turn:
@@ -121,22 +120,22 @@ def pause(switchboard: Switchboard, asked: Asked) -> Turn:
         raise Refused(400, "8573", f"The recording is {recording.state}: there is nothing to {asked.action}.")
     change = recording.pause if asked.action == "pause" else recording.resume
     change(switchboard.outside.clock())
-    return _turn(switchboard, recording, Reply(202))
+    return _turn(switchboard, recording)
 
 
 def stop(switchboard: Switchboard, asked: Asked) -> Turn:
     recording = _found(switchboard, asked)
     recording.call.close(_name(recording))
-    return _turn(switchboard, recording, Reply(204))
+    return _turn(switchboard, recording)
 
 
-def _turn(switchboard: Switchboard, recording: Recording, reply: Reply) -> Turn:
+def _turn(switchboard: Switchboard, recording: Recording, content: Mapping[str, Any] | None = None) -> Turn:
     if not recording.callback_uri:
-        return Turn(reply)
+        return Turn(content)
     # The key begins with the recording's own leg, so that the end of the call does not stop the script.
     key = f"{recording.leg}/{switchboard.new_id()}"
     steps = (_told(recording, recording.state),)
-    return Turn(reply, (Script(key, recording.call, steps, recording.callback_uri),))
+    return Turn(content, (Script(key, recording.call, steps, recording.callback_uri),))
 
 
 def _told(recording: Recording, told: str) -> Step:
@@ -164,8 +163,7 @@ def _found(switchboard: Switchboard, asked: Asked) -> Recording:
 
 
 def _recorded_call(switchboard: Switchboard, asked: Asked) -> Call:
-    given = asked.content.get("callLocator")
-    locator = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+    locator = object_of(asked.content.get("callLocator"))
     call_id, server_call_id = asked.content.get("callConnectionId"), locator.get("serverCallId")
     if not call_id and not locator:
         raise Refused(400, "8523", "callLocator and callConnectionId are missing; give one of them.")

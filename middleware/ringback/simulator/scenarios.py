@@ -25,7 +25,7 @@ class Step:
     nobody is invited, the app asks for nothing and answers no callback. Without a code the event carries its type's
     usual result. ``fields`` are further keys of the event's data, in snake case. ``sip`` may hold the carrier's own
     words: ``(603, "Network Blocked")``. ``closes`` names what is open in the call and ends with this event, see
-    ``ringback.simulator.endings``. ``leg`` is the ``callConnectionId`` of an event that does not
+    ``ringback.simulator.turns.Open``. ``leg`` is the ``callConnectionId`` of an event that does not
     name the call's own: a recording has one of its own. ``context`` replaces the operation context of the request.
     """
 

@@ -6,10 +6,11 @@ import asyncio
 import importlib
 import socket
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ringback.exceptions import ConfigurationError
-from ringback.simulator.control import RING
+from ringback.simulator.control import RING, ring
 from ringback.simulator.files import OBJECTS
 from ringback.simulator.posting import shown
 from ringback.simulator.wire import Reply, Request
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ringback.simulator.arrivals import Arrivals
-    from ringback.simulator.certificate import Certificate
-    from ringback.simulator.control import Control
+    from ringback.simulator.authority import Certificate
+    from ringback.simulator.calls import Arrival
     from ringback.simulator.courier import Courier
     from ringback.simulator.files import Files
     from ringback.simulator.outside import Say
@@ -41,26 +42,17 @@ def documents_of(issuer: Issuer | None, jwks_uri: str) -> Mapping[str, Any]:
     return {KEYS: issuer.key_set, CONFIGURATION: {"issuer": issuer.issuer, "jwks_uri": jwks_uri}}
 
 
+@dataclass(frozen=True, slots=True)
 class Application:
     """The ASGI application. It answers requests for keys, control and files; the service answers all others."""
 
-    def __init__(
-        self,
-        service: Service,
-        courier: Courier,
-        arrivals: Arrivals,
-        control: Control,
-        files: Files,
-        documents: Mapping[str, Any],
-        say: Say,
-    ) -> None:
-        self._service = service
-        self._courier = courier
-        self._arrivals = arrivals
-        self._control = control
-        self._files = files
-        self._documents = documents
-        self._say = say
+    service: Service
+    courier: Courier
+    arrivals: Arrivals
+    usual: Arrival
+    files: Files
+    documents: Mapping[str, Any]
+    say: Say
 
     async def __call__(
         self,
@@ -87,30 +79,30 @@ class Application:
     async def _reply(self, request: Request, answered: asyncio.Event) -> Reply:
         if len(request.body) > MAX_BODY:
             return Reply(413)
-        if request.method == "GET" and request.path in self._documents:
-            return Reply(200, self._documents[request.path])
+        if request.method == "GET" and request.path in self.documents:
+            return Reply(200, self.documents[request.path])
         if request.path == RING:
-            return self._said(request, await self._control.ring(request))
+            return self._said(request, await ring(request, self.arrivals, self.usual))
         if request.path.startswith(f"{OBJECTS}/"):
-            return self._said(request, self._files.answer(request))
-        turn = self._service.handle(request)
-        self._said(request, turn.reply)
+            return self._said(request, self.files.answer(request))
+        reply, turn = self.service.handle(request)
+        self._said(request, reply)
         if turn.stopped is not None:
-            self._courier.stop(turn.stopped)
+            self.courier.stop(turn.stopped)
         for script in turn.scripts:
             # The script begins before the answer leaves, so that a client with the answer can wait for all callbacks.
             if script.call.scenario.early:
-                await self._courier.begin(script)
+                await self.courier.begin(script)
             else:
-                self._courier.begin(script, answered)
+                self.courier.begin(script, answered)
         if turn.rings is not None:
-            self._arrivals.redirected(turn.rings, answered)
-        return turn.reply
+            self.arrivals.redirected(turn.rings, answered)
+        return reply
 
     def _said(self, request: Request, reply: Reply) -> Reply:
         path, _, action = shown(f"http://simulator{request.path}").removeprefix("http://simulator").partition(":")
         fault = f" {reply.content['error']['code']}" if reply.status >= 400 else ""
-        self._say(f"<- {request.method} {path}{':' if action else ''}{action}: {reply.status}{fault}")
+        self.say(f"<- {request.method} {path}{':' if action else ''}{action}: {reply.status}{fault}")
         return reply
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ringback.simulator.calls import Direction
 from ringback.simulator.scenarios import Step
 from ringback.simulator.tone import RATE
-from ringback.simulator.wire import Refused, Reply
+from ringback.simulator.wire import Refused, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -124,7 +124,7 @@ def subscriptions(asked: Asked, new_id: Callable[[], str]) -> dict[str, Subscrip
         name = f"{kind[0].lower()}{kind[1:]}Options"
         if (given := asked.content.get(name)) is None:
             continue
-        options = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+        options = object_of(given)
         for option, (required, allowed) in rules.items():
             value = options.get(option)
             if (value is None or value == "") and required:
@@ -148,7 +148,7 @@ def begun(call: Call, steps: Sequence[Step]) -> list[Step]:
         Step(event=f"{each.kind}Started") if fault is None else failed(each.kind, fault)
         for each in call.subscriptions.values()
         if each.starts
-        for fault in [_fault_of_start(call, each.kind)]
+        for fault in [_fault(call, each.kind, "Started")]
     ]
     events = [step.event for step in steps]
     if not starting or "CallConnected" not in events:
@@ -162,7 +162,7 @@ def stream(switchboard: Switchboard, asked: Asked) -> Turn:
     """Start, stop or update a stream: a fault is an event, and the request is accepted."""
     call = switchboard.established(asked.call_id)
     kind, ending = ACTIONS[asked.action]
-    fault = _FAULTS[ending](call, kind, asked)
+    fault = _fault(call, kind, ending, asked.content.get("locale"))
     if fault is not None:
         step = failed(kind, fault)
     else:
@@ -171,8 +171,7 @@ def stream(switchboard: Switchboard, asked: Asked) -> Turn:
         subscription.stopping = ending == "Stopped"
         subscription.locale = asked.content.get("locale") or subscription.locale
         subscription.model = asked.content.get("speechModelEndpointId") or subscription.model
-    turn = switchboard.operation(call, asked, 202, step)
-    return replace(turn, reply=Reply(202))
+    return replace(switchboard.operation(call, asked, step), content=None)
 
 
 def failed(kind: str, fault: Fault, closes: str | None = None) -> Step:
@@ -193,36 +192,25 @@ def failed(kind: str, fault: Fault, closes: str | None = None) -> Step:
     )
 
 
-def _fault_of_start(call: Call, kind: str, _: Asked | None = None) -> Fault | None:
+def _fault(call: Call, kind: str, ending: str, locale: object = None) -> Fault | None:
+    """Why the stream cannot be started, stopped or updated; ``None`` if it can."""
+    if ending == "Updated":
+        if call.direction is Direction.JOINED:
+            return JOINED
+        if not locale:
+            return NO_LOCALE
+        if "-" not in str(locale):
+            return NO_REGION
     subscription = call.subscriptions.get(kind)
     if subscription is None or subscription.url is None:
         return NO_URL
+    if ending != "Started":
+        return None if subscription.state == "active" and not subscription.stopping else NOT_RUNNING
     if kind == TRANSCRIPTION and not call.cognitive:
         return NO_SPEECH
     return RUNNING if subscription.state == "active" else None
 
 
-def _fault_of_stop(call: Call, kind: str, _: Asked | None = None) -> Fault | None:
-    subscription = call.subscriptions.get(kind)
-    if subscription is None or subscription.url is None:
-        return NO_URL
-    return None if subscription.state == "active" and not subscription.stopping else NOT_RUNNING
-
-
-def _fault_of_update(call: Call, kind: str, asked: Asked) -> Fault | None:
-    locale = asked.content.get("locale")
-    if call.direction is Direction.JOINED:
-        return JOINED
-    if not locale:
-        return NO_LOCALE
-    return NO_REGION if "-" not in str(locale) else _fault_of_stop(call, kind)
-
-
-_FAULTS: Mapping[str, Callable[[Call, str, Asked], Fault | None]] = {
-    "Started": _fault_of_start,
-    "Stopped": _fault_of_stop,
-    "Updated": _fault_of_update,
-}
 _SPOKEN = {STREAMING: "Media streaming", TRANSCRIPTION: "Transcription"}
 
 # Whether an option is required, and the values that it may have: of the client's generated models.

@@ -6,14 +6,12 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
-from ringback.simulator.addresses import address_fault, without_tls
-from ringback.simulator.endings import Open
 from ringback.simulator.frames import audio_data, audio_metadata, dtmf_data, transcription_data, transcription_metadata
-from ringback.simulator.posting import shown
+from ringback.simulator.posting import address_fault, shown, without_tls
 from ringback.simulator.scenarios import Step
 from ringback.simulator.streaming import BAD_URL, LOST, RUNNING, STREAMING, UNREACHABLE, failed
 from ringback.simulator.tone import PIECE, piece, silence
-from ringback.simulator.turns import Script
+from ringback.simulator.turns import Open, Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -83,24 +81,22 @@ class Streams:
         issuer = self._outside.issuer
         if issuer is None:
             return ids
-        now = int(self._outside.clock())
-        return {**ids, "Authorization": f"Bearer {issuer.token(iat=now, nbf=now, exp=now + TOKEN_LIFETIME)}"}
+        return {**ids, "Authorization": f"Bearer {issuer.token(**self._outside.validity(TOKEN_LIFETIME))}"}
 
     async def _opened(self, script: Script, subscription: Subscription, socket: Socket) -> None:
         kind, subscription.state, subscription.stopping = subscription.kind, "active", False
         task = asyncio.create_task(self._run(script, subscription, socket))
         # A task that is canceled before it has begun would not close the socket.
         await asyncio.sleep(0)
-        if script.call.ended:
-            # The call has ended while the app's server took its time.
-            subscription.state = "inactive"
-            task.cancel()
-            return
 
         def release() -> None:
             subscription.state = "inactive"
             task.cancel()
 
+        if script.call.ended:
+            # The call has ended while the app's server took its time.
+            release()
+            return
         stopped = Step(event=f"{kind}Stopped")
         script.call.open[kind] = Open(stopped, script.uri, script.context, release, attended=False)
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from ringback.simulator.addresses import address_fault
 from ringback.simulator.calls import Call, Direction, Incoming, State, number_of, of_raw_id, party
-from ringback.simulator.endings import Open
+from ringback.simulator.posting import address_fault
 from ringback.simulator.streaming import begun, subscriptions
-from ringback.simulator.turns import Asked, Script, Turn
-from ringback.simulator.wire import Refused, Reply
+from ringback.simulator.turns import Asked, Open, Script, Turn
+from ringback.simulator.wire import Refused, object_of
 from ringback.testing.calls import VERSION
+from ringback.testing.calls import Call as Ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping, Sequence
 
     from ringback.simulator.calls import Arrival, Identifier
     from ringback.simulator.outside import Outside
@@ -76,6 +76,10 @@ class Switchboard:
         digits = f"{self.outside.random.getrandbits(128):032x}"
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
+    def ids(self, **known: Any) -> Ids:
+        """The known ids of a call for a builder, with this simulator as the source of the others, and of times."""
+        return Ids(**known, ids=self.new_id, clock=self.outside.now)
+
     def _server_call_id(self) -> str:
         return f"c2ltdWxhdGVk{self.outside.random.getrandbits(96):024x}"
 
@@ -96,7 +100,7 @@ class Switchboard:
             source=asked.content.get("source"),
             source_caller_id_number=asked.content.get("sourceCallerIdNumber"),
             subscriptions=subscriptions(asked, self.new_id),
-            cognitive=_cognitive(asked),
+            cognitive=bool(object_of(asked.content.get("callIntelligenceOptions")).get("cognitiveServicesEndpoint")),
         )
         self.calls.append(call)
         return call
@@ -110,27 +114,23 @@ class Switchboard:
         # The key of the call's other scripts begins with this key, so that hanging up stops all of them.
         return (Script(call.call_connection_id, call, tuple(steps), call.callback_uri),) if steps else ()
 
-    def operation(self, call: Call, asked: Asked, status: int, *steps: Step, key: str | None = None) -> Turn:
-        """A turn on a call: the reply, and ``steps`` for the address that the operation names."""
-        uri, context = self.told(call, asked)
-        content = {} if context is None else {"operationContext": context}
-        name = f"{call.call_connection_id}/{key or self.new_id()}"
-        scripts = (Script(name, call, steps, uri, context),) if steps else ()
-        return Turn(Reply(status, content), scripts)
+    def operation(
+        self, call: Call, asked: Asked, *steps: Step, key: str | None = None, content: Mapping[str, Any] | None = None
+    ) -> Turn:
+        """A turn on a call: a reply with the operation's context, and ``steps`` for the address that it names."""
+        script = self.script(call, asked, steps, key)
+        context = {} if script.context is None else {"operationContext": script.context}
+        return Turn({**(content or {}), **context}, (script,) if steps else ())
 
-    def opens(
-        self,
-        call: Call,
-        asked: Asked,
-        name: str,
-        step: Step,
-        *,
-        release: Callable[[], object] = lambda: None,
-        attended: bool = True,
-    ) -> None:
-        """Register what the operation opens; see :mod:`ringback.simulator.endings`."""
+    def script(self, call: Call, asked: Asked, steps: Sequence[Step], key: str | None = None) -> Script:
+        """The script of ``steps`` for the address and with the context that the operation names."""
         uri, context = self.told(call, asked)
-        call.open[name] = Open(step, uri, context, release, attended)
+        return Script(f"{call.call_connection_id}/{key or self.new_id()}", call, tuple(steps), uri, context)
+
+    def opens(self, call: Call, asked: Asked, name: str, step: Step, *, attended: bool = True) -> None:
+        """Register what the operation opens; see :class:`Open`."""
+        uri, context = self.told(call, asked)
+        call.open[name] = Open(step, uri, context, attended=attended)
 
     def told(self, call: Call, asked: Asked) -> tuple[str, str | None]:
         """The address and the operation context of an operation's events."""
@@ -171,11 +171,6 @@ class Switchboard:
         if fault is not None:
             raise Refused(400, "8523", f"{name} {fault}.")
         return str(uri)
-
-
-def _cognitive(asked: Asked) -> bool:
-    options = asked.content.get("callIntelligenceOptions")
-    return isinstance(options, dict) and bool(cast("dict[str, Any]", options).get("cognitiveServicesEndpoint"))
 
 
 def _turned(step: Step, direction: Direction) -> Step:

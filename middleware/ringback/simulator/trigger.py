@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError, needs_extra
 from ringback.simulator.arrivals import Arrivals
+from ringback.simulator.calls import CALLEE
 from ringback.simulator.courier import Courier
 from ringback.simulator.outside import FAST, Outside, ignored
 from ringback.simulator.playbook import Playbook
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from ringback.simulator.outside import Say
     from ringback.simulator.posting import Post
     from ringback.simulator.scenarios import Scenario
-
-CALLEE = "+15550100002"
 
 
 async def trigger(

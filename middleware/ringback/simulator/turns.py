@@ -1,4 +1,4 @@
-"""A parsed request, and the turn that it causes: a reply, scripts that begin, and scripts that stop."""
+"""A parsed request and the turn that it causes: the reply, scripts that begin or stop, and what is open in a call."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ringback.simulator.calls import Direction, Participant, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ringback.simulator.calls import Call, Incoming
     from ringback.simulator.scenarios import Step
-    from ringback.simulator.wire import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +47,46 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The result of one request. The courier stops the scripts whose keys begin with ``stopped``.
+    """What a good request brings: ``content`` is the JSON of the reply, and ``None`` an empty body.
 
-    ``rings`` is a call that comes in because of the request.
+    The courier stops the scripts whose keys begin with ``stopped``. ``rings`` is a call that comes in because of the
+    request.
     """
 
-    reply: Reply
+    content: Mapping[str, Any] | None = field(default=None, repr=False)
     scripts: tuple[Script, ...] = ()
     stopped: str | None = None
     rings: Incoming | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What is open in a call (a prompt, an invitation, a stream), and the event that ends it before the call ends.
+
+    An operation registers an open thing with :meth:`Switchboard.opens`, under a name that is unique in the call:
+
+        switchboard.opens(call, asked, name, Step(event="PlayCanceled", code=400, subcode=8508))
+
+    That ``step``, with the operation's own ``context`` and callback ``uri``, is what the courier posts if the call ends
+    first; without a step nothing is posted. Any step of any script of the call closes the thing with
+    ``Step(..., closes=name)``, at the moment at which the courier posts the step. Nothing else is to be done: when the
+    call ends (by its scenario, by hang_up, by a transfer), the courier stops the call's other scripts, posts the event
+    of each thing that is still open, and then the event that ends the call.
+
+    ``release`` is called once, in the simulator's loop, when the thing closes in either way: it may close a socket.
+    ``attended`` says that the callee stays on the line for it: a callee who hangs up when the call has gone quiet
+    (``Step.quiet``) waits for a prompt, and not for a stream.
+    """
+
+    step: Step | None
+    uri: str = field(repr=False)
+    context: str | None = field(default=None, repr=False)
+    release: Callable[[], object] = field(default=lambda: None, repr=False)
+    attended: bool = True
+
+
 ENDS = frozenset({"CallDisconnected", "CreateCallFailed", "AnswerFailed", "ConnectFailed"})
 """The events that end a call."""
-
 
 JOINS = frozenset({"AddParticipantSucceeded", "MoveParticipantSucceeded"})
 """The events that somebody has come into a call."""
@@ -90,3 +115,23 @@ def happened(script: Script, step: Step) -> None:
         call.leaves(step.fields["participant"]["rawId"])
     if step.closes is not None:
         call.close(step.closes)
+
+
+def closing(call: Call, prefix: str = "") -> tuple[Script, ...]:
+    """Close what is open under names that begin with ``prefix``, the oldest first: one script of one event for each.
+
+    What waits in the call's queue under such a name does not begin any more.
+    """
+    key = f"{call.call_connection_id}/{prefix}"
+    call.queue = [script for script in call.queue if not script.key.startswith(key)]
+    return tuple(
+        Script(
+            f"{call.call_connection_id}/{name}",
+            call,
+            () if found.step is None else (found.step,),
+            found.uri,
+            found.context,
+        )
+        for name in [name for name in call.open if name.startswith(prefix)]
+        if (found := call.close(name)) is not None
+    )

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from ringback.exceptions import needs_extra
+from ringback.simulator.posting import trusting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,17 +46,12 @@ def websocket_dial(ca_file: str | Path | None = None) -> Dial:
             from websockets.asyncio.client import connect
             from websockets.exceptions import WebSocketException
 
-        context = None
-        if uri.startswith("wss:"):
-            context = ssl.create_default_context()
-            if ca_file is not None:
-                context.load_verify_locations(ca_file)
         try:
             # No proxy: the callbacks go straight to the app as well.
             connection = await connect(
                 uri,
                 additional_headers=headers,
-                ssl=context,
+                ssl=trusting(ca_file) if uri.startswith("wss:") else None,
                 proxy=None,
                 open_timeout=PATIENCE,
                 close_timeout=FAREWELL,

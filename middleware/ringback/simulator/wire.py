@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs
 
 from ringback.exceptions import RingbackError
@@ -69,6 +69,16 @@ class Refused(RingbackError):
     def reply(self) -> Reply:
         headers = () if self.retry_after is None else (("retry-after", str(self.retry_after)),)
         return Reply(self.status, {"error": {"code": self.code, "message": str(self)}}, headers)
+
+
+def object_of(given: object) -> dict[str, Any]:
+    """What is given as an object of JSON; an empty one in place of anything else."""
+    return cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+
+
+def list_of(given: object) -> list[object]:
+    """What is given as a list of JSON; an empty one in place of anything else."""
+    return cast("list[object]", given) if isinstance(given, list) else []
 
 
 def scripted(answer: Answer) -> Refused:

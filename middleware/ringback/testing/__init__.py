@@ -73,8 +73,7 @@ from ringback.testing.grid import (
     subscription_validation,
     webhook_validation,
 )
-from ringback.testing.lifespan import AppNotStarted
-from ringback.testing.posting import NoAnswer, Reply
+from ringback.testing.posting import AppNotStarted, NoAnswer, Reply
 from ringback.testing.signing import AUDIENCE, Issuer, default_issuer, sign
 from ringback.testing.sync_client import SyncCallbackClient
 from ringback.testing.wire import identifier

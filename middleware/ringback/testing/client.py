@@ -15,8 +15,7 @@ from ringback.testing.capture import checked_router, listening, routers_of_this_
 from ringback.testing.deliveries import batch, delivery
 from ringback.testing.failures import Failures, HooksFailed
 from ringback.testing.grid import grid_headers, is_grid_event
-from ringback.testing.lifespan import Lifespan
-from ringback.testing.posting import Exchange, checked_path, merged, scope_of
+from ringback.testing.posting import Exchange, Lifespan, checked_path, merged, scope_of
 from ringback.work.items import Kind, State
 
 if TYPE_CHECKING:

@@ -131,11 +131,17 @@ class Issuer:
 
         ``settings`` are those of :class:`CallbackTokenVerifier`.
         """
-        return _CallbackVerifier(self, **{"audience": self.audience, "issuer": self.issuer} | settings)
+        settings = {"audience": self.audience, "issuer": self.issuer} | settings
+        verifier = CallbackTokenVerifier(**settings)
+        verifier._keys = self._published()  # pyright: ignore[reportPrivateUsage]
+        return verifier
 
     def grid_verifier(self, **settings: Any) -> EventGridTokenVerifier:
         """See :meth:`verifier`, for Event Grid's tokens; ``settings`` are those of :class:`EventGridTokenVerifier`."""
-        return _GridVerifier(self, **{"tenant": self.tenant, "audience": self.grid_audience} | settings)
+        settings = {"tenant": self.tenant, "audience": self.grid_audience} | settings
+        verifier = EventGridTokenVerifier(**settings)
+        verifier._keys = self._published()  # pyright: ignore[reportPrivateUsage]
+        return verifier
 
     @contextmanager
     def serve(self, port: int = 0) -> Generator[str]:
@@ -162,6 +168,12 @@ class Issuer:
             thread.join()
             server.server_close()
 
+    def _published(self) -> KeySet:
+        async def fetch() -> Any:
+            return self.key_set
+
+        return KeySet("an issuer of ringback.testing", fetch, _Unobserved())
+
     def _signed(self, claims: Mapping[str, Any]) -> str:
         with needs_extra("signing", "testing"):
             import jwt
@@ -170,31 +182,12 @@ class Issuer:
         return jwt.encode(kept, self._key, algorithm="RS256", headers={"kid": self.kid})
 
 
-class _CallbackVerifier(CallbackTokenVerifier):
-    def __init__(self, keys_of: Issuer, /, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._keys = _published(keys_of)
-
-
-class _GridVerifier(EventGridTokenVerifier):
-    def __init__(self, keys_of: Issuer, /, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._keys = _published(keys_of)
-
-
 class _Unobserved:
     """Logs nothing, because the keys of a test come from no network."""
 
     def keys_fetched(self, url: str, count: int) -> None: ...
 
     def keys_unreachable(self, url: str, error: Exception, cached: int) -> None: ...
-
-
-def _published(issuer: Issuer) -> KeySet:
-    async def fetch() -> Any:
-        return issuer.key_set
-
-    return KeySet("an issuer of ringback.testing", fetch, _Unobserved())
 
 
 class _KeyServer(ThreadingHTTPServer):

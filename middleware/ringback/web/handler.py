@@ -5,27 +5,26 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from ringback import logs
 from ringback.exceptions import StoreError
 from ringback.receiving.background_loop import BackgroundLoop
 from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver
 from ringback.receiving.replies import Reply, not_allowed
-from ringback.receiving.sync_exchange import SyncExchange
 from ringback.settings import DOOR, Door, refuse_late
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Generator
 
+    from ringback.core.outcome import Outcome
+    from ringback.receiving.exchange import Body
     from ringback.receiving.intake import Received
     from ringback.settings import DoorSettings
     from ringback.web.endpoint import OutcomeRouter
 
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 """The headers of a request: names in any case, with values. Only pairs can repeat a name."""
-
-T = TypeVar("T")
 
 _SETTINGS = ("router", *DOOR)
 
@@ -139,19 +138,19 @@ class SyncHandler:
         self.hide = handler.hide
 
     def handle(self, body: bytes, headers: Headers, *, method: str = "POST", path: str = "/", query: str = "") -> Reply:
-        return self._run(self._handler.handle(body, headers, method=method, path=path, query=query))
+        return self._loop.run(self._handler.handle(body, headers, method=method, path=path, query=query))
 
     def receive(
         self, body: bytes, headers: Headers, *, method: str = "POST", path: str = "/", query: str = ""
     ) -> Received | Reply:
-        return self._run(self._handler.receive(body, headers, method=method, path=path, query=query))
+        return self._loop.run(self._handler.receive(body, headers, method=method, path=path, query=query))
 
     def exchange(self, headers: Headers, *, method: str = "POST", path: str = "/", query: str = "") -> SyncExchange:
         """See :meth:`CallbackHandler.exchange`."""
-        return SyncExchange(self._handler.exchange(headers, method=method, path=path, query=query), self._run)
+        return SyncExchange(self._handler.exchange(headers, method=method, path=path, query=query), self._loop)
 
     def accept(self, received: Received) -> None:
-        self._run(self._handler.accept(received))
+        self._loop.run(self._handler.accept(received))
 
     @contextmanager
     def route(self, received: Received) -> Generator[None]:
@@ -164,14 +163,11 @@ class SyncHandler:
 
     def start(self) -> None:
         """Start the loop and the work before the first delivery. Raises :class:`StoreError` for a broken store."""
-        self._run(self._handler.start())
+        self._loop.run(self._handler.start())
 
     def drain(self, timeout: float | None = None) -> None:
         """See :meth:`CallbackHandler.drain`; also ends the thread."""
         self._loop.stop(functools.partial(self._handler.drain, timeout))
-
-    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self._loop.run(coroutine)
 
     async def _begin(self) -> None:
         try:
@@ -179,6 +175,34 @@ class SyncHandler:
         except StoreError as error:
             # A delivery asks the store again, and its sender gets 503. start() raises.
             logs.LogObserver().store_unavailable(error)
+
+
+class SyncExchange:
+    """An :class:`Exchange` for code without ``async``: ``loop`` runs the coroutines of the verbs in another thread."""
+
+    def __init__(self, exchange: Exchange, loop: BackgroundLoop) -> None:
+        self._exchange = exchange
+        self._loop = loop
+
+    @property
+    def max_body(self) -> int:
+        return self._exchange.max_body
+
+    def admit(self, has_body: bool | None = None) -> Reply | Admitted:
+        """See :meth:`Exchange.admit`."""
+        return self._loop.run(self._exchange.admit(has_body))
+
+    def take(self, body: Body) -> Reply | tuple[Outcome, ...]:
+        """See :meth:`Exchange.take`."""
+        return self._loop.run(self._exchange.take(body))
+
+    def __enter__(self) -> Self:
+        """The caller runs the route inside, in this thread."""
+        self._exchange.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._exchange.__exit__(*raised)
 
 
 def _pairs(headers: Headers) -> list[tuple[str, str]]:

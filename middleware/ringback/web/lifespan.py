@@ -1,19 +1,26 @@
 """The lifespan protocol between a server and an app: the engine starts after the app, and drains before the app stops.
 
+A middleware with wrong settings ends the server's start with the reason.
+
 Source: https://asgi.readthedocs.io/en/latest/specs/lifespan.html
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from ringback.exceptions import ConfigurationError, StoreError
-from ringback.web.misconfigured import fail_start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from ringback.receiving.engine import Engine
+
+Init = TypeVar("Init", bound="Callable[..., None]")
 
 
 async def run_lifespan(app: ASGIApp, engine: Engine, scope: Scope, receive: Receive, send: Send) -> None:
@@ -26,7 +33,7 @@ async def run_lifespan(app: ASGIApp, engine: Engine, scope: Scope, receive: Rece
         engine.check()
     except ConfigurationError as error:
         # The app has not opened anything yet.
-        await fail_start(error, receive, send)
+        await _fail_start(error, receive, send)
     lifespan = _Lifespan(engine, receive, send)
     try:
         await app(scope, lifespan.receive, lifespan.send)
@@ -89,3 +96,57 @@ class _Lifespan:
         """Send the server the failed start, if the store cannot work."""
         if self._fault is not None:
             await self._send({"type": "lifespan.startup.failed", "message": str(self._fault)})
+
+
+def ends_the_start(init: Init) -> Init:
+    """Decorate the ``__init__`` of an ASGI middleware, which raises :class:`ConfigurationError`.
+
+    Starlette and FastAPI make the middleware of ``app.add_middleware`` in their first call, for the lifespan. A server
+    takes an exception there for an app without lifespan: the server starts, and the app answers every request with 500.
+    So there the object keeps the error, fails the lifespan with it, and raises it for each request of a server that
+    runs no lifespan. Elsewhere ``__init__`` raises. An unknown setting, which is a :class:`TypeError`, counts as such
+    an error. Source: https://asgi.readthedocs.io/en/latest/specs/lifespan.html#startup-failed-send-event
+    """
+
+    @functools.wraps(init)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            init(self, *args, **kwargs)
+        except (ConfigurationError, TypeError) as error:
+            if not _is_made_late():
+                raise
+            self.__class__ = _Misconfigured
+            self.error = error
+
+    return cast("Init", checked)
+
+
+class _Misconfigured:
+    """Stands in place of the middleware, and lets no request through."""
+
+    error: Exception
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> NoReturn:
+        if scope["type"] == "lifespan":
+            await _fail_start(self.error, receive, send)
+        raise self.error
+
+
+async def _fail_start(error: Exception, receive: Receive, send: Send) -> NoReturn:
+    """Answer the server's start of the lifespan with the error, and raise the error.
+
+    Starlette also raises after a failed lifespan, and Starlette's test client looks for the exception.
+    """
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
+    raise error
+
+
+def _is_made_late() -> bool:
+    """Whether Starlette's or FastAPI's method that makes the middleware of an app is among the callers."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "build_middleware_stack":
+            return True
+        frame = frame.f_back
+    return False

@@ -6,13 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
 from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver
-from ringback.receiving.near_misses import NearMisses
+from ringback.receiving.gate import NearMisses
 from ringback.receiving.replies import Reply
 from ringback.receiving.target import GuardedPaths, canonical_method, root_path
 from ringback.settings import DOOR, Door, refuse_late
 from ringback.web.body import BodyReader, PeekedReceive, replayed, response
-from ringback.web.lifespan import run_lifespan
-from ringback.web.misconfigured import ends_the_start
+from ringback.web.lifespan import ends_the_start, run_lifespan
 from ringback.web.state import give_outcomes
 
 if TYPE_CHECKING:

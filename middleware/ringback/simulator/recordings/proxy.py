@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ringback.exceptions import ConfigurationError
+from ringback.simulator.posting import connection_to, parts_of, trusting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -54,14 +54,8 @@ class Answer:
 
 def origin(given: str) -> str:
     """The origin of an app. Raises :class:`ConfigurationError` for what is none: each request keeps its own path."""
-    try:
-        parts = urlsplit(given)
-        good = (
-            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
-        )
-    except ValueError:
-        good, parts = False, urlsplit("")
-    if not good:
+    parts = parts_of(given)
+    if parts is None or parts.scheme not in ("http", "https") or "@" in parts.netloc:
         raise ConfigurationError("--to is no origin of an app; write for example --to http://127.0.0.1:8000")
     alone = f"{parts.scheme}://{parts.netloc}"
     if parts.path not in ("", "/") or parts.query or parts.fragment:
@@ -102,17 +96,13 @@ class Proxy:
         await send({"type": "http.response.body", "body": answer.body})
 
 
-def forwarding(to: str, timeout: float = TIMEOUT) -> Callable[[Request], Awaitable[Answer]]:
+def forwarding(to: str) -> Callable[[Request], Awaitable[Answer]]:
     """A function that sends a request to the origin ``to``, over a connection of its own, and gives the answer."""
     parts = urlsplit(to)
-    context = ssl.create_default_context() if parts.scheme == "https" else None
+    context = trusting(None) if parts.scheme == "https" else None
 
     def send(request: Request) -> Answer:
-        connection = (
-            http.client.HTTPConnection(parts.netloc, timeout=timeout)
-            if context is None
-            else http.client.HTTPSConnection(parts.netloc, timeout=timeout, context=context)
-        )
+        connection = connection_to(parts, TIMEOUT, context)
         try:
             connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
             for name, value in request.headers:

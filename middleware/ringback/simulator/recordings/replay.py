@@ -66,17 +66,13 @@ def _played(events: list[Told]) -> Iterator[Step]:
     begin, is_connected = events[0].at, False
     for each in events:
         name = each.step.event
-        if not _comes_by_itself(name):
+        if EVENTS[name].kind not in (EventKind.BEGIN, EventKind.END) and name != "ParticipantsUpdated":
             continue
         waits = EVENTS[name].kind is EventKind.END and is_connected and may_wait
         after = max(pauses) if waits else each.at - begin
         # The contexts are those of the app's requests.
         yield replace(each.step, after=round(after, 3), quiet=waits, context=None)
         begin, is_connected = each.at, name == "CallConnected" or (is_connected and not waits)
-
-
-def _comes_by_itself(name: str) -> bool:
-    return EVENTS[name].kind in (EventKind.BEGIN, EventKind.END) or name == "ParticipantsUpdated"
 
 
 def _answers(told: Told) -> bool:

@@ -12,6 +12,7 @@ from ringback.exceptions import ConfigurationError
 from ringback.simulator.recordings.lines import read, refused
 from ringback.simulator.recordings.pseudonyms import HIDDEN
 from ringback.simulator.scenarios import Step
+from ringback.simulator.wire import object_of
 from ringback.testing.events import BUILDERS
 from ringback_catalog import event_name
 
@@ -88,7 +89,8 @@ def calls_in(path: Path, only: str | None) -> dict[str, RecordedCall]:
         for given in line.events:
             try:
                 event = msgspec.convert(given, _Event)
-                raw = _object(event.data)
+                # Some events of Event Grid have data that is no object.
+                raw = object_of(event.data)
                 data = msgspec.convert(_folded(raw), EventData)
             except msgspec.ValidationError as error:
                 raise refused(path, number, error) from error
@@ -111,11 +113,6 @@ def calls_in(path: Path, only: str | None) -> dict[str, RecordedCall]:
     return known if only is None else {only: known[only]}
 
 
-def _object(value: object) -> dict[str, Any]:
-    """The data of an event; empty for data that is no object, as some events of Event Grid have."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
 def _folded(value: object) -> object:
     """The value with the keys of all objects in lower case, as senders may write them in any."""
     if isinstance(value, list):
@@ -127,7 +124,8 @@ def _folded(value: object) -> object:
 
 def _step(name: str, data: EventData, raw: dict[str, Any]) -> Step:
     result, builder = data.result_information, BUILDERS[name]
-    given = {_snake(key): value for key, value in raw.items()}
+    # The builders take the keys in snake case.
+    given = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower(): value for key, value in raw.items()}
     fields = {key: _spoken(given[key]) for key in builder.extra if key in _OWN_WORDS and key in given}
     if name == "RecognizeCompleted":
         # The builder would add keys of its own.
@@ -154,10 +152,6 @@ _OWN_WORDS = frozenset(
     """.split()
 )
 """The fields that tell of no id and of no participant: the replayed call has its own."""
-
-
-def _snake(key: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower()
 
 
 def _spoken(value: object, key: str = "") -> object:
