@@ -21,11 +21,11 @@ from ringback.stores.memory.calls import MOST_TOLD
 from ringback.stores.sqlite import SQLiteStore
 from ringback.stores.stored_told import load_told, note_of, told_in
 from ringback.work.call_detail import CallDetailRecord, Entry, HookResult, Leg
-from ringback.work.call_filter import CallFilter
 from ringback.work.call_fold import folded
 from ringback.work.contact import Contact, Step
 from ringback.work.contact_call import CallRecord
 from ringback.work.delivery_store import DeliveryStore
+from ringback.work.history import CallFilter
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 from ringback.work.keys import numbered, short
 from ringback.work.latch import Offer

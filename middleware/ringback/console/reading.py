@@ -25,7 +25,7 @@ from ringback.console.snapshot import (
     unrecognized,
 )
 from ringback.hooks.operators import programme_of
-from ringback.work.call_filter import CallFilter
+from ringback.work.history import CallFilter
 from ringback.work.items import Kind
 from ringback.work.letter_groups import grouped
 from ringback_catalog import Match

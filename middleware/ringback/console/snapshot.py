@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringback.work.call_filter import recognized
+from ringback.work.history import recognized
 from ringback.work.items import Stats
 from ringback.work.programme import Programme  # noqa: TC001 - msgspec reads the annotations
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ringback.stores.call_matches import leg_in
 from ringback.stores.record import outcome_of, progress_of
 from ringback.stores.stored_told import dump_end, load_told
-from ringback.stores.words import known_category, known_cause, known_match, known_owner, known_retry
+from ringback.stores.verdicts import known_category, known_cause, known_match, known_owner, known_retry
 from ringback.work.call_detail import StoredItem, Traces
 from ringback.work.items import State
 from ringback.work.told import Told
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ringback.core.outcome import Outcome
     from ringback.stores.call_matches import Ends
-    from ringback.work.call_filter import CallFilter
+    from ringback.work.history import CallFilter
 
 
 ITEM = (
@@ -121,7 +121,7 @@ def _one_of(column: str, allowed: Sequence[str | int | None]) -> tuple[str, Sequ
     return (f"{column} IN ({', '.join(['{}'] * len(values))})" if values else "1 = 0"), values
 
 
-# As `ringback.work.call_filter.recognized`.
+# As `ringback.work.history.recognized`.
 _RECOGNIZED = """(CASE
     WHEN match = 'code' THEN coalesce(subcode, 0) = 0
     ELSE match NOT IN ('range', 'none') OR code IS NULL AND subcode IS NULL

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.exceptions import ConfigurationError, StoreError
 from ringback.stores.record import load_contact, outcome_of, progress_of, time_of
-from ringback.stores.words import known_category, known_cause, known_match, known_retry
+from ringback.stores.verdicts import known_category, known_cause, known_match, known_retry
 from ringback.work.contact import Contact
 from ringback.work.history import Count, Ended, Pair, Waiting
 from ringback.work.items import Kind, State

@@ -14,9 +14,9 @@ from ringback.core.outcome import LEVEL, informs_more, level_of
 from ringback.stores.record import dump, dump_progress, dump_sibling, dump_without_verdict
 from ringback.stores.stored_told import dump_end, merged_told
 from ringback.stores.verdicts import StoredVerdict, stored_verdict
+from ringback.work.contact_call import Report, report_of
 from ringback.work.items import Item, Kind, State, whom
 from ringback.work.keys import short
-from ringback.work.report import Report, report_of
 from ringback.work.told import number
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
-"""A verdict as stored bytes, and back. Pure.
+"""A verdict as stored bytes, and back; and the words of a verdict in the columns of a row. Pure.
 
 The bytes have the verdict's whole entry, so that a hook gets what was decided when the event came, whatever catalog the
-worker has.
+worker has. A process of a newer release may share the store: a word that only the newer release knows counts as
+unknown.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -32,6 +33,12 @@ from ringback_catalog import (
     Source,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from enum import StrEnum
+
+E = TypeVar("E", bound="StrEnum")
 
 
 class _Verdict(Struct, frozen=True, omit_defaults=True):
@@ -138,3 +145,15 @@ stored_verdict = StoredVerdicts()
 
 _MOST = 1024
 _decoder = msgspec.json.Decoder(_Verdict)
+
+
+def _known(kind: type[E], otherwise: E) -> Callable[[str], E]:
+    words = {member.value: member for member in kind}
+    return lambda word: words.get(word, otherwise)
+
+
+known_cause = _known(Cause, Cause.UNKNOWN)
+known_category = _known(ResultCategory, ResultCategory.UNKNOWN)
+known_retry = _known(RetryClass, RetryClass.AFTER_FIX)
+known_match = _known(Match, Match.NONE)
+known_owner = _known(Owner, Owner.NOBODY)

@@ -14,10 +14,9 @@ from ringback.work.call_detail import (
     Leg,
     OtherCall,
 )
-from ringback.work.contact_call import UNPLACED
+from ringback.work.contact_call import CONNECTED, UNPLACED
 from ringback.work.hook_runs import EXHAUSTED, hook_runs
 from ringback.work.keys import short
-from ringback.work.report import CONNECTED
 from ringback.work.told import INCOMING, TRANSFERRED, second_of
 from ringback_catalog import CALL_EVENTS, START_FAILURES, Cause, Disposition
 

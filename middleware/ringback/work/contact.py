@@ -20,6 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringback.work.contact_call import (
+    FINAL,
     LASTS,
     LONGEST_WINDOW,
     UNCOUNTED,
@@ -28,8 +29,8 @@ from ringback.work.contact_call import (
     CallRecord,
     CallState,
     PastCall,
+    Report,
 )
-from ringback.work.report import FINAL, Report
 
 if TYPE_CHECKING:
     from ringback.work.items import Item, Progress

@@ -5,16 +5,14 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ringback.work.contact_call import LASTS, UNSEEN, CallState
-from ringback.work.report import Word
+from ringback.work.contact_call import LASTS, UNSEEN, CallState, Word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ringback.work.contact import Contact
-    from ringback.work.contact_call import CallRecord
+    from ringback.work.contact_call import CallRecord, Report
     from ringback.work.redial_policy import RedialPolicy
-    from ringback.work.report import Report
 
 
 def obstacle(

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ringback.work.contact_call import UNCOUNTED, CallState
-from ringback.work.report import Word
+from ringback.work.contact_call import UNCOUNTED, CallState, Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from ringback.core.delivery import BIGGEST, digest_of
+from ringback.work.contact_call import CONNECTED
 from ringback.work.keys import short
-from ringback.work.report import CONNECTED
 from ringback_catalog import CALL_EVENTS, event_name
 
 if TYPE_CHECKING:

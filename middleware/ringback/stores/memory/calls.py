@@ -10,8 +10,8 @@ from msgspec import Struct, field
 from ringback.core.outcome import informs_more
 from ringback.stores.call_matches import contact_in, ends_of, leg_in, match_of_item, matches_in
 from ringback.work.call_detail import StoredItem, Traces
-from ringback.work.call_filter import CallFilter, Found, recognized
 from ringback.work.contact import Contact
+from ringback.work.history import CallFilter, Found, recognized
 from ringback.work.items import Kind, Progress, State
 from ringback.work.keys import short
 from ringback.work.latch import Offer, informed
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ringback.core.outcome import Outcome
     from ringback.stores.call_matches import Match
-    from ringback.stores.memory.rows import Row
+    from ringback.stores.memory.letters import Row
     from ringback.work.items import Item
 
 MOST_TOLD = 256

@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.stores.memory.calls import MemoryCalls
     from ringback.stores.memory.deliveries import MemoryDeliveries
-    from ringback.work.call_filter import CallFilter, Found
     from ringback.work.contact import Contact
     from ringback.work.deliveries import Deliveries, LastDelivery
-    from ringback.work.history import Count
+    from ringback.work.history import CallFilter, Count, Found
     from ringback_catalog import Cause, Match, RetryClass
 
 

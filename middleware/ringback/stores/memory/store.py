@@ -13,20 +13,19 @@ from msgspec.structs import replace
 
 from ringback.exceptions import StoreFull
 from ringback.settings import refuse_for_store
+from ringback.stores.claims import ClaimLoop
 from ringback.stores.clocks import SLACK, jumped, measure_of
-from ringback.stores.lanes import Lanes
 from ringback.stores.memory.calls import MemoryCalls
 from ringback.stores.memory.contacts import MemoryContacts
 from ringback.stores.memory.deliveries import MemoryDeliveries
-from ringback.stores.memory.letters import MemoryLetters
-from ringback.stores.memory.rows import Row, waiting_in
+from ringback.stores.memory.letters import MemoryLetters, Row, waiting_in
 from ringback.stores.query import settings_in
+from ringback.work.contact_call import report_of
 from ringback.work.items import REMEMBER_CALLS, Claim, Kind, Progress, State, Stats, whom
 from ringback.work.keys import short
 from ringback.work.latch import Latch, Offer, informed
 from ringback.work.letters import Act, LetterChange, Standing
 from ringback.work.pace import UNPACED, Lane
-from ringback.work.report import report_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,7 +80,9 @@ class MemoryStore:
         """Whether somebody has read :attr:`history`: the dispatcher then puts outcomes that no hook waits for, too."""
         self.on_fault: Callable[[Exception], None] = lambda _: None
         self.on_blocked: Callable[[str | None, float], None] = lambda _, __: None
-        self._lanes = Lanes(self, poll=None, flush=True, clock=clock, on_fault=lambda error: self.on_fault(error))
+        self._lanes = ClaimLoop(
+            self, *Kind, poll=None, flush=True, clock=clock, on_fault=lambda error: self.on_fault(error)
+        )
 
     @property
     def history(self) -> MemoryHistory:
@@ -142,7 +143,7 @@ class MemoryStore:
                 self._history.put(key, item, offer, self._clock())
             offers.append(offer)
         if Offer.OPENED in offers:
-            self._lanes.wake(Kind.OUTCOME, min([item.due_at for item in items]))
+            self._lanes.wake(min([item.due_at for item in items]), Kind.OUTCOME)
         return offers
 
     async def note(self, told: Sequence[Told]) -> None:
@@ -173,7 +174,7 @@ class MemoryStore:
 
     def _push(self, key: str, row: Row) -> None:
         self._queue(key, row)
-        self._lanes.wake(row.item.kind, row.due_at)
+        self._lanes.wake(row.due_at, row.item.kind)
 
     async def run(self, work: Work, concurrency: int, pace: Pace = UNPACED) -> None:
         self._pace = pace

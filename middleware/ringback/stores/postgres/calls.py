@@ -12,8 +12,8 @@ from ringback.stores.call_rows import ITEM, condition, item_of, page
 from ringback.stores.history_rows import contact_of
 from ringback.stores.stored_told import note_of, told_in
 from ringback.work.call_detail import Traces
-from ringback.work.call_filter import CallFilter, Found
 from ringback.work.contact import Contact
+from ringback.work.history import CallFilter, Found
 from ringback.work.keys import numbered, short
 
 if TYPE_CHECKING:

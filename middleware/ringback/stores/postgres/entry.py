@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from ringback.exceptions import StoreError
 from ringback.stores.claims import PURGE_EVERY
 from ringback.stores.clocks import jumped
+from ringback.stores.leases import Pulse, Touch
 from ringback.stores.postgres import claims, repair
-from ringback.stores.pulse import Pulse
-from ringback.stores.touch import Touch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""The history of a PostgreSQL store. It uses the pool that the store has for everything but puts."""
+"""What a person reads in a PostgreSQL store, by the pool for all but puts: counts of its items, and its history."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import math
 from typing import TYPE_CHECKING
 
 from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
-from ringback.stores.postgres import calls, deliveries
+from ringback.stores.postgres import calls, deliveries, lane
+from ringback.work.items import State, Stats
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from typing import Any, LiteralString, Protocol, TypeVar
 
     from ringback.stores.postgres.database import Connection
-    from ringback.work.call_filter import CallFilter, Found
     from ringback.work.contact import Contact
     from ringback.work.deliveries import Deliveries, LastDelivery
-    from ringback.work.history import Count, Ended, Pair, Waiting
+    from ringback.work.history import CallFilter, Count, Ended, Found, Pair, Waiting
     from ringback.work.items import Kind
     from ringback_catalog import Match
 
@@ -64,6 +64,26 @@ _CONTACTS = """
     WHERE contact > %(after)s AND changed_at >= %(since)s::float8
     ORDER BY contact LIMIT %(limit)s
 """
+_STATS = """
+    SELECT state, count(*), count(*) FILTER (WHERE kind = 'redial'), min(due_at) FROM ringback_items GROUP BY state
+"""
+
+
+async def stats(connection: Connection, now: float) -> Stats:
+    """The counts, as a step of a transaction."""
+    counts: dict[str, int] = {}
+    redials, oldest = 0, now
+    for state, count, waiting, due_at in await (await connection.execute(_STATS)).fetchall():
+        counts[State(state)] = count
+        if state == State.READY:
+            redials, oldest = waiting, due_at
+    return Stats(
+        **counts,
+        redials=redials,
+        oldest_due=max(0.0, now - oldest),
+        redials_in_progress=await lane.in_progress(connection, now),
+        redials_paused=await lane.paused(connection),
+    )
 
 
 class PostgresHistory:

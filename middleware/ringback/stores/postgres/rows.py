@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_READY = "SELECT count(*) FROM (SELECT FROM ringback_items WHERE state = 'ready' LIMIT %s) AS waiting"
 _LOCK = """
     SELECT pg_advisory_xact_lock(id) FROM (
         SELECT DISTINCT hashtextextended(name, 1) AS id FROM unnest(%s::text[]) AS name ORDER BY id
@@ -60,6 +61,11 @@ _HASTEN = """
 """
 _CANCEL = "UPDATE ringback_items SET state = 'canceled', finished_at = %s WHERE key = ANY(%s) AND state = 'ready'"
 _DUE_NOW = "UPDATE ringback_items SET due_at = least(due_at, %s) WHERE key = ANY(%s) AND state = 'ready'"
+
+
+async def count_ready(connection: Connection, limit: int) -> int:
+    row = await (await connection.execute(_READY, (limit,))).fetchone()
+    return row[0] if row else 0
 
 
 def row_of(item: Item, now: float) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ringback.exceptions import StoreFull
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.clocks import Jumps
-from ringback.stores.postgres import calls, claims, deliveries, lane, letters, retention, rows, stats
+from ringback.stores.postgres import calls, claims, deliveries, lane, letters, retention, rows
 from ringback.stores.postgres.database import conninfo_of
 from ringback.stores.postgres.databases import Databases
 from ringback.stores.postgres.entry import Entry
-from ringback.stores.postgres.history import PostgresHistory
+from ringback.stores.postgres.history import PostgresHistory, stats
 from ringback.stores.postgres.jobs import Jobs
 from ringback.stores.postgres.login import Login
 from ringback.stores.postgres.worker import Worker
@@ -163,7 +163,7 @@ class PostgresStore:
         """Raise :class:`StoreFull` for a full backlog, counted once a second: more work of one second does no harm."""
         now = asyncio.get_running_loop().time()
         if self._counted_at is None or now >= self._counted_at + 1.0:
-            self._waiting = await stats.count_ready(connection, self._max_backlog)
+            self._waiting = await rows.count_ready(connection, self._max_backlog)
             self._counted_at = now
         if self._waiting >= self._max_backlog:
             raise StoreFull(f"{self._waiting} items wait in PostgreSQL; at most that many may; see that workers run")
@@ -233,7 +233,7 @@ class PostgresStore:
             self._worker.look_at_redials(due_at)
 
     async def stats(self) -> Stats:
-        return await self._databases.do(lambda connection: stats.stats(connection, self._clock()))
+        return await self._databases.do(lambda connection: stats(connection, self._clock()))
 
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
         found, turns = list[DeadLetter](), Turns()

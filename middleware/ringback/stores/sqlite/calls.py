@@ -23,8 +23,8 @@ from ringback.stores.history_rows import contact_of
 from ringback.stores.sqlite.schema import CONTACT, NOTE, WHOLE
 from ringback.stores.stored_told import note_of, told_in
 from ringback.work.call_detail import StoredItem, Traces
-from ringback.work.call_filter import CallFilter, Found
 from ringback.work.contact import Contact
+from ringback.work.history import CallFilter, Found
 from ringback.work.keys import numbered, short
 
 if TYPE_CHECKING:

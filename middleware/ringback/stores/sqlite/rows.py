@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ringback.work.contact import Change, Step
+    from ringback.work.contact_call import Report
     from ringback.work.items import Item
-    from ringback.work.report import Report
 
 T = TypeVar("T")
 

@@ -5,31 +5,65 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError
-from ringback.stores.claims import FAULT_PAUSE, PURGE_EVERY
+from ringback.stores.claims import FAULT_PAUSE, PURGE_EVERY, ClaimLoop
 from ringback.stores.clocks import SLACK, jumped
-from ringback.stores.lanes import Lanes
-from ringback.stores.pulse import Pulse
+from ringback.stores.leases import Pulse
 from ringback.stores.sqlite import claims, lane
-from ringback.stores.sqlite.suspects import Suspects
 from ringback.work.items import Kind, State
 from ringback.work.pace import UNPACED
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 
     from ringback.stores.clocks import Boot, Jumps
+    from ringback.stores.leases import Touch
     from ringback.stores.sqlite.database import Database
-    from ringback.stores.touch import Touch
     from ringback.work.items import Claim, Settlement, Work
     from ringback.work.pace import Pace
+
+
+class Suspects:
+    """The one item, of all lanes of a process, that a dead worker has left and that the process tries now: an item that
+    kills its worker harms itself alone.
+    """
+
+    __slots__ = ("_asking", "_refused", "_tried")
+
+    def __init__(self) -> None:
+        self._tried = set[tuple[str, int]]()
+        self._asking = False
+        self._refused: Kind | None = None
+
+    @contextmanager
+    def ask(self, kind: Kind) -> Generator[bool]:
+        """Whether the lane, which claims inside the context, may claim an item that a dead worker has left. Lanes that
+        always claim at the same time take turns.
+        """
+        mine = not self._tried and not self._asking and self._refused in (None, kind)
+        self._refused = kind if self._asking else None
+        self._asking = self._asking or mine
+        try:
+            yield mine
+        finally:
+            self._asking = self._asking and not mine
+
+    def begin(self, claims: Iterable[Claim]) -> None:
+        self._tried.update((claim.item.key, claim.attempt) for claim in claims if claim.crashed)
+
+    def end(self, claim: Claim) -> bool:
+        """Forget the claim. True if a dead worker had left its item: then either lane may try the next such item."""
+        held = claim.item.key, claim.attempt
+        found = held in self._tried
+        self._tried.discard(held)
+        return found
 
 
 @dataclass(eq=False, kw_only=True)
@@ -55,7 +89,7 @@ class Worker:
     _suspects: Suspects = field(default_factory=Suspects)
 
     def __post_init__(self) -> None:
-        self.lanes = Lanes(self, poll=self.poll, clock=self.clock, on_fault=self.on_fault)
+        self.lanes = ClaimLoop(self, *Kind, poll=self.poll, clock=self.clock, on_fault=self.on_fault)
 
     async def run(self, work: Work, concurrency: int, pace: Pace) -> None:
         self.pace = pace
@@ -140,7 +174,7 @@ class Worker:
         if self._suspects.end(claim):
             self.lanes.wake()
         if settlement.state is State.READY:
-            self.lanes.wake(claim.item.kind, settlement.due_at)
+            self.lanes.wake(settlement.due_at, claim.item.kind)
 
     async def give_back(self, claim: Claim) -> None:
         held = (claim.item.key, claim.attempt)
