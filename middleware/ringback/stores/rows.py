@@ -104,11 +104,6 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
     )
 
 
-def counted_by(outcome: Outcome) -> dict[str, Any]:
-    """The values of the columns :data:`COUNTED` for the end of a call."""
-    return dict(zip(COUNTED, _counts(outcome, stored_verdict(outcome.verdict)), strict=True))
-
-
 def _counts(outcome: Outcome, verdict: StoredVerdict) -> _Counts:
     words = verdict.cause, verdict.category, verdict.retry, verdict.match, outcome.owner.value
     return *words, number(outcome.code), number(outcome.subcode)

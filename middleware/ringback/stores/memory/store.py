@@ -61,7 +61,6 @@ class MemoryStore:
     ) -> None:
         for name, number in (("capacity", capacity), ("max_backlog", max_backlog)):
             refuse_for_store(name, number)
-        self._capacity = capacity
         self._max_backlog = max_backlog
         self._clock = clock
         self._elapsed = elapsed or measure_of(clock)
@@ -91,7 +90,7 @@ class MemoryStore:
 
         work, dead = partial(waiting_in, self._rows), partial(waiting_in, self._letters.dead)
         about = self._contacts.all, self._calls, self._deliveries
-        self._history = self._history or MemoryHistory(self._capacity, work, dead, *about)
+        self._history = self._history or MemoryHistory(work, dead, *about)
         self.watched = True
         return self._history
 
@@ -120,8 +119,6 @@ class MemoryStore:
             offer = self._latch.offer(item.outcome, latched)
             key = short(item.key)
             if latched is not outcome_id:
-                if self._history is not None and offer is Offer.OPENED:
-                    self._history.superseded(key)
                 key = short(informed(item.key))
             if offer is Offer.OPENED and (key in self._rows or key in dead or key in discarded):
                 # The latch has forgotten the ending; the store has not.
@@ -140,7 +137,6 @@ class MemoryStore:
                 self._contacts.note(item.contact, known.noted(report, self._clock(), late=late))
             if self._history is not None:
                 self._calls.put(key, item, offer, self._clock())
-                self._history.put(key, item, offer, self._clock())
             offers.append(offer)
         if Offer.OPENED in offers:
             self._lanes.wake(min([item.due_at for item in items]), Kind.OUTCOME)
@@ -292,10 +288,9 @@ class MemoryStore:
             self._counts[State.DONE] += 1
 
     def _ended(self, key: str, state: State, row: Row) -> None:
-        # Calls and history note items only from the first read of the history on.
+        # Calls note items only from the first read of the history on.
         if self._history is not None:
             self._calls.settled(key, state, row)
-            self._history.settled(key, state)
 
     async def give_back(self, claim: Claim) -> None:
         row = self._rows[claim.item.key]
