@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from ringback.stores.call_matches import leg_in
+from ringback.stores.call_matches import Ends, leg_in
 from ringback.stores.record import outcome_of, progress_of
 from ringback.stores.stored_told import dump_end, load_told
 from ringback.stores.verdicts import known_category, known_cause, known_match, known_owner, known_retry
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ringback.core.outcome import Outcome
-    from ringback.stores.call_matches import Ends
     from ringback.work.history import CallFilter
 
 

@@ -11,12 +11,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ringback.exceptions import StoreError
-from ringback.work.items import Kind, Settlement, State
+from ringback.work.items import Claim, Kind, Settlement, State, Work
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-    from ringback.work.items import Claim, Work
 
 FAULT_PAUSE = 1.0
 """Seconds that a worker waits after a fault of the store."""

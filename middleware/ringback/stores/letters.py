@@ -9,11 +9,10 @@ from msgspec.structs import replace
 
 from ringback.exceptions import StoreError
 from ringback.stores.record import dump_progress, load_progress
-from ringback.work.letters import Act
+from ringback.work.letters import Act, LetterChange
 
 if TYPE_CHECKING:
     from ringback.work.items import Before
-    from ringback.work.letters import LetterChange
 
 
 def takes(change: LetterChange, stored: bytes | None) -> bool:

@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
-from ringback.core.outcome import LEVEL, informs_more, level_of
+from ringback.core.outcome import LEVEL, Outcome, informs_more, level_of
 from ringback.stores.record import dump, dump_progress, dump_sibling, dump_without_verdict
 from ringback.stores.stored_told import dump_end, merged_told
 from ringback.stores.verdicts import StoredVerdict, stored_verdict
 from ringback.work.contact_call import Report, report_of
-from ringback.work.items import Item, Kind, State, whom
+from ringback.work.items import Claim, Item, Kind, Settlement, State, whom
 from ringback.work.keys import short
 from ringback.work.told import number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ringback.core.outcome import Outcome
-    from ringback.work.items import Claim, Settlement
 
 COUNTED = ("cause", "category", "retry", "match", "acts", "code", "subcode")
 """The columns by which a history counts and finds calls. ``acts`` is the owner, who must act."""

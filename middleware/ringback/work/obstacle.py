@@ -5,13 +5,12 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ringback.work.contact_call import LASTS, UNSEEN, CallState, Word
+from ringback.work.contact_call import LASTS, UNSEEN, CallRecord, CallState, Report, Word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ringback.work.contact import Contact
-    from ringback.work.contact_call import CallRecord, Report
     from ringback.work.redial_policy import RedialPolicy
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct, field
 
-from ringback.core.outcome import informs_more
-from ringback.stores.call_matches import contact_in, ends_of, leg_in, match_of_item, matches_in
+from ringback.core.outcome import Outcome, informs_more
+from ringback.stores.call_matches import Match, contact_in, ends_of, leg_in, match_of_item, matches_in
 from ringback.work.call_detail import StoredItem, Traces
 from ringback.work.contact import Contact
 from ringback.work.history import CallFilter, Found, recognized
-from ringback.work.items import Kind, Progress, State
+from ringback.work.items import Item, Kind, Progress, State
 from ringback.work.keys import short
 from ringback.work.latch import Offer, informed, remember
 from ringback.work.told import Told, told_by
@@ -21,10 +21,7 @@ from ringback_catalog import Verdict  # noqa: TC001 - msgspec reads the annotati
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ringback.core.outcome import Outcome
-    from ringback.stores.call_matches import Match
     from ringback.stores.memory.letters import Row
-    from ringback.work.items import Item
 
 MOST_TOLD = 256
 """Events of one call that are remembered beside its ends, the first ones: an app may fail to play for hours."""

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ringback.stores.history_rows import counts_of, refuse_odd_steps
-from ringback.work.history import Ended, Pair, Waiting
+from ringback.work.history import CallFilter, Count, Ended, Found, Pair, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ringback.stores.memory.deliveries import MemoryDeliveries
     from ringback.work.contact import Contact
     from ringback.work.deliveries import Deliveries, LastDelivery
-    from ringback.work.history import CallFilter, Count, Found
     from ringback.work.items import Kind, State
     from ringback_catalog import Cause, Match, RetryClass
 

@@ -10,16 +10,13 @@ from msgspec import Struct
 from msgspec.structs import astuple, replace
 
 from ringback.work.history import Waiting
-from ringback.work.items import DeadLetter, Item, Progress, State
+from ringback.work.items import Before, DeadLetter, Item, Progress, State
 from ringback.work.keys import short
 from ringback.work.latch import remember
-from ringback.work.letters import Act, standing, taken_back
+from ringback.work.letters import Act, LetterChange, Standing, standing, taken_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from ringback.work.items import Before
-    from ringback.work.letters import LetterChange, Standing
 
 
 class Row(Struct):

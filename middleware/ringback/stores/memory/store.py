@@ -25,7 +25,7 @@ from ringback.work.items import REMEMBER_CALLS, Claim, Kind, Progress, State, St
 from ringback.work.keys import short
 from ringback.work.latch import Latch, Offer, informed
 from ringback.work.letters import Act, LetterChange, Standing
-from ringback.work.pace import UNPACED, Lane
+from ringback.work.pace import UNPACED, Lane, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ringback.work.contact import Change
     from ringback.work.deliveries import Counted
     from ringback.work.items import DeadLetter, Item, Settlement, Work
-    from ringback.work.pace import Pace
     from ringback.work.told import Told
 
 T = TypeVar("T")

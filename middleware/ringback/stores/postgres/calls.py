@@ -5,24 +5,22 @@ Every function is one step of a transaction.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from ringback.stores.call_matches import contact_in, ends_of, keys_of, match_of_item, matches_in, newest, texts_of
 from ringback.stores.call_rows import ITEM, condition, item_of, page
 from ringback.stores.history_rows import contact_of
 from ringback.stores.stored_told import note_of, told_in
-from ringback.work.call_detail import Traces
+from ringback.work.call_detail import StoredItem, Traces
 from ringback.work.contact import Contact
 from ringback.work.history import CallFilter, Found
 from ringback.work.keys import numbered, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import LiteralString
 
     from ringback.stores.call_matches import Match
     from ringback.stores.postgres.database import Connection
-    from ringback.work.call_detail import StoredItem
     from ringback.work.told import Told
 
 _NOTE = "INSERT INTO ringback_notes (at, leg, call, told) VALUES (%s, %s, %s, %s)"

@@ -13,13 +13,12 @@ import psycopg
 
 from ringback.exceptions import StoreUnavailable
 from ringback.stores.postgres import repair, schema
-from ringback.stores.postgres.database import Database
+from ringback.stores.postgres.database import Connection, Database
 from ringback.stores.postgres.faults import translated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from ringback.stores.postgres.database import Connection
     from ringback.stores.postgres.login import Login
 
 T = TypeVar("T")

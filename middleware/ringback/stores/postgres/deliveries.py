@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.work.deliveries import Counted, deliveries_of, folded_before, last_of
+from ringback.work.deliveries import Counted, Deliveries, LastDelivery, deliveries_of, folded_before, last_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ringback.stores.postgres.database import Connection
-    from ringback.work.deliveries import Deliveries, LastDelivery
 
 _MERGE = """
     ON CONFLICT (at, result, reason) DO UPDATE SET

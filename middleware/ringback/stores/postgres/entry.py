@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError
 from ringback.stores.claims import PURGE_EVERY
-from ringback.stores.clocks import jumped
+from ringback.stores.clocks import Jumps, jumped
 from ringback.stores.leases import Pulse, Touch
 from ringback.stores.postgres import claims, repair
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ringback.stores.clocks import Jumps
     from ringback.stores.postgres.database import Connection, Database
     from ringback.stores.postgres.jobs import Jobs
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, LiteralString, Protocol, TypeVar
 
 from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
 from ringback.stores.postgres import calls, deliveries, lane
-from ringback.work.items import State, Stats
+from ringback.work.items import Kind, State, Stats
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from typing import Any, LiteralString, Protocol, TypeVar
 
     from ringback.stores.postgres.database import Connection
     from ringback.work.contact import Contact
     from ringback.work.deliveries import Deliveries, LastDelivery
     from ringback.work.history import CallFilter, Count, Ended, Found, Pair, Waiting
-    from ringback.work.items import Kind
     from ringback_catalog import Match
 
     T = TypeVar("T")

@@ -12,12 +12,11 @@ from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecisio
 from procrastinate.jobs import DeleteJobCondition, Job
 
 from ringback.stores.clocks import measure_of
-from ringback.stores.postgres.database import read_error
+from ringback.stores.postgres.database import Connection, Pool, read_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from ringback.stores.postgres.database import Connection, Pool
 
 QUEUE = "ringback"
 TASK = "ringback.deliver"

@@ -8,15 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringback.stores.postgres import claims
-from ringback.work.items import Kind
-from ringback.work.pace import Lane
+from ringback.work.items import Claim, Kind
+from ringback.work.pace import Lane, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ringback.stores.postgres.database import Connection
-    from ringback.work.items import Claim
-    from ringback.work.pace import Pace
 
 _NOW = "extract(epoch FROM clock_timestamp())::float8"
 _LANE = f"SELECT next_at, paused_until, {_NOW} FROM ringback_lane"

@@ -5,23 +5,20 @@ A change takes three statements and as many for the contacts, however many lette
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from ringback.stores.letters import before, name_in, progress_after, takes
 from ringback.stores.postgres.contacts import keep, known_of
 from ringback.stores.record import dump_progress, outcome_of, progress_of, time_of
-from ringback.work.items import DeadLetter, Kind
+from ringback.work.items import Before, DeadLetter, Kind
 from ringback.work.keys import short
-from ringback.work.letters import Act, standing, taken_back
+from ringback.work.letters import Act, LetterChange, Standing, standing, taken_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import LiteralString
 
     from ringback.stores.postgres.database import Connection
     from ringback.work.contact import Contact
-    from ringback.work.items import Before
-    from ringback.work.letters import LetterChange, Standing
 
 _DEAD = """
     SELECT key, kind, payload, sibling, attempts, reason, finished_at, progress, target, contact FROM ringback_items

@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 
 from ringback.stores.postgres.claims import checkpoint
 from ringback.stores.postgres.contacts import keep, known_of
-from ringback.stores.postgres.database import changed
+from ringback.stores.postgres.database import Connection, changed
 from ringback.stores.postgres.schema import storable
 from ringback.stores.rows import merged, stored_row, superseded
 from ringback.work.keys import short
@@ -18,7 +18,6 @@ from ringback.work.latch import Offer, informed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ringback.stores.postgres.database import Connection
     from ringback.work.contact import Change, Step
     from ringback.work.items import Item
 

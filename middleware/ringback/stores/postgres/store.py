@@ -14,7 +14,7 @@ from ringback.exceptions import StoreFull
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.clocks import Jumps
 from ringback.stores.postgres import calls, claims, deliveries, lane, letters, retention, rows
-from ringback.stores.postgres.database import conninfo_of
+from ringback.stores.postgres.database import Connection, conninfo_of
 from ringback.stores.postgres.databases import Databases
 from ringback.stores.postgres.entry import Entry
 from ringback.stores.postgres.history import PostgresHistory, stats
@@ -22,22 +22,19 @@ from ringback.stores.postgres.jobs import Jobs
 from ringback.stores.postgres.login import Login
 from ringback.stores.postgres.worker import Worker
 from ringback.stores.turns import Turns
-from ringback.work.items import REMEMBER_CALLS, DeadLetter, Kind
+from ringback.work.items import REMEMBER_CALLS, DeadLetter, Item, Kind, Progress, Stats, Work
 from ringback.work.keys import short
 from ringback.work.latch import Offer
 from ringback.work.letters import Act, LetterChange, Standing
-from ringback.work.pace import UNPACED
+from ringback.work.pace import UNPACED, Pace
 from ringback.work.redial_policy import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from ringback.stores.postgres.database import Connection
     from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
     from ringback.work.deliveries import Counted
-    from ringback.work.items import Item, Progress, Stats, Work
-    from ringback.work.pace import Pace
     from ringback.work.told import Told
 
 T = TypeVar("T")

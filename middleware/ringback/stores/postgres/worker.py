@@ -19,18 +19,16 @@ from psycopg import Error
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.claims import FAULT_PAUSE, GRACE, ClaimLoop
 from ringback.stores.postgres import claims, lane
-from ringback.stores.postgres.database import read_error
+from ringback.stores.postgres.database import Connection, read_error
 from ringback.stores.postgres.faults import store_error
 from ringback.stores.postgres.tasks import end, first_of
-from ringback.work.items import Kind, Settlement, State
+from ringback.work.items import Claim, Kind, Settlement, State, Work
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from ringback.stores.postgres.database import Connection
     from ringback.stores.postgres.entry import Entry
     from ringback.stores.postgres.jobs import Jobs
-    from ringback.work.items import Claim, Work
     from ringback.work.pace import Pace
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
-from ringback.stores.sqlite.identity import Watch
+from ringback.stores.sqlite.identity import Loss, Watch
 from ringback.stores.sqlite.schema import PUT_LOG_IN_FILE
 from ringback.stores.sqlite.whole import WholeCheck
 from ringback.stores.sqlite.writer import Writer
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ringback.stores.sqlite.identity import Loss
 
 A = TypeVar("A")
 T = TypeVar("T")

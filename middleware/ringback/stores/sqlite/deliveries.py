@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.work.deliveries import deliveries_of, folded_before, last_of
+from ringback.work.deliveries import Counted, Deliveries, LastDelivery, deliveries_of, folded_before, last_of
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-    from ringback.work.deliveries import Counted, Deliveries, LastDelivery
 
 _MERGE = """
     ON CONFLICT (at, result, reason) DO UPDATE SET

@@ -7,23 +7,21 @@ The write-ahead log lets the thread read while other connections write, so no pu
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
 from ringback.stores.sqlite import calls, deliveries
 from ringback.stores.sqlite.lane import in_progress, paused
 from ringback.stores.sqlite.schema import WHOLE
-from ringback.work.items import Stats
+from ringback.work.items import Kind, Stats
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Awaitable, Callable, Sequence
-    from typing import Any, Protocol, TypeVar
 
     from ringback.work.contact import Contact
     from ringback.work.deliveries import Deliveries, LastDelivery
     from ringback.work.history import CallFilter, Count, Ended, Found, Pair, Waiting
-    from ringback.work.items import Kind
     from ringback_catalog import Match
 
     T = TypeVar("T")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.work.pace import Lane
+from ringback.work.pace import Lane, Pace
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
     from ringback.work.items import Claim
-    from ringback.work.pace import Pace
 
 _LANE = "SELECT next_at, paused_until FROM lane"
 _SET = "UPDATE lane SET next_at = ?, paused_until = ?"

@@ -8,16 +8,14 @@ from ringback.stores.letters import before, name_in, progress_after, takes
 from ringback.stores.record import dump_progress, outcome_of, progress_of, time_of
 from ringback.stores.sqlite.contacts import keep, known_of
 from ringback.stores.sqlite.schema import WHOLE
-from ringback.work.items import DeadLetter, Kind
+from ringback.work.items import Before, DeadLetter, Kind
 from ringback.work.keys import short
-from ringback.work.letters import Act, standing, taken_back
+from ringback.work.letters import Act, LetterChange, Standing, standing, taken_back
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from ringback.work.items import Before
-    from ringback.work.letters import LetterChange, Standing
 
 _DEAD = f"""
     SELECT items.*, text AS verdict_text FROM {WHOLE}

@@ -22,10 +22,10 @@ from ringback.stores.sqlite.file import Room
 from ringback.stores.sqlite.history import SQLiteHistory, stats
 from ringback.stores.sqlite.worker import Worker
 from ringback.stores.turns import Turns
-from ringback.work.items import DeadLetter, Item, Kind, Progress, Stats
+from ringback.work.items import DeadLetter, Item, Kind, Progress, Stats, Work
 from ringback.work.latch import Offer
 from ringback.work.letters import Act, LetterChange, Standing
-from ringback.work.pace import UNPACED
+from ringback.work.pace import UNPACED, Pace
 from ringback.work.redial_policy import DAY
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
     from ringback.work.deliveries import Counted
-    from ringback.work.items import Work
-    from ringback.work.pace import Pace
     from ringback.work.told import Told
 
 T = TypeVar("T")

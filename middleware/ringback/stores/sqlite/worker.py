@@ -13,21 +13,17 @@ from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError
 from ringback.stores.claims import FAULT_PAUSE, PURGE_EVERY, ClaimLoop
-from ringback.stores.clocks import SLACK, jumped
-from ringback.stores.leases import Pulse
+from ringback.stores.clocks import SLACK, Boot, Jumps, jumped
+from ringback.stores.leases import Pulse, Touch
 from ringback.stores.sqlite import claims, lane
-from ringback.work.items import Kind, State
-from ringback.work.pace import UNPACED
+from ringback.work.items import Claim, Kind, Settlement, State, Work
+from ringback.work.pace import UNPACED, Pace
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 
-    from ringback.stores.clocks import Boot, Jumps
-    from ringback.stores.leases import Touch
     from ringback.stores.sqlite.database import Database
-    from ringback.work.items import Claim, Settlement, Work
-    from ringback.work.pace import Pace
 
 
 class Suspects:
