@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct
 
 from ringback.core.outcome import LEVEL, Outcome, informs_more, level_of
-from ringback.stores.record import dump, dump_progress, dump_sibling, dump_without_verdict
+from ringback.stores.record import dump, dump_progress, dump_sibling
 from ringback.stores.stored_told import dump_end, merged_told
 from ringback.stores.verdicts import StoredVerdict, stored_verdict
 from ringback.work.contact_call import Report, report_of
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 COUNTED = ("cause", "category", "retry", "match", "acts", "code", "subcode")
 """The columns by which a history counts and finds calls. ``acts`` is the owner, who must act."""
 
+
+COLUMNS: tuple[str, ...] = tuple(
+    "key kind due_at ends_call event call contact target number rank payload sibling created_at "
+    "cause category retry match acts code subcode told context".split()
+)
+"""The columns that a put writes."""
 
 _Counts: TypeAlias = "tuple[str | None, str | None, str | None, str | None, str | None, int | None, int | None]"
 
@@ -84,7 +90,7 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
         target=item.target,
         number=item.number,
         rank=outcome.informs(),
-        payload=dump_without_verdict(outcome) if apart else dump(outcome),
+        payload=dump(outcome, apart=apart),
         sibling=dump_sibling(outcome),
         created_at=now,
         cause=cause,

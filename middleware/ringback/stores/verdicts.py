@@ -83,22 +83,17 @@ class StoredVerdict(Struct, frozen=True, gc=False):
     match: str
 
 
-class StoredVerdicts:
-    """Makes the stored form of a verdict once, and keeps the forms of at most :data:`_MOST` verdicts."""
-
-    def __init__(self) -> None:
-        self._kept: dict[int, tuple[Verdict, StoredVerdict]] = {}
-
-    def __call__(self, verdict: Verdict) -> StoredVerdict:
-        kept = self._kept.get(id(verdict))
-        # The verdict stands beside its stored form: as long as the verdict lives, no other verdict has its id.
-        if kept is not None and kept[0] is verdict:
-            return kept[1]
-        if len(self._kept) >= _MOST:
-            self._kept.clear()
-        stored = _stored(verdict)
-        self._kept[id(verdict)] = verdict, stored
-        return stored
+def stored_verdict(verdict: Verdict) -> StoredVerdict:
+    """The stored form of a verdict, which is made once for as long as at most :data:`_MOST` forms are kept."""
+    kept = _kept.get(id(verdict))
+    # The verdict stands beside its stored form: as long as the verdict lives, no other verdict has its id.
+    if kept is not None and kept[0] is verdict:
+        return kept[1]
+    if len(_kept) >= _MOST:
+        _kept.clear()
+    stored = _stored(verdict)
+    _kept[id(verdict)] = verdict, stored
+    return stored
 
 
 def _stored(verdict: Verdict) -> StoredVerdict:
@@ -140,7 +135,7 @@ def _packaged() -> dict[str, Source]:
     return {source.id: source for entry in Catalog.default().entries for source in entry.sources}
 
 
-stored_verdict = StoredVerdicts()
+_kept: dict[int, tuple[Verdict, StoredVerdict]] = {}
 """One for the process, because all stores of a process get the verdicts of the same catalogs."""
 
 _MOST = 1024

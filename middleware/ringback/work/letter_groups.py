@@ -88,7 +88,6 @@ def _stand_in(found: re.Match[str]) -> str:
 
 
 def reason_of(letter: DeadLetter) -> Reason:
-    """Why the letter was given up."""
     failed: Mapping[str, str] = letter.progress.failed
     hooks = tuple(sorted(failed)) or (() if letter.target is None else (letter.target,))
     texts = sorted(set(map(normalized, failed.values()))) or [normalized(_without(letter.reason, hooks))]

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from msgspec import Struct
 
 from ringback.exceptions import ConfigurationError
 from ringback.work.contact_call import LONGEST_WINDOW, NOT_RUNG
@@ -36,8 +37,7 @@ TimeZone: TypeAlias = "str | tzinfo"
 """An IANA name such as ``Europe/Berlin``, or a ``tzinfo``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """Call again at ``at``, seconds since the epoch.
 
     ``number`` counts the calls to the contact in the policy's window, the call at ``at`` included: 2 or more.
@@ -47,8 +47,7 @@ class Planned:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Exhausted:
+class Exhausted(Struct, frozen=True):
     """Do not call again: ``limit`` names the setting of the policy that forbids it.
 
     ``max_attempts`` and ``max_unrung``: the window that ends now has that many calls, planned calls included. The
@@ -60,13 +59,11 @@ class Exhausted:
     limit: str
 
 
-@dataclass(frozen=True, slots=True)
-class NotRetryable:
+class NotRetryable(Struct, frozen=True):
     """Do not call again: the outcome is terminal."""
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(Struct, frozen=True):
     """Do not call: the outcome asks for another retry action than a call, and ``reason`` says which."""
 
     reason: str

@@ -72,7 +72,6 @@ class MemoryCalls:
         """The ends by the keys of their items, but for those that another end has replaced."""
 
     def note(self, told: Told) -> None:
-        """Remember what an event told beside the ends of calls."""
         call = self._call_of(told.call, told.leg, told.event)
         if len(call.told) < MOST_TOLD:
             call.told.append(told)
@@ -114,7 +113,6 @@ class MemoryCalls:
                 kept.state, kept.attempts, kept.progress = state, row.attempts, row.progress
 
     def call(self, name: str) -> Traces | None:
-        """As :meth:`~ringback.work.delivery_store.DeliveryStore.call`."""
         found = max(self._matches(name), key=lambda found: found[0].at, default=None)
         return None if found is None else self._traces(found[1])
 
@@ -130,7 +128,6 @@ class MemoryCalls:
         return Traces(tuple(call.told), items, contact, self._known.get(contact or "", Contact()))
 
     def calls(self, chosen: CallFilter, limit: int, offset: int, *, oldest_first: bool) -> Found:
-        """As :meth:`~ringback.work.history.History.calls`."""
         ends = None if chosen.name is None else ends_of(match for match, _ in self._matches(chosen.name))
         ended = [
             (kept, self._item(key, kept), call)

@@ -92,7 +92,6 @@ class MemoryLetters:
         return [(key, row) for key, row, _ in found]
 
     def standing(self, rows: dict[str, Row], change: LetterChange) -> Standing:
-        """What there is of the change."""
         times = [
             row.due_at if row.state is State.READY else row.finished_at for _, row, _ in self._changed(rows, change)
         ]

@@ -56,7 +56,6 @@ _OLDEST = _NEWEST.replace("DESC, key", "ASC, key DESC")
 
 
 async def note(connection: Connection, told: Iterable[Told]) -> None:
-    """Keep what events told."""
     notes = map(note_of, told)
     async with connection.cursor() as cursor:
         await cursor.executemany(_NOTE, [(each.at, each.leg, each.call, each.told) for each in notes])
@@ -74,7 +73,6 @@ async def call(connection: Connection, name: str) -> Traces | None:
 
 
 async def calls(connection: Connection, chosen: CallFilter, limit: int, offset: int, *, oldest_first: bool) -> Found:
-    """A page of the calls that ended."""
     ends = None if chosen.name is None else ends_of(await _matches(connection, chosen.name))
     where, values = condition(chosen, ends, "%s")
     [(total,)] = await _rows(connection, _COUNT.format(where).encode(), values)

@@ -222,6 +222,6 @@ def read_error(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-async def changed(connection: Connection, query: LiteralString, parameters: Any) -> int:
+async def changed(connection: Connection, query: LiteralString | bytes, parameters: Any) -> int:
     """The number of rows that the statement has changed."""
     return (await connection.execute(query, parameters)).rowcount

@@ -92,8 +92,8 @@ class PostgresHistory:
 
     async def counts(self, since: float, until: float, step: float) -> Sequence[Count]:
         refuse_odd_steps(since, step)
-        rows = await self._rows(_COUNTS, {"since": since, "until": until, "step": step})
-        return counts_of(((bar, *rest) for bar, *rest in rows), since, step)
+        rows: list[Any] = await self._rows(_COUNTS, {"since": since, "until": until, "step": step})
+        return counts_of(rows, since, step)
 
     async def pairs(
         self, since: float, limit: int, match: Match | None = None, until: float = math.inf

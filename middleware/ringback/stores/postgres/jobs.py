@@ -52,7 +52,6 @@ class Jobs:
         await self._defer(connection, [_job(key, self._scheduled(at - now)) for key, at in due])
 
     async def defer_now(self, connection: Connection, keys: Iterable[str]) -> None:
-        """Make jobs that are due at once."""
         await self._defer(connection, [_job(key, None) for key in keys])
 
     async def _defer(self, connection: Connection, jobs: list[Job]) -> None:

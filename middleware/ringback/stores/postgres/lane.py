@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.stores.postgres import claims
-from ringback.work.items import Claim, Kind
 from ringback.work.pace import Lane, Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from ringback.stores.postgres.database import Connection
+    from ringback.work.items import Claim
 
 _NOW = "extract(epoch FROM clock_timestamp())::float8"
 _LANE = f"SELECT next_at, paused_until, {_NOW} FROM ringback_lane"
@@ -46,18 +45,20 @@ async def claim(
     owner: str,
     worker: int,
     now: float,
+    one: Callable[[str], Awaitable[Claim | None]],
     *,
     again: bool = False,
     suspects: bool = True,
 ) -> tuple[list[Claim], float | None]:
     """Claim redials that are due, the oldest first, as many as the lane has room for. Also when to look again.
 
-    ``now`` is this process's time. ``again``: an earlier claim for this owner may have succeeded, and its result is
-    lost. With ``suspects`` one of the redials that a dead worker has left may be among them.
+    ``one`` is ``claim`` of :mod:`ringback.stores.postgres.claims` without what its calls share. ``now`` is this
+    process's time. ``again``: an earlier claim for this owner may have succeeded, and its result is lost. With
+    ``suspects`` one of the redials that a dead worker has left may be among them.
     """
     lost = await (await connection.execute(_CLAIMED, (worker, owner))).fetchall() if again else []
     if lost:
-        return await _claimed(connection, [key for (key,) in lost], owner, worker, now), now
+        return await _claimed(one, [key for (key,) in lost]), now
     due_at = await _next_due(connection, suspects=suspects)
     if due_at is None or due_at > now:
         return [], due_at
@@ -68,7 +69,7 @@ async def claim(
     due = await (await connection.execute(_DUE, (now, suspects, limit))).fetchall()
     left = [key for key, interrupted in due if interrupted == 2][:1]
     keys = [key for key, interrupted in due if interrupted < 2] + left
-    claims = await _claimed(connection, keys, owner, worker, now)
+    claims = await _claimed(one, keys)
     suspects = suspects and not left
     after = lane.after(pace, len(claims), theirs)
     if after != lane:
@@ -78,9 +79,9 @@ async def claim(
     return claims, None if next_at is None else next_at - ahead
 
 
-async def _claimed(connection: Connection, keys: Sequence[str], owner: str, worker: int, now: float) -> list[Claim]:
+async def _claimed(one: Callable[[str], Awaitable[Claim | None]], keys: Sequence[str]) -> list[Claim]:
     """The claims on the redials of these keys, but for those whose records cannot be read."""
-    found = [await claims.claim(connection, key, Kind.REDIAL, owner, worker, now) for key in keys]
+    found = [await one(key) for key in keys]
     return [claim for claim in found if claim is not None]
 
 

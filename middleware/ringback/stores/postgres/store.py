@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ringback.exceptions import StoreFull
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.clocks import Jumps
+from ringback.stores.letters import letter_of
 from ringback.stores.postgres import calls, claims, deliveries, lane, letters, retention, rows
 from ringback.stores.postgres.database import Connection, conninfo_of
 from ringback.stores.postgres.databases import Databases
@@ -130,7 +131,9 @@ class PostgresStore:
             became = [await rows.put(connection, row) for row in put]
             await rows.note(connection, put, [offer for offer, _ in became], now)
             opened = [(key, row) for row, (offer, key) in zip(put, became, strict=True) if offer is Offer.OPENED]
-            await self._jobs.defer(connection, [(key, row["due_at"]) for key, row in opened if _needs_job(row)], now)
+            # Redials need no job: the workers look at their lane.
+            due = [(key, row["due_at"]) for key, row in opened if row["kind"] == Kind.OUTCOME]
+            await self._jobs.defer(connection, due, now)
             return [offer for offer, _ in became]
 
         puts = await self._databases.open_for_puts()
@@ -235,7 +238,7 @@ class PostgresStore:
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
         found, turns = list[DeadLetter](), Turns()
         for row in await self._databases.do(lambda connection: letters.dead(connection, limit)):
-            found.append(letters.letter_of(row))
+            found.append(letter_of(*row))
             await turns.next()
         return found
 
@@ -267,8 +270,3 @@ class PostgresStore:
     async def purge(self) -> int:
         ages = self._keep, self._remember, self._remember_dead
         return await retention.purge(self._databases, self._jumps.passed(), *ages)
-
-
-def _needs_job(row: dict[str, Any]) -> bool:
-    """Whether a job tells the workers of the row. Redials need none: the workers look at their lane."""
-    return bool(row["kind"] == Kind.OUTCOME)

@@ -113,19 +113,21 @@ class Worker:
         # As with jobs: what a dead worker has left is tried one at a time.
         suspects = self._suspect is None
         self._suspect = owner if suspects else self._suspect
-        claims: Sequence[Claim] = ()
+
+        def operation(connection: Connection) -> Awaitable[tuple[list[Claim], float | None]]:
+            now = self.clock()
+            one = partial(claims.claim, connection, kind=kind, owner=owner, worker=worker, now=now)
+            return lane.claim(connection, self.pace, limit, owner, worker, now, one, again=again, suspects=suspects)
+
+        found: Sequence[Claim] = ()
         try:
-            claims, next_at = await (await self.entry.connect()).do(
-                lambda connection: lane.claim(
-                    connection, self.pace, limit, owner, worker, self.clock(), again=again, suspects=suspects
-                )
-            )
+            found, next_at = await (await self.entry.connect()).do(operation)
         finally:
-            self._clear("" if any(claim.crashed for claim in claims) else owner)
+            self._clear("" if any(claim.crashed for claim in found) else owner)
         self._asked_as = None
-        self._owners.update((claim.item.key, owner) for claim in claims)
-        self._held.update(((claim.item.key, claim.attempt), owner) for claim in claims)
-        return claims, next_at
+        self._owners.update((claim.item.key, owner) for claim in found)
+        self._held.update(((claim.item.key, claim.attempt), owner) for claim in found)
+        return found, next_at
 
     def _clear(self, owner: str) -> None:
         self._suspect = None if self._suspect == owner else self._suspect

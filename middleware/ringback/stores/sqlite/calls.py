@@ -52,7 +52,6 @@ _OLDEST = _NEWEST.replace("DESC", "ASC")
 
 
 def note(connection: sqlite3.Connection, told: Iterable[Told]) -> None:
-    """Keep what events told."""
     notes = map(note_of, told)
     connection.executemany(NOTE, [(each.at, each.leg, each.call, each.told) for each in notes])
 
@@ -69,7 +68,6 @@ def call(connection: sqlite3.Connection, name: str) -> Traces | None:
 
 
 def calls(connection: sqlite3.Connection, chosen: CallFilter, limit: int, offset: int, *, oldest_first: bool) -> Found:
-    """A page of the calls that ended."""
     ends = None if chosen.name is None else ends_of(_matches(connection, chosen.name))
     where, values = condition(chosen, ends, "?")
     (total,) = connection.execute(_COUNT.format(where), values).fetchone()

@@ -97,7 +97,6 @@ class Database:
         return await self.do(lambda connection: connection.execute(statement, parameters).rowcount)
 
     def post(self, operation: Callable[[sqlite3.Connection], object]) -> None:
-        """See :meth:`Writer.post`."""
         self._writer.post(operation)
 
     def refuse_damaged(self) -> None:

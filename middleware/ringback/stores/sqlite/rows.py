@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from ringback.stores.rows import Row, merged, stored_row, superseded
+from ringback.stores.rows import COLUMNS, Row, merged, stored_row, superseded
 from ringback.stores.sqlite.claims import checkpoint
 from ringback.stores.sqlite.contacts import keep, known_of
 from ringback.stores.sqlite.schema import storable
@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_COLUMNS: tuple[str, ...] = tuple(
-    "key kind due_at ends_call event call contact target number rank payload sibling created_at "
-    "cause category retry match acts code subcode told context verdict".split()
-)
+_COLUMNS = (*COLUMNS, "verdict")
 """The columns that a put writes, in the order of :data:`_INSERTS`."""
 
 _SIZES = (1, 2, 4, 8, 16, 32)
