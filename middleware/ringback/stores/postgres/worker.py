@@ -265,7 +265,7 @@ class Worker:
                 # The job came too early, because the clocks differ or this machine's was set forward and back since a
                 # last look; or another item is being tried.
                 due_at, theirs = waits
-                self.entry.is_set_right = self.entry.is_set_right and due_at <= now
+                self.entry.jumps.is_followed = self.entry.jumps.is_followed and due_at <= now
                 self.jobs.set_clock(theirs)
                 again_at = max(due_at, now + (0.1 if due_at > now else self.poll))
                 await self.jobs.defer(connection, [(key, again_at)], now)
@@ -273,7 +273,7 @@ class Worker:
 
         await self.entry.follow_clock()
         claimed = await self.entry.database.do(claim)
-        if not self.entry.is_set_right:
+        if not self.entry.jumps.is_followed:
             await self.entry.follow_clock()
         return claimed
 

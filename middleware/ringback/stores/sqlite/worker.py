@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError
 from ringback.stores.claims import FAULT_PAUSE, PURGE_EVERY, ClaimLoop
-from ringback.stores.clocks import SLACK, Boot, Jumps, jumped
+from ringback.stores.clocks import SLACK, Boot, Jumps
 from ringback.stores.leases import Pulse, Touch
 from ringback.stores.sqlite import claims, lane
 from ringback.work.items import Claim, Kind, Settlement, State, Work
@@ -79,7 +79,6 @@ class Worker:
     on_blocked: Callable[[str | None, float], None]
     pace: Pace = UNPACED
     owner: str = ""
-    _set_right: bool = False
     _held: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
     """The owners of the items that are claimed, by key and attempt."""
     _suspects: Suspects = field(default_factory=Suspects)
@@ -92,7 +91,7 @@ class Worker:
         if not self.lanes.working:
             # A new owner: this run must not renew the leases of an earlier run, or of the parent process.
             self.owner = f"{self.boot.id}.{uuid.uuid4().hex}"
-            self._set_right = False
+            self.jumps.is_followed = False
         pulse = Pulse(self.lease, self._renew, self.on_blocked, self.monotonic)
         renewing = asyncio.get_running_loop().create_task(self._keep_house(pulse), context=Context())
         try:
@@ -123,14 +122,14 @@ class Worker:
                 if self.boot.clock() >= purge_at:
                     purge_at = self.boot.clock() + PURGE_EVERY
                     # A clock may have been set forward and back between two looks.
-                    self._set_right = False
+                    self.jumps.is_followed = False
                     await self.purge()
             except StoreError as error:
                 pause = min(pause, FAULT_PAUSE)
                 self.on_fault(error)
 
     async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
-        await self._follow_clock()
+        await self.jumps.follow(self._set_right, self.on_fault)
         with self._suspects.ask(kind) as takes_over:
             found, next_at = await self._claimed(limit, kind, takes_over=takes_over)
         self._suspects.begin(found)
@@ -152,15 +151,9 @@ class Worker:
         self._held.update(((claim.item.key, claim.attempt), owner) for claim in found)
         return found, next_at
 
-    async def _follow_clock(self) -> None:
-        """After the wall clock was set back, and at a start, let no outcome wait until the clock has caught up."""
-        jump = self.jumps.look()
-        if jump or not self._set_right:
-            now, self._set_right = self.clock(), False
-            count = await self.database.change(claims.SET_RIGHT, {"now": now, "soon": now + SLACK})
-            self._set_right = True
-            if jump or count:
-                self.on_fault(jumped(jump, count))
+    async def _set_right(self) -> int:
+        now = self.clock()
+        return await self.database.change(claims.SET_RIGHT, {"now": now, "soon": now + SLACK})
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         now, held = self.clock(), (claim.item.key, claim.attempt)
