@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify_event
 from ringback.stores import MemoryStore
-from ringback.stores.call_rows import item_of
+from ringback.stores.history_rows import item_of
 from ringback.stores.memory.calls import MOST_TOLD
 from ringback.stores.sqlite import SQLiteStore
 from ringback.stores.stored_told import load_told, note_of, told_in

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ringback.work.history import Count, Ended, Pair, Waiting
     from ringback.work.items import DeadLetter
-    from ringback.work.letter_groups import LetterGroup
+    from ringback.work.selection import LetterGroup
 
 
 class Range(Struct, frozen=True):

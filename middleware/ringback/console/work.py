@@ -12,8 +12,8 @@ from ringback.console.letters import call_link, entry_link
 from ringback.console.view import Moment, moment, shown
 from ringback.privacy.redaction import redact_contact
 from ringback.work.hook_runs import tries_in
-from ringback.work.letter_groups import help_for
 from ringback.work.programme import Programme  # noqa: TC001 - msgspec reads the annotations
+from ringback.work.selection import help_for
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ringback.console.desk import Desk
     from ringback.console.snapshot import WorkSnapshot
     from ringback.work.history import Waiting
-    from ringback.work.letter_groups import LetterGroup
+    from ringback.work.selection import LetterGroup
 
 PARAMETERS = frozenset({"range"}) | TOLD
 

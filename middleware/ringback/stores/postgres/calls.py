@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from ringback.stores.call_matches import contact_in, ends_of, keys_of, match_of_item, matches_in, newest, texts_of
-from ringback.stores.call_rows import ITEM, condition, item_of, page
-from ringback.stores.history_rows import contact_of
+from ringback.stores.history_rows import ITEM, condition, contact_of, item_of, page
 from ringback.stores.stored_told import note_of, told_in
 from ringback.work.call_detail import StoredItem, Traces
 from ringback.work.contact import Contact

@@ -18,8 +18,7 @@ from ringback.stores.call_matches import (
     newest,
     texts_of,
 )
-from ringback.stores.call_rows import ITEM, condition, item_of, page
-from ringback.stores.history_rows import contact_of
+from ringback.stores.history_rows import ITEM, condition, contact_of, item_of, page
 from ringback.stores.sqlite.schema import CONTACT, NOTE, WHOLE
 from ringback.stores.stored_told import note_of, told_in
 from ringback.work.call_detail import StoredItem, Traces
