@@ -550,6 +550,16 @@ async def test_memory_is_bounded() -> None:
     assert [(await record(store, leg)) is not None for leg in "abcd"] == [False, False, True, True]
 
 
+async def test_an_end_that_the_history_has_forgotten_is_merged_in_the_record_of_its_call() -> None:
+    """The history remembers so many ends, the records so many calls, and a call may have more legs than that."""
+    store = MemoryStore(capacity=1)
+    history = store.history
+    for name, leg in (("CallDisconnected", "a"), ("CallDisconnected", "b"), ("CreateCallFailed", "a")):
+        await store.put([item(name, leg, "call")])
+    assert [ended.key for ended in await history.latest(10)] == ["call:b"]
+    assert [len(leg.entries) for leg in (await found(store, "call")).legs] == [2, 1]
+
+
 def told_of(number: int, name: str) -> Event:
     """An event as the service sends one: each id is a GUID, and so is the app's operation context."""
     event_id, leg, call, context = (str(uuid.UUID(int=numbered(f"{of} {number}"))) for of in (name, "leg", "call", "x"))
