@@ -118,7 +118,7 @@ async def make(postgres_url: str) -> AsyncIterator[Make]:
 
 async def test_a_claim_whose_answer_was_lost_is_claimed_again(make: Make) -> None:
     """By the same owner, whatever the pace says by now; of what a dead worker has left, one at a time."""
-    from ringback.stores.postgres import claims, lane
+    from ringback.stores.postgres import claims, redials
 
     store, pace = make(), Pace(per_second=0.001)
     await store.put([item(f"leg-{number}", kind=Kind.REDIAL, contact=f"contact-{number}") for number in range(3)])
@@ -127,7 +127,7 @@ async def test_a_claim_whose_answer_was_lost_is_claimed_again(make: Make) -> Non
         def operation(connection: Any) -> Awaitable[tuple[list[Claim], float | None]]:
             one = partial(claims.claim, connection, kind=Kind.REDIAL, owner=owner, worker=7, now=1.0)
             limit = 1 if pace is not UNPACED else 9
-            return lane.claim(connection, pace, limit, owner, 7, 1.0, one, again=again)
+            return redials.claim(connection, pace, limit, owner, 7, 1.0, one, again=again)
 
         found, _ = await store._databases.do(operation)
         return [(claim.item.key, claim.crashed) for claim in found]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 from ringback.stores.call_matches import contact_in, ends_of, keys_of, match_of_item, matches_in, newest, texts_of
 from ringback.stores.history_rows import ITEM, condition, contact_of, item_of, page
 from ringback.stores.stored_told import note_of, told_in
-from ringback.work.call_detail import StoredItem, Traces
+from ringback.work.call_detail import Traces
 from ringback.work.contact import Contact
 from ringback.work.history import CallFilter, Found
 from ringback.work.keys import numbered, short
@@ -66,9 +66,10 @@ async def call(connection: Connection, name: str) -> Traces | None:
     if match is None:
         return None
     told = tuple(each for each in await _notes(connection, [match.leg], [match.call]) if match.has(each))
-    items = await _items(connection, match, told)
+    items = [item_of(*row) for row in await _rows(connection, _ITEMS, (match.keys(told), match.call))]
     contact = contact_in(items)
-    return Traces(told, tuple(items), contact, await _known(connection, contact))
+    rows = [] if contact is None else await _rows(connection, _KNOWN, (contact,))
+    return Traces(told, tuple(items), contact, contact_of("", rows[0][0])[1] if rows else Contact())
 
 
 async def calls(connection: Connection, chosen: CallFilter, limit: int, offset: int, *, oldest_first: bool) -> Found:
@@ -98,15 +99,6 @@ async def _notes(connection: Connection, legs: Iterable[str | None], calls: Iter
     """What was told of these legs and calls, and of others with the same numbers, which the caller leaves out."""
     numbers = [[numbered(name) for name in names if name is not None] for names in (legs, calls)]
     return list(told_in(await _rows(connection, _NOTES, numbers)))
-
-
-async def _items(connection: Connection, match: Match, told: Sequence[Told]) -> list[StoredItem]:
-    return [item_of(*row) for row in await _rows(connection, _ITEMS, (match.keys(told), match.call))]
-
-
-async def _known(connection: Connection, contact: str | None) -> Contact:
-    rows = [] if contact is None else await _rows(connection, _KNOWN, (contact,))
-    return contact_of("", rows[0][0])[1] if rows else Contact()
 
 
 async def _rows(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from ringback.exceptions import StoreError
 from ringback.privacy.redaction import redact
 from ringback.stores.clocks import SLACK
-from ringback.stores.postgres.contacts import keep, known_of
 from ringback.stores.postgres.database import Connection, changed
+from ringback.stores.postgres.redials import keep, known_of
 from ringback.stores.postgres.schema import storable
 from ringback.stores.record import dump_progress, load, load_progress
 from ringback.stores.rows import settled

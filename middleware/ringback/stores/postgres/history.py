@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, LiteralString, Protocol, TypeVar
 
 from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
-from ringback.stores.postgres import calls, deliveries, lane
+from ringback.stores.postgres import calls, deliveries, redials
 from ringback.work.items import Kind, State, Stats
 
 if TYPE_CHECKING:
@@ -70,17 +70,17 @@ _STATS = """
 async def stats(connection: Connection, now: float) -> Stats:
     """The counts, as a step of a transaction."""
     counts: dict[str, int] = {}
-    redials, oldest = 0, now
-    for state, count, waiting, due_at in await (await connection.execute(_STATS)).fetchall():
+    waiting, oldest = 0, now
+    for state, count, of_redials, due_at in await (await connection.execute(_STATS)).fetchall():
         counts[State(state)] = count
         if state == State.READY:
-            redials, oldest = waiting, due_at
+            waiting, oldest = of_redials, due_at
     return Stats(
         **counts,
-        redials=redials,
+        redials=waiting,
         oldest_due=max(0.0, now - oldest),
-        redials_in_progress=await lane.in_progress(connection, now),
-        redials_paused=await lane.paused(connection),
+        redials_in_progress=await redials.in_progress(connection, now),
+        redials_paused=await redials.paused(connection),
     )
 
 

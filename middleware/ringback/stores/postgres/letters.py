@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from ringback.stores.letters import before, name_in, progress_after, takes
-from ringback.stores.postgres.contacts import keep, known_of
+from ringback.stores.postgres.redials import keep, known_of
 from ringback.stores.record import dump_progress
 from ringback.work.items import Before, Kind
 from ringback.work.keys import short

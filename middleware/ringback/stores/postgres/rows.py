@@ -8,8 +8,8 @@ from msgspec.structs import asdict
 from psycopg.rows import dict_row
 
 from ringback.stores.postgres.claims import checkpoint
-from ringback.stores.postgres.contacts import keep, known_of
 from ringback.stores.postgres.database import Connection, changed
+from ringback.stores.postgres.redials import keep, known_of
 from ringback.stores.postgres.schema import storable
 from ringback.stores.rows import COLUMNS, merged, stored_row, superseded
 from ringback.work.keys import short

@@ -14,7 +14,7 @@ from ringback.exceptions import StoreFull
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.clocks import Jumps
 from ringback.stores.letters import letter_of
-from ringback.stores.postgres import calls, claims, deliveries, lane, letters, retention, rows
+from ringback.stores.postgres import calls, claims, deliveries, letters, redials, retention, rows
 from ringback.stores.postgres.database import Connection, conninfo_of
 from ringback.stores.postgres.databases import Databases
 from ringback.stores.postgres.entry import Entry
@@ -226,7 +226,7 @@ class PostgresStore:
         return result
 
     async def pause_redials(self, until: float) -> None:
-        await self._databases.do(lambda connection: lane.pause(connection, until - self._clock()))
+        await self._databases.do(lambda connection: redials.pause(connection, until - self._clock()))
 
     def _look_at_redials(self, due_at: float | None = None) -> None:
         if self._worker is not None:

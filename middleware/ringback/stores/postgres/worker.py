@@ -18,7 +18,7 @@ from psycopg import Error
 
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.claims import FAULT_PAUSE, GRACE, ClaimLoop
-from ringback.stores.postgres import claims, lane
+from ringback.stores.postgres import claims, redials
 from ringback.stores.postgres.database import Connection, read_error
 from ringback.stores.postgres.faults import store_error
 from ringback.stores.postgres.tasks import end, first_of
@@ -68,16 +68,16 @@ class Worker:
         self._slots = asyncio.Semaphore(concurrency)
         self.entry.start()
         self._redials = ClaimLoop(self, Kind.REDIAL, poll=self.poll, clock=self.clock, on_fault=self.on_fault)
-        redials = asyncio.create_task(self._redials.run(work, concurrency), context=Context())
+        placing = asyncio.create_task(self._redials.run(work, concurrency), context=Context())
         try:
             await first_of(self._stopping.wait(), self._serve(concurrency))
             # `stop` waits for the same hooks, and cancels them when its time is over.
             if self._hooks:
                 await asyncio.wait(self._hooks)
-            await asyncio.wait({redials})
+            await asyncio.wait({placing})
         finally:
             self.entry.pulse.stop()
-            await end({*self._hooks, redials})
+            await end({*self._hooks, placing})
             await end(self._overrun)
             await self.entry.leave()
 
@@ -117,7 +117,7 @@ class Worker:
         def operation(connection: Connection) -> Awaitable[tuple[list[Claim], float | None]]:
             now = self.clock()
             one = partial(claims.claim, connection, kind=kind, owner=owner, worker=worker, now=now)
-            return lane.claim(connection, self.pace, limit, owner, worker, now, one, again=again, suspects=suspects)
+            return redials.claim(connection, self.pace, limit, owner, worker, now, one, again=again, suspects=suspects)
 
         found: Sequence[Claim] = ()
         try:

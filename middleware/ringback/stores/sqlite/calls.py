@@ -61,9 +61,12 @@ def call(connection: sqlite3.Connection, name: str) -> Traces | None:
     if match is None:
         return None
     told = tuple(each for each in _notes(connection, match.leg, match.call) if match.has(each))
-    items = _items(connection, match, told)
+    keys = match.keys(told)[:MOST]
+    items = [item_of(*row) for row in connection.execute(_ITEMS.format(_marks(keys)), (*keys, match.call))]
     contact = contact_in(items)
-    return Traces(told, tuple(items), contact, _known(connection, contact))
+    row = None if contact is None else connection.execute(CONTACT, (contact,)).fetchone()
+    known = Contact() if row is None else contact_of("", row["state"])[1]
+    return Traces(told, tuple(items), contact, known)
 
 
 def calls(connection: sqlite3.Connection, chosen: CallFilter, limit: int, offset: int, *, oldest_first: bool) -> Found:
@@ -92,16 +95,6 @@ def _notes(connection: sqlite3.Connection, leg: str | None, call: str | None) ->
     """What was told of this leg and of this call, and of others with the same numbers, which the caller leaves out."""
     numbers = [None if name is None else numbered(name) for name in (leg, call)]
     return told_in(connection.execute(_NOTES, numbers))
-
-
-def _items(connection: sqlite3.Connection, match: Match, told: Sequence[Told]) -> list[StoredItem]:
-    keys = match.keys(told)[:MOST]
-    return [item_of(*row) for row in connection.execute(_ITEMS.format(_marks(keys)), (*keys, match.call))]
-
-
-def _known(connection: sqlite3.Connection, contact: str | None) -> Contact:
-    row = None if contact is None else connection.execute(CONTACT, (contact,)).fetchone()
-    return Contact() if row is None else contact_of("", row["state"])[1]
 
 
 def _notes_of(connection: sqlite3.Connection, items: Sequence[StoredItem]) -> Iterator[Told]:

@@ -8,7 +8,7 @@ from ringback.exceptions import StoreError
 from ringback.privacy.redaction import redact
 from ringback.stores.record import dump_progress, load, load_progress
 from ringback.stores.rows import settled
-from ringback.stores.sqlite.contacts import keep, known_of
+from ringback.stores.sqlite.redials import keep, known_of
 from ringback.stores.sqlite.schema import WHOLE, storable
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 from ringback.work.keys import short

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
 from ringback.stores.sqlite import calls, deliveries
-from ringback.stores.sqlite.lane import in_progress, paused
+from ringback.stores.sqlite.redials import in_progress, paused
 from ringback.stores.sqlite.schema import WHOLE
 from ringback.work.items import Kind, Stats
 

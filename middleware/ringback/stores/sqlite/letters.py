@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ringback.stores.letters import before, letter_of, name_in, progress_after, takes
 from ringback.stores.record import dump_progress
-from ringback.stores.sqlite.contacts import keep, known_of
+from ringback.stores.sqlite.redials import keep, known_of
 from ringback.stores.sqlite.schema import WHOLE
 from ringback.work.keys import short
 from ringback.work.letters import Act, LetterChange, Standing, standing, taken_back

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ringback.stores.rows import COLUMNS, Row, merged, stored_row, superseded
 from ringback.stores.sqlite.claims import checkpoint
-from ringback.stores.sqlite.contacts import keep, known_of
+from ringback.stores.sqlite.redials import keep, known_of
 from ringback.stores.sqlite.schema import storable
 from ringback.work.keys import short
 from ringback.work.latch import Offer, informed

@@ -16,7 +16,7 @@ from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lea
 from ringback.stores.clocks import Boot, Jumps
 from ringback.stores.leases import Touch
 from ringback.stores.query import settings_in
-from ringback.stores.sqlite import calls, claims, deliveries, lane, letters, retention, rows
+from ringback.stores.sqlite import calls, claims, deliveries, letters, redials, retention, rows
 from ringback.stores.sqlite.database import Database
 from ringback.stores.sqlite.file import Room
 from ringback.stores.sqlite.history import SQLiteHistory, stats
@@ -166,7 +166,7 @@ class SQLiteStore:
         return await self.worker.lanes.stop(timeout)
 
     async def pause_redials(self, until: float) -> None:
-        await self._database.do(lambda connection: lane.pause(connection, until))
+        await self._database.do(lambda connection: redials.pause(connection, until))
 
     async def checkpoint(self, key: str, progress: Progress) -> bool:
         owner = self.worker.owner

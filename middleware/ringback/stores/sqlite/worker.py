@@ -15,7 +15,7 @@ from ringback.exceptions import StoreError
 from ringback.stores.claims import FAULT_PAUSE, PURGE_EVERY, ClaimLoop
 from ringback.stores.clocks import SLACK, Boot, Jumps
 from ringback.stores.leases import Pulse, Touch
-from ringback.stores.sqlite import claims, lane
+from ringback.stores.sqlite import claims, redials
 from ringback.work.items import Claim, Kind, Settlement, State, Work
 from ringback.work.pace import UNPACED, Pace
 
@@ -144,7 +144,7 @@ class Worker:
             some = partial(
                 claims.claim, connection, kind, now=now, lease=lease, owner=owner, boot=boot, suspects=suspects
             )
-            return lane.claim(connection, pace, limit, now, some) if kind is Kind.REDIAL else some(limit=limit)
+            return redials.claim(connection, pace, limit, now, some) if kind is Kind.REDIAL else some(limit=limit)
 
         found, next_at = await self.database.do(claim)
         self.database.tell_loss()
