@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from ringback.exceptions import StoreFull
 from ringback.settings import refuse_for_store
 from ringback.stores.claims import ClaimLoop
-from ringback.stores.clocks import SLACK, jumped, measure_of
+from ringback.stores.clocks import Jumps, jumped
 from ringback.stores.memory.calls import MemoryCalls
 from ringback.stores.memory.contacts import MemoryContacts
 from ringback.stores.memory.deliveries import MemoryDeliveries
@@ -62,8 +62,7 @@ class MemoryStore:
             refuse_for_store(name, number)
         self._max_backlog = max_backlog
         self._clock = clock
-        self._elapsed = elapsed or measure_of(clock)
-        self._set_at = clock() - self._elapsed()
+        self._jumps = Jumps(clock, elapsed)
         self._latch = Latch(capacity)
         self._rows: dict[str, Row] = {}
         self._heaps: dict[Kind, list[tuple[float, int, str]]] = {kind: [] for kind in Kind}
@@ -188,10 +187,8 @@ class MemoryStore:
 
     async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
         now, heap = self._clock(), self._heaps[kind]
-        set_at = now - self._elapsed()
-        if abs(set_at - self._set_at) > SLACK:
-            self._follow_clock(set_at - self._set_at, now)
-        self._set_at = set_at
+        if jump := self._jumps.look():
+            self._follow_clock(jump, now)
         claims: list[Claim] = []
         if self._lanes.ending and self._pushed != self._hastened:
             self._hasten(now)
