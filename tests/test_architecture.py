@@ -25,7 +25,7 @@ TO_THE_LINE = (44, 21)
 """Functions and files at most, from the middleware to the log line, where nothing is registered."""
 TO_THE_HOOK = (105, 38)
 """The same to a hook whose outcome waited in memory, with the line that says that the call has ended."""
-LONGEST_CHAIN = 25
+LONGEST_CHAIN = 24
 """Modules of ours at most from one that nothing imports down to one that imports nothing."""
 
 

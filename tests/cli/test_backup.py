@@ -16,7 +16,7 @@ import pytest
 from ringback import classify_event
 from ringback.cli import main
 from ringback.core.events import Event, EventData, Result
-from ringback.stores.sqlite import SQLiteStore, backup, schema
+from ringback.stores.sqlite import SQLiteStore, schema, whole
 from ringback.work.items import Item, Kind
 from ringback.work.latch import Offer
 
@@ -215,7 +215,7 @@ def test_a_copy_that_cannot_be_put_in_place_is_removed(folder: Path, monkeypatch
         os.unlink(part)  # noqa: PTH108
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(backup, "_copy", fails)
+    monkeypatch.setattr(whole, "_copy", fails)
     with pytest.raises(KeyboardInterrupt):
-        backup.back_up(folder / FILE, folder / COPY)
+        whole.back_up(folder / FILE, folder / COPY)
     assert names(folder) == [FILE]

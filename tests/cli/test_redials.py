@@ -21,9 +21,8 @@ from ringback.cli import main
 from ringback.core.events import Event, EventData, Result
 from ringback.privacy.redaction import redact_contact
 from ringback.work.contact import Contact, Step
-from ringback.work.contact_call import CallRecord, CallState
+from ringback.work.contact_call import CallRecord, CallState, report_of
 from ringback.work.items import Item, Kind
-from ringback.work.report import report_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,8 +22,8 @@ from ringback.stores import MemoryStore
 from ringback.work.deliveries import LastDelivery
 from ringback.work.history import Count, Ended, Pair, Waiting
 from ringback.work.items import DeadLetter, Item, Kind, Progress, State, Stats
-from ringback.work.letter_groups import grouped
 from ringback.work.programme import GivenUp, Programme, Share
+from ringback.work.selection import grouped
 from ringback_catalog import Catalog, Cause, Match, ResultCategory, RetryClass
 
 NOON = 1_767_268_800.0

@@ -26,9 +26,8 @@ from ringback.core.events import Event, EventData
 from ringback.hooks.attempt import STORE_PAUSE, described
 from ringback.hooks.planning import LeaseLost
 from ringback.work.contact import Contact
-from ringback.work.contact_call import CallRecord, CallState
+from ringback.work.contact_call import CallRecord, CallState, Report, report_of
 from ringback.work.items import NOBODY, Item, Kind, Progress, Settlement, State
-from ringback.work.report import Report, report_of
 
 if TYPE_CHECKING:
     from ringback.work.contact import Change

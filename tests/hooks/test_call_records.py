@@ -22,7 +22,7 @@ from ringback.testing import Call, call_connected, call_disconnected, delivery
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ringback.work.call_filter import CallFilter, Found
+    from ringback.work.history import CallFilter, Found
 
 LEG = "1f0e5c1a-0000-4000-8000-000000000001"
 CALLED = Call(call_connection_id=LEG)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from logged import STREAMED
 from ringback import Event, Outcome, classify, classify_event, logs
 from ringback.core.events import Delivery, Diagnostic, EventData, Result
-from ringback.core.fields import ROWS, SCHEMA, Line, Row, as_dict
+from ringback.core.fields import ROWS, SCHEMA, Line, Row
 from ringback.logs._sinks import Text
 from ringback.receiving.intake import Received
 from ringback_catalog import Catalog
@@ -96,11 +96,13 @@ def test_the_documented_table_and_the_schema_are_those_of_the_code() -> None:
         assert json.loads(file.read_text("utf-8")) == schema()
 
 
-def test_a_key_is_added_by_a_row_alone() -> None:
+def test_a_key_is_added_by_a_row_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """To the dictionary, the line, its text, the documentation and the schema."""
     outcome = classify("CallDisconnected", 486, 560486)
-    rows = (*ROWS, TENANT)
-    assert as_dict(outcome, rows) == {**outcome.to_dict(), "tenant": "acme"}
+    rows, before = (*ROWS, TENANT), outcome.to_dict()
+    monkeypatch.setattr("ringback.core.fields.ROWS", rows)
+    assert outcome.to_dict() == {**before, "tenant": "acme"}
+    monkeypatch.undo()
     assert Line(rows)(outcome) == {**Line()(outcome), "tenant": "acme"}
     line_of = Line(rows)
     assert str(Text("call.outcome", line_of(outcome), line_of.in_text)).endswith(" tenant=acme")

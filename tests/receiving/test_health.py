@@ -87,10 +87,11 @@ async def test_a_store_that_is_away_is_told_without_a_secret() -> None:
     assert not health.ok
 
 
-async def test_a_store_that_does_not_answer_is_waited_for_no_longer_than_told() -> None:
+async def test_a_store_that_does_not_answer_is_waited_for_no_longer_than_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ringback.receiving.health.PATIENCE", 0.01)
     store = Away()
     store.never = True
-    health = await health_of(OutcomeRouter(store=store).engine, patience=0.01)
+    health = await health_of(OutcomeRouter(store=store).engine)
     assert (health.store_reachable, health.store_fault) == (False, "no answer within 0.01 s")
 
 

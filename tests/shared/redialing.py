@@ -12,10 +12,9 @@ from ringback.hooks.placing import Place
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.hooks.router import HandlerRouter
 from ringback.work.contact import Contact
-from ringback.work.contact_call import CallState
+from ringback.work.contact_call import CallState, Report, report_of
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement
 from ringback.work.redial import repeatability
-from ringback.work.report import Report, report_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify_event
-from ringback.work.report import Report, report_of
+from ringback.work.contact_call import Report, report_of
 
 if TYPE_CHECKING:
     from ringback import Outcome

@@ -16,16 +16,16 @@ from msgspec.structs import replace
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify_event
 from ringback.stores import MemoryStore
-from ringback.stores.call_rows import item_of
+from ringback.stores.history_rows import item_of
 from ringback.stores.memory.calls import MOST_TOLD
 from ringback.stores.sqlite import SQLiteStore
 from ringback.stores.stored_told import load_told, note_of, told_in
 from ringback.work.call_detail import CallDetailRecord, Entry, HookResult, Leg
-from ringback.work.call_filter import CallFilter
 from ringback.work.call_fold import folded
 from ringback.work.contact import Contact, Step
 from ringback.work.contact_call import CallRecord
 from ringback.work.delivery_store import DeliveryStore
+from ringback.work.history import CallFilter
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 from ringback.work.keys import numbered, short
 from ringback.work.latch import Offer
@@ -548,6 +548,16 @@ async def test_memory_is_bounded() -> None:
     assert [len(leg.entries) for leg in (await found(store, "b")).legs] == [MOST_TOLD]
     await store.put([item("CallDisconnected", "d", "call-d")])
     assert [(await record(store, leg)) is not None for leg in "abcd"] == [False, False, True, True]
+
+
+async def test_an_end_that_the_history_has_forgotten_is_merged_in_the_record_of_its_call() -> None:
+    """The history remembers so many ends, the records so many calls, and a call may have more legs than that."""
+    store = MemoryStore(capacity=1)
+    history = store.history
+    for name, leg in (("CallDisconnected", "a"), ("CallDisconnected", "b"), ("CreateCallFailed", "a")):
+        await store.put([item(name, leg, "call")])
+    assert [ended.key for ended in await history.latest(10)] == ["call:b"]
+    assert [len(leg.entries) for leg in (await found(store, "call")).legs] == [2, 1]
 
 
 def told_of(number: int, name: str) -> Event:

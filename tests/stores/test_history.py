@@ -23,7 +23,7 @@ from ringback.stores.sqlite import SQLiteStore
 from ringback.work.contact import Contact, Step
 from ringback.work.contact_call import CallRecord, CallState
 from ringback.work.delivery_store import DeliveryStore
-from ringback.work.history import Count, Ended, Pair, Waiting
+from ringback.work.history import CallFilter, Count, Ended, Pair, Waiting
 from ringback.work.hook_runs import tries_in
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 from ringback.work.latch import Offer
@@ -310,6 +310,7 @@ async def test_an_end_that_is_told_again_with_a_reason_is_one_call(store: Delive
     assert list(await store.put([LEG])) == [Offer.OPENED]
     assert await ended(store) == [("call:leg-1/informed", "CallDisconnected", "ready", 486, 0)]
     assert await counted(store) == 1
+    assert (await store.history.calls(CallFilter(), 10)).total == 1
 
 
 async def test_a_leg_that_comes_late_replaces_the_whole_call(store: DeliveryStore) -> None:

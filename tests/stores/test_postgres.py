@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -117,15 +118,18 @@ async def make(postgres_url: str) -> AsyncIterator[Make]:
 
 async def test_a_claim_whose_answer_was_lost_is_claimed_again(make: Make) -> None:
     """By the same owner, whatever the pace says by now; of what a dead worker has left, one at a time."""
-    from ringback.stores.postgres import lane
+    from ringback.stores.postgres import claims, redials
 
     store, pace = make(), Pace(per_second=0.001)
     await store.put([item(f"leg-{number}", kind=Kind.REDIAL, contact=f"contact-{number}") for number in range(3)])
 
     async def claim(owner: str, *, again: bool = False, pace: Pace = UNPACED) -> list[tuple[str, bool]]:
-        found, _ = await store._databases.do(
-            lambda connection: lane.claim(connection, pace, 1 if pace is not UNPACED else 9, owner, 7, 1.0, again=again)
-        )
+        def operation(connection: Any) -> Awaitable[tuple[list[Claim], float | None]]:
+            one = partial(claims.claim, connection, kind=Kind.REDIAL, owner=owner, worker=7, now=1.0)
+            limit = 1 if pace is not UNPACED else 9
+            return redials.claim(connection, pace, limit, owner, 7, 1.0, one, again=again)
+
+        found, _ = await store._databases.do(operation)
         return [(claim.item.key, claim.crashed) for claim in found]
 
     first = await claim("one", pace=pace)

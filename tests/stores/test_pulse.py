@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 
-from ringback.stores.pulse import Pulse
+from ringback.stores.leases import Pulse
 
 
 class Seen:

@@ -18,7 +18,7 @@ from ringback.core.events import Diagnostic, EventData, Result
 from ringback.exceptions import StoreError
 from ringback.privacy.redaction import redact
 from ringback.stores.record import dump, dump_progress, dump_sibling, load, load_contact, load_progress
-from ringback.stores.rows import Row, counted_by, stored_row
+from ringback.stores.rows import Row, stored_row
 from ringback.work.items import Item, Kind, Progress
 from ringback.work.keys import short
 from ringback_catalog import Match, RetryAction, Verdict
@@ -572,8 +572,8 @@ def test_a_result_is_redacted_as_it_is_asked_for_now() -> None:
 def test_a_call_that_tells_no_result_is_counted_without_numbers() -> None:
     """Nor with numbers that no event can carry."""
     for told in (classify("CallDisconnected", None, None), classify("CallDisconnected", 2**31, -(2**31))):
-        counted = counted_by(told)
-        assert (counted["cause"], counted["code"], counted["subcode"]) == (told.cause.value, None, None)
+        counted = stored_row(Item(told.outcome_id, Kind.OUTCOME, 0.0, told), None, 0.0)
+        assert (counted.cause, counted.code, counted.subcode) == (told.cause.value, None, None)
 
 
 @pytest.mark.parametrize("stored", [b"", b"[]", b'{"calls":5}', b"\xff"])

@@ -10,11 +10,10 @@ from msgspec.structs import replace
 
 from crew import CONTACT, DONE, Clock, cancel, dies, item, known, outcome, plan, redial, worked
 from ringback.work.contact import Contact, Step
-from ringback.work.contact_call import CallRecord, CallState
+from ringback.work.contact_call import CallRecord, CallState, report_of
 from ringback.work.delivery_store import DeliveryStore
 from ringback.work.items import REMEMBER_CALLS, Claim, DeadLetter, Kind, Progress, Settlement, State, Stats
 from ringback.work.latch import Offer
-from ringback.work.report import report_of
 
 Make = Callable[[], DeliveryStore]
 

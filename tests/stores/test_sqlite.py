@@ -24,7 +24,7 @@ from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify, classify_event
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
 from ringback.stores.sqlite import rows, schema
-from ringback.stores.sqlite.log_keeper import CHECKPOINT
+from ringback.stores.sqlite.database import CHECKPOINT
 from ringback.stores.sqlite.store import SQLiteStore
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State, Stats
 from ringback.work.latch import Offer

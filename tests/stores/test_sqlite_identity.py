@@ -18,7 +18,7 @@ import pytest
 from crew import Crew, item, until
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.sqlite import SQLiteStore, file, identity
-from ringback.stores.sqlite.log_keeper import CHECKPOINT
+from ringback.stores.sqlite.database import CHECKPOINT
 from ringback.stores.sqlite.whole import WholeCheck
 from ringback.work.items import Stats
 from ringback.work.latch import Offer

@@ -78,7 +78,7 @@ def test_any_other_url_is_refused(url: str) -> None:
 
 def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the extra that brings it."""
-    monkeypatch.setitem(sys.modules, "ringback.stores.postgres", None)
+    monkeypatch.setitem(sys.modules, "ringback.stores.postgres.store", None)
     with pytest.raises(
         ConfigurationError, match=r"needs the extra postgres .*pip install 'ringback\[postgres\]'"
     ) as caught:

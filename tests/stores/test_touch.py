@@ -11,8 +11,8 @@ import pytest
 from crew import DONE, Crew, item, until
 from ringback.exceptions import StoreUnavailable
 from ringback.stores.clocks import Boot
+from ringback.stores.leases import Touch
 from ringback.stores.sqlite import SQLiteStore
-from ringback.stores.touch import Touch
 from ringback.work.items import Kind
 
 if TYPE_CHECKING:

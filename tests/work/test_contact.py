@@ -15,7 +15,7 @@ from ringback.work.contact_call import LONGEST_WINDOW, UNSEEN, CallRecord, CallS
 from ringback.work.obstacle import obstacle
 
 if TYPE_CHECKING:
-    from ringback.work.report import Report
+    from ringback.work.contact_call import Report
 
 POLICY = RedialPolicy()
 PLACED, PLACING, PLANNED, ENDED = CallState.PLACED, CallState.PLACING, CallState.PLANNED, CallState.ENDED

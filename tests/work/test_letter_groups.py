@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ringback import classify
 from ringback.work.items import DeadLetter, Kind, Progress
-from ringback.work.letter_groups import HELP, LONGEST, LetterGroup, Reason, grouped, help_for, normalized, reason_of
+from ringback.work.selection import HELP, LONGEST, LetterGroup, Reason, grouped, help_for, normalized, reason_of
 from ringback_catalog import Cause
 
 BUSY = classify("CallDisconnected", 486, 560486)

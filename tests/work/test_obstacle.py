@@ -8,9 +8,8 @@ from msgspec.structs import replace
 from reports import DAY, DECLINED, HUNG_UP, NOW, answered, report
 from ringback import RedialPolicy
 from ringback.work.contact import Contact
-from ringback.work.contact_call import LONGEST_CALL, UNSEEN, CallRecord, CallState
+from ringback.work.contact_call import LONGEST_CALL, UNSEEN, CallRecord, CallState, Report, Word
 from ringback.work.obstacle import obstacle
-from ringback.work.report import Report, Word
 
 POLICY = RedialPolicy(rest_after_answer=3600, rest_after_refusal=86_400)
 PLACED, PLACING, PLANNED, ENDED = CallState.PLACED, CallState.PLACING, CallState.PLANNED, CallState.ENDED

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ringback.work.contact import Contact
-from ringback.work.contact_call import CallRecord, CallState
+from ringback.work.contact_call import CallRecord, CallState, Report, Word
 from ringback.work.programme import GivenUp, Programme, Share, Tally
-from ringback.work.report import Report, Word
 
 NOON = 1_767_268_800.0
 """2026-01-01 12:00 UTC."""

@@ -9,7 +9,7 @@ import pytest
 from reports import BUSY, DECLINED, HUNG_UP, MISSED, outcome
 from ringback import classify, classify_event
 from ringback.core.events import Event, EventData
-from ringback.work.report import Report, Word, report_of
+from ringback.work.contact_call import Report, Word, report_of
 
 if TYPE_CHECKING:
     from ringback import Outcome

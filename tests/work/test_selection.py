@@ -7,8 +7,7 @@ import pytest
 from ringback import classify
 from ringback.work.history import Waiting
 from ringback.work.items import DeadLetter, Kind, Progress, State
-from ringback.work.letter_groups import reason_of
-from ringback.work.selection import EVERYTHING, Selection
+from ringback.work.selection import EVERYTHING, Selection, reason_of
 from ringback_catalog import Cause
 
 BUSY = classify("CallDisconnected", 486, 560486)

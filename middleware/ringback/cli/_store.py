@@ -190,7 +190,7 @@ def backup(arguments: argparse.Namespace) -> int:
             "a PostgreSQL store is backed up by PostgreSQL: pg_dump --format=custom --file=ringback.dump DATABASE"
         )
     _refuse_no_file(path)
-    from ringback.stores.sqlite.backup import back_up
+    from ringback.stores.sqlite.whole import back_up
 
     target: Path = arguments.file
     size = back_up(path, target, overwrite=arguments.force)

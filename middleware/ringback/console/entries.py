@@ -14,7 +14,7 @@ from ringback.console.view import shown
 from ringback.core.glossary import ACTIONS, CAUSES, MATCHED, OWNERS, RETRIES
 from ringback.core.outcome import classify
 from ringback.exceptions import ConfigurationError
-from ringback.work.call_filter import recognized
+from ringback.work.history import recognized
 from ringback_catalog import Catalog, CatalogError, Cause, Owner, RetryClass, Scope, event_name, source_lines
 
 if TYPE_CHECKING:

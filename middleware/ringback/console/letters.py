@@ -14,7 +14,7 @@ from ringback.console.snapshot import DEFAULT
 from ringback.console.view import shown
 from ringback.exceptions import ConfigurationError
 from ringback.work.hook_runs import returned_in
-from ringback.work.letter_groups import grouped, reason_of
+from ringback.work.selection import grouped, reason_of
 from ringback_catalog import Cause
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from ringback.console.snapshot import (
     unrecognized,
 )
 from ringback.hooks.operators import programme_of
-from ringback.work.call_filter import CallFilter
+from ringback.work.history import CallFilter
 from ringback.work.items import Kind
-from ringback.work.letter_groups import grouped
+from ringback.work.selection import grouped
 from ringback_catalog import Match
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringback.work.call_filter import recognized
+from ringback.work.history import recognized
 from ringback.work.items import Stats
 from ringback.work.programme import Programme  # noqa: TC001 - msgspec reads the annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ringback.work.history import Count, Ended, Pair, Waiting
     from ringback.work.items import DeadLetter
-    from ringback.work.letter_groups import LetterGroup
+    from ringback.work.selection import LetterGroup
 
 
 class Range(Struct, frozen=True):

@@ -9,7 +9,7 @@ from ringback.console.desk import only, range_of
 from ringback.console.rows import row_of_item
 from ringback.console.view import shown
 from ringback.privacy.redaction import redact_contact
-from ringback.work.letter_groups import help_for
+from ringback.work.selection import help_for
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ringback.console.desk import Desk
     from ringback.console.snapshot import WorkSnapshot
     from ringback.work.history import Waiting
-    from ringback.work.letter_groups import LetterGroup
+    from ringback.work.selection import LetterGroup
 
 PARAMETERS = frozenset({"range"}) | TOLD
 

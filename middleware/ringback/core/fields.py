@@ -119,9 +119,9 @@ ROWS = (
 # fmt: on
 
 
-def as_dict(outcome: Outcome, rows: Sequence[Row] = ROWS) -> dict[str, Any]:
+def as_dict(outcome: Outcome) -> dict[str, Any]:
     """What :meth:`Outcome.to_dict` gives: every key of the dictionary, with ``None`` where the outcome has no value."""
-    values = ((row, _value(row, outcome)) for row in rows if "line" not in row.marks)
+    values = ((row, _value(row, outcome)) for row in ROWS if "line" not in row.marks)
     return {row.name: value for row, value in values if value is not None or "seldom" not in row.marks}
 
 

@@ -16,13 +16,13 @@ from ringback.hooks.invoke import decided
 from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost, Planner
 from ringback.privacy.redaction import redact
+from ringback.work.contact_call import report_of
 from ringback.work.hook_runs import EXHAUSTED, TOLD_WITHOUT_CONTACT
 from ringback.work.items import NOBODY, Progress, Settlement, State
 from ringback.work.keys import short
 from ringback.work.latch import informed
 from ringback.work.policy import HookContext
 from ringback.work.redial import Exhausted
-from ringback.work.report import report_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence

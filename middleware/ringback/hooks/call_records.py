@@ -14,8 +14,8 @@ from ringback.core.delivery import BIGGEST
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.planning import names_of
 from ringback.work.call_detail import CallDetailRecord, Leg  # noqa: TC001 - msgspec reads the annotations
-from ringback.work.call_filter import CallFilter, Found
 from ringback.work.call_fold import folded
+from ringback.work.history import CallFilter, Found
 from ringback.work.keys import END
 from ringback_catalog import Cause, Disposition, Owner, ResultCategory, event_name
 

@@ -12,9 +12,9 @@ from ringback.hooks.guarded import refuse_awaitable
 from ringback.hooks.invoke import called, decided
 from ringback.privacy.redaction import redact
 from ringback.stores.turns import TURN, Turns
+from ringback.work.contact_call import report_of
 from ringback.work.items import NOBODY
 from ringback.work.redial import time_zone
-from ringback.work.report import report_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

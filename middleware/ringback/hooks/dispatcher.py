@@ -30,12 +30,11 @@ from ringback.hooks.processes import serving
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.hooks.signatures import is_async
 from ringback.stores import MemoryStore
-from ringback.work.contact_call import CallState
+from ringback.work.contact_call import CONNECTED, CallState
 from ringback.work.items import Item, Kind, Settlement, State
 from ringback.work.latch import Offer
 from ringback.work.pace import UNPACED
 from ringback.work.policy import HookPolicy
-from ringback.work.report import CONNECTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from ringback.work.contact_call import report_of
 from ringback.work.latch import remember
-from ringback.work.report import report_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ringback.work.contact import Contact
+    from ringback.work.contact_call import Report
     from ringback.work.items import Item
-    from ringback.work.report import Report
 
 
 class Overheard:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from ringback.work.contact_call import LONGEST_WINDOW
+from ringback.work.contact_call import LONGEST_WINDOW, report_of
 from ringback.work.obstacle import obstacle
 from ringback.work.redial import REPEATABLE_FOR, Exhausted, Planned, Skipped, awake
-from ringback.work.report import report_of
 
 if TYPE_CHECKING:
     from datetime import tzinfo

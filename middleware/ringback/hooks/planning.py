@@ -11,12 +11,11 @@ from msgspec.structs import replace
 
 from ringback.hooks.contacts import allowed_from, contact_again, zone_of
 from ringback.work.contact import Contact, Step
-from ringback.work.contact_call import CallState
+from ringback.work.contact_call import CallState, Report, report_of
 from ringback.work.items import Item, Kind
 from ringback.work.keys import short
 from ringback.work.obstacle import obstacle
 from ringback.work.redial import Exhausted, Planned, Skipped, decide
-from ringback.work.report import Report, report_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -52,14 +52,14 @@ class Health:
         return {"ok": self.ok, **asdict(self)}
 
 
-async def health_of(engine: Engine, patience: float = PATIENCE) -> Health:
+async def health_of(engine: Engine) -> Health:
     """Ask the engine and its store. Never raises for a store that is away."""
     fault = stats = None
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(PATIENCE):
             stats = await engine.store.stats()
     except TimeoutError:
-        fault = f"no answer within {patience:g} s"
+        fault = f"no answer within {PATIENCE:g} s"
     except StoreError as error:
         fault = redact(str(error))
     return Health(

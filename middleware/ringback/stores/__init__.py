@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError, needs_extra
 from ringback.privacy.redaction import redact
-from ringback.stores.memory import MemoryStore
+from ringback.stores.memory.store import MemoryStore
 from ringback.work.delivery_store import DeliveryStore
 from ringback.work.items import DeadLetter, Stats
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["DeadLetter", "DeliveryStore", "MemoryStore", "Stats", "open_store"]
 
@@ -33,14 +29,20 @@ def open_store(store: str | DeliveryStore | None) -> DeliveryStore:
     if store.partition("?")[0] == "memory":
         return MemoryStore.from_url(store)
     scheme, found, _ = store.partition("://")
-    if not found or scheme not in _ENGINES:
-        # A URL may hold a password, so the message repeats the scheme alone.
-        shown = f"{scheme}://..." if found else redact(store.rpartition("@")[2])
-        raise ConfigurationError(
-            f"store {shown!r} is no URL of a store; write 'sqlite:///ringback.db', "
-            "'postgresql://user:password@host/database', or 'memory'"
-        )
-    return _ENGINES[scheme](store)
+    if found and scheme == "sqlite":
+        from ringback.stores.sqlite.store import SQLiteStore
+
+        return SQLiteStore.from_url(store)
+    if found and scheme in ("postgresql", "postgres"):
+        with needs_extra("store 'postgresql://...'", "postgres"):
+            from ringback.stores.postgres.store import PostgresStore
+        return PostgresStore(store)
+    # A URL may hold a password, so the message repeats the scheme alone.
+    shown = f"{scheme}://..." if found else redact(store.rpartition("@")[2])
+    raise ConfigurationError(
+        f"store {shown!r} is no URL of a store; write 'sqlite:///ringback.db', "
+        "'postgresql://user:password@host/database', or 'memory'"
+    )
 
 
 def _refuse_no_store(store: object) -> None:
@@ -51,22 +53,3 @@ def _refuse_no_store(store: object) -> None:
             f"store of type {type(store).__name__} is no store; write a URL such as 'sqlite:///ringback.db', "
             "or pass a store"
         )
-
-
-def _sqlite(url: str) -> DeliveryStore:
-    from ringback.stores.sqlite import SQLiteStore
-
-    return SQLiteStore.from_url(url)
-
-
-def _postgres(url: str) -> DeliveryStore:
-    with needs_extra("store 'postgresql://...'", "postgres"):
-        from ringback.stores.postgres import PostgresStore
-    return PostgresStore(url)
-
-
-_ENGINES: dict[str, Callable[[str], DeliveryStore]] = {
-    "sqlite": _sqlite,
-    "postgresql": _postgres,
-    "postgres": _postgres,
-}

@@ -11,12 +11,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ringback.exceptions import StoreError
-from ringback.work.items import Kind, Settlement, State
+from ringback.work.items import Claim, Kind, Settlement, State, Work
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-    from ringback.work.items import Claim, Work
 
 FAULT_PAUSE = 1.0
 """Seconds that a worker waits after a fault of the store."""
@@ -28,7 +27,7 @@ GRACE = 0.5
 """Seconds that a worker waits for a hook that it has cancelled."""
 
 # Each look at the store in memory asks for this of each run.
-is_ending = attrgetter("ending")
+_is_ending = attrgetter("ending")
 
 
 class Claims(Protocol):
@@ -52,7 +51,7 @@ class Claims(Protocol):
 
 
 class ClaimLoop:
-    """Claims and works on items of one kind until somebody stops the loop.
+    """Claims and works on items of these kinds until somebody stops the loop. No kind waits for another.
 
     ``poll``: the most seconds between two looks at the store; ``None`` if no other process puts items into the store.
     ``flush``: a stopped loop first works on all items that are due. ``clock`` gives seconds since the epoch. The loop
@@ -62,28 +61,44 @@ class ClaimLoop:
     def __init__(
         self,
         store: Claims,
-        kind: Kind,
-        *,
+        *kinds: Kind,
         poll: float | None,
         flush: bool = False,
         clock: Callable[[], float] = time.time,
         on_fault: Callable[[Exception], None] = lambda _: None,
     ) -> None:
         self.store = store
-        self.kind = kind
         self.poll = poll
         self.flush = flush
         self.clock = clock
         self.on_fault = on_fault
+        self._kinds = kinds
         self._runs: list[_Run] = []
 
     def run(self, work: Work, concurrency: int) -> Coroutine[Any, Any, None]:
-        """A run, to be awaited, which :meth:`stop` knows from this call on."""
+        """Runs that work on at most ``concurrency`` items of each kind, to await. :meth:`stop` knows them at once."""
         # A run whose event loop is closed never ends by itself.
         self._runs = [run for run in self._runs if not run.loop.is_closed()]
-        run = _Run(self, work, concurrency)
-        self._runs.append(run)
-        return self._follow(run)
+        runs = [_Run(self, kind, work, concurrency) for kind in self._kinds]
+        self._runs += runs
+        return self._side_by_side(runs)
+
+    async def _side_by_side(self, runs: Sequence[_Run]) -> None:
+        works = [self._follow(run) for run in runs]
+        lanes = [asyncio.get_running_loop().create_task(each) for each in works]
+        try:
+            await asyncio.wait(lanes, return_when=asyncio.FIRST_EXCEPTION)
+        except asyncio.CancelledError:
+            await _end(lanes)
+            raise
+        except GeneratorExit:
+            # The event loop is closed. Python warns of a coroutine that nobody awaits.
+            for each in works:
+                each.close()
+            raise
+        await _end(lanes)
+        for lane in lanes:
+            lane.result()
 
     async def _follow(self, run: _Run) -> None:
         try:
@@ -102,30 +117,46 @@ class ClaimLoop:
     @property
     def ending(self) -> bool:
         """Whether somebody has stopped the loop, and a run has not ended yet."""
-        return any(map(is_ending, self._runs))
+        return any(map(_is_ending, self._runs))
 
     @property
     def working(self) -> bool:
         """Whether the loop runs in an event loop that is open."""
         return any(not run.loop.is_closed() for run in self._runs)
 
-    def wake(self, due_at: float | None = None) -> None:
-        """Look at the store at ``due_at``, or now. Another event loop than that of :meth:`run` may call this."""
+    def wake(self, due_at: float | None = None, kind: Kind | None = None) -> None:
+        """Look at ``due_at``, or now, for items of this kind, or of all kinds. Another event loop than that of
+        :meth:`run` may call this.
+        """
         for run in tuple(self._runs):
-            run.wake(due_at)
+            if kind is None or run.kind is kind:
+                run.wake(due_at)
 
     async def stop(self, timeout: float) -> int:
         """End the loop; after ``timeout`` seconds cancel the hooks that still run. Gives their number."""
         # A task that is to run the loop may not have had its first turn.
         await asyncio.sleep(0)
         here = asyncio.get_running_loop()
-        return sum(await asyncio.gather(*(run.stop(timeout) for run in self._runs if run.loop is here)))
+        end, late = here.time() + timeout, 0
+        # The outcomes that are flushed may ask for redials, which are flushed as well.
+        for kinds in [[kind] for kind in self._kinds] if self.flush else [self._kinds]:
+            left = max(0.0, end - here.time())
+            runs = [run for run in self._runs if run.loop is here and run.kind in kinds]
+            late += sum(await asyncio.gather(*(run.stop(left) for run in runs)))
+        return late
+
+
+async def _end(lanes: Sequence[asyncio.Task[None]]) -> None:
+    for lane in lanes:
+        lane.cancel()
+    await asyncio.wait(lanes)
 
 
 class _Run:
-    """One run of a loop, from its start to its end, in one event loop."""
+    """One run of a loop for one kind of item, from its start to its end, in one event loop."""
 
-    def __init__(self, owner: ClaimLoop, work: Work, concurrency: int) -> None:
+    def __init__(self, owner: ClaimLoop, kind: Kind, work: Work, concurrency: int) -> None:
+        self.kind = kind
         self.loop = asyncio.get_running_loop()
         self.ending = False
         self.ended = asyncio.Event()
@@ -201,7 +232,7 @@ class _Run:
         next_at: float | None = None
         if room > 0 and (not self.ending or (self._owner.flush and not self._cancelled)):
             try:
-                claims, next_at = await self._store.claim(room, self._owner.kind)
+                claims, next_at = await self._store.claim(room, self.kind)
             except StoreError as error:
                 self._owner.on_fault(error)
                 next_at = self._owner.clock() + FAULT_PAUSE
@@ -269,7 +300,7 @@ class _Run:
 
     async def _settle(self, claim: Claim, settlement: Settlement, decided: float) -> None:
         # A redial waits for a time of the day, whatever the clock is set to.
-        is_outcome = self._owner.kind is Kind.OUTCOME
+        is_outcome = self.kind is Kind.OUTCOME
         await self._store.settle(claim, settlement.after(decided, self._owner.clock()) if is_outcome else settlement)
 
     async def _write(self, write: Callable[..., Awaitable[None]], *arguments: object) -> None:

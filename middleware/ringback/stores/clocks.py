@@ -11,7 +11,7 @@ from msgspec import Struct
 from ringback.exceptions import ClockJumped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 SLACK = 5.0
 """Seconds by which a wall clock may move without being said to have jumped."""
@@ -51,11 +51,26 @@ def measure_of(wall: Callable[[], float]) -> Callable[[], float]:
 class Jumps:
     """Tells when the wall clock has been set. ``elapsed`` gives seconds that nobody sets."""
 
-    __slots__ = ("_elapsed", "_first", "_last", "_wall")
+    __slots__ = ("_elapsed", "_first", "_last", "_wall", "is_followed")
 
     def __init__(self, wall: Callable[[], float], elapsed: Callable[[], float] | None = None) -> None:
         self._wall, self._elapsed = wall, elapsed or measure_of(wall)
         self._first = self._last = self._wall() - self._elapsed()
+        self.is_followed = False
+        """Whether all that waits for hooks waits by the clock as it is set now, as far as the worker knows."""
+
+    async def follow(self, set_right: Callable[[], Awaitable[int]], on_fault: Callable[[Exception], None]) -> None:
+        """After the wall clock was set back, and at a start, let no outcome wait until the clock has caught up.
+
+        ``set_right`` makes the store's outcomes due as they were before, and gives their number.
+        """
+        jump = self.look()
+        if jump or not self.is_followed:
+            self.is_followed = False
+            count = await set_right()
+            self.is_followed = True
+            if jump or count:
+                on_fault(jumped(jump, count))
 
     def look(self) -> float:
         """Seconds by which the wall clock has been set since the last look, negative for back; 0 as a rule."""

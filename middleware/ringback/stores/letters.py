@@ -1,19 +1,28 @@
-"""What an SQL store writes into the row of a dead letter when a person changes the letter, or takes that back. Pure."""
+"""The row of a dead letter in an SQL store: the letter, and what a person's change writes, or takes back. Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import json
 from msgspec.structs import replace
 
 from ringback.exceptions import StoreError
-from ringback.stores.record import dump_progress, load_progress
-from ringback.work.letters import Act
+from ringback.stores.record import dump_progress, load_progress, outcome_of, progress_of, time_of
+from ringback.work.items import DeadLetter, Kind
+from ringback.work.letters import Act, LetterChange
 
 if TYPE_CHECKING:
     from ringback.work.items import Before
-    from ringback.work.letters import LetterChange
+
+
+def letter_of(*row: Any) -> DeadLetter:
+    """The dead letter of a row: key, kind, payload, sibling, attempts, reason, time, progress, target, contact, and the
+    verdict where the store keeps verdicts apart.
+    """
+    key, kind, payload, sibling, attempts, reason, died_at, progress, target, contact, *verdict = row
+    tried = attempts, reason or "", time_of("finished_at", died_at), progress_of(progress).without_change()
+    return DeadLetter(key, Kind(kind), outcome_of(payload, sibling, *verdict), *tried, target, contact)
 
 
 def takes(change: LetterChange, stored: bytes | None) -> bool:
@@ -30,7 +39,6 @@ def takes(change: LetterChange, stored: bytes | None) -> bool:
 def progress_after(
     change: LetterChange, stored: bytes | None, attempts: int, reason: str | None, died_at: float
 ) -> bytes | None:
-    """The progress of a letter that the change takes."""
     if change.act is Act.DISCARD and change.name is None:
         return None
     progress = load_progress(stored)

@@ -72,18 +72,14 @@ class _Record(Struct, frozen=True, omit_defaults=True):
     """The fields of the outcome beside event, verdict and sibling, by name."""
 
 
-def dump(outcome: Outcome) -> bytes:
-    """The outcome's event and verdict as JSON; :func:`dump_sibling` gives the sibling. Never raises.
+def dump(outcome: Outcome, *, apart: bool = False) -> bytes:
+    """The outcome's event and verdict as JSON, without the verdict for a store that keeps the verdict ``apart``;
+    :func:`dump_sibling` gives the sibling. Never raises.
 
     :func:`load` gives the outcome back, but for the sibling, the event's raw bytes, what was private, numbers that no
     event can carry (absent), and lone surrogates (their escapes).
     """
-    return _dumped(outcome.event, Raw(stored_verdict(outcome.verdict).text), outcome)
-
-
-def dump_without_verdict(outcome: Outcome) -> bytes:
-    """As :func:`dump`, for a store that keeps the verdict apart."""
-    return _dumped(outcome.event, UNSET, outcome)
+    return _dumped(outcome.event, UNSET if apart else Raw(stored_verdict(outcome.verdict).text), outcome)
 
 
 def dump_sibling(outcome: Outcome) -> bytes | None:
@@ -248,7 +244,6 @@ def _result(stored: _Result | None) -> Result | None:
 
 
 def dump_contact(contact: Contact) -> bytes:
-    """What is known of a contact as JSON."""
     return encoded(contact)
 
 

@@ -10,24 +10,28 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
-from ringback.core.outcome import LEVEL, informs_more, level_of
-from ringback.stores.record import dump, dump_progress, dump_sibling, dump_without_verdict
+from ringback.core.outcome import LEVEL, Outcome, informs_more, level_of
+from ringback.stores.record import dump, dump_progress, dump_sibling
 from ringback.stores.stored_told import dump_end, merged_told
 from ringback.stores.verdicts import StoredVerdict, stored_verdict
-from ringback.work.items import Item, Kind, State, whom
+from ringback.work.contact_call import Report, report_of
+from ringback.work.items import Claim, Item, Kind, Settlement, State, whom
 from ringback.work.keys import short
-from ringback.work.report import Report, report_of
 from ringback.work.told import number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ringback.core.outcome import Outcome
-    from ringback.work.items import Claim, Settlement
 
 COUNTED = ("cause", "category", "retry", "match", "acts", "code", "subcode")
 """The columns by which a history counts and finds calls. ``acts`` is the owner, who must act."""
 
+
+COLUMNS: tuple[str, ...] = tuple(
+    "key kind due_at ends_call event call contact target number rank payload sibling created_at "
+    "cause category retry match acts code subcode told context".split()
+)
+"""The columns that a put writes."""
 
 _Counts: TypeAlias = "tuple[str | None, str | None, str | None, str | None, str | None, int | None, int | None]"
 
@@ -86,7 +90,7 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
         target=item.target,
         number=item.number,
         rank=outcome.informs(),
-        payload=dump_without_verdict(outcome) if apart else dump(outcome),
+        payload=dump(outcome, apart=apart),
         sibling=dump_sibling(outcome),
         created_at=now,
         cause=cause,
@@ -102,11 +106,6 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
         verdict=verdict if apart else None,
         report=None if contact is None or item.kind is not Kind.OUTCOME else report_of(outcome),
     )
-
-
-def counted_by(outcome: Outcome) -> dict[str, Any]:
-    """The values of the columns :data:`COUNTED` for the end of a call."""
-    return dict(zip(COUNTED, _counts(outcome, stored_verdict(outcome.verdict)), strict=True))
 
 
 def _counts(outcome: Outcome, verdict: StoredVerdict) -> _Counts:

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from ringback.core.delivery import digest_of
 from ringback.stores._json import encoded
+from ringback.work.contact_call import CONNECTED
 from ringback.work.keys import END, numbered, short
-from ringback.work.report import CONNECTED
 from ringback.work.told import UNSEEN, Told, number, second_of, told_by
 
 if TYPE_CHECKING:

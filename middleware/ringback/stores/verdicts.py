@@ -1,7 +1,8 @@
-"""A verdict as stored bytes, and back. Pure.
+"""A verdict as stored bytes, and back; and the words of a verdict in the columns of a row. Pure.
 
 The bytes have the verdict's whole entry, so that a hook gets what was decided when the event came, whatever catalog the
-worker has.
+worker has. A process of a newer release may share the store: a word that only the newer release knows counts as
+unknown.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -32,6 +33,12 @@ from ringback_catalog import (
     Source,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from enum import StrEnum
+
+E = TypeVar("E", bound="StrEnum")
 
 
 class _Verdict(Struct, frozen=True, omit_defaults=True):
@@ -76,22 +83,17 @@ class StoredVerdict(Struct, frozen=True, gc=False):
     match: str
 
 
-class StoredVerdicts:
-    """Makes the stored form of a verdict once, and keeps the forms of at most :data:`_MOST` verdicts."""
-
-    def __init__(self) -> None:
-        self._kept: dict[int, tuple[Verdict, StoredVerdict]] = {}
-
-    def __call__(self, verdict: Verdict) -> StoredVerdict:
-        kept = self._kept.get(id(verdict))
-        # The verdict stands beside its stored form: as long as the verdict lives, no other verdict has its id.
-        if kept is not None and kept[0] is verdict:
-            return kept[1]
-        if len(self._kept) >= _MOST:
-            self._kept.clear()
-        stored = _stored(verdict)
-        self._kept[id(verdict)] = verdict, stored
-        return stored
+def stored_verdict(verdict: Verdict) -> StoredVerdict:
+    """The stored form of a verdict, which is made once for as long as at most :data:`_MOST` forms are kept."""
+    kept = _kept.get(id(verdict))
+    # The verdict stands beside its stored form: as long as the verdict lives, no other verdict has its id.
+    if kept is not None and kept[0] is verdict:
+        return kept[1]
+    if len(_kept) >= _MOST:
+        _kept.clear()
+    stored = _stored(verdict)
+    _kept[id(verdict)] = verdict, stored
+    return stored
 
 
 def _stored(verdict: Verdict) -> StoredVerdict:
@@ -133,8 +135,20 @@ def _packaged() -> dict[str, Source]:
     return {source.id: source for entry in Catalog.default().entries for source in entry.sources}
 
 
-stored_verdict = StoredVerdicts()
+_kept: dict[int, tuple[Verdict, StoredVerdict]] = {}
 """One for the process, because all stores of a process get the verdicts of the same catalogs."""
 
 _MOST = 1024
 _decoder = msgspec.json.Decoder(_Verdict)
+
+
+def _known(kind: type[E], otherwise: E) -> Callable[[str], E]:
+    words = {member.value: member for member in kind}
+    return lambda word: words.get(word, otherwise)
+
+
+known_cause = _known(Cause, Cause.UNKNOWN)
+known_category = _known(ResultCategory, ResultCategory.UNKNOWN)
+known_retry = _known(RetryClass, RetryClass.AFTER_FIX)
+known_match = _known(Match, Match.NONE)
+known_owner = _known(Owner, Owner.NOBODY)

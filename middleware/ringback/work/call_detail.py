@@ -18,7 +18,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from ringback.work.call_json import shown
+from ringback.core.times import iso_of
+from ringback.privacy.redaction import redact, redact_contact
 from ringback.work.contact import Contact
 from ringback.work.contact_call import CallState  # noqa: TC001 - msgspec reads the annotations
 from ringback.work.items import Progress, State  # noqa: TC001 - likewise
@@ -39,7 +40,7 @@ class _Shown(Struct, frozen=True):
 
     def to_dict(self) -> dict[str, Any]:
         """All that is known as JSON-ready values, redacted, with times as ISO 8601 in UTC."""
-        return {name: shown(getattr(self, name), name) for name in self.__struct_fields__}
+        return {name: _shown(getattr(self, name), name) for name in self.__struct_fields__}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.to_dict()}>"
@@ -246,3 +247,22 @@ class EndedLeg(Struct, frozen=True, gc=False):
     number: int
     legs: int
     redials: int | None
+
+
+def _shown(value: Any, name: str = "") -> Any:
+    """The value as JSON has it. A time is a text of ISO 8601 in UTC; texts are redacted, and a contact as contacts are.
+
+    ``name`` is the field's: those that end in ``_at`` and ``time`` are times in seconds since the epoch.
+    """
+    if isinstance(value, Struct):
+        return {field: _shown(getattr(value, field), field) for field in value.__struct_fields__}
+    if isinstance(value, tuple):
+        return [_shown(each, name) for each in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, float) and (name in _TIMES or name.endswith("_at")):
+        return iso_of(value)
+    if isinstance(value, str):
+        return redact_contact(str(value)) if name == "contact" else redact(str(value))
+    return value
+
+
+_TIMES = ("at", "time")

@@ -14,11 +14,10 @@ from ringback.work.call_detail import (
     Leg,
     OtherCall,
 )
-from ringback.work.contact_call import UNPLACED
+from ringback.work.contact_call import CONNECTED, UNPLACED
 from ringback.work.hook_runs import EXHAUSTED, hook_runs
 from ringback.work.keys import short
-from ringback.work.report import CONNECTED
-from ringback.work.told import INCOMING, TRANSFERRED, second_of
+from ringback.work.told import INCOMING, TRANSFERRED, Told, second_of
 from ringback_catalog import CALL_EVENTS, START_FAILURES, Cause, Disposition
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.work.call_detail import StoredItem, Traces
     from ringback.work.contact import Contact
-    from ringback.work.told import Told
 
 
 def folded(traces: Traces) -> CallDetailRecord | None:

@@ -20,6 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringback.work.contact_call import (
+    FINAL,
     LASTS,
     LONGEST_WINDOW,
     UNCOUNTED,
@@ -28,8 +29,8 @@ from ringback.work.contact_call import (
     CallRecord,
     CallState,
     PastCall,
+    Report,
 )
-from ringback.work.report import FINAL, Report
 
 if TYPE_CHECKING:
     from ringback.work.items import Item, Progress
@@ -76,7 +77,7 @@ class Contact(Struct, frozen=True, omit_defaults=True):
     @property
     def has_planned(self) -> bool:
         """Whether a redial waits for its time."""
-        return any(call.state is CallState.PLANNED for call in self.calls)
+        return bool(self._planned)
 
     @property
     def lasting(self) -> list[tuple[CallRecord, float]]:
@@ -173,7 +174,7 @@ class Contact(Struct, frozen=True, omit_defaults=True):
 
         An end that waits for its decision counts as one, for it asked for a call.
         """
-        planned = tuple(call.key for call in self.calls if call.state is CallState.PLANNED)
+        planned = self._planned
         waiting = sum(call.state is CallState.OPEN for call in self.calls)
         calls = tuple(replace(call, state=_CANCELED.get(call.state, call.state)) for call in self.calls)
         return replace(self, calls=calls, canceled_at=now), planned, len(planned) + waiting
@@ -193,10 +194,8 @@ class Contact(Struct, frozen=True, omit_defaults=True):
 
     def hastened(self, key: str, now: float) -> Contact | None:
         """The contact once the redial of this key is due; ``None`` if the redial does not wait for its time."""
-        call = self.call(key)
-        if call is None or call.state is not CallState.PLANNED:
-            return None
-        return self._with(replace(call, at=min(call.at, now)))
+        call = self._in_state(key, CallState.PLANNED)
+        return None if call is None else self._with(replace(call, at=min(call.at, now)))
 
     def ended(self, key: str, now: float) -> Contact | None:
         """The contact once a person has said that this redial is no longer in progress; ``None`` if it was not.
@@ -210,25 +209,29 @@ class Contact(Struct, frozen=True, omit_defaults=True):
 
     def closed(self) -> tuple[Contact, tuple[str, ...]]:
         """The contact without the redials that wait, and the keys of these redials."""
-        planned = tuple(call.key for call in self.calls if call.state is CallState.PLANNED)
         calls = tuple(
             replace(call, state=CallState.CANCELED) if call.state is CallState.PLANNED else call for call in self.calls
         )
-        return replace(self, calls=calls), planned
+        return replace(self, calls=calls), self._planned
 
     def replayed(self, key: str, now: float) -> Contact:
         """The contact once the dead redial of this key waits again. A call that may have been placed stays so."""
-        call = self.call(key)
-        if call is None or call.state is not CallState.CANCELED:
-            return self
-        return self._with(replace(call, state=CallState.PLANNED, at=now))
+        call = self._in_state(key, CallState.CANCELED)
+        return self if call is None else self._with(replace(call, state=CallState.PLANNED, at=now))
 
     def taken_back(self, key: str) -> Contact:
         """The contact once the redial of this key, which was :meth:`replayed` and has not begun, is dead again."""
+        call = self._in_state(key, CallState.PLANNED)
+        return self if call is None else self._with(replace(call, state=CallState.CANCELED))
+
+    def _in_state(self, key: str, state: CallState) -> CallRecord | None:
         call = self.call(key)
-        if call is None or call.state is not CallState.PLANNED:
-            return self
-        return self._with(replace(call, state=CallState.CANCELED))
+        return call if call is not None and call.state is state else None
+
+    @property
+    def _planned(self) -> tuple[str, ...]:
+        """The keys of the redials that wait for their time."""
+        return tuple(call.key for call in self.calls if call.state is CallState.PLANNED)
 
     def _with(self, changed: CallRecord) -> Contact:
         if all(call.key != changed.key for call in self.calls):

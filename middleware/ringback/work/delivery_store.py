@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from ringback.work.pace import UNPACED
+from ringback.work.pace import UNPACED, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ringback.work.items import DeadLetter, Item, Progress, Stats, Work
     from ringback.work.latch import Offer
     from ringback.work.letters import LetterChange, Standing
-    from ringback.work.pace import Pace
     from ringback.work.told import Told
 
 T = TypeVar("T")

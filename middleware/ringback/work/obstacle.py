@@ -5,16 +5,13 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ringback.work.contact_call import LASTS, UNSEEN, CallState
-from ringback.work.report import Word
+from ringback.work.contact_call import LASTS, UNSEEN, CallRecord, CallState, Report, Word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ringback.work.contact import Contact
-    from ringback.work.contact_call import CallRecord
     from ringback.work.redial_policy import RedialPolicy
-    from ringback.work.report import Report
 
 
 def obstacle(
@@ -39,7 +36,8 @@ def obstacle(
     if contact.canceled_at is not None and contact.canceled_at >= min(began, since - UNSEEN):
         return "the app has canceled the redials of the contact"
     others = [other for other in contact.calls if other is not call and other.key != redial]
-    rests = _rests(policy)
+    answer, refusal = policy.rests
+    rests = {Word.STOPPED: 0.0, Word.REACHED: answer, Word.BLOCKED: refusal, Word.REFUSED: refusal}
     for word, at in chain.from_iterable(other.says() for other in others):
         if at >= since - rests[word]:
             return _WORDS[word]
@@ -51,12 +49,6 @@ def obstacle(
 def _in_progress(call: CallRecord, now: float) -> bool:
     longest = _LONGEST.get(call.state)
     return longest is not None and call.at > now - longest
-
-
-def _rests(policy: RedialPolicy) -> Mapping[Word, float]:
-    """Seconds for which each word stands in the way of the redials of calls that end later."""
-    answer, refusal = policy.rests
-    return {Word.STOPPED: 0.0, Word.REACHED: answer, Word.BLOCKED: refusal, Word.REFUSED: refusal}
 
 
 _LONGEST: Mapping[CallState, float] = {**LASTS, CallState.PLACING: UNSEEN}

@@ -8,20 +8,17 @@ of which nobody can say whether it was placed is no attempt.
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ringback.work.contact_call import UNCOUNTED, CallState
-from ringback.work.report import Word
+from ringback.work.contact_call import UNCOUNTED, CallRecord, CallState, Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import tzinfo
 
     from ringback.work.contact import Contact
-    from ringback.work.contact_call import CallRecord
 
 
 class Share(Struct, frozen=True):

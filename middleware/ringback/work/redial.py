@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from msgspec import Struct
 
 from ringback.exceptions import ConfigurationError
-from ringback.work.contact_call import LONGEST_WINDOW
+from ringback.work.contact_call import LONGEST_WINDOW, NOT_RUNG
 from ringback.work.redial_policy import DAY, RedialPolicy, seconds_of
-from ringback.work.report import NOT_RUNG
 from ringback_catalog import Cause, RetryAction, RetryAfter, RetryClass
 
 if TYPE_CHECKING:

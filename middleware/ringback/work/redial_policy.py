@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TypeAlias, cast
 
 from ringback.exceptions import ConfigurationError
 from ringback.settings import is_number
 from ringback.work.contact_call import LONGEST_WINDOW
-from ringback.work.hours import Hours, hours_of, outside
+from ringback.work.hours import Hours, HoursSetting, Pair, hours_of, outside
 from ringback.work.policy import YEAR, refuse_uncountable
 from ringback_catalog import Cause, RetryAction, RetryAfter, RetryClass
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-    from datetime import datetime
-
-    from ringback.work.hours import HoursSetting, Pair
 
 Time: TypeAlias = "float | timedelta"
 """Seconds, or a timedelta."""

@@ -7,17 +7,13 @@ No hook waits for most of these events, so a store keeps them beside its items, 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ringback.core.delivery import BIGGEST, digest_of
+from ringback.core.delivery import BIGGEST, Event, digest_of
+from ringback.work.contact_call import CONNECTED
 from ringback.work.keys import short
-from ringback.work.report import CONNECTED
 from ringback_catalog import CALL_EVENTS, event_name
-
-if TYPE_CHECKING:
-    from ringback.core.delivery import Event
 
 INCOMING = "IncomingCall"
 """Event Grid's event of a call that somebody makes to the app. The call rings from then on."""

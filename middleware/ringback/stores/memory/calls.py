@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct, field
 
-from ringback.core.outcome import informs_more
-from ringback.stores.call_matches import contact_in, ends_of, leg_in, match_of_item, matches_in
+from ringback.core.outcome import Outcome, informs_more
+from ringback.stores.call_matches import Match, contact_in, ends_of, leg_in, match_of_item, matches_in
 from ringback.work.call_detail import StoredItem, Traces
-from ringback.work.call_filter import CallFilter, Found, recognized
 from ringback.work.contact import Contact
-from ringback.work.items import Kind, Progress, State
+from ringback.work.history import CallFilter, Found, recognized
+from ringback.work.items import Item, Kind, Progress, State
 from ringback.work.keys import short
-from ringback.work.latch import Offer, informed
+from ringback.work.latch import Offer, informed, remember
 from ringback.work.told import Told, told_by
 from ringback_catalog import Verdict  # noqa: TC001 - msgspec reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ringback.core.outcome import Outcome
-    from ringback.stores.call_matches import Match
-    from ringback.stores.memory.rows import Row
-    from ringback.work.items import Item
+    from ringback.stores.memory.letters import Row
 
 MOST_TOLD = 256
 """Events of one call that are remembered beside its ends, the first ones: an app may fail to play for hours."""
 
 
-class _Kept(Struct):
+class Kept(Struct):
     """An item, for as long as its call is remembered."""
 
     at: float
@@ -45,16 +42,25 @@ class _Kept(Struct):
     progress: Progress = Progress()
 
 
+class End(NamedTuple):
+    """An end of a call, with all that its events reported."""
+
+    kept: Kept
+    outcome: Outcome
+
+
 class _Call(Struct):
     """What is remembered of one call, under the correlation id or, where no event has one, under the leg."""
 
     told: list[Told] = field(default_factory=list[Told])
-    items: dict[str, _Kept] = field(default_factory=dict[str, _Kept])
+    items: dict[str, Kept] = field(default_factory=dict[str, Kept])
     legs: set[str] = field(default_factory=set[str])
 
 
 class MemoryCalls:
-    """Remembers the last ``capacity`` calls. ``known`` is what is known of each contact, ``live`` the items by key."""
+    """Remembers the last ``capacity`` calls, and as many ends of calls. ``known`` is what is known of each contact,
+    ``live`` the items by key.
+    """
 
     def __init__(self, capacity: int, known: Mapping[str, Contact], live: Mapping[str, Row]) -> None:
         self._capacity = capacity
@@ -62,9 +68,10 @@ class MemoryCalls:
         self._live = live
         self._calls: OrderedDict[str, _Call] = OrderedDict()
         self._of_leg: dict[str, str] = {}
+        self.ends: OrderedDict[str, End] = OrderedDict()
+        """The ends by the keys of their items, but for those that another end has replaced."""
 
     def note(self, told: Told) -> None:
-        """Remember what an event told beside the ends of calls."""
         call = self._call_of(told.call, told.leg, told.event)
         if len(call.told) < MOST_TOLD:
             call.told.append(told)
@@ -76,11 +83,14 @@ class MemoryCalls:
             return
         ends_call = outcome.ends_call
         call = self._call_of(*_ids(outcome), key)
-        kept = call.items.get(key)
+        end = self.ends.get(key)
+        kept = call.items.get(key) if end is None else end.kept
         if offer is Offer.OPENED:
             first = (told_by(outcome.event, now, outcome.refined_by),) if ends_call else ()
-            call.items[key] = _Kept(now, first, outcome.verdict, outcome.informs(), ends_call, item.contact)
-            self._yield(call, key, outcome)
+            kept = call.items[key] = Kept(now, first, outcome.verdict, outcome.informs(), ends_call, item.contact)
+            if ends_call:
+                remember(self.ends, key, End(kept, outcome), self._capacity)
+                self._yield(key, item)
         elif kept is None:
             return
         elif offer is Offer.MERGED:
@@ -90,18 +100,19 @@ class MemoryCalls:
             else:
                 kept.told += (told,)
             kept.contact = kept.contact or item.contact
+            if end is not None:
+                self.ends[key] = End(kept, end.outcome.merged_with(outcome))
         else:
             kept.duplicates += 1
 
     def settled(self, key: str, state: State, row: Row) -> None:
         """Note the state that the item of this key has reached, and what its ``row`` has come to."""
-        for call in self._named(*_ids(row.item.outcome), key):
-            kept = call.items.get(key)
+        found = [call.items.get(key) for call in self._named(*_ids(row.item.outcome), key)]
+        for kept in (*found, self.ends[key].kept if key in self.ends else None):
             if kept is not None:
                 kept.state, kept.attempts, kept.progress = state, row.attempts, row.progress
 
     def call(self, name: str) -> Traces | None:
-        """As :meth:`~ringback.work.delivery_store.DeliveryStore.call`."""
         found = max(self._matches(name), key=lambda found: found[0].at, default=None)
         return None if found is None else self._traces(found[1])
 
@@ -117,7 +128,6 @@ class MemoryCalls:
         return Traces(tuple(call.told), items, contact, self._known.get(contact or "", Contact()))
 
     def calls(self, chosen: CallFilter, limit: int, offset: int, *, oldest_first: bool) -> Found:
-        """As :meth:`~ringback.work.history.History.calls`."""
         ends = None if chosen.name is None else ends_of(match for match, _ in self._matches(chosen.name))
         ended = [
             (kept, self._item(key, kept), call)
@@ -162,7 +172,7 @@ class MemoryCalls:
                 if name in (key, short(informed(key))) or any(matches_in(kept.told, name)):
                     yield match_of_item(key, _call_in(kept), kept.at), call
 
-    def _item(self, key: str, kept: _Kept) -> StoredItem:
+    def _item(self, key: str, kept: Kept) -> StoredItem:
         row = self._live.get(key)
         state, attempts, progress = (
             (kept.state, kept.attempts, kept.progress) if row is None else (row.state, row.attempts, row.progress)
@@ -189,17 +199,18 @@ class MemoryCalls:
             **fields,
         )
 
-    def _yield(self, call: _Call, key: str, outcome: Outcome) -> None:
+    def _yield(self, key: str, item: Item) -> None:
         """Take the verdict from an end that this one replaces: the same end without a reason, or Event Grid's end of
         the whole call. The leg's own event says more than that, whichever comes first.
         """
-        correlation = outcome.correlation_id
-        is_own = outcome.ends_call and outcome.event_name != "CallEnded" and correlation is not None
+        correlation, uninformed = item.outcome.correlation_id, short(item.key)
+        is_own = item.outcome.event_name != "CallEnded" and correlation is not None
         whole = short(f"call:{correlation}") if is_own else None
-        for other, kept in call.items.items():
-            is_whole = other == whole and other != key and [each.event for each in kept.told] == ["CallEnded"]
-            if is_whole or short(informed(other)) == key:
-                kept.verdict = None
+        for other in {uninformed, whole} - {key}:
+            end = self.ends.get(other or "")
+            if end is not None and (other == uninformed or [each.event for each in end.kept.told] == ["CallEnded"]):
+                end.kept.verdict = None
+                self.ends.pop(other or "")
 
 
 def _ids(outcome: Outcome) -> tuple[str | None, str | None]:
@@ -207,7 +218,7 @@ def _ids(outcome: Outcome) -> tuple[str | None, str | None]:
     return short(outcome.correlation_id), short(outcome.call_connection_id)
 
 
-def _call_in(kept: _Kept) -> str | None:
+def _call_in(kept: Kept) -> str | None:
     return next((told.call for told in kept.told if told.call is not None), None)
 
 

@@ -1,23 +1,51 @@
-"""The dead letters of a store in memory, and those that a person has discarded and may take back."""
+"""Items in the memory of one process, what readers of a store get of them, and the dead letters among them."""
 
 from __future__ import annotations
 
+import asyncio  # noqa: TC003 - msgspec reads the annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
+from msgspec import Struct
+from msgspec.structs import astuple, replace
 
-from ringback.stores.memory.rows import Row, letter_of
-from ringback.work.items import State
+from ringback.work.history import Waiting
+from ringback.work.items import Before, DeadLetter, Item, Progress, State
 from ringback.work.keys import short
 from ringback.work.latch import remember
-from ringback.work.letters import Act, standing, taken_back
+from ringback.work.letters import Act, LetterChange, Standing, standing, taken_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ringback.work.items import Before, DeadLetter
-    from ringback.work.letters import LetterChange, Standing
+
+class Row(Struct):
+    item: Item
+    due_at: float
+    put_at: float
+    latched: str = ""
+    """The name by which the latch knows the outcome's ending."""
+    loop: asyncio.AbstractEventLoop | None = None
+    state: State = State.READY
+    attempts: int = 0
+    taken: bool = False
+    interrupted: bool = False
+    progress: Progress = Progress()
+    reason: str = ""
+    finished_at: float = 0.0
+
+
+def waiting_in(rows: Mapping[str, Row]) -> Iterable[Waiting]:
+    for key, row in rows.items():
+        _, kind, _, outcome, contact, target, number = astuple(row.item)
+        place = row.state, row.due_at, row.attempts
+        yield Waiting(key, kind, *place, outcome, contact, target, number, row.progress.without_change())
+
+
+def letter_of(key: str, row: Row) -> DeadLetter:
+    item = row.item
+    tried = row.attempts, row.reason, row.finished_at, row.progress.without_change()
+    return DeadLetter(key, item.kind, item.outcome, *tried, item.target, item.contact)
 
 
 class MemoryLetters:
@@ -64,7 +92,6 @@ class MemoryLetters:
         return [(key, row) for key, row, _ in found]
 
     def standing(self, rows: dict[str, Row], change: LetterChange) -> Standing:
-        """What there is of the change."""
         times = [
             row.due_at if row.state is State.READY else row.finished_at for _, row, _ in self._changed(rows, change)
         ]

@@ -13,20 +13,19 @@ from msgspec.structs import replace
 
 from ringback.exceptions import StoreFull
 from ringback.settings import refuse_for_store
-from ringback.stores.clocks import SLACK, jumped, measure_of
-from ringback.stores.lanes import Lanes
+from ringback.stores.claims import ClaimLoop
+from ringback.stores.clocks import Jumps, jumped
 from ringback.stores.memory.calls import MemoryCalls
 from ringback.stores.memory.contacts import MemoryContacts
 from ringback.stores.memory.deliveries import MemoryDeliveries
-from ringback.stores.memory.letters import MemoryLetters
-from ringback.stores.memory.rows import Row, waiting_in
+from ringback.stores.memory.letters import MemoryLetters, Row, waiting_in
 from ringback.stores.query import settings_in
+from ringback.work.contact_call import report_of
 from ringback.work.items import REMEMBER_CALLS, Claim, Kind, Progress, State, Stats, whom
 from ringback.work.keys import short
 from ringback.work.latch import Latch, Offer, informed
 from ringback.work.letters import Act, LetterChange, Standing
-from ringback.work.pace import UNPACED, Lane
-from ringback.work.report import report_of
+from ringback.work.pace import UNPACED, Lane, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from ringback.work.contact import Change
     from ringback.work.deliveries import Counted
     from ringback.work.items import DeadLetter, Item, Settlement, Work
-    from ringback.work.pace import Pace
     from ringback.work.told import Told
 
 T = TypeVar("T")
@@ -62,11 +60,9 @@ class MemoryStore:
     ) -> None:
         for name, number in (("capacity", capacity), ("max_backlog", max_backlog)):
             refuse_for_store(name, number)
-        self._capacity = capacity
         self._max_backlog = max_backlog
         self._clock = clock
-        self._elapsed = elapsed or measure_of(clock)
-        self._set_at = clock() - self._elapsed()
+        self._jumps = Jumps(clock, elapsed)
         self._latch = Latch(capacity)
         self._rows: dict[str, Row] = {}
         self._heaps: dict[Kind, list[tuple[float, int, str]]] = {kind: [] for kind in Kind}
@@ -81,7 +77,9 @@ class MemoryStore:
         """Whether somebody has read :attr:`history`: the dispatcher then puts outcomes that no hook waits for, too."""
         self.on_fault: Callable[[Exception], None] = lambda _: None
         self.on_blocked: Callable[[str | None, float], None] = lambda _, __: None
-        self._lanes = Lanes(self, poll=None, flush=True, clock=clock, on_fault=lambda error: self.on_fault(error))
+        self._lanes = ClaimLoop(
+            self, *Kind, poll=None, flush=True, clock=clock, on_fault=lambda error: self.on_fault(error)
+        )
 
     @property
     def history(self) -> MemoryHistory:
@@ -90,7 +88,7 @@ class MemoryStore:
 
         work, dead = partial(waiting_in, self._rows), partial(waiting_in, self._letters.dead)
         about = self._contacts.all, self._calls, self._deliveries
-        self._history = self._history or MemoryHistory(self._capacity, work, dead, *about)
+        self._history = self._history or MemoryHistory(work, dead, *about)
         self.watched = True
         return self._history
 
@@ -119,8 +117,6 @@ class MemoryStore:
             offer = self._latch.offer(item.outcome, latched)
             key = short(item.key)
             if latched is not outcome_id:
-                if self._history is not None and offer is Offer.OPENED:
-                    self._history.superseded(key)
                 key = short(informed(item.key))
             if offer is Offer.OPENED and (key in self._rows or key in dead or key in discarded):
                 # The latch has forgotten the ending; the store has not.
@@ -139,10 +135,9 @@ class MemoryStore:
                 self._contacts.note(item.contact, known.noted(report, self._clock(), late=late))
             if self._history is not None:
                 self._calls.put(key, item, offer, self._clock())
-                self._history.put(key, item, offer, self._clock())
             offers.append(offer)
         if Offer.OPENED in offers:
-            self._lanes.wake(Kind.OUTCOME, min([item.due_at for item in items]))
+            self._lanes.wake(min([item.due_at for item in items]), Kind.OUTCOME)
         return offers
 
     async def note(self, told: Sequence[Told]) -> None:
@@ -173,7 +168,7 @@ class MemoryStore:
 
     def _push(self, key: str, row: Row) -> None:
         self._queue(key, row)
-        self._lanes.wake(row.item.kind, row.due_at)
+        self._lanes.wake(row.due_at, row.item.kind)
 
     async def run(self, work: Work, concurrency: int, pace: Pace = UNPACED) -> None:
         self._pace = pace
@@ -192,10 +187,8 @@ class MemoryStore:
 
     async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
         now, heap = self._clock(), self._heaps[kind]
-        set_at = now - self._elapsed()
-        if abs(set_at - self._set_at) > SLACK:
-            self._follow_clock(set_at - self._set_at, now)
-        self._set_at = set_at
+        if jump := self._jumps.look():
+            self._follow_clock(jump, now)
         claims: list[Claim] = []
         if self._lanes.ending and self._pushed != self._hastened:
             self._hasten(now)
@@ -291,10 +284,9 @@ class MemoryStore:
             self._counts[State.DONE] += 1
 
     def _ended(self, key: str, state: State, row: Row) -> None:
-        # Calls and history note items only from the first read of the history on.
+        # Calls note items only from the first read of the history on.
         if self._history is not None:
             self._calls.settled(key, state, row)
-            self._history.settled(key, state)
 
     async def give_back(self, claim: Claim) -> None:
         row = self._rows[claim.item.key]

@@ -5,24 +5,21 @@ Every function is one step of a transaction.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from ringback.stores.call_matches import contact_in, ends_of, keys_of, match_of_item, matches_in, newest, texts_of
-from ringback.stores.call_rows import ITEM, condition, item_of, page
-from ringback.stores.history_rows import contact_of
+from ringback.stores.history_rows import ITEM, condition, contact_of, item_of, page
 from ringback.stores.stored_told import note_of, told_in
 from ringback.work.call_detail import Traces
-from ringback.work.call_filter import CallFilter, Found
 from ringback.work.contact import Contact
+from ringback.work.history import CallFilter, Found
 from ringback.work.keys import numbered, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import LiteralString
 
     from ringback.stores.call_matches import Match
     from ringback.stores.postgres.database import Connection
-    from ringback.work.call_detail import StoredItem
     from ringback.work.told import Told
 
 _NOTE = "INSERT INTO ringback_notes (at, leg, call, told) VALUES (%s, %s, %s, %s)"
@@ -58,7 +55,6 @@ _OLDEST = _NEWEST.replace("DESC, key", "ASC, key DESC")
 
 
 async def note(connection: Connection, told: Iterable[Told]) -> None:
-    """Keep what events told."""
     notes = map(note_of, told)
     async with connection.cursor() as cursor:
         await cursor.executemany(_NOTE, [(each.at, each.leg, each.call, each.told) for each in notes])
@@ -70,13 +66,13 @@ async def call(connection: Connection, name: str) -> Traces | None:
     if match is None:
         return None
     told = tuple(each for each in await _notes(connection, [match.leg], [match.call]) if match.has(each))
-    items = await _items(connection, match, told)
+    items = [item_of(*row) for row in await _rows(connection, _ITEMS, (match.keys(told), match.call))]
     contact = contact_in(items)
-    return Traces(told, tuple(items), contact, await _known(connection, contact))
+    rows = [] if contact is None else await _rows(connection, _KNOWN, (contact,))
+    return Traces(told, tuple(items), contact, contact_of("", rows[0][0])[1] if rows else Contact())
 
 
 async def calls(connection: Connection, chosen: CallFilter, limit: int, offset: int, *, oldest_first: bool) -> Found:
-    """A page of the calls that ended."""
     ends = None if chosen.name is None else ends_of(await _matches(connection, chosen.name))
     where, values = condition(chosen, ends, "%s")
     [(total,)] = await _rows(connection, _COUNT.format(where).encode(), values)
@@ -103,15 +99,6 @@ async def _notes(connection: Connection, legs: Iterable[str | None], calls: Iter
     """What was told of these legs and calls, and of others with the same numbers, which the caller leaves out."""
     numbers = [[numbered(name) for name in names if name is not None] for names in (legs, calls)]
     return list(told_in(await _rows(connection, _NOTES, numbers)))
-
-
-async def _items(connection: Connection, match: Match, told: Sequence[Told]) -> list[StoredItem]:
-    return [item_of(*row) for row in await _rows(connection, _ITEMS, (match.keys(told), match.call))]
-
-
-async def _known(connection: Connection, contact: str | None) -> Contact:
-    rows = [] if contact is None else await _rows(connection, _KNOWN, (contact,))
-    return contact_of("", rows[0][0])[1] if rows else Contact()
 
 
 async def _rows(

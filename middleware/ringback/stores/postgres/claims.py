@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 from ringback.exceptions import StoreError
 from ringback.privacy.redaction import redact
 from ringback.stores.clocks import SLACK
-from ringback.stores.postgres.contacts import keep, known_of
-from ringback.stores.postgres.database import changed
+from ringback.stores.postgres.database import Connection, changed
+from ringback.stores.postgres.redials import keep, known_of
 from ringback.stores.postgres.schema import storable
 from ringback.stores.record import dump_progress, load, load_progress
 from ringback.stores.rows import settled
-from ringback.work.items import Claim, Item
+from ringback.work.items import Claim, Item, Kind, Progress, Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ringback.stores.postgres.database import Connection
-    from ringback.work.items import Kind, Progress, Settlement
 
 _ITEM = "key, kind, due_at, attempts, interrupted, contact, target, number, payload, sibling, progress, created_at"
 # The same owner may claim an item again with the same result: PostgreSQL's first answer may have been lost.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, LiteralString, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
@@ -19,7 +19,6 @@ from ringback.stores.postgres.faults import translated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from typing import LiteralString
 
 T = TypeVar("T")
 
@@ -223,6 +222,6 @@ def read_error(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-async def changed(connection: Connection, query: LiteralString, parameters: Any) -> int:
+async def changed(connection: Connection, query: LiteralString | bytes, parameters: Any) -> int:
     """The number of rows that the statement has changed."""
     return (await connection.execute(query, parameters)).rowcount

@@ -13,13 +13,12 @@ import psycopg
 
 from ringback.exceptions import StoreUnavailable
 from ringback.stores.postgres import repair, schema
-from ringback.stores.postgres.database import Database
+from ringback.stores.postgres.database import Connection, Database
 from ringback.stores.postgres.faults import translated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from ringback.stores.postgres.database import Connection
     from ringback.stores.postgres.login import Login
 
 T = TypeVar("T")
@@ -74,10 +73,11 @@ class Databases:
         """What an operation returns that is no put."""
         return await (await self.open_for_work()).do(operation)
 
-    def beat_alone(self, worker: int) -> None:
-        """Renew the entry of a worker by a connection of its own, for a thread."""
+    def beat_alone(self, worker: int | None) -> None:
+        """Renew the entry of a worker, if it has one, by a connection of its own, for a thread."""
         with suppress(StoreUnavailable):
-            repair.beat_alone(self._login.conninfo(), worker)
+            if worker is not None:
+                repair.beat_alone(self._login.conninfo(), worker)
 
     def _database(self, limit: float) -> Database:
         return Database(self._login.asked, size=self._size, timeout=self._timeout, limit=limit, pooled=not self._listen)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.work.deliveries import Counted, deliveries_of, folded_before, last_of
+from ringback.work.deliveries import Counted, Deliveries, LastDelivery, deliveries_of, folded_before, last_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ringback.stores.postgres.database import Connection
-    from ringback.work.deliveries import Deliveries, LastDelivery
 
 _MERGE = """
     ON CONFLICT (at, result, reason) DO UPDATE SET
@@ -49,7 +48,6 @@ _LAST = "SELECT result, max(last_at), min(at) FROM ringback_deliveries GROUP BY 
 
 
 async def add(connection: Connection, counted: Sequence[Counted]) -> None:
-    """Add counts to those of the same minute, result and reason."""
     columns = [[getattr(each, name) for each in counted] for name in Counted.__struct_fields__]
     await connection.execute(_ADD, columns)
 
@@ -62,11 +60,9 @@ async def fold(connection: Connection, now: float, forget: float) -> int:
 
 
 async def deliveries(connection: Connection, since: float, until: float, step: float) -> Sequence[Deliveries]:
-    """See :meth:`ringback.work.history.History.deliveries`."""
     found = await connection.execute(_COUNTS, {"since": since, "until": until, "step": step})
     return deliveries_of(await found.fetchall(), since, step)
 
 
 async def last(connection: Connection) -> LastDelivery:
-    """See :meth:`ringback.work.history.History.last_delivery`."""
     return last_of(await (await connection.execute(_LAST)).fetchall())

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError
 from ringback.stores.claims import PURGE_EVERY
-from ringback.stores.clocks import jumped
+from ringback.stores.leases import Pulse, Touch
 from ringback.stores.postgres import claims, repair
-from ringback.stores.pulse import Pulse
-from ringback.stores.touch import Touch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,11 +36,9 @@ class Entry:
     sleep: Callable[[float], Awaitable[None]]
     on_fault: Callable[[Exception], None]
     on_blocked: Callable[[str | None, float], None]
-    beat: Callable[[int], None]
+    beat: Callable[[int | None], None]
     id: int | None = None
     """The entry's id; ``None`` before the first :meth:`renew`, and after :meth:`leave`."""
-    is_set_right: bool = False
-    """Whether all that waits for hooks waits by the clock as it is set now, as far as the worker knows."""
     _in_touch: bool = False
     _purged_at: float = -math.inf
     database: Database = field(init=False)
@@ -50,15 +46,11 @@ class Entry:
 
     def __post_init__(self) -> None:
         self._touch = Touch(self.lease)
+        self.jumps.is_followed = False
 
     def start(self) -> None:
         """Keep the entry also while the running event loop stands still."""
-        self.pulse = Pulse(self.lease, self._renew_alone, self.on_blocked)
-
-    def _renew_alone(self) -> None:
-        """As :meth:`renew`, from the thread of the pulse."""
-        if self.id is not None:
-            self.beat(self.id)
+        self.pulse = Pulse(self.lease, lambda: self.beat(self.id), self.on_blocked)
 
     async def keep_house(self) -> None:
         """Renew the entry three times within a lease, repair what dead workers have left, and purge."""
@@ -85,26 +77,18 @@ class Entry:
         self._touch.renewed(theirs)
         self._in_touch = True
         self.pulse.beat()
-        if not self.is_set_right:
+        if not self.jumps.is_followed:
             await self.follow_clock()
         return theirs
 
     async def follow_clock(self) -> None:
-        """After the wall clock was set back, and at a start, let no outcome wait until the clock has caught up."""
-
         async def set_right(connection: Connection) -> int:
             now = self.clock()
             due = await claims.set_right(connection, now)
             await self.jobs.defer(connection, due, now)
             return len(due)
 
-        jump = self.jumps.look()
-        if jump or not self.is_set_right:
-            self.is_set_right = False
-            count = await self.database.do(set_right)
-            self.is_set_right = True
-            if jump or count:
-                self.on_fault(jumped(jump, count))
+        await self.jumps.follow(lambda: self.database.do(set_right), self.on_fault)
 
     async def _repair(self, connection: Connection) -> None:
         keys = await repair.repair(connection, self.lease, self.clock())

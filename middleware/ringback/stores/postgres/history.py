@@ -1,23 +1,21 @@
-"""The history of a PostgreSQL store. It uses the pool that the store has for everything but puts."""
+"""What a person reads in a PostgreSQL store, by the pool for all but puts: counts of its items, and its history."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, LiteralString, Protocol, TypeVar
 
 from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
-from ringback.stores.postgres import calls, deliveries
+from ringback.stores.postgres import calls, deliveries, redials
+from ringback.work.items import Kind, State, Stats
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from typing import Any, LiteralString, Protocol, TypeVar
 
     from ringback.stores.postgres.database import Connection
-    from ringback.work.call_filter import CallFilter, Found
     from ringback.work.contact import Contact
     from ringback.work.deliveries import Deliveries, LastDelivery
-    from ringback.work.history import Count, Ended, Pair, Waiting
-    from ringback.work.items import Kind
+    from ringback.work.history import CallFilter, Count, Ended, Found, Pair, Waiting
     from ringback_catalog import Match
 
     T = TypeVar("T")
@@ -64,6 +62,26 @@ _CONTACTS = """
     WHERE contact > %(after)s AND changed_at >= %(since)s::float8
     ORDER BY contact LIMIT %(limit)s
 """
+_STATS = """
+    SELECT state, count(*), count(*) FILTER (WHERE kind = 'redial'), min(due_at) FROM ringback_items GROUP BY state
+"""
+
+
+async def stats(connection: Connection, now: float) -> Stats:
+    """The counts, as a step of a transaction."""
+    counts: dict[str, int] = {}
+    waiting, oldest = 0, now
+    for state, count, of_redials, due_at in await (await connection.execute(_STATS)).fetchall():
+        counts[State(state)] = count
+        if state == State.READY:
+            waiting, oldest = of_redials, due_at
+    return Stats(
+        **counts,
+        redials=waiting,
+        oldest_due=max(0.0, now - oldest),
+        redials_in_progress=await redials.in_progress(connection, now),
+        redials_paused=await redials.paused(connection),
+    )
 
 
 class PostgresHistory:
@@ -74,8 +92,8 @@ class PostgresHistory:
 
     async def counts(self, since: float, until: float, step: float) -> Sequence[Count]:
         refuse_odd_steps(since, step)
-        rows = await self._rows(_COUNTS, {"since": since, "until": until, "step": step})
-        return counts_of(((bar, *rest) for bar, *rest in rows), since, step)
+        rows: list[Any] = await self._rows(_COUNTS, {"since": since, "until": until, "step": step})
+        return counts_of(rows, since, step)
 
     async def pairs(
         self, since: float, limit: int, match: Match | None = None, until: float = math.inf

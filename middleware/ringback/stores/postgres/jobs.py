@@ -12,12 +12,11 @@ from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecisio
 from procrastinate.jobs import DeleteJobCondition, Job
 
 from ringback.stores.clocks import measure_of
-from ringback.stores.postgres.database import read_error
+from ringback.stores.postgres.database import Connection, Pool, read_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from ringback.stores.postgres.database import Connection, Pool
 
 QUEUE = "ringback"
 TASK = "ringback.deliver"
@@ -53,7 +52,6 @@ class Jobs:
         await self._defer(connection, [_job(key, self._scheduled(at - now)) for key, at in due])
 
     async def defer_now(self, connection: Connection, keys: Iterable[str]) -> None:
-        """Make jobs that are due at once."""
         await self._defer(connection, [_job(key, None) for key in keys])
 
     async def _defer(self, connection: Connection, jobs: list[Job]) -> None:

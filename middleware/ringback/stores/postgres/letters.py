@@ -5,23 +5,20 @@ A change takes three statements and as many for the contacts, however many lette
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from ringback.stores.letters import before, name_in, progress_after, takes
-from ringback.stores.postgres.contacts import keep, known_of
-from ringback.stores.record import dump_progress, outcome_of, progress_of, time_of
-from ringback.work.items import DeadLetter, Kind
+from ringback.stores.postgres.redials import keep, known_of
+from ringback.stores.record import dump_progress
+from ringback.work.items import Before, Kind
 from ringback.work.keys import short
-from ringback.work.letters import Act, standing, taken_back
+from ringback.work.letters import Act, LetterChange, Standing, standing, taken_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import LiteralString
 
     from ringback.stores.postgres.database import Connection
     from ringback.work.contact import Contact
-    from ringback.work.items import Before
-    from ringback.work.letters import LetterChange, Standing
 
 _DEAD = """
     SELECT key, kind, payload, sibling, attempts, reason, finished_at, progress, target, contact FROM ringback_items
@@ -75,14 +72,8 @@ _TAKE_BACK = """
 
 
 async def dead(connection: Connection, limit: int) -> Sequence[tuple[Any, ...]]:
-    """The rows of the newest dead letters, the newest first, for :func:`letter_of`."""
+    """The rows of the newest dead letters, the newest first, for :func:`ringback.stores.letters.letter_of`."""
     return await (await connection.execute(_DEAD, (limit,))).fetchall()
-
-
-def letter_of(row: tuple[Any, ...]) -> DeadLetter:
-    key, kind, payload, sibling, attempts, reason, died_at, progress, *whose = row
-    outcome, done = outcome_of(payload, sibling), progress_of(progress).without_change()
-    return DeadLetter(key, Kind(kind), outcome, attempts, reason or "", time_of("finished_at", died_at), done, *whose)
 
 
 async def carry_out(
@@ -114,7 +105,6 @@ async def take_back(connection: Connection, change: LetterChange, now: float) ->
 
 
 async def standing_of(connection: Connection, change: LetterChange, now: float) -> Standing:
-    """What there is of the change."""
     times = [at for *_, at in await _changed(connection, change, now)]
     back = await (await connection.execute(_BACK, {"name": name_in(change)})).fetchall()
     return standing(times, sum(before(change, stored) is not None for (stored,) in back))

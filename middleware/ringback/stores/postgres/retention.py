@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 
 from ringback.stores.postgres import calls, deliveries, letters
 from ringback.stores.postgres.database import changed
 from ringback.work.items import REMEMBER_CALLS
 
 if TYPE_CHECKING:
-    from typing import LiteralString
-
     from ringback.stores.postgres.databases import Databases
 
 _OLD = "SELECT key FROM ringback_items WHERE finished_at < %(before)s AND state"

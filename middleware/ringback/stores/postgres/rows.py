@@ -8,22 +8,22 @@ from msgspec.structs import asdict
 from psycopg.rows import dict_row
 
 from ringback.stores.postgres.claims import checkpoint
-from ringback.stores.postgres.contacts import keep, known_of
-from ringback.stores.postgres.database import changed
+from ringback.stores.postgres.database import Connection, changed
+from ringback.stores.postgres.redials import keep, known_of
 from ringback.stores.postgres.schema import storable
-from ringback.stores.rows import merged, stored_row, superseded
+from ringback.stores.rows import COLUMNS, merged, stored_row, superseded
 from ringback.work.keys import short
 from ringback.work.latch import Offer, informed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ringback.stores.postgres.database import Connection
     from ringback.work.contact import Change, Step
     from ringback.work.items import Item
 
 T = TypeVar("T")
 
+_READY = "SELECT count(*) FROM (SELECT FROM ringback_items WHERE state = 'ready' LIMIT %s) AS waiting"
 _LOCK = """
     SELECT pg_advisory_xact_lock(id) FROM (
         SELECT DISTINCT hashtextextended(name, 1) AS id FROM unnest(%s::text[]) AS name ORDER BY id
@@ -43,15 +43,10 @@ _YIELD_TO_LEG = """
     WHERE key = %(ended)s AND key <> %(key)s AND event = 'CallEnded' AND sibling IS NULL
       AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
 """
-_INSERT = """
-    INSERT INTO ringback_items (key, kind, state, due_at, ends_call, event, call, contact, target, number, rank,
-                                payload, sibling, created_at, cause, category, retry, match, acts, code, subcode, told,
-                                context)
-    VALUES (%(key)s, %(kind)s, 'ready', %(due_at)s, %(ends_call)s, %(event)s, %(call)s, %(contact)s, %(target)s,
-            %(number)s, %(rank)s, %(payload)s, %(sibling)s, %(created_at)s, %(cause)s, %(category)s, %(retry)s,
-            %(match)s, %(acts)s, %(code)s, %(subcode)s, %(told)s, %(context)s)
-    ON CONFLICT (key) DO NOTHING
-"""
+_INSERT = f"""
+    INSERT INTO ringback_items ({", ".join(COLUMNS)}, state)
+    VALUES ({", ".join(f"%({name})s" for name in COLUMNS)}, 'ready') ON CONFLICT (key) DO NOTHING
+""".encode()
 _KEPT = "SELECT * FROM ringback_items WHERE key = %s FOR UPDATE"
 _HASTEN = """
     UPDATE ringback_items SET due_at = %(now)s
@@ -60,6 +55,11 @@ _HASTEN = """
 """
 _CANCEL = "UPDATE ringback_items SET state = 'canceled', finished_at = %s WHERE key = ANY(%s) AND state = 'ready'"
 _DUE_NOW = "UPDATE ringback_items SET due_at = least(due_at, %s) WHERE key = ANY(%s) AND state = 'ready'"
+
+
+async def count_ready(connection: Connection, limit: int) -> int:
+    row = await (await connection.execute(_READY, (limit,))).fetchone()
+    return row[0] if row else 0
 
 
 def row_of(item: Item, now: float) -> dict[str, Any]:
@@ -120,7 +120,6 @@ async def _written(connection: Connection, kept: dict[str, Any], columns: dict[s
 
 
 async def note(connection: Connection, rows: Iterable[dict[str, Any]], offers: Iterable[Offer], now: float) -> None:
-    """Note what the rows report of their contacts."""
     reports = [(row["contact"], row["report"], offer) for row, offer in zip(rows, offers, strict=True) if row["report"]]
     known = await known_of(connection, (contact for contact, *_ in reports), now)
     after = dict(known)

@@ -13,31 +13,29 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ringback.exceptions import StoreFull
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.clocks import Jumps
-from ringback.stores.postgres import calls, claims, deliveries, lane, letters, retention, rows, stats
-from ringback.stores.postgres.database import conninfo_of
+from ringback.stores.letters import letter_of
+from ringback.stores.postgres import calls, claims, deliveries, letters, redials, retention, rows
+from ringback.stores.postgres.database import Connection, conninfo_of
 from ringback.stores.postgres.databases import Databases
 from ringback.stores.postgres.entry import Entry
-from ringback.stores.postgres.history import PostgresHistory
+from ringback.stores.postgres.history import PostgresHistory, stats
 from ringback.stores.postgres.jobs import Jobs
 from ringback.stores.postgres.login import Login
 from ringback.stores.postgres.worker import Worker
 from ringback.stores.turns import Turns
-from ringback.work.items import REMEMBER_CALLS, DeadLetter, Kind
+from ringback.work.items import REMEMBER_CALLS, DeadLetter, Item, Kind, Progress, Stats, Work
 from ringback.work.keys import short
 from ringback.work.latch import Offer
 from ringback.work.letters import Act, LetterChange, Standing
-from ringback.work.pace import UNPACED
+from ringback.work.pace import UNPACED, Pace
 from ringback.work.redial_policy import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from ringback.stores.postgres.database import Connection
     from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
     from ringback.work.deliveries import Counted
-    from ringback.work.items import Item, Progress, Stats, Work
-    from ringback.work.pace import Pace
     from ringback.work.told import Told
 
 T = TypeVar("T")
@@ -133,7 +131,9 @@ class PostgresStore:
             became = [await rows.put(connection, row) for row in put]
             await rows.note(connection, put, [offer for offer, _ in became], now)
             opened = [(key, row) for row, (offer, key) in zip(put, became, strict=True) if offer is Offer.OPENED]
-            await self._jobs.defer(connection, [(key, row["due_at"]) for key, row in opened if _needs_job(row)], now)
+            # Redials need no job: the workers look at their lane.
+            due = [(key, row["due_at"]) for key, row in opened if row["kind"] == Kind.OUTCOME]
+            await self._jobs.defer(connection, due, now)
             return [offer for offer, _ in became]
 
         puts = await self._databases.open_for_puts()
@@ -163,7 +163,7 @@ class PostgresStore:
         """Raise :class:`StoreFull` for a full backlog, counted once a second: more work of one second does no harm."""
         now = asyncio.get_running_loop().time()
         if self._counted_at is None or now >= self._counted_at + 1.0:
-            self._waiting = await stats.count_ready(connection, self._max_backlog)
+            self._waiting = await rows.count_ready(connection, self._max_backlog)
             self._counted_at = now
         if self._waiting >= self._max_backlog:
             raise StoreFull(f"{self._waiting} items wait in PostgreSQL; at most that many may; see that workers run")
@@ -226,19 +226,19 @@ class PostgresStore:
         return result
 
     async def pause_redials(self, until: float) -> None:
-        await self._databases.do(lambda connection: lane.pause(connection, until - self._clock()))
+        await self._databases.do(lambda connection: redials.pause(connection, until - self._clock()))
 
     def _look_at_redials(self, due_at: float | None = None) -> None:
         if self._worker is not None:
             self._worker.look_at_redials(due_at)
 
     async def stats(self) -> Stats:
-        return await self._databases.do(lambda connection: stats.stats(connection, self._clock()))
+        return await self._databases.do(lambda connection: stats(connection, self._clock()))
 
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
         found, turns = list[DeadLetter](), Turns()
         for row in await self._databases.do(lambda connection: letters.dead(connection, limit)):
-            found.append(letters.letter_of(row))
+            found.append(letter_of(*row))
             await turns.next()
         return found
 
@@ -270,8 +270,3 @@ class PostgresStore:
     async def purge(self) -> int:
         ages = self._keep, self._remember, self._remember_dead
         return await retention.purge(self._databases, self._jumps.passed(), *ages)
-
-
-def _needs_job(row: dict[str, Any]) -> bool:
-    """Whether a job tells the workers of the row. Redials need none: the workers look at their lane."""
-    return bool(row["kind"] == Kind.OUTCOME)

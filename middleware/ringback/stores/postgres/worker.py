@@ -18,19 +18,17 @@ from psycopg import Error
 
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.claims import FAULT_PAUSE, GRACE, ClaimLoop
-from ringback.stores.postgres import claims, lane
-from ringback.stores.postgres.database import read_error
+from ringback.stores.postgres import claims, redials
+from ringback.stores.postgres.database import Connection, read_error
 from ringback.stores.postgres.faults import store_error
 from ringback.stores.postgres.tasks import end, first_of
-from ringback.work.items import Kind, Settlement, State
+from ringback.work.items import Claim, Kind, Settlement, State, Work
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from ringback.stores.postgres.database import Connection
     from ringback.stores.postgres.entry import Entry
     from ringback.stores.postgres.jobs import Jobs
-    from ringback.work.items import Claim, Work
     from ringback.work.pace import Pace
 
 T = TypeVar("T")
@@ -70,16 +68,16 @@ class Worker:
         self._slots = asyncio.Semaphore(concurrency)
         self.entry.start()
         self._redials = ClaimLoop(self, Kind.REDIAL, poll=self.poll, clock=self.clock, on_fault=self.on_fault)
-        redials = asyncio.create_task(self._redials.run(work, concurrency), context=Context())
+        placing = asyncio.create_task(self._redials.run(work, concurrency), context=Context())
         try:
             await first_of(self._stopping.wait(), self._serve(concurrency))
             # `stop` waits for the same hooks, and cancels them when its time is over.
             if self._hooks:
                 await asyncio.wait(self._hooks)
-            await asyncio.wait({redials})
+            await asyncio.wait({placing})
         finally:
             self.entry.pulse.stop()
-            await end({*self._hooks, redials})
+            await end({*self._hooks, placing})
             await end(self._overrun)
             await self.entry.leave()
 
@@ -115,19 +113,21 @@ class Worker:
         # As with jobs: what a dead worker has left is tried one at a time.
         suspects = self._suspect is None
         self._suspect = owner if suspects else self._suspect
-        claims: Sequence[Claim] = ()
+
+        def operation(connection: Connection) -> Awaitable[tuple[list[Claim], float | None]]:
+            now = self.clock()
+            one = partial(claims.claim, connection, kind=kind, owner=owner, worker=worker, now=now)
+            return redials.claim(connection, self.pace, limit, owner, worker, now, one, again=again, suspects=suspects)
+
+        found: Sequence[Claim] = ()
         try:
-            claims, next_at = await (await self.entry.connect()).do(
-                lambda connection: lane.claim(
-                    connection, self.pace, limit, owner, worker, self.clock(), again=again, suspects=suspects
-                )
-            )
+            found, next_at = await (await self.entry.connect()).do(operation)
         finally:
-            self._clear("" if any(claim.crashed for claim in claims) else owner)
+            self._clear("" if any(claim.crashed for claim in found) else owner)
         self._asked_as = None
-        self._owners.update((claim.item.key, owner) for claim in claims)
-        self._held.update(((claim.item.key, claim.attempt), owner) for claim in claims)
-        return claims, next_at
+        self._owners.update((claim.item.key, owner) for claim in found)
+        self._held.update(((claim.item.key, claim.attempt), owner) for claim in found)
+        return found, next_at
 
     def _clear(self, owner: str) -> None:
         self._suspect = None if self._suspect == owner else self._suspect
@@ -265,7 +265,7 @@ class Worker:
                 # The job came too early, because the clocks differ or this machine's was set forward and back since a
                 # last look; or another item is being tried.
                 due_at, theirs = waits
-                self.entry.is_set_right = self.entry.is_set_right and due_at <= now
+                self.entry.jumps.is_followed = self.entry.jumps.is_followed and due_at <= now
                 self.jobs.set_clock(theirs)
                 again_at = max(due_at, now + (0.1 if due_at > now else self.poll))
                 await self.jobs.defer(connection, [(key, again_at)], now)
@@ -273,7 +273,7 @@ class Worker:
 
         await self.entry.follow_clock()
         claimed = await self.entry.database.do(claim)
-        if not self.entry.is_set_right:
+        if not self.entry.jumps.is_followed:
             await self.entry.follow_clock()
         return claimed
 

@@ -18,13 +18,12 @@ from ringback.stores.call_matches import (
     newest,
     texts_of,
 )
-from ringback.stores.call_rows import ITEM, condition, item_of, page
-from ringback.stores.history_rows import contact_of
+from ringback.stores.history_rows import ITEM, condition, contact_of, item_of, page
 from ringback.stores.sqlite.schema import CONTACT, NOTE, WHOLE
 from ringback.stores.stored_told import note_of, told_in
 from ringback.work.call_detail import StoredItem, Traces
-from ringback.work.call_filter import CallFilter, Found
 from ringback.work.contact import Contact
+from ringback.work.history import CallFilter, Found
 from ringback.work.keys import numbered, short
 
 if TYPE_CHECKING:
@@ -52,7 +51,6 @@ _OLDEST = _NEWEST.replace("DESC", "ASC")
 
 
 def note(connection: sqlite3.Connection, told: Iterable[Told]) -> None:
-    """Keep what events told."""
     notes = map(note_of, told)
     connection.executemany(NOTE, [(each.at, each.leg, each.call, each.told) for each in notes])
 
@@ -63,13 +61,15 @@ def call(connection: sqlite3.Connection, name: str) -> Traces | None:
     if match is None:
         return None
     told = tuple(each for each in _notes(connection, match.leg, match.call) if match.has(each))
-    items = _items(connection, match, told)
+    keys = match.keys(told)[:MOST]
+    items = [item_of(*row) for row in connection.execute(_ITEMS.format(_marks(keys)), (*keys, match.call))]
     contact = contact_in(items)
-    return Traces(told, tuple(items), contact, _known(connection, contact))
+    row = None if contact is None else connection.execute(CONTACT, (contact,)).fetchone()
+    known = Contact() if row is None else contact_of("", row["state"])[1]
+    return Traces(told, tuple(items), contact, known)
 
 
 def calls(connection: sqlite3.Connection, chosen: CallFilter, limit: int, offset: int, *, oldest_first: bool) -> Found:
-    """A page of the calls that ended."""
     ends = None if chosen.name is None else ends_of(_matches(connection, chosen.name))
     where, values = condition(chosen, ends, "?")
     (total,) = connection.execute(_COUNT.format(where), values).fetchone()
@@ -95,16 +95,6 @@ def _notes(connection: sqlite3.Connection, leg: str | None, call: str | None) ->
     """What was told of this leg and of this call, and of others with the same numbers, which the caller leaves out."""
     numbers = [None if name is None else numbered(name) for name in (leg, call)]
     return told_in(connection.execute(_NOTES, numbers))
-
-
-def _items(connection: sqlite3.Connection, match: Match, told: Sequence[Told]) -> list[StoredItem]:
-    keys = match.keys(told)[:MOST]
-    return [item_of(*row) for row in connection.execute(_ITEMS.format(_marks(keys)), (*keys, match.call))]
-
-
-def _known(connection: sqlite3.Connection, contact: str | None) -> Contact:
-    row = None if contact is None else connection.execute(CONTACT, (contact,)).fetchone()
-    return Contact() if row is None else contact_of("", row["state"])[1]
 
 
 def _notes_of(connection: sqlite3.Connection, items: Sequence[StoredItem]) -> Iterator[Told]:

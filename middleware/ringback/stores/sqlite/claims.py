@@ -8,16 +8,15 @@ from ringback.exceptions import StoreError
 from ringback.privacy.redaction import redact
 from ringback.stores.record import dump_progress, load, load_progress
 from ringback.stores.rows import settled
-from ringback.stores.sqlite.contacts import keep, known_of
+from ringback.stores.sqlite.redials import keep, known_of
 from ringback.stores.sqlite.schema import WHOLE, storable
-from ringback.work.items import Claim, Item, Kind, State
+from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 from ringback.work.keys import short
 
 if TYPE_CHECKING:
     import sqlite3
 
     from ringback.stores.clocks import Boot
-    from ringback.work.items import Progress, Settlement
 
 _WHOLE = f"SELECT items.*, text AS verdict_text FROM {WHOLE}"
 _DUE = f"{_WHOLE} WHERE state = 'ready' AND kind = ? AND due_at <= ? ORDER BY due_at LIMIT ?"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
-from ringback.stores.sqlite.identity import Watch
-from ringback.stores.sqlite.log_keeper import LogKeeper
+from ringback.stores.sqlite.identity import Loss, Watch
+from ringback.stores.sqlite.schema import PUT_LOG_IN_FILE
 from ringback.stores.sqlite.whole import WholeCheck
 from ringback.stores.sqlite.writer import Writer
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ringback.stores.sqlite.identity import Loss
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -98,7 +97,6 @@ class Database:
         return await self.do(lambda connection: connection.execute(statement, parameters).rowcount)
 
     def post(self, operation: Callable[[sqlite3.Connection], object]) -> None:
-        """See :meth:`Writer.post`."""
         self._writer.post(operation)
 
     def refuse_damaged(self) -> None:
@@ -148,3 +146,25 @@ class Database:
     def _damaged(self, what: str) -> None:
         self._damage = f"{self._path} is damaged ({what}); restore it, or move it away and start with a new one"
         self._on_fault(StoreError(self._damage))
+
+
+CHECKPOINT = 1200
+"""Changed rows after which the writer puts the write-ahead log into the file."""
+
+
+class LogKeeper:
+    """Puts the write-ahead log into the file every :data:`CHECKPOINT` changed rows, once callers have their results.
+
+    SQLite itself would do so within a commit, and all callers of the transaction would wait several times as long.
+    """
+
+    __slots__ = ("_changed",)
+
+    def __init__(self) -> None:
+        self._changed = 0
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        # A changed row takes a page or two. `total_changes` counts from 0 for every new connection.
+        if abs(connection.total_changes - self._changed) >= CHECKPOINT:
+            self._changed = connection.total_changes
+            connection.execute(PUT_LOG_IN_FILE).fetchall()

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.work.deliveries import deliveries_of, folded_before, last_of
+from ringback.work.deliveries import Counted, Deliveries, LastDelivery, deliveries_of, folded_before, last_of
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-    from ringback.work.deliveries import Counted, Deliveries, LastDelivery
 
 _MERGE = """
     ON CONFLICT (at, result, reason) DO UPDATE SET
@@ -40,7 +39,6 @@ _LAST = "SELECT result, max(last_at), min(at) FROM deliveries GROUP BY result"
 
 
 def add(connection: sqlite3.Connection, counted: Iterable[Counted]) -> None:
-    """Add counts to those of the same minute, result and reason."""
     connection.executemany(_ADD, [(each.at, each.result, each.reason, each.count, each.last_at) for each in counted])
 
 
@@ -53,11 +51,9 @@ def fold(connection: sqlite3.Connection, now: float, forget: float) -> int:
 
 
 def deliveries(connection: sqlite3.Connection, since: float, until: float, step: float) -> Sequence[Deliveries]:
-    """See :meth:`ringback.work.history.History.deliveries`."""
     rows = connection.execute(_COUNTS, {"since": float(since), "until": until, "step": float(step)})
     return deliveries_of((tuple(row) for row in rows), since, step)
 
 
 def last(connection: sqlite3.Connection) -> LastDelivery:
-    """See :meth:`ringback.work.history.History.last_delivery`."""
     return last_of(connection.execute(_LAST))

@@ -1,15 +1,23 @@
-"""The file of an SQLite store: how the store makes and opens it, where it must not lie, what SQLite's faults mean."""
+"""The file of an SQLite store: how the store makes and opens it, where it must not lie, whether it has room, and what
+SQLite's faults mean.
+"""
 
 from __future__ import annotations
 
 import errno
+import math
 import os
+import shutil
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.sqlite import schema
 from ringback.stores.sqlite.identity import ended_uncleanly, identity_of, log_of, same_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NETWORK = frozenset(
     "nfs nfs4 cifs smb2 smb3 smbfs 9p afs ceph glusterfs lustre fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs "
@@ -123,6 +131,35 @@ def refuse_network(path: Path, allowed: bool, mounts: str | None = None) -> None
             f"{path} lies on a network file system ({kind}), where SQLite loses data; use a local disk, "
             "PostgreSQL, or say network=1 in the URL if you know better"
         )
+
+
+_READY = "SELECT count(*) FROM items WHERE state = 'ready'"
+
+
+class Room:
+    """Looks once a second at most: the work of one second beyond a limit does no harm. ``now`` gives seconds."""
+
+    def __init__(self, path: Path, min_free: int, max_backlog: int, now: Callable[[], float]) -> None:
+        self._path, self._min_free, self._max_backlog, self._now = path, min_free, max_backlog, now
+        self._looked_at = -math.inf
+        self.full: str | None = None
+        """What the last look has found full; ``None`` if there was room."""
+
+    def look(self, connection: sqlite3.Connection) -> str | None:
+        """What is full: the disk, of which some bytes must stay free, or the store; ``None`` if there is room."""
+        now = self._now()
+        if now >= self._looked_at + 1.0:
+            self.full, self._looked_at = self._found(connection), now
+        return self.full
+
+    def _found(self, connection: sqlite3.Connection) -> str | None:
+        free = shutil.disk_usage(self._path.parent).free
+        if free < self._min_free:
+            return f"{free} bytes are free for {self._path}; at least {self._min_free} must stay so"
+        (ready,) = connection.execute(_READY).fetchone()
+        if ready >= self._max_backlog:
+            return f"{ready} items wait in {self._path}; at most {self._max_backlog} may; see that workers run"
+        return None
 
 
 # Faults of the operating system that may pass.

@@ -1,4 +1,5 @@
-"""The history of an SQLite store. A thread of its own reads the history over a connection that cannot write.
+"""What a person reads in an SQLite store: counts of its items, and its history. A thread of its own reads them over a
+connection that cannot write.
 
 The write-ahead log lets the thread read while other connections write, so no put waits for a reader.
 """
@@ -6,22 +7,21 @@ The write-ahead log lets the thread read while other connections write, so no pu
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
 from ringback.stores.sqlite import calls, deliveries
+from ringback.stores.sqlite.redials import in_progress, paused
 from ringback.stores.sqlite.schema import WHOLE
+from ringback.work.items import Kind, Stats
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Awaitable, Callable, Sequence
-    from typing import Any, Protocol, TypeVar
 
-    from ringback.work.call_filter import CallFilter, Found
     from ringback.work.contact import Contact
     from ringback.work.deliveries import Deliveries, LastDelivery
-    from ringback.work.history import Count, Ended, Pair, Waiting
-    from ringback.work.items import Kind
+    from ringback.work.history import CallFilter, Count, Ended, Found, Pair, Waiting
     from ringback_catalog import Match
 
     T = TypeVar("T")
@@ -60,6 +60,35 @@ _ITEM = f"SELECT {_WAITING} FROM {WHOLE} WHERE key = :key"
 _CONTACTS = """
     SELECT contact, state FROM contacts WHERE contact > :after AND changed_at >= :since ORDER BY contact LIMIT :limit
 """
+# One count for each index; an item that has finished is done, unless it is dead or canceled.
+_COUNT_STATES = """
+    SELECT
+        (SELECT count(*) FROM items WHERE state = 'ready') AS ready,
+        (SELECT count(*) FROM items WHERE state = 'running') AS running,
+        (SELECT count(*) FROM items WHERE finished_at IS NOT NULL) AS finished,
+        (SELECT count(*) FROM items WHERE state = 'dead') AS dead,
+        (SELECT count(*) FROM items WHERE state = 'canceled') AS canceled,
+        (SELECT count(*) FROM items WHERE state = 'ready' AND kind = 'redial') AS redials,
+        (
+            SELECT min(at) FROM (
+                SELECT min(due_at) AS at FROM items WHERE state = 'ready' AND kind = 'outcome'
+                UNION ALL SELECT min(due_at) FROM items WHERE state = 'ready' AND kind = 'redial'
+            )
+        ) AS oldest
+"""
+
+
+def stats(connection: sqlite3.Connection, now: float) -> Stats:
+    """The counts, as a step of a transaction."""
+    counts = dict(connection.execute(_COUNT_STATES).fetchone())
+    finished, oldest = counts.pop("finished"), counts.pop("oldest")
+    return Stats(
+        **counts,
+        done=finished - counts["dead"] - counts["canceled"],
+        oldest_due=0.0 if oldest is None else max(0.0, now - oldest),
+        redials_in_progress=in_progress(connection, now),
+        redials_paused=paused(connection, now),
+    )
 
 
 class SQLiteHistory:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.stores.letters import before, name_in, progress_after, takes
-from ringback.stores.record import dump_progress, outcome_of, progress_of, time_of
-from ringback.stores.sqlite.contacts import keep, known_of
+from ringback.stores.letters import before, letter_of, name_in, progress_after, takes
+from ringback.stores.record import dump_progress
+from ringback.stores.sqlite.redials import keep, known_of
 from ringback.stores.sqlite.schema import WHOLE
-from ringback.work.items import DeadLetter, Kind
 from ringback.work.keys import short
-from ringback.work.letters import Act, standing, taken_back
+from ringback.work.letters import Act, LetterChange, Standing, standing, taken_back
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from ringback.work.items import Before
-    from ringback.work.letters import LetterChange, Standing
+    from ringback.work.items import Before, DeadLetter
+
 
 _DEAD = f"""
-    SELECT items.*, text AS verdict_text FROM {WHOLE}
-    WHERE state = 'dead' ORDER BY finished_at DESC, items.id DESC LIMIT ?
+    SELECT key, kind, payload, sibling, attempts, reason, finished_at, progress, target, contact, text
+    FROM {WHOLE} WHERE state = 'dead' ORDER BY finished_at DESC, items.id DESC LIMIT ?
 """
 _DEAD_LETTER = "SELECT progress, contact, attempts, reason, finished_at FROM items WHERE key = ? AND state = 'dead'"
 _REPLAY = """
@@ -54,16 +53,7 @@ _TAKE_BACK = """
 
 
 def dead(connection: sqlite3.Connection, limit: int) -> Sequence[DeadLetter]:
-    """The newest dead letters, the newest first."""
-    return [_letter(row) for row in connection.execute(_DEAD, (limit,)).fetchall()]
-
-
-def _letter(row: sqlite3.Row) -> DeadLetter:
-    outcome = outcome_of(row["payload"], row["sibling"], row["verdict_text"])
-    progress = progress_of(row["progress"]).without_change()
-    died_at = time_of("finished_at", row["finished_at"])
-    tried = row["attempts"], row["reason"] or "", died_at, progress
-    return DeadLetter(row["key"], Kind(row["kind"]), outcome, *tried, row["target"], row["contact"])
+    return [letter_of(*row) for row in connection.execute(_DEAD, (limit,)).fetchall()]
 
 
 def carry_out(connection: sqlite3.Connection, change: LetterChange, keys: Sequence[str], now: float) -> Sequence[str]:
@@ -100,7 +90,6 @@ def take_back(connection: sqlite3.Connection, change: LetterChange, now: float) 
 
 
 def standing_of(connection: sqlite3.Connection, change: LetterChange, now: float) -> Standing:
-    """What there is of the change."""
     times = [row["takes_effect"] for row, _ in _changed(connection, change, now)]
     back = connection.execute(_BACK, {"name": name_in(change)}).fetchall()
     return standing(times, sum(before(change, row["progress"]) is not None for row in back))

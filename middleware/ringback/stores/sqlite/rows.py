@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from ringback.stores.rows import Row, merged, stored_row, superseded
+from ringback.stores.rows import COLUMNS, Row, merged, stored_row, superseded
 from ringback.stores.sqlite.claims import checkpoint
-from ringback.stores.sqlite.contacts import keep, known_of
+from ringback.stores.sqlite.redials import keep, known_of
 from ringback.stores.sqlite.schema import storable
 from ringback.work.keys import short
 from ringback.work.latch import Offer, informed
@@ -20,15 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ringback.work.contact import Change, Step
+    from ringback.work.contact_call import Report
     from ringback.work.items import Item
-    from ringback.work.report import Report
 
 T = TypeVar("T")
 
-_COLUMNS: tuple[str, ...] = tuple(
-    "key kind due_at ends_call event call contact target number rank payload sibling created_at "
-    "cause category retry match acts code subcode told context verdict".split()
-)
+_COLUMNS = (*COLUMNS, "verdict")
 """The columns that a put writes, in the order of :data:`_INSERTS`."""
 
 _SIZES = (1, 2, 4, 8, 16, 32)

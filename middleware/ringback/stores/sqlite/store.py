@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
-from ringback.exceptions import StoreFull
+from ringback.exceptions import ConfigurationError, StoreFull
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.clocks import Boot, Jumps
+from ringback.stores.leases import Touch
 from ringback.stores.query import settings_in
-from ringback.stores.sqlite import calls, claims, deliveries, lane, letters, retention, rows, stats
+from ringback.stores.sqlite import calls, claims, deliveries, letters, redials, retention, rows
 from ringback.stores.sqlite.database import Database
-from ringback.stores.sqlite.history import SQLiteHistory
-from ringback.stores.sqlite.room import Room
-from ringback.stores.sqlite.url import SETTINGS, parts_of
+from ringback.stores.sqlite.file import Room
+from ringback.stores.sqlite.history import SQLiteHistory, stats
 from ringback.stores.sqlite.worker import Worker
-from ringback.stores.touch import Touch
 from ringback.stores.turns import Turns
-from ringback.work.items import DeadLetter, Item, Kind, Progress, Stats
+from ringback.work.items import DeadLetter, Item, Kind, Progress, Stats, Work
 from ringback.work.latch import Offer
 from ringback.work.letters import Act, LetterChange, Standing
-from ringback.work.pace import UNPACED
+from ringback.work.pace import UNPACED, Pace
 from ringback.work.redial_policy import DAY
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
     from ringback.work.deliveries import Counted
-    from ringback.work.items import Work
-    from ringback.work.pace import Pace
     from ringback.work.told import Told
 
 T = TypeVar("T")
@@ -118,8 +116,8 @@ class SQLiteStore:
         """The store of a URL: ``sqlite:///file.db`` is relative, ``sqlite:////file.db`` absolute, and settings follow,
         as in ``?lease=30&poll=1``. Raises :class:`ConfigurationError` for any other URL.
         """
-        path, query = parts_of(url)
-        return cls(path, **settings_in(query, SETTINGS, path))
+        path, query = _parts_of(url)
+        return cls(path, **settings_in(query, _SETTINGS, path))
 
     async def open(self) -> None:
         await self._database.open()
@@ -137,7 +135,7 @@ class SQLiteStore:
         if offers is None:
             raise StoreFull(self._room.full)
         if Offer.OPENED in offers:
-            self.worker.lanes.wake(Kind.OUTCOME, min([item.due_at for item in items]))
+            self.worker.lanes.wake(min([item.due_at for item in items]), Kind.OUTCOME)
         return offers
 
     async def note(self, told: Sequence[Told]) -> None:
@@ -152,7 +150,7 @@ class SQLiteStore:
     async def hasten(self, keys: Sequence[str]) -> None:
         now = self._clock()
         await self._database.do(lambda connection: rows.hasten(connection, keys, now))
-        self.worker.lanes.wake(Kind.OUTCOME, now)
+        self.worker.lanes.wake(now, Kind.OUTCOME)
 
     def _put(
         self, connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]
@@ -168,7 +166,7 @@ class SQLiteStore:
         return await self.worker.lanes.stop(timeout)
 
     async def pause_redials(self, until: float) -> None:
-        await self._database.do(lambda connection: lane.pause(connection, until))
+        await self._database.do(lambda connection: redials.pause(connection, until))
 
     async def checkpoint(self, key: str, progress: Progress) -> bool:
         owner = self.worker.owner
@@ -180,13 +178,13 @@ class SQLiteStore:
         if made is None:
             return None
         if made.put is not None:
-            self.worker.lanes.wake(made.put.kind, made.put.due_at)
+            self.worker.lanes.wake(made.put.due_at, made.put.kind)
         if made.hasten:
-            self.worker.lanes.wake(Kind.REDIAL)
+            self.worker.lanes.wake(kind=Kind.REDIAL)
         return made.result
 
     async def stats(self) -> Stats:
-        return await self._database.read(lambda connection: stats.stats(connection, self._clock()))
+        return await self._database.read(lambda connection: stats(connection, self._clock()))
 
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
         return await self._database.read(lambda connection: letters.dead(connection, limit))
@@ -199,7 +197,7 @@ class SQLiteStore:
 
     async def change_letters(self, keys: Sequence[str], change: LetterChange) -> Sequence[str]:
         changed = await self._database.do(lambda connection: letters.carry_out(connection, change, keys, self._clock()))
-        self.worker.lanes.wake(due_at=change.due_at)
+        self.worker.lanes.wake(change.due_at)
         return changed
 
     async def take_back(self, change: LetterChange) -> int:
@@ -210,3 +208,35 @@ class SQLiteStore:
 
     async def purge(self) -> int:
         return await retention.purge(self._database, self._jumps.passed(), self._keep, self._remember)
+
+
+def _parts_of(url: str) -> tuple[str, str]:
+    """The path and the query of a URL. Raises :class:`ConfigurationError` for a URL that names no file."""
+    remedy = (
+        "write 'sqlite:///ringback.db' for a file in the working directory, "
+        "'sqlite:////var/lib/app/ringback.db' for any other, or None to keep everything in memory"
+    )
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigurationError(f"the URL of the SQLite store cannot be read; {remedy}") from None
+    path = unquote(parts.path).removeprefix("/")
+    if path.startswith("~"):
+        raise ConfigurationError(f"store {path!r}: nobody expands '~' in a URL; write 'sqlite:////' and the whole path")
+    if parts.netloc or parts.fragment or not path or path == ":memory:" or "\0" in path:
+        # Without the URL, which may hold a password if its scheme is a mistake.
+        raise ConfigurationError(f"the URL of the SQLite store names no file; {remedy}")
+    return path, parts.query
+
+
+_SETTINGS: dict[str, Callable[[str], Any]] = {
+    "lease": float,
+    "poll": float,
+    "timeout": float,
+    "max_backlog": int,
+    "min_free": int,
+    "keep": float,
+    "remember": float,
+    "network": {"0": False, "1": True}.__getitem__,
+}
+"""The settings that may follow the path, and how the text of each is read."""

@@ -1,18 +1,26 @@
-"""The check of a whole file, in a thread of its own: it reads every page, which takes seconds in a large file."""
+"""The whole file of an SQLite store: a check of every page, which takes seconds in a large file, and a copy."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
+
+from ringback.exceptions import ConfigurationError, StoreError
+from ringback.stores.sqlite.file import opened_to_read, store_error
+from ringback.stores.sqlite.schema import APPLICATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+_TIMEOUT = 10.0
 
 
 class WholeCheck:
-    """Checks a file that ``connect`` opens to read, and calls ``damaged`` with what is wrong, in the thread."""
+    """Checks a file that ``connect`` opens to read, and calls ``damaged`` with what is wrong, in its own thread."""
 
     def __init__(self, connect: Callable[[], sqlite3.Connection], damaged: Callable[[str], object]) -> None:
         self._connect = connect
@@ -55,3 +63,51 @@ class WholeCheck:
             verdict = str(error)
         if verdict != "ok":
             self._damaged(verdict)
+
+
+def back_up(path: Path, target: Path, *, overwrite: bool = False) -> int:
+    """Copy the store of one moment to ``target``, which is there as a whole or not at all. Gives the bytes of the copy.
+
+    Raises :class:`ConfigurationError` for a target that cannot be, :class:`StoreError` for a file that is no store, or
+    a damaged one.
+    """
+    if target.exists():
+        if target.is_dir() or target.samefile(path):
+            raise ConfigurationError(
+                f"'{target}' is a folder, or the store itself; name a file of its own for the copy"
+            )
+        if not overwrite:
+            raise ConfigurationError(f"'{target}' is there already; name another file, or pass --force to replace it")
+    part = target.with_name(f"{target.name}.part")
+    try:
+        os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError as error:
+        raise ConfigurationError(
+            f"'{part}' cannot be made ({error.strerror}); name a file in a folder that is there and writable, and "
+            "remove what a backup left that was broken off"
+        ) from error
+    try:
+        _copy(path, part)
+        size = part.stat().st_size
+        part.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+    return size
+
+
+def _copy(path: Path, part: Path) -> None:
+    try:
+        with closing(opened_to_read(path, _TIMEOUT)) as source, closing(sqlite3.connect(part)) as copy:
+            if source.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+                raise StoreError(f"{path} is no store of Ringback; name the file that the app writes")
+            # In one step: what is written meanwhile would make SQLite begin again after each of several steps.
+            source.backup(copy)
+            # The copy is one file, without a log.
+            copy.execute("PRAGMA journal_mode = DELETE")
+            (verdict, *_) = copy.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        raise store_error(path, error) from error
+    if verdict != "ok":
+        raise StoreError(f"{path} is damaged ({verdict}), and so was the copy, which is removed; keep older copies")

@@ -5,31 +5,61 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError
-from ringback.stores.claims import FAULT_PAUSE, PURGE_EVERY
-from ringback.stores.clocks import SLACK, jumped
-from ringback.stores.lanes import Lanes
-from ringback.stores.pulse import Pulse
-from ringback.stores.sqlite import claims, lane
-from ringback.stores.sqlite.suspects import Suspects
-from ringback.work.items import Kind, State
-from ringback.work.pace import UNPACED
+from ringback.stores.claims import FAULT_PAUSE, PURGE_EVERY, ClaimLoop
+from ringback.stores.clocks import SLACK, Boot, Jumps
+from ringback.stores.leases import Pulse, Touch
+from ringback.stores.sqlite import claims, redials
+from ringback.work.items import Claim, Kind, Settlement, State, Work
+from ringback.work.pace import UNPACED, Pace
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 
-    from ringback.stores.clocks import Boot, Jumps
     from ringback.stores.sqlite.database import Database
-    from ringback.stores.touch import Touch
-    from ringback.work.items import Claim, Settlement, Work
-    from ringback.work.pace import Pace
+
+
+class Suspects:
+    """The one item, of all lanes of a process, that a dead worker has left and that the process tries now: an item that
+    kills its worker harms itself alone.
+    """
+
+    __slots__ = ("_asking", "_refused", "_tried")
+
+    def __init__(self) -> None:
+        self._tried = set[tuple[str, int]]()
+        self._asking = False
+        self._refused: Kind | None = None
+
+    @contextmanager
+    def ask(self, kind: Kind) -> Generator[bool]:
+        """Whether the lane, which claims inside the context, may claim an item that a dead worker has left. Lanes that
+        always claim at the same time take turns.
+        """
+        mine = not self._tried and not self._asking and self._refused in (None, kind)
+        self._refused = kind if self._asking else None
+        self._asking = self._asking or mine
+        try:
+            yield mine
+        finally:
+            self._asking = self._asking and not mine
+
+    def begin(self, claims: Iterable[Claim]) -> None:
+        self._tried.update((claim.item.key, claim.attempt) for claim in claims if claim.crashed)
+
+    def end(self, claim: Claim) -> bool:
+        """Forget the claim. True if a dead worker had left its item: then either lane may try the next such item."""
+        held = claim.item.key, claim.attempt
+        found = held in self._tried
+        self._tried.discard(held)
+        return found
 
 
 @dataclass(eq=False, kw_only=True)
@@ -49,20 +79,19 @@ class Worker:
     on_blocked: Callable[[str | None, float], None]
     pace: Pace = UNPACED
     owner: str = ""
-    _set_right: bool = False
     _held: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
     """The owners of the items that are claimed, by key and attempt."""
     _suspects: Suspects = field(default_factory=Suspects)
 
     def __post_init__(self) -> None:
-        self.lanes = Lanes(self, poll=self.poll, clock=self.clock, on_fault=self.on_fault)
+        self.lanes = ClaimLoop(self, *Kind, poll=self.poll, clock=self.clock, on_fault=self.on_fault)
 
     async def run(self, work: Work, concurrency: int, pace: Pace) -> None:
         self.pace = pace
         if not self.lanes.working:
             # A new owner: this run must not renew the leases of an earlier run, or of the parent process.
             self.owner = f"{self.boot.id}.{uuid.uuid4().hex}"
-            self._set_right = False
+            self.jumps.is_followed = False
         pulse = Pulse(self.lease, self._renew, self.on_blocked, self.monotonic)
         renewing = asyncio.get_running_loop().create_task(self._keep_house(pulse), context=Context())
         try:
@@ -93,14 +122,14 @@ class Worker:
                 if self.boot.clock() >= purge_at:
                     purge_at = self.boot.clock() + PURGE_EVERY
                     # A clock may have been set forward and back between two looks.
-                    self._set_right = False
+                    self.jumps.is_followed = False
                     await self.purge()
             except StoreError as error:
                 pause = min(pause, FAULT_PAUSE)
                 self.on_fault(error)
 
     async def claim(self, limit: int, kind: Kind) -> tuple[Sequence[Claim], float | None]:
-        await self._follow_clock()
+        await self.jumps.follow(self._set_right, self.on_fault)
         with self._suspects.ask(kind) as takes_over:
             found, next_at = await self._claimed(limit, kind, takes_over=takes_over)
         self._suspects.begin(found)
@@ -115,22 +144,16 @@ class Worker:
             some = partial(
                 claims.claim, connection, kind, now=now, lease=lease, owner=owner, boot=boot, suspects=suspects
             )
-            return lane.claim(connection, pace, limit, now, some) if kind is Kind.REDIAL else some(limit=limit)
+            return redials.claim(connection, pace, limit, now, some) if kind is Kind.REDIAL else some(limit=limit)
 
         found, next_at = await self.database.do(claim)
         self.database.tell_loss()
         self._held.update(((claim.item.key, claim.attempt), owner) for claim in found)
         return found, next_at
 
-    async def _follow_clock(self) -> None:
-        """After the wall clock was set back, and at a start, let no outcome wait until the clock has caught up."""
-        jump = self.jumps.look()
-        if jump or not self._set_right:
-            now, self._set_right = self.clock(), False
-            count = await self.database.change(claims.SET_RIGHT, {"now": now, "soon": now + SLACK})
-            self._set_right = True
-            if jump or count:
-                self.on_fault(jumped(jump, count))
+    async def _set_right(self) -> int:
+        now = self.clock()
+        return await self.database.change(claims.SET_RIGHT, {"now": now, "soon": now + SLACK})
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         now, held = self.clock(), (claim.item.key, claim.attempt)
@@ -140,7 +163,7 @@ class Worker:
         if self._suspects.end(claim):
             self.lanes.wake()
         if settlement.state is State.READY:
-            self.lanes.wake(claim.item.kind, settlement.due_at)
+            self.lanes.wake(settlement.due_at, claim.item.kind)
 
     async def give_back(self, claim: Claim) -> None:
         held = (claim.item.key, claim.attempt)

@@ -1,22 +1,22 @@
-"""The lane of redials in PostgreSQL, which all workers share. Every function is one step of a transaction.
+"""What redials of a PostgreSQL store go by: the lane that all workers share, and what is known of contacts.
 
-Rate and pauses go by PostgreSQL's clock, because the clocks of two machines differ.
+Every function is one step of a transaction. Rate and pauses go by PostgreSQL's clock, because the clocks of two
+machines differ.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.stores.postgres import claims
-from ringback.work.items import Kind
-from ringback.work.pace import Lane
+from ringback.stores.record import dump_contact, load_contact
+from ringback.work.pace import Lane, Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from ringback.stores.postgres.database import Connection
+    from ringback.work.contact import Contact
     from ringback.work.items import Claim
-    from ringback.work.pace import Pace
 
 _NOW = "extract(epoch FROM clock_timestamp())::float8"
 _LANE = f"SELECT next_at, paused_until, {_NOW} FROM ringback_lane"
@@ -39,6 +39,19 @@ _IN_PROGRESS = """
         UNION SELECT contact FROM ringback_contacts WHERE busy_until > %s
     ) AS called
 """
+# One transaction at a time changes what is known of a contact, and its redials. In the order of the array.
+_LOCK = """
+    SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM (
+        SELECT name FROM unnest(%s::text[]) WITH ORDINALITY AS given (name, place) ORDER BY place
+    ) AS ordered
+"""
+_KNOWN = "SELECT contact, state FROM ringback_contacts WHERE contact = ANY(%s)"
+_KEEP_CONTACTS = """
+    INSERT INTO ringback_contacts (contact, state, changed_at, busy_until)
+    SELECT * FROM unnest(%s::text[], %s::text[], %s::float8[], %s::float8[])
+    ON CONFLICT (contact) DO UPDATE
+        SET state = EXCLUDED.state, changed_at = EXCLUDED.changed_at, busy_until = EXCLUDED.busy_until
+"""
 
 
 async def claim(
@@ -48,18 +61,20 @@ async def claim(
     owner: str,
     worker: int,
     now: float,
+    one: Callable[[str], Awaitable[Claim | None]],
     *,
     again: bool = False,
     suspects: bool = True,
 ) -> tuple[list[Claim], float | None]:
     """Claim redials that are due, the oldest first, as many as the lane has room for. Also when to look again.
 
-    ``now`` is this process's time. ``again``: an earlier claim for this owner may have succeeded, and its result is
-    lost. With ``suspects`` one of the redials that a dead worker has left may be among them.
+    ``one`` is ``claim`` of :mod:`ringback.stores.postgres.claims` without what its calls share. ``now`` is this
+    process's time. ``again``: an earlier claim for this owner may have succeeded, and its result is lost. With
+    ``suspects`` one of the redials that a dead worker has left may be among them.
     """
     lost = await (await connection.execute(_CLAIMED, (worker, owner))).fetchall() if again else []
     if lost:
-        return await _claimed(connection, [key for (key,) in lost], owner, worker, now), now
+        return await _claimed(one, [key for (key,) in lost]), now
     due_at = await _next_due(connection, suspects=suspects)
     if due_at is None or due_at > now:
         return [], due_at
@@ -70,7 +85,7 @@ async def claim(
     due = await (await connection.execute(_DUE, (now, suspects, limit))).fetchall()
     left = [key for key, interrupted in due if interrupted == 2][:1]
     keys = [key for key, interrupted in due if interrupted < 2] + left
-    claims = await _claimed(connection, keys, owner, worker, now)
+    claims = await _claimed(one, keys)
     suspects = suspects and not left
     after = lane.after(pace, len(claims), theirs)
     if after != lane:
@@ -80,9 +95,9 @@ async def claim(
     return claims, None if next_at is None else next_at - ahead
 
 
-async def _claimed(connection: Connection, keys: Sequence[str], owner: str, worker: int, now: float) -> list[Claim]:
+async def _claimed(one: Callable[[str], Awaitable[Claim | None]], keys: Sequence[str]) -> list[Claim]:
     """The claims on the redials of these keys, but for those whose records cannot be read."""
-    found = [await claims.claim(connection, key, Kind.REDIAL, owner, worker, now) for key in keys]
+    found = [await one(key) for key in keys]
     return [claim for claim in found if claim is not None]
 
 
@@ -117,3 +132,23 @@ async def _next_due(connection: Connection, *, suspects: bool) -> float | None:
     rows = await (await connection.execute(_NEXT_DUE, (suspects,))).fetchall()
     due_at: float | None = rows[0][0]
     return due_at
+
+
+async def known_of(connection: Connection, contacts: Iterable[str], now: float) -> dict[str, Contact]:
+    """What is known of the contacts. No other transaction changes that before this one ends.
+
+    All transactions lock their contacts in one order, so that none waits for another that waits for it.
+    """
+    names = sorted(set(contacts))
+    if not names:
+        return {}
+    await connection.execute(_LOCK, (names,))
+    stored = dict(await (await connection.execute(_KNOWN, (names,))).fetchall())
+    return {name: load_contact(stored.get(name)).recent(now) for name in names}
+
+
+async def keep(connection: Connection, before: Mapping[str, Contact], after: Mapping[str, Contact], now: float) -> None:
+    changed = [(name, state) for name, state in after.items() if state != before[name]]
+    rows = [(name, dump_contact(state).decode(), state.changed_at(now), state.busy_until) for name, state in changed]
+    if rows:
+        await connection.execute(_KEEP_CONTACTS, [list(column) for column in zip(*rows, strict=True)])

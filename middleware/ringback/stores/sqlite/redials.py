@@ -1,17 +1,22 @@
-"""The lane of redials in an SQLite store, which its processes share. Every function is one step of a transaction."""
+"""What redials of an SQLite store go by: the lane that its processes share, and what is known of contacts.
+
+Every function is one step of a transaction.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.work.pace import Lane
+from ringback.stores.record import dump_contact, load_contact
+from ringback.stores.sqlite.schema import CONTACT
+from ringback.work.pace import Lane, Pace
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
+    from ringback.work.contact import Contact
     from ringback.work.items import Claim
-    from ringback.work.pace import Pace
 
 _LANE = "SELECT next_at, paused_until FROM lane"
 _SET = "UPDATE lane SET next_at = ?, paused_until = ?"
@@ -22,6 +27,7 @@ _IN_PROGRESS = """
         UNION SELECT contact FROM contacts WHERE busy_until > ?
     )
 """
+_KEEP_CONTACT = "INSERT OR REPLACE INTO contacts (contact, state, changed_at, busy_until) VALUES (?, ?, ?, ?)"
 
 
 def claim(
@@ -42,7 +48,7 @@ def claim(
     room = limit if in_all is None else min(limit, in_all)
     limit = limit if new is None else min(limit, new)
     claims, due_at = some(limit=limit, room=room)
-    _keep(connection, lane, after := lane.after(pace, len(claims), now))
+    _keep_lane(connection, lane, after := lane.after(pace, len(claims), now))
     return claims, after.next_look(pace, due_at, now, full=not limit)
 
 
@@ -54,7 +60,7 @@ def in_progress(connection: sqlite3.Connection, now: float) -> int:
 
 def pause(connection: sqlite3.Connection, until: float) -> None:
     lane = _lane(connection)
-    _keep(connection, lane, lane.paused(until))
+    _keep_lane(connection, lane, lane.paused(until))
 
 
 def paused(connection: sqlite3.Connection, now: float) -> float:
@@ -66,6 +72,17 @@ def _lane(connection: sqlite3.Connection) -> Lane:
     return Lane(*connection.execute(_LANE).fetchone())
 
 
-def _keep(connection: sqlite3.Connection, before: Lane, after: Lane) -> None:
+def _keep_lane(connection: sqlite3.Connection, before: Lane, after: Lane) -> None:
     if after != before:
         connection.execute(_SET, (after.next_at, after.paused_until))
+
+
+def known_of(connection: sqlite3.Connection, contact: str, now: float) -> Contact:
+    row = connection.execute(CONTACT, (contact,)).fetchone()
+    return load_contact(None if row is None else row["state"]).recent(now)
+
+
+def keep(connection: sqlite3.Connection, contact: str, before: Contact, after: Contact, now: float) -> None:
+    if after != before:
+        values = contact, dump_contact(after), after.changed_at(now), after.busy_until
+        connection.execute(_KEEP_CONTACT, values)
