@@ -13,6 +13,7 @@ import statistics
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -191,14 +192,15 @@ class PostgresProcess(Process):
         self.store._worker = SimpleNamespace(owner_of=lambda _: self._owner, look_at_redials=lambda *_: None)
 
     async def claim(self, kind: Kind) -> tuple[Sequence[Claim], float | None]:
-        from ringback.stores.postgres import claims, lane
+        from ringback.stores.postgres import claims, redials
 
         now = self._programme.now
 
         async def claim(connection: Any) -> tuple[Sequence[Claim], float | None]:
             await connection.execute("UPDATE simulated.clock SET at = %s", (now,))
             if kind is Kind.REDIAL:
-                return await lane.claim(connection, PACE, 50, self._owner, self._number, now)
+                one = partial(claims.claim, connection, kind=kind, owner=self._owner, worker=self._number, now=now)
+                return await redials.claim(connection, PACE, 50, self._owner, self._number, now, one)
             found = await connection.execute(
                 "SELECT key FROM ringback_items WHERE state = 'ready' AND kind = 'outcome' AND due_at <= %s "
                 "ORDER BY due_at LIMIT 50",
