@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.untraced]
 
 PASSWORD = "correct horse battery staple"
 KNOWN = {"http_credentials": {"username": "on-call", "password": PASSWORD}}

@@ -19,6 +19,8 @@ from ringback.simulator import SCENARIOS, Simulator
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+pytestmark = pytest.mark.untraced
+
 ROOT = Path(__file__).parents[2]
 sdk = pytest.importorskip("azure.communication.callautomation")
 if not hasattr(sdk, "MediaStreamingOptions"):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Tell = Callable[..., World]
 
+pytestmark = pytest.mark.untraced
+
 RUNG = {
     "busy": ["busy a"],
     "busy-both-reports": ["busy create a", "busy a"],
