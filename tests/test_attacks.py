@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-pytestmark = pytest.mark.untraced
-
 PATH = "/api/callbacks/1"
 RESOURCE = "1f0e5c1a-0000-4000-8000-000000000001"
 MOVED = "1f0e5c1a-0000-4000-8000-000000000002"

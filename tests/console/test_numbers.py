@@ -16,8 +16,6 @@ from ringback_catalog import Catalog, Cause, Match, RetryClass
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.untraced
-
 HOUR = 3600.0
 BUSY, GONE, FORBIDDEN = (486, 560486), (200, 7000), (403, 510403)
 

@@ -22,9 +22,9 @@ PASSWORD = "of-the-tests"
 BARE = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid();
-    DROP SCHEMA public CASCADE; CREATE SCHEMA public
+    DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC
 """
-"""Ends whoever has left a connection open, and removes all tables."""
+"""Ends whoever has left a connection open, and leaves what a new database has."""
 
 EMPTY = """
     SET session_replication_role = replica;
