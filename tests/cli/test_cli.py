@@ -311,7 +311,6 @@ ENTRIES = Catalog.default().entries
 EVENTS = (None, *sorted(CALL_EVENTS), "PlayFailed", "RecognizeCompleted", "MadeUp")
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("entries", [ENTRIES[at::8] for at in range(8)], ids=range(8))
 def test_a_page_has_20_lines_at_most(entries: tuple[Entry, ...]) -> None:
     """For every entry with its events, or with any, at 80 columns; the sources a line each, or said to be left."""
