@@ -8,13 +8,21 @@ ARGS ?=
 # Bytecode is kept even where it is not by default: many tests start Python, which would compile everything each time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: docs demo test test-pythons test-floors fuzz crash drill check lint types pyright check-catalog bench bench-durable gate performance soak screenshots tools wheel clean
+.PHONY: docs demo test test-docs test-pythons test-floors fuzz crash drill check lint types pyright check-catalog bench bench-durable gate performance soak screenshots tools wheel clean
 
 demo: $(VENV)/.demo  ## a dozen deliveries over HTTP, each with its log line and its hook
 	@$(BIN)/ringback demo $(ARGS)
 
-test: $(VENV)/.dev  ## the tests, five at once on two cores: half of the time they wait; one in this process: ARGS="-n0 -k name"
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+TESTS := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+test: $(VENV)/.dev  ## the tests but those of test-docs, five at once on two cores; one in this process: ARGS="-n0 -k name"
+	$(TESTS) -m "not documentation" $(ARGS)
+
+# ARGS are for the tests, not for Sphinx.
+test-docs: TESTED := $(ARGS)
+test-docs: override ARGS :=
+test-docs: docs  ## the documentation site, and its tests: links, names, searches; that a page works as it is written
+	RINGBACK_SITE=$(CURDIR)/build/docs $(TESTS) -m documentation $$(grep -rl mark.documentation tests --include=test_*.py) $(TESTED)
 
 test-pythons: .venv-tools/bin/uv  ## the tests on every Python of this machine; SUITE=core runs a part, ENDS=1 oldest and newest
 	UV=$(CURDIR)/$< ARGS="$(ARGS)" SUITE=$(or $(SUITE),all) ENDS=$(ENDS) .ci/pythons

@@ -130,6 +130,13 @@ def free_port() -> Callable[[], int]:
     return free_ports(int(worker.removeprefix("gw")), int(workers))
 
 
+@pytest.fixture(scope="session")
+def folder_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of pytest-xdist share; each has its own in it."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 class _Everything(set[str]):
     def __contains__(self, _: object) -> bool:
         return True

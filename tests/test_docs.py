@@ -299,6 +299,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.documentation
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_works_as_written(page: str, folder: Path) -> None:
     """From top to bottom: the blocks of Python before the next command in one process, each with no names but its own;

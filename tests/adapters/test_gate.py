@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.untraced
+
 ASGI = ["uvicorn", "uvicorn, httptools", "hypercorn", "granian"]
 WSGI = ["gunicorn", "werkzeug"]
 SERVERS = {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.untraced]
 
 ENTRIES = Catalog.default().entries
 PAGES = ["index.html", "causes/carrier_error.html", "entries/486-560486.html", "entries/sip-603-network-blocked.html"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.documentation, pytest.mark.untraced]
 
 PAGES = [
     "index.html",
@@ -41,11 +41,10 @@ SYMPTOMS = {
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def folder(folder_of_the_run: Path) -> Path:
     for module in ("furo", "myst_parser", "sphinx", "sphinx_copybutton"):
         pytest.importorskip(module)
-    own = tmp_path_factory.getbasetemp()
-    return built_site.built(own if worker_id == "master" else own.parent)
+    return built_site.built(folder_of_the_run)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Serving = Callable[[Any], AbstractAsyncContextManager[str]]
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.untraced]
 
 EVENT = json.dumps([call_connected()]).encode()
 ISSUER = Issuer()

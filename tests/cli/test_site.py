@@ -207,6 +207,7 @@ def test_words_exist_for_every_cause_and_retry_class() -> None:
     assert list(RETRIES) == list(RetryClass)
 
 
+@pytest.mark.untraced
 def test_there_is_a_page_for_everything(every_page: list[Page]) -> None:
     """The first page, the causes in their order, the entries in theirs."""
     causes = [cause for cause in Cause if any(entry.cause is cause for entry in ENTRIES)]
@@ -384,6 +385,7 @@ def test_a_causes_page_groups_its_entries(every_page: list[Page]) -> None:
 # html
 
 
+@pytest.mark.untraced
 def test_every_link_leads_somewhere(site: dict[str, str]) -> None:
     """Pages, styles and scripts are in the folder; the web is only linked to, never loaded from."""
     for path, text in site.items():
@@ -480,6 +482,7 @@ def test_a_text_begins_no_list(text: str, written: str) -> None:
     assert as_markdown(Page("index", "T", text), "1") == f"# T\n\n{written}\n\nRingback 1\n"
 
 
+@pytest.mark.untraced
 def test_markdown_has_the_same_page_paths(site: dict[str, str], markdown: dict[str, str]) -> None:
     """Every page of the one is in the other, and its links lead somewhere."""
     assert {path.removesuffix(".md") for path in markdown} == {
@@ -688,6 +691,7 @@ def published(tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.untraced
 def test_every_link_opens_the_entrys_page(published: str, tmp_path: Path) -> None:
     """What `documentation` says of each entry is an address where the written site answers with that entry."""
     catalog = Catalog.default().with_pages(published).with_overrides(tmp_path / "my.toml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import os
 import signal
 import subprocess
@@ -218,11 +219,20 @@ def test_hooks_have_the_time_that_the_router_says(
     assert f"SIGTERM: hooks get {seconds} s to finish" in capsys.readouterr().err
 
 
-def test_a_file_that_is_new_is_named_as_such(capsys: pytest.CaptureFixture[str], app: Path) -> None:
+class Terminal(io.StringIO):
+    """Where a worker writes until it has said what it works on, and is interrupted."""
+
+    def write(self, text: str) -> int:
+        if "works on" in text:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().write(text)
+
+
+def test_a_file_that_is_new_is_named_as_such(monkeypatch: pytest.MonkeyPatch, app: Path) -> None:
     """A worker on another file than the app's would wait for ever: its first line shows it."""
-    threading.Timer(0.25, os.kill, (os.getpid(), signal.SIGINT)).start()
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     assert main(["worker", "jobs:router", "--store", "sqlite:///new.db", "--drain", "1.5"]) == 0
-    assert f"works on {app / 'new.db'}, which is new, 3 hooks" in capsys.readouterr().err
+    assert f"works on {app / 'new.db'}, which is new, 3 hooks" in terminal.getvalue()
 
 
 def arguments(**given: object) -> argparse.Namespace:

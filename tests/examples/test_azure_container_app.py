@@ -23,6 +23,8 @@ from server import PASSWORD, Server, binaries
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.untraced
+
 HERE = Path(__file__).parents[2] / "examples" / "azure_container_app"
 DOCKERFILE = (HERE / "Dockerfile").read_text("utf-8")
 BICEP = (HERE / "infra" / "main.bicep").read_text("utf-8")
@@ -177,13 +179,13 @@ def tokens() -> Iterator[Tokens]:
 
 
 @pytest.fixture
-def database(free_port: Callable[[], int]) -> Iterator[str]:
+def database(free_port: Callable[[], int], folder_of_the_run: Path) -> Iterator[str]:
     """The URL of an empty database, without the password that its server wants."""
     found = binaries()
     if found is None:
         assert not os.environ.get("RINGBACK_REQUIRE_POSTGRES")
         pytest.skip("no PostgreSQL is installed")
-    server = Server(found, free_port())
+    server = Server(found, free_port(), folder_of_the_run)
     server.start()
     yield server.fresh().replace(f":{PASSWORD}@", "@")
     server.remove()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+pytestmark = pytest.mark.untraced
+
 CONNECTED = SCENARIOS["connected"]
 
 

@@ -44,6 +44,7 @@ async def test_the_day_is_the_same_in_every_run(example: Callable[[str], Any], t
     assert sum(row[5] is not None for row in found[0]) == 1_500
 
 
+@pytest.mark.untraced
 async def test_the_page_shows_the_day_and_what_comes(
     example: Callable[[str], Any], serving: Callable[[Any], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

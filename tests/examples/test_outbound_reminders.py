@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.untraced
+
 ANN, BEN, CLEO = "+15550100200", "+15550100486", "+15550100603"
 
 

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from ringback.simulator import SCENARIOS, Simulator
+from ringback.simulator import SCENARIOS, Scenario, Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
+
+pytestmark = pytest.mark.untraced
 
 ROOT = Path(__file__).parents[2]
 sdk = pytest.importorskip("azure.communication.callautomation")
@@ -75,36 +77,35 @@ async def running(acs: Simulator, name: str, port: int) -> AsyncGenerator[Runnin
         await process.communicate()
 
 
-@pytest.mark.parametrize(
-    ("scenario", "printed"),
-    [
-        ("answered", ["chosen: Confirm", "keys: 4", "terminal ended"]),
-        (replace(SCENARIOS["answered"], choice="Cancel", tones=""), ["chosen: Cancel", "keys: 0", "terminal ended"]),
-        ("silent", ["keys: 0", "terminal ended"]),
-        ("busy", ["retryable busy"]),
-    ],
-    ids=["confirms", "cancels", "silent", "busy"],
-)
-async def test_outbound_choices(scenario: str, printed: list[str], free_port: Callable[[], int]) -> None:
-    """Whatever the callee does, the app hangs up, and one hook is called."""
-    async with Simulator(numbers={"+15550100200": scenario}, tls=True, seed=1) as acs:
-        async with running(acs, "outbound_choices", free_port()) as app, httpx.AsyncClient() as client:
+CHOICES: list[tuple[str | Scenario, list[str]]] = [
+    ("answered", ["chosen: Confirm", "keys: 4", "terminal ended"]),
+    (replace(SCENARIOS["answered"], choice="Cancel", tones=""), ["chosen: Cancel", "keys: 0", "terminal ended"]),
+    ("silent", ["keys: 0", "terminal ended"]),
+    ("busy", ["retryable busy"]),
+]
+
+
+async def test_outbound_choices(free_port: Callable[[], int]) -> None:
+    """Whatever the callee does, who confirms, cancels, is silent or busy: the app hangs up, and one hook is called."""
+    async with (
+        Simulator(numbers={"+15550100200": [scenario for scenario, _ in CHOICES]}, tls=True, seed=1) as acs,
+        running(acs, "outbound_choices", free_port()) as app,
+        httpx.AsyncClient() as client,
+    ):
+        for scenario, printed in CHOICES:
             assert (await client.post(f"{app.origin}/call")).status_code == 202
             said, causes = await app.printed()
-        assert (said, causes) == (printed, [printed[-1].split()[1]] * (2 if scenario == "busy" else 1))
+            assert (said, causes) == (printed, [printed[-1].split()[1]] * (2 if scenario == "busy" else 1))
         assert {callback.status for callback in acs.callbacks} == {204}
 
 
-@pytest.mark.parametrize(
-    ("scenario", "printed"),
-    [("answered", ["said: 2 words", "terminal ended"]), ("silent", ["terminal ended"])],
-)
-async def test_inbound_speech(scenario: str, printed: list[str], free_port: Callable[[], int]) -> None:
+async def test_inbound_speech(free_port: Callable[[], int]) -> None:
     """The handshake is the middleware's; the call is answered and ended."""
     async with Simulator(tls=True, seed=1) as acs, running(acs, "inbound_speech", free_port()) as app:
         await acs.subscribe(f"{app.origin}/api/incomingCall")
-        incoming = await acs.incoming(f"{app.origin}/api/incomingCall", scenario=scenario)
-        assert (incoming.status, await app.printed()) == (204, (printed, ["ended"]))
+        for scenario, printed in (("answered", ["said: 2 words", "terminal ended"]), ("silent", ["terminal ended"])):
+            incoming = await acs.incoming(f"{app.origin}/api/incomingCall", scenario=scenario)
+            assert (incoming.status, await app.printed()) == (204, (printed, ["ended"]))
         assert {callback.status for callback in acs.callbacks} == {204}
 
 

@@ -32,6 +32,7 @@ RUNG = {
 }
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("steps", RUNG.values(), ids=RUNG)
 async def test_a_contact_is_rung_once(world: Tell, steps: list[str]) -> None:
     """Nothing stands in the way; two calls of one contact ask for one redial at a time."""
@@ -67,6 +68,7 @@ STOPPED = {
 BEFORE = REFUSING | {"the-app-cancels": ["cancel"]}
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("policy", [AT_ONCE, LATER], ids=["at-once", "later"])
 @pytest.mark.parametrize("others", (REFUSING | STOPPED).values(), ids=REFUSING | STOPPED)
 async def test_who_was_reached_or_refuses_is_not_rung(world: Tell, others: list[str], policy: RedialPolicy) -> None:
@@ -77,6 +79,7 @@ async def test_who_was_reached_or_refuses_is_not_rung(world: Tell, others: list[
     assert (app.dialled, await here.planned(), app.each_leg_is_told_once()) == ([], [], True)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("others", BEFORE.values(), ids=BEFORE)
 @pytest.mark.parametrize("worked", [[], ["work"]], ids=["before-hooks", "after-hooks"])
 async def test_what_was_known_before_stands_in_the_way_as_well(
@@ -89,6 +92,7 @@ async def test_what_was_known_before_stands_in_the_way_as_well(
     assert (app.dialled, await here.planned(), app.each_leg_is_told_once()) == ([], [], True)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("others", (REFUSING | STOPPED).values(), ids=REFUSING | STOPPED)
 async def test_a_redial_that_waits_is_not_placed_any_more(world: Tell, others: list[str]) -> None:
     """It was planned before the other call was heard of."""
@@ -100,6 +104,7 @@ async def test_a_redial_that_waits_is_not_placed_any_more(world: Tell, others: l
     assert (app.dialled, await here.planned(), app.each_leg_is_told_once()) == ([], [], True)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("others", (REFUSING | STOPPED).values(), ids=REFUSING | STOPPED)
 async def test_a_dead_redial_that_is_replayed_asks_again(world: Tell, others: list[str]) -> None:
     """Placing asks what is known by then, whatever a person at a dead letter wants; the replay is done with that."""

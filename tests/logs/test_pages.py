@@ -205,6 +205,7 @@ def slugs() -> set[str]:
     return found
 
 
+@pytest.mark.untraced
 def test_the_documented_reasons_are_those_of_the_source() -> None:
     """docs/logs.md explains every reason for which a sender is refused, once, and none that is not given."""
     section = DOCUMENT.read_text(encoding="utf-8").partition("\n### Reasons\n")[2].partition("\n##")[0]

@@ -68,6 +68,9 @@ with TestClient(app) as client:
 """
 
 
+pytestmark = pytest.mark.documentation
+
+
 def needs(*modules: str) -> pytest.MarkDecorator:
     def missing(module: str) -> bool:
         try:

@@ -73,6 +73,7 @@ def test_what_is_old_is_not_taken_for_it(pattern):
     assert not shows_new(pattern)
 
 
+@pytest.mark.untraced
 def test_no_source_has_a_possessive_quantifier_or_an_atomic_group():
     """No text of a module that works with patterns, wherever it is put together and compiled."""
     found = [(path, text) for path in SOURCES for text in texts(path) if shows_new(text)]

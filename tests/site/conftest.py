@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def site(folder_of_the_run: Path) -> Path:
     """Needs the extra ``docs``."""
     for module in ("furo", "myst_parser", "sphinx", "sphinx_copybutton"):
         pytest.importorskip(module)
-    own = tmp_path_factory.getbasetemp()
-    return built_site.built(own if worker_id == "master" else own.parent)
+    return built_site.built(folder_of_the_run)

@@ -22,7 +22,7 @@ from ringback_catalog import Catalog
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.untraced
+pytestmark = [pytest.mark.documentation, pytest.mark.untraced]
 
 DOCS = Path(__file__).parents[2] / "docs"
 ROOMS = (

@@ -16,6 +16,8 @@ from live_server import listening
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.documentation
+
 README = Path(__file__).parents[2] / "README.md"
 PAGE = README.parent / "docs" / "start" / "simulator.md"
 

@@ -27,13 +27,13 @@ def _missing(what: str) -> NoReturn:
     pytest.skip(what)
 
 
-def _server(port: int) -> Iterator[Server]:
+def _server(port: int, clusters: Path) -> Iterator[Server]:
     if importlib.util.find_spec("procrastinate") is None:
         _missing("the extra postgres is not installed")
     found = binaries()
     if found is None:
         _missing("no PostgreSQL is installed (no initdb in PATH nor in /usr/lib/postgresql/*/bin)")
-    server = Server(found, port)
+    server = Server(found, port, clusters)
     server.start()
     try:
         yield server
@@ -42,27 +42,28 @@ def _server(port: int) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def postgres(free_port: Callable[[], int]) -> Iterator[Server]:
+def postgres(free_port: Callable[[], int], folder_of_the_run: Path) -> Iterator[Server]:
     """A server for all tests of a worker; none may stop it."""
-    yield from _server(free_port())
+    yield from _server(free_port(), folder_of_the_run)
 
 
 @pytest.fixture
-def postgres_url(postgres: Server) -> str:
+def postgres_url(postgres: Server) -> Iterator[str]:
     """The URL of an empty database."""
-    return postgres.fresh()
+    with postgres.lent(bare=True) as url:
+        yield url
 
 
 @pytest.fixture
 def lent_url(postgres: Server) -> Iterator[str]:
-    """The URL of an empty database, for a test that closes its stores."""
-    with postgres.lent() as url:
+    """The URL of a database without rows, for a test that closes its stores."""
+    with postgres.lent(bare=False) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def _mortal(free_port: Callable[[], int]) -> Iterator[Server]:
-    yield from _server(free_port())
+def _mortal(free_port: Callable[[], int], folder_of_the_run: Path) -> Iterator[Server]:
+    yield from _server(free_port(), folder_of_the_run)
 
 
 @pytest.fixture

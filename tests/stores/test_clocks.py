@@ -96,7 +96,7 @@ async def test_what_was_acknowledged_does_not_wait_for_a_clock_that_was_set_back
     async with Crew(store) as crew:
         await store.put([item("first")])
         await crew.have(1)
-        await store.put([item("c", due_at=wall() + 8)])
+        await store.put([item("c", due_at=wall() + 4)])
         wall.set = -HOUR
         await store.put([item("d", due_at=wall())])
         await crew.have(3)
@@ -109,7 +109,7 @@ async def test_what_was_acknowledged_does_not_wait_for_a_clock_that_was_set_back
 async def test_a_start_looks_for_what_a_clock_holds_up(make: Make, wall: Wall) -> None:
     """The clock was set while no process ran that could have noticed."""
     before = make()
-    await before.put([item("a", due_at=wall() + 6)])
+    await before.put([item("a", due_at=wall() + 3)])
     await before.close()
     wall.set = -HOUR
     after = make()
@@ -128,7 +128,7 @@ async def test_a_start_looks_for_attempts_that_a_clock_holds_up(make: Make, wall
     wall.set = 0.0
 
     async def fails(_: Claim) -> Settlement:
-        return Settlement(State.READY, due_at=wall() + 6)
+        return Settlement(State.READY, due_at=wall() + 3)
 
     async with Crew(before, fails) as crew:
         await crew.have(1)
@@ -154,7 +154,7 @@ async def test_an_attempt_that_is_to_come_does_not_wait_either(store: Any, wall:
         if claim.attempt == 2:
             return DONE
         tried.set()
-        return Settlement(State.READY, due_at=wall() + 6)
+        return Settlement(State.READY, due_at=wall() + 3)
 
     async with Crew(store, work) as crew:
         await tried.wait()

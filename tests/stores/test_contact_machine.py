@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from ringback.stores import DeliveryStore
     from ringback.work.items import Claim, DeadLetter
 
+pytestmark = pytest.mark.untraced
+
 SETTLE, HOUR, DAY = 1.0, 3600.0, 86_400.0
 
 ANSWERS = st.sampled_from([*["placed"] * 4, *CERTAIN, *UNCERTAIN, *[f"{answer}, placed" for answer in UNCERTAIN] * 3])

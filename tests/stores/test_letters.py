@@ -276,6 +276,7 @@ async def test_the_record_of_the_call_follows(store: DeliveryStore, clock: Clock
         await store.take_back(made)
 
 
+@pytest.mark.untraced
 async def test_many_are_changed_and_taken_back_at_once(store: DeliveryStore, clock: Clock) -> None:
     """Also those of as many contacts."""
     count = 500

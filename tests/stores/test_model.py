@@ -18,6 +18,8 @@ from ringback.work.items import Claim, Settlement, State
 from ringback.work.latch import Offer
 from ringback.work.letters import Act, LetterChange
 
+pytestmark = pytest.mark.untraced
+
 OPENED, MERGED, DUPLICATE = Offer.OPENED, Offer.MERGED, Offer.DUPLICATE
 DAY = 86_400.0
 

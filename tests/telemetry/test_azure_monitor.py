@@ -17,9 +17,12 @@ from typing import Any
 import pytest
 
 HAS_IT = importlib.util.find_spec("azure.monitor") is not None
-pytestmark = pytest.mark.skipif(
-    not HAS_IT and not os.environ.get("RINGBACK_REQUIRE_AZURE_MONITOR"), reason="needs azure-monitor-opentelemetry"
-)
+pytestmark = [
+    pytest.mark.documentation,
+    pytest.mark.skipif(
+        not HAS_IT and not os.environ.get("RINGBACK_REQUIRE_AZURE_MONITOR"), reason="needs azure-monitor-opentelemetry"
+    ),
+]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text(encoding="utf-8")
 LEG = "1f0e5c1a-0000-4000-8000-000000000001"

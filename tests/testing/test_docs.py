@@ -24,6 +24,7 @@ def run(pytester: pytest.Pytester, mode: str) -> pytest.RunResult:
     return pytester.runpytest_subprocess("-W", "error", *(part for each in settings for part in ("-o", each)))
 
 
+@pytest.mark.documentation
 def test_every_test_of_the_page_passes(pytester: pytest.Pytester) -> None:
     """In a fresh process, with warnings as errors, with no conftest and the plugin found by its entry point."""
     project(pytester, *FILES)
@@ -31,6 +32,7 @@ def test_every_test_of_the_page_passes(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=4)
 
 
+@pytest.mark.documentation
 def test_every_test_passes_in_every_run_with_a_store_on_a_disk(pytester: pytest.Pytester) -> None:
     """The file has the calls of the run before; the calls of a run are new."""
     project(pytester, *FILES)
@@ -41,6 +43,7 @@ def test_every_test_passes_in_every_run_with_a_store_on_a_disk(pytester: pytest.
     assert pytester.path.joinpath("shop.db").exists()
 
 
+@pytest.mark.documentation
 @pytest.mark.parametrize("mark", ["asyncio", "anyio"])
 def test_the_first_test_runs_with_either_plugin(pytester: pytest.Pytester, mark: str) -> None:
     """The fixtures are no coroutines: whatever runs the test may run them."""

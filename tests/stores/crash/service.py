@@ -12,9 +12,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from azure.communication.callautomation import PhoneNumberIdentifier
-from azure.communication.callautomation.aio import CallAutomationClient
-from azure.core.credentials import AzureKeyCredential
 from starlette.applications import Starlette
 from starlette.requests import Request  # noqa: TC002 - as an app has it
 from starlette.responses import Response
@@ -61,6 +58,11 @@ async def hook(outcome: Outcome, ctx: HookContext) -> None:
 
 
 if "SERVICE" in os.environ:
+    # A third of the time that this process takes to start, so not for those that place no call.
+    from azure.communication.callautomation import PhoneNumberIdentifier
+    from azure.communication.callautomation.aio import CallAutomationClient
+    from azure.core.credentials import AzureKeyCredential
+
     client = CallAutomationClient(os.environ["SERVICE"], AzureKeyCredential(KEY), retry_total=0)
 
     @router.redial(policy=CAPS, contact=lambda outcome: outcome.operation_context)

@@ -11,8 +11,12 @@ import signal
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+pytestmark = pytest.mark.untraced
 
 
 def deliveries(event: Callable[..., bytes], calls: int, duplicates: int, chance: random.Random) -> list[bytes]:

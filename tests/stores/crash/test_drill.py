@@ -12,6 +12,8 @@ import drill
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+pytestmark = pytest.mark.untraced
+
 A, B = 1, 2
 GOOD, HANGS, DIES = "call:good-1", "call:hangs-2", "call:dies-3"
 

@@ -297,12 +297,14 @@ async def test_a_programme_on_sqlite_with_two_processes(tmp_path: Path) -> None:
         await store.close()
 
 
-async def test_a_programme_on_postgresql_with_three_processes(postgres_url: str) -> None:
+async def test_a_programme_on_postgresql_with_three_processes(postgres: Any) -> None:
     import psycopg
 
     from ringback.stores.postgres import PostgresStore
 
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
+    # Of its own, for it stays with the other clock.
+    url = postgres.fresh()
+    with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             "CREATE SCHEMA simulated; CREATE TABLE simulated.clock (at float8); INSERT INTO simulated.clock VALUES (0);"
             "CREATE FUNCTION simulated.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS "
@@ -311,7 +313,7 @@ async def test_a_programme_on_postgresql_with_three_processes(postgres_url: str)
         name = connection.info.dbname
         connection.execute(f"ALTER DATABASE {name} SET search_path = simulated, pg_catalog, public".encode())
     programme = Programme()
-    stores = [PostgresStore(postgres_url, timeout=30.0, clock=lambda: programme.now) for _ in range(3)]
+    stores = [PostgresStore(url, timeout=30.0, clock=lambda: programme.now) for _ in range(3)]
     processes = [PostgresProcess(programme, store, number) for number, store in enumerate(stores, start=1)]
     await stores[0].open()
     await run(programme, processes)

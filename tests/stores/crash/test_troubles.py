@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.untraced
+
 
 def keys(kind: str, count: int) -> set[str]:
     return {f"call:{kind}-{number}" for number in range(count)}
