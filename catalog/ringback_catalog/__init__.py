@@ -15,7 +15,7 @@ from ringback_catalog._events import (
     event_name,
     scope_of,
 )
-from ringback_catalog._ladder import EMPTY_SUBCODES
+from ringback_catalog._ladder import EMPTY_SUBCODES, recognized
 from ringback_catalog._model import Entry, Key, Verdict
 from ringback_catalog._overrides import Overrides
 from ringback_catalog._pages import page_paths
@@ -68,6 +68,7 @@ __all__ = [
     "action_after",
     "event_name",
     "page_paths",
+    "recognized",
     "scope_of",
     "source_lines",
 ]

@@ -227,6 +227,18 @@ def _status_within(subcode: int | None) -> int | None:
     return subcode % 1000 if subcode is not None and subcode // 1000 in _LEGS else None
 
 
+def recognized(code: int | None, subcode: int | None, match: Match | None) -> bool:
+    """Whether the catalog knows the result of an event: false where it knows only the code, the range or nothing.
+
+    There is nothing to know where the event reports no code. ``match`` is ``None`` where nobody can tell any more.
+    """
+    if code is None:
+        return True
+    if match is Match.CODE:
+        return subcode is None or subcode in EMPTY_SUBCODES
+    return match not in (Match.RANGE, Match.NONE)
+
+
 EMPTY_SUBCODES = frozenset({0, 9001, 9002, 9998, 9999})
 """The subcodes that say nothing: the code beside such a subcode decides."""
 

@@ -30,7 +30,7 @@ from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
 from ringback.work.keys import numbered, short
 from ringback.work.latch import Offer
 from ringback.work.told import Told, told_by
-from ringback_catalog import Cause, Disposition, Owner, ResultCategory, RetryClass
+from ringback_catalog import EMPTY_SUBCODES, Cause, Disposition, Owner, ResultCategory, RetryClass
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -406,8 +406,10 @@ async def test_calls_without_a_code_and_without_an_entry_are_chosen(store: Deliv
         (799, None),
         (None, 0),
         (200, 0),
+        (None, None),
+        (None, 123),
+        *[(403, subcode) for subcode in sorted(EMPTY_SUBCODES)],
     ]
-    results.append((None, None))
     given = [
         item("CallDisconnected", f"leg-{each}", f"call-{each}", code=code, subcode=subcode)
         for each, (code, subcode) in enumerate(results)
@@ -418,7 +420,7 @@ async def test_calls_without_a_code_and_without_an_entry_are_chosen(store: Deliv
     assert set((await listed(store, 20, recognized=False))[0]) == unknown
     assert set((await listed(store, 20, recognized=True))[0]) == outcomes.keys() - unknown
     assert 1 < len(unknown) < len(results) - 1
-    assert set((await listed(store, 20, code="none"))[0]) == {"leg-7", "leg-9"}
+    assert set((await listed(store, 20, code="none"))[0]) == {"leg-7", "leg-9", "leg-10"}
     assert set((await listed(store, 20, subcode="none"))[0]) == {
         leg for leg, outcome in outcomes.items() if outcome.subcode is None
     }

@@ -14,7 +14,6 @@ from ringback.console.view import shown
 from ringback.core.glossary import ACTIONS, CAUSES, MATCHED, OWNERS, RETRIES
 from ringback.core.outcome import classify
 from ringback.exceptions import ConfigurationError
-from ringback.work.history import recognized
 from ringback_catalog import Catalog, CatalogError, Cause, Owner, RetryClass, Scope, event_name, source_lines
 
 if TYPE_CHECKING:
@@ -54,8 +53,7 @@ async def entry(desk: Desk, request: Request) -> Response:
     count = (await listed(desk, wanted, 1)).total
     outcome = classify(event, code, subcode, catalog=desk.catalog)
     view = entry_view(outcome, event or "", Number(count, address(wanted)))
-    known = recognized(outcome.code, outcome.subcode, outcome.match)
-    block = None if known else stanza(code, subcode, outcome.cause, outcome.retry_class, outcome.owner)
+    block = None if outcome.recognized else stanza(code, subcode, outcome.cause, outcome.retry_class, outcome.owner)
     return desk.answer(request, "entry.html", view=shown(view), block=block)
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringback.work.history import recognized
 from ringback.work.items import Stats
 from ringback.work.programme import Programme  # noqa: TC001 - msgspec reads the annotations
+from ringback_catalog import recognized
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

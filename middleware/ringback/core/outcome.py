@@ -14,7 +14,6 @@ from ringback.core.fields import as_dict
 from ringback.privacy.redaction import redact
 from ringback_catalog import (
     CALL_EVENTS,
-    EMPTY_SUBCODES,
     EVENTS,
     START_FAILURES,
     Catalog,
@@ -31,6 +30,7 @@ from ringback_catalog import (
     Scope,
     Verdict,
     event_name,
+    recognized,
     scope_of,
     source_lines,
 )
@@ -216,12 +216,10 @@ class Outcome(Struct, frozen=True, gc=False):
     @property
     def recognized(self) -> bool:
         """Whether the catalog knows this result: false where it knows only the result's code, range or nothing."""
-        if self.code is None and (self.subcode is None or self.event.type):
-            # The event reports no result. A subcode without an event is a question to `classify`.
-            return True
-        if self.match is Match.CODE:
-            return self.subcode is None or self.subcode in EMPTY_SUBCODES
-        return self.match not in (Match.RANGE, Match.NONE)
+        if self.code is None and self.subcode is not None and not self.event.type:
+            # A subcode without an event is a question to `classify`.
+            return self.match is not Match.NONE
+        return recognized(self.code, self.subcode, self.match)
 
     @property
     def call_connection_id(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -47,7 +48,8 @@ class CallPage(Struct, frozen=True):
         return {"total": self.total, "offset": self.offset, "calls": [leg.to_dict() for leg in self.calls]}
 
 
-class CallRecords(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class CallRecords:
     """The records of the calls in one store. ``redials`` are those of a router that hashes its contacts.
 
     ``before`` is awaited before each question: it has the store keep what the process has heard last. A store in memory

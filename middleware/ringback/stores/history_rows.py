@@ -18,6 +18,7 @@ from ringback.work.contact import Contact
 from ringback.work.history import CallFilter, Count, Ended, Pair, Waiting
 from ringback.work.items import Kind, State
 from ringback.work.told import Told
+from ringback_catalog import EMPTY_SUBCODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -176,8 +177,8 @@ def _one_of(column: str, allowed: Sequence[str | int | None]) -> tuple[str, Sequ
     return (f"{column} IN ({', '.join(['{}'] * len(values))})" if values else "1 = 0"), values
 
 
-# As `ringback.work.history.recognized`.
-_RECOGNIZED = """(CASE
-    WHEN match = 'code' THEN coalesce(subcode, 0) = 0
-    ELSE match NOT IN ('range', 'none') OR code IS NULL AND subcode IS NULL
+# As `ringback_catalog.recognized`.
+_RECOGNIZED = f"""(code IS NULL OR CASE match
+    WHEN 'code' THEN coalesce(subcode, 0) IN ({", ".join(map(str, sorted(EMPTY_SUBCODES)))})
+    ELSE coalesce(match, '') NOT IN ('range', 'none')
 END)"""

@@ -94,8 +94,8 @@ class CallFilter(Struct, frozen=True, kw_only=True):
     epoch: from ``since`` on, and before ``until``. ``contacts`` are the contact's names as stores have them. ``name``
     is any id of the call, see :meth:`~ringback.work.delivery_store.DeliveryStore.call`. ``disposition`` is that of the
     verdict, whatever a redial policy makes of it. A ``code`` or ``subcode`` of ``"none"`` chooses the calls that came
-    without one. ``intended``: whether the call ended as intended, which is retry class ``none``. ``recognized``: see
-    :func:`recognized`.
+    without one. ``intended``: whether the call ended as intended, which is retry class ``none``. ``recognized``: as
+    :attr:`ringback.core.outcome.Outcome.recognized` says.
     """
 
     cause: Cause | None = None
@@ -131,13 +131,6 @@ class CallFilter(Struct, frozen=True, kw_only=True):
 
     def _may_end(self, retry: RetryClass) -> bool:
         return self.disposition in (None, retry.disposition) and self.intended in (None, retry is RetryClass.NONE)
-
-
-def recognized(code: int | None, subcode: int | None, match: Match | None) -> bool:
-    """Whether the catalog has an entry for the result, as :attr:`ringback.core.outcome.Outcome.recognized` says."""
-    if match is Match.CODE:
-        return subcode in (None, 0)
-    return match not in (Match.RANGE, Match.NONE) or (code is None and subcode is None)
 
 
 class Found(NamedTuple):

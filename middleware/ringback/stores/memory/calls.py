@@ -11,12 +11,12 @@ from ringback.core.outcome import Outcome, informs_more
 from ringback.stores.call_matches import Match, contact_in, ends_of, leg_in, match_of_item, matches_in
 from ringback.work.call_detail import StoredItem, Traces
 from ringback.work.contact import Contact
-from ringback.work.history import CallFilter, Found, recognized
+from ringback.work.history import CallFilter, Found
 from ringback.work.items import Item, Kind, Progress, State
 from ringback.work.keys import short
 from ringback.work.latch import Offer, informed, remember
 from ringback.work.told import Told, told_by
-from ringback_catalog import Verdict  # noqa: TC001 - msgspec reads the annotations
+from ringback_catalog import Verdict, recognized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
