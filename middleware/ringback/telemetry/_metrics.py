@@ -64,12 +64,30 @@ class Metrics:
         self._queues = WeakSet[Queue]()
         meter.create_observable_gauge("ringback.queue.items", [self._items], "{item}", "Items in the store, by state")
         for name, field, gather, unit, description in (
-            ("queue.oldest_due", "oldest_due", max, "s", "Age of the oldest item that is due"),
-            ("redials.waiting", "redials", sum, "{redial}", "Redials that wait for their time or for the lane"),
-            ("redials.in_progress", "redials_in_progress", sum, "{redial}", "Redials that have begun and not ended"),
-            ("redials.paused", "redials_paused", max, "s", "Time until the service's pause of all redials ends"),
+            ("ringback.queue.oldest_due", "oldest_due", max, "s", "Age of the oldest item that is due"),
+            (
+                "ringback.redials.waiting",
+                "redials",
+                sum,
+                "{redial}",
+                "Redials that wait for their time or for the lane",
+            ),
+            (
+                "ringback.redials.in_progress",
+                "redials_in_progress",
+                sum,
+                "{redial}",
+                "Redials that have begun and not ended",
+            ),
+            (
+                "ringback.redials.paused",
+                "redials_paused",
+                max,
+                "s",
+                "Time until the service's pause of all redials ends",
+            ),
         ):
-            meter.create_observable_gauge(f"ringback.{name}", [partial(self._now, field, gather)], unit, description)
+            meter.create_observable_gauge(name, [partial(self._now, field, gather)], unit, description)
 
     def queue(self, store: DeliveryStore) -> Queue:
         """Show what waits in a store, for as long as the caller keeps the returned queue."""

@@ -202,10 +202,8 @@ class Contact(Struct, frozen=True, omit_defaults=True):
 
         Nobody knows how the call has ended. An event that comes later still says it.
         """
-        for call, until in self.lasting:
-            if call.key == key and until > now:
-                return self._with(replace(call, state=CallState.ENDED, ended_at=now))
-        return None
+        call = next((call for call, until in self.lasting if call.key == key and until > now), None)
+        return None if call is None else self._with(replace(call, state=CallState.ENDED, ended_at=now))
 
     def closed(self) -> tuple[Contact, tuple[str, ...]]:
         """The contact without the redials that wait, and the keys of these redials."""
