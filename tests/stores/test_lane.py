@@ -60,6 +60,21 @@ async def test_the_rate_holds_for_all_processes(make: Make, clock: Clock) -> Non
     assert (await store.stats()).redials == 3
 
 
+async def test_a_process_whose_clock_is_behind_keeps_to_the_rate(make: Make, clock: Clock) -> None:
+    """As is one that has waited for the others since it looked at the clock."""
+    store = make()
+    await store.open()
+    await _plan(store, 2, clock)
+    async with Crew(store, pace=ONCE) as crew:
+        await crew.have(1)
+    clock.ahead -= 1.0
+    await store.put([item("a")])
+    async with Crew(make() if store.durable else store, pace=ONCE) as others:
+        await others.have(1)
+    assert [claim.item.kind for claim in others.claims] == [Kind.OUTCOME]
+    assert (await store.stats()).redials == 1
+
+
 async def test_without_a_pace_all_that_are_due_are_placed(store: DeliveryStore, clock: Clock) -> None:
     """The oldest due first."""
     await _plan(store, 4, clock)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback import ConfigurationError, Pace
-from ringback.work.pace import AGAIN, FASTEST, LONGEST_PAUSE, UNPACED, Lane
+from ringback.work.pace import AGAIN, FASTEST, LEEWAY, LONGEST_PAUSE, UNPACED, Lane
 
 rates = st.floats(0.01, FASTEST)
 
@@ -71,6 +71,14 @@ def test_a_clock_that_was_put_back_stops_nobody() -> None:
     pace = Pace(per_second=2.0)
     lane = Lane(next_at=4000.0, paused_until=4000.0 + LONGEST_PAUSE)
     assert lane.room(pace, 0, 100.0) == 1
+
+
+@given(rate=rates, behind=st.floats(0, LEEWAY - 0.001))
+def test_a_process_whose_clock_is_a_little_behind_keeps_to_the_lane(rate: float, behind: float) -> None:
+    """To what another process has just taken, and to the longest pause that it was told."""
+    pace, now = Pace(per_second=rate), 1000.0
+    assert Lane().after(pace, pace.at_once, now).room(pace, 0, now - behind) == 0
+    assert Lane().paused(now + LONGEST_PAUSE).room(pace, 0, now - behind) == 0
 
 
 def test_when_a_worker_looks_again() -> None:

@@ -22,6 +22,9 @@ FASTEST = 1000.0
 LONGEST_PAUSE = 86_400.0
 """Seconds for which one answer of the service may pause the lane."""
 
+LEEWAY = 5.0
+"""Seconds by which the clock of the process that has set a time of the lane may be ahead of another process's."""
+
 AGAIN = 0.5
 """Seconds until a worker looks again at a lane that is full: another process may hear of the end of a call."""
 
@@ -79,9 +82,11 @@ class Lane(Struct, frozen=True):
         return pace.at_once if free is None else min(free, pace.at_once)
 
     def opens_at(self, pace: Pace, now: float) -> float:
-        """When rate and service allow another redial. A clock that was put back makes nobody wait longer than usual."""
+        """When rate and service allow another redial. A clock that was put back makes nobody wait much longer than
+        usual: a time further ahead than any is set, and :data:`LEEWAY`, is of another clock.
+        """
         limits = ((self.paused_until, LONGEST_PAUSE), (self.next_at, pace.step(pace.at_once)))
-        return max((until for until, longest in limits if until <= now + longest), default=0.0)
+        return max((until for until, longest in limits if until <= now + longest + LEEWAY), default=0.0)
 
     def next_look(self, pace: Pace, due_at: float | None, now: float, *, full: bool) -> float | None:
         """When a worker looks at the lane again: when the next redial is due, the lane is open, and has room.

@@ -136,10 +136,11 @@ class Worker:
         return found, next_at
 
     async def _claimed(self, limit: int, kind: Kind, *, takes_over: bool) -> tuple[Sequence[Claim], float | None]:
-        now, lease, owner, pace, boot = self.clock(), self.lease, self.owner, self.pace, self.boot
+        lease, owner, pace, boot = self.lease, self.owner, self.pace, self.boot
 
         def claim(connection: sqlite3.Connection) -> tuple[Sequence[Claim], float | None]:
-            # Now and not before, because the writer may have waited for the disk.
+            # Now and not before, because the writer may have waited for the disk, or for another process.
+            now = self.clock()
             suspects = int(self.touch.claims(boot.clock()) and takes_over)
             some = partial(
                 claims.claim, connection, kind, now=now, lease=lease, owner=owner, boot=boot, suspects=suspects
