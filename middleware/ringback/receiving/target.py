@@ -124,6 +124,11 @@ def _canonical(path: str) -> str:
     return path.removesuffix("/") or "/"
 
 
+def _without_breaks(path: str) -> str:
+    """The path without tabs and ends of lines: urllib drops these, and so does Starlette's ``request.url``."""
+    return re.sub("[\t\r\n]", "", path)
+
+
 def _reduced(path: str) -> str:
     """The path of an absolute form (RFC 9112, section 3.2.2), read with urllib as Quart reads it."""
     if path.startswith("/"):
@@ -132,6 +137,11 @@ def _reduced(path: str) -> str:
         return urlparse(path).path
     except ValueError:
         return path
+
+
+def _without_parameters(path: str) -> str:
+    """The path without ``;name=value`` (RFC 3986, section 3.3)."""
+    return re.sub(";[^/]*", "", path)
 
 
 def _without_dots(path: str) -> str:
@@ -146,17 +156,19 @@ def _without_dots(path: str) -> str:
     return "/".join(kept)
 
 
+def _merged(path: str) -> str:
+    """The path with one slash for a run of slashes, as Litestar, Quart and Flask read the path."""
+    return re.sub("/{2,}", "/", path)
+
+
 _STEPS: tuple[Callable[[str], str], ...] = (
     # The server has decoded once. With proxies that decode as well, a path that is encoded three times reaches a route.
     unquote,
     unquote,
-    # urllib drops tabs and ends of lines, and so does Starlette's `request.url`.
-    lambda path: re.sub("[\t\r\n]", "", path),
+    _without_breaks,
     _reduced,
-    # What is a parameter says RFC 3986, section 3.3.
-    lambda path: re.sub(";[^/]*", "", path),
-    # As Litestar, Quart and Flask read a run of slashes.
-    lambda path: re.sub("/{2,}", "/", path),
+    _without_parameters,
+    _merged,
     _without_dots,
 )
 """The steps that some framework, server or proxy applies to a path before the look-up of a route.
