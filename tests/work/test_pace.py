@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback import ConfigurationError, Pace
-from ringback.work.pace import AGAIN, FASTEST, LEEWAY, LONGEST_PAUSE, UNPACED, Lane
+from ringback.core.times import SLACK
+from ringback.work.pace import AGAIN, FASTEST, LONGEST_PAUSE, UNPACED, Lane
 
 rates = st.floats(0.01, FASTEST)
 
@@ -73,7 +74,7 @@ def test_a_clock_that_was_put_back_stops_nobody() -> None:
     assert lane.room(pace, 0, 100.0) == 1
 
 
-@given(rate=rates, behind=st.floats(0, LEEWAY - 0.001))
+@given(rate=rates, behind=st.floats(0, SLACK - 0.001))
 def test_a_process_whose_clock_is_a_little_behind_keeps_to_the_lane(rate: float, behind: float) -> None:
     """To what another process has just taken, and to the longest pause that it was told."""
     pace, now = Pace(per_second=rate), 1000.0

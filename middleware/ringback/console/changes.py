@@ -15,6 +15,7 @@ from ringback.console.desk import first, form_to_change, refused
 from ringback.console.filters import fitting
 from ringback.console.reading import LETTERS
 from ringback.console.sealed import MARK, seal, unseal
+from ringback.core.times import END_OF_TIME
 from ringback.exceptions import ConfigurationError, StoreError
 from ringback.hooks.operators import Operator
 from ringback.privacy.redaction import redact
@@ -190,7 +191,7 @@ def seconds(name: str, text: str) -> float:
         found = float(text)
     except ValueError:
         found = math.nan
-    if not 0 <= found < _END_OF_TIME:
+    if not 0 <= found < END_OF_TIME:
         raise ConfigurationError(f"{name} {text!r} is no time in seconds since 1970; use the links of the page")
     return found
 
@@ -222,7 +223,3 @@ def fields_of(chosen: Selection) -> dict[str, str]:
     until = None if chosen.until is None else repr(chosen.until)
     values = {"group": chosen.group, "cause": chosen.cause, "code": code, "hook": chosen.hook, "until": until}
     return {name: str(value) for name, value in values.items() if value is not None}
-
-
-_END_OF_TIME = 253_402_300_799.0
-"""Seconds since the epoch: the end of the year 9999."""

@@ -1,10 +1,16 @@
-"""Times as texts. Pure."""
+"""Times: as texts, the last one of a calendar, and how far two clocks may differ. Pure."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
 from msgspec.json import encode
+
+END_OF_TIME = 253_402_300_799.0
+"""Seconds since the epoch: the end of the year 9999."""
+
+SLACK = 5.0
+"""Seconds by which a wall clock may move without being said to have jumped, and by which another's may differ."""
 
 
 def iso(at: datetime, zone: str = "+00:00") -> str:

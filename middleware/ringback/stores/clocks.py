@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from ringback.core.times import SLACK
 from ringback.exceptions import ClockJumped
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-SLACK = 5.0
-"""Seconds by which a wall clock may move without being said to have jumped."""
 
 
 class Boot(Struct, frozen=True):

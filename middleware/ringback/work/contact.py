@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ringback.core.times import END_OF_TIME
 from ringback.work.contact_call import (
     FINAL,
     LASTS,
@@ -190,7 +191,7 @@ class Contact(Struct, frozen=True, omit_defaults=True):
 
     def changed_at(self, now: float) -> float:
         """From when on a store counts the time after which it forgets the contact. A barred one is never forgotten."""
-        return _END_OF_TIME if self.never else now
+        return END_OF_TIME if self.never else now
 
     def hastened(self, key: str, now: float) -> Contact | None:
         """The contact once the redial of this key is due; ``None`` if the redial does not wait for its time."""
@@ -254,9 +255,6 @@ def _may_be(redial: CallRecord, report: Report, at: float) -> bool:
     told = redial.context is not None and report.context is not None
     return redial.state is CallState.PLACED and not told and redial.at <= at < redial.at + UNSEEN
 
-
-_END_OF_TIME = 253_402_300_799.0
-"""Seconds since the epoch: the end of the year 9999."""
 
 _UNTOLD = (CallState.PLACING, CallState.UNKNOWN, CallState.PLACED)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ringback.core.times import SLACK
 from ringback.exceptions import ConfigurationError
 from ringback.settings import is_number, refuse_nothing
 
@@ -21,9 +22,6 @@ FASTEST = 1000.0
 
 LONGEST_PAUSE = 86_400.0
 """Seconds for which one answer of the service may pause the lane."""
-
-LEEWAY = 5.0
-"""Seconds by which the clock of the process that has set a time of the lane may be ahead of another process's."""
 
 AGAIN = 0.5
 """Seconds until a worker looks again at a lane that is full: another process may hear of the end of a call."""
@@ -83,10 +81,10 @@ class Lane(Struct, frozen=True):
 
     def opens_at(self, pace: Pace, now: float) -> float:
         """When rate and service allow another redial. A clock that was put back makes nobody wait much longer than
-        usual: a time further ahead than any is set, and :data:`LEEWAY`, is of another clock.
+        usual: a time further ahead than any is set, and :data:`~ringback.core.times.SLACK`, is of another clock.
         """
         limits = ((self.paused_until, LONGEST_PAUSE), (self.next_at, pace.step(pace.at_once)))
-        return max((until for until, longest in limits if until <= now + longest + LEEWAY), default=0.0)
+        return max((until for until, longest in limits if until <= now + longest + SLACK), default=0.0)
 
     def next_look(self, pace: Pace, due_at: float | None, now: float, *, full: bool) -> float | None:
         """When a worker looks at the lane again: when the next redial is due, the lane is open, and has room.

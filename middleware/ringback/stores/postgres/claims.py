@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ringback.core.times import SLACK
 from ringback.exceptions import StoreError
 from ringback.privacy.redaction import redact
-from ringback.stores.clocks import SLACK
 from ringback.stores.postgres.database import Connection, changed
 from ringback.stores.postgres.redials import keep, known_of
 from ringback.stores.postgres.schema import storable

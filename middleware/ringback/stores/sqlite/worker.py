@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ringback.core.times import SLACK
 from ringback.exceptions import StoreError
 from ringback.stores.claims import FAULT_PAUSE, PURGE_EVERY, ClaimLoop
-from ringback.stores.clocks import SLACK, Boot, Jumps
 from ringback.stores.leases import Pulse, Touch
 from ringback.stores.sqlite import claims, redials
 from ringback.work.items import Claim, Kind, Settlement, State, Work
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 
+    from ringback.stores.clocks import Boot, Jumps
     from ringback.stores.sqlite.database import Database
 
 
