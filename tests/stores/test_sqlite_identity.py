@@ -278,6 +278,25 @@ async def test_nobody_joins_those_whose_log_is_gone(
     assert keys(path) == ["call:also", "call:kept", "call:new", "call:vain"]
 
 
+async def test_many_open_and_close_one_file_at_once(path: Path) -> None:
+    """As workers do that start together after a clean end, and while others end: nobody takes another for a worker
+    whose log is gone, and all have one log.
+    """
+    crowd, each = 6, 12
+    start = threading.Barrier(crowd)
+
+    def opens() -> None:
+        for _ in range(each):
+            start.wait()
+            connection, _died = file.opened(path, 5.0)
+            watch = identity.Watch(path)
+            assert watch.look(connection) is None
+            file.closed(path, connection)
+
+    await asyncio.gather(*[asyncio.to_thread(opens) for _ in range(crowd)])
+    assert [there(beside(path, end)) for end in FILES] == [True, False, False]
+
+
 @pytest.mark.parametrize("reads", [False, True])
 async def test_nobody_joins_those_whose_log_is_removed_just_then(
     make: Make, store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch, reads: bool

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.exceptions import StoreError, StoreUnavailable
-from ringback.stores.sqlite.file import opened, opened_to_read, refuse_network, store_error
+from ringback.stores.sqlite.file import closed, opened, opened_to_read, refuse_network, store_error
 from ringback.stores.sqlite.identity import Loss, Watch
 from ringback.stores.sqlite.schema import PUT_LOG_IN_FILE
 from ringback.stores.sqlite.whole import WholeCheck
@@ -46,7 +47,9 @@ class Database:
         self._network = network
         self._on_fault = on_fault
         self._on_outage = on_outage
-        self._writer = Writer(self._connect, look=self._look, rest=LogKeeper(), limit=2 * timeout)
+        self._writer = Writer(
+            self._connect, partial(closed, path), look=self._look, rest=LogKeeper(), limit=2 * timeout
+        )
         self._reader = Writer(self._connect_to_read, begin="BEGIN")
         self._watch: Watch | None = None
         self._loss: Loss | None = None

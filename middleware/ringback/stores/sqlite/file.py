@@ -9,12 +9,14 @@ import math
 import os
 import shutil
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.sqlite import schema
 from ringback.stores.sqlite.identity import ended_uncleanly, identity_of, log_of, same_log
+from ringback.stores.sqlite.lock import opening_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +34,11 @@ def opened(path: Path, timeout: float) -> tuple[sqlite3.Connection, bool | None]
     Also whether the processes that wrote the file before have died, so that the whole file should be checked; ``None``
     if others have the file open.
     """
+    with opening_lock(path):
+        return _opened(path, timeout)
+
+
+def _opened(path: Path, timeout: float) -> tuple[sqlite3.Connection, bool | None]:
     made = _made(path)
     try:
         log = identity_of(log_of(path))
@@ -80,8 +87,19 @@ def _refuse_log_alone(path: Path) -> None:
         )
 
 
+def closed(path: Path, connection: sqlite3.Connection) -> None:
+    """Close a connection that may write. The last one puts the log into the file, and removes the log."""
+    with opening_lock(path), suppress(sqlite3.Error):
+        connection.close()
+
+
 def opened_to_read(path: Path, timeout: float) -> sqlite3.Connection:
     """A connection that cannot write, though it may make a log. Raises :class:`StoreError`."""
+    with opening_lock(path):
+        return _opened_to_read(path, timeout)
+
+
+def _opened_to_read(path: Path, timeout: float) -> sqlite3.Connection:
     log = identity_of(log_of(path))
     if log is None and path.exists():
         ended_uncleanly(path)

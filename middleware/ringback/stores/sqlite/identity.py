@@ -102,9 +102,8 @@ def ended_uncleanly(path: Path) -> bool | None:
     """
     log = log_of(path)
     for _ in range(_TRIES):
-        there = log.exists()
-        left = there and log.stat().st_size > 0
-        # Another process may be opening or closing the file just now. SQLite itself waits for it.
+        there, left = log.exists(), _has_content(log)
+        # A tool that knows nothing of the lock may be opening or closing the file just now. SQLite itself waits for it.
         if _nobody_else(path, 0.0 if there else _PAUSE):
             return left
         if there:

@@ -55,7 +55,8 @@ class _Line:
 
 
 class Writer:
-    """Runs operations in order. The thread calls ``connect``; what that raises comes out of :meth:`open`.
+    """Runs operations in order. The thread calls ``connect``; what that raises comes out of :meth:`open`. When it is
+    done with a connection, the thread calls ``disconnect``, which raises nothing.
 
     An operation is a function of the connection, within a transaction. The writer may run an operation a second
     time, if another one of the same transaction failed: an operation must do nothing but use the connection.
@@ -68,12 +69,14 @@ class Writer:
     def __init__(
         self,
         connect: Callable[[], sqlite3.Connection],
+        disconnect: Callable[[sqlite3.Connection], object] = sqlite3.Connection.close,
         begin: str = "BEGIN IMMEDIATE",
         look: Callable[[sqlite3.Connection], Loss | None] = lambda _: None,
         rest: Callable[[sqlite3.Connection], object] = lambda _: None,
         limit: float = math.inf,
     ) -> None:
         self._connect = connect
+        self._disconnect = disconnect
         self._begin = begin
         self._look = look
         self._rest = rest
@@ -194,8 +197,7 @@ class Writer:
                 try:
                     ended = self._work(connection, line.jobs)
                 finally:
-                    with suppress(sqlite3.Error):
-                        connection.close()
+                    self._disconnect(connection)
         finally:
             line.closed.set_result(None)
 
