@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-# Windows has no such module, and can open no folder either.
-with suppress(ImportError):
+if sys.platform != "win32":  # pragma: no branch - Windows can open no folder either
     import fcntl
 
 if TYPE_CHECKING:
