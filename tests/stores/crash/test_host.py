@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -61,6 +63,12 @@ async def test_a_minute_forward_runs_nothing_twice(rig: Any, machine: Machine) -
     await asyncio.sleep(3)
     assert (ends, rig.ends()) == (Counter({f"call:leg-{number}": 1 for number in range(6)}), ends)
     assert Counter(fact for _, _, fact, _ in rig.facts()) == {"begin": 6, "end": 6}
+
+
+@needs_faketime
+def test_a_process_whose_clock_is_set_waits_for_others_that_open_the_file(machine: Machine) -> None:
+    code = "from ringback.stores.sqlite.lock import pause; pause(0.01)"
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, **machine.environment}, check=True)
 
 
 async def begun(rig: Any, count: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import time
+import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -43,12 +43,17 @@ def opening_lock(path: Path) -> Generator[None]:
         os.close(folder)
 
 
+def pause(seconds: float) -> None:
+    """Let the thread wait. ``time.sleep`` raises in a process whose clock libfaketime 0.9 sets."""
+    threading.Event().wait(seconds)
+
+
 def _lock(folder: int) -> None:
     for _ in range(_TRIES):
         try:
             return fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(_PAUSE)
+            pause(_PAUSE)
         except OSError:
             return None
     return None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from ringback.exceptions import StoreError
+from ringback.stores.sqlite.lock import pause
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -194,7 +194,7 @@ def _with_log(connection: sqlite3.Connection) -> str:
     for _ in range(_TRIES - 1):
         with suppress(sqlite3.OperationalError):
             return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
-        time.sleep(_PAUSE)
+        pause(_PAUSE)
     return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
 
 
