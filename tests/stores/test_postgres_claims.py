@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import pytest
 from msgspec.structs import replace
 
 from crew import CONTACT, dies, item, known, plan, redial, until, worked
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 psycopg = pytest.importorskip("psycopg")
 pytest.importorskip("procrastinate")

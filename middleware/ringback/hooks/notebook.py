@@ -8,7 +8,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError
-from ringback.hooks.tally import Tally
+from ringback.hooks.tally import Tally, ended
 from ringback.work.keys import short
 from ringback.work.told import is_noted, told_by
 
@@ -33,8 +33,9 @@ MOST = 10_000
 class Notebook:
     """Gathers notes for one store. ``on_fault`` is called with each fault of the store; ``clock`` gives seconds.
 
-    A process that is killed loses the notes of its last :data:`DELAY` seconds; the ends of calls are in the items. In
-    memory nothing waits.
+    A process that is killed loses the notes of its last :data:`DELAY` seconds; the ends of calls are in the items.
+    Where nobody can tell whether the store has kept notes, the store is given these notes again: a record knows copies.
+    In memory nothing waits.
     """
 
     def __init__(
@@ -77,8 +78,10 @@ class Notebook:
         if told:
             try:
                 await self._store.note(told)
-            except StoreError as error:
+            except BaseException as error:
                 self._pending.extendleft(reversed(told))
+                if not isinstance(error, StoreError):
+                    raise
                 self._on_fault(error)
                 return False
         return True
@@ -86,8 +89,7 @@ class Notebook:
     async def close(self) -> None:
         """Has the store keep what waits, and stops trying; for the end of the app."""
         writing, self._writing = self._writing, None
-        if writing is not None and not writing.get_loop().is_closed():
-            writing.get_loop().call_soon_threadsafe(writing.cancel)
+        await ended(writing)
         await self.flush()
         await self.tally.close()
 

@@ -88,11 +88,7 @@ class Tally:
     async def close(self) -> None:
         """Has the store keep what was counted, and stops trying; for the end of the app."""
         writing, self._writing = self._writing, None
-        if writing is not None and writing.get_loop() is asyncio.get_running_loop():
-            writing.cancel()
-            await asyncio.wait({writing})
-        elif writing is not None and not writing.get_loop().is_closed():
-            writing.get_loop().call_soon_threadsafe(writing.cancel)
+        await ended(writing)
         await self.flush()
 
     def _begin(self, now: float) -> None:
@@ -134,3 +130,14 @@ class Tally:
             if await self.flush():
                 return
             await asyncio.sleep(PAUSE)
+
+
+async def ended(writing: asyncio.Task[None] | None) -> None:
+    """Cancel a task that writes, and wait until it has put back what it could not write; not for another loop's."""
+    if writing is None or writing.get_loop().is_closed():
+        return
+    if writing.get_loop() is asyncio.get_running_loop():
+        writing.cancel()
+        await asyncio.wait({writing})
+    else:
+        writing.get_loop().call_soon_threadsafe(writing.cancel)
