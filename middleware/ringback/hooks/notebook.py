@@ -46,6 +46,8 @@ class Notebook:
         self._clock = clock
         self._pending: deque[Told] = deque(maxlen=MOST)
         self._writing: asyncio.Task[None] | None = None
+        self._given: asyncio.Future[None] | None = None
+        """Done when the store has kept the last notes that it was given, or has not."""
         self.tally = Tally(store, on_fault, clock)
         """How deliveries were answered."""
 
@@ -73,9 +75,16 @@ class Notebook:
             self._writing = asyncio.get_running_loop().create_task(self._write(), context=Context())
 
     async def flush(self) -> bool:
-        """Has the store keep the notes that wait. False after a fault of the store, where they still wait."""
+        """Has the store keep the notes that wait. False after a fault of the store, where they still wait.
+
+        Waits for the notes that the store is given just now, too: whoever reads a record afterwards is to find them.
+        """
+        loop = asyncio.get_running_loop()
+        while self._given is not None and not self._given.done() and self._given.get_loop() is loop:
+            await asyncio.wait({self._given})
         told = [self._pending.popleft() for _ in range(len(self._pending))]
         if told:
+            self._given = given = loop.create_future()
             try:
                 await self._store.note(told)
             except BaseException as error:
@@ -84,6 +93,8 @@ class Notebook:
                     raise
                 self._on_fault(error)
                 return False
+            finally:
+                given.set_result(None)
         return True
 
     async def close(self) -> None:
