@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from contextvars import Context
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,11 @@ class Notebook:
         loop = asyncio.get_running_loop()
         while self._given is not None and not self._given.done() and self._given.get_loop() is loop:
             await asyncio.wait({self._given})
-        told = [self._pending.popleft() for _ in range(len(self._pending))]
+        told: list[Told] = []
+        with suppress(IndexError):
+            # Doors in several event loops may share a notebook.
+            while True:
+                told.append(self._pending.popleft())
         if told:
             self._given = given = loop.create_future()
             try:
