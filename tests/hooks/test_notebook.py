@@ -117,6 +117,47 @@ async def test_what_waits_is_written_at_the_end() -> None:
     assert [len(each) for each in store.kept] == [1]
 
 
+async def test_who_reads_a_record_waits_for_the_notes_that_are_being_written() -> None:
+    """Otherwise the line of a call's end would say that nobody had answered."""
+    store, begun, goes_on = Kept(), asyncio.Event(), asyncio.Event()
+    book, _ = made(store)
+    note = store.note
+
+    async def slow(told: Sequence[Told]) -> None:
+        begun.set()
+        await goes_on.wait()
+        await note(told)
+
+    store.note = slow  # type: ignore[method-assign]
+    await book.note([CONNECTED.event], [CONNECTED])
+    await begun.wait()
+    readers = [asyncio.create_task(book.flush()) for _ in range(2)]
+    await asyncio.wait(readers, timeout=0.01)
+    assert not any(reader.done() for reader in readers)
+    await book.note([INCOMING], [])
+    goes_on.set()
+    assert await asyncio.gather(*readers) == [True, True]
+    assert [[told.event for told in each] for each in store.kept] == [["CallConnected"], ["IncomingCall"]]
+
+
+async def test_what_is_being_written_at_the_end_is_not_lost() -> None:
+    """The write is broken off, so that a database that is away keeps nobody, and what it had is written again."""
+    store, begun = Kept(), asyncio.Event()
+    book, faults = made(store)
+    note = store.note
+
+    async def slow(_: Sequence[Told]) -> None:
+        store.note = note  # type: ignore[method-assign]
+        begun.set()
+        await asyncio.sleep(600)
+
+    store.note = slow  # type: ignore[method-assign]
+    await book.note([CONNECTED.event], [CONNECTED])
+    await begun.wait()
+    await book.close()
+    assert ([[told.event for told in each] for each in store.kept], faults) == ([["CallConnected"]], [])
+
+
 def test_a_loop_that_is_closed_leaves_what_waits_to_the_next() -> None:
     """As where each request has a loop of its own."""
     store = Kept()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -243,3 +244,28 @@ def test_no_word_of_a_sender_becomes_a_reason(status: int, reason: str) -> None:
     result, known = answer_of(status, reason)
     assert result in RESULTS
     assert known in REASONS[result]
+
+
+async def test_doors_in_several_event_loops_count_one_after_the_other(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that counted at the same moment left counts without a time, and no delivery was answered any more."""
+    store = Kept()
+    counts, waits = Tally(store, print, clock), list[bool]()
+
+    async def counted() -> None:
+        counts.count(ACCEPTED)
+
+    other = threading.Thread(target=lambda: asyncio.run(counted()))
+
+    def meanwhile(*_: object, **__: object) -> None:
+        other.start()
+        other.join(0.1)
+        waits.append(other.is_alive())
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", meanwhile)
+    counts.count(ACCEPTED)
+    await asyncio.to_thread(other.join)
+    await counts.close()
+    assert waits == [True]
+    assert [sum(each.count for each in kept) for kept in store.kept] == [2]

@@ -111,6 +111,27 @@ def test_a_logger_lives_as_long_as_the_apps_configuration_says(caches: bool, mad
     assert [output.getvalue().count("delivery.interrupted") for output in outputs] == [2 // made] * made
 
 
+def test_a_line_of_another_thread_does_not_take_the_logger_away(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line goes where the app's configuration sends it, and not to standard output."""
+    output = io.StringIO()
+
+    class Context(dict[str, Any]):
+        """Made while the line is written."""
+
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            logs._sinks.sink()
+
+    structlog.configure(
+        processors=[structlog.processors.JSONRenderer()],
+        context_class=Context,
+        logger_factory=structlog.PrintLoggerFactory(output),
+    )
+    tell(BUSY)
+    assert json.loads(output.getvalue())["event"] == "call.outcome"
+    assert capsys.readouterr().out == ""
+
+
 def test_a_configuration_that_cannot_work_does_not_cost_the_line(capsys: pytest.CaptureFixture[str]) -> None:
     """The app's fault in configuring its log is no reason to lose the outcome."""
 

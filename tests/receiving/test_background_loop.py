@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import os
 import subprocess
 import sys
 import threading
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ringback.receiving import background_loop
 from ringback.receiving.background_loop import BackgroundLoop
 
 if TYPE_CHECKING:
@@ -98,6 +100,61 @@ def test_an_end_may_be_given_and_another_loop_begins_after_it(life: Life) -> Non
     life.loop.stop()
     life.loop.run(where())
     assert life.steps == ["begin", "another end", "begin"]
+
+
+def test_an_end_waits_for_the_coroutines_that_threads_wait_for(life: Life) -> None:
+    """A request that came before the end has its answer."""
+    begun, goes_on = threading.Event(), threading.Event()
+
+    async def request() -> str:
+        begun.set()
+        await asyncio.to_thread(goes_on.wait)
+        return f"answered before: {life.steps}"
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answer = pool.submit(life.loop.run, request())
+        begun.wait()
+        ending = pool.submit(life.loop.stop)
+        while life.loop._of_this_process()._loop is not None:
+            threading.Event().wait(0.001)
+        assert life.steps == ["begin"]
+        goes_on.set()
+        assert answer.result(10) == "answered before: ['begin']"
+        ending.result(10)
+    assert life.steps == ["begin", "end"]
+
+
+def test_an_end_waits_for_no_coroutine_for_ever(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for it learns that it was cancelled."""
+    monkeypatch.setattr(background_loop, "LEAVE", 0.01)
+    begun = threading.Event()
+
+    async def hangs() -> None:
+        begun.set()
+        await asyncio.sleep(600)
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answer = pool.submit(life.loop.run, hangs())
+        begun.wait()
+        life.loop.stop()
+        with pytest.raises(concurrent.futures.CancelledError):
+            answer.result(10)
+
+
+def test_nobody_ends_the_loop_while_a_coroutine_is_handed_to_it(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop would forget the coroutine, and its caller would wait for ever."""
+    hand_in = asyncio.run_coroutine_threadsafe
+    locked: list[bool] = []
+
+    def noted(coroutine: Any, loop: asyncio.AbstractEventLoop) -> Any:
+        locked.append(life.loop._of_this_process()._lock.locked())
+        return hand_in(coroutine, loop)
+
+    life.loop.run(where())
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio, "run_coroutine_threadsafe", noted)
+        life.loop.run(where())
+    assert locked == [True]
 
 
 PROGRAM = """

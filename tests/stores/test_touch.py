@@ -43,8 +43,21 @@ LEASE = 0.9
             [(3600, "renewed"), (0, "look"), (0, "renewed"), (20, "renewed"), (29, "look"), (30, "look")],
             [False, False, True],
         ),
+        # The event loop has read the clock before the store's thread, and writes after it.
+        ([(0, "renewed"), (10.001, "claims"), (10, "renewed"), (11, "look")], [True, True]),
     ],
-    ids=["at first", "a fault", "two faults", "claims", "as usual", "no renewal", "a late renewal", "forward", "back"],
+    ids=[
+        "at first",
+        "a fault",
+        "two faults",
+        "claims",
+        "as usual",
+        "no renewal",
+        "a late renewal",
+        "forward",
+        "back",
+        "two threads",
+    ],
 )
 def test_after_a_gap_others_have_a_whole_lease(steps: Sequence[tuple[float, str]], found: list[bool]) -> None:
     """A gap is a fault, more than two thirds of a lease without a renewal, or a clock that was set."""

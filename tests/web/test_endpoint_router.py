@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -24,6 +26,8 @@ from ringback import (
     StoreError,
     StoreUnavailable,
 )
+from ringback.receiving.engine import Engine
+from ringback.web import endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +37,24 @@ if TYPE_CHECKING:
 
 
 # The router
+
+
+def test_first_requests_in_several_threads_get_one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two engines would call a hook twice."""
+    router, made, begun = OutcomeRouter(), list[Engine](), threading.Event()
+
+    def slow(*given: Any) -> Engine:
+        begun.set()
+        made.append(Engine(*given))
+        threading.Event().wait(0.1)
+        return made[-1]
+
+    monkeypatch.setattr(endpoint, "Engine", slow)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(lambda: router.engine)
+        begun.wait()
+        assert router.engine is first.result(10)
+    assert made == [router.engine]
 
 
 async def test_drain_does_not_wait_for_siblings() -> None:

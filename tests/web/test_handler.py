@@ -343,6 +343,19 @@ def test_draining_calls_what_waits_and_the_next_delivery_begins_anew() -> None:
         assert set(threading.enumerate()) <= before
 
 
+def test_the_handlers_of_a_router_share_one_loop() -> None:
+    """As doors with different auth do: what waits in memory is not for two threads."""
+    site = Site(expected=2)
+    before = set(threading.enumerate())
+    handlers = [CallbackHandler(site.router, auth=None) for _ in range(2)]
+    for number, handler in enumerate(handlers):
+        handler.sync.handle(delivery(f"1f0e5c1a-0000-4000-8000-{number:012}"), {})
+    loops = [thread for thread in set(threading.enumerate()) - before if thread.name == "ringback"]
+    handlers[0].sync.drain()
+    assert (len(loops), len(site.legs)) == (1, 2)
+    assert set(threading.enumerate()) <= before
+
+
 def test_a_store_that_cannot_work_is_told_by_start_and_answered_to_senders() -> None:
     """Who does not start by hand finds it in the log, and senders come again."""
     fault = StoreError("of a newer release")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from contextvars import Context
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError
-from ringback.hooks.tally import Tally
+from ringback.hooks.tally import Tally, ended
 from ringback.work.keys import short
 from ringback.work.told import is_noted, told_by
 
@@ -33,8 +34,9 @@ MOST = 10_000
 class Notebook:
     """Gathers notes for one store. ``on_fault`` is called with each fault of the store; ``clock`` gives seconds.
 
-    A process that is killed loses the notes of its last :data:`DELAY` seconds; the ends of calls are in the items. In
-    memory nothing waits.
+    A process that is killed loses the notes of its last :data:`DELAY` seconds; the ends of calls are in the items.
+    Where nobody can tell whether the store has kept notes, the store is given these notes again: a record knows copies.
+    In memory nothing waits.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class Notebook:
         self._clock = clock
         self._pending: deque[Told] = deque(maxlen=MOST)
         self._writing: asyncio.Task[None] | None = None
+        self._given: asyncio.Future[None] | None = None
+        """Done when the store has kept the last notes that it was given, or has not."""
         self.tally = Tally(store, on_fault, clock)
         """How deliveries were answered."""
 
@@ -72,22 +76,36 @@ class Notebook:
             self._writing = asyncio.get_running_loop().create_task(self._write(), context=Context())
 
     async def flush(self) -> bool:
-        """Has the store keep the notes that wait. False after a fault of the store, where they still wait."""
-        told = [self._pending.popleft() for _ in range(len(self._pending))]
+        """Has the store keep the notes that wait. False after a fault of the store, where they still wait.
+
+        Waits for the notes that the store is given just now, too: whoever reads a record afterwards is to find them.
+        """
+        loop = asyncio.get_running_loop()
+        while self._given is not None and not self._given.done() and self._given.get_loop() is loop:
+            await asyncio.wait({self._given})
+        told: list[Told] = []
+        with suppress(IndexError):
+            # Doors in several event loops may share a notebook.
+            while True:
+                told.append(self._pending.popleft())
         if told:
+            self._given = given = loop.create_future()
             try:
                 await self._store.note(told)
-            except StoreError as error:
+            except BaseException as error:
                 self._pending.extendleft(reversed(told))
+                if not isinstance(error, StoreError):
+                    raise
                 self._on_fault(error)
                 return False
+            finally:
+                given.set_result(None)
         return True
 
     async def close(self) -> None:
         """Has the store keep what waits, and stops trying; for the end of the app."""
         writing, self._writing = self._writing, None
-        if writing is not None and not writing.get_loop().is_closed():
-            writing.get_loop().call_soon_threadsafe(writing.cancel)
+        await ended(writing)
         await self.flush()
         await self.tally.close()
 

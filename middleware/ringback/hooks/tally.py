@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from contextvars import Context
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ class Tally:
     """Counts for one store. ``on_fault`` is called with each fault of the store; ``clock`` gives seconds since 1970.
 
     A process that is killed loses the counts of its last :data:`PERIOD` seconds. Where nobody can tell whether the
-    store has kept counts, the store is given these counts again.
+    store has kept counts, the store is given these counts again. Doors in several event loops may share a tally.
     """
 
     def __init__(
@@ -39,6 +40,8 @@ class Tally:
         self._store = store
         self._on_fault = on_fault
         self._clock = clock
+        # Guards the counts that the store has not, and is never held across a wait.
+        self._guard = threading.Lock()
         self._counts: dict[Answer, int] = {}
         self._last: dict[Answer, float] = {}
         self._since, self._until = math.inf, -math.inf
@@ -50,17 +53,19 @@ class Tally:
     def count(self, answer: Answer) -> None:
         """Count one delivery. Needs a running loop."""
         now = self._clock()
-        # Also after the clock was set back, or where the event loop that was to write the counts is closed.
-        if not self._since <= now < self._until:
-            self._begin(now)
-        self._counts[answer] = self._counts.get(answer, 0) + 1
-        self._last[answer] = now
+        with self._guard:
+            # Also after the clock was set back, or where the event loop that was to write the counts is closed.
+            if not self._since <= now < self._until:
+                self._begin(now)
+            self._counts[answer] = self._counts.get(answer, 0) + 1
+            self._last[answer] = now
 
     def totals(self) -> Mapping[str, int]:
         """How many deliveries were answered since the process began, by result."""
-        totals = dict(self._totals)
-        for (result, _), count in self._counts.items():
-            totals[result] = totals.get(result, 0) + count
+        with self._guard:
+            totals = dict(self._totals)
+            for (result, _), count in self._counts.items():
+                totals[result] = totals.get(result, 0) + count
         return totals
 
     def unwritten(self) -> Sequence[Counted]:
@@ -69,15 +74,17 @@ class Tally:
 
     async def flush(self) -> bool:
         """Has the store keep what was counted. False after a fault of the store, where the counts still wait."""
-        self._end()
-        counted, self._pending = self._pending, {}
+        with self._guard:
+            self._end()
+            counted, self._pending = self._pending, {}
         if counted:
             try:
                 await self._store.count_deliveries(list(counted.values()))
             except BaseException as error:
-                for each in counted.values():
-                    self._add(each)
-                self._overdue = tuple(self._pending.values())
+                with self._guard:
+                    for each in counted.values():
+                        self._add(each)
+                    self._overdue = tuple(self._pending.values())
                 if not isinstance(error, StoreError):
                     raise
                 self._on_fault(error)
@@ -88,11 +95,7 @@ class Tally:
     async def close(self) -> None:
         """Has the store keep what was counted, and stops trying; for the end of the app."""
         writing, self._writing = self._writing, None
-        if writing is not None and writing.get_loop() is asyncio.get_running_loop():
-            writing.cancel()
-            await asyncio.wait({writing})
-        elif writing is not None and not writing.get_loop().is_closed():
-            writing.get_loop().call_soon_threadsafe(writing.cancel)
+        await ended(writing)
         await self.flush()
 
     def _begin(self, now: float) -> None:
@@ -134,3 +137,14 @@ class Tally:
             if await self.flush():
                 return
             await asyncio.sleep(PAUSE)
+
+
+async def ended(writing: asyncio.Task[None] | None) -> None:
+    """Cancel a task that writes, and wait until it has put back what it could not write; not for another loop's."""
+    if writing is None or writing.get_loop().is_closed():
+        return
+    if writing.get_loop() is asyncio.get_running_loop():
+        writing.cancel()
+        await asyncio.wait({writing})
+    else:
+        writing.get_loop().call_soon_threadsafe(writing.cancel)

@@ -194,11 +194,13 @@ class _Structlog:
 
     def write(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
         config = self.config
-        if self.logger is None:
-            self.logger = config["logger_factory"](LOGGER)
+        # Another thread's line may set the attribute back at any time.
+        logger = self.logger
+        if logger is None:
+            logger = self.logger = config["logger_factory"](LOGGER)
         # As the context: structlog hands arguments by name from function to function, which takes a third of a line.
         context = config["context_class"](fields)
-        bound = config["wrapper_class"](self.logger, processors=config["processors"], context=context)
+        bound = config["wrapper_class"](logger, processors=config["processors"], context=context)
         # By the level's name: not every wrapper class of structlog has a method `log` that takes a level.
         getattr(bound, _METHODS[level])(event)
 

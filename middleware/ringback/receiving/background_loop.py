@@ -7,7 +7,7 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -19,12 +19,15 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 # exit, and the log says so.
 at_exit: Callable[..., object] = getattr(threading, "_register_atexit", atexit.register)
 
+LEAVE = 5.0
+"""Seconds that the end of a loop waits for the coroutines that threads wait for."""
+
 
 class BackgroundLoop:
     """Runs coroutines for any thread. The first coroutine starts the loop; :meth:`stop` or the process's exit ends it.
 
-    A fork copies no threads, so each process gets a loop of its own. A new loop first awaits ``begin``; a loop that
-    is to end first awaits ``end``.
+    A fork copies no threads, so each process gets a loop of its own. A new loop first awaits ``begin``. A loop that is
+    to end takes no more coroutines, waits :data:`LEAVE` seconds at most for those that it has, and awaits ``end``.
     """
 
     def __init__(self, begin: Work, end: Work) -> None:
@@ -35,11 +38,10 @@ class BackgroundLoop:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in a copy of the caller's context, and give its result or raise its exception."""
         try:
-            loop = self._of_this_process().started(self._begin, self.stop)
+            future = self._of_this_process().submit(coroutine, self._begin, self.stop)
         except BaseException:
             coroutine.close()
             raise
-        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
         try:
             return future.result()
         except BaseException:
@@ -63,20 +65,24 @@ class _ProcessLoop:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._awaited = set[Future[Any]]()
         self._registered = False
 
-    def started(self, begin: Work, stop: Callable[[], None]) -> asyncio.AbstractEventLoop:
-        """The running loop. The first call starts the loop and has ``stop`` called at the process's exit."""
+    def submit(self, coroutine: Coroutine[Any, Any, T], begin: Work, stop: Callable[[], None]) -> Future[T]:
+        """Begin the coroutine. The first call starts the loop and has ``stop`` called at the process's exit."""
+        # One hold of the lock for both steps: a loop that ends would forget what comes later, and a thread would wait
+        # for it for ever.
         with self._lock:
-            if self._loop is None:
-                self._start(begin)
-                if not self._registered:
-                    at_exit(stop)
-                    self._registered = True
-            assert self._loop is not None
-            return self._loop
+            loop = self._loop or self._start(begin)
+            if not self._registered:
+                at_exit(stop)
+                self._registered = True
+            future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+            self._awaited.add(future)
+        future.add_done_callback(self._awaited.discard)
+        return future
 
-    def _start(self, begin: Work) -> None:
+    def _start(self, begin: Work) -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
         loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="ringback"))
         # A daemon: Python waits at exit for any other thread, perhaps before Python calls what ends the thread.
@@ -88,6 +94,7 @@ class _ProcessLoop:
             _end(loop, thread)
             raise
         self._loop, self._thread = loop, thread
+        return loop
 
     def stop(self, end: Work) -> None:
         with self._lock:
@@ -95,6 +102,7 @@ class _ProcessLoop:
             self._loop = self._thread = None
             if loop is None or thread is None:
                 return
+            wait(tuple(self._awaited), LEAVE)
             try:
                 asyncio.run_coroutine_threadsafe(end(), loop).result()
             finally:

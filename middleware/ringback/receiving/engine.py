@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ringback import logs
-from ringback.exceptions import ConfigurationError, RegistrationError
+from ringback.exceptions import ConfigurationError, RegistrationError, StoreError
 from ringback.hooks.checked_store import checked_store
 from ringback.hooks.dispatcher import SETTLE, Dispatcher
-from ringback.receiving.background_loop import at_exit
+from ringback.receiving.background_loop import BackgroundLoop, at_exit
 from ringback.settings import ENGINE, refuse_misplaced, refuse_negative
 from ringback.work.pace import Pace
 from ringback_catalog import Catalog
@@ -78,7 +78,8 @@ class Engine:
 
     The app's lifespan calls :meth:`start` and :meth:`drain`. Where nobody calls :meth:`start`, the first delivery
     starts the work, a log line says how to mend that, and the engine drains its memory when the interpreter exits. A
-    signal that ends a process without Python's exit, as SIGTERM ends uvicorn, leaves no time for that.
+    signal that ends a process without Python's exit, as SIGTERM ends uvicorn, leaves no time for that. One event loop
+    at a time uses an engine, for what waits in memory is not for two threads.
     """
 
     def __init__(self, router: HandlerRouter, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
@@ -108,6 +109,8 @@ class Engine:
         self.is_checked = False
         """Whether :meth:`check` has found nothing wrong."""
         self._started = self._works = self._is_noticed = False
+        self.background = BackgroundLoop(self._start_in_background, self.drain)
+        """The loop of all doors without one of their own."""
 
     @property
     def store(self) -> DeliveryStore:
@@ -153,6 +156,13 @@ class Engine:
         if not self._started:
             await self.dispatcher.start()
             self._started = self._works = self._is_noticed = True
+
+    async def _start_in_background(self) -> None:
+        try:
+            await self.start()
+        except StoreError as error:
+            # A delivery asks the store again, and its sender gets 503. `SyncHandler.start` raises.
+            self.log.store_unavailable(error)
 
     def accept(self, outcomes: Sequence[Outcome]) -> Awaitable[Sequence[str]]:
         """Give outcomes to the dispatcher, and return when the outcomes are persisted.

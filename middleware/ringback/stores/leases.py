@@ -110,5 +110,6 @@ class Touch:
         return found
 
     def _stood_still(self, now: float) -> bool:
-        # A clock that was set back tells as little as one that was set forward.
-        return self._renewed_at is not None and not 0 <= now - self._renewed_at <= self._lease * _GAP
+        # A clock that was set back tells as little as one that was set forward. The event loop and the store's thread
+        # both write, so that one of the two may have read the clock a moment before the other wrote.
+        return self._renewed_at is not None and abs(now - self._renewed_at) > self._lease * _GAP

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from ringback.hooks.router_tree import RouterTree
 
 E = TypeVar("E", bound="Callable[..., Any]")
+
+_MAKING = threading.Lock()
 
 
 class OutcomeRouter(HandlerRouter):
@@ -82,7 +85,11 @@ class OutcomeRouter(HandlerRouter):
         if self._included_by is not None:
             return self._included_by.engine
         if self._engine is None:
-            self._engine = Engine(self, self.settings)
+            with _MAKING:
+                # The first requests of a server with threads may all come here. Two engines would be two stores in
+                # memory, each with its own workers.
+                if self._engine is None:
+                    self._engine = Engine(self, self.settings)
         return self._engine
 
     @property

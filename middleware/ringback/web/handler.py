@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from ringback import logs
-from ringback.exceptions import StoreError
-from ringback.receiving.background_loop import BackgroundLoop
 from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver
 from ringback.receiving.replies import Reply, not_allowed
 from ringback.settings import DOOR, Door, refuse_late
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
     from ringback.core.outcome import Outcome
+    from ringback.receiving.background_loop import BackgroundLoop
     from ringback.receiving.exchange import Body
     from ringback.receiving.intake import Received
     from ringback.settings import DoorSettings
@@ -122,20 +121,26 @@ class CallbackHandler:
     @functools.cached_property
     def sync(self) -> SyncHandler:
         """This handler for code without ``async``, in any number of threads. A program uses one of the two."""
-        return SyncHandler(self)
+        return SyncHandler(self, self._receiver)
 
 
 class SyncHandler:
-    """A :class:`CallbackHandler` with an event loop in a thread of its own, one for each process.
+    """A :class:`CallbackHandler` with an event loop in a thread of its own, one for each process and each router.
 
     The first delivery or :meth:`start` starts the loop; the process's normal exit or :meth:`drain` drains the hooks and
-    ends the loop. A program may call every method from any thread that runs no event loop.
+    ends the loop, for all handlers of the router. A program may call every method from any thread that runs no event
+    loop.
     """
 
-    def __init__(self, handler: CallbackHandler) -> None:
+    def __init__(self, handler: CallbackHandler, receiver: Receiver) -> None:
         self._handler = handler
-        self._loop = BackgroundLoop(self._begin, handler.drain)
+        self._receiver = receiver
         self.hide = handler.hide
+
+    @property
+    def _loop(self) -> BackgroundLoop:
+        # For each call: another router may include the handler's at any time, and the engine is that router's then.
+        return self._receiver.engine.background
 
     def handle(self, body: bytes, headers: Headers, *, method: str = "POST", path: str = "/", query: str = "") -> Reply:
         return self._loop.run(self._handler.handle(body, headers, method=method, path=path, query=query))
@@ -168,13 +173,6 @@ class SyncHandler:
     def drain(self, timeout: float | None = None) -> None:
         """See :meth:`CallbackHandler.drain`; also ends the thread."""
         self._loop.stop(functools.partial(self._handler.drain, timeout))
-
-    async def _begin(self) -> None:
-        try:
-            await self._handler.start()
-        except StoreError as error:
-            # A delivery asks the store again, and its sender gets 503. start() raises.
-            logs.LogObserver().store_unavailable(error)
 
 
 class SyncExchange:

@@ -1,6 +1,6 @@
 """The dead letters of a PostgreSQL store, and what a person makes of them. Every function is one step of a transaction.
 
-A change takes three statements and as many for the contacts, however many letters there are.
+A change takes a few statements and as many for the contacts, however many letters there are.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from ringback.stores.letters import before, name_in, progress_after, takes
-from ringback.stores.postgres.redials import keep, known_of
+from ringback.stores.postgres.redials import keep, known_of, lock
 from ringback.stores.record import dump_progress
 from ringback.work.items import Before, Kind
 from ringback.work.keys import short
@@ -24,6 +24,7 @@ _DEAD = """
     SELECT key, kind, payload, sibling, attempts, reason, finished_at, progress, target, contact FROM ringback_items
     WHERE state = 'dead' ORDER BY finished_at DESC, created_at DESC, key LIMIT %s
 """
+_WHOSE = "SELECT contact FROM ringback_items WHERE key = ANY(%s) AND state = 'dead'"
 _CHOSEN = """
     SELECT key, kind, contact, progress, attempts, reason, finished_at FROM ringback_items
     WHERE key = ANY(%s) AND state = 'dead' ORDER BY key FOR UPDATE
@@ -80,7 +81,9 @@ async def carry_out(
     connection: Connection, change: LetterChange, keys: Sequence[str], now: float
 ) -> Sequence[tuple[str, Kind]]:
     """Change the letters of these keys. Gives the keys and kinds of those that the change takes."""
-    found = await (await connection.execute(_CHOSEN, (list(map(short, keys)),))).fetchall()
+    chosen = list(map(short, keys))
+    await lock(connection, [whose for (whose,) in await (await connection.execute(_WHOSE, (chosen,))).fetchall()])
+    found = await (await connection.execute(_CHOSEN, (chosen,))).fetchall()
     taken = [(key, Kind(kind), *rest) for key, kind, *rest in found if takes(change, rest[1])]
     progress = [progress_after(change, *rest) for _, _, _, *rest in taken]
     values = {"keys": [key for key, *_ in taken], "progress": progress, "due_at": change.due_at, "now": now}
@@ -95,6 +98,7 @@ async def carry_out(
 
 async def take_back(connection: Connection, change: LetterChange, now: float) -> int:
     """Make the letters of the change dead again. Gives their number."""
+    await lock(connection, [contact for _, contact, *_ in await _changed(connection, change, now)])
     found = await _changed(connection, change, now, " ORDER BY key FOR UPDATE")
     values = [(key, was.attempts, was.reason, was.died_at, dump_progress(taken_back(was))) for key, _, was, _ in found]
     if values:

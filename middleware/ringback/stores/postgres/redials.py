@@ -134,15 +134,23 @@ async def _next_due(connection: Connection, *, suspects: bool) -> float | None:
     return due_at
 
 
-async def known_of(connection: Connection, contacts: Iterable[str], now: float) -> dict[str, Contact]:
-    """What is known of the contacts. No other transaction changes that before this one ends.
+async def lock(connection: Connection, contacts: Iterable[str | None]) -> Sequence[str]:
+    """Let no other transaction change what is known of the contacts before this one ends. Gives the contacts in order.
 
-    All transactions lock their contacts in one order, so that none waits for another that waits for it.
+    All transactions lock their contacts in one order, and before the rows of the items that belong to the contacts, so
+    that none waits for another that waits for it.
     """
-    names = sorted(set(contacts))
+    names = sorted({contact for contact in contacts if contact is not None})
+    if names:
+        await connection.execute(_LOCK, (names,))
+    return names
+
+
+async def known_of(connection: Connection, contacts: Iterable[str], now: float) -> dict[str, Contact]:
+    """What is known of the contacts, which the transaction locks."""
+    names = await lock(connection, contacts)
     if not names:
         return {}
-    await connection.execute(_LOCK, (names,))
     stored = dict(await (await connection.execute(_KNOWN, (names,))).fetchall())
     return {name: load_contact(stored.get(name)).recent(now) for name in names}
 

@@ -18,7 +18,7 @@ from ringback.work.latch import Offer, informed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ringback.work.contact import Change, Step
+    from ringback.work.contact import Change, Contact, Step
     from ringback.work.items import Item
 
 T = TypeVar("T")
@@ -119,12 +119,23 @@ async def _written(connection: Connection, kept: dict[str, Any], columns: dict[s
     return True
 
 
-async def note(connection: Connection, rows: Iterable[dict[str, Any]], offers: Iterable[Offer], now: float) -> None:
-    reports = [(row["contact"], row["report"], offer) for row, offer in zip(rows, offers, strict=True) if row["report"]]
-    known = await known_of(connection, (contact for contact, *_ in reports), now)
+async def told_of(connection: Connection, rows: Iterable[dict[str, Any]], now: float) -> dict[str, Contact]:
+    """What is known of the contacts that the rows tell something of. A transaction asks before it locks any row."""
+    return await known_of(connection, (row["contact"] for row in rows if row["report"]), now)
+
+
+async def note(
+    connection: Connection,
+    known: dict[str, Contact],
+    rows: Iterable[dict[str, Any]],
+    offers: Iterable[Offer],
+    now: float,
+) -> None:
     after = dict(known)
-    for contact, report, offer in reports:
-        after[contact] = after[contact].noted(report, now, late=offer is Offer.DUPLICATE)
+    for row, offer in zip(rows, offers, strict=True):
+        if row["report"]:
+            contact = row["contact"]
+            after[contact] = after[contact].noted(row["report"], now, late=offer is Offer.DUPLICATE)
     await keep(connection, known, after, now)
 
 

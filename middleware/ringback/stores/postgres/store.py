@@ -128,8 +128,9 @@ class PostgresStore:
         async def operation(connection: Connection) -> list[Offer]:
             await self._refuse_full(connection)
             await rows.lock_for_put(connection, put)
+            known = await rows.told_of(connection, put, now)
             became = [await rows.put(connection, row) for row in put]
-            await rows.note(connection, put, [offer for offer, _ in became], now)
+            await rows.note(connection, known, put, [offer for offer, _ in became], now)
             opened = [(key, row) for row, (offer, key) in zip(put, became, strict=True) if offer is Offer.OPENED]
             # Redials need no job: the workers look at their lane.
             due = [(key, row["due_at"]) for key, row in opened if row["kind"] == Kind.OUTCOME]
