@@ -163,11 +163,11 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
         data = event.data
         if (
             data.result_information is None
-            or data.operation_context is None
-            or data.call_connection_id is None
-            or data.correlation_id is None
-            or data.server_call_id is None
-            or event.id is None
+            or not data.operation_context
+            or not data.call_connection_id
+            or not data.correlation_id
+            or not data.server_call_id
+            or not event.id
             or event.time is None
             or event.source is None
             or event.subject is None
@@ -183,11 +183,11 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
 
 
 def _spelled_otherwise(content: bytes, events: Iterable[Event]) -> bool:
-    """Whether a key that one of the events lacks stands in the body in another case, or under its old name."""
+    """Whether a key that one of the events lacks stands in the body in another case, under its old name, or empty."""
     lowered = content.lower()
     if _ESCAPED_LETTER.search(lowered) is not None:
         return True
-    absent: set[str] = set()
+    empty, absent = b'""' in content, set[str]()
     for event in events:
         data = event.data
         read = (
@@ -203,12 +203,19 @@ def _spelled_otherwise(content: bytes, events: Iterable[Event]) -> bool:
             (("resultInformation", "resultInfo", "reason", "data", "data_base64"), data.result_information),
             (_WITH_UPDATE.get(event_name(event.type), ()), data.status_details),
         )
+        if empty and "" in _names(event):
+            return True
         absent.update([key for keys, value in read if value is None for key in keys])
     for key in absent:
         expected = 0 if key in _OLD else content.count(b'"%s"' % key.encode())
         if lowered.count(b'"%s"' % key.lower().encode()) > expected:
             return True
     return False
+
+
+def _names(event: Event) -> tuple[str | None, ...]:
+    data = event.data
+    return event.id, data.call_connection_id, data.correlation_id, data.server_call_id, data.operation_context
 
 
 # Keys that the fast decoder does not read: those of the previews of 2022, of Event Grid and of binary data.
