@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import gzip
 import json
 from datetime import UTC
 
@@ -62,6 +63,7 @@ def test_an_empty_array_is_a_delivery_without_events():
 
 
 EMPTY = "the body is empty; send a JSON array of CloudEvents"
+GZIP = "the body is compressed with gzip, and no content-encoding says so; send JSON"
 NEITHER = "the body is neither a JSON array nor an object; send a JSON array of CloudEvents"
 
 
@@ -76,7 +78,8 @@ NEITHER = "the body is neither a JSON array nor an object; send a JSON array of 
         (b"null", NEITHER, ()),
         (b"12", NEITHER, ()),
         (b'"text"', NEITHER, ()),
-        (b"\x1f\x8b\x08", NEITHER, ()),
+        (b"\x1f\x8b\x08", GZIP, ()),
+        (gzip.compress(b'[{"type":"A"}]'), GZIP, ()),
         (b"type=A&id=1", NEITHER, ()),
         (b"[", "the body is not JSON: Input data was truncated", ()),
         (b'[{"type":"A"}', "the body is not JSON: Input data was truncated", ()),

@@ -105,6 +105,8 @@ def parse_content(content: bytes, max_body: int, max_events: int, max_depth: int
 
 
 def _no_json(content: bytes, found: str) -> MalformedDelivery:
+    if content[:2] == b"\x1f\x8b":
+        return MalformedDelivery("the body is compressed with gzip, and no content-encoding says so; send JSON")
     # A text in UTF-8 has no NUL there, and one in UTF-16 or UTF-32 has, with its byte order mark or without.
     return MalformedDelivery("the body is UTF-16 or UTF-32; send UTF-8" if b"\0" in content[:4] else found)
 
