@@ -57,6 +57,17 @@ def test_one_event_in_any_wrapping(body):
     assert events_of(body) == [("A", None, None, None, None, EventData())]
 
 
+@pytest.mark.parametrize("body", [[{"type": "A"}], {"type": "A"}, None, 5])
+def test_what_is_no_body_is_refused_by_its_type(body):
+    """Who gives the JSON that a framework has read has not the body that was sent."""
+    with pytest.raises(TypeError) as refused:
+        parse_delivery(body)
+    assert str(refused.value) == (
+        f"a body of type {type(body).__name__} is neither bytes nor text; give the request's raw body, such as "
+        "await request.body()"
+    )
+
+
 def test_an_empty_array_is_a_delivery_without_events():
     """Nothing was sent wrong, so the route sees it."""
     assert parse_delivery(b"[]") == Delivery((), ())

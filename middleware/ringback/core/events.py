@@ -51,6 +51,7 @@ __all__ = [
     "Update",
     "parse_content",
     "parse_delivery",
+    "raw_body",
     "refuse_encoded",
 ]
 
@@ -73,8 +74,19 @@ def parse_delivery(
     """
     if headers:
         refuse_encoded(headers)
-    content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
-    return parse_content(content, max_body, max_events, max_depth)
+    return parse_content(raw_body(body), max_body, max_events, max_depth)
+
+
+def raw_body(body: object) -> bytes:
+    """The body as bytes. Raises :class:`TypeError` for what is neither bytes nor text, such as the JSON's list."""
+    if isinstance(body, str):
+        return body.encode("utf-8", "surrogatepass")
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(cast("bytes", body))
+    raise TypeError(
+        f"a body of type {type(body).__name__} is neither bytes nor text; give the request's raw body, such as "
+        "await request.body()"
+    )
 
 
 def parse_content(content: bytes, max_body: int, max_events: int, max_depth: int | None) -> Delivery:
