@@ -293,4 +293,8 @@ def _with(detail: Entry, row: Entry) -> Entry:
 def _action(entry: Entry, name: str | None, subcode: int | None) -> RetryAction:
     if entry.disposition is Disposition.TERMINAL:
         return RetryAction.NONE
-    return entry.retry_action or action_after(name, subcode)
+    after = action_after(name, subcode)
+    if entry.retry_action is None or (after is RetryAction.REPEAT_OPERATION and not entry.overrides):
+        # Where only an operation failed no row knows a call to make again; a person may.
+        return after
+    return entry.retry_action

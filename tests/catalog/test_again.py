@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ringback_catalog import Catalog, CatalogError, RetryAction, RetryAfter, RetryClass
+from ringback_catalog import OPERATION_EVENTS, Catalog, CatalogError, RetryAction, RetryAfter, RetryClass
 from ringback_catalog._load import entry_of, load_sources
 
 ROW = {
@@ -59,6 +59,22 @@ def test_a_row_that_knows_better_is_believed(event: str | None) -> None:
     """Where a media action still runs, the person is on the line, whatever event says so."""
     verdict = Catalog.default().look_up(event, 400, 8500)
     assert (verdict.entry.disposition, verdict.retry_action) == ("retryable", "repeat_operation")
+
+
+@pytest.mark.parametrize("event", sorted(OPERATION_EVENTS))
+def test_no_row_makes_a_call_again_where_an_operation_failed(event: str) -> None:
+    """Who waited in a lobby in vain (200/5855) connects again; where an operation failed the operation is repeated."""
+    catalog = Catalog.default()
+    assert catalog.look_up("CallDisconnected", 200, 5855).retry_action == "connect_call"
+    found = {catalog.look_up(event, each.key.code, each.key.subcode).retry_action for each in catalog.entries}
+    assert found - {"repeat_operation"} == {"none"}
+
+
+def test_an_override_may_say_a_call_where_an_operation_failed() -> None:
+    """The app knows what its participant is; a row of the catalog cannot."""
+    row = {"code": 486, "subcode": 560486, "events": ["AddParticipantFailed"], "retry_action": "place_call"}
+    verdict = Catalog.default().with_overrides(row).look_up("AddParticipantFailed", 486, 560486)
+    assert (verdict.entry.cause, verdict.retry_action) == ("busy", "place_call")
 
 
 def test_nothing_is_made_again_after_a_terminal_end() -> None:

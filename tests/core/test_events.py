@@ -437,10 +437,20 @@ def test_numbers_are_whole_or_absent(text, number):
     ],
 )
 def test_texts_are_texts_or_absent(text, value):
-    """A whole number in the place of a text is its digits; anything else reads as absent."""
+    """A whole number in the place of a text is its digits; anything else reads as absent, and so does an empty name."""
     content = '{"type":"A","id":#,"time":#,"data":{"callConnectionId":#}}'.replace("#", text)
-    event = "A", value, None, None, value, EventData(call_connection_id=value)
+    name = value or None
+    event = "A", name, None, None, value, EventData(call_connection_id=name)
     assert events_of(content) == events_of(f"[{content}]") == [event]
+
+
+@pytest.mark.parametrize("key", ["callConnectionId", "correlationId", "serverCallId", "operationContext"])
+def test_an_empty_name_names_nothing(key):
+    """Serializers write an empty text for no value; calls that share no name must not be taken for one call."""
+    content = json.dumps({"type": "A", "id": "e", "subject": "", "data": BUSY_DATA | {key: ""}})
+    without = json.dumps({"type": "A", "id": "e", "subject": "", "data": BUSY_DATA | {key: None}})
+    assert events_of(content) == events_of(f"[{content}]") == events_of(f"[{content}, {content}]")[1:]
+    assert events_of(content) == events_of(without)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import gzip
 import json
 from datetime import UTC
 
@@ -56,12 +57,24 @@ def test_one_event_in_any_wrapping(body):
     assert events_of(body) == [("A", None, None, None, None, EventData())]
 
 
+@pytest.mark.parametrize("body", [[{"type": "A"}], {"type": "A"}, None, 5])
+def test_what_is_no_body_is_refused_by_its_type(body):
+    """Who gives the JSON that a framework has read has not the body that was sent."""
+    with pytest.raises(TypeError) as refused:
+        parse_delivery(body)
+    assert str(refused.value) == (
+        f"a body of type {type(body).__name__} is neither bytes nor text; give the request's raw body, such as "
+        "await request.body()"
+    )
+
+
 def test_an_empty_array_is_a_delivery_without_events():
     """Nothing was sent wrong, so the route sees it."""
     assert parse_delivery(b"[]") == Delivery((), ())
 
 
 EMPTY = "the body is empty; send a JSON array of CloudEvents"
+GZIP = "the body is compressed with gzip, and no content-encoding says so; send JSON"
 NEITHER = "the body is neither a JSON array nor an object; send a JSON array of CloudEvents"
 
 
@@ -76,7 +89,8 @@ NEITHER = "the body is neither a JSON array nor an object; send a JSON array of 
         (b"null", NEITHER, ()),
         (b"12", NEITHER, ()),
         (b'"text"', NEITHER, ()),
-        (b"\x1f\x8b\x08", NEITHER, ()),
+        (b"\x1f\x8b\x08", GZIP, ()),
+        (gzip.compress(b'[{"type":"A"}]'), GZIP, ()),
         (b"type=A&id=1", NEITHER, ()),
         (b"[", "the body is not JSON: Input data was truncated", ()),
         (b'[{"type":"A"}', "the body is not JSON: Input data was truncated", ()),
@@ -453,7 +467,7 @@ def test_good_elements_keep_their_order_among_bad_ones(elements):
         return
     delivery = parse_delivery(body)
     assert [json.loads(event.raw) for event in delivery.events] == good
-    assert [event.id for event in delivery.events] == [element.get("id") for element in good]
+    assert [event.id for event in delivery.events] == [element.get("id") or None for element in good]
     assert [fault.index for fault in delivery.faults] == bad
 
 

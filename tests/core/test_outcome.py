@@ -126,20 +126,6 @@ def test_a_refusal_is_never_retried(name):
     assert (found.cause, found.disposition, found.retry_class) == (Cause.DECLINED, TERMINAL, RetryClass.NEVER)
 
 
-def test_numbers_may_be_written_as_text():
-    """As on the wire: a number in quotes is that number."""
-    assert classify("AnswerFailed", "487", " 10004 ").verdict == classify("AnswerFailed", 487, 10004).verdict
-    assert (classify(None, "487", "10004").code, classify(None, "-1", None).code) == (487, -1)
-
-
-@pytest.mark.parametrize("value", ["busy", "", "4.5", "9" * 20, True, 4.5])
-def test_what_is_no_number_is_refused_by_name(value):
-    """The message names the argument, the value and what to write."""
-    with pytest.raises(TypeError) as refused:
-        classify(None, 480, value)
-    assert str(refused.value) == f"subcode {value!r} is not a whole number; write for example 486, '486' or None"
-
-
 def test_call_ended_without_a_reason_is_its_own_row():
     """Event Grid sends none as a rule: nobody's fault, nothing to fix, and no ground for another call."""
     found = outcome("CallEnded")
@@ -236,14 +222,6 @@ def test_an_alias_of_an_event_is_the_event(alias, name):
     found, known = classify(alias, 487, 10004), classify(name, 487, 10004)
     assert (found.verdict, found.scope, found.event_name) == (known.verdict, known.scope, name)
     assert (found.event_type, known.event_type) == (alias, name)
-
-
-def test_details_may_be_a_code_a_pair_or_a_diagnostic():
-    """Three ways to write a carrier's detail, one outcome."""
-    found = [classify(None, 500, 560503, sip=detail, q850=detail) for detail in (17, (17, None), Diagnostic(17))]
-    assert [(each.sip, each.q850) for each in found] == [(Diagnostic(17), Diagnostic(17))] * 3
-    assert len({each.verdict for each in found}) == 1
-    assert classify(None, 500, 560503, sip=(486, "Busy Here")).sip == Diagnostic(486, "Busy Here")
 
 
 def test_a_given_catalog_answers():

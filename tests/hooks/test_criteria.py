@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback import (
+    Catalog,
     Cause,
     ConfigurationError,
     Disposition,
@@ -214,6 +215,22 @@ NOT_EVENT = "is not an event of Call Automation that carries a result"
         ),
         *(
             pytest.param(
+                criteria,
+                f"{one} {criteria[one]!r} never comes with {other} {criteria[other]!r}, so the handler could never be "
+                "called; leave one of them out",
+                id=f"{one}-{other}",
+            )
+            for one, other, criteria in (
+                ("event", "scope", {"event": ["PlayFailed", "HoldFailed"], "scope": "call", "cause": "busy"}),
+                ("event", "scope", {"scope": Scope.OPERATION, "event": "CallDisconnected"}),
+                ("retry_class", "disposition", {"retry_class": ("never", "after_fix"), "disposition": "retryable"}),
+                ("retry_action", "disposition", {"retry_action": "none", "disposition": "retryable"}),
+                ("retry_action", "disposition", {"retry_action": "place_call", "disposition": "terminal"}),
+                ("retry_class", "retry_action", {"retry_class": "none", "retry_action": "call_back"}),
+            )
+        ),
+        *(
+            pytest.param(
                 {name: empty},
                 f"{name} allows no value, so the handler could never be called; name at least one",
                 id=f"empty-{name}-{type(empty).__name__}",
@@ -228,3 +245,27 @@ def test_a_criterion_that_cannot_work_is_refused_at_once(criteria: dict[str, Any
         HandlerRouter().on(**criteria)
     assert str(raised.value) == message
     assert isinstance(raised.value, ConfigurationError)
+
+
+PAIRS = (
+    ("event", "scope"),
+    ("retry_class", "disposition"),
+    ("retry_action", "disposition"),
+    ("retry_class", "retry_action"),
+)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+@given(
+    event=st.sampled_from(["CallDisconnected", "AnswerFailed", "ConnectFailed", "PlayFailed", "AddParticipantFailed"]),
+    result=st.sampled_from([(entry.key.code, entry.key.subcode) for entry in Catalog.default().entries]),
+    spent=st.booleans(),
+)
+def test_what_an_outcome_has_together_may_be_asked_together(
+    pair: tuple[str, str], event: str, result: tuple[int | None, int | None], spent: bool
+) -> None:
+    """No criteria are refused that some outcome meets, also one whose redial policy allows no further call."""
+    found = classify(event, *result)
+    found = found.exhausted() if spent else found
+    criteria = {name: found.event_name if name == "event" else getattr(found, name) for name in pair}
+    assert asks(found, **{"scope": found.scope} | criteria)

@@ -368,6 +368,7 @@ outcome = classify("AnswerFailed", 487, 10004)
 assert_type(outcome, Outcome)
 classify(None, 500, 560503, sip=486, q850=17)
 classify(None, 603, 560603, sip=(603, "Network Blocked"), q850=Diagnostic(21, None))
+classify(None, 603, 560603, sip=("603", "Network Blocked"), q850="21")
 classify("CallDisconnected", None, None, catalog=Catalog.default())
 
 assert_type(outcome.outcome_id, str)

@@ -102,6 +102,16 @@ async def test_a_delivery_is_accepted_and_its_outcomes_come_with_the_reply() -> 
     assert (site.legs, site.heard) == ([LEG], [(1, 1)])
 
 
+@pytest.mark.parametrize("kind", [str, bytearray, memoryview])
+async def test_a_body_may_be_what_a_framework_gives(kind: Any) -> None:
+    """As in :func:`ringback.parse_delivery`: text, or any kind of bytes."""
+    site = Site()
+    handler = CallbackHandler(site.router, auth=None)
+    reply = await handler.handle(delivery().decode() if kind is str else kind(delivery()), {})
+    await handler.drain()
+    assert (reply.status, site.legs) == (200, [LEG])
+
+
 @pytest.mark.parametrize(
     ("body", "method", "headers", "status"),
     [

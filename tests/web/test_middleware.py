@@ -74,6 +74,7 @@ if TYPE_CHECKING:
         pytest.param(["/a", "/b/{id}"], "/b/1", "", True, id="second of several"),
         pytest.param(("/a", "/b/{id}"), "/c", "", False, id="none of several"),
         pytest.param("/cb", "/sub/cb", "/sub", True, id="below a mount"),
+        pytest.param("/sub/cb", "/v1/sub/cb", "/v1/sub", True, id="below a mount, behind the server's root path"),
         pytest.param("/cb", "/sub/cb", "/sub/", True, id="root path with a slash"),
         pytest.param("/cb", "/cb", "/sub", True, id="root path that the proxy has cut off"),
         pytest.param("/cb", "/subway/cb", "/sub", False, id="root path is no prefix of names"),

@@ -51,7 +51,7 @@ def _event(element: bytes, index: int, origin: Origin) -> Event | Fault:
     time = keys.get("time") if "time" in keys else keys.get("eventtime")
     return Event(
         type=event_type,
-        id=_string(keys.get("id")),
+        id=_filled(keys.get("id")),
         source=_string(keys.get("source") if "source" in keys else keys.get("topic")),
         subject=_string(keys.get("subject")),
         time=_string(time),
@@ -92,10 +92,10 @@ def _data(keys: dict[str, Any], name: str) -> EventData:
     wrong = _refuse if name in EVENTS else _ignore
     data = _folded(_content(keys, wrong))
     return EventData(
-        call_connection_id=_string(data.get("callconnectionid")),
-        server_call_id=_string(data.get("servercallid")),
-        correlation_id=_string(data.get("correlationid")),
-        operation_context=_string(data.get("operationcontext")),
+        call_connection_id=_filled(data.get("callconnectionid")),
+        server_call_id=_filled(data.get("servercallid")),
+        correlation_id=_filled(data.get("correlationid")),
+        operation_context=_filled(data.get("operationcontext")),
         version=_string(data.get("version")),
         result_information=_result(_reported(data, name, wrong), wrong),
         media_streaming_update=_update("mediaStreamingUpdate", data, wrong),
@@ -240,6 +240,11 @@ def _string(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) else None
+
+
+def _filled(value: object) -> str | None:
+    """A text that names something. Serializers write an empty text for no value, and many calls would share it."""
+    return _string(value) or None
 
 
 def _kind(value: object) -> str:

@@ -51,6 +51,7 @@ __all__ = [
     "Update",
     "parse_content",
     "parse_delivery",
+    "raw_body",
     "refuse_encoded",
 ]
 
@@ -73,8 +74,19 @@ def parse_delivery(
     """
     if headers:
         refuse_encoded(headers)
-    content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
-    return parse_content(content, max_body, max_events, max_depth)
+    return parse_content(raw_body(body), max_body, max_events, max_depth)
+
+
+def raw_body(body: object) -> bytes:
+    """The body as bytes. Raises :class:`TypeError` for what is neither bytes nor text, such as the JSON's list."""
+    if isinstance(body, str):
+        return body.encode("utf-8", "surrogatepass")
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(cast("bytes", body))
+    raise TypeError(
+        f"a body of type {type(body).__name__} is neither bytes nor text; give the request's raw body, such as "
+        "await request.body()"
+    )
 
 
 def parse_content(content: bytes, max_body: int, max_events: int, max_depth: int | None) -> Delivery:
@@ -105,6 +117,8 @@ def parse_content(content: bytes, max_body: int, max_events: int, max_depth: int
 
 
 def _no_json(content: bytes, found: str) -> MalformedDelivery:
+    if content[:2] == b"\x1f\x8b":
+        return MalformedDelivery("the body is compressed with gzip, and no content-encoding says so; send JSON")
     # A text in UTF-8 has no NUL there, and one in UTF-16 or UTF-32 has, with its byte order mark or without.
     return MalformedDelivery("the body is UTF-16 or UTF-32; send UTF-8" if b"\0" in content[:4] else found)
 
@@ -163,11 +177,11 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
         data = event.data
         if (
             data.result_information is None
-            or data.operation_context is None
-            or data.call_connection_id is None
-            or data.correlation_id is None
-            or data.server_call_id is None
-            or event.id is None
+            or not data.operation_context
+            or not data.call_connection_id
+            or not data.correlation_id
+            or not data.server_call_id
+            or not event.id
             or event.time is None
             or event.source is None
             or event.subject is None
@@ -183,11 +197,11 @@ def _parse_array(content: bytes, max_events: int) -> Delivery:
 
 
 def _spelled_otherwise(content: bytes, events: Iterable[Event]) -> bool:
-    """Whether a key that one of the events lacks stands in the body in another case, or under its old name."""
+    """Whether a key that one of the events lacks stands in the body in another case, under its old name, or empty."""
     lowered = content.lower()
     if _ESCAPED_LETTER.search(lowered) is not None:
         return True
-    absent: set[str] = set()
+    empty, absent = b'""' in content, set[str]()
     for event in events:
         data = event.data
         read = (
@@ -203,12 +217,19 @@ def _spelled_otherwise(content: bytes, events: Iterable[Event]) -> bool:
             (("resultInformation", "resultInfo", "reason", "data", "data_base64"), data.result_information),
             (_WITH_UPDATE.get(event_name(event.type), ()), data.status_details),
         )
+        if empty and "" in _names(event):
+            return True
         absent.update([key for keys, value in read if value is None for key in keys])
     for key in absent:
         expected = 0 if key in _OLD else content.count(b'"%s"' % key.encode())
         if lowered.count(b'"%s"' % key.lower().encode()) > expected:
             return True
     return False
+
+
+def _names(event: Event) -> tuple[str | None, ...]:
+    data = event.data
+    return event.id, data.call_connection_id, data.correlation_id, data.server_call_id, data.operation_context
 
 
 # Keys that the fast decoder does not read: those of the previews of 2022, of Event Grid and of binary data.

@@ -38,7 +38,7 @@ from ringback_catalog import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-Detail: TypeAlias = "Diagnostic | int | tuple[int | None, str | None] | None"
+Detail: TypeAlias = "Diagnostic | int | str | tuple[int | str | None, str | None] | None"
 """A SIP status or Q.850 cause: the bare code, ``(code, message)``, or a :class:`Diagnostic`."""
 
 LEVEL, REFUSED, LAST_WORD = 4, 64, 1024
@@ -317,14 +317,13 @@ def classify(
     """The outcome of a result, without HTTP and without a loop. Every number has an outcome.
 
     ``event`` is a type or name, ``None`` for any end of a call. ``code`` and ``subcode`` are both ``None`` for an
-    event without a result; each may be text of digits, as on the wire. Raises :class:`TypeError` for a code or
-    subcode that is no number.
+    event without a result; each may be text of digits, as on the wire, and so may the code of ``sip`` and ``q850``.
+    Raises :class:`TypeError` for a code or subcode that is no number, and for a detail that is none.
     """
-    code, subcode = _whole(code, "code"), _whole(subcode, "subcode")
-    details = _detail(sip), _detail(q850)
-    result = Result(code, subcode, None, *details)
-    reported = any(value is not None for value in (code, subcode, *details))
-    data = EventData(result_information=result if reported else None)
+    numbers = _whole(code, "code"), _whole(subcode, "subcode")
+    details = _detail(sip, "sip"), _detail(q850, "q850")
+    reported = any(value is not None for value in (*numbers, *details))
+    data = EventData(result_information=Result(*numbers, None, *details) if reported else None)
     return _judged(Event(type=event or "", data=data), catalog or Catalog.default())
 
 
@@ -381,18 +380,19 @@ def _judged(event: Event, catalog: Catalog) -> Outcome:
     )
 
 
-def _whole(value: int | str | None, name: str) -> int | None:
-    if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
+def _whole(value: object, name: str, or_else: str = "None") -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value.strip()):
         return int(value)
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
-    raise TypeError(f"{name} {value!r} is not a whole number; write for example 486, '486' or None")
+    raise TypeError(f"{name} {redact(repr(value))} is not a whole number; write for example 486, '486' or {or_else}")
 
 
-_DIGITS = re.compile(r"-?[0-9]{1,19}")
-
-
-def _detail(detail: Detail) -> Diagnostic | None:
-    if detail is None or isinstance(detail, Diagnostic):
-        return detail
-    return Diagnostic(detail) if isinstance(detail, int) else Diagnostic(*detail)
+def _detail(detail: Detail, name: str) -> Diagnostic | None:
+    match detail:
+        case None | Diagnostic():
+            return detail
+        case (code, None | str() as message):
+            return Diagnostic(_whole(code, name), message)
+        case _:
+            return Diagnostic(_whole(detail, name, "(486, 'Busy Here')"))

@@ -22,6 +22,7 @@ from ringback_catalog import (
     RetryClass,
     Scope,
     event_name,
+    scope_of,
 )
 
 if TYPE_CHECKING:
@@ -38,11 +39,21 @@ Criteria = tuple[tuple[str, Collection[Any]], ...]
 
 
 def read_criteria(given: Mapping[str, Values]) -> Criteria:
-    """The criteria without those whose value is ``None``. Raises :class:`RegistrationError` for an impossible value."""
+    """The criteria without those whose value is ``None``.
+
+    Raises :class:`RegistrationError` for an impossible value, and for two criteria that no outcome meets together.
+    """
     for name in given:
         if name not in _ALLOWED:
             raise RegistrationError(f"criterion {name!r} is not one of {', '.join(_ALLOWED)}{_nearest(name, _ALLOWED)}")
-    return tuple((name, _ALLOWED[name](name, value)) for name, value in given.items() if value is not None)
+    read = {name: _ALLOWED[name](name, value) for name, value in given.items() if value is not None}
+    for one, other, meet in _TOGETHER:
+        if one in read and other in read and not any(meet(a, b) for a in read[one] for b in read[other]):
+            raise RegistrationError(
+                f"{one} {given[one]!r} never comes with {other} {given[other]!r}, so the handler could never be "
+                "called; leave one of them out"
+            )
+    return tuple(read.items())
 
 
 def read_alternatives(given: object, sink: object) -> Iterable[Criteria]:
@@ -143,6 +154,19 @@ _ALLOWED: dict[str, Callable[[str, Values], Collection[Any]]] = {
     "match": _slugs(Match),
     "scope": _slugs(Scope),
 }
+
+# Two criteria, and whether an outcome may have a value of the first beside a value of the second. A redial policy that
+# allows no further call makes a retryable outcome terminal.
+_TOGETHER: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
+    ("event", "scope", lambda event, scope: scope_of(event) is scope),
+    ("retry_class", "disposition", lambda retry, end: end in (retry.disposition, Disposition.TERMINAL)),
+    ("retry_action", "disposition", lambda action, end: (action is RetryAction.NONE) is (end is Disposition.TERMINAL)),
+    (
+        "retry_class",
+        "retry_action",
+        lambda retry, action: action is RetryAction.NONE or retry.disposition is Disposition.RETRYABLE,
+    ),
+)
 
 # The wire has code 200 where Microsoft's tables have 0.
 _SAME = (0, 200)

@@ -42,7 +42,7 @@ def root_path(app: Any) -> str:
 
 
 _LAYERS = 32
-"""The most middlewares to look through. No app has more; a mock has an ``app`` below every ``app``."""
+"""The most middlewares, and mounts, to look through. No app has more; a mock has an ``app`` below every ``app``."""
 
 
 class GuardedPaths:
@@ -75,15 +75,14 @@ class GuardedPaths:
         ``roots`` are the prefixes that a framework may cut off before its routes.
         """
         # A template may have the prefix, as the sender's URL has it, or be without, as the app's route is.
-        written = [path]
-        for root in roots:
-            bare = root.rstrip("/")
-            if bare and path.startswith(f"{bare}/"):
-                written.append(path[len(bare) :])
+        written, cuts = [path], _cuts(roots) if roots else ()
+        for cut in cuts:
+            if path.startswith(f"{cut}/"):
+                written.append(path[len(cut) :])
         for form in written:
             if form in self._literal or any(template.fullmatch(form) for template in self._exact):
                 return "exact"
-        spelled = any(template.fullmatch(form) for form in _forms(path, roots) for template in self._wide)
+        spelled = any(template.fullmatch(form) for form in _forms(path, {*roots, *cuts}) for template in self._wide)
         return "spelled" if spelled else None
 
     def is_near(self, path: str) -> bool:
@@ -104,10 +103,23 @@ SPELLINGS: dict[str, Callable[[str], tuple[str, str]]] = {
 """Other ways to write a POST to a path, by name: method and request target. A test of a gate sends every spelling."""
 
 
-def _forms(path: str, roots: Sequence[str]) -> list[str]:
+def _cuts(roots: Sequence[str]) -> list[str]:
+    """The roots and their leading parts, without a slash at the end.
+
+    A root path names the server's prefix before those of the mounts, and a template may have the mounts' alone.
+    """
+    cuts: list[str] = []
+    for root in roots:
+        bare = root.rstrip("/")
+        parts = bare.split("/", _LAYERS)[:-1]
+        cuts += [cut for cut in (bare, *("/".join(parts[:end]) for end in range(1, len(parts) + 1))) if cut]
+    return cuts
+
+
+def _forms(path: str, roots: Iterable[str]) -> list[str]:
     """The path after every choice of steps from `_STEPS`, in their order. Most paths have one form: the path."""
     forms = [path]
-    for root in {cut for prefix in roots for cut in (prefix, prefix.rstrip("/")) if cut}:
+    for root in filter(None, roots):
         # Litestar and Quart cut off everything up to the root path, wherever the root path stands in the path. A proxy
         # may have cut off the root path before.
         forms += [path.partition(root)[2], f"{root}{path}"] if root in path else [f"{root}{path}"]

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from ringback import logs
+from ringback.core.events import raw_body
 from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver
 from ringback.receiving.replies import Reply, not_allowed
 from ringback.settings import DOOR, Door, refuse_late
@@ -73,7 +74,7 @@ class CallbackHandler:
         exchange = self.exchange(headers, method=method, path=path, query=query)
         found: Found = await exchange.admit(bool(body))
         if found is Admitted.READ_BODY:
-            found = await exchange.take(body)
+            found = await exchange.take(raw_body(body))
         if isinstance(found, Reply):
             return found
         return not_allowed() if found is Admitted.PASS_ON else exchange.received
