@@ -185,6 +185,16 @@ def refuse_no_flag(name: str, flag: object) -> None:
         raise ConfigurationError(f"{name} {flag!r} is neither True nor False; write one of them")
 
 
+def refuse_no_text(name: str, value: object) -> None:
+    """Raise :class:`ConfigurationError` for what is no text, as an environment variable that is not set gives it.
+
+    The message does not repeat the value: bytes may be a secret, too.
+    """
+    if not isinstance(value, str):
+        told = "None" if value is None else type(value).__name__
+        raise ConfigurationError(f"{name} is no text but {told}; see that the environment variable is set")
+
+
 def refuse_for_store(name: str, number: object, *, zero: bool = False) -> None:
     """Raise :class:`ConfigurationError` for a store's setting that is no positive number; ``zero`` also allows 0."""
     if not is_number(number) or not math.isfinite(number) or number < 0 or not (number or zero):

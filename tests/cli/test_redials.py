@@ -425,3 +425,22 @@ def test_contacts_that_are_hashed_need_the_router(capsys: pytest.CaptureFixture[
         named = ("redials", "unblock", "bob", "--router", "hashing:router")
         assert printed(capsys, *named) == ["unblocked"]
         assert printed(capsys, *named, status=1) == ["was not blocked"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(f"redials {name} CONTACT" for name in ("block", "unblock", "cancel")),
+        *(f"redials {name} KEY" for name in ("run-now", "ended")),
+        "redials show KEY|CONTACT",
+        *(f"dead {name} KEY" for name in ("show", "replay", "discard")),
+        "calls show ID",
+    ],
+)
+def test_an_empty_name_is_refused(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As of a script's variable that is not set: a contact whom nobody has blocked must not be told as blocked."""
+    *names, place = command.split()
+    prog = f"ringback {' '.join(names)}"
+    assert main([*names, " "]) == 2
+    said = f"{prog}: argument {place}: it is empty, which names nothing; give a value; see {prog} --help\n"
+    assert capsys.readouterr() == ("", said)

@@ -203,18 +203,27 @@ async def test_a_sync_hook_is_called_too() -> None:
 
 
 async def test_a_hook_that_waits_and_is_no_longer_registered_makes_a_dead_letter() -> None:
-    """Renamed or removed: it is for a person to say what becomes of it. The others are called."""
+    """Renamed or removed: it is for a person to say what becomes of it. The log and the error handlers hear of it, and
+    the others are called."""
     bench = Bench()
     bench.router.on_retryable(bench.hook("here"))
+    bench.on_error()
     gone = [f"app.gone_{number}" for number in range(9)]
     progress = Progress(wait=dict.fromkeys(gone, NOW + 5), tries={"app.gone_0": 1})
-    why = "no hook of this name is registered in this worker"
+    error = LookupError("no hook of this name is registered in this worker")
+    why = f"LookupError: {error}"
     assert await bench.attempt(progress, attempt=2) == Settlement(
         State.DEAD,
         Progress(done=("app.here",), failed=dict.fromkeys(gone, why), tries={"app.gone_0": 1}),
         reason="; ".join(f"{name}: {why}" for name in gone),
     )
-    assert bench.happened() == [("called", "here", BUSY)]
+    happened = bench.happened()
+    assert happened[:3] == [
+        ("hook_failed", BUSY, "app.gone_0", repr(error), 2, None),
+        ("complained", BUSY, repr(error)),
+        ("hook_failed", BUSY, "app.gone_1", repr(error), 1, None),
+    ]
+    assert happened[len(gone) * 2 :] == [("called", "here", BUSY)]
 
 
 # Contexts

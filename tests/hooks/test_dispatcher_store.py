@@ -592,6 +592,20 @@ async def test_a_contact_is_barred_as_the_app_knows_it() -> None:
     assert [each for each in bench.observer.told if each[0] == "scheduled"] == []
 
 
+@pytest.mark.parametrize("change", ["never_call", "allow_call", "cancel_redials"])
+@pytest.mark.parametrize(
+    ("contact", "told"), [(None, "no text but NoneType"), (7, "no text but int"), ("", "an empty text")], ids=repr
+)
+async def test_what_names_no_contact_is_refused(change: str, contact: Any, told: str) -> None:
+    """Else a person who asked for peace would be called, and the app would have heard that all is well."""
+    bench, store = fake()
+    bench.router.redial(contact=lambda outcome: "c", name="call_again", time_zone="UTC")(lambda: None)
+    with pytest.raises(ConfigurationError) as refused:
+        await getattr(bench.router, change)(contact)
+    assert str(refused.value) == f"the contact is {told}; give the key that the contact function returns"
+    assert store.changed == []
+
+
 async def test_without_a_redial_the_contact_itself_is_canceled() -> None:
     """A process that only persists may know nothing of the functions that another one calls."""
     bench, store = fake()

@@ -238,7 +238,7 @@ async def test_a_predicate_that_a_release_removes_does_not_hold_its_item(gone: s
     if gone == "predicate":
         assert settlement == Settlement(State.DONE, Progress(done=("app.only",), tries={WHEN: 1}))
     else:
-        assert settlement.reason == f"{WHEN}: no hook of this name is registered in this worker"
+        assert settlement.reason == f"{WHEN}: LookupError: no hook of this name is registered in this worker"
 
 
 async def test_a_hook_in_doubt_is_a_hook() -> None:

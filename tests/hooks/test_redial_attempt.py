@@ -489,12 +489,21 @@ async def test_a_function_that_kills_its_worker_every_time_is_given_up() -> None
 
 
 async def test_a_redial_that_is_not_registered_here_is_a_dead_letter() -> None:
-    """Renamed or removed: it is for a person to say what becomes of it."""
+    """Renamed or removed: it is for a person to say what becomes of it. The log and the error handlers hear of it."""
     bench = Bench()
+
+    @bench.router.on_error
+    def complain(outcome: Outcome, error: Exception) -> None:
+        bench.log.append(("complained", outcome, repr(error)))
+
+    error = LookupError("no redial app.gone is registered in this worker")
     assert await bench.attempt(sent(), target="app.gone") == Settlement(
-        State.DEAD, sent(), reason="no redial app.gone is registered in this worker", call=CallState.UNKNOWN
+        State.DEAD, sent(), reason=f"LookupError: {error}", call=CallState.UNKNOWN
     )
-    assert bench.happened() == []
+    assert bench.happened() == [
+        ("hook_failed", BUSY, "app.gone", repr(error), 1, None),
+        ("complained", BUSY, repr(error)),
+    ]
 
 
 async def test_functions_of_one_name_are_told_apart_by_their_order() -> None:

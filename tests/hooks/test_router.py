@@ -428,6 +428,12 @@ MAY_HAVE = "it may have attempt, contact, ctx, headers, history, operation_conte
             "hash_contacts of 5 bytes can be guessed; use at least 16",
             id="short-key",
         ),
+        pytest.param(
+            {"hash_contacts": True},
+            place,
+            "hash_contacts is neither text nor bytes but bool; give a secret of at least 16 bytes, or leave it out",
+            id="no-key",
+        ),
     ],
 )
 def test_a_redial_that_cannot_work_is_refused_at_once(settings: dict[str, Any], function: Any, message: str) -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 import ringback
+from asgi_apps import delivery, event
 from ringback import CallOutcomeMiddleware, Outcome, OutcomeRouter, SharedSecret, StoreUnavailable
 from ringback.receiving.engine import Engine
 from ringback.receiving.health import Health, health_of
@@ -32,6 +33,9 @@ class Away(MemoryStore):
 
     durable = True  # type: ignore[assignment]
     never = False
+
+    async def put(self, *_: object) -> Any:
+        raise StoreUnavailable("away")
 
     async def stats(self) -> Any:
         if self.never:
@@ -105,6 +109,7 @@ async def test_the_last_delivery_is_told_by_its_age() -> None:
 
     engine = Engine(router, router.settings, clock=lambda: now)
     await engine.accept([ringback.classify("CallDisconnected", 486, 560486)])
+    engine.accepted()
     now = 107.5
     health = await health_of(engine)
     await engine.drain(0)
@@ -127,3 +132,13 @@ def test_the_name_is_public() -> None:
     assert ringback.Health is Health
     with pytest.raises(AttributeError):
         _ = ringback.Healthy
+
+
+async def test_a_delivery_that_the_store_could_not_keep_is_not_the_last_one() -> None:
+    """Else a probe reads that deliveries are accepted while each is answered with 503."""
+    router = OutcomeRouter(store=Away())
+    middleware = CallOutcomeMiddleware(route, router=router, path="/callbacks", auth=None)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(middleware), base_url="https://app.example") as client:
+        answer = await client.post("/callbacks", content=delivery(event()))
+    health = await router.health()
+    assert (answer.status_code, health.last_delivery, health.deliveries) == (503, None, {"unavailable": 1})

@@ -19,6 +19,7 @@ from ringback import (
     OutcomeRouter,
     SharedSecret,
 )
+from ringback.console import BasicAuth, Console
 from ringback.stores.postgres import PostgresStore
 from ringback.stores.sqlite import SQLiteStore
 
@@ -155,11 +156,19 @@ def secret(**settings: Any) -> object:
 
 
 def sqlite(**settings: Any) -> object:
-    return SQLiteStore("x.db", **settings)
+    return SQLiteStore(**{"path": "x.db"} | settings)
 
 
 def postgres(**settings: Any) -> object:
-    return PostgresStore("postgresql://127.0.0.1/x", **settings)
+    return PostgresStore(**{"url": "postgresql://127.0.0.1/x"} | settings)
+
+
+def password(**settings: Any) -> object:
+    return BasicAuth(**{"username": "ops", "password": "sesame-of-the-operators"} | settings)
+
+
+def console(**settings: Any) -> object:
+    return Console(**{"router": OutcomeRouter(), "auth": lambda request: None} | settings)
 
 
 UNSET = "see that the environment variable is set"
@@ -242,6 +251,13 @@ OTHERS: list[tuple[Callable[..., object], str, object, str]] = [
         "parameter '' is no name of a query parameter; give one, such as 'secret', "
         "or None for the last part of the path",
     ),
+    (password, "username", None, f"username of BasicAuth is no text but None; {UNSET}"),
+    (password, "password", None, f"password of BasicAuth is no text but None; {UNSET}"),
+    (password, "password", b"sesame-of-the-operators", f"password of BasicAuth is no text but bytes; {UNSET}"),
+    (console, "router", "app:router", "router 'app:router' is no OutcomeRouter; pass router=OutcomeRouter()"),
+    (console, "catalog", {}, "catalog {} is no Catalog; pass Catalog.default().with_overrides(...)"),
+    (sqlite, "path", None, f"store: path is no text but None; {UNSET}"),
+    (postgres, "url", None, f"the store's URL is no text but None; {UNSET}"),
     *(
         (store, name, value, f"store: {name} {value!r} is no positive number")
         for store in (sqlite, postgres)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from itertools import count
 
 from ringback.stores.leases import Pulse
 
@@ -43,21 +44,37 @@ async def ended() -> None:
 
 
 async def test_a_loop_that_stands_still_keeps_its_leases_and_is_said() -> None:
-    """With the task that runs, and for how long so far; once more when the loop goes on."""
+    """With the task that runs, and for how long so far; soon, again after a lease, once more when the loop goes on."""
     seen = Seen()
     pulse = Pulse(0.3, seen.renew, seen.block)
 
     async def blocks() -> None:
-        seen.wait(renewals=3, lines=1)
+        seen.wait(renewals=3, lines=2)
 
     await asyncio.create_task(blocks(), name="the task that blocks")
-    await asyncio.to_thread(seen.wait, lines=2)
+    await asyncio.to_thread(seen.wait, lines=3)
     pulse.stop()
     await ended()
     assert {task for task, _ in seen.blocked} == {"the task that blocks"}
     seconds = [round(seconds, 2) for _, seconds in seen.blocked]
     assert seconds == sorted(seconds)
-    assert seconds[0] >= 0.3
+    assert seconds[0] >= 0.1
+    assert seconds[1] >= seconds[0] + 0.3
+
+
+async def test_a_loop_that_stands_still_is_said_before_a_lease_is_over() -> None:
+    """Else the server that watches its processes ends this one first, and nobody hears which hook it was."""
+    seen = Seen()
+    pulse = Pulse(0.36, seen.renew, seen.block, monotonic=map((0.04).__mul__, count()).__next__)
+
+    async def blocks() -> None:
+        seen.wait(lines=1)
+
+    await asyncio.create_task(blocks(), name="the task that blocks")
+    pulse.stop()
+    await ended()
+    assert seen.blocked[0][0] == "the task that blocks"
+    assert 0.12 <= seen.blocked[0][1] < 0.36
 
 
 async def test_a_loop_that_stands_still_for_a_short_time_is_no_matter() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -580,4 +581,20 @@ def test_a_call_that_tells_no_result_is_counted_without_numbers() -> None:
 def test_a_contact_that_no_release_wrote_is_refused(stored: bytes) -> None:
     """The store says so, and the hooks wait."""
     with pytest.raises(StoreError, match="what is known of a contact cannot be read"):
+        load_contact(stored)
+
+
+@pytest.mark.parametrize(
+    ("stored", "value"),
+    [
+        (b'{"canceled_at":1e300}', "1e+300"),
+        (b'{"calls":[{"key":"leg:a","at":1.0},{"key":"leg:b","at":-1e300}]}', "-1e+300"),
+        (b'{"calls":[{"key":"leg:a","at":1.0,"answered_at":99999999999999}]}', "99999999999999.0"),
+        (b'{"calls":[{"key":"leg:a","at":1.0,"ended_at":1e18}]}', "1e+18"),
+    ],
+)
+def test_a_time_of_a_contact_that_somebody_spoiled_is_told(stored: bytes, value: str) -> None:
+    """With the value, by which whoever reads the message finds the row."""
+    says = f"a contact in the store has the time {value}, which is no time; it is damaged"
+    with pytest.raises(StoreError, match=f"^{re.escape(says)}"):
         load_contact(stored)

@@ -308,7 +308,7 @@ async def test_a_full_file_answers_unavailable_and_loses_nothing(make: Make) -> 
 async def fill(store: SQLiteStore) -> int:
     """Put until there is no room. How many were accepted."""
     kept = 0
-    with pytest.raises(StoreUnavailable, match="disk is full") as caught:  # noqa: PT012 - the one that fails is not known
+    with pytest.raises(StoreUnavailable, match="disk is full; make room") as caught:  # noqa: PT012 - the one that fails is not known
         for number in range(10_000):
             await store.put([item(f"leg-{number}", operation_context="x" * 2000)])
             kept += 1
@@ -329,7 +329,7 @@ async def test_too_little_room_is_refused_before_the_disk_is_full(make: Make) ->
     times = [0.0]
     store = make(min_free=2**60, monotonic=lambda: times[0])
     for _ in range(2):
-        with pytest.raises(StoreFull, match=r"\d+ bytes are free for .*; at least \d+ must stay so"):
+        with pytest.raises(StoreFull, match=r"\d+ bytes are free for .*; at least \d+ must stay so \(min_free\)"):
             await store.put([item("a")])
     store._room._min_free = 0
     with pytest.raises(StoreFull):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ringback.cli._screen import many, moment, pair, table, wrapped
 from ringback.cli._store import add_router, operated
-from ringback.cli._values import ago, count, of_cause, of_code, some
+from ringback.cli._values import ago, count, named, of_cause, of_code, some
 from ringback.hooks.call_records import MOST, PAGE, CallRecords
 from ringback.privacy.redaction import redact, redact_contact
 from ringback_catalog import Disposition, Owner, ResultCategory
@@ -33,6 +33,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     shown.add_argument(
         "id",
         metavar="ID",
+        type=named,
         help="any id of the call: of a leg, the correlation id, your operation context, an event's, a server call id",
     )
     add_router(shown)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ringback.cli._screen import Progress, cut, moment, pair, wrapped
 from ringback.cli._store import FILTERS, add_filters, agrees, operated, selected
-from ringback.cli._values import count
+from ringback.cli._values import count, named
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
 from ringback.work.hook_runs import returned_in, tries_in
@@ -39,13 +39,13 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     listed = command("list", list_, "the newest dead letters; TRIES: calls of the hook that was called most often")
     add_filters(listed, "since")
     listed.add_argument("--limit", metavar="N", type=count, default=LIMIT, help=f"default: {LIMIT}")
-    command("show", show, "all that is known of one").add_argument("key", metavar="KEY")
+    command("show", show, "all that is known of one").add_argument("key", metavar="KEY", type=named)
     for act, done, about in (
         (Act.REPLAY, "replayed", "make them ready again, with all their attempts: those of the keys, or those chosen"),
         (Act.DISCARD, "discarded", "give them up for good: those of the keys, or those chosen"),
     ):
         change = command(act.value, partial(_change, act=act, done=done), about)
-        change.add_argument("keys", metavar="KEY", nargs="*")
+        change.add_argument("keys", metavar="KEY", nargs="*", type=named)
         change.add_argument("--all", action="store_true", help="every dead letter that there is")
         add_filters(change, "since")
         change.add_argument("--limit", metavar="N", type=count, help="the oldest N of those that are chosen")

@@ -11,7 +11,7 @@ from msgspec import to_builtins
 
 from ringback.cli._screen import many, moment, pair, table, wrapped
 from ringback.cli._store import add_filters, add_router, operated, selected
-from ringback.cli._values import ago, count
+from ringback.cli._values import ago, count, named
 from ringback.privacy.redaction import redact, redact_contact
 from ringback.work.hook_runs import tries_in
 from ringback.work.redial import time_zone
@@ -42,19 +42,18 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     add_filters(listed, "due")
     listed.add_argument("--limit", metavar="N", type=count, default=LIMIT, help=f"default: {LIMIT}")
     shown = command("show", show, "all that is known of one redial, or of a contact and the calls to it")
-    shown.add_argument(
-        "key", metavar="KEY|CONTACT", help="a key that redials list prints, or the app's key of a contact"
-    )
+    told = "a key that redials list prints, or the app's key of a contact"
+    shown.add_argument("key", metavar="KEY|CONTACT", type=named, help=told)
     add_router(shown)
     command("in-progress", in_progress, "the redials that hold a place in the lane, and until when at most")
     over = command("ended", ended, "give the place of a redial back whose call has ended, though no event reported it")
-    over.add_argument("key", metavar="KEY", help="a key that redials in-progress prints")
+    over.add_argument("key", metavar="KEY", type=named, help="a key that redials in-progress prints")
     now = command(
         "run-now",
         run_now,
         "make a redial that waits due now; hours, caps, may_call and the pace still decide when it is placed",
     )
-    now.add_argument("key", metavar="KEY", help="a key that redials list prints")
+    now.add_argument("key", metavar="KEY", type=named, help="a key that redials list prints")
     reported = command("report", report, "which attempts reached whom, and which limits ended them, by cause and hour")
     reported.add_argument("--since", metavar="TIME", type=ago, help="calls since 2h or 3d ago, or an ISO 8601 time")
     reported.add_argument("--time-zone", metavar="ZONE", default="UTC", help="of the hours, such as Europe/Berlin")
@@ -64,7 +63,8 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         ("unblock", unblock, "allow redials to a contact again"),
     ):
         changed = command(name, run, about)
-        changed.add_argument("contact", metavar="CONTACT", help="the key that the app's contact function returns")
+        told = "the key that the app's contact function returns"
+        changed.add_argument("contact", metavar="CONTACT", type=named, help=told)
         add_router(changed)
 
 

@@ -30,6 +30,12 @@ def some(text: str) -> str:
     return text
 
 
+def named(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty, which names nothing; give a value")
+    return text
+
+
 def of_cause(text: str) -> Cause:
     try:
         return Cause(text)

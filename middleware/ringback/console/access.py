@@ -21,6 +21,7 @@ from ringback.exceptions import ConfigurationError
 from ringback.hooks.guarded import refuse_awaitable
 from ringback.hooks.invoke import called
 from ringback.hooks.signatures import refuse_uncallable
+from ringback.settings import refuse_no_text
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -40,14 +41,16 @@ class BasicAuth:
     """HTTP Basic authentication (RFC 7617) with one user, for a page behind https.
 
     After five wrong passwords from one address each process answers that address with 429, for a minute at most.
-    ``monotonic`` gives seconds. Raises :class:`ConfigurationError` for a user name that is empty or holds a colon, and
-    for a password of fewer than 12 characters.
+    ``monotonic`` gives seconds. Raises :class:`ConfigurationError` for a user name that is empty or holds a colon,
+    for a password of fewer than 12 characters, and for either that is no text.
     """
 
     challenge = 'Basic realm="Ringback", charset="UTF-8"'
     """The ``WWW-Authenticate`` of a 401. The console reads this attribute of any ``auth``."""
 
     def __init__(self, username: str, password: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        refuse_no_text("username of BasicAuth", username)
+        refuse_no_text("password of BasicAuth", password)
         if not username or ":" in username:
             raise ConfigurationError("username of BasicAuth must not be empty or hold a colon; choose another")
         if len(password) < SHORTEST_PASSWORD:

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from weakref import WeakSet
 
 from starlette.datastructures import MutableHeaders
@@ -22,6 +22,7 @@ from ringback.console.reading import Reader
 from ringback.exceptions import ConfigurationError, StoreError
 from ringback.hooks.call_records import CallRecords
 from ringback.hooks.dispatcher import Dispatcher
+from ringback.hooks.router import HandlerRouter
 from ringback.privacy.redaction import redact
 from ringback.settings import refuse_late
 from ringback.stores import open_store
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from ringback.console.access import AllowChanges, Auth
     from ringback.hooks.registration import Planner
-    from ringback.hooks.router import HandlerRouter
     from ringback.stores import DeliveryStore
     from ringback.work.deliveries import Counted
 
@@ -83,7 +83,8 @@ class Console:
     who sees the page, and ``allow_changes`` who may replay and discard dead letters: see
     :data:`~ringback.console.access.Auth`. ``catalog`` explains the pairs; pass the catalog with your overrides.
     ``clock`` gives seconds since 1970, ``monotonic`` seconds; ``token`` returns 43 characters that are safe in a URL.
-    Raises :class:`ConfigurationError` for an ``auth`` that is not callable, and for no or both of router and store.
+    Raises :class:`ConfigurationError` for an ``auth`` that is not callable, for no or both of router and store, and for
+    a router or a catalog that is none.
     """
 
     def __init__(
@@ -103,6 +104,10 @@ class Console:
                 "a Console shows the stores of a router or one store; pass router=, or store= in another process, "
                 "and not both"
             )
+        if router is not None and not isinstance(cast("object", router), HandlerRouter):
+            raise ConfigurationError(f"router {router!r} is no OutcomeRouter; pass router=OutcomeRouter()")
+        if catalog is not None and not isinstance(cast("object", catalog), Catalog):
+            raise ConfigurationError(f"catalog {catalog!r} is no Catalog; pass Catalog.default().with_overrides(...)")
         # Raises at once what every page would raise.
         environment()
         self._access = Access(auth, allow_changes, token)

@@ -172,7 +172,7 @@ class HookCaller:
             if course.wait.get(name, 0.0) <= now:
                 due[name] = registration
         if course.wait:
-            _forget(course, roster, now)
+            await self._forget(course, roster, outcome, now)
         if doubts:
             # A hook that another of its registrations wants is called all the same.
             handled = True
@@ -244,6 +244,17 @@ class HookCaller:
         self.observer.hook_failed(outcome, name, error, attempt, None)
         course.failed_for_good(name, described(error))
         await call_error_handlers(self.router, self.bulkhead, outcome, error, final=True)
+
+    async def _forget(self, course: _Course, roster: Roster, outcome: Outcome, now: float) -> None:
+        """Ends the waits of predicates that were asked now, and gives up what no registration stands for any more."""
+        hooks = {name for name, _ in roster.hooks}
+        predicates = set(map(_predicate, hooks))
+        course.no_wait([name for name, until in course.wait.items() if name in predicates and until <= now])
+        known = hooks | predicates | _by_contact(roster.redials).keys()
+        for name in [name for name in course.wait if name not in known]:
+            # The app has renamed or removed the hook since the hook asked for another attempt.
+            error = LookupError("no hook of this name is registered in this worker")
+            await self._give_up(course, outcome, name, error, course.tries.get(name, 0) + 1)
 
     async def _agrees(
         self,
@@ -352,17 +363,6 @@ def _ends_call(claim: Claim) -> bool:
     if claim.attempt > 1 or claim.progress.replayed or not outcome.ends_call:
         return False
     return item.key == outcome.outcome_id or item.key != short(informed(outcome.outcome_id))
-
-
-def _forget(course: _Course, roster: Roster, now: float) -> None:
-    """Ends the waits of predicates that were asked now, and gives up what no registration stands for any more."""
-    hooks = {name for name, _ in roster.hooks}
-    predicates = set(map(_predicate, hooks))
-    course.no_wait([name for name, until in course.wait.items() if name in predicates and until <= now])
-    known = hooks | predicates | _by_contact(roster.redials).keys()
-    for name in [name for name in course.wait if name not in known]:
-        # The app has renamed or removed the hook since the hook asked for another attempt.
-        course.failed_for_good(name, "no hook of this name is registered in this worker")
 
 
 def _predicate(hook: str) -> str:

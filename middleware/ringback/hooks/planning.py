@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ringback.exceptions import ConfigurationError
 from ringback.hooks.contacts import allowed_from, contact_again, zone_of
 from ringback.work.contact import Contact, Step
 from ringback.work.contact_call import CallState, Report, report_of
@@ -56,7 +57,14 @@ async def _noted(
     contact: str,
     said: Callable[[Contact], tuple[Contact, tuple[str, ...], int]],
 ) -> int:
-    """Notes what the app says of a contact, under each name that a redial gives the contact. Returns the sum."""
+    """Notes what the app says of a contact, under each name that a redial gives the contact. Returns the sum.
+
+    Raises :class:`ConfigurationError` for what names no contact: it is about a person, and nobody else would hear that
+    the word was kept for nobody.
+    """
+    if not isinstance(cast("object", contact), str) or not contact:
+        told = "an empty text" if contact == "" else f"no text but {type(contact).__name__}"
+        raise ConfigurationError(f"the contact is {told}; give the key that the contact function returns")
 
     def noted(known: Contact) -> Step[int]:
         after, keys, count = said(known)

@@ -65,9 +65,11 @@ class RedialCaller:
         item, progress = claim.item, claim.progress
         redial = next((redial for redial in self.router.redials if redial.name == item.target), None)
         if redial is None or item.contact is None:
-            reason = f"no redial {item.target} is registered in this worker"
+            error = LookupError(f"no redial {item.target} is registered in this worker")
+            self.observer.hook_failed(item.outcome, str(item.target), error, progress.tries.get(_TRIES, 0) + 1, None)
+            await call_error_handlers(self.router, self.bulkhead, item.outcome, error, final=True)
             call = CallState.CANCELED if progress.first_sent is None else CallState.UNKNOWN
-            return Settlement(State.DEAD, progress, reason=reason, call=call)
+            return Settlement(State.DEAD, progress, reason=described(error), call=call)
         tries = progress.tries.get(_TRIES, 0) + 1
         was_alone, progress = progress.alone, replace(progress, alone=False)
         if claim.crashed:

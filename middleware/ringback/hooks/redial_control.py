@@ -47,7 +47,8 @@ class RedialControl:
     async def cancel_redials(self, contact: str) -> int:
         """Cancels the redials to a contact that have not begun, in every store of this router. Returns their number.
 
-        Raises :class:`~ringback.exceptions.StoreError` for a fault of a store.
+        Raises :class:`~ringback.exceptions.StoreError` for a fault of a store, and :class:`ConfigurationError` for a
+        contact that is no text, or empty.
         """
         return sum([await planner.cancel_redials(contact) for planner in self.planners()])
 
@@ -57,7 +58,7 @@ class RedialControl:
 
         Calls that the app places itself are the app's affair. A store in memory forgets the word with the process.
         Raises :class:`~ringback.exceptions.StoreError` for a fault of a store, and :class:`ConfigurationError` if this
-        process has no store that could keep the word.
+        process has no store that could keep the word, or for a contact that is no text, or empty.
         """
         return sum([await planner.never_call(contact) for planner in self._needed("never_call")])
 

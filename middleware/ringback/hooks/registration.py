@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -176,6 +176,11 @@ class RedialRegistration(Struct, frozen=True):
 def contact_key(secret: bytes | str | None) -> bytes | None:
     """The key of a keyed hash of contacts. Raises :class:`RegistrationError` for a secret that can be guessed."""
     key = secret.encode() if isinstance(secret, str) else secret
+    if not isinstance(cast("object", key), bytes | None):
+        raise RegistrationError(
+            f"hash_contacts is neither text nor bytes but {type(key).__name__}; give a secret of at least "
+            f"{SHORTEST_KEY} bytes, or leave it out"
+        )
     if key is not None and len(key) < SHORTEST_KEY:
         raise RegistrationError(f"hash_contacts of {len(key)} bytes can be guessed; use at least {SHORTEST_KEY}")
     return key

@@ -13,6 +13,7 @@ from ringback.hooks.checked_store import checked_store
 from ringback.hooks.dispatcher import SETTLE, Dispatcher
 from ringback.receiving.background_loop import BackgroundLoop, at_exit
 from ringback.settings import ENGINE, refuse_misplaced, refuse_negative
+from ringback.work.deliveries import ACCEPTED
 from ringback.work.pace import Pace
 from ringback_catalog import Catalog
 
@@ -118,7 +119,7 @@ class Engine:
 
     @property
     def since_delivery(self) -> float | None:
-        """Seconds since the last delivery that was let through; ``None`` before the first one."""
+        """Seconds since the last delivery that was accepted; ``None`` before the first one."""
         return None if self._last_delivery is None else round(self._clock() - self._last_delivery, 3)
 
     def check(self) -> None:
@@ -169,10 +170,14 @@ class Engine:
 
         Gives the keys for :meth:`Dispatcher.hasten`. Raises :class:`StoreError` if the store cannot keep the outcomes.
         """
-        self._last_delivery = self._clock()
         if not self._works and outcomes and (self.durable or not self.router.roster.calls_nobody):
             self._begin_late()
         return self.dispatcher.accept(outcomes)
+
+    def accepted(self) -> None:
+        """Count a delivery whose outcomes the store has kept."""
+        self._last_delivery = self._clock()
+        self.tally.count(ACCEPTED)
 
     async def answered(self, received: Received) -> None:
         """Let the hooks of operations wait no longer: the sender of this delivery has the whole response."""

@@ -18,6 +18,7 @@ from ringback.exceptions import ConfigurationError
 from ringback.hooks.guarded import told
 from ringback.hooks.invoke import called
 from ringback.hooks.signatures import handler_name, refuse_uncallable
+from ringback.settings import refuse_no_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,13 +72,8 @@ class SharedSecret:
     def __init__(self, *secrets: str, parameter: str | None = "secret") -> None:
         if not secrets:
             raise ConfigurationError("SharedSecret has no secret; pass one, or two while one replaces the other")
-        for secret in cast("tuple[object, ...]", secrets):
-            if not isinstance(secret, str):
-                # The message does not repeat the value: bytes may be a secret, too.
-                raise ConfigurationError(
-                    f"a shared secret is no text but {'None' if secret is None else type(secret).__name__}; "
-                    "see that the environment variable is set"
-                )
+        for secret in secrets:
+            refuse_no_text("a shared secret", secret)
             if len(secret) < _SHORTEST:
                 raise ConfigurationError(
                     f"a shared secret of {len(secret)} characters can be guessed; use at least {_SHORTEST}, "

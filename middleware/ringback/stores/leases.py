@@ -18,8 +18,9 @@ class Pulse:
     does its work. Times in seconds.
 
     The loop renews the leases itself and calls :meth:`beat`. The thread calls ``renew`` if the loop has not done so for
-    half of the ``lease``. For a loop that stands still longer than a third of the lease, it calls ``blocked`` with the
-    name of the task that ran and the time: after each whole lease, and once the loop goes on.
+    half of the ``lease``. For a loop that stands still, it calls ``blocked`` with the name of the task that ran and the
+    time: after a third of the lease, after each further lease, and once the loop goes on. A server that watches its
+    processes, as gunicorn does, kills this one before a whole lease is over.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Pulse:
         answered = threading.Event()
         # A loop that is closed, or that nobody runs, is not blocked: others may take its work over.
         while not self._stopped.is_set() and self._loop.is_running():
-            asked_at, said_at = self._now(), 0.0
+            asked_at, say_at = self._now(), self._lease / 3
             task: asyncio.Task[Any] | None = None
             with suppress(RuntimeError):
                 answered.clear()
@@ -54,8 +55,8 @@ class Pulse:
                 task = task or asyncio.current_task(self._loop)
                 self._keep()
                 seconds = self._now() - asked_at
-                if seconds >= said_at + self._lease:
-                    said_at = seconds
+                if seconds >= say_at:
+                    say_at = seconds + self._lease
                     self._blocked(None if task is None else task.get_name(), seconds)
             seconds = self._now() - asked_at
             if answered.is_set() and seconds > self._lease / 3:

@@ -252,17 +252,22 @@ def load_contact(stored: bytes | str | None) -> Contact:
     if stored is None:
         return Contact()
     try:
-        return _contact.decode(stored)
+        contact = _contact.decode(stored)
     except _UNREADABLE as error:
         raise StoreError(f"what is known of a contact cannot be read ({error}); {_REMEDY}") from error
+    times = (at for call in contact.calls for at in (call.at, call.answered_at, call.ended_at))
+    for at in (contact.canceled_at, *times):
+        if at is not None:
+            time_of("time", at, "a contact")
+    return contact
 
 
-def time_of(column: str, at: float) -> float:
+def time_of(column: str, at: float, whose: str = "an item") -> float:
     """A time that a store has in this column. Raises :class:`StoreError` for one that no calendar has."""
     try:
         datetime.fromtimestamp(at, UTC)
     except (TypeError, ValueError, OverflowError, OSError) as error:
-        raise StoreError(f"an item in the store has the {column} {at!r}, which is no time; {_REMEDY}") from error
+        raise StoreError(f"{whose} in the store has the {column} {at!r}, which is no time; {_REMEDY}") from error
     return at
 
 

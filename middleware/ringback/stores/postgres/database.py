@@ -15,6 +15,7 @@ from psycopg.pq import Conninfo
 from psycopg_pool import AsyncConnectionPool
 
 from ringback.exceptions import ConfigurationError, StoreUnavailable
+from ringback.settings import refuse_no_text
 from ringback.stores.postgres.faults import translated
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def conninfo_of(url: str, timeout: float) -> str:
     """The connection string of a URL; ``timeout`` in seconds. Raises :class:`ConfigurationError` for a URL that
     PostgreSQL cannot use. The message does not repeat the URL, which may hold a password.
     """
+    refuse_no_text("the store's URL", url)
     try:
         given = conninfo_to_dict(url)
     except psycopg.Error:

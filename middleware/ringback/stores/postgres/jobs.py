@@ -26,6 +26,16 @@ TASK = "ringback.deliver"
 for _name in ("procrastinate", "psycopg.pool"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
 
+
+def _not_about_our_jobs(record: logging.LogRecord) -> bool:
+    return TASK not in str(vars(record))
+
+
+# procrastinate's lines about a job have the key of the item in their text or their fields. A phone number may be in the
+# key, and Ringback's own lines say what becomes of the item.
+for _name in ("procrastinate.worker", f"procrastinate.worker.{QUEUE}"):
+    logging.getLogger(_name).addFilter(_not_about_our_jobs)
+
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 
@@ -87,7 +97,7 @@ class Jobs:
         await app.open_async(pool)
         await app.run_worker_async(
             queues=[QUEUE],
-            name="ringback",
+            name=QUEUE,
             concurrency=concurrency,
             fetch_job_polling_interval=poll,
             update_heartbeat_interval=lease / 3,

@@ -119,9 +119,12 @@ def _opened_to_read(path: Path, timeout: float) -> sqlite3.Connection:
 
 
 def store_error(path: Path, error: sqlite3.Error) -> StoreError:
-    """The store's error for a fault of SQLite: :class:`StoreUnavailable` if the fault may pass, else with a remedy."""
+    """The store's error for a fault of SQLite, with a remedy: :class:`StoreUnavailable` if the fault may pass."""
     code = getattr(error, "sqlite_errorcode", None)
-    remedy = _LASTING.get(code & 0xFF) if isinstance(code, int) else None
+    kind = code & 0xFF if isinstance(code, int) else -1
+    if kind == sqlite3.SQLITE_FULL:
+        return StoreUnavailable(f"{path}: {error}; make room on the disk")
+    remedy = _LASTING.get(kind)
     if remedy is None:
         return StoreUnavailable(f"{path}: {error}")
     return StoreError(f"{path}: {error}; {remedy}")
@@ -173,7 +176,9 @@ class Room:
     def _found(self, connection: sqlite3.Connection) -> str | None:
         free = shutil.disk_usage(self._path.parent).free
         if free < self._min_free:
-            return f"{free} bytes are free for {self._path}; at least {self._min_free} must stay so"
+            return (
+                f"{free} bytes are free for {self._path}; at least {self._min_free} must stay so (min_free); make room"
+            )
         (ready,) = connection.execute(_READY).fetchone()
         if ready >= self._max_backlog:
             return f"{ready} items wait in {self._path}; at most {self._max_backlog} may; see that workers run"

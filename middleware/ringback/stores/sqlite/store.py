@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from ringback.exceptions import ConfigurationError, StoreFull
-from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
+from ringback.settings import refuse_for_store, refuse_no_flag, refuse_no_text, refuse_short_lease
 from ringback.stores.clocks import Boot, Jumps
 from ringback.stores.leases import Touch
 from ringback.stores.query import settings_in
@@ -79,6 +79,8 @@ class SQLiteStore:
             refuse_for_store(name, number, zero=True)
         refuse_no_flag("store: network", network)
         refuse_short_lease(lease, poll)
+        if not isinstance(path, Path):
+            refuse_no_text("store: path", path)
         self.path = Path(path)
         self._keep = keep
         self._remember = remember
