@@ -109,7 +109,6 @@ async def test_the_last_delivery_is_told_by_its_age() -> None:
 
     engine = Engine(router, router.settings, clock=lambda: now)
     await engine.accept([ringback.classify("CallDisconnected", 486, 560486)])
-    engine.accepted()
     now = 107.5
     health = await health_of(engine)
     await engine.drain(0)

@@ -18,7 +18,7 @@ from ringback.work.pace import Pace
 from ringback_catalog import Catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Gauge
@@ -165,19 +165,17 @@ class Engine:
             # A delivery asks the store again, and its sender gets 503. `SyncHandler.start` raises.
             self.log.store_unavailable(error)
 
-    def accept(self, outcomes: Sequence[Outcome]) -> Awaitable[Sequence[str]]:
-        """Give outcomes to the dispatcher, and return when the outcomes are persisted.
+    async def accept(self, outcomes: Sequence[Outcome]) -> Sequence[str]:
+        """Give the outcomes of a delivery to the dispatcher, and count the delivery once the outcomes are persisted.
 
         Gives the keys for :meth:`Dispatcher.hasten`. Raises :class:`StoreError` if the store cannot keep the outcomes.
         """
         if not self._works and outcomes and (self.durable or not self.router.roster.calls_nobody):
             self._begin_late()
-        return self.dispatcher.accept(outcomes)
-
-    def accepted(self) -> None:
-        """Count a delivery whose outcomes the store has kept."""
+        early = await self.dispatcher.accept(outcomes)
         self._last_delivery = self._clock()
         self.tally.count(ACCEPTED)
+        return early
 
     async def answered(self, received: Received) -> None:
         """Let the hooks of operations wait no longer: the sender of this delivery has the whole response."""

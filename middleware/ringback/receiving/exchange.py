@@ -213,7 +213,6 @@ class Exchange:
             # The dispatcher has logged the error, once for many senders: deliveries go on while a store is down.
             seconds = error.retry_after if isinstance(error, StoreUnavailable) else 30
             return self._answer(unavailable(seconds), is_logged=True)
-        engine.accepted()
         await engine.dispatcher.notebook.note(delivery.events, outcomes)
         self._bound = logs.bound_ids(delivery.events)
         for _ in logs.received(received, ids_are_open=self._bound.are_open):
