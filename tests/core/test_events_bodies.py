@@ -214,6 +214,15 @@ def test_half_a_surrogate_pair_is_read_as_no_character(frame, written, read):
     assert said(f'[{{"type":"B"}},1,{body.strip("[]")}]')[0][1][1] == read
 
 
+@pytest.mark.parametrize("frame", ["%s", " %s\n", "[%s]", "[ 1, %s,{}]", '[{"type":"B"} ,[],%s , {"type":"C"}]'])
+def test_raw_is_the_element_as_it_came_also_with_half_a_pair(frame):
+    """The reading of such a body is Ringback's own; the event's bytes are the sender's."""
+    element = r'{"type":"A", "id":"cut \ud83d", "x":"\udc00\ud83d\ude00"}'
+    delivery = parse_delivery(frame % element)
+    assert [event.raw.decode() for event in delivery.events if event.type == "A"] == [element]
+    assert b"".join(event.raw for event in delivery.events if event.type != "A") in (b"", b'{"type":"B"}{"type":"C"}')
+
+
 @pytest.mark.parametrize("opening", ["[", '{"a":'], ids=["arrays", "objects"])
 @pytest.mark.parametrize(
     "frame",

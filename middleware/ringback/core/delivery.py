@@ -141,15 +141,28 @@ class Event(Struct, frozen=True, gc=False, rename={"_origin": "ringback:origin"}
 
 
 class Origin(Struct, frozen=True, gc=False, eq=False):
-    """The body that an event stood in, and the event's index there. Only :meth:`element` splits the body."""
+    """The body that an event stood in, and the event's index there. Only :meth:`element` splits the body.
+
+    ``sent`` is the body as it came, of the same length, where the decoder cannot read what came.
+    """
 
     body: bytes
     index: int
+    sent: bytes | None = None
 
     def element(self) -> bytes:
-        if self.body[:1] != b"[":
-            return self.body
-        return bytes(split(self.body)[self.index])
+        sent = self.body if self.sent is None else self.sent
+        if sent[:1] != b"[":
+            return sent
+        elements = split(self.body)
+        if self.sent is None:
+            return bytes(elements[self.index])
+        start = end = 0
+        for element in elements[: self.index + 1]:
+            # Between the elements are commas and white space alone.
+            start = self.body.index(element, end)
+            end = start + len(bytes(element))
+        return sent[start:end]
 
 
 class Fault(Struct, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import count
 from typing import TYPE_CHECKING, cast
 
 from msgspec import DecodeError
@@ -27,7 +28,7 @@ from ringback.core.delivery import (
     Update,
     split,
 )
-from ringback.core.elements import read_element, why
+from ringback.core.elements import read_element, why, without_lone_halves
 from ringback.exceptions import DeliveryTooLarge, MalformedDelivery, UnsupportedEncoding
 from ringback.settings import MAX_BODY, MAX_EVENTS
 from ringback_catalog import EVENTS, PREFIX, event_name
@@ -107,10 +108,14 @@ def parse_content(content: bytes, max_body: int, max_events: int, max_depth: int
                 raise MalformedDelivery(event.reason, (event,), reason="no_event" if _is_json(content) else "not_json")
             return Delivery((event,))
     except MalformedDelivery:
-        whole = _without_lone_halves(content)
+        whole = without_lone_halves(content)
         if whole == content:
             raise
-        return parse_content(whole, max_body, max_events, max_depth)
+        delivery = parse_content(whole, max_body, max_events, max_depth)
+        faulty = {fault.index for fault in delivery.faults}
+        for event, index in zip(delivery.events, (each for each in count() if each not in faulty), strict=False):
+            force_setattr(event, "_origin", Origin(whole, index, content))
+        return delivery
     if not content:
         raise MalformedDelivery("the body is empty; send a JSON array of CloudEvents", reason="empty")
     raise _no_json(content, "the body is neither a JSON array nor an object; send a JSON array of CloudEvents")
@@ -263,23 +268,6 @@ def _parse_singly(content: bytes, max_events: int) -> Delivery:
     if faults and not events:
         raise MalformedDelivery(f"no element is an event; element 0: {faults[0].reason}", faults, reason="no_event")
     return Delivery(events, faults)
-
-
-def _without_lone_halves(content: bytes) -> bytes:
-    """The body with U+FFFD for each escape of one half of a surrogate pair, which stands for no character.
-
-    JSON's grammar has such an escape, and a text that a sender cuts within an emoji ends with one. The decoder takes
-    the escape for a fault of the whole body.
-    """
-    return _HALVES.sub(lambda found: found[0] if found["pair"] else rb"\%bufffd" % found["escaped"], content)
-
-
-# The first backslash of a run, the escaped ones after it, and behind an odd number of them a whole pair or a half. So
-# the function is called for surrogates alone: a body of nothing but other escapes would hold the loop for too long.
-_HALVES = re.compile(
-    rb"\\(?<!\\\\)(?P<escaped>(?:\\\\)*)u[dD]"
-    rb"(?:(?P<pair>[89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|[89a-fA-F][0-9a-fA-F]{2})"
-)
 
 
 def _too_many(count: int, limit: int) -> DeliveryTooLarge:
