@@ -377,6 +377,10 @@ def call_again(): ...
 
 HASHED = "; if contacts are hashed, name the router: --router MODULE:ROUTER"
 NONE_CANCELLED = f"0 redials cancelled{HASHED}"
+IS_HASHED = (
+    "ringback redials block: the contacts in this store are hashed, and only the router knows how; name it: "
+    "--router MODULE:ROUTER\n"
+)
 NEEDS_ROUTER = "ringback redials block: a router that hashes its contacts needs --router\n"
 
 
@@ -418,9 +422,14 @@ def test_contacts_that_are_hashed_need_the_router(capsys: pytest.CaptureFixture[
     planned(hashing.router.redials[0].stored("bob"))
     assert printed(capsys, "redials", "cancel", "bob", status=1) == [NONE_CANCELLED]
     assert printed(capsys, "redials", "cancel", "bob", "--json", "--router", "hashing:router") == ['{"canceled": 2}']
-    with capture_logs():
+    with capture_logs() as lines:
+        assert main(["redials", "block", "bob"]) == 2
+        assert capsys.readouterr() == ("", IS_HASHED)
+        assert lines == []
         blocked = printed(capsys, "redials", "block", "bob", "--router", "hashing:router")
         assert blocked == ["blocked, 0 redials cancelled"]
+        assert main(["redials", "block", hashing.router.redials[0].stored("bob")]) == 0
+        assert capsys.readouterr() == ("blocked, 0 redials cancelled\n", NEEDS_ROUTER)
         assert printed(capsys, "redials", "unblock", "bob", status=1) == [f"was not blocked{HASHED}"]
         named = ("redials", "unblock", "bob", "--router", "hashing:router")
         assert printed(capsys, *named) == ["unblocked"]
