@@ -453,3 +453,18 @@ def test_an_empty_name_is_refused(command: str, capsys: pytest.CaptureFixture[st
     assert main([*names, " "]) == 2
     said = f"{prog}: argument {place}: it is empty, which names nothing; give a value; see {prog} --help\n"
     assert capsys.readouterr() == ("", said)
+
+
+def test_what_an_app_prints_is_not_in_the_answer(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """Nor its log, where it sets one up for standard output when it is imported: a script reads the answer."""
+    loud = 'import logging, sys\nprint("hello")\nlog = logging.StreamHandler(sys.stdout)\n'
+    (folder / "loud.py").write_text(f"{loud}{ROUTER}", "utf-8")
+    sys.path.insert(0, str(folder))
+    planned("bob")
+    assert main(["redials", "cancel", "bob", "--json", "--router", "loud:router"]) == 1
+    import loud as app  # type: ignore[import-not-found]
+
+    answer = capsys.readouterr()
+    assert answer.out == '{"canceled": 0}\n'
+    assert answer.err.startswith("hello\n")
+    assert app.log.stream is sys.stderr
