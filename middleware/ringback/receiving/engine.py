@@ -13,7 +13,6 @@ from ringback.hooks.checked_store import checked_store
 from ringback.hooks.dispatcher import SETTLE, Dispatcher
 from ringback.receiving.background_loop import at_exit
 from ringback.settings import ENGINE, refuse_misplaced, refuse_negative
-from ringback.work.deliveries import ACCEPTED
 from ringback.work.pace import Pace
 from ringback_catalog import Catalog
 
@@ -84,8 +83,9 @@ class Engine:
 
     def __init__(self, router: HandlerRouter, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.router = router
-        self._clock = clock
-        self._last_delivery: float | None = None
+        self.clock = clock
+        self.last_delivery: float | None = None
+        """When the last delivery was accepted, by the clock."""
         self.log = logs.LogObserver()
         self.catalog = settings.catalog or Catalog.default()
         self.telemetry = settings.telemetry
@@ -117,7 +117,7 @@ class Engine:
     @property
     def since_delivery(self) -> float | None:
         """Seconds since the last delivery that was accepted; ``None`` before the first one."""
-        return None if self._last_delivery is None else round(self._clock() - self._last_delivery, 3)
+        return None if self.last_delivery is None else round(self.clock() - self.last_delivery, 3)
 
     def check(self) -> None:
         """Raise :class:`ConfigurationError` in a loop that is not asyncio's, and for a redial without a named store.
@@ -163,11 +163,6 @@ class Engine:
         if not self._works and outcomes and (self.durable or not self.router.roster.calls_nobody):
             self._begin_late()
         return self.dispatcher.accept(outcomes)
-
-    def accepted(self) -> None:
-        """Count a delivery whose outcomes the store has kept."""
-        self._last_delivery = self._clock()
-        self.tally.count(ACCEPTED)
 
     async def answered(self, received: Received) -> None:
         """Let the hooks of operations wait no longer: the sender of this delivery has the whole response."""

@@ -23,7 +23,7 @@ from ringback.receiving.intake import Intake, Received, headers_of_the_body
 from ringback.receiving.replies import Reply, too_large, unavailable
 from ringback.receiving.target import canonical_method
 from ringback.stores.turns import Turns
-from ringback.work.deliveries import SENDER_LEFT, answer_of
+from ringback.work.deliveries import ACCEPTED, SENDER_LEFT, answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
@@ -213,7 +213,8 @@ class Exchange:
             # The dispatcher has logged the error, once for many senders: deliveries go on while a store is down.
             seconds = error.retry_after if isinstance(error, StoreUnavailable) else 30
             return self._answer(unavailable(seconds), is_logged=True)
-        engine.accepted()
+        engine.last_delivery = engine.clock()
+        engine.tally.count(ACCEPTED)
         await engine.dispatcher.notebook.note(delivery.events, outcomes)
         self._bound = logs.bound_ids(delivery.events)
         for _ in logs.received(received, ids_are_open=self._bound.are_open):
