@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ringback_catalog import Entry
 
 EXAMPLE = "write for example: ringback explain 486 560486"
-EXAMPLE_OF_SIP = "write for example: ringback explain --sip 17 486 560486"
+EXAMPLE_OF_SIP = "write for example: ringback explain --sip 486 486 560486"
 
 OVERRIDES = """
 [[entry]]
@@ -608,7 +608,7 @@ def test_an_unknown_event_is_explained_with_a_warning(
         ("explain 4_8", f"ringback explain: code '4_8' is not a whole number; {EXAMPLE}"),
         (
             "explain 486 --sip x",
-            "ringback explain: sip 'x' is not a whole number; write for example: ringback explain --sip 17 486 560486",
+            "ringback explain: sip 'x' is not a whole number; write for example: ringback explain --sip 486 486 560486",
         ),
         (
             "explain 486 --q850 9999999999",

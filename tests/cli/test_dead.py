@@ -294,6 +294,14 @@ def test_a_look_makes_no_store(capsys: pytest.CaptureFixture[str], folder: Path,
     assert [(each.name, each.stat().st_size) for each in folder.iterdir()] == ([(FILE, 0)] if empty else [])
 
 
+@pytest.mark.parametrize("command", [*COMMANDS, "worker app:router"])
+def test_an_empty_store_is_refused(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    """As of a script's variable that is not set: the store of the environment may be another one."""
+    assert main([*command.split(), "--store", ""]) == 2
+    said = "argument --store: it is empty, which finds nothing; give a value, or leave the option out"
+    assert said in capsys.readouterr().err
+
+
 def test_a_store_that_does_not_work_is_exit_code_1(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     """One line, and no traceback."""
     (folder / FILE).write_text("no database at all, but longer than a header of SQLite\n" * 20, "utf-8")

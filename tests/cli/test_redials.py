@@ -377,6 +377,10 @@ def call_again(): ...
 
 HASHED = "; if contacts are hashed, name the router: --router MODULE:ROUTER"
 NONE_CANCELLED = f"0 redials cancelled{HASHED}"
+IS_HASHED = (
+    "ringback redials block: the contacts in this store are hashed, and only the router knows how; name it: "
+    "--router MODULE:ROUTER\n"
+)
 NEEDS_ROUTER = "ringback redials block: a router that hashes its contacts needs --router\n"
 
 
@@ -418,9 +422,14 @@ def test_contacts_that_are_hashed_need_the_router(capsys: pytest.CaptureFixture[
     planned(hashing.router.redials[0].stored("bob"))
     assert printed(capsys, "redials", "cancel", "bob", status=1) == [NONE_CANCELLED]
     assert printed(capsys, "redials", "cancel", "bob", "--json", "--router", "hashing:router") == ['{"canceled": 2}']
-    with capture_logs():
+    with capture_logs() as lines:
+        assert main(["redials", "block", "bob"]) == 2
+        assert capsys.readouterr() == ("", IS_HASHED)
+        assert lines == []
         blocked = printed(capsys, "redials", "block", "bob", "--router", "hashing:router")
         assert blocked == ["blocked, 0 redials cancelled"]
+        assert main(["redials", "block", hashing.router.redials[0].stored("bob")]) == 0
+        assert capsys.readouterr() == ("blocked, 0 redials cancelled\n", NEEDS_ROUTER)
         assert printed(capsys, "redials", "unblock", "bob", status=1) == [f"was not blocked{HASHED}"]
         named = ("redials", "unblock", "bob", "--router", "hashing:router")
         assert printed(capsys, *named) == ["unblocked"]
@@ -444,3 +453,18 @@ def test_an_empty_name_is_refused(command: str, capsys: pytest.CaptureFixture[st
     assert main([*names, " "]) == 2
     said = f"{prog}: argument {place}: it is empty, which names nothing; give a value; see {prog} --help\n"
     assert capsys.readouterr() == ("", said)
+
+
+def test_what_an_app_prints_is_not_in_the_answer(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """Nor its log, where it sets one up for standard output when it is imported: a script reads the answer."""
+    loud = 'import logging, sys\nprint("hello")\nlog = logging.StreamHandler(sys.stdout)\n'
+    (folder / "loud.py").write_text(f"{loud}{ROUTER}", "utf-8")
+    sys.path.insert(0, str(folder))
+    planned("bob")
+    assert main(["redials", "cancel", "bob", "--json", "--router", "loud:router"]) == 1
+    import loud as app  # type: ignore[import-not-found]
+
+    answer = capsys.readouterr()
+    assert answer.out == '{"canceled": 0}\n'
+    assert answer.err.startswith("hello\n")
+    assert app.log.stream is sys.stderr

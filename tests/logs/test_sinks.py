@@ -256,6 +256,16 @@ def test_with_plain_logging_a_traceback_and_an_example_stand_below_the_line() ->
     ]
 
 
+def test_half_a_character_in_a_traceback_does_not_cost_the_line() -> None:
+    """A stream of UTF-8 refuses it, and logging then writes the error in the place of the line."""
+    attach(kept := Kept())
+    logs.LogObserver().hook_failed(BUSY, "jobs.call_again", ValueError("half \ud83d, größer"), 1, None)
+    (line,) = kept.lines
+    assert line.endswith(
+        'error="ValueError: half \\ud83d, gr\\u00f6\\u00dfer" attempt=1\nValueError: half \\ud83d, größer'
+    )
+
+
 def test_a_handler_of_the_root_logger_is_a_configuration_too() -> None:
     """``logging.basicConfig`` is how most apps begin."""
     root, kept = logging.getLogger(), Kept()

@@ -87,6 +87,14 @@ def test_a_call_that_a_redial_has_placed_counts_once() -> None:
         assert [(call.key, call.leg, call.state) for call in known.calls] == [("redial:a", "b", CallState.OPEN)]
 
 
+def test_while_a_redial_function_runs_its_own_call_is_known_by_the_context_alone() -> None:
+    """Another call's end would ask for a redial while the contact rings, so the doubt ends the attempts."""
+    end = report("b", context="request-1")
+    for context, said in ((None, "another call to the contact is in progress"), ("request-1", None)):
+        runs = Contact().redial("redial:a", PLACING, NOW, context=context)
+        assert words(runs.noted(end, NOW + 1), end) == said
+
+
 def test_a_redial_that_was_not_placed_stands_for_no_call() -> None:
     """Three calls are three, also if a redial function has asked to be called again in between."""
     known = Contact().noted(report("a"), NOW).redial("redial:a", PLANNED, NOW + 1).redial("redial:a", PLACING, NOW + 1)

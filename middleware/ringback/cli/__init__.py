@@ -24,6 +24,7 @@ from ringback.cli import (
     _whatif,
     _worker,
 )
+from ringback.cli._values import some
 from ringback.exceptions import ConfigurationError, RingbackError, StoreError, needs_extra
 from ringback.privacy.redaction import redact
 
@@ -215,7 +216,7 @@ def _add_store_command(parts: _Commands, name: str, run: Callable[[argparse.Name
 def _add_store_options(command: _Parser) -> None:
     # Suppressed, because the default of a command would take the place of what was given to its group.
     unset = argparse.SUPPRESS
-    command.add_argument("--store", metavar="URL", default=unset, help=f"default: ${_store.VARIABLE}")
+    command.add_argument("--store", metavar="URL", type=some, default=unset, help=f"default: ${_store.VARIABLE}")
     command.add_argument("--json", action="store_true", default=unset, help="print JSON, an object a line")
 
 

@@ -141,7 +141,7 @@ def whole(name: str, value: object) -> int | None:
     """
     if value is None:
         return None
-    option = f"--{name} 17 " if name in ("sip", "q850") else ""
+    option = {"sip": "--sip 486 ", "q850": "--q850 17 "}.get(name, "")
     remedy = f"write for example: ringback explain {option}486 560486"
     text = value if isinstance(value, str) else json.dumps(value)
     if re.fullmatch(r"[+-]?[0-9]+", text) is None:

@@ -12,7 +12,7 @@ from msgspec import to_builtins
 from ringback.cli._screen import many, moment, pair, table, wrapped
 from ringback.cli._store import add_filters, add_router, operated, selected
 from ringback.cli._values import ago, count, named
-from ringback.privacy.redaction import redact, redact_contact
+from ringback.privacy.redaction import is_hashed, redact, redact_contact
 from ringback.work.hook_runs import tries_in
 from ringback.work.redial import time_zone
 
@@ -185,7 +185,19 @@ _HASHED = "; if contacts are hashed, name the router: --router MODULE:ROUTER"
 
 
 def block(arguments: argparse.Namespace) -> int:
-    count = operated(arguments, lambda operator: operator.block(arguments.contact))
+    async def blocked(operator: Operator) -> int | None:
+        if arguments.router is None and not is_hashed(arguments.contact):
+            known = await operator.store.history.contacts(0.0, "", LIMIT)
+            if any(is_hashed(name) for name, _ in known):
+                return None
+        return await operator.block(arguments.contact)
+
+    count = operated(arguments, blocked)
+    if count is None:
+        # Nobody is called under the name as it was given, so "blocked" would be taken for the truth.
+        why = "the contacts in this store are hashed, and only the router knows how; name it: --router MODULE:ROUTER"
+        print(f"{arguments.prog}: {why}", file=sys.stderr)
+        return 2
     if not count and arguments.router is None:
         print(f"{arguments.prog}: a router that hashes its contacts needs --router", file=sys.stderr)
     print(json.dumps({"blocked": True, "canceled": count}) if arguments.json else f"blocked, {_cancelled(count)}")

@@ -7,6 +7,7 @@ import inspect
 import os
 import sys
 import traceback
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,14 @@ def loaded(target: str) -> HandlerRouter:
                 f"router {target!r}: {part!r} is not in {_described(found)}; name an OutcomeRouter of the module"
             ) from None
     return found if isinstance(found, HandlerRouter) else _made(target, found)
+
+
+def asked(target: str) -> HandlerRouter:
+    """As :func:`loaded`, for a command that prints an answer: what the app prints, and a log that it sets up for
+    standard output, go to standard error.
+    """
+    with redirect_stdout(sys.stderr):
+        return loaded(target)
 
 
 def _imported(target: str, name: str) -> Any:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ringback.cli._router import loaded
+from ringback.cli._router import asked
 from ringback.cli._screen import many
 from ringback.cli._values import ago, ahead, of_cause, of_code, some
 from ringback.exceptions import ConfigurationError
@@ -153,7 +153,7 @@ def operated(arguments: argparse.Namespace, operate: Callable[[Operator], Awaita
     """Open the store of the command and let the person at the command operate on it."""
     # A router may keep only a hash of its contacts.
     given: str | None = getattr(arguments, "router", None)
-    router = None if given is None else loaded(given)
+    router = None if given is None else asked(given)
     redials = () if router is None else router.redials
     return answer_of_store(arguments, lambda store: operate(Operator(store, _person(), redials)), router)
 

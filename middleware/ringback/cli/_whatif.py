@@ -12,7 +12,7 @@ import msgspec
 
 from ringback.cli._changes import Changes, Judgement, Redialing, Result
 from ringback.cli._outcomes import catalog_of
-from ringback.cli._router import loaded
+from ringback.cli._router import asked
 from ringback.cli._screen import many
 from ringback.cli._stats import read
 from ringback.cli._store import answer_of_store
@@ -75,7 +75,7 @@ def _before(router: str | None) -> Redialing:
     """Today's redials: the policy of the router's redial, or the default policy without a router."""
     if router is None:
         return Redialing(RedialPolicy())
-    redials = loaded(router).redials
+    redials = asked(router).redials
     if not redials:
         raise ConfigurationError(f"router {router!r} has no redial; register one, or leave --router out")
     policy = redials[0].policy

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ringback.cli._router import loaded
 from ringback.cli._store import VARIABLE, chosen, file_of, settings_of, store_name
-from ringback.cli._values import count, seconds
+from ringback.cli._values import count, seconds, some
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.logs import LogObserver
@@ -38,7 +38,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--drain", metavar="SECONDS", type=seconds, help="time for hooks to finish; default: the router's, or 20"
     )
-    command.add_argument("--store", metavar="URL", help=f"default: ${VARIABLE}, or the router's")
+    command.add_argument("--store", metavar="URL", type=some, help=f"default: ${VARIABLE}, or the router's")
 
 
 def work(arguments: argparse.Namespace, leave: Callable[[int], object] = os._exit) -> int:

@@ -247,7 +247,9 @@ class Text(msgspec.Struct):
             line = _cut(parts, fields)
         for name in _BELOW:
             if name in fields:
-                line = f"{line}\n{fields[name].rstrip()}"
+                # Half a character, which no stream takes, would cost the whole line: a hook's exception may have one.
+                below = fields[name].rstrip().encode("utf-8", "backslashreplace").decode()
+                line = f"{line}\n{below}"
         return line[len(self.event) :]
 
 

@@ -104,11 +104,16 @@ def redact_if_told(text: str | None) -> str | None:
     return None if text is None else redact(text)
 
 
+def is_hashed(contact: str) -> bool:
+    """Whether this is a contact as a store has it for a redial that hashes contacts."""
+    return _KEYED_HASH.fullmatch(contact) is not None
+
+
 def redact_contact(contact: str | None) -> str | None:
     """The head of a keyed hash of a contact. Redaction cannot recognize a name or an address, so neither is shown."""
     if contact is None:
         return None
-    return f"hash {contact[:12]}" if _KEYED_HASH.fullmatch(contact) else "[contact]"
+    return f"hash {contact[:12]}" if is_hashed(contact) else "[contact]"
 
 
 def redact_place(text: str) -> str:
