@@ -290,6 +290,23 @@ async def test_a_loop_that_closes_in_this_moment_is_nobody_to_ask(sight: Sight) 
     queue.asleep()
 
 
+async def test_a_store_that_closes_in_this_moment_is_not_asked(sight: Sight, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question would open the store again, and nobody would close it."""
+    store = Counted(Stats())
+    queue = sight.telemetry.metrics.queue(store)
+    queue.awake()
+    hand_in = asyncio.run_coroutine_threadsafe
+
+    def late(asking: Any, loop: asyncio.AbstractEventLoop) -> Any:
+        queue.asleep()
+        return hand_in(asking, loop)
+
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", late)
+    assert queue.stats() is None
+    await settled(lambda: queue._asked is not None and queue._asked.done())
+    assert store.asked == 0
+
+
 async def test_a_dispatcher_says_when_its_store_may_be_asked(sight: Sight, tmp_path: Path) -> None:
     """From the start until it drains; afterwards the store stays closed."""
     dispatcher = Dispatcher(

@@ -174,6 +174,9 @@ class Queue:
         return None if answer is None or self._clock() - answer[0] > SHOWN_FOR else answer[1]
 
     async def _ask(self) -> None:
+        if self._loop is None:
+            # Another thread has asked in the moment in which the queue fell asleep, and would open the closed store.
+            return
         # The dispatcher reports a store that fails.
         with suppress(Exception):
             stats = await self._store.stats()
