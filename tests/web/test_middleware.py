@@ -367,7 +367,7 @@ SPELLED_TOO = "the app routes other spellings of its path, too; they are verifie
 NO_ROUTE = "the app has no route for this spelling; give Microsoft the URL as the route has it, and path= likewise"
 PASSED_BY = (
     "it passed by, neither verified nor classified; if it was a callback, give path= as the app gets it, "
-    "with the prefix of every mount and router"
+    "with the prefix of every mount and router, and with its last {parameter}"
 )
 
 
@@ -383,6 +383,7 @@ PASSED_BY = (
         pytest.param("/API/callbacks/1", "post", 307, (False, PASSED_BY), id="near, and redirected"),
         pytest.param("/sub/api/callbacks/1", "POST", 204, (False, PASSED_BY), id="near, and routed"),
         pytest.param("/sub/api/callbacks/1", "POST", 500, None, id="near, and a fault of the route"),
+        pytest.param("/api/callbacks", "POST", 204, (False, PASSED_BY), id="without the parameter, and routed"),
         pytest.param("/sub/api/callbacks/1", "GET", 404, None, id="near, but no delivery"),
         pytest.param("/api/callbacks/1", "POST", 404, None, id="the very path"),
         pytest.param("/orders/1", "POST", 404, None, id="foreign path"),
