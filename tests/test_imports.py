@@ -86,7 +86,7 @@ def test_the_patterns_of_redaction_are_compiled_at_the_start_of_an_app(statement
     assert ran.stdout.split() == [compiled]
 
 
-MIDDLEWARE = "ringback.CallOutcomeMiddleware(None, router=ringback.OutcomeRouter(), path='/cb', auth={})"
+MIDDLEWARE = "ringback.CallOutcomeMiddleware(print, router=ringback.OutcomeRouter(), path='/cb', auth={})"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_verifier_loads_what_it_needs_at_start_up() -> None:
 )
 def test_only_the_engine_that_is_asked_for_is_loaded(store: str, engines: set[str]) -> None:
     """Nothing is opened by that, either."""
-    middleware = f"ringback.CallOutcomeMiddleware(None, router=ringback.OutcomeRouter(store={store}), path='/cb')"
+    middleware = f"ringback.CallOutcomeMiddleware(print, router=ringback.OutcomeRouter(store={store}), path='/cb')"
     assert loaded(f"import ringback; {middleware}", ENGINES) & ENGINES == engines
 
 

@@ -364,6 +364,10 @@ def positional_outcome(outcome: Outcome, /) -> None: ...
 def not_offered(outcome: Outcome, tenant: str) -> None: ...
 
 
+class Placer:
+    def place(self, contact: str) -> None: ...
+
+
 MAY_HAVE = "it may have attempt, contact, ctx, headers, history, operation_context, outcome"
 
 
@@ -380,6 +384,13 @@ MAY_HAVE = "it may have attempt, contact, ctx, headers, history, operation_conte
         ),
         pytest.param(
             {}, dict, "redial builtins.dict does not tell its parameters; decorate a function", id="no-signature"
+        ),
+        pytest.param(
+            {},
+            Placer.place,
+            f"redial {HERE}.Placer.place takes the object first; "
+            "a method is registered from an object: obj.method, once there is one",
+            id="unbound-method",
         ),
         pytest.param(
             {}, not_offered, f"redial {HERE}.not_offered has a parameter 'tenant'; {MAY_HAVE}", id="not-offered"

@@ -54,28 +54,31 @@ def wants_keyword(outcome: Outcome, *, tenant: str) -> None: ...
 @pytest.mark.parametrize(
     ("handler", "message"),
     [
-        pytest.param(None, "handler None is not callable; register a function (outcome)", id="not-callable"),
+        pytest.param(
+            None, "handler None is not callable; register a function (outcome) or (outcome, ctx)", id="not-callable"
+        ),
         pytest.param(
             takes_two,
             f"handler {HERE}.takes_two(outcome: 'Outcome', request: 'object') -> 'None' cannot be called as "
-            "(outcome); change its parameters",
+            "(outcome) or (outcome, ctx); change its parameters",
             id="two-arguments",
         ),
         pytest.param(
             wants_keyword,
             f"handler {HERE}.wants_keyword(outcome: 'Outcome', *, tenant: 'str') -> 'None' cannot be called as "
-            "(outcome); change its parameters",
+            "(outcome) or (outcome, ctx); change its parameters",
             id="keyword",
         ),
         pytest.param(
             Hook.method,
-            f"handler {HERE}.Hook.method(self, outcome: 'Outcome') -> 'None' cannot be called as (outcome); "
-            "change its parameters",
+            f"handler {HERE}.Hook.method(self, outcome: 'Outcome') -> 'None' cannot be called as (outcome) or "
+            "(outcome, ctx); a method is registered from an object: obj.method, once there is one",
             id="unbound-method",
         ),
         pytest.param(
             functools.partial(takes_none),
-            "handler functools.partial() -> 'None' cannot be called as (outcome); change its parameters",
+            "handler functools.partial() -> 'None' cannot be called as (outcome) or (outcome, ctx); "
+            "change its parameters",
             id="partial",
         ),
         pytest.param(generator, f"handler {HERE}.generator yields; register a function that returns", id="generator"),

@@ -353,6 +353,7 @@ def refuses(*_: object) -> Any:
     "configuration",
     [
         pytest.param({"processors": [refuses]}, id="broken-processor"),
+        pytest.param({"wrapper_class": structlog.stdlib.AsyncBoundLogger}, id="nobody-would-await-it"),
     ],
 )
 def test_a_line_that_structlog_refuses_goes_to_standard_output(

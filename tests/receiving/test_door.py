@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def middleware(**settings: Any) -> object:
-    return CallOutcomeMiddleware(None, router=OutcomeRouter(), path="/cb", **settings)  # type: ignore[arg-type]
+    return CallOutcomeMiddleware(print, router=OutcomeRouter(), path="/cb", **settings)  # type: ignore[arg-type]
 
 
 def handler(**settings: Any) -> object:
@@ -99,7 +99,7 @@ def test_a_door_stands_in_front_of_a_router(router: Any, shown: str | None) -> N
     """Of nothing else."""
     said = f"router {shown or repr(router)} is no OutcomeRouter; pass router=OutcomeRouter()"
     for made in (
-        lambda: CallOutcomeMiddleware(None, router=router, path="/cb"),  # type: ignore[arg-type]
+        lambda: CallOutcomeMiddleware(print, router=router, path="/cb"),  # type: ignore[arg-type]
         lambda: CallbackHandler(router),
     ):
         with pytest.raises(ConfigurationError) as refused:
@@ -111,7 +111,7 @@ def test_a_door_says_what_it_is() -> None:
     """And which router stands behind it, in one line."""
     router = OutcomeRouter(settle=0, store="postgresql://me:hush@host/db")
     doors = [
-        CallOutcomeMiddleware(None, router=router, path=["/a", "/b/{id}"], auth=None),  # type: ignore[arg-type]
+        CallOutcomeMiddleware(print, router=router, path=["/a", "/b/{id}"], auth=None),  # type: ignore[arg-type]
         CallbackHandler(router, auth=None),
     ]
     behind = "OutcomeRouter(store='postgresql://[secret]@host/db', settle=0)"

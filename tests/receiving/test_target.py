@@ -132,13 +132,20 @@ def test_the_longest_path_costs_no_more_than_its_length(template: str, odd: str)
         pytest.param(CALLBACKS, "/sub/api/callbacks/7", True, id="prefix, with a parameter"),
         pytest.param(CALLBACKS, "/callbacks/7", True, id="without the prefix, with a parameter"),
         pytest.param(CALLBACKS, "/7", False, id="the parameter alone"),
+        pytest.param("/api/callbacks", "/api/callbacks/7", True, id="a parameter too few"),
+        pytest.param(CALLBACKS, "/api/callbacks", True, id="a parameter too many"),
+        pytest.param("/c/{id:int}", "/c", True, id="a number too many"),
+        pytest.param("/api/callbacks", "/api/callbacks/7/notes", False, id="two segments behind"),
+        pytest.param("/api/callbacks", "/sub/api/callbacks/7", False, id="prefix, and a parameter too few"),
+        pytest.param("/{id}", "/7/notes", False, id="no word in common"),
+        pytest.param("/", "/7", False, id="anything would be behind the root"),
         pytest.param("/r/{rest:path}", "/sub/r/a", False, id="anything would be below that"),
         pytest.param("/api/callbacks", "/orders", False, id="foreign path"),
         pytest.param("/api/callbacks", "/", False, id="root"),
     ],
 )
 def test_a_path_is_near_where_a_person_may_have_meant_the_template(template: str, path: str, near: bool) -> None:
-    """The two usual mistakes: a mount's prefix too many or too few, and upper case."""
+    """The usual mistakes: a mount's prefix or the last parameter too many or too few, and upper case."""
     assert GuardedPaths([template]).is_near(path) is near
 
 

@@ -212,7 +212,7 @@ def test_switched_off_opentelemetry_is_not_imported() -> None:
     """Neither by the package nor by an app that does not ask for it."""
     code = (
         "import sys, ringback, ringback.web.middleware, ringback.web.handler, ringback.web.endpoint\n"
-        "ringback.CallOutcomeMiddleware(None, router=ringback.OutcomeRouter(), path='/', auth=None)\n"
+        "ringback.CallOutcomeMiddleware(print, router=ringback.OutcomeRouter(), path='/', auth=None)\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry') or name == 'ringback.telemetry'])"
     )
     assert python(code) == "[]"

@@ -359,8 +359,12 @@ def test_bound_builders_share_a_call() -> None:
     assert leg.call_connected()["data"]["callConnectionId"] == leg.call.call_connection_id not in ids
     assert {*BUILDERS, "call", "leg", "incoming_call"} <= set(dir(bound))
     assert CallEvents().call != CallEvents().call
-    with pytest.raises(AttributeError, match="no builder 'call_connectd'"):
+    with pytest.raises(
+        AttributeError, match="no builder 'call_connectd' that takes a call; did you mean 'call_connected'"
+    ):
         _ = bound.call_connectd
+    with pytest.raises(AttributeError, match=r"no builder 'zzz' that takes a call$"):
+        _ = bound.zzz
 
 
 def test_the_package_names_everything_public() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import types
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -368,7 +367,7 @@ SPELLED_TOO = "the app routes other spellings of its path, too; they are verifie
 NO_ROUTE = "the app has no route for this spelling; give Microsoft the URL as the route has it, and path= likewise"
 PASSED_BY = (
     "it passed by, neither verified nor classified; if it was a callback, give path= as the app gets it, "
-    "with the prefix of every mount and router"
+    "with the prefix of every mount and router, and with its last {parameter}"
 )
 
 
@@ -384,6 +383,7 @@ PASSED_BY = (
         pytest.param("/API/callbacks/1", "post", 307, (False, PASSED_BY), id="near, and redirected"),
         pytest.param("/sub/api/callbacks/1", "POST", 204, (False, PASSED_BY), id="near, and routed"),
         pytest.param("/sub/api/callbacks/1", "POST", 500, None, id="near, and a fault of the route"),
+        pytest.param("/api/callbacks", "POST", 204, (False, PASSED_BY), id="without the parameter, and routed"),
         pytest.param("/sub/api/callbacks/1", "GET", 404, None, id="near, but no delivery"),
         pytest.param("/api/callbacks/1", "POST", 404, None, id="the very path"),
         pytest.param("/orders/1", "POST", 404, None, id="foreign path"),
@@ -403,13 +403,22 @@ async def test_a_near_miss_is_said_once(
     assert near == ([] if said is None else [{**line, "guarded": said[0], "advice": said[1]}])
 
 
+class Layer:
+    root_path = ""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: object, receive: object, send: object) -> None: ...
+
+
 @pytest.mark.parametrize("layers", [0, 2, 40])
 async def test_a_prefix_that_the_app_cuts_off_by_itself_is_known(layers: int) -> None:
     """FastAPI's `root_path`, also behind other middlewares; not behind any number of them."""
     app: Any = App()
     app.root_path = "/sub"
     for _ in range(layers):
-        app = types.SimpleNamespace(app=app, root_path="")
+        app = Layer(app)
     check = Check(MISSING)
     middleware = wrapped(app, auth=check)
     middleware.app = App()

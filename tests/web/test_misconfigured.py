@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi import FastAPI
+from flask import Flask
 from starlette.applications import Starlette
 
 from ringback import CallOutcomeMiddleware, ConfigurationError, OutcomeRouter
+from ringback.testing import CallbackClient
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ADDED = """
@@ -103,3 +106,42 @@ async def test_a_running_loop_makes_no_difference() -> None:
     """Servers import an app inside of one."""
     with pytest.raises(ConfigurationError, match=re.escape(SAID)):
         CallOutcomeMiddleware(Starlette(), router=OutcomeRouter(), path="callbacks", auth=None)
+
+
+class NoApp:
+    def __call__(self, environ: object, start_response: object) -> None: ...
+
+
+def wsgi(environ: object, start_response: object) -> None: ...
+
+
+def behind(app: Any) -> CallOutcomeMiddleware:
+    return CallOutcomeMiddleware(app, router=OutcomeRouter(), path="/api/callbacks", auth=None)
+
+
+@pytest.mark.parametrize(
+    ("app", "name"),
+    [
+        pytest.param(Flask("shop"), "flask.app.Flask", id="Flask"),
+        pytest.param(Flask("shop").wsgi_app, "flask.app.Flask.wsgi_app", id="what Flask lets wrap"),
+        pytest.param(NoApp(), f"{__name__}.NoApp", id="object"),
+        pytest.param(wsgi, f"{__name__}.wsgi", id="function"),
+        pytest.param("shop:app", "builtins.str", id="the name of an app"),
+        pytest.param(None, "builtins.NoneType", id="nothing"),
+    ],
+)
+@pytest.mark.parametrize("door", [behind, CallbackClient])
+def test_what_speaks_no_asgi_is_refused(door: Callable[[Any], object], app: Any, name: str) -> None:
+    """A WSGI app behind the middleware would take each delivery, and answer it with 500."""
+    with pytest.raises(ConfigurationError) as raised:
+        door(app)
+    assert str(raised.value) == (
+        f"app {name} is no ASGI app: it cannot be called as (scope, receive, send); a WSGI app, such as Flask's, goes "
+        "through a bridge: a2wsgi.WSGIMiddleware(app); or decorate its route: ringback.adapters"
+    )
+
+
+def test_an_app_without_a_signature_is_taken() -> None:
+    """A builtin does not say what it takes."""
+    app: Any = {}.update
+    assert CallbackClient(app).app is app

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from ringback.exceptions import RegistrationError
-from ringback.hooks.signatures import handler_name
+from ringback.hooks.signatures import handler_name, is_method
 from ringback.web.handler import CallbackHandler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 
 def refuse_no_handler(handler: object) -> None:
@@ -28,13 +27,6 @@ def refuse_no_view(view: object, class_based: str) -> None:
     if isinstance(view, type) or is_method(view):
         kind = "class" if isinstance(view, type) else "method"
         raise RegistrationError(f"callback {handler_name(view)} is a {kind}; {class_based}")
-
-
-def is_method(view: Callable[..., Any]) -> bool:
-    """Whether a view is a function in the body of a class, which takes the object first."""
-    if not inspect.isfunction(view) or "." not in view.__qualname__.rpartition("<locals>.")[2]:
-        return False
-    return next(iter(inspect.signature(view).parameters), None) == "self"
 
 
 def open_to_options(classes: Iterable[Any], decorator: object) -> None:

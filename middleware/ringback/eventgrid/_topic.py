@@ -110,5 +110,8 @@ def checked_credential(endpoint: str, credential: Credential) -> Credential:
         )
     # An HTTP library refuses such a header, and its message repeats the secret.
     if not secret or not all("!" <= letter <= "~" for letter in secret):
-        raise ConfigurationError("event grid: the credential is empty or has white space or letters no header can have")
+        raise ConfigurationError(
+            "event grid: the credential is empty or has white space or letters no header can have; "
+            "pass one of the topic's two access keys as it stands"
+        )
     return credential

@@ -52,9 +52,18 @@ def refuse_uncallable(
     try:
         signature.bind(*[None] * arguments, **dict.fromkeys(named))
     except TypeError:
-        raise RegistrationError(
-            f"{role} {name}{signature} cannot be called as {shape}; change its parameters"
-        ) from None
+        remedy = _OF_AN_OBJECT if is_method(handler) else "change its parameters"
+        raise RegistrationError(f"{role} {name}{signature} cannot be called as {shape}; {remedy}") from None
+
+
+def is_method(function: object) -> bool:
+    """Whether this is a function in the body of a class, which takes the object first."""
+    if not inspect.isfunction(function) or "." not in function.__qualname__.rpartition("<locals>.")[2]:
+        return False
+    return next(iter(inspect.signature(function).parameters), None) == "self"
+
+
+_OF_AN_OBJECT = "a method is registered from an object: obj.method, once there is one"
 
 
 def takes(function: object, name: str) -> bool:
@@ -105,7 +114,7 @@ def context_by(handler: Callable[..., Any]) -> ContextBy:
     if kind is inspect.Parameter.POSITIONAL_ONLY and parameters[1:] and parameters[1].name == "ctx":
         refuse_uncallable(handler, 2, "(outcome, ctx)")
         return ContextBy.SECOND
-    refuse_uncallable(handler, 1, "(outcome)")
+    refuse_uncallable(handler, 1, "(outcome) or (outcome, ctx)")
     return ContextBy.NONE
 
 
@@ -116,6 +125,8 @@ def redial_parameters(function: Callable[..., Any]) -> frozenset[str]:
     name = handler_name(function)
     if _yields(function):
         raise RegistrationError(f"redial {name} yields; register a function that returns")
+    if is_method(function):
+        raise RegistrationError(f"redial {name} takes the object first; {_OF_AN_OBJECT}")
     try:
         parameters = inspect.signature(function).parameters
     except ValueError:

@@ -104,7 +104,7 @@ def callback_near_miss(templates: Sequence[str], status: int, *, guarded: bool) 
     if not guarded:
         advice = (
             "it passed by, neither verified nor classified; if it was a callback, give path= as the app gets it, "
-            "with the prefix of every mount and router"
+            "with the prefix of every mount and router, and with its last {parameter}"
         )
     elif status < 300:
         advice = "the app routes other spellings of its path, too; they are verified and classified like the path"

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import cache
 from itertools import chain
 from json.encoder import encode_basestring, encode_basestring_ascii
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
@@ -202,7 +203,11 @@ class _Structlog:
         context = config["context_class"](fields)
         bound = config["wrapper_class"](logger, processors=config["processors"], context=context)
         # By the level's name: not every wrapper class of structlog has a method `log` that takes a level.
-        getattr(bound, _METHODS[level])(event)
+        written = getattr(bound, _METHODS[level])(event)
+        if isinstance(written, CoroutineType):
+            # A line may come from any thread, so nobody would await it.
+            written.close()
+            raise TypeError(f"{config['wrapper_class']!r} is async")
 
 
 def _output() -> _Structlog:

@@ -86,7 +86,9 @@ class GuardedPaths:
         return "spelled" if spelled else None
 
     def is_near(self, path: str) -> bool:
-        """Whether a sender may mean a template by a path that does not fit: with a mount's prefix, or in upper case."""
+        """Whether a sender may mean a template by a path that does not fit: with a mount's prefix, in upper case, with
+        an id behind it or without its last parameter.
+        """
         canonical = _canonical(path)
         return any(pattern.fullmatch(canonical) for pattern in self._near)
 
@@ -221,14 +223,16 @@ def _pattern(template: str, convertors: dict[str, str]) -> str:
 
 
 def _near_patterns(templates: Iterable[str]) -> Iterator[str]:
-    """Patterns of the templates below a further prefix, and of the templates without their first segments."""
+    """Patterns of the templates below a further prefix, of the templates without their first segments, and of each
+    with an id behind it or without its last parameter.
+    """
     for template in templates:
         segments = _canonical(template).strip("/").split("/")
-        for first in range(len(segments)):
-            rest = segments[first:]
+        another_end = segments[:-1] if _PARAMETER.fullmatch(segments[-1]) else [*segments, "{id}"]
+        for rest in (segments, another_end, *(segments[first:] for first in range(1, len(segments)))):
             # Every path would match a rest of parameters alone, or a rest with a parameter that takes slashes.
-            if any("{" not in segment for segment in rest) and not any(":path}" in segment for segment in rest):
-                yield ("" if first else "(?:.*/)?") + "/?" + _pattern("/".join(rest), _WIDE) + "/?"
+            if any(each and "{" not in each for each in rest) and not any(":path}" in each for each in rest):
+                yield ("(?:.*/)?" if rest is segments else "") + "/?" + _pattern("/".join(rest), _WIDE) + "/?"
 
 
 def _refuse_what_never_fits(template: str) -> None:

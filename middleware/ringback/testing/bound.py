@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,9 @@ class CallEvents:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name not in BOUND:
-            raise AttributeError(f"ringback.testing has no builder {name!r} that takes a call")
+            close = get_close_matches(name, BOUND, n=1)
+            nearest = f"; did you mean {close[0]!r}?" if close else ""
+            raise AttributeError(f"ringback.testing has no builder {name!r} that takes a call{nearest}")
         return partial(BOUND[name], call=self.call)
 
     def __dir__(self) -> list[str]:

@@ -16,6 +16,7 @@ from ringback.testing.deliveries import batch, delivery
 from ringback.testing.failures import Failures, HooksFailed
 from ringback.testing.grid import grid_headers, is_grid_event
 from ringback.testing.posting import Exchange, Lifespan, checked_path, merged, scope_of
+from ringback.web.asgi import refuse_no_asgi
 from ringback.work.items import Kind, State
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class CallbackClient:
         headers: Headers | None = None,
         router: OutcomeRouter | None = None,
     ) -> None:
+        refuse_no_asgi(app)
         self.app = app
         self.path = checked_path(path)
         self.issuer = issuer

@@ -10,6 +10,7 @@ from ringback.receiving.gate import NearMisses
 from ringback.receiving.replies import Reply
 from ringback.receiving.target import GuardedPaths, canonical_method, root_path
 from ringback.settings import DOOR, Door, refuse_late
+from ringback.web.asgi import refuse_no_asgi
 from ringback.web.body import BodyReader, PeekedReceive, replayed, response
 from ringback.web.lifespan import ends_the_start, run_lifespan
 from ringback.web.state import give_outcomes
@@ -43,6 +44,7 @@ class CallOutcomeMiddleware:
     def __init__(
         self, app: ASGIApp, *, router: OutcomeRouter, path: str | Sequence[str], **door: Unpack[DoorSettings]
     ) -> None:
+        refuse_no_asgi(app)
         self.app = app
         self._guarded = GuardedPaths(path)
         self._root = root_path(app)
