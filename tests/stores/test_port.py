@@ -484,6 +484,8 @@ async def test_what_returns_too_late_counts_if_nobody_has_worked_on_the_item_sin
     task = asyncio.create_task(store.run(work, 1))
     await store.put([LEG])
     before = {"ready": 1} if state is State.READY else {"dead": 1}
+    # What nobody has begun yet is ready, too.
+    await until(lambda: bool(seen))
     await until(lambda: _counts(store, **before))
     await store.put([OTHER])
     await asyncio.sleep(0.2)

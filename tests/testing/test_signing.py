@@ -43,6 +43,12 @@ async def test_a_verifier_tells_tokens_apart(name: str) -> None:
     assert await verifier(head(make(default_issuer()))) == (None if reason is None else Refusal(reason))
 
 
+def test_every_call_gives_the_issuer_that_the_first_one_has_made() -> None:
+    """A key takes a tenth of a second to make."""
+    default_issuer.cache_clear()
+    assert default_issuer() is default_issuer()
+
+
 async def test_claims_and_settings_can_be_replaced() -> None:
     """An app with several resources verifies several audiences."""
     issuer = default_issuer()

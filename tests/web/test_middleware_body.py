@@ -330,7 +330,8 @@ async def test_a_slow_sender_below_task_groups_is_refused_and_the_next_one_serve
             answer: Response = await call_next(request)
             return answer
 
-    middleware = Outer(wrapped(App(), body_timeout=0.01))
+    # Long enough for a prompt body on a busy machine.
+    middleware = Outer(wrapped(App(), body_timeout=0.5))
     slow, prompt = Server(), Server(*chunked(delivery()))
     await middleware(http(), never, slow.send)
     await middleware(http(), prompt.receive, prompt.send)
