@@ -62,7 +62,7 @@ class _ProcessLoop:
     """The loop of one process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # noqa: TID251 - of one process, see above
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._awaited = set[Future[Any]]()

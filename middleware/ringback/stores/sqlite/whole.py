@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError, StoreError
+from ringback.forks import lock
 from ringback.stores.sqlite.file import opened_to_read, store_error
 from ringback.stores.sqlite.schema import APPLICATION
 
@@ -27,7 +28,7 @@ class WholeCheck:
     def __init__(self, connect: Callable[[], sqlite3.Connection], damaged: Callable[[str], object]) -> None:
         self._connect = connect
         self._damaged = damaged
-        self._guard = threading.Lock()
+        self._guard = lock()
         self._stopped = False
         self._connection: sqlite3.Connection | None = None
         self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
