@@ -141,6 +141,25 @@ def test_an_end_waits_for_no_coroutine_for_ever(life: Life, monkeypatch: pytest.
             answer.result(10)
 
 
+def test_an_end_waits_for_no_thread_that_a_hook_has_asked_for(life: Life) -> None:
+    """A function that hangs would keep whoever drains for ever."""
+    begun, let = threading.Event(), threading.Event()
+
+    def hangs() -> None:
+        begun.set()
+        let.wait(30)
+
+    async def hook() -> None:
+        pending.append(asyncio.create_task(asyncio.to_thread(hangs)))
+
+    pending: list[asyncio.Task[None]] = []
+    life.loop.run(hook())
+    begun.wait()
+    life.loop.stop()
+    assert (life.steps, pending[0].cancelled(), let.is_set()) == (["begin", "end"], True, False)
+    let.set()
+
+
 def test_nobody_ends_the_loop_while_a_coroutine_is_handed_to_it(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop would forget the coroutine, and its caller would wait for ever."""
     hand_in = asyncio.run_coroutine_threadsafe

@@ -124,9 +124,10 @@ def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
 
 
 async def _cleared() -> None:
-    """Cancel the pending tasks and end the executor's threads, as :func:`asyncio.run` does at its end."""
+    """Cancel the pending tasks, as :func:`asyncio.run` does at its end. The end of the loop waits for no thread of its
+    executor: what a hook has given to ``asyncio.to_thread`` may hang.
+    """
     pending = asyncio.all_tasks() - {asyncio.current_task()}
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
-    await asyncio.get_running_loop().shutdown_default_executor()
