@@ -86,3 +86,37 @@ def test_a_lock_that_is_let_go_is_as_a_new_one(monkeypatch: pytest.MonkeyPatch) 
         holder.join()
     forks._let_go()
     assert [each.acquire(timeout=10) for each in locks] == [True, True]
+
+
+DELIVERED = """
+import asyncio, multiprocessing, os
+from ringback import CallbackHandler, OutcomeRouter
+from ringback.testing import call_disconnected, delivery
+router, parent = OutcomeRouter(settle=60), os.getpid()
+
+@router.on_retryable
+async def hook(outcome):
+    print("hook", os.getpid() == parent, flush=True)
+
+def forked():
+    child = multiprocessing.get_context("fork").Process(target=print, args=("child",), kwargs={"flush": True})
+    child.start()
+    child.join(10)
+    print("ended", child.exitcode, flush=True)
+    child.kill()
+
+async def main():
+    body = delivery([call_disconnected(486, 560486)])
+    await CallbackHandler(router, auth=None).handle(body, {"content-type": "application/json"})
+"""
+
+
+@pytest.mark.parametrize(
+    "end", ["    forked()\nasyncio.run(main())", "asyncio.run(main())\nforked()"], ids=["open", "closed"]
+)
+def test_a_forked_process_calls_no_hooks_for_what_waits_in_its_parent(end: str) -> None:
+    """It ends when its own work ends, whether the event loop of its parent runs or is closed."""
+    command = [sys.executable, "-W", "ignore", "-c", DELIVERED + end]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    said = [line for line in done.stdout.splitlines() if not line.startswith("{")]
+    assert (said, done.stderr) == (["child", "ended 0", "hook True"], "")

@@ -17,7 +17,7 @@ from ringback.receiving import background_loop
 from ringback.receiving.background_loop import BackgroundLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 told: ContextVar[str] = ContextVar("told", default="nothing")
 
@@ -196,6 +196,21 @@ def test_the_end_of_the_process_is_the_end_of_the_loop() -> None:
     """Worker threads still work then."""
     finished = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=30, check=True)
     assert (finished.stdout, finished.stderr) == ("ended True\n", "")
+
+
+@pytest.mark.parametrize(("forked", "expected"), [(False, ["called"]), (True, [])])
+def test_what_is_for_the_exit_of_a_process_is_for_that_process_alone(
+    monkeypatch: pytest.MonkeyPatch, forked: bool, expected: list[str]
+) -> None:
+    """A process that it forks has copies of what waits in its memory, and none of the threads that work on it."""
+    registered: list[Callable[[], object]] = []
+    called: list[str] = []
+    monkeypatch.setattr(background_loop, "_register", registered.append)
+    background_loop.at_exit(lambda: called.append("called"))
+    if forked:
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+    registered[0]()
+    assert called == expected
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

@@ -17,10 +17,21 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 # for such a thread. No public function is earlier (python/cpython#86128). The private one calls in reverse order: what
 # registers after the import of ThreadPoolExecutor runs before the executor's own end. With `atexit` such hooks fail at
 # exit, and the log says so.
-at_exit: Callable[..., object] = getattr(threading, "_register_atexit", atexit.register)
+_register: Callable[..., object] = getattr(threading, "_register_atexit", atexit.register)
 
 LEAVE = 5.0
 """Seconds that the end of a loop waits for the coroutines that threads wait for."""
+
+
+def at_exit(function: Callable[[], object]) -> None:
+    """Have the function called when this process exits. A process that is forked meanwhile has other work to end."""
+    process = os.getpid()
+
+    def called() -> None:
+        if os.getpid() == process:
+            function()
+
+    _register(called)
 
 
 class BackgroundLoop:
