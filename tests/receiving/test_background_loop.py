@@ -17,7 +17,7 @@ from ringback.receiving import background_loop
 from ringback.receiving.background_loop import BackgroundLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 told: ContextVar[str] = ContextVar("told", default="nothing")
 
@@ -141,6 +141,25 @@ def test_an_end_waits_for_no_coroutine_for_ever(life: Life, monkeypatch: pytest.
             answer.result(10)
 
 
+def test_an_end_waits_for_no_thread_that_a_hook_has_asked_for(life: Life) -> None:
+    """A function that hangs would keep whoever drains for ever."""
+    begun, let = threading.Event(), threading.Event()
+
+    def hangs() -> None:
+        begun.set()
+        let.wait(30)
+
+    async def hook() -> None:
+        pending.append(asyncio.create_task(asyncio.to_thread(hangs)))
+
+    pending: list[asyncio.Task[None]] = []
+    life.loop.run(hook())
+    begun.wait()
+    life.loop.stop()
+    assert (life.steps, pending[0].cancelled(), let.is_set()) == (["begin", "end"], True, False)
+    let.set()
+
+
 def test_nobody_ends_the_loop_while_a_coroutine_is_handed_to_it(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop would forget the coroutine, and its caller would wait for ever."""
     hand_in = asyncio.run_coroutine_threadsafe
@@ -177,6 +196,21 @@ def test_the_end_of_the_process_is_the_end_of_the_loop() -> None:
     """Worker threads still work then."""
     finished = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=30, check=True)
     assert (finished.stdout, finished.stderr) == ("ended True\n", "")
+
+
+@pytest.mark.parametrize(("forked", "expected"), [(False, ["called"]), (True, [])])
+def test_what_is_for_the_exit_of_a_process_is_for_that_process_alone(
+    monkeypatch: pytest.MonkeyPatch, forked: bool, expected: list[str]
+) -> None:
+    """A process that it forks has copies of what waits in its memory, and none of the threads that work on it."""
+    registered: list[Callable[[], object]] = []
+    called: list[str] = []
+    monkeypatch.setattr(background_loop, "_register", registered.append)
+    background_loop.at_exit(lambda: called.append("called"))
+    if forked:
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+    registered[0]()
+    assert called == expected
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -195,6 +196,28 @@ async def test_a_run_that_is_cancelled_gives_back_too() -> None:
     assert task.cancelled()
     assert store.log == [("a", "given back")]
     assert await loop.stop(1.0) == 0
+
+
+async def test_no_run_is_lost_where_two_event_loops_start_in_the_same_instant() -> None:
+    """A run that the loop does not know is neither woken nor stopped."""
+    loop = ClaimLoop(Fake(), Kind.OUTCOME, poll=None)
+
+    def start() -> None:
+        loop.run(finishes, 1).close()
+
+    others = [start]
+
+    def is_closed() -> bool:
+        # The other event loop starts while the first one asks this.
+        while others:
+            others.pop()()
+        return True
+
+    start()
+    closed: Any = SimpleNamespace(is_closed=is_closed)
+    loop._runs[0].loop = closed
+    start()
+    assert len([run for run in loop._runs if run.loop is not closed]) == 2
 
 
 async def test_wakes_from_another_thread_are_heard() -> None:

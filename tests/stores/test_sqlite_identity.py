@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import os
 import shutil
 import sqlite3
@@ -503,3 +504,27 @@ def test_a_check_that_is_ended_before_it_begins_does_nothing() -> None:
     let.set()
     ending.join()
     assert (slow.begun.is_set(), slow.closed) == (False, True)
+
+
+async def test_a_check_ends_although_all_threads_of_the_app_are_taken() -> None:
+    """The end of a store waits for no thread of the event loop's executor, which belongs to the app."""
+    slow, let = Slow(sqlite3.SQLITE_INTERRUPT), threading.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(1))
+    taken = loop.run_in_executor(None, let.wait, 30)
+    check = WholeCheck(lambda: slow, lambda _: None)  # type: ignore[arg-type,return-value]
+    try:
+        async with asyncio.timeout(10):
+            await check.close()
+    finally:
+        let.set()
+    assert (slow.closed, await taken) == (True, True)
+
+
+async def test_a_forked_process_waits_for_no_check_of_its_parent() -> None:
+    """It has no such thread, so nobody would tell it of the end."""
+    check = WholeCheck(lambda: Slow(0), lambda _: None)  # type: ignore[arg-type,return-value]
+    check.stop()
+    check._ended = concurrent.futures.Future()
+    async with asyncio.timeout(10):
+        await check.close()

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
+
+from ringback.forks import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,7 @@ class Guesses:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._lock = Lock()
+        self._lock = lock()
         self._wrong: OrderedDict[str, _Wrong] = OrderedDict()
         self._let_in: OrderedDict[str, None] = OrderedDict()
         self._all, self._all_at = 0.0, monotonic()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import logging
-import threading
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from ringback.exceptions import ConfigurationError
+from ringback.forks import lock
 from ringback.senders.keys import is_trustworthy
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Topic:
         self.endpoint = endpoint
         self._credential = credential
         self._client: _Client | None = None
-        self._lock = threading.Lock()
+        self._lock = lock()
 
     def send(self, events: list[dict[str, Any]]) -> None:
         with self._lock:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
 from contextvars import Context
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import StoreError
+from ringback.forks import lock
 from ringback.work.deliveries import MINUTE, Counted
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Tally:
         self._on_fault = on_fault
         self._clock = clock
         # Guards the counts that the store has not, and is never held across a wait.
-        self._guard = threading.Lock()
+        self._guard = lock()
         self._counts: dict[Answer, int] = {}
         self._last: dict[Answer, float] = {}
         self._since, self._until = math.inf, -math.inf

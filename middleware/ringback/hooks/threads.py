@@ -11,6 +11,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from ringback.forks import lock
 from ringback.hooks.guarded import returned
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Threads:
         """How many threads are held by functions that have overrun their time-outs."""
         self._name = name
         self._seconds = idle
-        self._guard = threading.Lock()
+        self._guard = lock()
         self._begin()
 
     def _begin(self) -> None:

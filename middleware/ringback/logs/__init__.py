@@ -11,11 +11,11 @@ from collections import deque
 from datetime import UTC, datetime
 from itertools import islice
 from logging import ERROR, INFO, WARNING
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from weakref import WeakSet
 
 from ringback.exceptions import ClockJumped, error_text
+from ringback.forks import lock
 from ringback.logs._delivery import (
     IDS,
     MOST_LISTED,
@@ -75,7 +75,7 @@ def _tell(
 
 
 _witnesses: WeakSet[Witness] = WeakSet()
-_watching = Lock()
+_watching = lock()
 
 
 def listeners_failed(faults: Iterable[tuple[str, Exception]]) -> None:

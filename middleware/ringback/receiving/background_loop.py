@@ -17,10 +17,21 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 # for such a thread. No public function is earlier (python/cpython#86128). The private one calls in reverse order: what
 # registers after the import of ThreadPoolExecutor runs before the executor's own end. With `atexit` such hooks fail at
 # exit, and the log says so.
-at_exit: Callable[..., object] = getattr(threading, "_register_atexit", atexit.register)
+_register: Callable[..., object] = getattr(threading, "_register_atexit", atexit.register)
 
 LEAVE = 5.0
 """Seconds that the end of a loop waits for the coroutines that threads wait for."""
+
+
+def at_exit(function: Callable[[], object]) -> None:
+    """Have the function called when this process exits. A process that is forked meanwhile has other work to end."""
+    process = os.getpid()
+
+    def called() -> None:
+        if os.getpid() == process:
+            function()
+
+    _register(called)
 
 
 class BackgroundLoop:
@@ -62,7 +73,7 @@ class _ProcessLoop:
     """The loop of one process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # noqa: TID251 - of one process, see above
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._awaited = set[Future[Any]]()
@@ -124,9 +135,10 @@ def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
 
 
 async def _cleared() -> None:
-    """Cancel the pending tasks and end the executor's threads, as :func:`asyncio.run` does at its end."""
+    """Cancel the pending tasks, as :func:`asyncio.run` does at its end. The end of the loop waits for no thread of its
+    executor: what a hook has given to ``asyncio.to_thread`` may hang.
+    """
     pending = asyncio.all_tasks() - {asyncio.current_task()}
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
-    await asyncio.get_running_loop().shutdown_default_executor()

@@ -73,15 +73,22 @@ class ClaimLoop:
         self.clock = clock
         self.on_fault = on_fault
         self._kinds = kinds
+        # Several event loops change this list, each in one step; whoever goes through it goes through a copy.
         self._runs: list[_Run] = []
 
     def run(self, work: Work, concurrency: int) -> Coroutine[Any, Any, None]:
         """Runs that work on at most ``concurrency`` items of each kind, to await. :meth:`stop` knows them at once."""
         # A run whose event loop is closed never ends by itself.
-        self._runs = [run for run in self._runs if not run.loop.is_closed()]
+        for run in tuple(self._runs):
+            if run.loop.is_closed():
+                self._forget(run)
         runs = [_Run(self, kind, work, concurrency) for kind in self._kinds]
-        self._runs += runs
+        self._runs.extend(runs)
         return self._side_by_side(runs)
+
+    def _forget(self, run: _Run) -> None:
+        with suppress(ValueError):
+            self._runs.remove(run)
 
     async def _side_by_side(self, runs: Sequence[_Run]) -> None:
         works = [self._follow(run) for run in runs]
@@ -109,20 +116,19 @@ class ClaimLoop:
             await run.cancel()
             raise
         finally:
-            if run in self._runs:
-                self._runs.remove(run)
+            self._forget(run)
             if not run.loop.is_closed():
                 run.let_go()
 
     @property
     def ending(self) -> bool:
         """Whether somebody has stopped the loop, and a run has not ended yet."""
-        return any(map(_is_ending, self._runs))
+        return any(map(_is_ending, tuple(self._runs)))
 
     @property
     def working(self) -> bool:
         """Whether the loop runs in an event loop that is open."""
-        return any(not run.loop.is_closed() for run in self._runs)
+        return any(not run.loop.is_closed() for run in tuple(self._runs))
 
     def wake(self, due_at: float | None = None, kind: Kind | None = None) -> None:
         """Look at ``due_at``, or now, for items of this kind, or of all kinds. Another event loop than that of
@@ -141,7 +147,7 @@ class ClaimLoop:
         # The outcomes that are flushed may ask for redials, which are flushed as well.
         for kinds in [[kind] for kind in self._kinds] if self.flush else [self._kinds]:
             left = max(0.0, end - here.time())
-            runs = [run for run in self._runs if run.loop is here and run.kind in kinds]
+            runs = [run for run in tuple(self._runs) if run.loop is here and run.kind in kinds]
             late += sum(await asyncio.gather(*(run.stop(left) for run in runs)))
         return late
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from weakref import WeakSet
 
 from opentelemetry.metrics import Observation
 
+from ringback.forks import lock
 from ringback.telemetry._attributes import CLASSIFIED_BY, SETTLED_BY, settled_words
 from ringback.work.deliveries import RESULTS
 
@@ -122,7 +122,7 @@ class Counts:
 
     def __init__(self, names: tuple[str, ...], known: Iterable[tuple[str, ...]] = ()) -> None:
         self._names = names
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._counts: dict[tuple[str | int | None, ...], int] = dict.fromkeys(known, 0)
 
     def add(self, values: tuple[str | int | None, ...]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from ringback.forks import lock
 from ringback.telemetry._attributes import clean
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Origins:
 
     def __init__(self, most: int = REMEMBERED) -> None:
         self._most = most
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._spans: OrderedDict[str, SpanContext] = OrderedDict()
 
     def remember(self, outcomes: Sequence[Outcome], origin: SpanContext) -> None:

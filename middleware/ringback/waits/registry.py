@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ringback import logs
 from ringback.exceptions import WaitError
+from ringback.forks import reentrant_lock
 from ringback.waits.backlog import Answer, Arrival, Backlog, KeptByContext, Wanted
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Legs:
         self._clock = clock
         self._numbers = count()
         # The lock is reentrant because predicates run under the lock and may use `Calls` themselves.
-        self._lock = threading.RLock()
+        self._lock = reentrant_lock()
         self._legs: dict[str, Leg] = {}
         self._idle: OrderedDict[str, None] = OrderedDict()
         self._handled: OrderedDict[str, None] = OrderedDict()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
@@ -12,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from ringback.exceptions import ConfigurationError, RegistrationError
+from ringback.forks import lock
 from ringback.hooks.call_records import CallRecords
 from ringback.hooks.router import HandlerRouter
 from ringback.hooks.signatures import handler_name
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound="Callable[..., Any]")
 
-_MAKING = threading.Lock()
+_MAKING = lock()
 
 
 class OutcomeRouter(HandlerRouter):

@@ -52,7 +52,7 @@ class Rig:
 
     def __init__(self, record: str) -> None:
         self._record = Path(record)
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # noqa: TID251 - an app's own
         self._handlers: list[CallbackHandler] = []
         self.routers = {name: self._router(name) for name in self.settings}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -62,7 +61,7 @@ class Database:
 
     async def close(self) -> None:
         if self._whole is not None:
-            await asyncio.to_thread(self._whole.stop)
+            await self._whole.close()
         # The connection that closes last puts the log into the file, which the reader cannot.
         await self._reader.close()
         await self._writer.close()

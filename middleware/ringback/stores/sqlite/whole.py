@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import os
 import sqlite3
 import threading
@@ -9,6 +11,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError, StoreError
+from ringback.forks import lock
 from ringback.stores.sqlite.file import opened_to_read, store_error
 from ringback.stores.sqlite.schema import APPLICATION
 
@@ -25,34 +28,50 @@ class WholeCheck:
     def __init__(self, connect: Callable[[], sqlite3.Connection], damaged: Callable[[str], object]) -> None:
         self._connect = connect
         self._damaged = damaged
-        self._guard = threading.Lock()
+        self._guard = lock()
         self._stopped = False
         self._connection: sqlite3.Connection | None = None
+        self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, name="ringback-store-check", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """End the check, and wait until its connection is closed."""
+        self._interrupt()
+        self._thread.join()
+
+    async def close(self) -> None:
+        """As :meth:`stop`, in an event loop. No thread waits, because the threads of the app may all be taken."""
+        self._interrupt()
+        # A process that was forked has no such thread.
+        if self._thread.is_alive():
+            await asyncio.shield(asyncio.wrap_future(self._ended))
+
+    def _interrupt(self) -> None:
         with self._guard:
             self._stopped = True
             if self._connection is not None:
                 self._connection.interrupt()
-        self._thread.join()
 
     def _run(self) -> None:
-        # What cannot be opened or read now, the store's own connections report.
-        with suppress(Exception):
-            connection = self._connect()
-            try:
-                with self._guard:
-                    if self._stopped:
-                        return
-                    self._connection = connection
-                self._check(connection)
-            finally:
-                with self._guard:
-                    self._connection = None
-                connection.close()
+        try:
+            # What cannot be opened or read now, the store's own connections report.
+            with suppress(Exception):
+                self._look(self._connect())
+        finally:
+            self._ended.set_result(None)
+
+    def _look(self, connection: sqlite3.Connection) -> None:
+        try:
+            with self._guard:
+                if self._stopped:
+                    return
+                self._connection = connection
+            self._check(connection)
+        finally:
+            with self._guard:
+                self._connection = None
+            connection.close()
 
     def _check(self, connection: sqlite3.Connection) -> None:
         try:

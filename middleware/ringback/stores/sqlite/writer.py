@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import Struct
 
 from ringback.exceptions import StoreUnavailable
+from ringback.forks import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -86,7 +87,7 @@ class Writer:
         # otherwise the thread would commit the first job alone, and the other jobs would wait for that transaction.
         self._turns: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
         # Guards `_line`, and is never held across a wait.
-        self._guard = threading.Lock()
+        self._guard = lock()
 
     async def open(self) -> None:
         """Start the thread and connect. Raises what ``connect`` raises; the next call then starts another thread."""
