@@ -121,7 +121,7 @@ def _cuts(roots: Sequence[str]) -> list[str]:
 
 
 _MOST = 2**19
-"""The most signs to compare, in all forms of a path together: those of a path that somebody may mean are a few thousand.
+"""The most signs to compare, in all forms of a path together: those of a path that somebody means are a few thousand.
 
 A sender chooses how long a path is, how many steps change the path, and how many parts the root of a mount such as
 ``/{tenant:path}/v1`` has. Without this limit one request could hold the event loop for seconds.
@@ -129,7 +129,7 @@ A sender chooses how long a path is, how many steps change the path, and how man
 
 
 def _forms(path: str, roots: Iterable[str]) -> list[str] | None:
-    """The path after every choice of steps from `_STEPS`, in their order; ``None`` for forms of more than `_MOST` signs.
+    """The path after every choice of steps from `_STEPS`, in their order; ``None`` for more than `_MOST` signs.
 
     Most paths have one form: the path.
     """
