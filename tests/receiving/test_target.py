@@ -64,6 +64,8 @@ CALLBACKS = "/api/callbacks/{context_id}"
         pytest.param("/b/c/cb", "/a/b/c/cb", ["/a/b/c/"], "exact", id="with the prefixes of two mounts"),
         pytest.param("/ub/cb", "/v1/sub/cb", ["/v1/sub"], None, id="half a prefix"),
         pytest.param("/cb", f"{'/a' * 40}/cb", ["/a" * 40], "exact", id="a root path of many segments"),
+        pytest.param("/b/cb", f"{'/a' * 40}/b/cb", [f"{'/a' * 40}/b"], "exact", id="a mount behind many segments"),
+        pytest.param("/b/cb", f"{'/a' * 40}/b//cb", [f"{'/a' * 40}/b"], "spelled", id="spelled behind many segments"),
         pytest.param("/cb", "/x/sub/cb", ["/sub"], "spelled", id="something before the root path"),
         pytest.param("/cb", "/subcb", ["/sub"], "spelled", id="root path without a slash after it"),
         pytest.param("/cb", "/subway/cb", ["/sub"], None, id="root path that is no prefix of names"),
@@ -121,6 +123,18 @@ def test_the_longest_path_costs_no_more_than_its_length(template: str, odd: str)
     path = template.partition("{")[0] + odd
     assert guarded.fit(path, ["/cb"]) is None
     assert guarded.is_near(path) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("path", "roots"),
+    [
+        pytest.param("/a" * 2_000, ["/a" * 1_000], id="a root of a thousand segments"),
+        pytest.param("/a" + "/./;x//%2525" * 5_000, ["/a"], id="a long path that each step changes"),
+    ],
+)
+def test_what_has_too_many_forms_to_compare_must_pass_the_gate(path: str, roots: list[str]) -> None:
+    """A sender who makes the comparison long gains nothing by it: neither the loop's time nor a way in."""
+    assert GuardedPaths(["/cb"]).fit(path, roots) == "spelled"
 
 
 @pytest.mark.parametrize(

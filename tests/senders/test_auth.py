@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -48,6 +49,49 @@ def test_a_refusal_with_another_status_is_refused(status: int) -> None:
     with pytest.raises(ConfigurationError) as refused:
         Refusal("custom", status)
     assert str(refused.value) == f"a refusal cannot have status {status}; use 401, or 503 if it will pass"
+
+
+def test_a_status_may_have_a_name() -> None:
+    """``http`` has both."""
+    assert Refusal("custom", HTTPStatus.SERVICE_UNAVAILABLE) == Refusal("custom", 503)
+
+
+SECONDS = "give whole seconds, at most a day's 86400"
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        pytest.param({"reason": None}, "a refusal's reason None is no text; give a word for the log", id="no reason"),
+        pytest.param({"reason": []}, "a refusal's reason [] is no text; give a word for the log", id="a list"),
+        pytest.param(
+            {"status": "401"},
+            "a refusal cannot have status '401'; use 401, or 503 if it will pass",
+            id="status as text",
+        ),
+        pytest.param(
+            {"status": 401.0}, "a refusal cannot have status 401.0; use 401, or 503 if it will pass", id="a fraction"
+        ),
+        pytest.param(
+            {"retry_after": "1\r\nx: y"},
+            rf"a refusal's retry_after '1\r\nx: y' is no time; {SECONDS}",
+            id="a header more",
+        ),
+        pytest.param({"retry_after": 1.5}, f"a refusal's retry_after 1.5 is no time; {SECONDS}", id="half a second"),
+        pytest.param({"retry_after": -1}, f"a refusal's retry_after -1 is no time; {SECONDS}", id="before now"),
+        pytest.param({"retry_after": 86_401}, f"a refusal's retry_after 86401 is no time; {SECONDS}", id="days"),
+        pytest.param({"retry_after": True}, f"a refusal's retry_after True is no time; {SECONDS}", id="yes"),
+    ],
+)
+async def test_a_refusal_that_no_answer_can_carry_is_a_failure_of_the_check(values: dict[str, Any], text: str) -> None:
+    """The sender gets 503, and no answer with a broken head or a 500."""
+    failures: list[str] = []
+
+    async def check(head: Head) -> Refusal:
+        return Refusal(**{"reason": "custom"} | values)
+
+    refused = await verdict_of(check, head(), lambda _, error: failures.append(str(error)))
+    assert (refused, failures) == (Refusal("check_failed", 503), [text])
 
 
 # The shared secret

@@ -49,7 +49,7 @@ def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callabl
             query = request.query_string.decode("latin-1")
             pairs = request.headers.items()
             exchange = handler.sync.exchange(pairs, method=request.method, path=request.path, query=query)
-            found: Found = exchange.admit()
+            found: Found = exchange.admit(_has_body(exchange.max_body))
             if found is Admitted.READ_BODY:
                 found = exchange.take(_body(exchange.max_body))
             if isinstance(found, Reply):
@@ -70,6 +70,15 @@ def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callabl
         return callback
 
     return decorate
+
+
+def _has_body(max_body: int) -> bool | None:
+    """Whether the request has a body; ``None`` where its headers say so."""
+    if request.method == "POST" or request.environ.get("SERVER_PROTOCOL", "").startswith("HTTP/1"):
+        # No byte of a POST's body is read before the exchange has verified the sender.
+        return None
+    # In HTTP/2 no header needs to announce a body (RFC 9113, section 8.1).
+    return bool(_body(max_body))
 
 
 def _body(max_body: int) -> bytes | Reply:

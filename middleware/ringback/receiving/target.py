@@ -74,6 +74,9 @@ class GuardedPaths:
 
         ``roots`` are the prefixes that a framework may cut off before its routes.
         """
+        if roots and len(path) * sum(root.count("/") + 1 for root in roots) > _MOST:
+            # There are too many forms. Whoever sends such a path must be verified, whatever route it means.
+            return "spelled"
         # A template may have the prefix, as the sender's URL has it, or be without, as the app's route is.
         written, cuts = [path], _cuts(roots) if roots else ()
         for cut in cuts:
@@ -82,7 +85,8 @@ class GuardedPaths:
         for form in written:
             if form in self._literal or any(template.fullmatch(form) for template in self._exact):
                 return "exact"
-        spelled = any(template.fullmatch(form) for form in _forms(path, {*roots, *cuts}) for template in self._wide)
+        forms = _forms(path, {*roots, *cuts})
+        spelled = forms is None or any(template.fullmatch(form) for form in forms for template in self._wide)
         return "spelled" if spelled else None
 
     def is_near(self, path: str) -> bool:
@@ -113,13 +117,24 @@ def _cuts(roots: Sequence[str]) -> list[str]:
     cuts: list[str] = []
     for root in roots:
         bare = root.rstrip("/")
-        parts = bare.split("/", _LAYERS)[:-1]
+        parts = bare.split("/")[:-1]
         cuts += [cut for cut in (bare, *("/".join(parts[:end]) for end in range(1, len(parts) + 1))) if cut]
     return cuts
 
 
-def _forms(path: str, roots: Iterable[str]) -> list[str]:
-    """The path after every choice of steps from `_STEPS`, in their order. Most paths have one form: the path."""
+_MOST = 2**19
+"""The most signs to compare, in all forms of a path together: those of a path that somebody means are a few thousand.
+
+A sender chooses how long a path is, how many steps change the path, and how many parts the root of a mount such as
+``/{tenant:path}/v1`` has. Without this limit one request could hold the event loop for seconds.
+"""
+
+
+def _forms(path: str, roots: Iterable[str]) -> list[str] | None:
+    """The path after every choice of steps from `_STEPS`, in their order; ``None`` for more than `_MOST` signs.
+
+    Most paths have one form: the path.
+    """
     forms = [path]
     for root in filter(None, roots):
         # Litestar and Quart cut off everything up to the root path, wherever the root path stands in the path. A proxy
@@ -128,6 +143,8 @@ def _forms(path: str, roots: Iterable[str]) -> list[str]:
     if any(_ODD.search(form) for form in forms):
         for step in _STEPS:
             forms += [changed for form in forms if (changed := step(form)) != form]
+            if sum(map(len, forms)) > _MOST:
+                return None
     return forms
 
 

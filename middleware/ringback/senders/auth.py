@@ -41,6 +41,7 @@ class Refusal(Struct, frozen=True):
     """Why a request may not go on. ``reason`` is a slug for the log; the answer to the sender leaves it out.
 
     ``status`` is 401, or 503 for a fault of ours that will pass: a sender delivers again after 503, not after 401.
+    ``retry_after`` is in whole seconds. Raises :class:`ConfigurationError` for values that cannot be.
     """
 
     reason: str
@@ -48,8 +49,16 @@ class Refusal(Struct, frozen=True):
     retry_after: int | None = None
 
     def __post_init__(self) -> None:
-        if self.status not in (401, 503):
-            raise ConfigurationError(f"a refusal cannot have status {self.status!r}; use 401, or 503 if it will pass")
+        # The values come from the app's own check, and go into the answer's head and the log.
+        reason, status, seconds = cast("tuple[object, object, object]", (self.reason, self.status, self.retry_after))
+        if not isinstance(reason, str):
+            raise ConfigurationError(f"a refusal's reason {reason!r} is no text; give a word for the log")
+        if not isinstance(status, int) or status not in (401, 503):
+            raise ConfigurationError(f"a refusal cannot have status {status!r}; use 401, or 503 if it will pass")
+        if seconds is not None and not (type(seconds) is int and 0 <= seconds <= _DAY):
+            raise ConfigurationError(
+                f"a refusal's retry_after {seconds!r} is no time; give whole seconds, at most a day's 86400"
+            )
 
 
 Check = Callable[[Head], Refusal | Awaitable[Refusal | None] | None]
@@ -223,6 +232,7 @@ _OWN = "ringback.senders."
 # The reasons of a check whose kind of proof the request does not carry at all.
 _NOT_CONCERNED = frozenset({"secret_missing", "subscription_unknown", "token_missing"})
 
+_DAY = 86_400
 _SHORTEST = 16
 _MOST_FIELDS = 100
 _HIDDEN = "[secret]"
