@@ -59,7 +59,8 @@ class Reminders:
 def create_app(settings: Settings | None = None) -> FastAPI:
     chosen = settings or Settings()
     reminders, caller = Reminders(chosen.database), PhoneNumberIdentifier(chosen.caller)
-    client = CallAutomationClient(chosen.endpoint, AzureKeyCredential(chosen.access_key))
+    # Ringback repeats a request itself, and has to know the answer to each.
+    client = CallAutomationClient(chosen.endpoint, AzureKeyCredential(chosen.access_key), retry_total=0)
     router = OutcomeRouter(store=chosen.store, settle=chosen.settle)
 
     async def place(key: str, **options: Any) -> CallConnectionProperties:

@@ -6,12 +6,17 @@ import asyncio
 import socket
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from ssl import SSLCertVerificationError, SSLEOFError
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
+import requests
+from aiohttp import ClientConnectorError, ClientOSError, ServerDisconnectedError
+from aiohttp.client_reqrep import ConnectionKey
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from msgspec.structs import replace as replace_record
+from urllib3.exceptions import MaxRetryError
 
 from redialing import (
     BUSY,
@@ -40,6 +45,8 @@ from ringback.work.redial import REPEATABLE_FOR, repeatability
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from urllib3.connectionpool import ConnectionPool
 
 LATE = TimeoutError("the function did not return within 0.01 s")
 
@@ -240,6 +247,16 @@ async def test_a_context_tells_the_attempt_and_whether_an_earlier_one_may_have_b
 
 # What failed
 
+
+def connector_error() -> Exception:
+    return ClientConnectorError(ConnectionKey("acs.example", 443, True, True, None, None, None), OSError())
+
+
+def requested(fault: Exception) -> Exception:
+    """The error of requests for a fault of urllib3, which azure-core wraps."""
+    return requests.ConnectionError(MaxRetryError(cast("ConnectionPool", None), "/calling", fault))
+
+
 CREATE_CALL = "https://acs.example/calling/callConnections?api-version=2025-06-15"
 HANG_UP = f"https://acs.example/calling/callConnections/{LEG}:terminate?api-version=2025-06-15"
 
@@ -271,6 +288,16 @@ HANG_UP = f"https://acs.example/calling/callConnections/{LEG}:terminate?api-vers
         pytest.param(caused(ConnectionRefusedError()), False, id="a-database-that-is-away"),
         pytest.param(caused_by(ServiceRequestError("no route"), ConnectionRefusedError()), True, id="azure-refused"),
         pytest.param(ServiceRequestError("no route to the service"), True, id="azure-core-nothing-sent"),
+        pytest.param(ServiceRequestError("refused", error=connector_error()), True, id="azure-aiohttp-refused"),
+        pytest.param(ServiceRequestError("gone", error=ServerDisconnectedError()), False, id="azure-aiohttp-hung-up"),
+        pytest.param(caused_by(ServiceRequestError("gone"), ClientOSError()), False, id="azure-aiohttp-reset"),
+        pytest.param(
+            ServiceRequestError("name", error=requested(socket.gaierror())), True, id="azure-requests-no-address"
+        ),
+        pytest.param(ServiceRequestError("tls", error=requested(SSLEOFError())), False, id="azure-requests-tls-cut"),
+        pytest.param(
+            ServiceRequestError("tls", error=requested(SSLCertVerificationError())), True, id="azure-requests-untrusted"
+        ),
         pytest.param(ServiceResponseError("no answer"), False, id="azure-core-no-answer"),
         pytest.param(caused(ServiceRequestError("no route")), True, id="wrapped-nothing-sent"),
         pytest.param(caused(ServiceResponseError("no answer")), False, id="wrapped-no-answer"),

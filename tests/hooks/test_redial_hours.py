@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -153,16 +154,26 @@ async def test_a_later_time_puts_the_redial_off_into_the_hours() -> None:
 
 async def test_a_time_that_never_comes_gives_the_redial_up() -> None:
     """However often the app names a later one, for a redial is put off no longer than calls are remembered."""
-    far = at(NOW) + timedelta(seconds=LONGEST_WINDOW + 1)
+    # The catalog advises ten minutes after `busy`, and the jitter adds one.
+    far = at(NOW) + timedelta(seconds=LONGEST_WINDOW + 661)
     bench = Bench(NEW_LEG, policy=RedialPolicy(hours=None, may_call=answers(far)[0]))
     assert await bench.attempt() == Settlement(State.DONE, Progress(), reason="may_call")
     assert bench.happened() == [("redial_exhausted", BUSY, "may_call")]
     bench = Bench(NEW_LEG, policy=RedialPolicy(hours=None, may_call=answers(datetime.max.replace(tzinfo=UTC))[0]))
     assert await bench.attempt() == Settlement(State.DONE, Progress(), reason="may_call")
-    bench = Bench(NEW_LEG, policy=RedialPolicy(hours=None, may_call=answers(at(NOW + 60))[0]))
-    assert await bench.attempt(put_at=NOW + 59 - LONGEST_WINDOW) == Settlement(
+    policy = RedialPolicy(hours=None, delays={"busy": 600}, jitter=0.5)
+    bench = Bench(NEW_LEG, policy=replace(policy, may_call=answers(at(NOW + 60))[0]))
+    assert await bench.attempt(put_at=NOW + 59 - LONGEST_WINDOW - 900) == Settlement(
         State.DONE, Progress(), reason="may_call"
     )
+
+
+async def test_the_delay_of_the_policy_is_no_putting_off_by_the_app() -> None:
+    """A redial may have waited for longer than calls are remembered when the app first hears of its time."""
+    policy = RedialPolicy(hours=None, delays={"busy": timedelta(days=60)}, jitter=0.5)
+    bench = Bench(NEW_LEG, policy=replace(policy, may_call=answers(at(NOW + 60))[0]))
+    settlement = await bench.attempt(put_at=NOW - 90 * 86_400)
+    assert settlement == Settlement(State.READY, Progress(), due_at=NOW + 60)
 
 
 async def test_hours_alone_give_up_no_redial_however_old() -> None:
@@ -190,3 +201,29 @@ async def test_the_app_is_asked_for_the_contact_and_not_for_its_hash() -> None:
     stored = bench.router.redials[0].stored("customer-1")
     assert (await bench.attempt(contact=stored)).state is State.DONE
     assert [contact for contact, _ in asked] == ["customer-1"]
+
+
+class Away(tzinfo):
+    """A time zone of an app that tells the time while the app starts."""
+
+    def utcoffset(self, dt: datetime | None, /) -> timedelta:
+        if dt is None or dt.year > 1970:
+            raise LookupError("no zone")
+        return timedelta(0)
+
+    def dst(self, dt: datetime | None, /) -> timedelta:
+        return timedelta(0) if dt is None else dt - dt
+
+    def tzname(self, dt: datetime | None, /) -> str:
+        return f"away from {dt}"
+
+
+async def test_a_zone_that_tells_no_time_costs_an_attempt() -> None:
+    """As a function that raises: error handlers hear of it, and in the end the redial is a dead letter."""
+    error = LookupError("no zone")
+    bench = Bench(policy=RedialPolicy(backoff=30, jitter=0), time_zone=Away())
+    first = await bench.attempt()
+    assert first == Settlement(State.READY, Progress(tries={"placing": 1}), due_at=NOW + 30, call=CallState.PLANNED)
+    last = await bench.attempt(Progress(tries={"placing": 2}))
+    assert (last.state, last.reason, last.call) == (State.DEAD, f"{NAME}: LookupError: no zone", CallState.CANCELED)
+    assert bench.happened() == [failed(error, 1, 30.0), failed(error, 3)]

@@ -55,7 +55,15 @@ def test_a_contact_is_barred_until_it_is_allowed() -> None:
     assert barred.recent(NOW + 2 * LONGEST_WINDOW).never
     assert barred.allowed() == (known.canceled(NOW)[0], (), 1)
     assert known.allowed() == (known, (), 0)
-    assert (known.changed_at(NOW), barred.changed_at(NOW) > NOW + 1000 * LONGEST_WINDOW) == (NOW, True)
+    assert barred.changed_at(NOW) > NOW + 1000 * LONGEST_WINDOW
+
+
+def test_a_contact_is_remembered_for_as_long_as_its_redial_waits() -> None:
+    """A delay may be longer than the memory of calls."""
+    due_at = NOW + 2 * LONGEST_WINDOW
+    known = Contact().noted(report("b"), NOW).redial("redial:a", PLANNED, due_at)
+    assert known.changed_at(NOW) == due_at
+    assert known.canceled(NOW)[0].changed_at(NOW) == NOW
 
 
 def test_what_was_decided_is_not_prevented() -> None:

@@ -18,7 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ringback import Catalog, Cause, ConfigurationError, RetryAction, RetryClass, classify
-from ringback.work.contact_call import LONGEST_WINDOW
+from ringback.work.contact_call import LONGEST_WINDOW, NOT_RUNG
 from ringback.work.redial import Exhausted, NotRetryable, Planned, Skipped, awake, decide, repeatability, time_zone
 from ringback.work.redial_policy import RedialPolicy
 from ringback_catalog import CALL_EVENTS
@@ -123,11 +123,12 @@ def test_no_plan_breaks_a_rule_of_its_policy(
     assert len(asked) <= 1
     assert found == decide(policy, cause, retry_class, calls, random=random, **settings)
     rung, failed = (sum(each > now - policy.window for each in times) for times in (calls, unrung))
+    redials = failed - 1 if failed and cause in NOT_RUNG else rung - 1
     if rung >= policy.max_attempts:
         assert found == Exhausted("max_attempts")
     elif failed >= policy.max_unrung:
         assert found == Exhausted("max_unrung")
-    elif wished > LONGEST_WINDOW:
+    elif wished > LONGEST_WINDOW + policy.delay(cause, retry_class, redials):
         assert found == Exhausted("may_call")
     elif isinstance(found, Exhausted):
         assert found.limit in ("hours", "caps", "max_per_day")
@@ -354,7 +355,10 @@ def test_the_app_s_word_puts_a_call_off() -> None:
     policy = RedialPolicy(jitter=1)
     assert plan(policy, [NOON], NOON, not_before=NOON + 7200, chance=0.5) == Planned(NOON + 7200, 2)
     assert plan(policy, [NOON], NOON, not_before=NOON + DAY / 2) == Planned(at("2026-06-16T09:00"), 2)
-    assert plan(policy, [NOON], NOON, not_before=NOON + LONGEST_WINDOW + 1) == Exhausted("may_call")
+    assert plan(policy, [NOON], NOON, not_before=NOON + LONGEST_WINDOW + 601) == Exhausted("may_call")
+    slow = RedialPolicy(delays={"busy": timedelta(days=60)}, jitter=0)
+    assert plan(slow, [NOON], NOON, not_before=NOON + 61 * DAY) == Planned(NOON + 61 * DAY, 2)
+    assert plan(slow, [NOON], NOON, not_before=NOON + 92 * DAY) == Exhausted("may_call")
 
 
 def test_a_full_calendar_day_puts_a_call_off_to_the_next_one_of_the_contact() -> None:

@@ -69,7 +69,14 @@ def answer_of(
         return Doubt("a limit of the policy forbids to repeat the request now")
     if isinstance(at, Exhausted):
         return at
-    if earliest > now and at > claim.put_at + LONGEST_WINDOW:
+    if earliest > now and at > claim.put_at + _longest_delay(claim, policy) + LONGEST_WINDOW:
         # The app has put the redial off again and again.
         return Exhausted("may_call")
     return Planned(at, item.number)
+
+
+def _longest_delay(claim: Claim, policy: RedialPolicy) -> float:
+    """Seconds that the policy alone may have had the redial wait since it was planned."""
+    item, outcome = claim.item, claim.item.outcome
+    delay = policy.delay(outcome.cause, outcome.retry_class, max(0, item.number - 2), outcome.retry_after)
+    return delay * (1 + policy.jitter)

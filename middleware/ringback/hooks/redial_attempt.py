@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from ringback.exceptions import StoreError
 from ringback.hooks.attempt import HOPELESS, UNMEASURED, call_error_handlers, described
 from ringback.hooks.bulkhead import Bulkhead
 from ringback.hooks.contacts import allowed_from, contact_again, zone_of
@@ -88,9 +89,15 @@ class RedialCaller:
         # The clock is read after the app's answers, which may take as long as hooks do.
         first_sent = self.clock() if progress.first_sent is None else progress.first_sent
         sending = replace(progress, first_sent=first_sent, alone=claim.crashed)
-        answer = await self.store.change(
-            item.contact, lambda known: self._asked(known, claim, redial, zone, allowed, sending)
-        )
+        try:
+            answer = await self.store.change(
+                item.contact, lambda known: self._asked(known, claim, redial, zone, allowed, sending)
+            )
+        except StoreError:
+            raise
+        except Exception as error:
+            # A time zone of the app's own class may tell no time.
+            return await self._failed(claim, redial, progress, error, tries)
         if answer is None:
             raise LeaseLost
         if isinstance(answer, Planned):

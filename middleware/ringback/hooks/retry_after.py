@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from ringback.work.pace import LONGEST_PAUSE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _HEADERS = (("Retry-After", 1.0), ("retry-after-ms", 0.001), ("x-ms-retry-after-ms", 0.001))
 """The headers, and the seconds of their unit, in the order in which azure-core reads them.
@@ -37,13 +38,15 @@ def retry_after(error: BaseException, now: float) -> float | None:
     return None
 
 
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it was raised from."""
+def causes(
+    error: BaseException, of: Callable[[BaseException], BaseException | None] = attrgetter("__cause__")
+) -> Iterator[BaseException]:
+    """The error, and what it was raised from, or what else ``of`` gives as the cause of an error."""
     known: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in known:
         known.append(cause)
-        cause = cause.__cause__
+        cause = of(cause)
     return iter(known)
 
 

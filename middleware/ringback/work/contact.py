@@ -190,8 +190,11 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         return replace(self, never=False), (), int(self.never)
 
     def changed_at(self, now: float) -> float:
-        """From when on a store counts the time after which it forgets the contact. A barred one is never forgotten."""
-        return END_OF_TIME if self.never else now
+        """From when on a store counts the time after which it forgets the contact. A barred one is never forgotten, and
+        one whose redial waits longer than that not before the redial is due.
+        """
+        planned = (call.at for call in self.calls if call.state is CallState.PLANNED)
+        return END_OF_TIME if self.never else max((now, *planned))
 
     def hastened(self, key: str, now: float) -> Contact | None:
         """The contact once the redial of this key is due; ``None`` if the redial does not wait for its time."""

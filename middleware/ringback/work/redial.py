@@ -53,7 +53,7 @@ class Exhausted(Struct, frozen=True):
     ``max_attempts`` and ``max_unrung``: the window that ends now has that many calls, planned calls included. The
     redial is given up, and does not wait until the window has moved on. ``max_per_day``, ``caps``, ``hours`` and
     ``may_call`` put a call off, and no moment up to the horizon is allowed. The horizon is one window after the delay,
-    and at least eight days; for ``may_call`` the horizon is 31 days.
+    and at least eight days; for ``may_call`` the horizon is 31 days after the delay.
     """
 
     limit: str
@@ -111,10 +111,10 @@ def decide(
         return Exhausted("max_attempts")
     if lost >= policy.max_unrung:
         return Exhausted("max_unrung")
-    if not_before > now + LONGEST_WINDOW:
-        return Exhausted("may_call")
     redials = lost - 1 if lost and cause in NOT_RUNG else rung - 1
     delay = policy.delay(cause, retry_class, max(0, redials), retry_after)
+    if not_before > now + delay + LONGEST_WINDOW:
+        return Exhausted("may_call")
     spread = delay * policy.jitter * random()
     earliest = max(now + delay + spread, not_before)
     hours_used = frozenset[int]()
