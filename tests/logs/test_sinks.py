@@ -356,7 +356,7 @@ def refuses(*_: object) -> Any:
         pytest.param({"wrapper_class": structlog.stdlib.AsyncBoundLogger}, id="nobody-would-await-it"),
     ],
 )
-def test_a_line_that_structlog_refuses_goes_to_standard_output(
+async def test_a_line_that_structlog_refuses_goes_to_standard_output(
     configuration: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Neither the line nor the request it reports on is lost for a fault of the app's logging."""
