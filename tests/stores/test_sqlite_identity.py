@@ -20,6 +20,7 @@ from crew import Crew, item, until
 from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.sqlite import SQLiteStore, file, identity
 from ringback.stores.sqlite.database import CHECKPOINT
+from ringback.stores.sqlite.lock import opening_lock
 from ringback.stores.sqlite.whole import WholeCheck
 from ringback.work.items import Stats
 from ringback.work.latch import Offer
@@ -69,9 +70,11 @@ def there(path: Path) -> bool:
 def keys(path: Path) -> list[str]:
     """What a process finds that starts when the others have died: they leave their files as they are."""
     copy = path.with_name("copy.db")
-    for end in FILES[:2]:
-        if beside(path, end).exists():
-            shutil.copy(beside(path, end), beside(copy, end))
+    # A store that opens the file anew closes it first, which removes the log.
+    with opening_lock(path):
+        for end in FILES[:2]:
+            if beside(path, end).exists():
+                shutil.copy(beside(path, end), beside(copy, end))
     connection = sqlite3.connect(copy)
     try:
         return sorted(key for (key,) in connection.execute("SELECT key FROM items"))
