@@ -6,6 +6,7 @@ import asyncio
 import errno
 import fcntl
 import os
+import sqlite3
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("way", ["open", "read", "close"])
 async def test_who_opens_or_closes_the_file_waits_for_the_lock(path: Path, way: str) -> None:
-    connection, _died = file.opened(path, 5.0)
+    # Another thread closes it.
+    connection = sqlite3.connect(path, check_same_thread=False)
     ways: dict[str, Callable[[], object]] = {
         "open": lambda: file.opened(path, 5.0)[0].close(),
         "read": lambda: file.opened_to_read(path, 5.0).close(),

@@ -54,6 +54,19 @@ async def test_operations_are_done_in_order_and_the_thread_ends() -> None:
     await writer.close()
 
 
+async def test_a_connection_that_cannot_be_closed_ends_the_thread_all_the_same() -> None:
+    """Whoever closes the writer hears nothing of it, and no thread ends with a traceback."""
+
+    def cannot(connection: sqlite3.Connection) -> None:
+        connection.close()
+        raise sqlite3.OperationalError("unable to close")
+
+    writer, before = Writer(connect, cannot), threads()
+    await writer.open()
+    await writer.close()
+    await become(before)
+
+
 async def test_a_thread_may_have_something_done_that_nobody_awaits() -> None:
     """A writer that is closed does nothing of it."""
     writer, done = Writer(connect), list[str]()

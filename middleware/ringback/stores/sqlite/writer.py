@@ -57,7 +57,7 @@ class _Line:
 
 class Writer:
     """Runs operations in order. The thread calls ``connect``; what that raises comes out of :meth:`open`. When it is
-    done with a connection, the thread calls ``disconnect``, which raises nothing.
+    done with a connection, the thread calls ``disconnect``, whose faults of SQLite nobody hears.
 
     An operation is a function of the connection, within a transaction. The writer may run an operation a second
     time, if another one of the same transaction failed: an operation must do nothing but use the connection.
@@ -198,7 +198,8 @@ class Writer:
                 try:
                     ended = self._work(connection, line.jobs)
                 finally:
-                    self._disconnect(connection)
+                    with suppress(sqlite3.Error):
+                        self._disconnect(connection)
         finally:
             line.closed.set_result(None)
 
