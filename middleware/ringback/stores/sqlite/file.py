@@ -9,7 +9,6 @@ import math
 import os
 import shutil
 import sqlite3
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +88,7 @@ def _refuse_log_alone(path: Path) -> None:
 
 def closed(path: Path, connection: sqlite3.Connection) -> None:
     """Close a connection that may write. The last one puts the log into the file, and removes the log."""
-    with opening_lock(path), suppress(sqlite3.Error):
+    with opening_lock(path):
         connection.close()
 
 
@@ -121,13 +120,8 @@ def _opened_to_read(path: Path, timeout: float) -> sqlite3.Connection:
 def store_error(path: Path, error: sqlite3.Error) -> StoreError:
     """The store's error for a fault of SQLite, with a remedy: :class:`StoreUnavailable` if the fault may pass."""
     code = getattr(error, "sqlite_errorcode", None)
-    kind = code & 0xFF if isinstance(code, int) else -1
-    if kind == sqlite3.SQLITE_FULL:
-        return StoreUnavailable(f"{path}: {error}; make room on the disk")
-    remedy = _LASTING.get(kind)
-    if remedy is None:
-        return StoreUnavailable(f"{path}: {error}")
-    return StoreError(f"{path}: {error}; {remedy}")
+    kind, remedy = _REMEDIES.get(code & 0xFF if isinstance(code, int) else -1, (StoreUnavailable, None))
+    return kind(f"{path}: {error}" if remedy is None else f"{path}: {error}; {remedy}")
 
 
 def refuse_network(path: Path, allowed: bool, mounts: str | None = None) -> None:
@@ -188,12 +182,14 @@ class Room:
 # Faults of the operating system that may pass.
 _PASSING = frozenset({errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC})
 
-# Remedies of the faults that do not pass, by SQLite's primary result code: https://www.sqlite.org/rescode.html
-_LASTING = {
-    sqlite3.SQLITE_PERM: "give the process the right to write it",
-    sqlite3.SQLITE_READONLY: "make the file and its folder writable for the process",
-    sqlite3.SQLITE_CORRUPT: "restore it, or move it away and start with a new one",
-    sqlite3.SQLITE_CANTOPEN: "see that its folder exists and is writable",
-    sqlite3.SQLITE_AUTH: "give the process the right to write it",
-    sqlite3.SQLITE_NOTADB: "it is no SQLite file; name another one",
+# What faults are, and their remedies, by SQLite's primary result code: https://www.sqlite.org/rescode.html. Any other
+# fault may pass by itself.
+_REMEDIES: dict[int, tuple[type[StoreError], str | None]] = {
+    sqlite3.SQLITE_FULL: (StoreUnavailable, "make room on the disk"),
+    sqlite3.SQLITE_PERM: (StoreError, "give the process the right to write it"),
+    sqlite3.SQLITE_READONLY: (StoreError, "make the file and its folder writable for the process"),
+    sqlite3.SQLITE_CORRUPT: (StoreError, "restore it, or move it away and start with a new one"),
+    sqlite3.SQLITE_CANTOPEN: (StoreError, "see that its folder exists and is writable"),
+    sqlite3.SQLITE_AUTH: (StoreError, "give the process the right to write it"),
+    sqlite3.SQLITE_NOTADB: (StoreError, "it is no SQLite file; name another one"),
 }
