@@ -14,6 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeGuard
 
 from ringback.exceptions import ConfigurationError
+from ringback_catalog import Catalog
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from ringback.stores import DeliveryStore
     from ringback.work.pace import Pace
     from ringback.work.policy import HookPolicy
-    from ringback_catalog import Catalog
 
 OnStoreFailure = Literal["refuse", "inline"]
 
@@ -183,6 +183,12 @@ def refuse_no_flag(name: str, flag: object) -> None:
     """Raise :class:`ConfigurationError` for what is no bool: Python takes the text ``"false"`` for true."""
     if not isinstance(flag, bool):
         raise ConfigurationError(f"{name} {flag!r} is neither True nor False; write one of them")
+
+
+def refuse_no_catalog(catalog: object) -> None:
+    """Raise :class:`ConfigurationError` for what is neither a catalog nor ``None``."""
+    if not isinstance(catalog, Catalog | None):
+        raise ConfigurationError(f"catalog {catalog!r} is no Catalog; pass Catalog.default().with_overrides(...)")
 
 
 def refuse_no_text(name: str, value: object) -> None:

@@ -24,16 +24,14 @@ def seconds(text: str) -> float:
     return float(text)
 
 
-def some(text: str) -> str:
+def some(text: str, fault: str = "finds nothing; give a value, or leave the option out") -> str:
     if not text.strip():
-        raise argparse.ArgumentTypeError("it is empty, which finds nothing; give a value, or leave the option out")
+        raise argparse.ArgumentTypeError(f"it is empty, which {fault}")
     return text
 
 
 def named(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("it is empty, which names nothing; give a value")
-    return text
+    return some(text, "names nothing; give a value")
 
 
 def of_cause(text: str) -> Cause:

@@ -24,7 +24,7 @@ from ringback.hooks.call_records import CallRecords
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.hooks.router import HandlerRouter
 from ringback.privacy.redaction import redact
-from ringback.settings import refuse_late
+from ringback.settings import refuse_late, refuse_no_catalog
 from ringback.stores import open_store
 from ringback_catalog import Catalog
 
@@ -106,8 +106,7 @@ class Console:
             )
         if router is not None and not isinstance(cast("object", router), HandlerRouter):
             raise ConfigurationError(f"router {router!r} is no OutcomeRouter; pass router=OutcomeRouter()")
-        if catalog is not None and not isinstance(cast("object", catalog), Catalog):
-            raise ConfigurationError(f"catalog {catalog!r} is no Catalog; pass Catalog.default().with_overrides(...)")
+        refuse_no_catalog(catalog)
         # Raises at once what every page would raise.
         environment()
         self._access = Access(auth, allow_changes, token)

@@ -12,7 +12,7 @@ from ringback.exceptions import ConfigurationError, RegistrationError, StoreErro
 from ringback.hooks.checked_store import checked_store
 from ringback.hooks.dispatcher import SETTLE, Dispatcher
 from ringback.receiving.background_loop import BackgroundLoop, at_exit
-from ringback.settings import ENGINE, refuse_misplaced, refuse_negative
+from ringback.settings import ENGINE, refuse_misplaced, refuse_negative, refuse_no_catalog
 from ringback.work.deliveries import ACCEPTED
 from ringback.work.pace import Pace
 from ringback_catalog import Catalog
@@ -49,10 +49,7 @@ class Settings:
     """The store that ``store`` names, not yet connected; ``None`` where the app names no store."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.catalog, Catalog | None):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(
-                f"catalog {self.catalog!r} is no Catalog; pass Catalog.default().with_overrides(...)"
-            )
+        refuse_no_catalog(self.catalog)
         refuse_negative("drain", self.drain)
         if not isinstance(self.pace, Pace | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"pace {self.pace!r} is no Pace; pass Pace(per_second=1.0), or leave it out")

@@ -9,6 +9,7 @@ any form must pass the gate.
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlparse
 
@@ -42,7 +43,7 @@ def root_path(app: Any) -> str:
 
 
 _LAYERS = 32
-"""The most middlewares, and mounts, to look through. No app has more; a mock has an ``app`` below every ``app``."""
+"""The most middlewares to look through. No app has more; a mock has an ``app`` below every ``app``."""
 
 
 class GuardedPaths:
@@ -114,12 +115,8 @@ def _cuts(roots: Sequence[str]) -> list[str]:
 
     A root path names the server's prefix before those of the mounts, and a template may have the mounts' alone.
     """
-    cuts: list[str] = []
-    for root in roots:
-        bare = root.rstrip("/")
-        parts = bare.split("/")[:-1]
-        cuts += [cut for cut in (bare, *("/".join(parts[:end]) for end in range(1, len(parts) + 1))) if cut]
-    return cuts
+    parts = [root.rstrip("/").split("/") for root in roots]
+    return [cut for each in parts for cut in accumulate(each, "{}/{}".format) if cut]
 
 
 _MOST = 2**19
