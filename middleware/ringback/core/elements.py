@@ -170,16 +170,16 @@ def _diagnostic(name: str, value: object, wrong: Complain) -> Diagnostic | None:
     if isinstance(value, str) and value.lstrip()[:1] == "{":
         value = _object(name, value, wrong)
     if not isinstance(value, dict):
-        number, text = _reason(name, value)
+        number, text = reason_in(name, value)
         code = _number(name, number, wrong)
         return None if code is None else Diagnostic(code, text)
     keys = _folded(cast("object", value))
-    number, text = _reason(name, _first(keys, ("code", *_SIP, *_Q850)))
+    number, text = reason_in(name, _first(keys, ("code", *_SIP, *_Q850)))
     message = _string(_first(keys, ("message", "sipmessage", "q850message")))
     return Diagnostic(_number(f"{name}.code", number, wrong), text if message is None else message)
 
 
-def _reason(name: str, value: object) -> tuple[object, str | None]:
+def reason_in(name: str, value: object) -> tuple[object, str | None]:
     """The number and the text of a detail that is one text, as SIP writes it: ``603 Decline``, ``Q.850;cause=21``."""
     found = _REASONS[name].match(value) if isinstance(value, str) else None
     return (value, None) if found is None else (found[1] or found[2], found.string.strip())
