@@ -192,7 +192,7 @@ def event_of(result: Result, event: str | None = None) -> Event:
 def _detail(name: str, given: object) -> Diagnostic | None:
     if given is None:
         return None
-    keys = _folded(cast("object", given))
+    keys = _folded(given)
     number, text = reason_in(f"{name}Details", keys.get("code") if isinstance(given, dict) else given)
     message = keys.get("message")
     return Diagnostic(whole(name, number), message if isinstance(message, str) else text)
