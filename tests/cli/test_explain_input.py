@@ -160,6 +160,16 @@ def test_a_result_alone_is_read(told: Any, content: str) -> None:
     assert (outcome["code"], outcome["subcode"], outcome["cause"]) == (486, 560486, "busy")
 
 
+@pytest.mark.parametrize(
+    "detail",
+    ['"sipDetails": "603 Decline"', '"sip_details": {"code": "SIP;cause=603"}', '"q850Details": "21 Call Rejected"'],
+)
+def test_a_result_alone_is_read_as_on_the_wire(told: Any, detail: str) -> None:
+    """A carrier's detail may be a text of SIP, and an empty text is no value."""
+    (outcome,) = told(f'{{"code": 480, "subCode": "", {detail}}}')
+    assert (outcome["code"], outcome["subcode"], outcome["cause"]) == (480, None, "declined")
+
+
 def test_a_result_without_an_event_has_no_ids(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,3 +58,9 @@ def test_a_refused_value_shows_no_number():
     assert str(refused.value) == (
         "sip 'Decline from [phone]' is not a whole number; write for example 486, '486' or (486, 'Busy Here')"
     )
+
+
+def test_an_unknown_event_is_read_as_an_operation():
+    """Microsoft adds events faster than Ringback makes releases, and a misspelled end of a call places no call."""
+    found = classify("CallDisconected", 486, 560486)
+    assert (found.scope, found.cause, found.retry_action) == ("operation", "busy", "repeat_operation")

@@ -275,6 +275,43 @@ def test_what_is_written_otherwise_is_read(name, element, data):
 
 
 @pytest.mark.parametrize(
+    ("key", "written", "code"),
+    [
+        ("sipDetails", "603 Decline", 603),
+        ("sipDetails", " SIP/2.0 603 Decline ", 603),
+        ("sipDetails", "603: Network Blocked", 603),
+        ("sipDetails", 'SIP;cause=603;text="Decline"', 603),
+        ("sipDetails", 'Q.850;cause=16;text="Normal", sip ;text="Decline" ; cause = 603', 603),
+        ("q850Details", "21 Call Rejected", 21),
+        ("q850Details", 'Q.850 ;cause=21;text="Call Rejected"', 21),
+        ("q850Details", "SIP;cause=480, q850;cause=21", 21),
+    ],
+)
+def test_a_carrier_s_detail_may_be_a_text_of_sip(key, written, code):
+    """A status line, or a value of the header Reason: as the detail, and as its code. A text of its own stays."""
+    for value, message in (
+        (written, written.strip()),
+        ({"code": written}, written.strip()),
+        ({"code": written, "message": "x"}, "x"),
+    ):
+        [event] = parse_delivery(
+            dumped({"type": MICROSOFT + "CallDisconnected", "data": {"resultInformation": {key: value}}})
+        ).events
+        assert (event.result.sip or event.result.q850) == Diagnostic(code, message)
+        assert (event.result.sip is None) == (key == "q850Details")
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_text_is_no_value(empty):
+    """Serializers write an empty text for no value: the rest of the result counts, and no call's end is lost."""
+    result = {"code": 486, "subCode": empty, "sipDetails": empty, "q850Details": {"code": empty}}
+    read = EventData(result_information=Result(486, q850=Diagnostic()))
+    for written, data in ((result, read), (empty, EventData())):
+        body = dumped([{"type": MICROSOFT + "CallDisconnected", "data": {"resultInformation": written}}])
+        assert said(body) == ([(MICROSOFT + "CallDisconnected", None, None, None, None, data)], ())
+
+
+@pytest.mark.parametrize(
     ("name", "data", "found"),
     [
         (
@@ -320,7 +357,11 @@ def test_status_details_are_read_whatever_their_case(name, data, found):
         ({"data": {"RESULTINFORMATION": []}}, "resultInformation is a JSON array, not an object"),
         ({"data": {"resultInfo": "busy"}}, "resultInfo is text that is not the JSON of an object"),
         ({"data": {"resultInformation": {"code": "six"}}}, "code is a JSON string, not a whole number"),
-        ({"data": {"resultInformation": {"code": ""}}}, "code is a JSON string, not a whole number"),
+        ({"data": {"resultInformation": {"sipDetails": "Busy"}}}, "sipDetails is a JSON string, not a whole number"),
+        (
+            {"data": {"resultInformation": {"q850Details": "SIP;cause=603"}}},
+            "q850Details is a JSON string, not a whole number",
+        ),
         (
             {"data": {"resultInformation": {"code": 486, "subCode": True}}},
             "subCode is a JSON boolean, not a whole number",

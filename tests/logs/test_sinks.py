@@ -176,7 +176,7 @@ def test_with_plain_logging_a_line_is_text_and_the_record_has_every_key() -> Non
         "ringback INFO call.outcome event_type=Microsoft.Communication.CallDisconnected scope=call "
         "code=486 subcode=560486 cause=busy disposition=retryable retry_class=later "
         'retry_action=place_call owner=callee summary="The person called was on another call." '
-        f"call_connection_id={LEG} correlation_id={CALL} operation_context=reminder-17"
+        f"call_connection_id={LEG} correlation_id={CALL} operation_context=reminder-17 sip_code=486"
     ]
     assert lines_in(kept.records) == [{"event": "call.outcome", **Line()(BUSY)}]
 

@@ -328,6 +328,22 @@ def test_text_is_not_judged_anew(
     )
 
 
+def test_text_with_the_carrier_s_numbers_is_explained_with_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal stays one: the line of text ends with the SIP status and the Q.850 cause."""
+    text = TEXT_1.replace("cause=busy", "cause=declined").replace(
+        "retryable retry_class=later", "terminal retry_class=never"
+    )
+    line = f"INFO:ringback:{text} sip_code=486 q850_cause=21\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(line.encode())))
+    assert main(["explain", "--json"]) == 0
+    captured = capsys.readouterr()
+    told = json.loads(captured.out)
+    assert (told["cause"], told["retry_class"], told["q850"]) == ("declined", "never", {"code": 21, "message": None})
+    assert captured.err == ""
+
+
 def test_whatif_of_a_file_without_outcomes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Is 1, as a change: nothing was compared."""
     file = tmp_path / "app.log"

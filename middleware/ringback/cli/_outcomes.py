@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from msgspec.json import Decoder
 
 from ringback.cli.reading import FAULTS, OUTCOME, Found, Line, TooLong, Unread, Why, found_in
+from ringback.core.elements import reason_in
 from ringback.core.events import Diagnostic, Event, EventData, Result, parse_delivery
 from ringback.core.outcome import classify_event
 from ringback.exceptions import ConfigurationError, DeliveryError
@@ -189,18 +190,23 @@ def event_of(result: Result, event: str | None = None) -> Event:
 
 
 def _detail(name: str, given: object) -> Diagnostic | None:
-    if not isinstance(given, dict):
-        return None if given is None else Diagnostic(whole(name, given))
-    keys = _folded(cast("object", given))
+    if given is None:
+        return None
+    keys = _folded(given)
+    number, text = reason_in(f"{name}Details", keys.get("code") if isinstance(given, dict) else given)
     message = keys.get("message")
-    return Diagnostic(whole(name, keys.get("code")), message if isinstance(message, str) else None)
+    return Diagnostic(whole(name, number), message if isinstance(message, str) else text)
 
 
 def _folded(content: object) -> Mapping[str, Any]:
-    """The object with its keys in one spelling: ``subCode``, ``SubCode`` and ``sub_code`` are the same key."""
+    """The object with its keys in one spelling: ``subCode``, ``SubCode`` and ``sub_code`` are the same key.
+
+    As on the wire, an empty text stands for no value.
+    """
     if not isinstance(content, dict):
         return {}
-    return {str(key).lower().replace("_", ""): value for key, value in cast("dict[object, Any]", content).items()}
+    given = cast("dict[object, Any]", content).items()
+    return {str(key).lower().replace("_", ""): value for key, value in given if value != ""}
 
 
 _CHUNK = 256 * 1024

@@ -2,8 +2,8 @@
 
 :func:`read_element` reads what senders may write otherwise than Microsoft does in the recorded deliveries: keys in
 another case or of the previews, ``data`` as JSON text or in base64, a carrier's detail or a number as text. A wrong
-type in an event of Call Automation is a :class:`Fault`, never an absent value. Other events may hold whatever they
-like.
+type in an event of Call Automation is a :class:`Fault`, never an absent value; an empty text stands for no value. Other
+events may hold whatever they like.
 """
 
 from __future__ import annotations
@@ -13,10 +13,20 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Any, cast
 
-from msgspec import DecodeError, Raw, ValidationError
+from msgspec import DecodeError, Raw
 from msgspec.json import Decoder
 
-from ringback.core.delivery import BIGGEST, Diagnostic, Event, EventData, Fault, Result, Update
+from ringback.core.delivery import (
+    BIGGEST,
+    Diagnostic,
+    Event,
+    EventData,
+    Fault,
+    Result,
+    Update,
+    why,
+    without_lone_halves,
+)
 from ringback_catalog import EVENTS, event_name
 
 if TYPE_CHECKING:
@@ -64,34 +74,6 @@ def _event(element: bytes, index: int, origin: Origin) -> Event | Fault:
 def content_of(element: bytes) -> dict[str, Any]:
     """The ``data`` of an event's bytes, with keys in lower case; empty where ``data`` is no object."""
     return _folded(_content(_folded(_read(without_lone_halves(element))), _ignore))
-
-
-def why(error: Exception) -> str:
-    """What the decoder found wrong with the bytes; the text repeats none of the bytes."""
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    if isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error):
-        # msgspec raises the first before its version 0.23, and a DecodeError from then on.
-        return "not UTF-8"
-    reason = str(error).removeprefix("JSON is malformed: ")
-    return "a number is out of range" if isinstance(error, ValidationError) else reason
-
-
-def without_lone_halves(content: bytes) -> bytes:
-    """The body with U+FFFD for each escape of one half of a surrogate pair, which stands for no character.
-
-    JSON's grammar has such an escape, and a text that a sender cuts within an emoji ends with one. The decoder takes
-    the escape for a fault of the whole body.
-    """
-    return _HALVES.sub(lambda found: found[0] if found["pair"] else rb"\%bufffd" % found["escaped"], content)
-
-
-# The first backslash of a run, the escaped ones after it, and behind an odd number of them a whole pair or a half. So
-# the function is called for surrogates alone: a body of nothing but other escapes would hold the loop for too long.
-_HALVES = re.compile(
-    rb"\\(?<!\\\\)(?P<escaped>(?:\\\\)*)u[dD]"
-    rb"(?:(?P<pair>[89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|[89a-fA-F][0-9a-fA-F]{2})"
-)
 
 
 class _WrongType(Exception):
@@ -148,6 +130,8 @@ def _object(name: str, value: object, wrong: Complain) -> object:
             parsed = None
         if isinstance(parsed, dict):
             return cast("object", parsed)
+        if not value.strip():
+            return None
         wrong(f"{name} is text that is not the JSON of an object")
     elif value is not None:
         wrong(f"{name} is {_kind(value)}, not an object")
@@ -186,11 +170,30 @@ def _diagnostic(name: str, value: object, wrong: Complain) -> Diagnostic | None:
     if isinstance(value, str) and value.lstrip()[:1] == "{":
         value = _object(name, value, wrong)
     if not isinstance(value, dict):
-        code = _number(name, value, wrong)
-        return None if code is None else Diagnostic(code)
+        number, text = reason_in(name, value)
+        code = _number(name, number, wrong)
+        return None if code is None else Diagnostic(code, text)
     keys = _folded(cast("object", value))
-    code = _number(f"{name}.code", _first(keys, ("code", *_SIP, *_Q850)), wrong)
-    return Diagnostic(code=code, message=_string(_first(keys, ("message", "sipmessage", "q850message"))))
+    number, text = reason_in(name, _first(keys, ("code", *_SIP, *_Q850)))
+    message = _string(_first(keys, ("message", "sipmessage", "q850message")))
+    return Diagnostic(_number(f"{name}.code", number, wrong), text if message is None else message)
+
+
+def reason_in(name: str, value: object) -> tuple[object, str | None]:
+    """The number and the text of a detail that is one text, as SIP writes it: ``603 Decline``, ``Q.850;cause=21``."""
+    found = _REASONS[name].match(value) if isinstance(value, str) else None
+    return (value, None) if found is None else (found[1] or found[2], found.string.strip())
+
+
+# A status line (RFC 3261, section 7.2), or a value of the header Reason (RFC 3326), which may have several values.
+_REASONS = {
+    name: re.compile(
+        rf"\s*(?:SIP/2\.0\s+)?(\d{{1,3}})[\s:;,-]+[^\d\s]"
+        rf"|(?:.*,)?\s*{protocol}\s*;[^,]*?\bcause\s*=\s*(\d{{1,3}})\b",
+        re.ASCII | re.IGNORECASE | re.DOTALL,
+    )
+    for name, protocol in (("sipDetails", "SIP"), ("q850Details", r"Q\.?850"))
+}
 
 
 def _first(keys: dict[str, Any], names: Iterable[str]) -> object:
@@ -240,6 +243,8 @@ def _number(name: str, value: object, wrong: Complain) -> int | None:
     number: object = value
     if isinstance(value, str):
         digits = value.strip()
+        if not digits:
+            return None
         if digits.removeprefix("-").isdecimal():
             # Python refuses to read a text of thousands of digits.
             number = int(digits) if len(digits) <= len(str(BIGGEST)) + 1 else BIGGEST + 1

@@ -107,10 +107,11 @@ ROWS = (
         "private", "line"),
     Row("sip", lambda o: _detail(o.sip), "", "dictionary"),
     Row("q850", lambda o: _detail(o.q850), "", "dictionary"),
-    Row("sip_code", lambda o: (r := o.result) and r.sip and r.sip.code, "the SIP status", "line", "detail"),
+    Row("sip_code", lambda o: (r := o.result) and r.sip and r.sip.code, "the SIP status", "line", "text", "detail"),
     Row("sip_reason", lambda o: (r := o.result) and r.sip and r.sip.message, "the text beside it", "private",
         "line", "detail"),
-    Row("q850_cause", lambda o: (r := o.result) and r.q850 and r.q850.code, "the Q.850 cause", "line", "detail"),
+    Row("q850_cause", lambda o: (r := o.result) and r.q850 and r.q850.code, "the Q.850 cause", "line", "text",
+        "detail"),
     Row("q850_reason", lambda o: (r := o.result) and r.q850 and r.q850.message, "the text beside it", "private",
         "line", "detail"),
     Row("status_details", lambda o: o.event.data.status_details, "why media streaming or transcription stands as "

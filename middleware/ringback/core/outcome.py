@@ -316,8 +316,9 @@ def classify(
 ) -> Outcome:
     """The outcome of a result, without HTTP and without a loop. Every number has an outcome.
 
-    ``event`` is a type or name, ``None`` for any end of a call. ``code`` and ``subcode`` are both ``None`` for an
-    event without a result; each may be text of digits, as on the wire, and so may the code of ``sip`` and ``q850``.
+    ``event`` is a type or name, ``None`` for any end of a call; an unknown event, such as a misspelled one, is read as
+    an operation. ``code`` and ``subcode`` are both ``None`` for an event without a result; each may be text of digits,
+    as on the wire, and so may the code of ``sip`` and ``q850``.
     Raises :class:`TypeError` for a code or subcode that is no number, and for a detail that is none.
     """
     numbers = _whole(code, "code"), _whole(subcode, "subcode")

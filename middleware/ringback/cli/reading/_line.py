@@ -148,7 +148,7 @@ class Counted(Struct, gc=False, rename={"at_timestamp": "@timestamp"}):
     event: str | None = None
     """One of :data:`EVENTS`."""
     schema: int = 1
-    """0 for a line of text. Text leaves the carrier's details out, so the catalog cannot judge such a line anew."""
+    """0 for a line of text. Text leaves the carrier's words out, so the catalog cannot judge such a line anew."""
     scope: str | None = None
     code: Number | None = None
     subcode: Number | None = None

@@ -38,7 +38,7 @@ _KEY_WITHIN = re.compile(r" [A-Za-z_][\w.@-]*=")
 _IN_PYTHON = re.compile(r"'[^=]* [^=]*'")
 _NOTHING = ("", "None", "null")
 WHOLE = "confidence"
-"""A key of every line but those of logging's text, which leaves the carrier's details out and cuts long values."""
+"""A key of every line but those of logging's text, which leaves the carrier's words out and cuts long values."""
 
 _LONGEST = 100_000
 """Characters that a value may have to be read as Python."""
