@@ -13,7 +13,6 @@ from ringback_catalog import (
     Catalog,
     CategoryBasis,
     Cause,
-    Confidence,
     Match,
     ResultCategory,
     RetryClass,
@@ -188,19 +187,6 @@ def test_no_sentence_is_shared_with_the_tables() -> None:
         if prefix in SEED_SENTENCES
     ]
     assert shared == []
-
-
-def test_an_unsure_code_of_an_ended_call_waits() -> None:
-    """A code alone, or a range, of low confidence is no reason to ring a person at once."""
-    unsure = [
-        str(entry.key)
-        for entry in ENTRIES
-        if entry.key.kind in ("code", "range")
-        and not set(entry.key.events) - CALL_EVENTS
-        and entry.confidence is Confidence.LOW
-        and entry.retry is RetryClass.NOW
-    ]
-    assert unsure == []
 
 
 @pytest.mark.parametrize(
