@@ -95,9 +95,6 @@ def counts(detail: Entry, by: str, found: Entry, match: Match, *, server_error: 
         return True
     if is_final_word(found) and not found.mixture:
         return False
-    if found.cause is Cause.DECLINED and detail.cause is not Cause.CARRIER_ERROR and _strictness(detail) == 0:
-        # Of a person who presses reject, mobile networks say busy (17): only the carrier's own trouble is no refusal.
-        return False
     known = match in _SURE or bool(found.mixture)
     if known and _strictness(detail) < _strictness(found) and detail.confidence is Confidence.LOW:
         # A detail of low confidence shows neither that the number exists nor that nobody refused.

@@ -73,12 +73,6 @@ def told(verdict):
         ),
         ("CreateCallFailed", 603, 560603, {"q850": 34}, {"cause": "carrier_error", "disposition": "retryable"}),
         ("CreateCallFailed", 603, 560603, {"sip": 603, "q850": 17}, {"cause": "declined", "retry": "never"}),
-        *(
-            (event, code, 560603, detail, {"cause": "declined", "retry": "never"})
-            for event in ("CreateCallFailed", "CallDisconnected")
-            for code in (603, 403)
-            for detail in ({"q850": 17}, {"q850": 18}, {"q850": 19}, {"q850": 20}, {"q850": 102}, {"sip": 486})
-        ),
         ("CreateCallFailed", 500, 511404, {}, {"cause": "not_found", "retry": "after_fix", "confidence": "low"}),
         (None, 500, 511404, {}, {"match": "subcode"}),
         (None, 403, 9999, {}, {"cause": "forbidden", "retry": "after_fix", "match": "code"}),
