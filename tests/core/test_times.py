@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.core.times import iso, iso_of
+from ringback.core.times import iso, iso_of, second_of
 
 
 @given(
@@ -21,8 +21,9 @@ def test_a_time_in_utc_is_written_as_isoformat_writes_it(at: datetime) -> None:
 
 
 def test_a_second_since_the_epoch_is_written_in_utc() -> None:
-    """To the microsecond; the epoch itself is a time as any other."""
+    """To the microsecond, and to the second for people; the epoch itself is a time as any other."""
     assert [iso_of(at) for at in (0.0, 1768470000.123456)] == [
         "1970-01-01T00:00:00+00:00",
         "2026-01-15T09:40:00.123456+00:00",
     ]
+    assert second_of(1768470000.9) == "2026-01-15T09:40:00+00:00"

@@ -202,11 +202,18 @@ async def test_the_first_registration_that_names_a_contact_has_the_call() -> Non
 
 
 async def test_a_call_without_a_contact_is_left_to_the_hooks() -> None:
-    """And told of as unhandled if there is none."""
+    """And told of as unhandled if there is none. The line of a call that might be repeated says why it is not."""
     bench = Bench()
     redial(bench, contact=lambda outcome: None)
     assert await bench.attempt() == done()
-    assert bench.happened() == [("outcome_unhandled", BUSY)]
+    reason = "no contact function says whom the call was to"
+    assert bench.happened() == [("redial_skipped", BUSY, reason), ("outcome_unhandled", BUSY)]
+
+    bench = Bench()
+    redial(bench, contact=lambda outcome: None)
+    assert await bench.attempt(attempt=2) == done()
+    assert await bench.attempt(outcome=HUNG_UP) == done()
+    assert bench.happened() == []
 
 
 async def test_a_hashed_contact_is_all_that_the_store_gets() -> None:

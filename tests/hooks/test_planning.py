@@ -157,3 +157,15 @@ async def test_an_attempt_that_never_left_is_planned_apart() -> None:
     bench.store.known = Contact((lost,))
     await bench.attempt()
     assert told(bench) == [("redial_exhausted", BUSY, "max_attempts")]
+
+
+async def test_of_two_calls_to_a_contact_one_gets_the_redial_and_the_line_of_the_other_says_so() -> None:
+    """A reader of the log finds out why the second call has no redial of its own."""
+    planned = CallRecord("redial:call:another", NOW + 60, state=CallState.PLANNED)
+    bench = Bench()
+    bench.store.known = Contact((planned,))
+    asked = redial(bench, True)
+    assert await bench.attempt() == done(CONTACT)
+    assert told(bench) == [("redial_skipped", BUSY, "another redial to the contact waits")]
+    assert asked == []
+    assert planned in bench.store.known.calls

@@ -46,7 +46,7 @@ async def test_a_redial_whose_worker_was_late_waits_for_the_next_open_hour() -> 
     assert await bench.attempt(Progress(generation=1)) == Settlement(
         State.READY, Progress(generation=1), due_at=morning
     )
-    assert bench.happened() == []
+    assert bench.happened() == [("redial_put_off", BUSY, morning, 2)]
 
     bench.now = morning
     assert (await bench.attempt(Progress(generation=1), attempt=2)).state is State.DONE
@@ -95,6 +95,7 @@ async def test_calls_that_were_placed_meanwhile_put_a_redial_off(limit: str, set
     bench = Bench(NEW_LEG, policy=RedialPolicy(**{"hours": None, "max_per_day": None, "max_attempts": 99} | settings))
     bench.store.known = bench.store.known._with(CallRecord("leg:x", NOW - 60, "x", ended_at=NOW - 59))
     assert await bench.attempt() == Settlement(State.READY, Progress(), due_at=NOW - 60 + DAY)
+    assert bench.happened() == [("redial_put_off", BUSY, NOW - 60 + DAY, 2)]
     for day in range(1, 12):
         bench.store.known = bench.store.known._with(CallRecord(f"leg:{day}", NOW + day * DAY, f"{day}"))
         bench.store.known = bench.store.known._with(CallRecord(f"leg:{day}b", NOW + day * DAY, f"{day}b"))

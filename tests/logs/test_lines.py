@@ -477,6 +477,16 @@ SHORT: dict[str, tuple[Callable[[logs.LogObserver], None], dict[str, Any]]] = {
             "due_at": "2026-01-15T09:40:31+00:00",
         },
     ),
+    "put off": (
+        lambda observer: observer.redial_put_off(BUSY, 1768470031.7, 2),
+        {
+            "event": "redial.put_off",
+            "log_level": "info",
+            **BRIEF,
+            "attempt": 2,
+            "due_at": "2026-01-15T09:40:31+00:00",
+        },
+    ),
     "exhausted": (
         lambda observer: observer.redial_exhausted(BUSY, "max_attempts"),
         {"event": "redial.exhausted", "log_level": "warning", **BRIEF, "limit": "max_attempts"},

@@ -61,6 +61,7 @@ def every_line() -> dict[str, dict[str, Any]]:
         observer.hooks_volatile(2)
         observer.lifespan_missing(durable=False)
         observer.redial_scheduled(BUSY, 1768470031.7, 2)
+        observer.redial_put_off(BUSY, 1768470031.7, 2)
         observer.redial_exhausted(BUSY, "max_attempts")
         observer.redial_skipped(BUSY, "an operation is to be sent again, not the call")
         observer.redial_canceled(BUSY)

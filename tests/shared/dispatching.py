@@ -113,6 +113,9 @@ class Recorder:
     def redial_scheduled(self, outcome: Outcome, at: float, number: int) -> None:
         self.told.append(("scheduled", outcome, at, number))
 
+    def redial_put_off(self, outcome: Outcome, at: float, number: int) -> None:
+        self.told.append(("put off", outcome, at, number))
+
     def redial_exhausted(self, outcome: Outcome, limit: str) -> None:
         self.told.append(("exhausted", outcome, limit))
 

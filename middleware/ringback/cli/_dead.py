@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ringback.cli._screen import Progress, cut, moment, pair, wrapped
 from ringback.cli._store import FILTERS, add_filters, agrees, operated, selected
 from ringback.cli._values import count, named
+from ringback.core.times import second_of
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
 from ringback.work.hook_runs import returned_in, tries_in
@@ -223,7 +223,7 @@ def _print_json(letters: Sequence[DeadLetter]) -> None:
             "attempts": letter.attempts,
             "tries": tries_in(letter.progress),
             "reason": redact(letter.reason),
-            "died_at": datetime.fromtimestamp(letter.died_at, UTC).isoformat(timespec="seconds"),
+            "died_at": second_of(letter.died_at),
             "done": list(returned_in(letter.progress)),
             "failed": {hook: redact(reason) for hook, reason in letter.progress.failed.items()},
             "outcome": None if letter.outcome is None else letter.outcome.to_dict(),

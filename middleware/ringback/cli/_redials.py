@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
@@ -12,6 +11,7 @@ from msgspec import to_builtins
 from ringback.cli._screen import many, moment, pair, table, wrapped
 from ringback.cli._store import add_filters, add_router, operated, selected
 from ringback.cli._values import ago, count, named
+from ringback.core.times import second_of
 from ringback.privacy.redaction import is_hashed, redact, redact_contact
 from ringback.work.hook_runs import tries_in
 from ringback.work.redial import time_zone
@@ -294,4 +294,4 @@ def _call_fields(call: CallRecord) -> dict[str, Any]:
 
 
 def _iso(at: float | None) -> str | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+    return None if at is None else second_of(at)

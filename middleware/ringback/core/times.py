@@ -22,3 +22,8 @@ def iso(at: datetime, zone: str = "+00:00") -> str:
 def iso_of(at: float) -> str:
     """As :func:`iso`, of seconds since the epoch."""
     return iso(datetime.fromtimestamp(at, UTC))
+
+
+def second_of(at: float) -> str:
+    """As :func:`iso_of`, to the second: what people read."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -23,6 +23,7 @@ from ringback.work.keys import short
 from ringback.work.latch import informed
 from ringback.work.policy import HookContext
 from ringback.work.redial import Exhausted
+from ringback_catalog import RetryAction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -156,6 +157,9 @@ class HookCaller:
             if planned is None:
                 return
             outcome, handled = planned
+            if claim.attempt == 1 and not handled and outcome.retry_action is RetryAction.PLACE_CALL:
+                # CreateCallFailed has no operation context: where it comes alone, many an app cannot name the contact.
+                self.observer.redial_skipped(outcome, "no contact function says whom the call was to")
         due: dict[str, Registration] = {}
         doubts: dict[str, Exception] = {}
         now = self.clock()

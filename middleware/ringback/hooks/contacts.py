@@ -88,7 +88,8 @@ async def contact_again(redial: RedialRegistration, outcome: Outcome, stored: st
     contact = await decided(redial.contact, outcome, timeout=timeout)
     if not isinstance(contact, str) or redial.stored(contact) != stored:
         raise RegistrationError(
-            f"contact of {redial.name} names another contact than when the call ended; return the same one each time"
+            f"contact of {redial.name} names another contact than when the call ended; return the same one each time, "
+            "and keep hash_contacts as it was while redials wait"
         )
     return contact
 

@@ -106,7 +106,7 @@ class Planner(Struct, eq=False):
     async def plan(
         self, claim: Claim, redial: RedialRegistration, contact: str, progress: Callable[[Plan | None], Progress]
     ) -> Plan | None:
-        """The plan; ``None`` if none is asked for, or if another redial to the contact waits.
+        """The plan; ``None`` if none is asked for, or if the redial of this call is planned already.
 
         ``progress`` gives the progress of the claim once that is planned. The store writes the progress in the same
         transaction, so that no worker decides again after a crash. Raises :class:`StoreError`, :class:`LeaseLost`, and
@@ -190,8 +190,10 @@ class Planner(Struct, eq=False):
         skipped = redial.policy.skips(outcome.retry_action)
         if skipped is not None:
             return Step(known, Decision(Skipped(skipped)))
-        if known.has_planned or known.call(key) is not None:
+        if known.call(key) is not None:
             return Step(known, Decision())
+        if known.has_planned:
+            return Step(known, Decision(Skipped("another redial to the contact waits")))
         reason = obstacle(known, redial.policy, report, now=now)
         if reason is not None:
             return Step(known, Decision(Skipped(reason)))

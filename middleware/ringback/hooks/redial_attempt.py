@@ -101,6 +101,7 @@ class RedialCaller:
         if answer is None:
             raise LeaseLost
         if isinstance(answer, Planned):
+            self.observer.redial_put_off(item.outcome, answer.at, item.number)
             return Settlement(State.READY, progress, due_at=answer.at)
         if isinstance(answer, Exhausted):
             self.observer.redial_exhausted(item.outcome, answer.limit)
