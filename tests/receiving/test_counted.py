@@ -104,7 +104,7 @@ CASES: dict[str, tuple[dict[str, Any], bytes | None, int | None, tuple[str, str]
     "another secret": ({"query": "secret=other"}, BUSY, 401, ("refused", "secret_wrong")),
     "no token, a handshake is announced, and the sender leaves": (
         {"auth": Grid(), "headers": [(b"aeg-event-type", b"SubscriptionValidation")]},
-        None, None, ("refused", "token_missing"),
+        None, 401, ("refused", "token_missing"),
     ),
     "a check of one's own": ({"auth": odd}, BUSY, 401, ("refused", "other")),
     "a check that raises": ({"auth": broken}, BUSY, 503, ("unavailable", "check_failed")),
@@ -129,7 +129,7 @@ CASES: dict[str, tuple[dict[str, Any], bytes | None, int | None, tuple[str, str]
     ),
     "too many events": ({"max_events": 1}, b"[{},{}]", 413, ("too_large", "events")),
     "too many headers": ({"max_headers": 1, "headers": [(b"a", b"b")] * 2}, b"[]", 431, ("too_large", "headers")),
-    "a sender who leaves": ({}, None, None, ("interrupted", "sender_left")),
+    "a sender who leaves": ({}, None, 400, ("interrupted", "sender_left")),
     "a slow sender": ({"slow": True, "body_timeout": 0.01}, b"[]", 408, ("interrupted", "too_slow")),
     "Event Grid's handshake": ({}, VALIDATION, 200, ("handshake", "eventgrid")),
     "the handshake of CloudEvents": (

@@ -14,7 +14,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from asgi_apps import PATH, App, Server, chunked, delivery, http, lines, never, problem, silent, wrapped
+from asgi_apps import PATH, App, Server, answered, chunked, delivery, http, lines, never, problem, silent, wrapped
 from ringback import (
     CallOutcomeMiddleware,
     OutcomeRouter,
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from starlette.requests import Request
+
+INTERRUPTED = answered(400, b"")
+"""What a sender gets whose body breaks off, and who may have left."""
 
 
 # A sender that is slow
@@ -116,10 +119,10 @@ async def test_a_body_is_whole_whenever_its_pieces_come(pause: Callable[[], Any]
 
 
 @pytest.mark.parametrize("pause", PAUSES.values(), ids=PAUSES.keys())
-async def test_a_sender_that_left_before_its_body_is_not_answered(pause: Callable[[], Any]) -> None:
+async def test_a_sender_that_left_before_its_body_does_not_reach_the_route(pause: Callable[[], Any]) -> None:
     """Whether that is known at once or only later."""
     server, app = await piecewise([{"type": "http.disconnect"}], pause)
-    assert (server.sent, app.calls) == ([], [])
+    assert (server.sent, app.calls) == (INTERRUPTED, [])
 
 
 @pytest.mark.parametrize("pause", PAUSES.values(), ids=PAUSES.keys())
@@ -248,7 +251,7 @@ async def test_a_cancellation_that_the_server_answers_is_an_answer() -> None:
         raise AssertionError
 
     request = await cancelled(receive, server.send)
-    assert (request.exception(), server.sent) == (None, [])
+    assert (request.exception(), server.sent) == (None, INTERRUPTED)
 
 
 async def test_a_cancellation_ends_what_can_only_go_on() -> None:
@@ -365,14 +368,37 @@ async def test_a_header_that_is_repeated_is_read_as_one(headers: Any, status: in
 
 
 async def test_a_sender_that_leaves_while_the_body_arrives_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """The route is not called, nothing is sent, nothing raised."""
+    """The route is not called, nothing is raised. Middlewares and servers want an answer, also one for nobody."""
     caplog.set_level("INFO", "ringback")
     app = App()
     server = Server({"type": "http.request", "body": b"[", "more_body": True}, {"type": "http.disconnect"})
     await wrapped(app)(http(), server.receive, server.send)
-    assert (app.calls, server.sent) == ([], [])
+    assert (app.calls, server.sent) == ([], INTERRUPTED)
     reason = "the sender disconnected before the body was complete"
     assert lines(caplog) == [{"event": "delivery.interrupted", "reason": reason}]
+
+
+async def test_a_server_may_raise_for_the_answer_to_a_sender_that_has_left() -> None:
+    """ASGI allows the server an OSError, and nobody needs to hear of it."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        raise OSError
+
+    await wrapped(App())(http(), Server().receive, send)
+    assert sent == INTERRUPTED[:1]
+
+
+async def test_a_middleware_of_starlettes_before_ours_takes_a_sender_that_leaves_for_no_fault_of_the_app() -> None:
+    """``BaseHTTPMiddleware`` raises for an app that gives no response."""
+
+    async def passes(request: Request, call_next: Any) -> Any:
+        return await call_next(request)
+
+    server = Server({"type": "http.request", "body": b"[", "more_body": True})
+    await BaseHTTPMiddleware(wrapped(App()), passes)(http(), server.receive, server.send)
+    assert server.status == 400
 
 
 async def test_a_sender_that_leaves_after_the_body_is_news_for_the_route() -> None:

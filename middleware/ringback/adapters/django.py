@@ -6,9 +6,9 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from ringback.adapters._registration import refuse_no_handler, refuse_no_view
-from ringback.exceptions import needs_extra
+from ringback.exceptions import MalformedDelivery, needs_extra
 from ringback.receiving.exchange import Admitted, Found
-from ringback.receiving.replies import Reply, too_large
+from ringback.receiving.replies import Reply, refusal, too_large
 
 with needs_extra("the decorator for Django", "django"):
     from asgiref.sync import iscoroutinefunction  # pyright: ignore[reportDeprecated] - Python's own says no before 3.12
@@ -96,17 +96,20 @@ def _has_body(request: HttpRequest) -> bool | None:
     if request.method == "POST":
         # Django reads no byte of a POST's body before the exchange has verified the sender.
         return None
-    try:
-        return bool(request.body)
-    except RequestDataTooBig:
-        return True
+    return _body(request, 0) != b""
 
 
-def _body(request: HttpRequest, limit: int) -> bytes | Reply:
+def _body(request: HttpRequest, limit: int) -> bytes | Reply | None:
+    """The whole body, the answer to a body that cannot be accepted, or ``None`` if the sender leaves before its end."""
     try:
         body: bytes = request.body
     except RequestDataTooBig:
         return too_large(limit)
+    except OSError:
+        return None
+    except ValueError:
+        # Not every server refuses a content length that is no number, and Django reads the number here.
+        return refusal(MalformedDelivery("the content length is no number; send the body's"))
     return body
 
 

@@ -7,14 +7,14 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from ringback.adapters._registration import open_to_options, refuse_no_handler, refuse_no_view
-from ringback.exceptions import needs_extra
+from ringback.exceptions import MalformedDelivery, needs_extra
 from ringback.receiving.exchange import Admitted, Found
-from ringback.receiving.replies import Reply, too_large
+from ringback.receiving.replies import Reply, refusal, too_large
 
 with needs_extra("the decorator for Flask", "flask"):
     from flask import Response, current_app, g, request
     from flask.views import View
-    from werkzeug.exceptions import RequestEntityTooLarge
+    from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,10 +78,11 @@ def _has_body(max_body: int) -> bool | None:
         # No byte of a POST's body is read before the exchange has verified the sender.
         return None
     # In HTTP/2 no header needs to announce a body (RFC 9113, section 8.1).
-    return bool(_body(max_body))
+    return _body(max_body) != b""
 
 
-def _body(max_body: int) -> bytes | Reply:
+def _body(max_body: int) -> bytes | Reply | None:
+    """The whole body, the answer to a body that cannot be accepted, or ``None`` if the sender leaves before its end."""
     limit = min(max_body, request.max_content_length or max_body)
     # One byte more, because Werkzeug cuts a body without a content length off at the limit, without an error.
     request.max_content_length = limit + 1
@@ -89,6 +90,11 @@ def _body(max_body: int) -> bytes | Reply:
         body = request.get_data()
     except RequestEntityTooLarge:
         return too_large(limit)
+    except (ClientDisconnected, OSError):
+        return None
+    except Exception:
+        # Each server has exceptions of its own for chunks that are no chunks, and the stream is the server's.
+        return refusal(MalformedDelivery("the body breaks off or is framed wrongly; send it whole"))
     if len(body) > limit:
         return too_large(limit)
     # The view may read the stream instead of the data.

@@ -110,8 +110,6 @@ class Exchange:
     """The body, after :meth:`take` has accepted the body."""
     received: Received
     """The delivery with its outcomes, after :meth:`take` has accepted the body."""
-    sender_left = False
-    """Whether the sender disconnected before the whole body came, so that nobody waits for the answer."""
 
     _state: State = "new"
     _gauge: DeliveryGauge | None = None
@@ -292,7 +290,6 @@ class Exchange:
         return Admitted.PASS_ON if denied is None else self._answer(denied, is_delivery=False)
 
     def _interrupted(self) -> Reply:
-        self.sender_left = True
         if self._denied is not None:
             return self._answer(self._denied)
         logs.sender_disconnected()

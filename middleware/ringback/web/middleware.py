@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
@@ -96,8 +97,9 @@ class CallOutcomeMiddleware:
         if found is Admitted.READ_BODY:
             found = await exchange.take(partial(self._reader.read, receive, exchange.max_body))
         if isinstance(found, Reply):
-            # A sender who has disconnected gets nothing, and a server may raise for a message to that sender.
-            if not exchange.sender_left:
+            # A sender who has left needs no answer, but middlewares around this one and servers do. ASGI lets a server
+            # raise OSError for a message to such a sender.
+            with suppress(OSError):
                 await response(found)(scope, receive, send)
             return
         give_outcomes(scope, found)
