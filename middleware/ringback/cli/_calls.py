@@ -79,8 +79,7 @@ def list_(arguments: argparse.Namespace) -> int:
     given = {name: getattr(arguments, name) for name in names}
     offset = (arguments.page - 1) * arguments.limit
     page = operated(
-        arguments,
-        lambda operator: _records(operator).list(code=code, subcode=subcode, offset=offset, **given),
+        arguments, lambda operator: _records(operator).list(code=code, subcode=subcode, offset=offset, **given)
     )
     if arguments.json:
         for leg in page.calls:

@@ -88,11 +88,7 @@ class Progress:
     """
 
     def __init__(
-        self,
-        total: int,
-        stream: TextIO | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        noun: str = "lines",
+        self, total: int, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic, noun: str = "lines"
     ) -> None:
         self._total = total
         self._noun = noun

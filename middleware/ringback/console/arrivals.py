@@ -52,10 +52,7 @@ class Arrivals(Struct, frozen=True):
 
         An hour counts by its part that lies in the time.
         """
-        spans = (
-            *((each, HOUR) for each in self.before),
-            *((each, MINUTE) for each in self.lately),
-        )
+        spans = (*((each, HOUR) for each in self.before), *((each, MINUTE) for each in self.lately))
         return sum(
             each.count * max(0.0, min(end, each.at + span) - max(begin, each.at)) / span
             for each, span in spans

@@ -6,18 +6,7 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ringback.console.snapshot import (
-    DAY,
-    HOUR,
-    POINT,
-    Hour,
-    Range,
-    Snapshot,
-    WorkSnapshot,
-    merged,
-    total,
-    unrecognized,
-)
+from ringback.console.snapshot import DAY, HOUR, POINT, Hour, Range, Snapshot, WorkSnapshot, merged, total, unrecognized
 from ringback.hooks.operators import programme_of
 from ringback.work.history import CallFilter
 from ringback.work.items import Kind
@@ -105,10 +94,7 @@ class Reader:
     """
 
     def __init__(
-        self,
-        stores: Callable[[], Sequence[DeliveryStore]],
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
+        self, stores: Callable[[], Sequence[DeliveryStore]], clock: Callable[[], float], monotonic: Callable[[], float]
     ) -> None:
         self._stores = stores
         self._clock = clock

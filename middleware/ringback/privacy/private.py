@@ -68,11 +68,7 @@ _LETTERS = "abcefhijmprswxABCEFHIJMPRSWX"
 ROWS = (
     Row(HASHED, r"\[", "", rf"\[(?:{'|'.join(KINDS)}):[0-9a-f]{{10}}\]", "nothing is hashed twice"),
     Row(
-        "context",
-        "iI",
-        rf"(?i:incoming_?call_?context){IS}",
-        value(ending(IN_LIST)),
-        "it answers the call for anyone",
+        "context", "iI", rf"(?i:incoming_?call_?context){IS}", value(ending(IN_LIST)), "it answers the call for anyone"
     ),
     Row(
         "secret",

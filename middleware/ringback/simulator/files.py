@@ -70,9 +70,7 @@ class Files:
         call = recording.call
         event = recording_file_status_updated(
             call=self._switchboard.ids(
-                call_connection_id=recording.leg,
-                server_call_id=call.server_call_id,
-                correlation_id=call.correlation_id,
+                call_connection_id=recording.leg, server_call_id=call.server_call_id, correlation_id=call.correlation_id
             ),
             document=recording.document,
             place=f"{self._url()}{OBJECTS}",

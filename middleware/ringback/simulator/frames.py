@@ -49,12 +49,7 @@ class Heard:
 def audio_metadata(subscription_id: str, rate: int, length: int) -> str:
     """The first frame of an audio stream; ``length`` is the bytes of PCM in each frame."""
     return _frame(
-        "AudioMetadata",
-        subscriptionId=subscription_id,
-        encoding="PCM",
-        sampleRate=rate,
-        channels=1,
-        length=length,
+        "AudioMetadata", subscriptionId=subscription_id, encoding="PCM", sampleRate=rate, channels=1, length=length
     )
 
 

@@ -83,10 +83,7 @@ class Playbook:
     """
 
     def __init__(
-        self,
-        default: Choice | None = None,
-        numbers: Mapping[str, Choice] | None = None,
-        file: str | Path | None = None,
+        self, default: Choice | None = None, numbers: Mapping[str, Choice] | None = None, file: str | Path | None = None
     ) -> None:
         of_file, scenarios = (_Rows(), {}) if file is None else _read(Path(file))
         self.known: dict[str, Scenario] = {**SCENARIOS, **scenarios}

@@ -169,11 +169,7 @@ def words(call: Call, subscription: Subscription, pace: float) -> Iterator[tuple
     yield (
         0.0,
         transcription_metadata(
-            subscription.id,
-            subscription.locale or "",
-            call.call_connection_id,
-            call.correlation_id,
-            subscription.model,
+            subscription.id, subscription.locale or "", call.call_connection_id, call.correlation_id, subscription.model
         ),
     )
     speaker = next(iter(call.participants), None)

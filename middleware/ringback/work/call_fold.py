@@ -5,15 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ringback.work.call_detail import (
-    CallDetailRecord,
-    EndedLeg,
-    Ending,
-    Entry,
-    EntryKind,
-    Leg,
-    OtherCall,
-)
+from ringback.work.call_detail import CallDetailRecord, EndedLeg, Ending, Entry, EntryKind, Leg, OtherCall
 from ringback.work.contact_call import CONNECTED, UNPLACED
 from ringback.work.hook_runs import EXHAUSTED, hook_runs
 from ringback.work.keys import short

@@ -27,11 +27,7 @@ MayCall: TypeAlias = "Callable[[str, datetime], bool | str | datetime | Awaitabl
 DAY = 86_400.0
 
 DELAYS: Mapping[Cause, float] = MappingProxyType(
-    {
-        Cause.BUSY: 600.0,
-        Cause.NO_ANSWER: 1800.0,
-        Cause.UNREACHABLE: 1800.0,
-    }
+    {Cause.BUSY: 600.0, Cause.NO_ANSWER: 1800.0, Cause.UNREACHABLE: 1800.0}
 )
 """Seconds from the end of a call to the next call, by cause, where the catalog's entry has no ``retry_after``.
 

@@ -95,11 +95,7 @@ def store_error(error: psycopg.Error | ProcrastinateException) -> StoreError:
     return kind(said if remedy is None else f"{said}; {remedy}")
 
 
-_SAYS = {
-    StoreError: "refuses",
-    StoreFull: "has no room left",
-    StoreUnavailable: "cannot be used now",
-}
+_SAYS = {StoreError: "refuses", StoreFull: "has no room left", StoreUnavailable: "cannot be used now"}
 
 
 def _line(error: Exception) -> str:
