@@ -12,7 +12,8 @@ from ringback.cli import _outcomes
 from ringback.cli._explain_text import page
 from ringback.cli._outcomes import FORMS, close_to, event_of, pair_in, result_in, status, whole
 from ringback.cli._screen import pair, width
-from ringback.cli.reading import Reasons, Why, found_in
+from ringback.cli.reading.frames import found_in
+from ringback.cli.reading.line import Reasons, Why
 from ringback.core.outcome import Outcome, classify, classify_event
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from msgspec.json import Decoder
 
-from ringback.cli.reading import FAULTS, OUTCOME, Found, Line, TooLong, Unread, Why, found_in
+from ringback.cli.reading.frames import Found, TooLong, found_in
+from ringback.cli.reading.line import FAULTS, OUTCOME, Line, Unread, Why
 from ringback.core.events import Diagnostic, Event, EventData, Result, parse_delivery
 from ringback.core.outcome import classify_event
 from ringback.exceptions import ConfigurationError, DeliveryError
@@ -20,7 +21,7 @@ from ringback_catalog import Catalog
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ringback.cli.reading import Reasons
+    from ringback.cli.reading.line import Reasons
     from ringback.core.outcome import Outcome
 
 _BIGGEST = 2**31 - 1

@@ -14,7 +14,8 @@ import msgspec
 
 from ringback.cli._screen import Progress, bold, many, wants_style, width, wrapped
 from ringback.cli._values import count, moment
-from ringback.cli.reading import Counted, Line, TooLong, found_in
+from ringback.cli.reading.frames import TooLong, found_in
+from ringback.cli.reading.line import Counted, Line
 from ringback.cli.stats.tally import Tally
 from ringback.exceptions import ConfigurationError
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
-    from ringback.cli.reading import Found
+    from ringback.cli.reading.frames import Found
     from ringback.cli.stats.tally import CauseCount, Summary
 
 TOP = 10

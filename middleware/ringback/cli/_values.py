@@ -6,7 +6,7 @@ import argparse
 import re
 import time
 
-from ringback.cli.reading import second_of
+from ringback.cli.reading.line import second_of
 from ringback_catalog import Cause
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}

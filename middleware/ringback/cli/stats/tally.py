@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
 
-from ringback.cli.reading import (
+from ringback.cli.reading.line import (
     LATEST,
     OUTCOME,
     REMEMBERED,
@@ -30,7 +30,7 @@ from ringback.privacy.redaction import redact
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ringback.cli.reading import Found
+    from ringback.cli.reading.frames import Found
 
 MOST_PAIRS = 10_000
 MOST_NAMES = 1_000
