@@ -182,16 +182,7 @@ class PostgresStore:
             on_blocked=lambda task, seconds: self.on_blocked(task, seconds),
             beat=self._databases.beat_alone,
         )
-        worker = self._worker = Worker(
-            entry=entry,
-            jobs=self._jobs,
-            poll=self._poll,
-            listen=self._listen,
-            clock=self._clock,
-            sleep=self._sleep,
-            on_fault=lambda error: self.on_fault(error),
-            pace=pace,
-        )
+        worker = self._worker = Worker(entry=entry, poll=self._poll, listen=self._listen, pace=pace)
         try:
             await worker.run(work, concurrency)
         finally:
