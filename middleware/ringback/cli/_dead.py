@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ringback.cli._screen import Progress, cut, moment, pair, wrapped
+from ringback.cli._screen import Progress, cut, moment, pair, tell, wrapped
 from ringback.cli._store import FILTERS, add_filters, agrees, operated, selected
 from ringback.cli._values import count, named
 from ringback.exceptions import ConfigurationError
@@ -71,7 +70,7 @@ def list_(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(table(letters, _width())))
     if len(letters) < total:
-        print(f"{arguments.prog}: the newest {len(letters)} of {total}; --limit {total} shows all", file=sys.stderr)
+        tell(arguments.prog, f"the newest {len(letters)} of {total}; --limit {total} shows all")
     return 0
 
 
@@ -101,7 +100,7 @@ def _change(arguments: argparse.Namespace, act: Act, done: str) -> int:
         if changed:
             _print_changed(arguments, changed, done)
     if not agreed:
-        print(f"{arguments.prog}: nothing was changed", file=sys.stderr)
+        tell(arguments.prog, "nothing was changed")
         return 1
     if not changed and not arguments.json:
         print("no dead letters")
@@ -148,7 +147,7 @@ def _print_changed(arguments: argparse.Namespace, changed: Mapping[str, bool], d
 
 def _missing(arguments: argparse.Namespace, keys: Sequence[str]) -> int:
     for key in keys:
-        print(f"{arguments.prog}: no dead letter has the key {redact(key)!r}; see ringback dead list", file=sys.stderr)
+        tell(arguments.prog, f"no dead letter has the key {redact(key)!r}; see ringback dead list")
     return 1
 
 

@@ -6,7 +6,6 @@ import json
 import re
 import sys
 from contextlib import suppress
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from msgspec.json import Decoder
@@ -176,12 +175,6 @@ def result_in(content: object) -> Result | None:
         _detail("sip", given.get("sipdetails", given.get("sip"))),
         _detail("q850", given.get("q850details", given.get("q850"))),
     )
-
-
-def close_to(event: str, known: Iterable[str]) -> str:
-    """The end of a message that names the known event closest to a misspelled event; empty if no event is close."""
-    close = get_close_matches(event, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def event_of(result: Result, event: str | None = None) -> Event:
