@@ -190,7 +190,7 @@ class Planner(Struct, eq=False):
         skipped = redial.policy.skips(outcome.retry_action)
         if skipped is not None:
             return Step(known, Decision(Skipped(skipped)))
-        if known.has_planned or known.call(key) is not None:
+        if known.planned or known.call(key) is not None:
             return Step(known, Decision())
         reason = obstacle(known, redial.policy, report, now=now)
         if reason is not None:
