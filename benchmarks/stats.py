@@ -28,7 +28,7 @@ from traffic import body
 
 from ringback import classify_event, logs, parse_delivery
 from ringback.cli._stats import read
-from ringback.cli.reading import Counted
+from ringback.cli.reading.line import Counted
 from ringback.cli.stats.tally import Tally
 from ringback.receiving.intake import Received
 

@@ -155,6 +155,12 @@ def refuse_misplaced(given: Iterable[str], own: Collection[str]) -> None:
         raise ConfigurationError(f"there is no setting {name!r}{meant}")
 
 
+def nearest(word: object, known: Iterable[str]) -> str:
+    """The end of a message about a word that is none of the known ones: the closest of them; empty if none is close."""
+    close = get_close_matches(str(word), known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
 def refuse_late(name: str, own: Collection[str], maker: str) -> None:
     """Raise :class:`ConfigurationError` for a setting that is assigned to what ``maker`` has made from its settings."""
     if name in own:

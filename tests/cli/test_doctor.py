@@ -38,7 +38,7 @@ from ringback.simulator.authority import certificate_in
 from ringback.testing import Issuer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
     from starlette.requests import Request
 
@@ -576,13 +576,13 @@ PUBLIC = Connected(("8.8.8.8",), NOW)
 WHERE = target(f"https://app.example.com{PATH}")
 
 
-def wrong(findings: tuple[Finding, ...]) -> list[tuple[str, str, str]]:
+def wrong(findings: Iterable[Finding]) -> list[tuple[str, str, str]]:
     return [(each.check, each.severity.value, each.fault) for each in findings if each.severity is not Severity.OK]
 
 
 def test_http_is_for_this_machine_alone() -> None:
     """Anywhere else it is a problem."""
-    findings = judge(target(f"http://app.example.com{PATH}"), PUBLIC, {"sender": FAIR})
+    findings = [*judge(target(f"http://app.example.com{PATH}"), PUBLIC, {"sender": FAIR})]
     assert wrong(findings) == [problem("https", "not_https")]
 
 

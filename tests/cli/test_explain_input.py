@@ -13,7 +13,8 @@ from ringback import Catalog, classify
 from ringback.cli import main
 from ringback.cli._explain_text import page
 from ringback.cli._outcomes import outcomes
-from ringback.cli.reading import _frames, found_in
+from ringback.cli.reading import frames
+from ringback.cli.reading.frames import found_in
 from ringback.core.events import parse_delivery
 from ringback.core.outcome import classify_event
 
@@ -225,7 +226,7 @@ def test_options_of_a_code_need_one(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 def test_a_value_too_long(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """What goes over several lines is read whole, so it has a limit."""
-    monkeypatch.setattr(_frames, "MOST", 10)
+    monkeypatch.setattr(frames, "MOST", 10)
     monkeypatch.setattr("sys.stdin", Piped(b'{\n"n":\n' + b" " * 20))
     assert main(["explain"]) == 2
     message = "standard input: values over several lines are longer than 10 bytes; write each JSON value on one line"

@@ -16,7 +16,8 @@ from ringback import classify
 from ringback.cli import main
 from ringback.cli._screen import Progress
 from ringback.cli._stats import columns_in, page
-from ringback.cli.reading import found_in, second_of
+from ringback.cli.reading.frames import found_in
+from ringback.cli.reading.line import second_of
 from ringback.cli.stats import tally
 from ringback.cli.stats.tally import OTHERS, Tally
 from ringback.cli.stats.timeline import Columns, Timeline

@@ -14,7 +14,7 @@ from msgspec import structs
 from ringback import Catalog, RedialPolicy, classify
 from ringback.cli import _changes, main
 from ringback.cli._changes import Change, Changes, Judgement, Redialing, Result
-from ringback.cli.reading import found_in
+from ringback.cli.reading.frames import found_in
 from ringback.core.events import parse_delivery
 from ringback.core.outcome import classify_event
 from ringback.stores import open_store

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.console.alarms import DOCTOR, QUIET, Alarm, Severity, alarms, span, status_of
-from ringback.console.arrivals import DAY, WEEK, Arrivals, arrivals, usual
+from ringback.console.arrivals import Arrivals, arrivals, usual
 from ringback.console.remedies import REMEDIES, remedy_for
+from ringback.core.times import DAY, HOUR, WEEK
 from ringback.stores import MemoryStore
-from ringback.work.deliveries import ACCEPTED, HOUR, REASONS, Counted, Deliveries, LastDelivery
+from ringback.work.deliveries import ACCEPTED, REASONS, Counted, Deliveries, LastDelivery
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

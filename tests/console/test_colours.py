@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import ringback.console
 from ringback.console.charts import by_cause, by_ending
-from ringback.console.colours import CAUSE_COLOURS, CAUSES, ENDING_COLOURS, ENDINGS, LOOKS, PATTERNS
+from ringback.console.colours import CAUSE_COLOURS, CAUSES, ENDING_COLOURS, ENDINGS, LOOKS
 from ringback.console.pages import page
 from ringback.console.snapshot import RANGES
 from ringback.work.history import Count
@@ -29,7 +29,6 @@ def test_every_cause_has_a_look_of_its_own() -> None:
     assert not set(CAUSE_COLOURS) & set(ENDING_COLOURS)
     assert {look.colour for look in CAUSES.values()} <= set(CAUSE_COLOURS)
     assert {LOOKS[name].colour for name in ENDINGS} == set(ENDING_COLOURS)
-    assert {look.pattern for look in LOOKS.values()} <= set(PATTERNS)
 
 
 COUNTS = st.lists(

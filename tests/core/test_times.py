@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.core.times import iso, iso_of, second_of
+from ringback.core.times import iso, iso_of, iso_second
 
 
 @given(
@@ -26,4 +26,4 @@ def test_a_second_since_the_epoch_is_written_in_utc() -> None:
         "1970-01-01T00:00:00+00:00",
         "2026-01-15T09:40:00.123456+00:00",
     ]
-    assert second_of(1768470000.9) == "2026-01-15T09:40:00+00:00"
+    assert iso_second(1768470000.9) == "2026-01-15T09:40:00+00:00"

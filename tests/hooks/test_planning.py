@@ -94,7 +94,7 @@ async def test_whom_the_app_does_not_allow_to_call_gets_no_redial(answer: Any, r
     redial(bench, answer)
     assert await bench.attempt() == done(CONTACT)
     assert told(bench) == [("redial_skipped", BUSY, reason)]
-    assert not bench.store.known.has_planned  # type: ignore[union-attr]
+    assert not bench.store.known.planned  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ringback.cli.reading import Line, found_in
+from ringback.cli.reading.frames import found_in
+from ringback.cli.reading.line import Line
 
 TEXT = (
     "2026-01-15 09:30:00,123 INFO call.outcome event_type=Microsoft.Communication.CallDisconnected scope=call code=486 "

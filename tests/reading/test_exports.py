@@ -11,7 +11,9 @@ import pytest
 
 from ringback import classify
 from ringback.cli import main
-from ringback.cli.reading import Counted, Line, Reasons, TooLong, Unread, Why, _frames, found_in
+from ringback.cli.reading import frames
+from ringback.cli.reading.frames import TooLong, found_in
+from ringback.cli.reading.line import Counted, Line, Reasons, Unread, Why
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -268,7 +270,7 @@ def test_values_over_lines_have_a_limit(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """They are read whole. The message says what to do."""
-    monkeypatch.setattr(_frames, "MOST", 100)
+    monkeypatch.setattr(frames, "MOST", 100)
     file = tmp_path / "rows.json"
     file.write_text(EXPORTS["array over lines"])
     with pytest.raises(TooLong, match="longer than 100 bytes; write each JSON value on one line"):

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from ringback import classify
 from ringback.cli import main
-from ringback.cli.reading import Counted, Found, Line, Unread, found_in
+from ringback.cli.reading.frames import Found, found_in
+from ringback.cli.reading.line import Counted, Line, Unread
 from ringback.core.fields import ROWS
 from ringback.logs._sinks import Text
 

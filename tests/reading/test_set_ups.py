@@ -15,7 +15,9 @@ from pythonjsonlogger.json import JsonFormatter
 
 from logged import LEG, wire
 from ringback import logs, parse_delivery
-from ringback.cli.reading import Line, _text, found_in
+from ringback.cli.reading.frames import found_in
+from ringback.cli.reading.line import Line
+from ringback.cli.reading.text import WHOLE, literal
 from ringback.core.events import Diagnostic, Result
 from ringback.core.fields import ROWS
 from ringback.core.outcome import classify_event
@@ -212,11 +214,11 @@ def test_a_quote_in_each_of_two_values_encloses_neither() -> None:
 
 def test_what_tells_text_from_the_other_forms() -> None:
     """A key that every line has but those of logging's text."""
-    row = next(row for row in ROWS if row.name == _text.WHOLE)
+    row = next(row for row in ROWS if row.name == WHOLE)
     assert {"text", "full", "seldom"}.isdisjoint(row.marks)
 
 
 def test_a_long_value_is_not_read_as_python() -> None:
     """Its parser needs many times the memory of the text."""
-    assert _text.literal("[" + "1," * 10 + "'']") == [1] * 10 + [""]
-    assert _text.literal("[" + "1," * 100_000 + "'']") is None
+    assert literal("[" + "1," * 10 + "'']") == [1] * 10 + [""]
+    assert literal("[" + "1," * 100_000 + "'']") is None

@@ -23,6 +23,7 @@ from ringback import CallbackTokenVerifier
 from ringback.exceptions import ConfigurationError
 from ringback.simulator import SCENARIOS, Simulator, StillBusy
 from ringback.simulator.posting import http_post, shown
+from ringback.simulator.server import Application
 from ringback.testing.signing import Issuer, default_issuer
 
 if TYPE_CHECKING:
@@ -388,3 +389,22 @@ async def test_closing_ends_what_is_still_to_be_posted() -> None:
             await client.create_call(USER, URL)
         assert await asyncio.to_thread(begun.wait, 10)
     assert posted == []
+
+
+async def test_a_sender_who_leaves_before_the_end_of_a_body_gets_no_answer() -> None:
+    """Nobody knows what was to be asked."""
+    none: Any = None
+    arrived: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    answers: list[object] = []
+
+    async def receive() -> dict[str, Any]:
+        return arrived.pop(0)
+
+    async def send(message: object) -> None:
+        answers.append(message)
+
+    await Application(none, none, none, none, none, {}, answers.append)({}, receive, send)
+    assert (arrived, answers) == ([], [])

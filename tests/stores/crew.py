@@ -75,7 +75,7 @@ async def plan(store: DeliveryStore, leg: str, due_at: float | None = None, cont
     wanted = redial(leg, due_at, contact=contact)
 
     def step(known: Contact) -> Step[bool]:
-        if known.has_planned or known.call(wanted.key) is not None:
+        if known.planned or known.call(wanted.key) is not None:
             return Step(known, False)
         return Step(known.redial(wanted.key, CallState.PLANNED, due_at), True, put=wanted)
 

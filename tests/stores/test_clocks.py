@@ -10,13 +10,13 @@ import pytest
 from msgspec.structs import replace
 
 from crew import DONE, Crew, item, plan, until
+from ringback.core.times import DAY
 from ringback.exceptions import ClockJumped
 from ringback.stores import MemoryStore
 from ringback.stores.clocks import Boot, Jumps, jumped, since_boot
 from ringback.stores.sqlite import SQLiteStore
 from ringback.work.items import Claim, Kind, Settlement, State, Stats
 from ringback.work.latch import Offer
-from ringback.work.redial_policy import DAY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringback.core.times import HOUR
 from ringback.exceptions import ConfigurationError
 from ringback.work.deliveries import (
     FINE,
-    HOUR,
     OTHER,
     REASONS,
     Counted,

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -724,16 +725,8 @@ async def test_a_claim_is_tried_again_until_the_worker_stops() -> None:
     async def claims() -> Any:
         raise StoreUnavailable("locked")
 
-    worker = Worker(
-        entry=entry_of(claims, faults.append),
-        jobs=Jobs(),
-        poll=1,
-        listen=False,
-        clock=time.time,
-        sleep=pause,
-        on_fault=faults.append,
-        pace=UNPACED,
-    )
+    entry = replace(entry_of(claims, faults.append), sleep=pause)
+    worker = Worker(entry=entry, poll=1, listen=False, pace=UNPACED)
     with pytest.raises(StoreUnavailable, match="locked"):
         await worker._insist(claims, until=stopping)
     assert [str(each) for each in faults] == ["locked", "locked"]
@@ -754,10 +747,8 @@ async def test_what_is_written_late_waits_for_no_clock_that_was_set_back_meanwhi
         written.append(settlement.due_at - now[0])
 
     monkeypatch.setattr(Worker, "_settle", settle)
-    worker = Worker(
-        entry=entry_of(absent, [].append), jobs=Jobs(), poll=1, listen=False, clock=lambda: now[0], sleep=absent,
-        on_fault=[].append, pace=UNPACED,
-    )  # fmt: skip
+    entry = replace(entry_of(absent, [].append), clock=lambda: now[0], sleep=absent)
+    worker = Worker(entry=entry, poll=1, listen=False, pace=UNPACED)
     await worker._settle_outcome(Claim(item("a"), 1), "1.1", Settlement(State.READY, due_at=10_010.0))
     assert written == [10.0]
 

@@ -22,13 +22,13 @@ from msgspec.structs import replace
 from crew import plan, until
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify, classify_event
+from ringback.core.times import DAY
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable
 from ringback.stores.sqlite import rows, schema
 from ringback.stores.sqlite.database import CHECKPOINT
 from ringback.stores.sqlite.store import SQLiteStore
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State, Stats
 from ringback.work.latch import Offer
-from ringback.work.redial_policy import DAY
 
 DONE = Settlement(State.DONE)
 

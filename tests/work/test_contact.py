@@ -76,7 +76,7 @@ def test_who_was_reached_gets_none_of_the_redials_that_wait() -> None:
     known = Contact((CallRecord("leg:a", NOW, "a", ENDED, NOW),)).redial("redial:a", PLANNED, NOW + 60)
     after, keys = known.closed()
     assert keys == ("redial:a",)
-    assert (after.has_planned, after.times()) == (False, [NOW])
+    assert (after.planned, after.times()) == ((), [NOW])
 
 
 # Which call a report is of

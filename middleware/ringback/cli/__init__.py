@@ -24,6 +24,7 @@ from ringback.cli import (
     _whatif,
     _worker,
 )
+from ringback.cli._screen import tell
 from ringback.cli._values import some
 from ringback.exceptions import ConfigurationError, RingbackError, StoreError, needs_extra
 from ringback.privacy.redaction import redact
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError):
             # The program at the other end of the pipe has read enough.
             return 0
-        print(f"ringback: the output cannot be written ({error.strerror})", file=sys.stderr)
+        tell("ringback", f"the output cannot be written ({error.strerror})")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -70,10 +71,10 @@ def _run(argv: Sequence[str] | None) -> int:
         command: Callable[[argparse.Namespace], int] = arguments.run
         return command(arguments)
     except StoreError as error:
-        print(f"{arguments.prog}: {redact(str(error))}", file=sys.stderr)
+        tell(arguments.prog, redact(str(error)))
         return 1
     except RingbackError as error:
-        print(f"{arguments.prog}: {error}", file=sys.stderr)
+        tell(arguments.prog, str(error))
         return 2
 
 

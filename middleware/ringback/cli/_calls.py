@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ringback.cli._screen import many, moment, pair, table, wrapped
+from ringback.cli._screen import many, moment, pair, table, tell, wrapped
 from ringback.cli._store import add_router, operated
 from ringback.cli._values import ago, count, named, of_cause, of_code, some
 from ringback.hooks.call_records import MOST, PAGE, CallRecords
@@ -64,9 +63,7 @@ def _page(text: str) -> int:
 def show(arguments: argparse.Namespace) -> int:
     record = operated(arguments, lambda operator: _records(operator).record(arguments.id))
     if record is None:
-        print(
-            f"{arguments.prog}: no call has the id {redact(arguments.id)!r}; see ringback calls list", file=sys.stderr
-        )
+        tell(arguments.prog, f"no call has the id {redact(arguments.id)!r}; see ringback calls list")
         return 1
     print(json.dumps(record.to_dict()) if arguments.json else "\n".join(_page_of(record)))
     return 0
@@ -79,8 +76,7 @@ def list_(arguments: argparse.Namespace) -> int:
     given = {name: getattr(arguments, name) for name in names}
     offset = (arguments.page - 1) * arguments.limit
     page = operated(
-        arguments,
-        lambda operator: _records(operator).list(code=code, subcode=subcode, offset=offset, **given),
+        arguments, lambda operator: _records(operator).list(code=code, subcode=subcode, offset=offset, **given)
     )
     if arguments.json:
         for leg in page.calls:
@@ -89,8 +85,7 @@ def list_(arguments: argparse.Namespace) -> int:
         print("\n".join(table([_COLUMNS, *map(_cells, page.calls)]) if page.calls else ["no calls"]))
     shown = offset + len(page.calls)
     if shown < page.total:
-        more = f"{offset + 1} to {shown} of {page.total}; --page {arguments.page + 1} shows the next"
-        print(f"{arguments.prog}: {more}", file=sys.stderr)
+        tell(arguments.prog, f"{offset + 1} to {shown} of {page.total}; --page {arguments.page + 1} shows the next")
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, structs
 
 from ringback.cli._outcomes import events_in
-from ringback.cli.reading import REMEMBERED, Line, Reasons, Seen, Unread, printable
+from ringback.cli.reading.line import REMEMBERED, Line, Reasons, Seen, Unread, printable
 from ringback.core.outcome import classify_event
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact_if_told
@@ -21,7 +21,7 @@ from ringback_catalog import Catalog, Cause, Disposition, RetryAction, RetryClas
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ringback.cli.reading import Found
+    from ringback.cli.reading.frames import Found
     from ringback.core.outcome import Outcome
     from ringback.work.redial_policy import RedialPolicy
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ringback.cli._screen import Progress, cut, moment, pair, wrapped
+from ringback.cli._screen import Progress, cut, moment, pair, tell, wrapped
 from ringback.cli._store import FILTERS, add_filters, agrees, operated, selected
 from ringback.cli._values import count, named
-from ringback.core.times import second_of
+from ringback.core.times import iso_second
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
 from ringback.work.hook_runs import returned_in, tries_in
@@ -71,7 +70,7 @@ def list_(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(table(letters, _width())))
     if len(letters) < total:
-        print(f"{arguments.prog}: the newest {len(letters)} of {total}; --limit {total} shows all", file=sys.stderr)
+        tell(arguments.prog, f"the newest {len(letters)} of {total}; --limit {total} shows all")
     return 0
 
 
@@ -101,7 +100,7 @@ def _change(arguments: argparse.Namespace, act: Act, done: str) -> int:
         if changed:
             _print_changed(arguments, changed, done)
     if not agreed:
-        print(f"{arguments.prog}: nothing was changed", file=sys.stderr)
+        tell(arguments.prog, "nothing was changed")
         return 1
     if not changed and not arguments.json:
         print("no dead letters")
@@ -148,7 +147,7 @@ def _print_changed(arguments: argparse.Namespace, changed: Mapping[str, bool], d
 
 def _missing(arguments: argparse.Namespace, keys: Sequence[str]) -> int:
     for key in keys:
-        print(f"{arguments.prog}: no dead letter has the key {redact(key)!r}; see ringback dead list", file=sys.stderr)
+        tell(arguments.prog, f"no dead letter has the key {redact(key)!r}; see ringback dead list")
     return 1
 
 
@@ -223,7 +222,7 @@ def _print_json(letters: Sequence[DeadLetter]) -> None:
             "attempts": letter.attempts,
             "tries": tries_in(letter.progress),
             "reason": redact(letter.reason),
-            "died_at": second_of(letter.died_at),
+            "died_at": iso_second(letter.died_at),
             "done": list(returned_in(letter.progress)),
             "failed": {hook: redact(reason) for hook, reason in letter.progress.failed.items()},
             "outcome": None if letter.outcome is None else letter.outcome.to_dict(),

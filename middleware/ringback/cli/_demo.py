@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringback.cli._screen import wants_style, width
+from ringback.cli._screen import tell, wants_style, width
 from ringback.privacy.redaction import redact
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def demo(arguments: argparse.Namespace) -> int:
             command=command_name(sys.argv[0], sys.executable, shutil.which("ringback")),
         )
     except DemoUnavailable as error:
-        print(f"ringback demo: {redact(str(error))}", file=sys.stderr)
+        tell("ringback demo", redact(str(error)))
         return 1
     return 0
 

@@ -8,7 +8,7 @@ import socket
 import ssl
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,13 +59,13 @@ def doctor(
     link = caller.connect()
     seen = {} if isinstance(link, Failure) else _asked(caller, where, issuer)
     complete = len(seen) > 1
-    findings = judge(where, link, seen, timeout=arguments.timeout)
+    findings = list(judge(where, link, seen, timeout=arguments.timeout))
     problems, warnings = (
         sum(finding.severity is kind for finding in findings) for kind in (Severity.PROBLEM, Severity.WARNING)
     )
     if arguments.json:
         report = {"url": str(where), "complete": complete, "problems": problems, "warnings": warnings}
-        print(json.dumps(report | {"findings": [finding.to_dict() for finding in findings]}, indent=2))
+        print(json.dumps(report | {"findings": list(map(asdict, findings))}, indent=2))
     else:
         print(where, *(line for finding in findings for line in _lines(finding, width(60))), sep="\n")
         print(f"{many(problems, 'problem')}, {many(warnings, 'warning')}")

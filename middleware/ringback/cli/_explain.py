@@ -10,13 +10,17 @@ from urllib.parse import urlencode
 
 from ringback.cli import _outcomes
 from ringback.cli._explain_text import page
-from ringback.cli._outcomes import FORMS, close_to, event_of, pair_in, result_in, status, whole
-from ringback.cli._screen import pair, width
-from ringback.cli.reading import Reasons, Why, found_in
+from ringback.cli._outcomes import FORMS, event_of, pair_in, result_in, status, whole
+from ringback.cli._screen import pair, tell, width
+from ringback.cli.reading.frames import found_in
+from ringback.cli.reading.line import Reasons, Why
 from ringback.core.outcome import Outcome, classify, classify_event
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
+from ringback.settings import nearest
 from ringback_catalog import EVENTS, Catalog, event_name
+
+_NAME = "ringback explain"
 
 FORM = "https://github.com/ringback/ringback/issues/new"
 """Where an issue is made. The names in the query are the ids of the form's fields:
@@ -66,7 +70,10 @@ def explain(arguments: argparse.Namespace) -> int:
         return _from_input(arguments)
     catalog = _catalog(arguments)
     outcomes = _of_words(arguments, catalog)
-    _warn_of_unknown_event(arguments.event)
+    if arguments.event is not None and event_name(arguments.event) not in EVENTS:
+        # A warning and no error: Microsoft adds events faster than Ringback is released.
+        hint = nearest(event_name(arguments.event), EVENTS)
+        tell(_NAME, f"event {redact(arguments.event)!r} is not known, so it is read as an operation{hint}")
     if arguments.report:
         print("\n".join(map(link, outcomes)))
         return 0
@@ -134,20 +141,17 @@ def _from_input(arguments: argparse.Namespace) -> int:
         any_printed = True
         if line is not None and line.schema == 0 and line.cause != outcome.cause:
             verdict = redact(f"{line.cause} ({line.retry_class})"[:60])
-            _say(f"a line of text leaves out what the carrier said: its verdict was {verdict!a}")
+            tell(_NAME, f"a line of text leaves out what the carrier said: its verdict was {verdict!a}")
     for reason in reasons.ranked:
         if not any_printed or reason.why != Why.NO_LINE:
-            _say(reason.text)
+            tell(_NAME, reason.text)
     if not any_printed:
-        _say(
+        tell(
+            _NAME,
             "standard input holds no outcome; give it a delivery's body (a JSON array of CloudEvents, or one) or "
-            "a log with call.outcome lines, or name a code: ringback explain 486 560486"
+            "a log with call.outcome lines, or name a code: ringback explain 486 560486",
         )
     return 0 if any_printed else 1
-
-
-def _say(text: str) -> None:
-    print(f"ringback explain: {text}", file=sys.stderr)
 
 
 def _ids(outcome: Outcome) -> list[str]:
@@ -161,13 +165,6 @@ def _ids(outcome: Outcome) -> list[str]:
 def _catalog(arguments: argparse.Namespace) -> Catalog:
     catalog = _outcomes.catalog_of(arguments.overrides)
     return catalog if arguments.pages is None else catalog.with_pages(arguments.pages)
-
-
-def _warn_of_unknown_event(event: str | None) -> None:
-    # A warning and no error: Microsoft adds events faster than Ringback is released.
-    if event is not None and event_name(event) not in EVENTS:
-        hint = close_to(event_name(event), EVENTS)
-        _say(f"event {redact(event)!r} is not known, so it is read as an operation{hint}")
 
 
 def link(outcome: Outcome) -> str:

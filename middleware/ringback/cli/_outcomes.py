@@ -6,12 +6,12 @@ import json
 import re
 import sys
 from contextlib import suppress
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from msgspec.json import Decoder
 
-from ringback.cli.reading import FAULTS, OUTCOME, Found, Line, TooLong, Unread, Why, found_in
+from ringback.cli.reading.frames import Found, TooLong, found_in
+from ringback.cli.reading.line import FAULTS, OUTCOME, Line, Unread, Why
 from ringback.core.elements import reason_in
 from ringback.core.events import Diagnostic, Event, EventData, Result, parse_delivery
 from ringback.core.outcome import classify_event
@@ -21,7 +21,7 @@ from ringback_catalog import Catalog
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ringback.cli.reading import Reasons
+    from ringback.cli.reading.line import Reasons
     from ringback.core.outcome import Outcome
 
 _BIGGEST = 2**31 - 1
@@ -176,12 +176,6 @@ def result_in(content: object) -> Result | None:
         _detail("sip", given.get("sipdetails", given.get("sip"))),
         _detail("q850", given.get("q850details", given.get("q850"))),
     )
-
-
-def close_to(event: str, known: Iterable[str]) -> str:
-    """The end of a message that names the known event closest to a misspelled event; empty if no event is close."""
-    close = get_close_matches(event, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def event_of(result: Result, event: str | None = None) -> Event:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
 
-from ringback.cli._screen import many, moment, pair, table, wrapped
+from ringback.cli._screen import many, moment, pair, table, tell, wrapped
 from ringback.cli._store import add_filters, add_router, operated, selected
 from ringback.cli._values import ago, count, named
-from ringback.core.times import second_of
+from ringback.core.times import iso_second
 from ringback.privacy.redaction import is_hashed, redact, redact_contact
 from ringback.work.hook_runs import tries_in
 from ringback.work.redial import time_zone
@@ -99,8 +98,7 @@ def list_(arguments: argparse.Namespace) -> int:
         print(_lane(stats))
         print("\n".join(table([_COLUMNS, *map(_cells, shown)]) if shown else ["no redials"]))
     if len(shown) < len(redials):
-        more = f"the first {len(shown)} of {len(redials)}; --limit {len(redials)} shows all"
-        print(f"{arguments.prog}: {more}", file=sys.stderr)
+        tell(arguments.prog, f"the first {len(shown)} of {len(redials)}; --limit {len(redials)} shows all")
     return 0
 
 
@@ -116,10 +114,10 @@ def show(arguments: argparse.Namespace) -> int:
 
     redial, known = operated(arguments, found)
     if redial is None and known is None:
-        print(
-            f"{arguments.prog}: no redial has the key {redact(arguments.key)!r}, and nothing is known of such a "
-            "contact; see ringback redials list, and pass --router if the router hashes its contacts",
-            file=sys.stderr,
+        tell(
+            arguments.prog,
+            f"no redial has the key {redact(arguments.key)!r}, and nothing is known of such a contact; see ringback "
+            "redials list, and pass --router if the router hashes its contacts",
         )
         return 1
     calls, blocked = ((), False) if known is None else (known.calls, known.never)
@@ -157,7 +155,7 @@ def ended(arguments: argparse.Namespace) -> int:
     """Give the place of a redial back."""
     changed, key = operated(arguments, lambda operator: operator.ended(arguments.key)), redact(arguments.key)
     if not changed:
-        print(f"{arguments.prog}: no redial {key!r} is in progress; see ringback redials in-progress", file=sys.stderr)
+        tell(arguments.prog, f"no redial {key!r} is in progress; see ringback redials in-progress")
         return 1
     print(json.dumps({"key": key, "ended": True}) if arguments.json else f"its place is free: {key}")
     return 0
@@ -167,7 +165,7 @@ def run_now(arguments: argparse.Namespace) -> int:
     refusal = operated(arguments, lambda operator: operator.run_now(arguments.key))
     key = redact(arguments.key)
     if refusal is not None:
-        print(f"{arguments.prog}: {key!r} cannot be placed now: {refusal}", file=sys.stderr)
+        tell(arguments.prog, f"{key!r} cannot be placed now: {refusal}")
         return 1
     due = f"due now: {key}; hours, caps, may_call and the pace still decide when it is placed"
     print(json.dumps({"key": key, "due": True}) if arguments.json else due)
@@ -196,10 +194,10 @@ def block(arguments: argparse.Namespace) -> int:
     if count is None:
         # Nobody is called under the name as it was given, so "blocked" would be taken for the truth.
         why = "the contacts in this store are hashed, and only the router knows how; name it: --router MODULE:ROUTER"
-        print(f"{arguments.prog}: {why}", file=sys.stderr)
+        tell(arguments.prog, why)
         return 2
     if not count and arguments.router is None:
-        print(f"{arguments.prog}: a router that hashes its contacts needs --router", file=sys.stderr)
+        tell(arguments.prog, "a router that hashes its contacts needs --router")
     print(json.dumps({"blocked": True, "canceled": count}) if arguments.json else f"blocked, {_cancelled(count)}")
     return 0
 
@@ -294,4 +292,4 @@ def _call_fields(call: CallRecord) -> dict[str, Any]:
 
 
 def _iso(at: float | None) -> str | None:
-    return None if at is None else second_of(at)
+    return None if at is None else iso_second(at)

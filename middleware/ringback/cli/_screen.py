@@ -80,6 +80,11 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
+def tell(command: str, text: str) -> None:
+    """Print a message of a command, such as ``ringback dead list``, on standard error."""
+    print(f"{command}: {text}", file=sys.stderr, flush=True)
+
+
 class Progress:
     """A bar on standard error, if that is a terminal.
 
@@ -88,11 +93,7 @@ class Progress:
     """
 
     def __init__(
-        self,
-        total: int,
-        stream: TextIO | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        noun: str = "lines",
+        self, total: int, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic, noun: str = "lines"
     ) -> None:
         self._total = total
         self._noun = noun

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringback.cli import _incoming
-from ringback.cli._outcomes import close_to, pair_in, status, whole
+from ringback.cli._outcomes import pair_in, status, whole
 from ringback.cli._record import add_replay, replayed, terminable
 from ringback.cli._screen import say
 from ringback.exceptions import ConfigurationError
+from ringback.settings import nearest
 from ringback_catalog import event_name
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _scenario(arguments: argparse.Namespace) -> str | Scenario:
         return name
     event = event_name("CallDisconnected" if arguments.event is None else arguments.event)
     if event not in BUILDERS:
-        hint = close_to(event, BUILDERS) or "; write for example CreateCallFailed"
+        hint = nearest(event, BUILDERS) or "; write for example CreateCallFailed"
         raise ConfigurationError(f"event {arguments.event!r} is none that Call Automation sends{hint}")
     step = Step(
         event=event,

@@ -12,7 +12,6 @@ from ringback_catalog import CALL_EVENTS, OPERATION_EVENTS, event_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ringback.testing.wire import Detail
     from ringback_catalog import Catalog, Entry, Key, Verdict
 
 ENDPOINT = "http://127.0.0.1:8000/api/callbacks"
@@ -35,10 +34,6 @@ class Sample(NamedTuple):
     phrase: str | None = None
     q850: int | None = None
 
-    @property
-    def _sip(self) -> Detail | None:
-        return self.sip if self.sip is None or self.phrase is None else (self.sip, self.phrase)
-
     def verdict(self, catalog: Catalog) -> Verdict:
         return catalog.look_up(
             self.event, self.code, self.subcode, sip=self.sip, sip_message=self.phrase, q850=self.q850
@@ -55,7 +50,8 @@ class Sample(NamedTuple):
         if builder is None or self.code is None:
             event = call_event(self.event, self.code, self.subcode or 0, call=call)
         else:
-            event = builder(self.code, self.subcode, sip=self._sip, q850=self.q850, call=call)
+            sip = self.sip if self.sip is None or self.phrase is None else (self.sip, self.phrase)
+            event = builder(self.code, self.subcode, sip=sip, q850=self.q850, call=call)
         return json.dumps([event], indent=2)
 
     def command(self) -> str | None:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 import msgspec
 
-from ringback.cli._screen import Progress, bold, many, wants_style, width, wrapped
+from ringback.cli._screen import Progress, bold, many, tell, wants_style, width, wrapped
 from ringback.cli._values import count, moment
-from ringback.cli.reading import Counted, Line, TooLong, found_in
+from ringback.cli.reading.frames import TooLong, found_in
+from ringback.cli.reading.line import Counted, Line
 from ringback.cli.stats.tally import Tally
 from ringback.exceptions import ConfigurationError
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
-    from ringback.cli.reading import Found
+    from ringback.cli.reading.frames import Found
     from ringback.cli.stats.tally import CauseCount, Summary
 
 TOP = 10
@@ -83,10 +84,10 @@ def read(files: Sequence[str], counting: Counting, command: str, kind: type[Coun
         progress.end()
     for name in empty:
         # The file may be the wrong one, or the app's logging may hide its outcomes.
-        print(
-            f"ringback {command}: {_called(name)} holds no outcome; give it a log with call.outcome lines (see "
-            "docs/stats.md for what is read), and see that your logging lets level info through",
-            file=sys.stderr,
+        tell(
+            f"ringback {command}",
+            f"{_called(name)} holds no outcome; give it a log with call.outcome lines (see docs/stats.md for what is "
+            "read), and see that your logging lets level info through",
         )
     return empty
 

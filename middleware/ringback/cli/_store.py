@@ -19,12 +19,12 @@ import msgspec
 from ringback.cli._router import asked
 from ringback.cli._screen import many
 from ringback.cli._values import ago, ahead, of_cause, of_code, some
+from ringback.core.times import DAY
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.operators import Operator
 from ringback.logs import LOGGER
 from ringback.receiving.engine import Settings
 from ringback.stores import open_store
-from ringback.work.redial_policy import DAY
 from ringback.work.selection import Selection
 
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ import argparse
 import re
 import time
 
-from ringback.cli.reading import second_of
+from ringback.cli.reading.line import second_of
+from ringback.core.times import span_in
 from ringback_catalog import Cause
-
-_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 
 
 def count(text: str) -> int:
@@ -66,7 +65,5 @@ def ahead(text: str) -> float:
 
 
 def _at(text: str, sign: int) -> float:
-    span = re.fullmatch(f"([0-9]{{1,6}})({'|'.join(_UNITS)})", text)
-    if span is not None:
-        return time.time() + sign * int(span[1]) * _UNITS[span[2]]
-    return moment(text, ", or 2h, or 3d")
+    span = span_in(text)
+    return moment(text, ", or 2h, or 3d") if span is None else time.time() + sign * span

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ringback.cli._router import loaded
+from ringback.cli._screen import tell
 from ringback.cli._store import VARIABLE, chosen, file_of, settings_of, store_name
 from ringback.cli._values import count, seconds, some
 from ringback.exceptions import ConfigurationError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
-_THREADS = "ringback-worker"
+_NAME, _THREADS = "ringback worker", "ringback-worker"
 _GRACE = 1.0
 """Seconds in which idle threads end."""
 
@@ -76,7 +77,7 @@ async def _serve(
     stopping = asyncio.Event()
 
     def stop(name: str) -> None:
-        _say(f"{name}: hooks get {drain:g} s to finish; a second signal ends it at once")
+        tell(_NAME, f"{name}: hooks get {drain:g} s to finish; a second signal ends it at once")
         loop.call_soon_threadsafe(stopping.set)
 
     with _signals(stop, leave):
@@ -90,7 +91,7 @@ async def _serve(
             else:
                 # Raises the error of a store that does not work.
                 starting.result()
-                _say(works)
+                tell(_NAME, works)
                 await stopped
         finally:
             stopped.cancel()
@@ -130,15 +131,12 @@ def _end_threads(threads: ThreadPoolExecutor, leave: Callable[[int], object]) ->
         thread.join(max(0.0, end - time.monotonic()))
     stuck = sum(thread.is_alive() for thread in alive)
     if stuck:
-        _say(
-            f"threads of hooks that did not end: {stuck}; they end with the process, and the next worker has the hooks"
+        tell(
+            _NAME,
+            f"threads of hooks that did not end: {stuck}; they end with the process, and the next worker has the hooks",
         )
         _flush()
         leave(0)
-
-
-def _say(text: str) -> None:
-    print(f"ringback worker: {text}", file=sys.stderr, flush=True)
 
 
 def _flush() -> None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ringback.console.arrivals import DAY, usual
+from ringback.console.arrivals import usual
 from ringback.console.remedies import remedy_for
-from ringback.work.deliveries import HOUR, MINUTE
+from ringback.core.times import DAY, HOUR, MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,9 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TYPE_CHECKING, cast
-from weakref import WeakSet
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -18,10 +16,7 @@ from ringback.console import call, calls, changes, entries, export, letters, now
 from ringback.console.access import Access
 from ringback.console.desk import Desk, refused
 from ringback.console.pages import asset, environment
-from ringback.console.reading import Reader
 from ringback.exceptions import ConfigurationError, StoreError
-from ringback.hooks.call_records import CallRecords
-from ringback.hooks.dispatcher import Dispatcher
 from ringback.hooks.router import HandlerRouter
 from ringback.privacy.redaction import redact
 from ringback.settings import refuse_late, refuse_no_catalog
@@ -29,14 +24,10 @@ from ringback.stores import open_store
 from ringback_catalog import Catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from ringback.console.access import AllowChanges, Auth
-    from ringback.hooks.registration import Planner
     from ringback.stores import DeliveryStore
-    from ringback.work.deliveries import Counted
 
 Page = Callable[[Desk, Request], Awaitable[Response]]
 
@@ -109,21 +100,9 @@ class Console:
         refuse_no_catalog(catalog)
         # Raises at once what every page would raise.
         environment()
-        self._access = Access(auth, allow_changes, token)
-        self._dispatchers: WeakSet[Dispatcher] = WeakSet()
         self._store = None if store is None else open_store(store)
-        reader = Reader(self._stores, clock, monotonic)
-        self._desk = Desk(
-            self._access,
-            reader,
-            catalog or Catalog.default(),
-            self._stores,
-            self._records,
-            self._unwritten,
-            self._idle,
-            clock,
-        )
-        self._handlers = router
+        access = Access(auth, allow_changes, token)
+        self._desk = Desk(access, catalog or Catalog.default(), self._store, router, clock, monotonic)
         self._router: ASGIApp = Router(
             [
                 *(Route(path, self._answered(page), methods=[method]) for path, page, method in PAGES),
@@ -132,11 +111,6 @@ class Console:
             redirect_slashes=False,
             default=_not_found,
         )
-        if self._store is not None:
-            # The history of a store in memory begins when somebody first reads the attribute.
-            _ = self._store.history
-        if router is not None:
-            router.watch_planners(self._attached)
 
     def __setattr__(self, name: str, value: object) -> None:
         refuse_late(name, _SETTINGS, "Console")
@@ -156,7 +130,7 @@ class Console:
             return
         request = Request(scope, receive)
         guarded = _guarded(send)
-        refusal = await self._access.refusal(request)
+        refusal = await self._desk.access.refusal(request)
         if refusal is not None:
             await refusal(scope, receive, guarded)
         elif scope["path"] == scope.get("root_path", ""):
@@ -166,39 +140,6 @@ class Console:
             # The scope names no outer app, because the outer app's error pages would leave the headers out.
             inner = {name: value for name, value in scope.items() if name not in ("app", "router")}
             await self._router(inner, receive, guarded)
-
-    def _attached(self, planner: Planner) -> None:
-        if isinstance(planner, Dispatcher):
-            self._dispatchers.add(planner)
-            _ = planner.store.history
-
-    def _stores(self) -> Sequence[DeliveryStore]:
-        """The stores without duplicates: two middlewares may share a store or open the same file."""
-        if self._store is not None:
-            return [self._store]
-        if self._handlers is not None and not self._dispatchers:
-            # Nobody may have told the router of the start, as in a mounted app, and no delivery has come since. The
-            # store has all the same what waits and what died before.
-            self._handlers.planners()
-        return list({_identity(planner.store): planner.store for planner in list(self._dispatchers)}.values())
-
-    def _records(self) -> Sequence[CallRecords]:
-        """The calls in each store, with what the process has heard of them last."""
-        redials = () if self._handlers is None else self._handlers.redials
-        dispatchers = list(self._dispatchers)
-
-        async def note(store: DeliveryStore) -> None:
-            for each in dispatchers:
-                if _identity(each.store) == _identity(store):
-                    await each.notebook.flush()
-
-        return [CallRecords(store, redials, partial(note, store)) for store in self._stores()]
-
-    def _unwritten(self) -> Sequence[Counted]:
-        return [each for dispatcher in list(self._dispatchers) for each in dispatcher.notebook.tally.unwritten()]
-
-    def _idle(self) -> bool:
-        return any(dispatcher.is_working is False for dispatcher in list(self._dispatchers))
 
     def _answered(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
         """The page as a route; in its place a reason, for an address that is wrong and of a store that fails."""
@@ -221,11 +162,6 @@ class Console:
             await send({"type": "lifespan.startup.complete"})
         await self.close()
         await send({"type": "lifespan.shutdown.complete"})
-
-
-def _identity(store: DeliveryStore) -> object:
-    path = getattr(store, "path", None)
-    return id(store) if path is None else path.resolve()
 
 
 def _guarded(send: Send) -> Send:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ringback.work.deliveries import HOUR, MINUTE, Deliveries, LastDelivery, deliveries_of
+from ringback.core.times import DAY, HOUR, MINUTE, WEEK
+from ringback.work.deliveries import Deliveries, LastDelivery, deliveries_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from ringback.work.deliveries import Answer, Counted, Result
     from ringback.work.delivery_store import DeliveryStore
 
-DAY = 24 * HOUR
-WEEK = 7 * DAY
 WEEKS = 4
 """Weeks before the last hour that tell what is usual."""
 
@@ -52,10 +51,7 @@ class Arrivals(Struct, frozen=True):
 
         An hour counts by its part that lies in the time.
         """
-        spans = (
-            *((each, HOUR) for each in self.before),
-            *((each, MINUTE) for each in self.lately),
-        )
+        spans = (*((each, HOUR) for each in self.before), *((each, MINUTE) for each in self.lately))
         return sum(
             each.count * max(0.0, min(end, each.at + span) - max(begin, each.at)) / span
             for each, span in spans

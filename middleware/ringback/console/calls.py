@@ -67,14 +67,12 @@ def _safe(values: Mapping[str, Any], token: str) -> dict[str, Any]:
     """The values as an address may have them: stand-ins in the place of what is private, or may be."""
     return {
         name: seal(value, token)
-        if isinstance(value, str) and not value.startswith(MARK) and _is_private(name, value)
+        if isinstance(value, str)
+        and not value.startswith(MARK)
+        and (redact(value) != value or (name in filters.PRIVATE and not is_public(value)))
         else value
         for name, value in values.items()
     }
-
-
-def _is_private(name: str, text: str) -> bool:
-    return redact(text) != text or (name in filters.PRIVATE and not is_public(text))
 
 
 def view_of(found: CallPage, page: int, now: float) -> dict[str, Any]:

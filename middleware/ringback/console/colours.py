@@ -15,9 +15,6 @@ from ringback_catalog import Cause
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PATTERNS = ("solid", "rising", "falling", "dots", "bars")
-"""How a colour fills a shape."""
-
 CAUSE_COLOURS = ("blue", "orange", "green", "purple", "red", "ochre", "teal")
 ENDING_COLOURS = ("light", "middle", "strong")
 """The greys of the dispositions. The style sheet has the values of every colour, for light and for dark pages."""
@@ -34,6 +31,7 @@ class Look(Struct, frozen=True):
     pattern: str
 
 
+# By the pattern with which a colour fills a shape.
 _CAUSES: Mapping[str, tuple[Cause, ...]] = {
     # What fails often has a plain colour of its own.
     "solid": (

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
+from weakref import WeakSet
 
 from starlette.responses import HTMLResponse, PlainTextResponse
 
 from ringback.console import pages
 from ringback.console.access import fault, give_token, token_of
+from ringback.console.reading import Reader
 from ringback.console.snapshot import DEFAULT, RANGES
 from ringback.exceptions import ConfigurationError
-from ringback.hooks.call_records import MOST, PAGE, CallPage
+from ringback.hooks.call_records import MOST, PAGE, CallPage, CallRecords
+from ringback.hooks.dispatcher import Dispatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +24,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from ringback.console.access import Access
-    from ringback.console.reading import Reader
     from ringback.console.snapshot import Range
-    from ringback.hooks.call_records import CallRecords
+    from ringback.hooks.registration import Planner
+    from ringback.hooks.router import HandlerRouter
     from ringback.stores import DeliveryStore
     from ringback.work.deliveries import Counted
     from ringback_catalog import Catalog
@@ -33,21 +36,62 @@ LONGEST_FORM = 32_768
 """Bytes. A form with all the letters of a page, whose keys may be long and private, has two thirds of them."""
 
 
-@dataclass(frozen=True, slots=True)
 class Desk:
-    """What one console has. ``stores`` gives the stores of the moment, ``records`` the calls in each of them,
-    ``unwritten`` the deliveries that this process could not count there so far, ``idle`` whether this process is to
-    call hooks and nobody has woken it, and ``clock`` seconds since 1970.
-    """
+    """What one console works with: the stores of a ``router``, or one ``store``. See ``Console``."""
 
-    access: Access
-    reader: Reader
-    catalog: Catalog
-    stores: Callable[[], Sequence[DeliveryStore]]
-    records: Callable[[], Sequence[CallRecords]]
-    unwritten: Callable[[], Sequence[Counted]]
-    idle: Callable[[], bool]
-    clock: Callable[[], float]
+    def __init__(
+        self,
+        access: Access,
+        catalog: Catalog,
+        store: DeliveryStore | None,
+        router: HandlerRouter | None,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.access, self.catalog, self.clock = access, catalog, clock
+        self.reader = Reader(self.stores, clock, monotonic)
+        self._store, self._handlers = store, router
+        self._dispatchers: WeakSet[Dispatcher] = WeakSet()
+        if store is not None:
+            # The history of a store in memory begins when somebody first reads the attribute.
+            _ = store.history
+        if router is not None:
+            router.watch_planners(self._attached)
+
+    def _attached(self, planner: Planner) -> None:
+        if isinstance(planner, Dispatcher):
+            self._dispatchers.add(planner)
+            _ = planner.store.history
+
+    def stores(self) -> Sequence[DeliveryStore]:
+        """The stores of the moment without duplicates: two middlewares may share a store or open the same file."""
+        if self._store is not None:
+            return [self._store]
+        if self._handlers is not None and not self._dispatchers:
+            # Nobody may have told the router of the start, as in a mounted app, and no delivery has come since. The
+            # store has all the same what waits and what died before.
+            self._handlers.planners()
+        return list({_identity(planner.store): planner.store for planner in list(self._dispatchers)}.values())
+
+    def records(self) -> Sequence[CallRecords]:
+        """The calls in each store, with what the process has heard of them last."""
+        redials = () if self._handlers is None else self._handlers.redials
+        dispatchers = list(self._dispatchers)
+
+        async def note(store: DeliveryStore) -> None:
+            for each in dispatchers:
+                if _identity(each.store) == _identity(store):
+                    await each.notebook.flush()
+
+        return [CallRecords(store, redials, partial(note, store)) for store in self.stores()]
+
+    def unwritten(self) -> Sequence[Counted]:
+        """The deliveries that this process could not count in the stores so far."""
+        return [each for dispatcher in list(self._dispatchers) for each in dispatcher.notebook.tally.unwritten()]
+
+    def idle(self) -> bool:
+        """Whether this process is to call hooks and nobody has woken it."""
+        return any(dispatcher.is_working is False for dispatcher in list(self._dispatchers))
 
     def token(self, request: Request) -> str:
         """The token of the browser, which :meth:`answer` gives to a browser that has none."""
@@ -68,6 +112,11 @@ class Desk:
         if token_of(request) != token:
             give_token(response, token, secure=request.url.scheme == "https")
         return response
+
+
+def _identity(store: DeliveryStore) -> object:
+    path = getattr(store, "path", None)
+    return id(store) if path is None else path.resolve()
 
 
 def refused(status: int, why: str) -> Response:

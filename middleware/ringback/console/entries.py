@@ -13,6 +13,7 @@ from ringback.console.rows import Number, Verdicts, pair_rows, web_address
 from ringback.console.view import shown
 from ringback.core.glossary import ACTIONS, CAUSES, MATCHED, OWNERS, RETRIES
 from ringback.core.outcome import classify
+from ringback.core.times import WEEK
 from ringback.exceptions import ConfigurationError
 from ringback_catalog import Catalog, CatalogError, Cause, Owner, RetryClass, Scope, event_name, source_lines
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 UNRECOGNIZED = 25
 """Rows of the unrecognized pairs, at most."""
-WEEK = 604_800
 RESULT = frozenset({"event", "code", "subcode"})
 
 

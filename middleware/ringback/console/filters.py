@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from msgspec import Struct
 
 from ringback.core.delivery import BIGGEST
+from ringback.core.times import span_in
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
 from ringback_catalog import Cause, Disposition, Owner, ResultCategory
@@ -177,9 +178,8 @@ def _number(name: str, text: str) -> Any:
 
 
 def _time(name: str, text: str, now: float) -> dict[str, Any]:
-    span = re.fullmatch("([0-9]{1,6})(s|min|h|d)", text)
-    if span is not None:
-        return {name: max(0.0, now - int(span[1]) * _UNITS[span[2]])}
+    if (span := span_in(text)) is not None:
+        return {name: max(0.0, now - span)}
     try:
         read = datetime.fromisoformat(text)
         # To UTC first: the last day of the calendar, in a zone behind UTC, is no time that an address can have.
@@ -197,5 +197,4 @@ def _page(name: str, text: str, _: float) -> dict[str, Any]:
     return {name: int(text)}
 
 
-_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 _READERS = {"code": _code, "subcode": _code, "since": _time, "until": _time, "page": _page}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from ringback.console.filters import address
-from ringback.console.snapshot import DAY, HOUR, POINT
+from ringback.console.snapshot import POINT
+from ringback.core.times import DAY, HOUR
 from ringback_catalog import Owner, RetryClass
 
 if TYPE_CHECKING:

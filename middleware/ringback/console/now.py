@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse
 
 from ringback.console import charts, filters
 from ringback.console.alarms import alarms, status_of
-from ringback.console.arrivals import DAY, arrivals, by_answer
+from ringback.console.arrivals import arrivals, by_answer
 from ringback.console.colours import FAILED, INTENDED, RETRYABLE
 from ringback.console.desk import only, range_of
 from ringback.console.filters import address
@@ -16,7 +16,8 @@ from ringback.console.headline import headline
 from ringback.console.remedies import remedy_for
 from ringback.console.rows import Number, Verdicts, call_address, pair_rows, row_of_ended
 from ringback.console.view import shown
-from ringback.work.deliveries import ACCEPTED, HOUR
+from ringback.core.times import DAY, HOUR
+from ringback.work.deliveries import ACCEPTED
 from ringback_catalog import RetryClass
 
 if TYPE_CHECKING:

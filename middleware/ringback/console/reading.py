@@ -6,18 +6,8 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ringback.console.snapshot import (
-    DAY,
-    HOUR,
-    POINT,
-    Hour,
-    Range,
-    Snapshot,
-    WorkSnapshot,
-    merged,
-    total,
-    unrecognized,
-)
+from ringback.console.snapshot import POINT, Hour, Range, Snapshot, WorkSnapshot, merged, total, unrecognized
+from ringback.core.times import DAY, HOUR
 from ringback.hooks.operators import programme_of
 from ringback.work.history import CallFilter
 from ringback.work.items import Kind
@@ -29,7 +19,6 @@ if TYPE_CHECKING:
 
     from ringback.work.delivery_store import DeliveryStore
     from ringback.work.history import Count, Pair, Waiting
-    from ringback.work.items import DeadLetter
 
 T = TypeVar("T")
 
@@ -105,10 +94,7 @@ class Reader:
     """
 
     def __init__(
-        self,
-        stores: Callable[[], Sequence[DeliveryStore]],
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
+        self, stores: Callable[[], Sequence[DeliveryStore]], clock: Callable[[], float], monotonic: Callable[[], float]
     ) -> None:
         self._stores = stores
         self._clock = clock
@@ -180,7 +166,8 @@ class Reader:
         now = self._clock()
         since = chosen.since(now)
         histories = [store.history for store in stores]
-        letters = _newest(_flat([await store.dead(LETTERS) for store in stores]))
+        dead = _flat([await store.dead(LETTERS) for store in stores])
+        letters = tuple(sorted(dead, key=lambda letter: -letter.died_at)[:LETTERS])
         return WorkSnapshot(
             range=chosen,
             at=now,
@@ -206,7 +193,3 @@ def _same_hours(at: float) -> list[tuple[float, float]]:
 
 def _soonest(parts: Iterable[Sequence[Waiting]]) -> tuple[Waiting, ...]:
     return tuple(sorted(_flat(parts), key=lambda item: item.due_at)[:WAITING])
-
-
-def _newest(letters: Iterable[DeadLetter]) -> tuple[DeadLetter, ...]:
-    return tuple(sorted(letters, key=lambda letter: -letter.died_at)[:LETTERS])

@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import re
 
+from ringback.privacy.private import GUID
 from ringback.privacy.redaction import redact
 
 MARK = "~"
@@ -21,7 +21,7 @@ _TAG = 16
 
 def is_public(text: str) -> bool:
     """Whether the text may stand in an address: a GUID, as the log prints it."""
-    return _GUID.fullmatch(text) is not None and redact(text) == text
+    return GUID.fullmatch(text) is not None and redact(text) == text
 
 
 def addressed(text: str, token: str) -> str:
@@ -61,6 +61,3 @@ def _mixed(content: bytes, tag: bytes, token: str) -> bytes:
         hmac.digest(b"stream " + token.encode(), tag + number.to_bytes(4, "big"), "sha256") for number in blocks
     )
     return bytes(one ^ other for one, other in zip(content, stream, strict=False))
-
-
-_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ringback.core.times import HOUR
 from ringback.work.items import Stats
 from ringback.work.programme import Programme  # noqa: TC001 - msgspec reads the annotations
 from ringback_catalog import recognized
@@ -51,8 +52,6 @@ RANGES: Mapping[str, Range] = {
 }
 DEFAULT = RANGES["24h"]
 
-HOUR = 3600
-DAY = 86_400
 POINT = 300
 """Seconds: the counts that say since when something fails are of five minutes."""
 

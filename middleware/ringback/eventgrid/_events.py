@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.criteria import met, read_criteria
 from ringback.privacy.redaction import redact
+from ringback.settings import nearest
 from ringback_catalog import Disposition, RetryClass, Scope
 
 if TYPE_CHECKING:
@@ -85,7 +85,5 @@ def chosen(types: Iterable[str]) -> frozenset[str]:
             f"event grid: types is empty: nothing would be published; name some of {', '.join(known)}"
         )
     for name in sorted(names.difference(known), key=str):
-        close = get_close_matches(str(name), known, n=1)
-        nearest = f"; did you mean {close[0]!r}?" if close else ""
-        raise ConfigurationError(f"event grid: type {name!r} is not one of {', '.join(known)}{nearest}")
+        raise ConfigurationError(f"event grid: type {name!r} is not one of {', '.join(known)}{nearest(name, known)}")
     return names

@@ -6,10 +6,10 @@ Every fault is a :class:`RegistrationError` that names the remedy.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, cast
 
 from ringback.exceptions import RegistrationError
+from ringback.settings import nearest
 from ringback_catalog import (
     EVENTS,
     PREFIX,
@@ -45,7 +45,7 @@ def read_criteria(given: Mapping[str, Values]) -> Criteria:
     """
     for name in given:
         if name not in _ALLOWED:
-            raise RegistrationError(f"criterion {name!r} is not one of {', '.join(_ALLOWED)}{_nearest(name, _ALLOWED)}")
+            raise RegistrationError(f"criterion {name!r} is not one of {', '.join(_ALLOWED)}{nearest(name, _ALLOWED)}")
     read = {name: _ALLOWED[name](name, value) for name, value in given.items() if value is not None}
     for one, other, meet in _TOGETHER:
         if one in read and other in read and not any(meet(a, b) for a in read[one] for b in read[other]):
@@ -109,7 +109,7 @@ def _slugs(kind: type[StrEnum]) -> Callable[[str, Values], Collection[StrEnum]]:
         known = [member.value for member in kind]
         for slug in (slugs := list(_many(value))):
             if slug not in known:
-                raise RegistrationError(f"{name} {slug!r} is not one of {', '.join(known)}{_nearest(slug, known)}")
+                raise RegistrationError(f"{name} {slug!r} is not one of {', '.join(known)}{nearest(slug, known)}")
         return _not_empty(name, frozenset(kind(slug) for slug in slugs))
 
     return convert
@@ -123,7 +123,7 @@ def _event_names(name: str, value: Values) -> Collection[str]:
         if short not in _WITH_RESULT and not (short and event.startswith(PREFIX)):
             raise RegistrationError(
                 f"event {event!r} is not an event of Call Automation that carries a result"
-                f"{_nearest(event, _WITH_RESULT)}; for a newer one write its full type, {PREFIX}{event}"
+                f"{nearest(event, _WITH_RESULT)}; for a newer one write its full type, {PREFIX}{event}"
             )
         names.add(short)
     return _not_empty(name, frozenset(names))
@@ -133,11 +133,6 @@ def _not_empty(name: str, allowed: Collection[Any]) -> Collection[Any]:
     if not allowed:
         raise RegistrationError(f"{name} allows no value, so the handler could never be called; name at least one")
     return allowed
-
-
-def _nearest(value: object, known: Iterable[str]) -> str:
-    close = get_close_matches(str(value), known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 # The reader of a criterion's values, by the criterion.

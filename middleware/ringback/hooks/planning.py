@@ -192,7 +192,7 @@ class Planner(Struct, eq=False):
             return Step(known, Decision(Skipped(skipped)))
         if known.call(key) is not None:
             return Step(known, Decision())
-        if known.has_planned:
+        if known.planned:
             return Step(known, Decision(Skipped("another redial to the contact waits")))
         reason = obstacle(known, redial.policy, report, now=now)
         if reason is not None:

@@ -7,9 +7,10 @@ import math
 from contextvars import Context
 from typing import TYPE_CHECKING
 
+from ringback.core.times import MINUTE
 from ringback.exceptions import StoreError
 from ringback.forks import lock
-from ringback.work.deliveries import MINUTE, Counted
+from ringback.work.deliveries import Counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -13,7 +13,7 @@ from logging import ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from weakref import WeakSet
 
-from ringback.core.times import second_of
+from ringback.core.times import iso_second
 from ringback.exceptions import ClockJumped, error_text
 from ringback.forks import lock
 from ringback.logs._delivery import (
@@ -258,10 +258,10 @@ class LogObserver:
         emit(WARNING, "loop.blocked", hook=hook, seconds=round(seconds, 3), advice=advice)
 
     def redial_scheduled(self, outcome: Outcome, at: float, number: int) -> None:
-        emit(INFO, "redial.scheduled", outcome, attempt=number, due_at=second_of(at))
+        emit(INFO, "redial.scheduled", outcome, attempt=number, due_at=iso_second(at))
 
     def redial_put_off(self, outcome: Outcome, at: float, number: int) -> None:
-        emit(INFO, "redial.put_off", outcome, attempt=number, due_at=second_of(at))
+        emit(INFO, "redial.put_off", outcome, attempt=number, due_at=iso_second(at))
 
     def redial_exhausted(self, outcome: Outcome, limit: str) -> None:
         emit(WARNING, "redial.exhausted", outcome, limit=limit)

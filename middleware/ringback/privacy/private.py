@@ -49,7 +49,7 @@ _APOSTROPHE = f"['{escaped(chr(39))}]"
 _DATE = r"(?:19|20)\d\d[./-]\d\d[./-]\d\d|\d\d?[./-]\d\d?[./-](?:19|20)\d\d"
 _TIME = r"\d\d?:\d\d:\d\d(?:[.,]\d{1,9})?(?!\d)(?:[+-]\d\d:?\d\d(?!\d))?"
 _TRACE = "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
-_GUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+GUID = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 # What a number may begin with, and what may follow it in an address.
 _LEAD = rf"[+( {BLANK}]{{0,4}}\d"
@@ -68,11 +68,7 @@ _LETTERS = "abcefhijmprswxABCEFHIJMPRSWX"
 ROWS = (
     Row(HASHED, r"\[", "", rf"\[(?:{'|'.join(KINDS)}):[0-9a-f]{{10}}\]", "nothing is hashed twice"),
     Row(
-        "context",
-        "iI",
-        rf"(?i:incoming_?call_?context){IS}",
-        value(ending(IN_LIST)),
-        "it answers the call for anyone",
+        "context", "iI", rf"(?i:incoming_?call_?context){IS}", value(ending(IN_LIST)), "it answers the call for anyone"
     ),
     Row(
         "secret",
@@ -178,7 +174,7 @@ ROWS = (
         r"@(?:localhost\b|(?:[\w-]{1,63}\.)+[^\W\d_]{2,}(?:[\w-]*\w)?)(?:[\w.+-]*(?=@))?",
         "the second where something else that is private ends in the middle of a word",
     ),
-    Row("guid", "0-9a-fA-F", "", rf"\b(?:{_GUID}|{_TRACE})\b", "an id to join on, which may end in digits"),
+    Row("guid", "0-9a-fA-F", "", rf"\b(?:{GUID.pattern}|{_TRACE})\b", "an id to join on, which may end in digits"),
     Row(
         "guid",
         "0-9a-fA-F",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import cast
 
 from ringback.exceptions import ConfigurationError
+from ringback.privacy.private import GUID
 
 
 def several(name: str, value: object) -> list[str]:
@@ -22,7 +23,7 @@ def several(name: str, value: object) -> list[str]:
 
 def resource_id(audience: str) -> str:
     """An immutable resource id in lower case. Raises :class:`ConfigurationError` for another property of a resource."""
-    if _GUID.fullmatch(audience):
+    if GUID.fullmatch(audience):
         # A GUID is the same in capitals (RFC 9562, section 4), but the verifier compares letter by letter.
         return audience.lower()
     lower = audience.lower()
@@ -42,7 +43,7 @@ def resource_id(audience: str) -> str:
 
 def application_or_uri(audience: str) -> str:
     """An audience of a subscription: an application's id in lower case, or its URI. Raises otherwise."""
-    if _GUID.fullmatch(audience):
+    if GUID.fullmatch(audience):
         return audience.lower()
     if _URI.fullmatch(audience):
         return audience
@@ -59,7 +60,7 @@ def _is_secret(given: str) -> bool:
 
 
 def application_id(application: str) -> str:
-    if _GUID.fullmatch(application):
+    if GUID.fullmatch(application):
         return application.lower()
     raise ConfigurationError(
         f"applications: {application!r} is no application id; give that of Event Grid's service principal, a GUID"
@@ -80,7 +81,7 @@ def tenant_id(tenant: object, issuer_given: bool) -> str:
 
     Raises :class:`ConfigurationError` for what is neither, and for a domain where ``issuer_given`` is false.
     """
-    if isinstance(tenant, str) and _GUID.fullmatch(tenant):
+    if isinstance(tenant, str) and GUID.fullmatch(tenant):
         return tenant.lower()
     if not isinstance(tenant, str) or not _DOMAIN.fullmatch(tenant):
         raise ConfigurationError(f"tenant {tenant!r} is no tenant id; give the directory (tenant) id, a GUID")
@@ -93,7 +94,6 @@ def tenant_id(tenant: object, issuer_given: bool) -> str:
 
 
 _CONNECTION_STRING = "a connection string"
-_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # A scheme and more behind the colon, without white space (RFC 3986, section 3): api://..., https://..., urn:...
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+")
 _DOMAIN = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ringback.simulator.arrivals import HandshakeFailed
 from ringback.simulator.tone import RATE, wav
-from ringback.simulator.wire import Refused, Reply
+from ringback.simulator.wire import Refused, Reply, stamp
 from ringback.testing.grid import recording_file_status_updated
 from ringback.testing.signing import AUDIENCE
 
@@ -70,9 +70,7 @@ class Files:
         call = recording.call
         event = recording_file_status_updated(
             call=self._switchboard.ids(
-                call_connection_id=recording.leg,
-                server_call_id=call.server_call_id,
-                correlation_id=call.correlation_id,
+                call_connection_id=recording.leg, server_call_id=call.server_call_id, correlation_id=call.correlation_id
             ),
             document=recording.document,
             place=f"{self._url()}{OBJECTS}",
@@ -96,10 +94,10 @@ def _metadata(recording: Recording) -> dict[str, Any]:
         "callId": recording.call.correlation_id,
         "chunkDocumentId": recording.document,
         "chunkIndex": 0,
-        "chunkStartTime": _written(recording.began),
+        "chunkStartTime": stamp(recording.began),
         "chunkDuration": round(recording.recorded * 1000, 3),
         "pauseResumeIntervals": [
-            {"startTime": _written(start), "duration": round((end - start) * 1000, 3)}
+            {"startTime": stamp(start), "duration": round((end - start) * 1000, 3)}
             for start, end in recording.pauses
             if end is not None
         ],
@@ -118,7 +116,3 @@ def _metadata(recording: Recording) -> dict[str, Any]:
 
 def _channels(recording: Recording) -> int:
     return max(1, len(recording.call.participants)) if recording.channel == "unmixed" else 1
-
-
-def _written(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -9,10 +9,9 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ringback.simulator.wire import object_of
+from ringback.simulator.wire import object_of, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,20 +48,14 @@ class Heard:
 def audio_metadata(subscription_id: str, rate: int, length: int) -> str:
     """The first frame of an audio stream; ``length`` is the bytes of PCM in each frame."""
     return _frame(
-        "AudioMetadata",
-        subscriptionId=subscription_id,
-        encoding="PCM",
-        sampleRate=rate,
-        channels=1,
-        length=length,
+        "AudioMetadata", subscriptionId=subscription_id, encoding="PCM", sampleRate=rate, channels=1, length=length
     )
 
 
 def audio_data(pcm: bytes, at: float, participant: str | None, *, silent: bool = False) -> str:
     """20 ms of audio, ``at`` so many seconds since 1970. Mixed audio is of no single participant."""
     whose = {} if participant is None else {"participantRawID": participant}
-    stamp = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return _frame("AudioData", timestamp=stamp, **whose, data=base64.b64encode(pcm).decode(), silent=silent)
+    return _frame("AudioData", timestamp=stamp(at), **whose, data=base64.b64encode(pcm).decode(), silent=silent)
 
 
 def dtmf_data(tone: str) -> str:

@@ -5,11 +5,10 @@ https://learn.microsoft.com/rest/api/communication/identity
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ringback.simulator.turns import Turn
-from ringback.simulator.wire import Refused, list_of
+from ringback.simulator.wire import Refused, list_of, stamp
 from ringback.testing.signing import AUDIENCE
 
 if TYPE_CHECKING:
@@ -70,5 +69,4 @@ def _issued(switchboard: Switchboard, user: str, minutes: int, scopes: list[str]
     valid = switchboard.outside.validity(60 * minutes)
     claims = {"skypeid": user.removeprefix("8:"), "acsScope": ",".join(scopes), "resourceId": AUDIENCE}
     token = switchboard.outside.token(aud=None, **valid, **claims)
-    expires = datetime.fromtimestamp(valid["exp"], UTC).isoformat().replace("+00:00", "Z")
-    return {"token": token, "expiresOn": expires}
+    return {"token": token, "expiresOn": stamp(valid["exp"], "seconds")}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import msgspec
 
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
+from ringback.settings import nearest
 from ringback.simulator.built_in_scenarios import SCENARIOS
 from ringback.simulator.recordings.replay import played_calls
 from ringback.simulator.scenarios import Answer, Choice, Scenario, Step
@@ -83,10 +83,7 @@ class Playbook:
     """
 
     def __init__(
-        self,
-        default: Choice | None = None,
-        numbers: Mapping[str, Choice] | None = None,
-        file: str | Path | None = None,
+        self, default: Choice | None = None, numbers: Mapping[str, Choice] | None = None, file: str | Path | None = None
     ) -> None:
         of_file, scenarios = (_Rows(), {}) if file is None else _read(Path(file))
         self.known: dict[str, Scenario] = {**SCENARIOS, **scenarios}
@@ -111,9 +108,8 @@ class Playbook:
         if isinstance(choice, Scenario):
             return choice
         if choice not in self.known:
-            close = get_close_matches(choice, self.known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.known)}"
-            raise ConfigurationError(f"scenario {choice!r} is unknown; {hint}")
+            hint = nearest(choice, self.known) or f"; there are {', '.join(self.known)}"
+            raise ConfigurationError(f"scenario {choice!r} is unknown{hint}")
         return self.known[choice]
 
     def _chosen(self, choice: Choice) -> list[Scenario]:

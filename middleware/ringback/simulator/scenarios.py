@@ -6,10 +6,10 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from ringback.exceptions import ConfigurationError
+from ringback.settings import nearest
 from ringback.testing.events import BUILDERS
 
 if TYPE_CHECKING:
@@ -153,8 +153,7 @@ def _at(replies: Replies | None, index: int) -> str | None:
 def _refuse_impossible(name: str, step: Step) -> None:
     builder = BUILDERS.get(step.event)
     if builder is None:
-        close = get_close_matches(step.event, BUILDERS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = nearest(step.event, BUILDERS)
         raise ConfigurationError(
             f"scenario {name!r} has event {step.event!r}, which Call Automation does not send{hint}"
         )

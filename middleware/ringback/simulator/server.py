@@ -13,10 +13,10 @@ from ringback.exceptions import ConfigurationError
 from ringback.simulator.control import RING, ring
 from ringback.simulator.files import OBJECTS
 from ringback.simulator.posting import shown
-from ringback.simulator.wire import Reply, Request
+from ringback.simulator.wire import Reply, Request, read
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+    from collections.abc import Coroutine, Mapping
     from concurrent.futures import Future
 
     from ringback.simulator.arrivals import Arrivals
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ringback.simulator.files import Files
     from ringback.simulator.outside import Say
     from ringback.simulator.service import Service
+    from ringback.simulator.wire import Message, Receive, Send
     from ringback.testing.signing import Issuer
 
 T = TypeVar("T")
@@ -54,22 +55,12 @@ class Application:
     documents: Mapping[str, Any]
     say: Say
 
-    async def __call__(
-        self,
-        scope: MutableMapping[str, Any],
-        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-    ) -> None:
-        body, more = b"", True
-        while more and len(body) <= MAX_BODY:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        query = scope["query_string"].decode("latin-1")
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         # The client signs the escaped path, so the path stays escaped.
-        target = scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
+        if (found := await read(scope, receive, MAX_BODY)) is None:
+            return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        request = Request(scope["method"], target, headers, body)
+        request = Request(scope["method"], found[0], headers, found[1])
         answered = asyncio.Event()
         try:
             await _send(send, await self._reply(request, answered))
@@ -106,7 +97,7 @@ class Application:
         return reply
 
 
-async def _send(send: Callable[[MutableMapping[str, Any]], Awaitable[None]], reply: Reply) -> None:
+async def _send(send: Send, reply: Reply) -> None:
     body = reply.body
     headers = [(name.encode(), value.encode()) for name, value in reply.headers]
     if reply.status != 204:

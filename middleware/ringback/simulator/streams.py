@@ -16,10 +16,12 @@ from ringback.simulator.turns import Open, Script
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from websockets.asyncio.client import ClientConnection
+
     from ringback.simulator.calls import Call
     from ringback.simulator.outside import Outside
     from ringback.simulator.streaming import Subscription
-    from ringback.simulator.websocket import Dial, Socket
+    from ringback.simulator.websocket import Dial
 
 TOKEN_LIFETIME = 24 * 3600
 """Seconds that the token of a connection is valid for.
@@ -65,7 +67,7 @@ class Streams:
         await self._opened(script, subscription, socket)
         return step
 
-    async def _connected(self, url: str, headers: Mapping[str, str]) -> Socket:
+    async def _connected(self, url: str, headers: Mapping[str, str]) -> ClientConnection:
         try:
             return await self._dial(url, headers)
         except ssl.SSLError:
@@ -83,7 +85,7 @@ class Streams:
             return ids
         return {**ids, "Authorization": f"Bearer {issuer.token(**self._outside.validity(TOKEN_LIFETIME))}"}
 
-    async def _opened(self, script: Script, subscription: Subscription, socket: Socket) -> None:
+    async def _opened(self, script: Script, subscription: Subscription, socket: ClientConnection) -> None:
         kind, subscription.state, subscription.stopping = subscription.kind, "active", False
         task = asyncio.create_task(self._run(script, subscription, socket))
         # A task that is canceled before it has begun would not close the socket.
@@ -100,13 +102,15 @@ class Streams:
         stopped = Step(event=f"{kind}Stopped")
         script.call.open[kind] = Open(stopped, script.uri, script.context, release, attended=False)
 
-    async def _run(self, script: Script, subscription: Subscription, socket: Socket) -> None:
+    async def _run(self, script: Script, subscription: Subscription, socket: ClientConnection) -> None:
+        from websockets.exceptions import ConnectionClosed
+
         kind, call = subscription.kind, script.call
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._hear(call, subscription, socket))
                 both.create_task(self._send(call, subscription, socket))
-        except* OSError:
+        except* ConnectionClosed:
             # The app has closed the connection; the stream's own end cancels this task.
             key = f"{call.call_connection_id}/{kind}-lost"
             self._begin(Script(key, call, (failed(kind, LOST[kind], closes=kind),), script.uri, script.context))
@@ -116,13 +120,13 @@ class Streams:
             frames = f"{subscription.sent} frames sent{heard}"
             self._outside.say(f"-> {kind} to {shown(subscription.url or '')}: closed, {frames}")
 
-    async def _hear(self, call: Call, subscription: Subscription, socket: Socket) -> None:
+    async def _hear(self, call: Call, subscription: Subscription, socket: ClientConnection) -> None:
         while True:
-            call.heard.take(await socket.receive(), played=subscription.options.get("enableBidirectional") is True)
+            call.heard.take(await socket.recv(), played=subscription.options.get("enableBidirectional") is True)
             # Somebody who hangs up when the call has gone quiet still hears the app.
             call.stirred += 1
 
-    async def _send(self, call: Call, subscription: Subscription, socket: Socket) -> None:
+    async def _send(self, call: Call, subscription: Subscription, socket: ClientConnection) -> None:
         if subscription.kind == STREAMING:
             frames = audio(call, subscription, self._outside.clock)
         else:
@@ -169,11 +173,7 @@ def words(call: Call, subscription: Subscription, pace: float) -> Iterator[tuple
     yield (
         0.0,
         transcription_metadata(
-            subscription.id,
-            subscription.locale or "",
-            call.call_connection_id,
-            call.correlation_id,
-            subscription.model,
+            subscription.id, subscription.locale or "", call.call_connection_id, call.correlation_id, subscription.model
         ),
     )
     speaker = next(iter(call.participants), None)

@@ -55,11 +55,7 @@ async def trigger(
 
 
 async def incoming(
-    arrival: Arrival,
-    *,
-    issuer: Issuer | None = None,
-    seed: int | None = None,
-    say: Say | None = None,
+    arrival: Arrival, *, issuer: Issuer | None = None, seed: int | None = None, say: Say | None = None
 ) -> Incoming:
     """Make Event Grid's handshake with an endpoint, post one IncomingCall, and return the call; nobody can answer it.
 

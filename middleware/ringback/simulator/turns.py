@@ -61,21 +61,12 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """What is open in a call (a prompt, an invitation, a stream), and the event that ends it before the call ends.
+    """What is open in a call, under a name of its own: a prompt, an invitation, a stream.
 
-    An operation registers an open thing with :meth:`Switchboard.opens`, under a name that is unique in the call:
-
-        switchboard.opens(call, asked, name, Step(event="PlayCanceled", code=400, subcode=8508))
-
-    That ``step``, with the operation's own ``context`` and callback ``uri``, is what the courier posts if the call ends
-    first; without a step nothing is posted. Any step of any script of the call closes the thing with
-    ``Step(..., closes=name)``, at the moment at which the courier posts the step. Nothing else is to be done: when the
-    call ends (by its scenario, by hang_up, by a transfer), the courier stops the call's other scripts, posts the event
-    of each thing that is still open, and then the event that ends the call.
-
-    ``release`` is called once, in the simulator's loop, when the thing closes in either way: it may close a socket.
-    ``attended`` says that the callee stays on the line for it: a callee who hangs up when the call has gone quiet
-    (``Step.quiet``) waits for a prompt, and not for a stream.
+    A step with ``closes=name`` closes the thing when the courier posts the step. If the call ends first, the courier
+    posts this ``step``, with the operation's own ``context`` and callback ``uri``, before the event that ends the call;
+    without a step it posts nothing. ``release`` is called once, in the simulator's loop, when the thing closes in
+    either way. ``attended``: a callee who hangs up when the call has gone quiet (``Step.quiet``) waits for the thing.
     """
 
     step: Step | None

@@ -4,15 +4,38 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs
 
 from ringback.exceptions import RingbackError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 
     from ringback.simulator.scenarios import Answer
+
+
+if TYPE_CHECKING:
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+
+
+async def read(scope: Message, receive: Receive, most: int) -> tuple[str, bytes] | None:
+    """The raw path and query of an ASGI request, and its body, at least until it is longer than ``most`` bytes.
+
+    ``None`` if the sender has left.
+    """
+    body, more = bytearray(), True
+    while more and len(body) <= most:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    query = scope["query_string"].decode("latin-1")
+    return scope["raw_path"].decode("latin-1") + (f"?{query}" if query else ""), bytes(body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +102,11 @@ def object_of(given: object) -> dict[str, Any]:
 def list_of(given: object) -> list[object]:
     """What is given as a list of JSON; an empty one in place of anything else."""
     return cast("list[object]", given) if isinstance(given, list) else []
+
+
+def stamp(seconds: float, timespec: str = "milliseconds") -> str:
+    """A time in seconds since 1970, as the service writes it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def scripted(answer: Answer) -> Refused:

@@ -36,6 +36,13 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 _LENGTHS = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 """Seconds: a voicemail box, a reminder, a conversation, a conference."""
 _STATES = ("ready", "running", "done", "dead", "canceled")
+_QUEUE: tuple[tuple[str, str, Callable[[Iterable[float]], float], str, str], ...] = (
+    ("ringback.queue.oldest_due", "oldest_due", max, "s", "Age of the oldest item that is due"),
+    ("ringback.redials.waiting", "redials", sum, "{redial}", "Redials that wait for their time or for the lane"),
+    ("ringback.redials.in_progress", "redials_in_progress", sum, "{redial}", "Redials that have begun and not ended"),
+    ("ringback.redials.paused", "redials_paused", max, "s", "Time until the service's pause of all redials ends"),
+)
+"""The gauges of the queue: name, field of the store's figures, how those of several stores make one, unit, words."""
 
 
 class Metrics:
@@ -63,30 +70,7 @@ class Metrics:
         )
         self._queues = WeakSet[Queue]()
         meter.create_observable_gauge("ringback.queue.items", [self._items], "{item}", "Items in the store, by state")
-        for name, field, gather, unit, description in (
-            ("ringback.queue.oldest_due", "oldest_due", max, "s", "Age of the oldest item that is due"),
-            (
-                "ringback.redials.waiting",
-                "redials",
-                sum,
-                "{redial}",
-                "Redials that wait for their time or for the lane",
-            ),
-            (
-                "ringback.redials.in_progress",
-                "redials_in_progress",
-                sum,
-                "{redial}",
-                "Redials that have begun and not ended",
-            ),
-            (
-                "ringback.redials.paused",
-                "redials_paused",
-                max,
-                "s",
-                "Time until the service's pause of all redials ends",
-            ),
-        ):
+        for name, field, gather, unit, description in _QUEUE:
             meter.create_observable_gauge(name, [partial(self._now, field, gather)], unit, description)
 
     def queue(self, store: DeliveryStore) -> Queue:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ringback.settings import nearest
 from ringback.testing import events, grid
 from ringback.testing.builder import Builder, call_event
 from ringback.testing.calls import Call
@@ -34,9 +34,8 @@ class CallEvents:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name not in BOUND:
-            close = get_close_matches(name, BOUND, n=1)
-            nearest = f"; did you mean {close[0]!r}?" if close else ""
-            raise AttributeError(f"ringback.testing has no builder {name!r} that takes a call{nearest}")
+            hint = nearest(name, BOUND)
+            raise AttributeError(f"ringback.testing has no builder {name!r} that takes a call{hint}")
         return partial(BOUND[name], call=self.call)
 
     def __dir__(self) -> list[str]:

@@ -149,11 +149,8 @@ class Builder:
         if given.keys() & self.one_of:
             extra = {key: value_of for key, value_of in extra.items() if key in given or key not in self.one_of}
         values = {key: given[key] if key in given else value_of(call) for key, value_of in extra.items()}
-        return {_camel(key): value for key, value in values.items() if value is not None}
+        camel = {re.sub(r"_(\w)", lambda found: found[1].upper(), key): value for key, value in values.items()}
+        return {key: value for key, value in camel.items() if value is not None}
 
     def __repr__(self) -> str:
         return f"<builder of {self.name}>"
-
-
-def _camel(name: str) -> str:
-    return re.sub(r"_(\w)", lambda match: match[1].upper(), name)

@@ -28,10 +28,6 @@ def _guid() -> str:
     return str(uuid.uuid4())
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def _guid_of(random: Random) -> str:
     return str(uuid.UUID(int=random.getrandbits(128), version=4))
 
@@ -62,7 +58,7 @@ class Call:
     caller: str = CALLER
     version: str = VERSION
     ids: Callable[[], str] = field(default=_guid, compare=False, repr=False)
-    clock: Callable[[], datetime] = field(default=_now, compare=False, repr=False)
+    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC), compare=False, repr=False)
 
     @classmethod
     def seeded(cls, seed: int | str, **fields: str | None) -> Call:

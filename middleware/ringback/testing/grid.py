@@ -174,12 +174,7 @@ def recording_file_status_updated(
     subject = (
         f"/recording/call/{call.call_connection_id}/serverCallId/{call.server_call_id}/recordingId/{call.recording_id}"
     )
-    return grid_event(
-        "RecordingFileStatusUpdated",
-        told,
-        subject=subject,
-        **options,
-    )
+    return grid_event("RecordingFileStatusUpdated", told, subject=subject, **options)
 
 
 def subscription_validation(code: str = VALIDATION_CODE) -> CloudEvent:

@@ -149,9 +149,10 @@ class Issuer:
 
         The server has the OpenID configuration as well, in ``/calling/.well-known/acsopenidconfiguration``.
         """
-        server = _KeyServer(("127.0.0.1", port), _KeyHandler)
+        documents: dict[str, Any] = {}
+        server = ThreadingHTTPServer(("127.0.0.1", port), _handler_of(documents))
         url = f"http://127.0.0.1:{server.server_port}"
-        server.documents = {
+        documents |= {
             "/calling/keys": self.key_set,
             "/calling/.well-known/acsopenidconfiguration": {
                 "issuer": self.issuer,
@@ -190,24 +191,21 @@ class _Unobserved:
     def keys_unreachable(self, url: str, error: Exception, cached: int) -> None: ...
 
 
-class _KeyServer(ThreadingHTTPServer):
-    daemon_threads = True
-    documents: Mapping[str, Any]
+def _handler_of(documents: Mapping[str, Any]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            document = documents.get(self.path)
+            body = json.dumps({"error": "not found"} if document is None else document).encode()
+            self.send_response(404 if document is None else 200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
+            """Write nothing: the server's lines would stand in the test's output."""
 
-class _KeyHandler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        assert isinstance(self.server, _KeyServer)
-        document = self.server.documents.get(self.path)
-        body = json.dumps({"error": "not found"} if document is None else document).encode()
-        self.send_response(404 if document is None else 200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
-        """Write nothing: the server's lines would stand in the test's output."""
+    return Handler
 
 
 @lru_cache(maxsize=1)

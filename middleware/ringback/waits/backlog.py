@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.guarded import told
 from ringback.hooks.signatures import refuse_async, refuse_uncallable
+from ringback.settings import nearest
 from ringback_catalog import CALL_EVENTS, EVENTS, INSTEAD_OF, PREFIX, EventKind, event_name
 
 if TYPE_CHECKING:
@@ -99,9 +99,8 @@ def doubtful(event: str) -> str | None:
     name = event_name(event)
     if name in EVENTS or event.startswith(PREFIX):
         return None
-    close = get_close_matches(name, EVENTS, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "is it spelled as the service spells it?"
-    return f"no SDK that was known when this release was made has an event {name!r}; {hint}"
+    hint = nearest(name, EVENTS) or "; is it spelled as the service spells it?"
+    return f"no SDK that was known when this release was made has an event {name!r}{hint}"
 
 
 @dataclass(eq=False, slots=True)

@@ -5,15 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ringback.work.call_detail import (
-    CallDetailRecord,
-    EndedLeg,
-    Ending,
-    Entry,
-    EntryKind,
-    Leg,
-    OtherCall,
-)
+from ringback.work.call_detail import CallDetailRecord, EndedLeg, Ending, Entry, EntryKind, Leg, OtherCall
 from ringback.work.contact_call import CONNECTED, UNPLACED
 from ringback.work.hook_runs import EXHAUSTED, hook_runs
 from ringback.work.keys import short
@@ -120,7 +112,7 @@ def _entries(told: Iterable[Told], operations: dict[str, StoredItem]) -> Iterato
         seen.setdefault((each.event, each.time, each.id, each.code, each.subcode), []).append(each)
     has_end = False
     for first, *others in seen.values():
-        kind = _kind(first.event)
+        kind = _KINDS.get(first.event, EntryKind.OPERATION_FAILED)
         if kind is EntryKind.ENDED and first.event != "CallEnded":
             kind, has_end = (EntryKind.SIBLING if has_end else kind), True
         item = None if first.key is None else operations.get(first.key)
@@ -139,13 +131,8 @@ def _entries(told: Iterable[Told], operations: dict[str, StoredItem]) -> Iterato
         )
 
 
-def _kind(event: str) -> EntryKind:
-    if event in CALL_EVENTS:
-        return EntryKind.ENDED
-    return _KINDS.get(event, EntryKind.OPERATION_FAILED)
-
-
 _KINDS = {
+    **dict.fromkeys(CALL_EVENTS, EntryKind.ENDED),
     INCOMING: EntryKind.INCOMING,
     "CallStarted": EntryKind.STARTED,
     CONNECTED: EntryKind.CONNECTED,

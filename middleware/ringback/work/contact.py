@@ -76,9 +76,9 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         )
 
     @property
-    def has_planned(self) -> bool:
-        """Whether a redial waits for its time."""
-        return bool(self._planned)
+    def planned(self) -> tuple[str, ...]:
+        """The keys of the redials that wait for their time."""
+        return tuple(call.key for call in self.calls if call.state is CallState.PLANNED)
 
     @property
     def lasting(self) -> list[tuple[CallRecord, float]]:
@@ -175,7 +175,7 @@ class Contact(Struct, frozen=True, omit_defaults=True):
 
         An end that waits for its decision counts as one, for it asked for a call.
         """
-        planned = self._planned
+        planned = self.planned
         waiting = sum(call.state is CallState.OPEN for call in self.calls)
         calls = tuple(replace(call, state=_CANCELED.get(call.state, call.state)) for call in self.calls)
         return replace(self, calls=calls, canceled_at=now), planned, len(planned) + waiting
@@ -214,7 +214,7 @@ class Contact(Struct, frozen=True, omit_defaults=True):
         calls = tuple(
             replace(call, state=CallState.CANCELED) if call.state is CallState.PLANNED else call for call in self.calls
         )
-        return replace(self, calls=calls), self._planned
+        return replace(self, calls=calls), self.planned
 
     def replayed(self, key: str, now: float) -> Contact:
         """The contact once the dead redial of this key waits again. A call that may have been placed stays so."""
@@ -229,11 +229,6 @@ class Contact(Struct, frozen=True, omit_defaults=True):
     def _in_state(self, key: str, state: CallState) -> CallRecord | None:
         call = self.call(key)
         return call if call is not None and call.state is state else None
-
-    @property
-    def _planned(self) -> tuple[str, ...]:
-        """The keys of the redials that wait for their time."""
-        return tuple(call.key for call in self.calls if call.state is CallState.PLANNED)
 
     def _with(self, changed: CallRecord) -> Contact:
         if all(call.key != changed.key for call in self.calls):

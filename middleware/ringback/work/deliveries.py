@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
 
 from msgspec import Struct
 
+from ringback.core.times import DAY, HOUR
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -53,9 +55,7 @@ _BY_STATUS: Mapping[int, Result] = {
     503: "unavailable",
 }
 
-MINUTE, HOUR = 60, 3600
-
-FINE = 86_400.0
+FINE = DAY
 """Seconds for which a store keeps counts by the minute. Older ones it adds up by the hour."""
 
 

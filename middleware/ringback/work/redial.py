@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
+from ringback.core.times import DAY
 from ringback.exceptions import ConfigurationError
 from ringback.work.contact_call import LONGEST_WINDOW, NOT_RUNG
-from ringback.work.redial_policy import DAY, RedialPolicy, seconds_of
+from ringback.work.redial_policy import RedialPolicy, seconds_of
 from ringback_catalog import Cause, RetryAction, RetryAfter, RetryClass
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TypeAlias, cast
 
+from ringback.core.times import DAY
 from ringback.exceptions import ConfigurationError
-from ringback.settings import is_number
+from ringback.settings import is_number, refuse_no_flag
 from ringback.work.contact_call import LONGEST_WINDOW
 from ringback.work.hours import Hours, HoursSetting, Pair, hours_of, outside
 from ringback.work.policy import YEAR, refuse_uncountable
@@ -24,14 +25,8 @@ Delays: TypeAlias = "Mapping[Cause | str, Time | Sequence[Time]]"
 MayCall: TypeAlias = "Callable[[str, datetime], bool | str | datetime | Awaitable[bool | str | datetime]]"
 """``may_call(contact, at)``: whether, or from when on, or for which reason not."""
 
-DAY = 86_400.0
-
 DELAYS: Mapping[Cause, float] = MappingProxyType(
-    {
-        Cause.BUSY: 600.0,
-        Cause.NO_ANSWER: 1800.0,
-        Cause.UNREACHABLE: 1800.0,
-    }
+    {Cause.BUSY: 600.0, Cause.NO_ANSWER: 1800.0, Cause.UNREACHABLE: 1800.0}
 )
 """Seconds from the end of a call to the next call, by cause, where the catalog's entry has no ``retry_after``.
 
@@ -115,8 +110,7 @@ class RedialPolicy:
 
     def __post_init__(self) -> None:
         for name in ("call_back", "calendar_days", "another_hour"):
-            if not isinstance(value := getattr(self, name), bool):
-                raise ConfigurationError(f"redial: {name} {value!r} is neither True nor False; write one")
+            refuse_no_flag(f"redial: {name}", getattr(self, name))
         if self.may_call is not None and not callable(self.may_call):
             raise ConfigurationError(
                 f"redial: may_call {self.may_call!r} is not callable; write a function (contact, at)"

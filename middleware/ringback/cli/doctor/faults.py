@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -163,9 +163,6 @@ class Finding:
     what: str
     why: str = ""
     remedy: str = ""
-
-    def to_dict(self) -> dict[str, str]:
-        return asdict(self)
 
 
 def finding(check: str, what: str, fault: str = "", severity: Severity = Severity.PROBLEM) -> Finding:

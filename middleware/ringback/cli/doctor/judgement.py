@@ -33,19 +33,15 @@ EXPIRING = 14.0
 """Days before the end of a certificate, by which somebody should have renewed the certificate."""
 
 
-def judge(
-    where: Target, link: Connected | Failure, seen: Mapping[str, Seen], *, timeout: float = SLOWEST
-) -> tuple[Finding, ...]:
-    """All findings, in the order of the checks. ``seen`` has the answers and failures by the names of their probes."""
-    return tuple(_findings(where, link, seen, timeout))
-
-
 def blocks(where: Target, first: Seen) -> bool:
     """Whether the first answer says that every further probe would get the same answer."""
     return isinstance(first, Failure) or first.status in (404, 405) or _in_front(where, first) is not None
 
 
-def _findings(where: Target, link: Connected | Failure, seen: Mapping[str, Seen], timeout: float) -> Iterator[Finding]:
+def judge(
+    where: Target, link: Connected | Failure, seen: Mapping[str, Seen], *, timeout: float = SLOWEST
+) -> Iterator[Finding]:
+    """All findings, in the order of the checks. ``seen`` has the answers and failures by the names of their probes."""
     if where.scheme == "https":
         yield finding("https", "the URL is https")
     elif where.local:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
 
-from ringback.cli.reading import (
+from ringback.cli.reading.line import (
     LATEST,
     OUTCOME,
     REMEMBERED,
@@ -30,7 +30,7 @@ from ringback.privacy.redaction import redact
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ringback.cli.reading import Found
+    from ringback.cli.reading.frames import Found
 
 MOST_PAIRS = 10_000
 MOST_NAMES = 1_000
@@ -140,8 +140,7 @@ class Tally:
         self._hooks: dict[str, int] = {}
         self._given_up = 0
         self._redials: dict[str, int] = dict.fromkeys(_STEPS, 0)
-        self._counted: Mapping[str, Callable[[Counted, float | None], None]] = {
-            OUTCOME: self._outcome,
+        self._counted: Mapping[str, Callable[[Counted], None]] = {
             "delivery.rejected": self._delivery,
             "callback.rejected": self._callback,
             "hook.failed": self._hook,
@@ -178,7 +177,7 @@ class Tally:
             if is_outcome:
                 outcome(line, second)
             else:
-                counted[event](line, second)
+                counted[event](line)
         self._first, self._last, self._ours, self.held = first, last, ours, held
 
     def summary(self, columns: int = 48, top: int = 10) -> Summary:
@@ -243,17 +242,17 @@ class Tally:
             return self._others_of.setdefault(row, _Pair(row, ""))
         return self._pairs.setdefault(key, _Pair(row, _clean(line.summary)))
 
-    def _delivery(self, line: Counted, _: float | None) -> None:
+    def _delivery(self, line: Counted) -> None:
         self._add(self._deliveries, None if line.status is None else str(line.status))
 
-    def _callback(self, line: Counted, _: float | None) -> None:
+    def _callback(self, line: Counted) -> None:
         self._add(self._callbacks, line.reason, 1 + max(0, line.suppressed))
 
-    def _hook(self, line: Counted, _: float | None) -> None:
+    def _hook(self, line: Counted) -> None:
         self._add(self._hooks, line.hook)
         self._given_up += line.retry_in_seconds is None
 
-    def _redial(self, line: Counted, _: float | None) -> None:
+    def _redial(self, line: Counted) -> None:
         self._redials[str(line.event).removeprefix("redial.")] += 1
 
     def _add(self, counts: dict[str, int], name: str | None, number: int = 1) -> None:

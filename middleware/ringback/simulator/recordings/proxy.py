@@ -8,19 +8,20 @@ from __future__ import annotations
 import asyncio
 import http.client
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ringback.exceptions import ConfigurationError
 from ringback.simulator.posting import connection_to, parts_of, trusting
+from ringback.simulator.wire import read
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable
 
     from ringback.simulator.recordings.recorder import Recorder
+    from ringback.simulator.wire import Message, Receive, Send
 
     Headers = list[tuple[bytes, bytes]]
-    Scope = MutableMapping[str, Any]
 
 MAX_BODY = 16 * 1024 * 1024
 TIMEOUT = 120.0
@@ -70,23 +71,11 @@ class Proxy:
         self._forward = forward
         self._recorder = recorder
 
-    async def __call__(
-        self,
-        scope: Scope,
-        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-    ) -> None:
-        body, more = bytearray(), True
-        while more and len(body) <= MAX_BODY:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        query = scope["query_string"].decode("latin-1")
-        target = scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
-        request = Request(scope["method"], target, _forwarded(scope["headers"]), bytes(body))
-        if len(body) > MAX_BODY:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if (found := await read(scope, receive, MAX_BODY)) is None:
+            return
+        request = Request(scope["method"], found[0], _forwarded(scope["headers"]), found[1])
+        if len(request.body) > MAX_BODY:
             answer = _own(413, f"the body has more than {MAX_BODY} bytes")
         else:
             at = self._recorder.now()

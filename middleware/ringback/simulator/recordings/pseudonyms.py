@@ -5,10 +5,10 @@ A key that no row names may hold anything, so its text goes: a recording is priv
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
+from ringback.privacy.private import GUID
 from ringback.privacy.redaction import redact
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ _ADDRESSES = frozenset({"source", "subject", "eventsource"})
 _LEFT_OUT = frozenset({"time", "eventtime", "startdatetime"})
 """The keys of times: a line of a recording says when its delivery came."""
 
-_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LARGEST = 10**7
 """A whole number of more digits may be a telephone number."""
 
@@ -107,7 +106,7 @@ class Pseudonyms:
             return HIDDEN
         for own in sorted(ids, key=len, reverse=True):
             text = text.replace(own, ids[own])
-        return redact(_GUID.sub(lambda found: self._of("id", found[0]), text))
+        return redact(GUID.sub(lambda found: self._of("id", found[0]), text))
 
 
 def _ids(data: object) -> list[tuple[str, str]]:

@@ -174,11 +174,7 @@ class MemoryCalls:
 
     def _item(self, key: str, kept: Kept) -> StoredItem:
         row = self._live.get(key)
-        state, attempts, progress = (
-            (kept.state, kept.attempts, kept.progress) if row is None else (row.state, row.attempts, row.progress)
-        )
-        verdict = kept.verdict
-        told = kept.told
+        latest, verdict, told = kept if row is None else row, kept.verdict, kept.told
         first = told[0] if told else None
         fields: dict[str, Any] = {}
         if verdict is not None and first is not None:
@@ -188,10 +184,10 @@ class MemoryCalls:
         return StoredItem(
             key,
             kept.at,
-            state,
+            latest.state,
             "" if first is None else first.event,
-            attempts,
-            progress,
+            latest.attempts,
+            latest.progress,
             told,
             row.reason or None if row is not None else None,
             kept.duplicates,

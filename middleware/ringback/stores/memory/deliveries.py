@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from ringback.work.deliveries import HOUR, MINUTE, LastDelivery, deliveries_of, folded_before, last_of
+from ringback.core.times import HOUR, MINUTE
+from ringback.work.deliveries import LastDelivery, deliveries_of, folded_before, last_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +19,7 @@ class MemoryDeliveries:
 
     def __init__(self, remember: float) -> None:
         self._remember = remember
-        self._counts: dict[int, dict[Answer, int]] = {}
+        self._counts: defaultdict[int, Counter[Answer]] = defaultdict(Counter)
         self._last: dict[Answer, float] = {}
         self._folded = 0
 
@@ -26,13 +28,12 @@ class MemoryDeliveries:
         before = folded_before(now)
         for each in counted:
             answer = each.result, each.reason
-            self._count(each.at if each.at >= before else each.at - each.at % HOUR, answer, each.count)
+            self._counts[each.at if each.at >= before else each.at - each.at % HOUR][answer] += each.count
             self._last[answer] = max(each.last_at, self._last.get(answer, each.last_at))
         if before != self._folded:
             self._folded = before
             for at in [at for at in self._counts if at < before and at % HOUR]:
-                for answer, count in self._counts.pop(at).items():
-                    self._count(at - at % HOUR, answer, count)
+                self._counts[at - at % HOUR] += self._counts.pop(at)
             for at in [at for at in self._counts if at < now - self._remember]:
                 self._forget(at)
 
@@ -60,7 +61,3 @@ class MemoryDeliveries:
                 del self._counts[at][answer]
         if not self._counts[at]:
             del self._counts[at]
-
-    def _count(self, at: int, answer: Answer, count: int) -> None:
-        counts = self._counts.setdefault(at, {})
-        counts[answer] = counts.get(answer, 0) + count

@@ -28,7 +28,7 @@ from ringback.work.letters import Act, LetterChange, Standing
 from ringback.work.pace import UNPACED, Lane, Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ringback.core.outcome import Outcome
     from ringback.stores.memory.history import MemoryHistory
@@ -155,10 +155,12 @@ class MemoryStore:
         return self._calls.of(outcome)
 
     async def hasten(self, keys: Sequence[str]) -> None:
-        now = self._clock()
-        for key in map(short, keys):
-            row = self._rows.get(key)
-            if row is not None and not row.taken and row.due_at > now:
+        self._hasten([(key, self._rows[key]) for key in map(short, keys) if key in self._rows], self._clock())
+
+    def _hasten(self, items: Iterable[tuple[str, Row]], now: float) -> None:
+        """Make those due that still wait for their siblings, behind the items that are due already."""
+        for key, row in items:
+            if not row.taken and row.due_at > now:
                 row.due_at = now
                 self._push(key, row)
 
@@ -191,7 +193,7 @@ class MemoryStore:
             self._follow_clock(jump, now)
         claims: list[Claim] = []
         if self._lanes.ending and self._pushed != self._hastened:
-            self._hasten(now)
+            self._hasten([each for each in self._rows.items() if each[1].item.kind is Kind.OUTCOME], now)
             self._hastened = self._pushed
         if kind is Kind.REDIAL:
             in_progress = 0 if self._pace.in_progress is None else self._in_progress(now)
@@ -234,13 +236,6 @@ class MemoryStore:
             row.due_at = max(now, row.due_at + jump)
             self._push(key, row)
         self.on_fault(jumped(jump, len(waiting)))
-
-    def _hasten(self, now: float) -> None:
-        """Make outcomes due now that still wait for their siblings, behind the items that are due already."""
-        for key, row in self._rows.items():
-            if row.item.kind is Kind.OUTCOME and not row.taken and row.due_at > now:
-                row.due_at = now
-                self._push(key, row)
 
     def _claimed(self, row: Row) -> Claim | None:
         if not row.taken and row.item.kind is Kind.OUTCOME:

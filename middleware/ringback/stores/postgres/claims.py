@@ -61,14 +61,7 @@ _SET_RIGHT = """
 
 
 async def claim(
-    connection: Connection,
-    key: str,
-    kind: Kind,
-    owner: str,
-    worker: int | None,
-    now: float,
-    *,
-    suspects: bool = True,
+    connection: Connection, key: str, kind: Kind, owner: str, worker: int | None, now: float, *, suspects: bool = True
 ) -> Claim | None:
     """The claim, if the item is of this kind, ready and due, and with ``suspects`` also if a dead worker has left it.
 

@@ -122,13 +122,7 @@ class Database:
     """
 
     def __init__(
-        self,
-        conninfo: Callable[[], Awaitable[str]],
-        *,
-        size: int,
-        timeout: float,
-        limit: float,
-        pooled: bool = False,
+        self, conninfo: Callable[[], Awaitable[str]], *, size: int, timeout: float, limit: float, pooled: bool = False
     ) -> None:
         self.pooled = pooled
         self._limit = limit

@@ -82,7 +82,7 @@ def store_error(error: psycopg.Error | ProcrastinateException) -> StoreError:
         if isinstance(cause, psycopg.Error):
             return store_error(cause)
         return StoreUnavailable(f"PostgreSQL did not do it: {_line(error)}")
-    state = error.sqlstate or _state(str(error))
+    state = error.sqlstate or next((state for pattern, state in _STATES if pattern.search(str(error))), "")
     # Without PostgreSQL's details, which may quote stored values.
     text = error.diag.message_primary or _line(error)
     if error.sqlstate:
@@ -95,16 +95,8 @@ def store_error(error: psycopg.Error | ProcrastinateException) -> StoreError:
     return kind(said if remedy is None else f"{said}; {remedy}")
 
 
-_SAYS = {
-    StoreError: "refuses",
-    StoreFull: "has no room left",
-    StoreUnavailable: "cannot be used now",
-}
+_SAYS = {StoreError: "refuses", StoreFull: "has no room left", StoreUnavailable: "cannot be used now"}
 
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _state(text: str) -> str:
-    return next((state for pattern, state in _STATES if pattern.search(text)), "")

@@ -82,10 +82,7 @@ async def beat(connection: Connection, worker: int | None) -> tuple[int, float]:
 
 def beat_alone(conninfo: str, worker: int) -> None:
     """Renew the worker's entry by a connection of its own, for a thread. A fault is left to the next time."""
-    with (
-        suppress(psycopg.Error),
-        psycopg.connect(conninfo, autocommit=True, prepare_threshold=None) as connection,
-    ):
+    with suppress(psycopg.Error), psycopg.connect(conninfo, autocommit=True, prepare_threshold=None) as connection:
         connection.execute(_BEAT, (worker,))
 
 

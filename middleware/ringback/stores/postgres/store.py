@@ -10,6 +10,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ringback.core.times import DAY
 from ringback.exceptions import StoreFull
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_short_lease
 from ringback.stores.clocks import Jumps
@@ -28,7 +29,6 @@ from ringback.work.keys import short
 from ringback.work.latch import Offer
 from ringback.work.letters import Act, LetterChange, Standing
 from ringback.work.pace import UNPACED, Pace
-from ringback.work.redial_policy import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -182,16 +182,7 @@ class PostgresStore:
             on_blocked=lambda task, seconds: self.on_blocked(task, seconds),
             beat=self._databases.beat_alone,
         )
-        worker = self._worker = Worker(
-            entry=entry,
-            jobs=self._jobs,
-            poll=self._poll,
-            listen=self._listen,
-            clock=self._clock,
-            sleep=self._sleep,
-            on_fault=lambda error: self.on_fault(error),
-            pace=pace,
-        )
+        worker = self._worker = Worker(entry=entry, poll=self._poll, listen=self._listen, pace=pace)
         try:
             await worker.run(work, concurrency)
         finally:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from ringback.stores.postgres.entry import Entry
-    from ringback.stores.postgres.jobs import Jobs
     from ringback.work.pace import Pace
 
 T = TypeVar("T")
@@ -39,12 +38,8 @@ class Worker:
     """Works on the items of a database until somebody stops the worker. Times are seconds, see ``PostgresStore``."""
 
     entry: Entry
-    jobs: Jobs
     poll: float
     listen: bool
-    clock: Callable[[], float]
-    sleep: Callable[[float], Awaitable[None]]
-    on_fault: Callable[[Exception], None]
     pace: Pace
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _counter: Iterator[int] = field(default_factory=count)
@@ -67,7 +62,9 @@ class Worker:
         self._work = work
         self._slots = asyncio.Semaphore(concurrency)
         self.entry.start()
-        self._redials = ClaimLoop(self, Kind.REDIAL, poll=self.poll, clock=self.clock, on_fault=self.on_fault)
+        self._redials = ClaimLoop(
+            self, Kind.REDIAL, poll=self.poll, clock=self.entry.clock, on_fault=self.entry.on_fault
+        )
         placing = asyncio.create_task(self._redials.run(work, concurrency), context=Context())
         try:
             await first_of(self._stopping.wait(), self._serve(concurrency))
@@ -115,7 +112,7 @@ class Worker:
         self._suspect = owner if suspects else self._suspect
 
         def operation(connection: Connection) -> Awaitable[tuple[list[Claim], float | None]]:
-            now = self.clock()
+            now = self.entry.clock()
             one = partial(claims.claim, connection, kind=kind, owner=owner, worker=worker, now=now)
             return redials.claim(connection, self.pace, limit, owner, worker, now, one, again=again, suspects=suspects)
 
@@ -142,7 +139,7 @@ class Worker:
 
     async def give_back(self, claim: Claim) -> None:
         key, owner = claim.item.key, self._held[claim.item.key, claim.attempt]
-        await self.entry.database.do(lambda connection: claims.give_back(connection, key, owner, self.clock()))
+        await self.entry.database.do(lambda connection: claims.give_back(connection, key, owner, self.entry.clock()))
         self._let_go(claim, owner)
 
     def _let_go(self, claim: Claim, owner: str) -> None:
@@ -158,13 +155,13 @@ class Worker:
                 await self.entry.renew()
                 database, times = self.entry.database, {"poll": self.poll, "lease": self.entry.lease}
                 listen = self.listen and not database.pooled
-                jobs = self.jobs.work(database.pool, self._deliver, concurrency, listen=listen, **times)
+                jobs = self.entry.jobs.work(database.pool, self._deliver, concurrency, listen=listen, **times)
                 await first_of(jobs, self.entry.keep_house())
             except StoreUnavailable as error:
-                self.on_fault(error)
+                self.entry.on_fault(error)
             except (ProcrastinateException, Error) as error:
-                self.on_fault(store_error(error))
-            await self.sleep(FAULT_PAUSE)
+                self.entry.on_fault(store_error(error))
+            await self.entry.sleep(FAULT_PAUSE)
 
     async def _deliver(self, key: str) -> None:
         """Do a job: start a task for the item and wait for the task. A job that is cancelled ends well if the task has
@@ -228,8 +225,8 @@ class Worker:
             return
         except Exception as error:
             # The work broke its contract, see :data:`Work`. At once again, it would fail as fast.
-            self.on_fault(error)
-            settlement = Settlement(State.READY, claim.progress, due_at=self.clock() + FAULT_PAUSE)
+            self.entry.on_fault(error)
+            settlement = Settlement(State.READY, claim.progress, due_at=self.entry.clock() + FAULT_PAUSE)
         finally:
             self._owners.pop(key, None)
         await self._settle_outcome(claim, owner, settlement)
@@ -245,14 +242,14 @@ class Worker:
             try:
                 return await write()
             except StoreError as error:
-                self.on_fault(error)
+                self.entry.on_fault(error)
                 if until is not None and until.is_set():
                     raise
-            await self.sleep(FAULT_PAUSE)
+            await self.entry.sleep(FAULT_PAUSE)
 
     async def _claim(self, key: str, owner: str) -> Claim | None:
         async def claim(connection: Connection) -> Claim | None:
-            now = self.clock()
+            now = self.entry.clock()
             some = partial(claims.claim, connection, key, Kind.OUTCOME, owner, self.entry.id, now)
             claim = await some(suspects=self._suspect == owner)
             if claim is None and self._suspect is None:
@@ -266,9 +263,9 @@ class Worker:
                 # last look; or another item is being tried.
                 due_at, theirs = waits
                 self.entry.jumps.is_followed = self.entry.jumps.is_followed and due_at <= now
-                self.jobs.set_clock(theirs)
+                self.entry.jobs.set_clock(theirs)
                 again_at = max(due_at, now + (0.1 if due_at > now else self.poll))
-                await self.jobs.defer(connection, [(key, again_at)], now)
+                await self.entry.jobs.defer(connection, [(key, again_at)], now)
             return claim
 
         await self.entry.follow_clock()
@@ -278,25 +275,25 @@ class Worker:
         return claimed
 
     async def _settle_outcome(self, claim: Claim, owner: str, settlement: Settlement) -> None:
-        decided = self.clock()
-        await self._insist(lambda: self._settle(claim, owner, settlement.after(decided, self.clock())))
+        decided = self.entry.clock()
+        await self._insist(lambda: self._settle(claim, owner, settlement.after(decided, self.entry.clock())))
 
     async def _settle(self, claim: Claim, owner: str, settlement: Settlement) -> None:
         async def settle(connection: Connection) -> None:
-            now = self.clock()
+            now = self.entry.clock()
             written = await claims.settle(connection, claim, owner, settlement, now)
             if written and settlement.state is State.READY and claim.item.kind is Kind.OUTCOME:
-                await self.jobs.defer(connection, [(claim.item.key, settlement.due_at)], now)
+                await self.entry.jobs.defer(connection, [(claim.item.key, settlement.due_at)], now)
 
         await self.entry.database.do(settle)
 
     async def _give_back(self, key: str, owner: str) -> None:
         async def give_back(connection: Connection) -> None:
-            if await claims.give_back(connection, key, owner, self.clock()):
-                await self.jobs.defer_now(connection, [key])
+            if await claims.give_back(connection, key, owner, self.entry.clock()):
+                await self.entry.jobs.defer_now(connection, [key])
 
         try:
             await self.entry.database.do(give_back)
         except StoreError as error:
             # Another worker takes the item over when this worker's entry is deleted or too old.
-            self.on_fault(error)
+            self.entry.on_fault(error)

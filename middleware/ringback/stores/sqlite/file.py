@@ -9,6 +9,7 @@ import math
 import os
 import shutil
 import sqlite3
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from ringback.stores.sqlite.identity import ended_uncleanly, identity_of, log_of
 from ringback.stores.sqlite.lock import opening_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 NETWORK = frozenset(
     "nfs nfs4 cifs smb2 smb3 smbfs 9p afs ceph glusterfs lustre fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs "
@@ -33,29 +34,32 @@ def opened(path: Path, timeout: float) -> tuple[sqlite3.Connection, bool | None]
     Also whether the processes that wrote the file before have died, so that the whole file should be checked; ``None``
     if others have the file open.
     """
-    with opening_lock(path):
-        return _opened(path, timeout)
-
-
-def _opened(path: Path, timeout: float) -> tuple[sqlite3.Connection, bool | None]:
-    made = _made(path)
-    try:
+    with _opening(path) as on_fault:
+        made = _made(path)
         log = identity_of(log_of(path))
         died = False if made else ended_uncleanly(path)
         connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, cached_statements=256)
-        try:
-            connection.row_factory = sqlite3.Row
-            # SQLite makes the log with the first reading, and whoever watches the file is to know the log.
-            with same_log(path, log if died is None else None):
-                connection.execute("PRAGMA page_count").fetchone()
-            schema.prepare(connection, path)
+        on_fault.callback(connection.close)
+        connection.row_factory = sqlite3.Row
+        # SQLite makes the log with the first reading, and whoever watches the file is to know the log.
+        with same_log(path, log if died is None else None):
             connection.execute("PRAGMA page_count").fetchone()
-        except BaseException:
-            connection.close()
-            raise
-    except sqlite3.Error as error:
-        raise store_error(path, error) from error
-    return connection, died
+        schema.prepare(connection, path)
+        connection.execute("PRAGMA page_count").fetchone()
+        return connection, died
+
+
+@contextmanager
+def _opening(path: Path) -> Generator[ExitStack]:
+    """In the context nobody else opens or closes the file. A fault of SQLite becomes the store's; any exception calls
+    what the context has registered.
+    """
+    with opening_lock(path), ExitStack() as on_fault:
+        try:
+            yield on_fault
+        except sqlite3.Error as error:
+            raise store_error(path, error) from error
+        on_fault.pop_all()
 
 
 def _made(path: Path) -> bool:
@@ -94,27 +98,17 @@ def closed(path: Path, connection: sqlite3.Connection) -> None:
 
 def opened_to_read(path: Path, timeout: float) -> sqlite3.Connection:
     """A connection that cannot write, though it may make a log. Raises :class:`StoreError`."""
-    with opening_lock(path):
-        return _opened_to_read(path, timeout)
-
-
-def _opened_to_read(path: Path, timeout: float) -> sqlite3.Connection:
-    log = identity_of(log_of(path))
-    if log is None and path.exists():
-        ended_uncleanly(path)
-    try:
+    with _opening(path) as on_fault:
+        log = identity_of(log_of(path))
+        if log is None and path.exists():
+            ended_uncleanly(path)
         uri = f"{path.absolute().as_uri()}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
-        try:
-            with same_log(path, log):
-                connection.execute("PRAGMA page_count").fetchone()
-        except BaseException:
-            connection.close()
-            raise
-    except sqlite3.Error as error:
-        raise store_error(path, error) from error
-    connection.row_factory = sqlite3.Row
-    return connection
+        on_fault.callback(connection.close)
+        connection.row_factory = sqlite3.Row
+        with same_log(path, log):
+            connection.execute("PRAGMA page_count").fetchone()
+        return connection
 
 
 def store_error(path: Path, error: sqlite3.Error) -> StoreError:

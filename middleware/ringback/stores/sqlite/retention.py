@@ -10,30 +10,18 @@ from ringback.work.items import REMEMBER_CALLS
 if TYPE_CHECKING:
     from ringback.stores.sqlite.database import Database
 
+_OLD = "WHERE id IN (SELECT id FROM items WHERE finished_at"
 _STEPS = (
-    """
-    UPDATE items SET payload = NULL, sibling = NULL, progress = NULL, contact = NULL WHERE id IN (
-        SELECT id FROM items
-        WHERE finished_at <= :now AND state = 'canceled' AND reason IS NOT NULL AND progress IS NOT NULL
-        LIMIT 1000
-    )
+    f"""
+    UPDATE items SET payload = NULL, sibling = NULL, progress = NULL, contact = NULL
+    {_OLD} <= :now AND state = 'canceled' AND reason IS NOT NULL AND progress IS NOT NULL LIMIT 1000)
     """,
-    """
-    UPDATE items SET payload = NULL, sibling = NULL WHERE id IN (
-        SELECT id FROM items WHERE finished_at < :keep AND state IN ('done', 'canceled') AND payload IS NOT NULL
-        LIMIT 1000
-    )
+    f"""
+    UPDATE items SET payload = NULL, sibling = NULL
+    {_OLD} < :keep AND state IN ('done', 'canceled') AND payload IS NOT NULL LIMIT 1000)
     """,
-    """
-    DELETE FROM items WHERE id IN (
-        SELECT id FROM items WHERE finished_at < :remember AND state IN ('done', 'canceled') LIMIT 1000
-    )
-    """,
-    """
-    DELETE FROM items WHERE id IN (
-        SELECT id FROM items WHERE finished_at < :long AND state = 'dead' LIMIT 1000
-    )
-    """,
+    f"DELETE FROM items {_OLD} < :remember AND state IN ('done', 'canceled') LIMIT 1000)",
+    f"DELETE FROM items {_OLD} < :long AND state = 'dead' LIMIT 1000)",
     # Notes are numbered as they come, so that the oldest are found without an index.
     """
     DELETE FROM notes WHERE id IN (

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from ringback.core.times import DAY
 from ringback.exceptions import ConfigurationError, StoreFull
 from ringback.settings import refuse_for_store, refuse_no_flag, refuse_no_text, refuse_short_lease
 from ringback.stores.clocks import Boot, Jumps
@@ -26,7 +27,6 @@ from ringback.work.items import DeadLetter, Item, Kind, Progress, Stats, Work
 from ringback.work.latch import Offer
 from ringback.work.letters import Act, LetterChange, Standing
 from ringback.work.pace import UNPACED, Pace
-from ringback.work.redial_policy import DAY
 
 if TYPE_CHECKING:
     import sqlite3

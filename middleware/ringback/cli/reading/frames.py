@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from msgspec.json import Decoder, encode
 
-from ringback.cli.reading._line import EVENTS, FAULTS, NEWEST, Counted, Line, Unread, Why
-from ringback.cli.reading._rows import read, rows_in
-from ringback.cli.reading._text import fields_in
+from ringback.cli.reading.line import EVENTS, FAULTS, NEWEST, Counted, Line, Unread, Why
+from ringback.cli.reading.rows import read, rows_in
+from ringback.cli.reading.text import fields_in
 from ringback.exceptions import RingbackError
 
 if TYPE_CHECKING:

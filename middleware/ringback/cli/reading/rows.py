@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from ringback.cli.reading._line import OUTCOME, Line, Why, line_of, name_of
-from ringback.cli.reading._text import fields_in, literal
+from ringback.cli.reading.line import OUTCOME, Line, Why, line_of, name_of
+from ringback.cli.reading.text import fields_in, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

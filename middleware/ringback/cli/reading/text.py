@@ -13,7 +13,7 @@ import warnings
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from ringback.cli.reading._line import EVENTS, OUTCOME, Why, name_of
+from ringback.cli.reading.line import EVENTS, OUTCOME, Why, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
