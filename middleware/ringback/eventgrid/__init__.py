@@ -152,7 +152,7 @@ class EventGridSink:
         try:
             self._topic.send([waiting.event for waiting in batch])
         except Exception as error:
-            return judged(error, self._topic.endpoint, self._clock)
+            return judged(error, self._topic.endpoint, self._clock())
         return None
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from ringback.hooks.request_errors import causes, retry_after
 from ringback.work.policy import GiveUp, Retry
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 LONGEST_WAIT = 3600.0
 """Seconds. The sink shortens a longer Retry-After to this."""
@@ -34,49 +31,22 @@ _OF_AN_EVENT = frozenset({400, 413})
 _LATER = frozenset({429, 503})
 
 
-def judged(error: Exception, endpoint: str, clock: Callable[[], float]) -> Failure:
-    answer = _answer(error, endpoint)
-    status = None if answer is None else answer.status_code
+def judged(error: Exception, endpoint: str, now: float) -> Failure:
+    answered = next((cause for cause in causes(error) if _is_of(endpoint, cause)), None)
+    status = getattr(answered, "status_code", None)
     if status in _REMEDIES:
         return Failure(GiveUp(f"event grid: status {status}: {_REMEDIES[status]}"), status in _OF_AN_EVENT)
-    if answer is not None and status in _LATER:
-        after = _retry_after(answer.headers.get("Retry-After"), clock)
+    if answered is not None and status in _LATER:
+        after = retry_after(answered, now)
+        after = None if after is None else min(after, LONGEST_WAIT)
         return Failure(Retry(f"event grid: status {status}: the topic takes no more for now", after=after))
     return Failure(error)
 
 
-class _Request(Protocol):
-    url: str
+def _is_of(endpoint: str, error: BaseException) -> bool:
+    """Whether an exception of the SDK has the topic's response. The exception of a 404 has another one as its cause.
 
-
-class _Answer(Protocol):
-    """The part of ``azure.core.rest.HttpResponse`` that this module uses."""
-
-    status_code: int
-    headers: Mapping[str, str]
-    request: _Request
-
-
-def _answer(error: BaseException | None, endpoint: str) -> _Answer | None:
-    """The topic's response behind an exception of the SDK; ``None`` if there is none.
-
-    The SDK wraps the exception of a 404 in an exception that has no response. A response of the token's issuer is
-    not the topic's: a 400 of the issuer says nothing about the events.
+    A response of the token's issuer is not the topic's: a 400 of the issuer says nothing about the events.
     """
-    while error is not None:
-        response: _Answer | None = getattr(error, "response", None)
-        if response is not None and urlsplit(response.request.url).netloc == urlsplit(endpoint).netloc:
-            return response
-        error = error.__cause__
-    return None
-
-
-def _retry_after(value: str | None, clock: Callable[[], float]) -> float | None:
-    """Seconds of a Retry-After; ``None`` without a valid one. RFC 9110, section 10.2.3: a number or a date."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value) if value.strip().isdigit() else parsedate_to_datetime(value).timestamp() - clock()
-    except (ValueError, OverflowError):
-        return None
-    return min(max(seconds, 0.0), LONGEST_WAIT)
+    response: Any = getattr(error, "response", None)
+    return response is not None and urlsplit(response.request.url).netloc == urlsplit(endpoint).netloc

@@ -10,8 +10,7 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from ringback.hooks.guarded import NONE, failure, finished, refuse_awaitable, returned
-from ringback.hooks.signals import of_a_signal
+from ringback.hooks.guarded import NONE, failure, finished, of_a_signal, refuse_awaitable, returned
 from ringback.hooks.signatures import is_async
 from ringback.hooks.threads import Call, Threads
 

@@ -14,8 +14,7 @@ from ringback.hooks.contacts import allowed_from, contact_again, zone_of
 from ringback.hooks.overheard import Overheard
 from ringback.hooks.placing import Doubt, Place, Placed, answer_of
 from ringback.hooks.planning import LeaseLost
-from ringback.hooks.request_errors import not_placed, status_of
-from ringback.hooks.retry_after import retry_after
+from ringback.hooks.request_errors import not_placed, retry_after, status_of
 from ringback.hooks.signatures import takes
 from ringback.work.contact import Contact, Step
 from ringback.work.contact_call import CallState
