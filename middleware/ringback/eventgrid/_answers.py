@@ -49,4 +49,4 @@ def _is_of(endpoint: str, error: BaseException) -> bool:
     A response of the token's issuer is not the topic's: a 400 of the issuer says nothing about the events.
     """
     response: Any = getattr(error, "response", None)
-    return response is not None and urlsplit(response.request.url).netloc == urlsplit(endpoint).netloc
+    return response is not None and urlsplit(str(response.request.url)).netloc == urlsplit(endpoint).netloc

@@ -51,7 +51,6 @@ class Witness(Protocol):
 
         ``is_last``: no further attempt follows.
         """
-        ...
 
 
 def watch(witness: Witness) -> None:

@@ -19,7 +19,7 @@ from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.privacy.private import private_text
 from ringback.receiving.gate import Gate, may_have_body
 from ringback.receiving.handshakes import consent
-from ringback.receiving.intake import Intake, Received, headers_of_the_body
+from ringback.receiving.intake import Received, carried_by, delivery_of, headers_of_the_body
 from ringback.receiving.replies import Reply, too_large, unavailable
 from ringback.receiving.target import canonical_method
 from ringback.stores.turns import Turns
@@ -82,7 +82,7 @@ class Receiver:
         """Whether the route runs in the same task, so that the delivery's span ends after the route."""
         self.clock = clock
         self.gate = Gate(door.auth, door.max_headers)
-        self.intake = Intake(door)
+        self.carried = carried_by(door)
         # Compiles the patterns of the redaction, for which the first request would wait.
         private_text()
 
@@ -195,8 +195,8 @@ class Exchange:
         content = await body() if callable(body) else body
         if content is None:
             return self._interrupted()
-        engine, intake = self._engine, self._receiver.intake
-        delivery = content if isinstance(content, Reply) else intake.read(self._headers, content)
+        engine, door = self._engine, self._receiver.door
+        delivery = content if isinstance(content, Reply) else delivery_of(content, self._headers, door)
         if self._denied is not None and not (isinstance(delivery, Reply) and delivery.status == 200):
             # A sender whom the gate refuses may prove to be a handshake, and nothing else.
             delivery = self._denied
@@ -230,7 +230,7 @@ class Exchange:
 
     async def _classified(self, delivery: Delivery, turns: Turns | None) -> tuple[Outcome, ...]:
         """The outcomes of the delivery. Many events take turns with the event loop."""
-        intake, catalog = self._receiver.intake, self._engine.catalog
+        carried, catalog = self._receiver.carried, self._engine.catalog
         outcomes: list[Outcome] = []
         if turns is not None:
             # Parsing the many events was a turn of its own.
@@ -238,7 +238,7 @@ class Exchange:
         for event in delivery.events:
             outcome = classify_event(event, catalog)
             if outcome is not None:
-                outcomes.append(replace(outcome, **intake.carried) if intake.carried else outcome)
+                outcomes.append(replace(outcome, **carried) if carried else outcome)
             if turns is not None:
                 await turns.next()
         return tuple(outcomes)

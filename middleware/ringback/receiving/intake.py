@@ -32,31 +32,28 @@ class Received(Struct, frozen=True, gc=False):
     early: Sequence[str] = ()
 
 
-class Intake:
-    """Decides on what comes to one ``door``. An outcome carries each setting of the door that it has a field for."""
+def carried_by(door: Door) -> dict[str, Any]:
+    """The settings of the door that each outcome carries: those that have the name of a field of an outcome."""
+    return {name: getattr(door, name) for name in Outcome.__struct_fields__ if hasattr(door, name)}
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
-        self.carried = {name: getattr(door, name) for name in Outcome.__struct_fields__ if hasattr(door, name)}
 
-    def read(self, headers: Mapping[str, str], body: bytes) -> Reply | Delivery:
-        """Decide on a POST. Bad input gives a reply, never an exception.
+def delivery_of(body: bytes, headers: Mapping[str, str], door: Door) -> Reply | Delivery:
+    """Decide on a POST to the door. Bad input gives a reply, never an exception.
 
-        ``headers`` have lower-case names.
-        """
-        door = self._door
-        try:
-            if "content-encoding" in headers:
-                refuse_encoded(headers)
-            delivery = parse_content(body, door.max_body, door.max_events, door.max_depth)
-            events = delivery.events
-            if "aeg-event-type" in headers or (len(events) == 1 and events[0].type.lower() == VALIDATION):
-                handshake = validation(headers, delivery)
-                if handshake is not None:
-                    return handshake
-        except DeliveryError as error:
-            return refusal(error)
-        return delivery
+    ``headers`` have lower-case names.
+    """
+    try:
+        if "content-encoding" in headers:
+            refuse_encoded(headers)
+        delivery = parse_content(body, door.max_body, door.max_events, door.max_depth)
+        events = delivery.events
+        if "aeg-event-type" in headers or (len(events) == 1 and events[0].type.lower() == VALIDATION):
+            handshake = validation(headers, delivery)
+            if handshake is not None:
+                return handshake
+    except DeliveryError as error:
+        return refusal(error)
+    return delivery
 
 
 def headers_of_the_body(scope: Scope, limit: int) -> Mapping[str, str] | None:

@@ -197,30 +197,27 @@ def _decorated(endpoint: Callable[..., Any], receiver: Receiver) -> Callable[...
                 "give it a parameter request: Request"
             )
         try:
-            return await answer(request, args, kwargs)
+            exchange = Exchange(receiver, request.scope)
+            # FastAPI has read the body if the endpoint has a parameter for the body.
+            read = await request.body() if hasattr(request, "_body") else None
+            peeked = PeekedReceive(request.receive, receiver.door.body_timeout)
+            found: Found = await exchange.admit(peeked.has_body if read is None else bool(read))
+            if found is Admitted.PASS_ON:
+                _let_read(request, peeked.channel)
+                return await call_endpoint(args, kwargs)
+            if found is Admitted.READ_BODY:
+                reading = functools.partial(reader.read, request.receive, exchange.max_body)
+                found = await exchange.take(reading if read is None else read)
+            if isinstance(found, Reply):
+                return response(found)
+            if read is None:
+                _let_read(request, replayed(exchange.body, request.receive))
+            give_outcomes(request.scope, found)
+            with exchange:
+                return await call_endpoint(args, kwargs)
         finally:
             # The secret leaves the URL before the framework sends the answer and the server logs the URL.
             receiver.gate.hide(request.scope)
-
-    async def answer(request: Request, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        exchange = Exchange(receiver, request.scope)
-        # FastAPI has read the body if the endpoint has a parameter for the body.
-        read = await request.body() if hasattr(request, "_body") else None
-        peeked = PeekedReceive(request.receive, receiver.door.body_timeout)
-        found: Found = await exchange.admit(peeked.has_body if read is None else bool(read))
-        if found is Admitted.PASS_ON:
-            _let_read(request, peeked.channel)
-            return await call_endpoint(args, kwargs)
-        if found is Admitted.READ_BODY:
-            reading = functools.partial(reader.read, request.receive, exchange.max_body)
-            found = await exchange.take(reading if read is None else read)
-        if isinstance(found, Reply):
-            return response(found)
-        if read is None:
-            _let_read(request, replayed(exchange.body, request.receive))
-        give_outcomes(request.scope, found)
-        with exchange:
-            return await call_endpoint(args, kwargs)
 
     callback.__signature__ = _signature(endpoint)  # type: ignore[attr-defined]
     return callback
