@@ -16,18 +16,7 @@ from msgspec import DecodeError
 from msgspec.json import Decoder
 from msgspec.structs import force_setattr
 
-from ringback.core.delivery import (
-    Delivery,
-    Diagnostic,
-    Event,
-    EventData,
-    Fault,
-    Number,
-    Origin,
-    Result,
-    Update,
-    split,
-)
+from ringback.core.delivery import Delivery, Diagnostic, Event, EventData, Fault, Number, Origin, Result, Update, split
 from ringback.core.elements import read_element, why, without_lone_halves
 from ringback.exceptions import DeliveryTooLarge, MalformedDelivery, UnsupportedEncoding
 from ringback.settings import MAX_BODY, MAX_EVENTS

@@ -27,15 +27,7 @@ if TYPE_CHECKING:
     from ringback.eventgrid._topic import Credential
     from ringback.work.policy import HookContext
 
-__all__ = [
-    "CALLS",
-    "LONGEST_WAIT",
-    "MAX_BYTES",
-    "EventGridSink",
-    "PublishedType",
-    "cloud_event",
-    "published_type",
-]
+__all__ = ["CALLS", "LONGEST_WAIT", "MAX_BYTES", "EventGridSink", "PublishedType", "cloud_event", "published_type"]
 
 
 MAX_BYTES = 1_000_000

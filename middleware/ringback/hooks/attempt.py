@@ -257,13 +257,7 @@ class HookCaller:
             await self._give_up(course, outcome, name, error, course.tries.get(name, 0) + 1)
 
     async def _agrees(
-        self,
-        course: _Course,
-        when: Predicate,
-        outcome: Outcome,
-        name: str,
-        now: float,
-        doubts: dict[str, Exception],
+        self, course: _Course, when: Predicate, outcome: Outcome, name: str, now: float, doubts: dict[str, Exception]
     ) -> bool:
         """Whether a hook's predicate wants the outcome. ``doubts`` gets what it raises, by the hook's name."""
         if _predicate(name) in course.failed or course.wait.get(_predicate(name), 0.0) > now:
