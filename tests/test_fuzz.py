@@ -40,8 +40,7 @@ from ringback import (
 )
 from ringback.core.events import Delivery
 from ringback.receiving.gate import Gate
-from ringback.receiving.handshakes import VALIDATION_EVENT
-from ringback.receiving.intake import delivery_of
+from ringback.receiving.intake import VALIDATION_EVENT, delivery_of
 from ringback.senders.bearer import LONGEST
 from ringback.senders.keys import KeySet
 from ringback.senders.tokens import CALL_AUTOMATION

@@ -13,8 +13,7 @@ import small_stack
 from ringback import Refusal
 from ringback.core.events import Delivery, Fault
 from ringback.exceptions import MalformedDelivery
-from ringback.receiving.handshakes import consent
-from ringback.receiving.intake import delivery_of
+from ringback.receiving.intake import consent, delivery_of
 from ringback.receiving.replies import Reply, denial, refusal, unavailable
 from ringback.settings import Door
 
@@ -369,4 +368,4 @@ def test_nesting_of_any_depth_is_never_an_exception() -> None:
 )
 def test_consent_answers_the_handshake_of_cloudevents_alone(headers: dict[str, str], reply: Reply | None) -> None:
     """Any other OPTIONS request is the app's."""
-    assert consent(headers) == reply
+    assert consent((name.encode(), value.encode()) for name, value in headers.items()) == reply

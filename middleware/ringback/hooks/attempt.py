@@ -47,7 +47,7 @@ STORE_PAUSE = 1.0
 """Seconds until the next attempt at an item after a fault of the store."""
 
 
-class _Course(Struct, eq=False):
+class _Course(Struct):
     """The progress of an item while an attempt runs. Fields that have not changed are the objects of the claim."""
 
     done: tuple[str, ...]
@@ -76,20 +76,6 @@ class _Course(Struct, eq=False):
             done = (*done, EXHAUSTED)
         wait = {name: until for name, until in self.wait.items() if name not in redials}
         return Progress(done, self.failed, self.tries, wait, overran=self.overran)
-
-    def follow(self, progress: Progress) -> None:
-        self.done, self.wait = progress.done, progress.wait
-
-    def stands_at(self, progress: Progress) -> bool:
-        return (self.done, self.failed, self.tries, self.wait) == (
-            progress.done,
-            progress.failed,
-            progress.tries,
-            progress.wait,
-        )
-
-    def wait_less(self, seconds: float) -> None:
-        self.wait = {name: until - seconds for name, until in self.wait.items()}
 
     def no_wait(self, names: Iterable[str]) -> None:
         self.wait = {name: until for name, until in self.wait.items() if name not in names}
@@ -132,12 +118,14 @@ class HookCaller:
             self.observer.hook_failed(claim.item.outcome, "ringback", error, claim.attempt - 1, None)
             return Settlement(State.DEAD, claim.progress, reason=described(error))
         before = claim.progress
-        course = _Course(before.done, before.failed, before.tries, before.wait, before.overran)
+        start = before.done, before.failed, before.tries, before.wait, before.overran
+        course = _Course(*start)
         try:
             await self._run(claim, course)
-            if course.wait and course.stands_at(before):
+            if course.wait and course == _Course(*start):
                 # The item is due and none of its hooks is: the clock was set back since, which moved the item alone.
-                course.wait_less(min(course.wait.values()) - self.clock())
+                early = min(course.wait.values()) - self.clock()
+                course.wait = {name: until - early for name, until in course.wait.items()}
                 await self._run(claim, course)
         except LeaseLost as lost:
             lost.progress = course.progress()
@@ -176,7 +164,9 @@ class HookCaller:
         if doubts:
             # A hook that another of its registrations wants is called all the same.
             handled = True
-            await self._ask_again(course, outcome, {name: doubts[name] for name in doubts if name not in due})
+            for name in [name for name in doubts if name not in due]:
+                asked = _predicate(name)
+                await self._failed(course, outcome, asked, doubts[name], course.tries.get(asked, 0) + 1)
         if claim.attempt == 1 and not handled:
             self.warn_unhandled(outcome)
         if claim.crashed:
@@ -268,12 +258,6 @@ class HookCaller:
             doubts.setdefault(name, error)
             return False
 
-    async def _ask_again(self, course: _Course, outcome: Outcome, doubts: Mapping[str, Exception]) -> None:
-        """Lets the predicates of these hooks be asked later, as the policy says, or gives the hooks up."""
-        for hook, error in doubts.items():
-            name = _predicate(hook)
-            await self._failed(course, outcome, name, error, course.tries.get(name, 0) + 1)
-
     async def _checkpoint(self, claim: Claim, course: _Course, trying: str | None, *, alone: bool) -> None:
         if not await self.store.checkpoint(claim.item.key, course.progress(trying, alone)):
             raise LeaseLost
@@ -320,7 +304,8 @@ class HookCaller:
                 # Hooks are told now, so no later decision, after a replay, makes the outcome terminal.
                 course.returned(TOLD_WITHOUT_CONTACT)
                 return outcome, True
-            course.follow(decided(plan))
+            after = decided(plan)
+            course.done, course.wait = after.done, after.wait
             return (outcome.exhausted() if EXHAUSTED in course.done else outcome), True
         return outcome, False
 

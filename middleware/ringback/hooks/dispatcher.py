@@ -25,11 +25,12 @@ from ringback.hooks.invoke import hook_of
 from ringback.hooks.names import refuse_mixed_up
 from ringback.hooks.notebook import Notebook
 from ringback.hooks.overheard import Overheard
-from ringback.hooks.planning import LeaseLost, allow_call, cancel_redials, never_call
+from ringback.hooks.planning import LeaseLost, say_of
 from ringback.hooks.processes import serving
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.hooks.signatures import is_async
 from ringback.stores import MemoryStore
+from ringback.work.contact import Contact
 from ringback.work.contact_call import CONNECTED, CallState
 from ringback.work.items import Item, Kind, Settlement, State
 from ringback.work.latch import Offer
@@ -277,15 +278,15 @@ class Dispatcher:
         if self._hooks.blind:
             # This dispatcher places no redials, and the router asks the dispatcher of the store as well.
             return 0
-        return await cancel_redials(self._router.redials, self.store, contact, self._clock())
+        return await say_of(self._router.redials, self.store, contact, lambda known: known.canceled(self._clock()))
 
     async def never_call(self, contact: str) -> int:
         """Notes that the contact gets no redial any more. Returns how many calls that prevents now."""
-        return await never_call(self._router.redials, self.store, contact, self._clock())
+        return await say_of(self._router.redials, self.store, contact, lambda known: known.barred(self._clock()))
 
     async def allow_call(self, contact: str) -> bool:
         """Takes :meth:`never_call` back. Returns whether it was in force."""
-        return await allow_call(self._router.redials, self.store, contact)
+        return await say_of(self._router.redials, self.store, contact, Contact.allowed) > 0
 
     def _only_logged(self, outcomes: Sequence[Outcome]) -> bool:
         """Whether neither a hook nor a reader of the store needs these outcomes. If so, reports redeliveries alone."""

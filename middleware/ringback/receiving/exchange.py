@@ -18,8 +18,7 @@ from ringback.core.outcome import Outcome, classify_event
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.privacy.private import private_text
 from ringback.receiving.gate import Gate, may_have_body
-from ringback.receiving.handshakes import consent
-from ringback.receiving.intake import Received, carried_by, delivery_of, headers_of_the_body
+from ringback.receiving.intake import Received, carried_by, consent, delivery_of, headers_of_the_body
 from ringback.receiving.replies import Reply, too_large, unavailable
 from ringback.receiving.target import canonical_method
 from ringback.stores.turns import Turns
@@ -281,7 +280,7 @@ class Exchange:
     async def _admit_no_post(self, method: str, has_body: HasBody) -> Reply | Admitted:
         """Pass a request that is no POST on to the route, but a body only from a verified sender."""
         gate, scope = self._receiver.gate, self._scope
-        if method == "OPTIONS" and (consented := consent(_texts(scope))) is not None:
+        if method == "OPTIONS" and (consented := consent(scope["headers"])) is not None:
             telemetry = self._engine.telemetry
             self._gauge = None if telemetry is None else telemetry.delivery(scope["headers"])
             denied = await gate.denied(scope)
@@ -314,7 +313,3 @@ class Exchange:
 
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods of people, browsers and health checks, whose requests rarely have a body."""
-
-
-def _texts(scope: Scope) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
