@@ -164,10 +164,7 @@ async def _body(request: web.Request, exchange: Exchange) -> bytes | Reply | Non
 
 
 def _let_read(request: web.Request, body: bytes) -> None:
-    """Let the route read the body again, as a whole or as a stream.
-
-    aiohttp has no public way. A clone of the request would share the stream that is read.
-    """
+    """Let the route read the body again; aiohttp has no public way, and a clone would share the stream that is read."""
     # Within the limit of the reader, so that the reader never pauses the connection.
     stream = StreamReader(request.protocol, max(len(body), 2**16), loop=asyncio.get_running_loop())
     stream.feed_data(body)
@@ -177,12 +174,10 @@ def _let_read(request: web.Request, body: bytes) -> None:
 
 
 def _hide(handler: CallbackHandler, request: web.Request) -> None:
-    """Take shared secrets out of the URL that the server logs after the answer.
-
-    aiohttp has no public way. The server logs its own request, and a middleware of the app may have made a clone.
-    """
+    """Take shared secrets out of the URL that the server logs after the answer; aiohttp has no public way."""
     if handler.hide(request.raw_path) == request.raw_path:
         return
+    # The server logs its own request, and a middleware of the app may have made a clone.
     for each in (request, request.protocol._current_request):  # pyright: ignore[reportPrivateUsage]
         assert each is not None
         target = handler.hide(each.raw_path)

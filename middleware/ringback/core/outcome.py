@@ -249,11 +249,8 @@ class Outcome(Struct, frozen=True, gc=False):
 
     @property
     def unexplained(self) -> bool:
-        """Whether this is Event Grid's end of a whole call without a reason: there is nothing to act on.
-
-        The service reports the end of each leg in an event of its own, sooner or later.
-        """
-        return not self.reported and self.event_name == "CallEnded"
+        """Whether this is Event Grid's bare end of a whole call: each leg reports its end in an event of its own."""
+        return self.level < 0
 
     @property
     def reported(self) -> bool:

@@ -80,8 +80,7 @@ async def contact_of(redial: RedialRegistration, outcome: Outcome, timeout: floa
 async def contact_again(redial: RedialRegistration, outcome: Outcome, stored: str, timeout: float | None) -> str:
     """The contact for the redial function: asked of the app anew if the store has the hash alone.
 
-    Raises what the app's function raises, and :class:`RegistrationError` if the function names another contact now: the
-    limits were asked for the first one.
+    Raises as :func:`contact_of`, also if the function names another contact now: the limits were asked for the first.
     """
     if redial.hash_key is None:
         return stored

@@ -29,6 +29,7 @@ from ringback.hooks.planning import LeaseLost, say_of
 from ringback.hooks.processes import serving
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.hooks.signatures import is_async
+from ringback.logs import bound_ids
 from ringback.stores import MemoryStore
 from ringback.work.contact import Contact
 from ringback.work.contact_call import CONNECTED, CallState
@@ -235,10 +236,7 @@ class Dispatcher:
         return [item.key for item in items if not item.outcome.ends_call] if self.settle else ()
 
     async def hasten(self, keys: Sequence[str]) -> None:
-        """Makes the hooks of operations due now, by the keys that :meth:`accept` gave: their sender has the response.
-
-        While the store cannot be used, the hooks are due after the settle time.
-        """
+        """Makes hooks of operations due now, by the keys of :meth:`accept`; after a fault of the store they wait."""
         try:
             await self.store.hasten(keys)
         except StoreError as error:
@@ -305,7 +303,7 @@ class Dispatcher:
         return True
 
     def _tell_duplicates(self, outcomes: Sequence[Outcome]) -> None:
-        with self._observer.bound(outcomes[0]):
+        with bound_ids([outcomes[0].event]):
             self._observer.outcomes_duplicate(outcomes)
 
     def _wants(self, operation: Outcome) -> bool:
@@ -381,7 +379,7 @@ class Dispatcher:
 
     async def _work(self, claim: Claim) -> Settlement:
         outcome, progress = claim.item.outcome, claim.progress
-        with self._observer.bound(outcome):
+        with bound_ids([outcome.event]):
             try:
                 if claim.item.kind is Kind.REDIAL:
                     return await self._redials.attempt(claim)

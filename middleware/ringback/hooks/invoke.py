@@ -118,10 +118,7 @@ def _too_long(timeout: float | None) -> TimeoutError:
 
 
 async def decided(function: Callable[..., Any], *arguments: object, timeout: float | None = None) -> Any:
-    """As :func:`called`, for a function of pure decision, which runs in the loop if it is sync.
-
-    Raises :class:`TypeError` for an answer that is still awaitable, because an awaitable counts as true.
-    """
+    """As :func:`called`, in the loop if sync. :class:`TypeError` for an answer that is awaitable: it counts as true."""
     return refuse_awaitable(await called(function, arguments, timeout=timeout, inline=True))
 
 

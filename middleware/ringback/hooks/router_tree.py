@@ -95,10 +95,7 @@ class RouterTree:
                     watcher(planner)
 
     def watch_planners(self, watcher: Callable[[Planner], object]) -> None:
-        """Calls ``watcher`` at once with every planner of this router, and later with every new one.
-
-        The console finds its stores in this way: the planner of an app is a dispatcher.
-        """
+        """Calls ``watcher`` with every planner, of now and later: the console finds its stores in this way."""
         self._watchers.append(watcher)
         for planner in list(self._planners):
             watcher(planner)

@@ -23,7 +23,6 @@ from ringback.work.policy import GiveUp, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from contextlib import AbstractContextManager
 
     from ringback.core.outcome import Outcome
     from ringback.receiving.replies import Reply
@@ -38,10 +37,7 @@ class Witness(Protocol):
     def raised(
         self, function: str, error: Exception, *, outcome: Outcome | None, by: LogObserver | None, is_last: bool
     ) -> None:
-        """A hook raised for ``outcome``, in the engine whose observer is ``by``; a listener has neither of the two.
-
-        ``is_last``: no further attempt follows.
-        """
+        """A hook raised for ``outcome``, in the engine whose observer is ``by``; a listener has neither of the two."""
 
 
 def watch(witness: Witness) -> None:
@@ -175,9 +171,6 @@ class LogObserver:
 
     def keys_unreachable(self, url: str, error: Exception, cached: int) -> None:
         emit(WARNING if cached else ERROR, "keys.unreachable", url=url, error=error_text(error), cached=cached)
-
-    def bound(self, outcome: Outcome) -> AbstractContextManager[None]:
-        return bound_ids([outcome.event])
 
     def outcomes_duplicate(self, outcomes: Sequence[Outcome]) -> None:
         first = outcomes[0]

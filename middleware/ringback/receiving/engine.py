@@ -58,10 +58,7 @@ class Settings:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Settings:
-        """The settings with these values by name.
-
-        Raises :class:`ConfigurationError` for a name that no engine has, and for a value that cannot work.
-        """
+        """Settings by name. Raises :class:`ConfigurationError` for a name that no engine has."""
         refuse_misplaced(given, ENGINE)
         return cls(**given)
 
@@ -196,10 +193,7 @@ class Engine:
                 at_exit(self._drain_at_exit)
 
     def _drain_at_exit(self) -> None:
-        """Call the hooks that wait in memory when the interpreter exits; a log line counts the hooks that are late.
-
-        The interpreter holds the engine until the exit, because hooks may still wait when the app drops its router.
-        """
+        """Call the hooks that wait in memory, also those of a router that the app has dropped."""
         memory = self.dispatcher.in_memory if self._works else None
         if memory is None or memory.loop is None:
             return

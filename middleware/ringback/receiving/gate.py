@@ -35,8 +35,7 @@ class Gate:
         self._secrets = [check for check in self._checks if isinstance(check, SharedSecret)]
         self._max_headers = max_headers
         self.open_to = -1 if self._checks else max_headers
-        """The most header fields of a request that may come in without a call of :meth:`denied`; -1 where senders are
-        verified."""
+        """The most header fields without a call of :meth:`denied`; -1 where senders are verified."""
         self.checks = bool(self._checks)
         """Whether the gate verifies senders."""
         self.hides = bool(self._secrets)

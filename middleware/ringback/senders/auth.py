@@ -65,7 +65,6 @@ Check = Callable[[Head], Refusal | Awaitable[Refusal | None] | None]
 """A check of the sender; several in a list mean that one of them must let the request through. A sync check runs in a
 worker thread. A check that raises, or returns anything else, lets nobody through."""
 
-
 Failed = Callable[[str, Exception], object]
 """Is called with the name of a check of the app that failed, and with the exception."""
 

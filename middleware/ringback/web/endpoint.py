@@ -86,18 +86,14 @@ class OutcomeRouter(HandlerRouter):
             return self._included_by.engine
         if self._engine is None:
             with _MAKING:
-                # The first requests of a server with threads may all come here. Two engines would be two stores in
-                # memory, each with its own workers.
+                # The first requests of several threads may come here. Two engines would be two stores in memory.
                 if self._engine is None:
                     self._engine = Engine(self, self.settings)
         return self._engine
 
     @property
     def calls(self) -> CallRecords:
-        """The records of the calls in the store: ``await router.calls.record(id)``, ``await router.calls.list(...)``.
-
-        See :class:`~ringback.hooks.call_records.CallRecords`.
-        """
+        """The records of the calls in the store: ``await router.calls.record(id)``, ``router.calls.list(...)``."""
         dispatcher = self.engine.dispatcher
         return CallRecords(dispatcher.store, self.redials, dispatcher.notebook.flush)
 
@@ -224,10 +220,9 @@ def _decorated(endpoint: Callable[..., Any], receiver: Receiver) -> Callable[...
 
 
 def _let_read(request: Request, receive: Receive) -> None:
-    """Let the endpoint's request read from ``receive``.
+    """Let the endpoint's request read from ``receive``; Starlette has no public way.
 
-    Starlette has no public way. A second request in place of the first would need the constructor of the app's own
-    class of requests, which takes what the app likes, and would lose what the app has set on the first.
+    A second request would lack what the app has set on the first, and the app's own class may take other arguments.
     """
     request._receive = receive  # pyright: ignore[reportPrivateUsage]
 
