@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CALLS", "LONGEST_WAIT", "MAX_BYTES", "EventGridSink", "PublishedType", "cloud_event", "published_type"]
 
-
 MAX_BYTES = 1_000_000
 """Bytes of one request. Event Grid accepts 1 MB and does not say whether that is 10^6; a tracing policy adds bytes.
 

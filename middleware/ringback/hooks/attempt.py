@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from ringback.exceptions import StoreError, error_text
-from ringback.hooks.bulkhead import Bulkhead
+from ringback.hooks.bulkhead import Caller
 from ringback.hooks.contacts import contact_of
 from ringback.hooks.invoke import decided
-from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost, Planner
 from ringback.privacy.redaction import redact
 from ringback.work.contact_call import report_of
@@ -25,16 +24,12 @@ from ringback.work.policy import HookContext
 from ringback.work.redial import Exhausted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from ringback.core.outcome import Outcome
     from ringback.hooks.call_ends import CallEnds
-    from ringback.hooks.observer import Observer, StoreGauge
     from ringback.hooks.registration import Predicate, RedialRegistration, Registration, Roster
-    from ringback.hooks.router import HandlerRouter
-    from ringback.work.delivery_store import DeliveryStore
     from ringback.work.items import Claim
-    from ringback.work.policy import HookPolicy
 
 
 UNMEASURED = nullcontext[None]()
@@ -81,26 +76,17 @@ class _Course(Struct):
         self.wait = {name: until for name, until in self.wait.items() if name not in names}
 
 
-@dataclass(eq=False, slots=True)
-class HookCaller:
+@dataclass(eq=False)
+class HookCaller(Caller):
     """Calls the hooks of an app for the outcome of a claim, as the hook policy says."""
 
-    router: HandlerRouter
-    observer: Observer
-    store: DeliveryStore
-    policy: HookPolicy
-    clock: Callable[[], float]
-    random: Callable[[], float]
-    gauge: StoreGauge | None = None
-    overheard: Overheard = field(default_factory=Overheard)
     blind: bool = False
     ends: CallEnds | None = None
-    bulkhead: Bulkhead = field(init=False)
     planner: Planner = field(init=False)
     _warned_unhandled: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self.bulkhead = Bulkhead(self.observer, self.policy)
+        super().__post_init__()
         self.planner = Planner(
             self.observer, self.store, self.clock, self.random, self.policy.timeout, self.overheard, self.blind
         )
@@ -228,12 +214,12 @@ class HookCaller:
         self.observer.hook_failed(outcome, name, error, attempt, retry_in)
         course.tried(name, attempt)
         course.wait = {**course.wait, name: self.clock() + retry_in}
-        await call_error_handlers(self.router, self.bulkhead, outcome, error, final=False)
+        await self.call_error_handlers(outcome, error, final=False)
 
     async def _give_up(self, course: _Course, outcome: Outcome, name: str, error: Exception, attempt: int) -> None:
         self.observer.hook_failed(outcome, name, error, attempt, None)
         course.failed_for_good(name, described(error))
-        await call_error_handlers(self.router, self.bulkhead, outcome, error, final=True)
+        await self.call_error_handlers(outcome, error, final=True)
 
     async def _forget(self, course: _Course, roster: Roster, outcome: Outcome, now: float) -> None:
         """Ends the waits of predicates that were asked now, and gives up what no registration stands for any more."""
@@ -308,20 +294,6 @@ class HookCaller:
             course.done, course.wait = after.done, after.wait
             return (outcome.exhausted() if EXHAUSTED in course.done else outcome), True
         return outcome, False
-
-
-async def call_error_handlers(
-    router: HandlerRouter, bulkhead: Bulkhead, outcome: Outcome, error: Exception, *, final: bool
-) -> None:
-    """Calls every error handler that wants an attempt of this kind. One that raises is reported as a hook is."""
-    for registered in router.roster.error_handlers:
-        if not final and not registered.takes_final:
-            continue
-        named = {"final": final} if registered.takes_final else {}
-        try:
-            await bulkhead.call(outcome, registered.name, registered.handler, (outcome, error), named)
-        except Exception as further:
-            bulkhead.observer.hook_failed(outcome, registered.name, further, 1, None)
 
 
 def described(error: Exception) -> str:

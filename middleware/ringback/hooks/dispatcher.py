@@ -237,6 +237,8 @@ class Dispatcher:
 
     async def hasten(self, keys: Sequence[str]) -> None:
         """Makes hooks of operations due now, by the keys of :meth:`accept`; after a fault of the store they wait."""
+        if not keys:
+            return
         try:
             await self.store.hasten(keys)
         except StoreError as error:

@@ -31,7 +31,7 @@ class Observer(Protocol):
         """An attempt ended with an exception. ``retry_in`` is ``None`` after the last attempt."""
 
     def hook_overran(self, outcome: Outcome, hook: str, seconds: float, held: int, threads: int) -> None:
-        """A sync function has overrun its time-out, and runs on; such functions hold ``held`` of ``threads`` threads."""
+        """A sync function has overrun its time-out and runs on; such functions hold ``held`` of ``threads`` threads."""
 
     def hooks_abandoned(self, count: int, seconds: float) -> None:
         """The shutdown cancelled ``count`` hooks after ``seconds``, and their outcomes are lost."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Gauge
     from ringback.hooks.router import HandlerRouter
-    from ringback.receiving.intake import Received
     from ringback.settings import OnStoreFailure
     from ringback.stores import DeliveryStore
     from ringback.work.policy import HookPolicy
@@ -170,11 +169,6 @@ class Engine:
         self._last_delivery = self._clock()
         self.tally.count(ACCEPTED)
         return early
-
-    async def answered(self, received: Received) -> None:
-        """Let the hooks of operations wait no longer: the sender of this delivery has the whole response."""
-        if received.early:
-            await self.dispatcher.hasten(received.early)
 
     async def drain(self, timeout: float | None = None) -> None:
         """Let the hooks that are due run for ``timeout`` seconds, by default the setting ``drain``, and stop."""

@@ -244,7 +244,7 @@ class Exchange:
 
     async def answered(self) -> None:
         """Let the hooks of operations wait no longer. A door that sees the end of the response calls this then."""
-        await self._engine.answered(self.received)
+        await self._engine.dispatcher.hasten(self.received.early)
 
     def __enter__(self) -> Self:
         """The caller runs the route inside: the route's log lines have the call's ids, and its time is measured.
