@@ -1,6 +1,4 @@
-"""The topic behind the SDK's client: its endpoint, its credential, and what its answers mean. No other file names the
-SDK.
-"""
+"""The topic behind the SDK's client, and what its answers mean. No other file names Event Grid's SDK."""
 
 from __future__ import annotations
 
@@ -165,7 +163,7 @@ def _judged(error: Exception, endpoint: str, now: float) -> Failure:
 
 
 def _is_of(endpoint: str, error: BaseException) -> bool:
-    """Whether an exception of the SDK has the topic's response. The exception of a 404 has another one as its cause.
+    """Whether the exception has the topic's response; the SDK wraps that of a 404 in an exception without a response.
 
     A response of the token's issuer is not the topic's: a 400 of the issuer says nothing about the events.
     """

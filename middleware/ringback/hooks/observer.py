@@ -49,7 +49,7 @@ class Observer(Protocol):
         """Another worker took the claim over, because this worker did not renew the lease in time."""
 
     def loop_blocked(self, hook: str | None, seconds: float) -> None:
-        """Nothing of the app goes on: ``hook``, or ``None`` for other code, blocks the event loop. From any thread."""
+        """``hook``, or ``None`` for other code, has blocked the event loop for ``seconds``. Any thread calls this."""
 
     def redial_scheduled(self, outcome: Outcome, at: float, number: int) -> None: ...
 

@@ -186,7 +186,7 @@ def _decorated(endpoint: Callable[..., Any], receiver: Receiver) -> Callable[...
     async def callback(*args: Any, **kwargs: Any) -> Any:
         arguments = (*args, *kwargs.values())
         kwargs.pop(_ADDED_PARAMETER, None)
-        request: Request | None = next((each for each in arguments if isinstance(each, Request)), None)
+        request: Request | None = next(filter(_is_request, arguments), None)
         if request is None:
             raise RegistrationError(
                 f"callback {handler_name(endpoint)} was called without a starlette Request; "
@@ -225,6 +225,10 @@ def _let_read(request: Request, receive: Receive) -> None:
     A second request would lack what the app has set on the first, and the app's own class may take other arguments.
     """
     request._receive = receive  # pyright: ignore[reportPrivateUsage]
+
+
+def _is_request(argument: object) -> bool:
+    return isinstance(argument, Request)
 
 
 def _signature(endpoint: Callable[..., Any]) -> inspect.Signature:
