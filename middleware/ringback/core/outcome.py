@@ -250,7 +250,7 @@ class Outcome(Struct, frozen=True, gc=False):
     @property
     def unexplained(self) -> bool:
         """Whether this is Event Grid's bare end of a whole call: each leg reports its end in an event of its own."""
-        return self.level < 0
+        return not self.reported and self.event_name == "CallEnded"
 
     @property
     def reported(self) -> bool:
