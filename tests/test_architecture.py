@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OURS = tuple(str(Path(each.__file__).parent) for each in (ringback, ringback_catalog))
 TO_THE_LINE = (44, 21)
 """Functions and files at most, from the middleware to the log line, where nothing is registered."""
-TO_THE_HOOK = (104, 37)
+TO_THE_HOOK = (103, 37)
 """The same to a hook whose outcome waited in memory, with the line that says that the call has ended."""
 LONGEST_CHAIN = 23
 """Modules of ours at most from one that nothing imports down to one that imports nothing."""

@@ -56,9 +56,9 @@ def spans(text: str) -> list[str]:
 
 
 def places(text: str) -> list[str]:
-    """The files and folders of the checkout that a page names."""
-    known = {each.name for each in ROOT.iterdir()}
-    return [each for each in spans(text) if " " not in each and each.partition("/")[0] in known and each != ".venv"]
+    """The files and folders of the checkout that a page names, but for what a command makes."""
+    known = {each.name for each in ROOT.iterdir()} - {".venv", "build"}
+    return [each for each in spans(text) if " " not in each and each.partition("/")[0] in known]
 
 
 def test_every_recipe_names_files_that_exist() -> None:

@@ -40,8 +40,7 @@ from ringback import (
 )
 from ringback.core.events import Delivery
 from ringback.receiving.gate import Gate
-from ringback.receiving.handshakes import VALIDATION_EVENT
-from ringback.receiving.intake import Intake
+from ringback.receiving.intake import VALIDATION_EVENT, delivery_of
 from ringback.senders.bearer import LONGEST
 from ringback.senders.keys import KeySet
 from ringback.senders.tokens import CALL_AUTOMATION
@@ -244,7 +243,7 @@ def test_any_bytes_are_a_delivery_or_the_one_documented_error(
             assert repr(outcome)
 
 
-INTAKE = Intake(Door(max_body=10_000, max_events=2))
+DOOR = Door(max_body=10_000, max_events=2)
 
 
 @slices
@@ -253,7 +252,7 @@ INTAKE = Intake(Door(max_body=10_000, max_events=2))
 def test_any_request_is_a_reply_or_outcomes(nth: int, body: bytes, headers: list[tuple[str, str]]) -> None:
     """The reply to bad input is problem+json with a 4xx status; nothing raises."""
     INPUTS["requests"] += 1
-    found = INTAKE.read({name.lower(): value for name, value in headers}, body)
+    found = delivery_of(body, {name.lower(): value for name, value in headers}, DOOR)
     if isinstance(found, Delivery):
         assert len([classify_event(event) for event in found.events]) <= 2
         return

@@ -450,6 +450,7 @@ def test_a_loop_that_ends_late_leaves_the_next_ones_group_alone(
     [
         pytest.param("17", 17.0, id="seconds"),
         pytest.param("Fri, 02 Jan 2026 03:05:05 GMT", 60.0, id="date"),
+        pytest.param("Fri Jan  2 03:05:05 2026", 60.0, id="date without a zone"),
         pytest.param("Thu, 01 Jan 2026 00:00:00 GMT", 0.0, id="past"),
         pytest.param("99999999", 3600.0, id="too long"),
         pytest.param("9" * 400, 3600.0, id="endless"),

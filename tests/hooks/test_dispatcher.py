@@ -82,14 +82,14 @@ async def test_a_sync_hook_runs_in_a_worker_thread_in_a_context_without_a_reques
 
     @bench.router.on_retryable
     def hook(outcome: Outcome) -> None:
-        bench.calls.append((threading.get_ident(), bound_to.get(), request_of.get()))
+        bench.calls.append((threading.get_ident(), bound_to(), request_of.get()))
 
     request_of.set("request 7")
     await bench.dispatch(RETRYABLE)
     ((ident, *context),) = bench.calls
     assert ident != threading.get_ident()
     assert context == [f"call:{LEG}", None]
-    assert bound_to.get() is None
+    assert bound_to() is None
 
 
 async def test_an_async_hook_runs_in_the_loop_in_a_context_without_a_request() -> None:
@@ -98,7 +98,7 @@ async def test_an_async_hook_runs_in_the_loop_in_a_context_without_a_request() -
 
     @bench.router.on_retryable
     async def hook(outcome: Outcome) -> None:
-        bench.calls.append((threading.get_ident(), bound_to.get(), request_of.get()))
+        bench.calls.append((threading.get_ident(), bound_to(), request_of.get()))
 
     request_of.set("request 7")
     await bench.dispatcher.accept([RETRYABLE])
@@ -172,11 +172,11 @@ async def test_a_hook_that_raises_is_reported_once_and_stops_nothing(broken: Cal
 
     @bench.router.on_error
     async def first(outcome: Outcome, error: Exception) -> None:
-        bench.calls.append(("first", outcome, repr(error), bound_to.get()))
+        bench.calls.append(("first", outcome, repr(error), bound_to()))
 
     @bench.router.on_error
     def second(outcome: Outcome, error: Exception) -> None:
-        bench.calls.append(("second", outcome, repr(error), bound_to.get()))
+        bench.calls.append(("second", outcome, repr(error), bound_to()))
 
     await bench.dispatch(RETRYABLE)
     error, leg = "ValueError('no line')", f"call:{LEG}"

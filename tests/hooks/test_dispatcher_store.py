@@ -155,7 +155,7 @@ async def test_a_durable_outcome_is_called_once_in_a_context_without_a_request(t
 
     @bench.router.on_retryable
     async def hook(outcome: Outcome) -> None:
-        bench.calls.append((outcome, bound_to.get(), request_of.get()))
+        bench.calls.append((outcome, bound_to(), request_of.get()))
 
     request_of.set("request 7")
     await bench.dispatcher.start()

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redialing import NOW, HttpError
-from ringback.hooks.retry_after import causes, retry_after
+from ringback.hooks.request_errors import causes, retry_after
 from ringback.work.pace import LONGEST_PAUSE
 
 WIRE = "Tue, 14 Nov 2023 22:15:20 GMT"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ringback.hooks.signals import of_a_signal
+from ringback.hooks.guarded import of_a_signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -67,12 +67,12 @@ async def test_an_idle_thread_ends() -> None:
 
 async def test_a_call_that_comes_while_an_idle_thread_ends_is_done() -> None:
     """Between the end of its patience and its end a thread may get work."""
-    threads = Threads(1, "in-between", idle=0.01)
+    threads = Threads(1, "in-between", idle=0.3)
     assert await called(lambda: "one", (), threads=threads) == "one"
     await until(lambda: bool(threads._idle))
     with threads._guard:
         # The thread has lost patience by now, and waits for the guard.
-        time.sleep(0.1)  # noqa: ASYNC251
+        time.sleep(0.6)  # noqa: ASYNC251
         call = Call(lambda: "two", (), {})
         threads._idle.pop().put(call)
     assert await call.answer == "two"

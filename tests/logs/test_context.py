@@ -58,7 +58,7 @@ def test_ids_are_unbound_whatever_happens() -> None:
 def test_a_hooks_own_lines_carry_the_ids_of_its_outcome() -> None:
     """Also where the request held several calls."""
     with logs.bound_ids([busy_event(), busy_event(call_connection_id="c-2")]):
-        with logs.LogObserver().bound(BUSY):
+        with logs.bound_ids([BUSY.event]):
             assert get_contextvars() == BOUND
         assert get_contextvars() == {"server_call_id": "c2VydmVyLWNhbGw", "correlation_id": CALL}
 

@@ -67,7 +67,7 @@ def test_no_phone_number_is_ever_written(texts: list[str], error: str, encoding:
         ended = observer.writes_ends()
         assert ended is not None
         for outcome in outcomes:
-            with observer.bound(outcome):
+            with logs.bound_ids([outcome.event]):
                 observer.outcomes_duplicate([outcome])
                 if outcome.scope is Scope.CALL:
                     ended(outcome, ended_leg(outcome, Traces(), 0.0))

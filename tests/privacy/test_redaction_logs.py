@@ -18,7 +18,7 @@ from accepting import received_of
 from private_texts import KEY, MODES, after, before, guids, hashed
 from records import lines_in
 from ringback import logs, use_redaction
-from ringback.receiving.intake import Intake
+from ringback.receiving.intake import delivery_of
 from ringback.receiving.replies import Reply
 from ringback.settings import Door
 
@@ -82,7 +82,7 @@ def delivery(placed: dict[tuple[str, ...], str]) -> bytes:
 
 def lines(body: bytes) -> tuple[str, str, list[dict[str, Any]]]:
     """What is written of a delivery: as JSON, as plain text, and as the fields of plain logging's records."""
-    refused = Intake(Door()).read({}, body)
+    refused = delivery_of(body, {}, Door())
     if isinstance(refused, Reply):
         # A number where none may be: what is said of that is a line, too, and an answer.
         assert REFUSED.search(refused.body) is None

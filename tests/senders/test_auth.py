@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ringback import ConfigurationError, Head, Refusal, SharedSecret
-from ringback.senders.auth import AnyOf, Check, allows_handshake, checks_of, one_check, verdict_of
+from ringback.senders.auth import Check, allows_handshake, checks_of, verdict_of
 
 FIRST = "first-secret-of-this-app"
 SECOND = "second-secret-of-this-app"
@@ -90,7 +90,7 @@ async def test_a_refusal_that_no_answer_can_carry_is_a_failure_of_the_check(valu
     async def check(head: Head) -> Refusal:
         return Refusal(**{"reason": "custom"} | values)
 
-    refused = await verdict_of(check, head(), lambda _, error: failures.append(str(error)))
+    refused = await verdict_of([check], head(), lambda _, error: failures.append(str(error)))
     assert (refused, failures) == (Refusal("check_failed", 503), [text])
 
 
@@ -308,33 +308,24 @@ async def test_one_of_several_checks_is_enough(
 ) -> None:
     """They are asked in order until one lets through; a fault that will pass outweighs a refusal."""
     checks = [Fixed(each) for each in said]
-    assert await verdict_of(AnyOf(checks), head(), nobody_fails) == refusal
+    assert await verdict_of(checks, head(), nobody_fails) == refusal
     assert [check.asked for check in checks] == asked
 
 
 @pytest.mark.parametrize(
-    ("check", "allowed"),
+    ("checks", "allowed"),
     [
-        pytest.param(Fixed(A), False, id="knows no handshake"),
-        pytest.param(SharedSecret(FIRST), False, id="shared secret"),
-        pytest.param(Shaking("yes"), True, id="allows it"),
-        pytest.param(Shaking("no"), False, id="does not allow it"),
-        pytest.param(AnyOf([Fixed(A), Shaking("yes")]), True, id="one of several allows it"),
-        pytest.param(AnyOf([Shaking("no"), Fixed(A)]), False, id="none of several allows it"),
-        pytest.param(AnyOf([Fixed(A), AnyOf([Shaking("no"), Shaking("yes")])]), True, id="one deep inside allows it"),
+        pytest.param([Fixed(A)], False, id="knows no handshake"),
+        pytest.param([SharedSecret(FIRST)], False, id="shared secret"),
+        pytest.param([Shaking("yes")], True, id="allows it"),
+        pytest.param([Shaking("no")], False, id="does not allow it"),
+        pytest.param([Fixed(A), Shaking("yes")], True, id="one of several allows it"),
+        pytest.param([Shaking("no"), Fixed(A)], False, id="none of several allows it"),
     ],
 )
-def test_a_handshake_is_allowed_by_a_check_that_knows_them(check: Check | AnyOf, allowed: bool) -> None:
+def test_a_handshake_is_allowed_by_a_check_that_knows_them(checks: list[Check], allowed: bool) -> None:
     """Only a check of Event Grid does, and it may look at the head."""
-    assert allows_handshake(check, head("yes"), nobody_fails) is allowed
-
-
-def test_a_check_is_made_of_single_checks() -> None:
-    """None of them is lost, however they are nested."""
-    one, two, three = Fixed(None), Fixed(None), Fixed(None)
-    assert checks_of(None) == ()
-    assert checks_of(one) == (one,)
-    assert checks_of(AnyOf([one, AnyOf([two, three])])) == (one, two, three)
+    assert allows_handshake(checks, head("yes"), nobody_fails) is allowed
 
 
 # The setting
@@ -344,22 +335,21 @@ async def function(head: Head) -> Refusal | None:
     return A
 
 
-def test_one_check_is_itself() -> None:
+def test_one_check_needs_no_list() -> None:
     """A function, an object that can be called, or a list of one."""
     check = Fixed(A)
-    assert one_check(function) is function
-    assert one_check(check) is check
-    assert one_check([check]) is check
+    assert checks_of(function) == (function,)
+    assert checks_of(check) == (check,)
+    assert checks_of([check]) == (check,)
 
 
 @pytest.mark.parametrize("collection", [list, tuple, set])
 async def test_several_checks_are_any_of_them(collection: Any) -> None:
     """Any collection of checks will do."""
     one, two = Fixed(A), Fixed(None)
-    check = one_check(collection([one, two]))
-    assert isinstance(check, AnyOf)
-    assert set(check.checks) == {one, two}
-    assert await verdict_of(check, head(), nobody_fails) is None
+    checks = checks_of(collection([one, two]))
+    assert set(checks) == {one, two}
+    assert await verdict_of(checks, head(), nobody_fails) is None
 
 
 class Odd:
@@ -383,7 +373,7 @@ class Group(Fixed):
 def test_a_check_that_is_also_a_collection_is_a_check() -> None:
     """What can be called is asked, not taken apart."""
     group: Any = Group(A)
-    assert one_check(group) is group
+    assert checks_of(group) == (group,)
 
 
 NO_CHECK = "auth {} is no check; pass CallbackTokenVerifier(audience=...), or auth=None to accept every sender"
@@ -405,12 +395,12 @@ NO_NAME = "auth names no check; pass a verifier, or auth=None to accept every se
 def test_what_is_no_check_is_refused_at_start(auth: Any, message: str) -> None:
     """Not on the first call of the night."""
     with pytest.raises(ConfigurationError) as refused:
-        one_check(auth)
+        checks_of(auth)
     assert str(refused.value) == message
 
 
 def test_a_secret_that_was_passed_as_the_check_is_not_repeated() -> None:
     """A text is a likely mistake; the message must not bring it into a log."""
     with pytest.raises(ConfigurationError) as refused:
-        one_check(FIRST)  # type: ignore[arg-type]
+        checks_of(FIRST)  # type: ignore[arg-type]
     assert FIRST not in str(refused.value)

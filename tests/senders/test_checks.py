@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from records import lines_in
 from ringback import CallOutcomeMiddleware, Head, OutcomeRouter, Refusal, SharedSecret
-from ringback.senders.auth import AnyOf, allows_handshake, verdict_of
+from ringback.senders.auth import allows_handshake, verdict_of
 from ringback.testing import call_disconnected, delivery
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ async def test_a_check_may_have_any_shape(
     shape: Callable[..., Any], answer: Refusal | None, failures: Failures
 ) -> None:
     """Its answer counts, and whatever is awaitable is awaited."""
-    assert await verdict_of(shape(answer), HEAD, failures) == answer
+    assert await verdict_of([shape(answer)], HEAD, failures) == answer
     assert failures.told == []
 
 
@@ -129,7 +129,7 @@ async def test_a_check_that_fails_lets_nobody_through(
     shape: Callable[..., Any], answer: object, failures: Failures
 ) -> None:
     """Whatever it raises, and whatever it returns that is no answer: 503, for the sender may be Microsoft."""
-    assert await verdict_of(shape(answer), HEAD, failures) == FAILED
+    assert await verdict_of([shape(answer)], HEAD, failures) == FAILED
     expected = "ValueError" if isinstance(answer, ValueError) else "TypeError"
     (told,) = failures.told
     assert told[1] == ("RuntimeError" if isinstance(answer, BaseException) and expected == "TypeError" else expected)
@@ -143,7 +143,7 @@ async def test_an_answer_that_must_still_be_awaited_is_none(failures: Failures) 
         tasks.append(asyncio.ensure_future(asyncio.sleep(0)))
         return tasks[0]
 
-    assert await verdict_of(check, HEAD, failures) == FAILED
+    assert await verdict_of([check], HEAD, failures) == FAILED
     await tasks[0]
 
 
@@ -154,14 +154,14 @@ async def test_a_sync_check_runs_in_a_thread(failures: Failures) -> None:
     def check(head: Head) -> None:
         threads.append(threading.get_ident())
 
-    assert await verdict_of(check, HEAD, failures) is None
+    assert await verdict_of([check], HEAD, failures) is None
     assert threads != [threading.get_ident()]
 
 
 async def test_a_check_that_fails_does_not_stop_the_others(failures: Failures) -> None:
     """One of several suffices; if none lets through, the sender may come again."""
-    assert await verdict_of(AnyOf([sync(ValueError()), sync(None)]), HEAD, failures) is None
-    assert await verdict_of(AnyOf([sync(REFUSED), sync(ValueError())]), HEAD, failures) == FAILED
+    assert await verdict_of([sync(ValueError()), sync(None)], HEAD, failures) is None
+    assert await verdict_of([sync(REFUSED), sync(ValueError())], HEAD, failures) == FAILED
     assert len(failures.told) == 2
 
 
@@ -173,7 +173,7 @@ async def test_a_request_that_is_cancelled_is_no_failure(failures: Failures) -> 
         began.set()
         await asyncio.Event().wait()
 
-    task = asyncio.create_task(verdict_of(check, HEAD, failures))
+    task = asyncio.create_task(verdict_of([check], HEAD, failures))
     await began.wait()
     task.cancel()
     await asyncio.wait({task})
@@ -187,8 +187,8 @@ async def test_a_check_of_the_app_may_stand_on_one_of_ours(failures: Failures) -
     async def both(head: Head) -> Refusal | None:
         return await secret(head) or REFUSED
 
-    assert await verdict_of(secret, HEAD, failures) == Refusal("secret_missing")
-    assert await verdict_of(both, HEAD, failures) == Refusal("secret_missing")
+    assert await verdict_of([secret], HEAD, failures) == Refusal("secret_missing")
+    assert await verdict_of([both], HEAD, failures) == Refusal("secret_missing")
 
 
 class Shaking:
@@ -217,7 +217,7 @@ def test_a_check_that_fails_allows_no_handshake(
     allows: Callable[[Head], Awaitable[bool] | bool], failures: Failures
 ) -> None:
     """Nobody awaits that answer, and an awaitable is no yes."""
-    assert allows_handshake(Shaking(allows), HEAD, failures) is False
+    assert allows_handshake([Shaking(allows)], HEAD, failures) is False
     assert [name for name, _ in failures.told] == [f"{__name__}.Shaking.allows_handshake"]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from structlog.contextvars import get_contextvars
 
 from ringback import (
     Event,
@@ -19,7 +20,7 @@ from ringback.stores import MemoryStore
 from ringback.work.pace import UNPACED
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from ringback.stores import DeliveryStore
     from ringback.work.call_detail import EndedLeg
@@ -30,10 +31,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
+def bound_to() -> str | None:
+    """The outcome of a call whose leg is in the log lines that are written now."""
+    leg = get_contextvars().get("call_connection_id")
+    return None if leg is None else f"call:{leg}"
+
+
 LEG = "1f0e5c1a-0000-4000-8000-000000000001"
 BUSY = Result(486, 560486)
 
-bound_to: ContextVar[str | None] = ContextVar("bound_to", default=None)
 request_of: ContextVar[str | None] = ContextVar("request_of", default=None)
 
 
@@ -62,17 +69,9 @@ class Recorder:
         self.told: list[tuple[Any, ...]] = []
         self.duplicates_bound: list[str | None] = []
 
-    @contextmanager
-    def bound(self, outcome: Outcome) -> Iterator[None]:
-        token = bound_to.set(outcome.outcome_id)
-        try:
-            yield
-        finally:
-            bound_to.reset(token)
-
     def outcomes_duplicate(self, outcomes: Sequence[Outcome]) -> None:
         self.told.append(("duplicate", *outcomes))
-        self.duplicates_bound.append(bound_to.get())
+        self.duplicates_bound.append(bound_to())
 
     hears = False
     """Whether :meth:`call_ended` is called."""

@@ -8,7 +8,6 @@ says from what the processes were told whether a call is allowed then.
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,7 +34,7 @@ from ringback_catalog import Scope
 from stepwise import LEASE, Bench, PostgresBench, SQLiteBench
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from contact_model import Call
@@ -76,10 +75,6 @@ class Watch:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-
-    @contextmanager
-    def bound(self, _: Outcome) -> Iterator[None]:
-        yield
 
     def redial_scheduled(self, outcome: Outcome, at: float, number: int) -> None:  # noqa: ARG002
         self.model.planned[outcome.call_connection_id or ""] = self.model.call(outcome).contact

@@ -72,12 +72,25 @@ def callback_middleware(handler: CallbackHandler, path: str | Sequence[str]) -> 
     Raises :class:`ConfigurationError` for a path that no request can fit.
     """
     refuse_no_handler(handler)
-    door = _PathDoor(handler, path)
+    door, guarded = handler, GuardedPaths(path)
+    near_misses = NearMisses(guarded)
 
     # aiohttp gives the route by the name `handler`.
     @web.middleware
     async def callback_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        return await door.answer(request, functools.partial(handler, request))
+        route = functools.partial(handler, request)
+        fit = guarded.fit(request.path, _prefixes(request))
+        if fit == "exact":
+            return await _answer(door, request, route)
+        if fit is not None:
+            return await _reported(near_misses, _answer(door, request, route), guarded=True)
+        if canonical_method(request.method) != "POST" or not guarded.is_near(request.path):
+            return await route()
+        try:
+            return await _reported(near_misses, route(), guarded=False)
+        finally:
+            # This URL may have the shared secret as well.
+            _hide(door, request)
 
     return callback_middleware
 
@@ -97,36 +110,16 @@ def cleanup_context(handler: CallbackHandler) -> Callable[[web.Application], Asy
     return cleanup_context
 
 
-class _PathDoor:
-    """The middleware's choice between what is a delivery by its path, and what is the app's."""
-
-    def __init__(self, handler: CallbackHandler, path: str | Sequence[str]) -> None:
-        self._handler = handler
-        self._guarded = GuardedPaths(path)
-        self._near_misses = NearMisses(self._guarded)
-
-    async def answer(self, request: web.Request, route: Route) -> web.StreamResponse:
-        fit = self._guarded.fit(request.path, _prefixes(request))
-        if fit == "exact":
-            return await _answer(self._handler, request, route)
-        if fit is not None:
-            return await self._reported(_answer(self._handler, request, route), guarded=True)
-        if canonical_method(request.method) != "POST" or not self._guarded.is_near(request.path):
-            return await route()
-        try:
-            return await self._reported(route(), guarded=False)
-        finally:
-            # This URL may have the shared secret as well.
-            _hide(self._handler, request)
-
-    async def _reported(self, answer: Awaitable[web.StreamResponse], *, guarded: bool) -> web.StreamResponse:
-        try:
-            response = await answer
-        except HTTPException as raised:
-            self._near_misses.answered(raised.status, guarded=guarded)
-            raise
-        self._near_misses.answered(response.status, guarded=guarded)
-        return response
+async def _reported(
+    near_misses: NearMisses, answer: Awaitable[web.StreamResponse], *, guarded: bool
+) -> web.StreamResponse:
+    try:
+        response = await answer
+    except HTTPException as raised:
+        near_misses.answered(raised.status, guarded=guarded)
+        raise
+    near_misses.answered(response.status, guarded=guarded)
+    return response
 
 
 async def _answer(handler: CallbackHandler, request: web.Request, route: Route) -> web.StreamResponse:
@@ -171,10 +164,7 @@ async def _body(request: web.Request, exchange: Exchange) -> bytes | Reply | Non
 
 
 def _let_read(request: web.Request, body: bytes) -> None:
-    """Let the route read the body again, as a whole or as a stream.
-
-    aiohttp has no public way. A clone of the request would share the stream that is read.
-    """
+    """Let the route read the body again; aiohttp has no public way, and a clone would share the stream that is read."""
     # Within the limit of the reader, so that the reader never pauses the connection.
     stream = StreamReader(request.protocol, max(len(body), 2**16), loop=asyncio.get_running_loop())
     stream.feed_data(body)
@@ -184,12 +174,10 @@ def _let_read(request: web.Request, body: bytes) -> None:
 
 
 def _hide(handler: CallbackHandler, request: web.Request) -> None:
-    """Take shared secrets out of the URL that the server logs after the answer.
-
-    aiohttp has no public way. The server logs its own request, and a middleware of the app may have made a clone.
-    """
+    """Take shared secrets out of the URL that the server logs after the answer; aiohttp has no public way."""
     if handler.hide(request.raw_path) == request.raw_path:
         return
+    # The server logs its own request, and a middleware of the app may have made a clone.
     for each in (request, request.protocol._current_request):  # pyright: ignore[reportPrivateUsage]
         assert each is not None
         target = handler.hide(each.raw_path)

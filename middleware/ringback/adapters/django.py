@@ -39,43 +39,37 @@ def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callabl
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         refuse_no_view(view, "decorate what as_view() returns")
 
-        async def answer_async(request: HttpRequest, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            exchange = handler.exchange(request.headers, **_head(request))
-            found: Found = await exchange.admit(_has_body(request))
-            if found is Admitted.READ_BODY:
-                found = await exchange.take(_body(request, exchange.max_body))
-            if isinstance(found, Reply):
-                return _response(found)
-            if found is Admitted.PASS_ON:
-                return await view(request, *args, **kwargs)
-            request.call_outcomes = found
-            with exchange:
-                return await view(request, *args, **kwargs)
-
-        def answer_sync(request: HttpRequest, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            exchange = handler.sync.exchange(request.headers, **_head(request))
-            found: Found = exchange.admit(_has_body(request))
-            if found is Admitted.READ_BODY:
-                found = exchange.take(_body(request, exchange.max_body))
-            if isinstance(found, Reply):
-                return _response(found)
-            if found is Admitted.PASS_ON:
-                return view(request, *args, **kwargs)
-            request.call_outcomes = found
-            with exchange:
-                return view(request, *args, **kwargs)
-
         @functools.wraps(view)
         async def async_callback(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             try:
-                return await answer_async(request, args, kwargs)
+                exchange = handler.exchange(request.headers, **_head(request))
+                found: Found = await exchange.admit(_has_body(request))
+                if found is Admitted.READ_BODY:
+                    found = await exchange.take(_body(request, exchange.max_body))
+                if isinstance(found, Reply):
+                    return _response(found)
+                if found is Admitted.PASS_ON:
+                    return await view(request, *args, **kwargs)
+                request.call_outcomes = found
+                with exchange:
+                    return await view(request, *args, **kwargs)
             finally:
                 _hide(handler, request)
 
         @functools.wraps(view)
         def sync_callback(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             try:
-                return answer_sync(request, args, kwargs)
+                exchange = handler.sync.exchange(request.headers, **_head(request))
+                found: Found = exchange.admit(_has_body(request))
+                if found is Admitted.READ_BODY:
+                    found = exchange.take(_body(request, exchange.max_body))
+                if isinstance(found, Reply):
+                    return _response(found)
+                if found is Admitted.PASS_ON:
+                    return view(request, *args, **kwargs)
+                request.call_outcomes = found
+                with exchange:
+                    return view(request, *args, **kwargs)
             finally:
                 _hide(handler, request)
 

@@ -40,30 +40,27 @@ def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callabl
         @functools.wraps(view)
         def callback(*args: Any, **kwargs: Any) -> Any:
             try:
-                return answer(args, kwargs)
+                query = request.query_string.decode("latin-1")
+                pairs = request.headers.items()
+                exchange = handler.sync.exchange(pairs, method=request.method, path=request.path, query=query)
+                found: Found = exchange.admit(_has_body(exchange.max_body))
+                if found is Admitted.READ_BODY:
+                    found = exchange.take(_body(exchange.max_body))
+                if isinstance(found, Reply):
+                    return Response(found.body, found.status, list(found.headers))
+                route = current_app.ensure_sync(view)
+                if found is Admitted.PASS_ON:
+                    return (
+                        current_app.make_default_options_response()
+                        if request.method == "OPTIONS"
+                        else route(*args, **kwargs)
+                    )
+                g.call_outcomes = found
+                with exchange:
+                    return route(*args, **kwargs)
             finally:
                 for name in _LOGGED.intersection(request.environ):
                     request.environ[name] = handler.hide(request.environ[name])
-
-        def answer(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            query = request.query_string.decode("latin-1")
-            pairs = request.headers.items()
-            exchange = handler.sync.exchange(pairs, method=request.method, path=request.path, query=query)
-            found: Found = exchange.admit(_has_body(exchange.max_body))
-            if found is Admitted.READ_BODY:
-                found = exchange.take(_body(exchange.max_body))
-            if isinstance(found, Reply):
-                return Response(found.body, found.status, list(found.headers))
-            route = current_app.ensure_sync(view)
-            if found is Admitted.PASS_ON:
-                return (
-                    current_app.make_default_options_response()
-                    if request.method == "OPTIONS"
-                    else route(*args, **kwargs)
-                )
-            g.call_outcomes = found
-            with exchange:
-                return route(*args, **kwargs)
 
         callback.required_methods = {"OPTIONS"}  # type: ignore[attr-defined]
         callback.provide_automatic_options = False  # type: ignore[attr-defined]

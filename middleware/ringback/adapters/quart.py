@@ -37,26 +37,23 @@ def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callabl
         @functools.wraps(view)
         async def callback(*args: Any, **kwargs: Any) -> Any:
             try:
-                return await answer(args, kwargs)
+                query = request.query_string.decode("latin-1")
+                pairs = request.headers.items()
+                exchange = handler.exchange(pairs, method=request.method, path=request.path, query=query)
+                # The exchange calls the function only for other methods than POST, so it reads no unverified body.
+                found: Found = await exchange.admit(_has_body)
+                if found is Admitted.READ_BODY:
+                    found = await exchange.take(await _body(exchange.max_body))
+                if isinstance(found, Reply):
+                    return Response(found.body, found.status, dict(found.headers))
+                route = current_app.ensure_async(view)
+                if found is Admitted.PASS_ON:
+                    return _options() if request.method == "OPTIONS" else await route(*args, **kwargs)
+                g.call_outcomes = found
+                with exchange:
+                    return await route(*args, **kwargs)
             finally:
                 handler.hide_in(request.scope)
-
-        async def answer(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            query = request.query_string.decode("latin-1")
-            pairs = request.headers.items()
-            exchange = handler.exchange(pairs, method=request.method, path=request.path, query=query)
-            # The exchange calls the function only for other methods than POST, so no unverified body of a POST is read.
-            found: Found = await exchange.admit(_has_body)
-            if found is Admitted.READ_BODY:
-                found = await exchange.take(await _body(exchange.max_body))
-            if isinstance(found, Reply):
-                return Response(found.body, found.status, dict(found.headers))
-            route = current_app.ensure_async(view)
-            if found is Admitted.PASS_ON:
-                return _options() if request.method == "OPTIONS" else await route(*args, **kwargs)
-            g.call_outcomes = found
-            with exchange:
-                return await route(*args, **kwargs)
 
         callback.required_methods = {"OPTIONS"}  # type: ignore[attr-defined]
         callback.provide_automatic_options = False  # type: ignore[attr-defined]

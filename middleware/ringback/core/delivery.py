@@ -74,10 +74,7 @@ class EventData(Struct, frozen=True, gc=False, rename="camel"):
 
     @property
     def status_details(self) -> str | None:
-        """The service's word for why media streaming or transcription started, stopped or failed.
-
-        For example ``authenticationFailure``; ``None`` for every other event.
-        """
+        """Why media streaming or transcription started, stopped or failed, such as ``authenticationFailure``."""
         update = self.media_streaming_update or self.transcription_update
         if update is None:
             return None

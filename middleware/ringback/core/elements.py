@@ -212,10 +212,7 @@ def _update(name: str, data: dict[str, Any], wrong: Complain) -> Update | None:
 
 
 def _folded(value: object) -> dict[str, Any]:
-    """The members that Ringback reads, by keys in lower case.
-
-    Of two spellings the service's (camel case) wins, else the last.
-    """
+    """The members that Ringback reads, by keys in lower case. Of two spellings the service's wins, else the last."""
     if not isinstance(value, dict):
         return {}
     folded: dict[str, Raw] = {}
@@ -284,10 +281,9 @@ _KINDS: dict[type, str] = {
 
 
 def _read(written: bytes | str) -> object:
-    """A JSON value, of which the members of an object and the elements of an array stay unread.
+    """A JSON value whose members and elements stay unread.
 
-    A sender may nest there what it likes. To make lists and dictionaries of a megabyte of brackets would hold the event
-    loop for a fifth of a second, most of it in the garbage collector.
+    To make lists of a megabyte of brackets would hold the event loop for a fifth of a second.
     """
     if written.lstrip()[:1] in (b"[", "["):
         return []

@@ -41,50 +41,10 @@ CauseName = Literal[
     "unreported",
     "unknown",
 ]
-CategoryName = Literal[
-    "Success",
-    "ExpectedError",
-    "UnexpectedClientError",
-    "UnexpectedServerError",
-    "Unknown",
-]
-RetryClassName = Literal[
-    "none",
-    "now",
-    "later",
-    "after_fix",
-    "never",
-]
-RetryActionName = Literal[
-    "place_call",
-    "connect_call",
-    "call_back",
-    "repeat_operation",
-    "none",
-]
-OwnerName = Literal[
-    "nobody",
-    "callee",
-    "app",
-    "admin",
-    "carrier",
-    "azure",
-]
-DispositionName = Literal[
-    "retryable",
-    "terminal",
-]
-MatchName = Literal[
-    "exact",
-    "pair",
-    "subcode",
-    "sip_subcode",
-    "generic_subcode",
-    "code",
-    "range",
-    "none",
-]
-ScopeName = Literal[
-    "call",
-    "operation",
-]
+CategoryName = Literal["Success", "ExpectedError", "UnexpectedClientError", "UnexpectedServerError", "Unknown"]
+RetryClassName = Literal["none", "now", "later", "after_fix", "never"]
+RetryActionName = Literal["place_call", "connect_call", "call_back", "repeat_operation", "none"]
+OwnerName = Literal["nobody", "callee", "app", "admin", "carrier", "azure"]
+DispositionName = Literal["retryable", "terminal"]
+MatchName = Literal["exact", "pair", "subcode", "sip_subcode", "generic_subcode", "code", "range", "none"]
+ScopeName = Literal["call", "operation"]

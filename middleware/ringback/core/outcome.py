@@ -249,10 +249,7 @@ class Outcome(Struct, frozen=True, gc=False):
 
     @property
     def unexplained(self) -> bool:
-        """Whether this is Event Grid's end of a whole call without a reason: there is nothing to act on.
-
-        The service reports the end of each leg in an event of its own, sooner or later.
-        """
+        """Whether this is Event Grid's bare end of a whole call: each leg reports its end in an event of its own."""
         return not self.reported and self.event_name == "CallEnded"
 
     @property

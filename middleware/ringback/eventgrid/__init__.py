@@ -13,9 +13,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ringback.eventgrid._answers import LONGEST_WAIT, Failure, judged
 from ringback.eventgrid._events import CALLS, CRITERIA, PublishedType, chosen, cloud_event, published_type
-from ringback.eventgrid._topic import Topic, checked_credential, checked_endpoint
+from ringback.eventgrid._topic import LONGEST_WAIT, Topic, checked_credential, checked_endpoint
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.invoke import called
 from ringback.hooks.threads import Threads
@@ -24,19 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from ringback.core.outcome import Outcome
-    from ringback.eventgrid._topic import Credential
+    from ringback.eventgrid._topic import Credential, Failure
     from ringback.work.policy import HookContext
 
-__all__ = [
-    "CALLS",
-    "LONGEST_WAIT",
-    "MAX_BYTES",
-    "EventGridSink",
-    "PublishedType",
-    "cloud_event",
-    "published_type",
-]
-
+__all__ = ["CALLS", "LONGEST_WAIT", "MAX_BYTES", "EventGridSink", "PublishedType", "cloud_event", "published_type"]
 
 MAX_BYTES = 1_000_000
 """Bytes of one request. Event Grid accepts 1 MB and does not say whether that is 10^6; a tracing policy adds bytes.
@@ -84,11 +74,10 @@ class EventGridSink:
         self.criteria = [CRITERIA[name] for name in sorted(self._types)]
         """The outcomes that the sink publishes: a store keeps no other operation for the sink."""
         self._source = source
-        self._topic = Topic(checked_endpoint(endpoint), checked_credential(endpoint, credential))
+        self._topic = Topic(checked_endpoint(endpoint), checked_credential(endpoint, credential), clock)
         self._max_batch = max_batch
         self._linger = linger
         self._sleep = sleep
-        self._clock = clock
         self._group: _Group | None = None
 
     def wants(self, outcome: Outcome) -> bool:
@@ -149,11 +138,7 @@ class EventGridSink:
 
     def _send(self, batch: Sequence[Waiting]) -> Failure | None:
         """Send one request. It blocks for up to the client's time-outs, so a worker thread calls it."""
-        try:
-            self._topic.send([waiting.event for waiting in batch])
-        except Exception as error:
-            return judged(error, self._topic.endpoint, self._clock)
-        return None
+        return self._topic.send([waiting.event for waiting in batch])
 
 
 class _Group(NamedTuple):

@@ -1,21 +1,36 @@
-"""The topic behind the SDK's client, and its endpoint and credential. No other file names Event Grid's SDK."""
+"""The topic behind the SDK's client, and what its answers mean. No other file names Event Grid's SDK."""
 
 from __future__ import annotations
 
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from ringback.exceptions import ConfigurationError
 from ringback.forks import lock
+from ringback.hooks.request_errors import causes, retry_after
 from ringback.senders.keys import is_trustworthy
+from ringback.work.policy import GiveUp, Retry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from azure.core.credentials import AzureKeyCredential, AzureSasCredential, TokenCredential
 
     Credential: TypeAlias = "str | AzureKeyCredential | AzureSasCredential | TokenCredential"
     """An access key of the topic as text, or what ``EventGridPublisherClient`` takes."""
+
+
+LONGEST_WAIT = 3600.0
+"""Seconds. The sink shortens a longer Retry-After to this."""
+
+
+class Failure(NamedTuple):
+    """The error that the callers get. ``of_an_event``: Event Grid refused one event; the others may be accepted."""
+
+    error: Exception
+    of_an_event: bool = False
 
 
 class _Client(Protocol):
@@ -29,18 +44,24 @@ class _Client(Protocol):
 class Topic:
     """A topic behind the SDK's client. The first send opens the client. Methods block: call them in a worker thread."""
 
-    def __init__(self, endpoint: str, credential: Credential) -> None:
-        self.endpoint = endpoint
+    def __init__(self, endpoint: str, credential: Credential, clock: Callable[[], float]) -> None:
+        self._endpoint = endpoint
         self._credential = credential
+        self._clock = clock
         self._client: _Client | None = None
         self._lock = lock()
 
-    def send(self, events: list[dict[str, Any]]) -> None:
-        with self._lock:
-            if self._client is None:
-                self._client = _open(self.endpoint, self._credential)
-            client = self._client
-        client.send(events, **_OPTIONS)
+    def send(self, events: list[dict[str, Any]]) -> Failure | None:
+        """Send one request. Gives why the topic did not take the events; ``None`` if it did."""
+        try:
+            with self._lock:
+                if self._client is None:
+                    self._client = _open(self._endpoint, self._credential)
+                client = self._client
+            client.send(events, **_OPTIONS)
+        except Exception as error:
+            return _judged(error, self._endpoint, self._clock())
+        return None
 
     def close(self) -> None:
         with self._lock:
@@ -115,3 +136,36 @@ def checked_credential(endpoint: str, credential: Credential) -> Credential:
             "pass one of the topic's two access keys as it stands"
         )
     return credential
+
+
+_REMEDIES = {
+    400: "the topic does not take this event; its input schema must be Cloud Event Schema v1.0",
+    401: "the key or token is wrong or has expired; pass a current key of this topic",
+    403: "this credential or address may not publish; grant the role EventGrid Data Sender, or look at the topic's "
+    "network rules",
+    404: "there is no such topic; pass the endpoint that the topic's overview shows, with its path /api/events",
+    413: "the event is larger than the 1 MB that Event Grid takes",
+}
+_OF_AN_EVENT = frozenset({400, 413})
+_LATER = frozenset({429, 503})
+
+
+def _judged(error: Exception, endpoint: str, now: float) -> Failure:
+    answered = next((cause for cause in causes(error) if _is_of(endpoint, cause)), None)
+    status = getattr(answered, "status_code", None)
+    if status in _REMEDIES:
+        return Failure(GiveUp(f"event grid: status {status}: {_REMEDIES[status]}"), status in _OF_AN_EVENT)
+    if answered is not None and status in _LATER:
+        after = retry_after(answered, now)
+        after = None if after is None else min(after, LONGEST_WAIT)
+        return Failure(Retry(f"event grid: status {status}: the topic takes no more for now", after=after))
+    return Failure(error)
+
+
+def _is_of(endpoint: str, error: BaseException) -> bool:
+    """Whether the exception has the topic's response; the SDK wraps that of a 404 in an exception without a response.
+
+    A response of the token's issuer is not the topic's: a 400 of the issuer says nothing about the events.
+    """
+    response: Any = getattr(error, "response", None)
+    return response is not None and urlsplit(str(response.request.url)).netloc == urlsplit(endpoint).netloc

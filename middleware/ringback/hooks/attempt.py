@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from ringback.exceptions import StoreError, error_text
-from ringback.hooks.bulkhead import Bulkhead
+from ringback.hooks.bulkhead import Caller
 from ringback.hooks.contacts import contact_of
 from ringback.hooks.invoke import decided
-from ringback.hooks.overheard import Overheard
 from ringback.hooks.planning import LeaseLost, Planner
 from ringback.privacy.redaction import redact
 from ringback.work.contact_call import report_of
@@ -26,16 +25,12 @@ from ringback.work.redial import Exhausted
 from ringback_catalog import RetryAction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from ringback.core.outcome import Outcome
     from ringback.hooks.call_ends import CallEnds
-    from ringback.hooks.observer import Observer, StoreGauge
     from ringback.hooks.registration import Predicate, RedialRegistration, Registration, Roster
-    from ringback.hooks.router import HandlerRouter
-    from ringback.work.delivery_store import DeliveryStore
     from ringback.work.items import Claim
-    from ringback.work.policy import HookPolicy
 
 
 UNMEASURED = nullcontext[None]()
@@ -48,7 +43,7 @@ STORE_PAUSE = 1.0
 """Seconds until the next attempt at an item after a fault of the store."""
 
 
-class _Course(Struct, eq=False):
+class _Course(Struct):
     """The progress of an item while an attempt runs. Fields that have not changed are the objects of the claim."""
 
     done: tuple[str, ...]
@@ -78,44 +73,21 @@ class _Course(Struct, eq=False):
         wait = {name: until for name, until in self.wait.items() if name not in redials}
         return Progress(done, self.failed, self.tries, wait, overran=self.overran)
 
-    def follow(self, progress: Progress) -> None:
-        self.done, self.wait = progress.done, progress.wait
-
-    def stands_at(self, progress: Progress) -> bool:
-        return (self.done, self.failed, self.tries, self.wait) == (
-            progress.done,
-            progress.failed,
-            progress.tries,
-            progress.wait,
-        )
-
-    def wait_less(self, seconds: float) -> None:
-        self.wait = {name: until - seconds for name, until in self.wait.items()}
-
     def no_wait(self, names: Iterable[str]) -> None:
         self.wait = {name: until for name, until in self.wait.items() if name not in names}
 
 
-@dataclass(eq=False, slots=True)
-class HookCaller:
+@dataclass(eq=False)
+class HookCaller(Caller):
     """Calls the hooks of an app for the outcome of a claim, as the hook policy says."""
 
-    router: HandlerRouter
-    observer: Observer
-    store: DeliveryStore
-    policy: HookPolicy
-    clock: Callable[[], float]
-    random: Callable[[], float]
-    gauge: StoreGauge | None = None
-    overheard: Overheard = field(default_factory=Overheard)
     blind: bool = False
     ends: CallEnds | None = None
-    bulkhead: Bulkhead = field(init=False)
     planner: Planner = field(init=False)
     _warned_unhandled: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self.bulkhead = Bulkhead(self.observer, self.policy)
+        super().__post_init__()
         self.planner = Planner(
             self.observer, self.store, self.clock, self.random, self.policy.timeout, self.overheard, self.blind
         )
@@ -133,12 +105,14 @@ class HookCaller:
             self.observer.hook_failed(claim.item.outcome, "ringback", error, claim.attempt - 1, None)
             return Settlement(State.DEAD, claim.progress, reason=described(error))
         before = claim.progress
-        course = _Course(before.done, before.failed, before.tries, before.wait, before.overran)
+        start = before.done, before.failed, before.tries, before.wait, before.overran
+        course = _Course(*start)
         try:
             await self._run(claim, course)
-            if course.wait and course.stands_at(before):
+            if course.wait and course == _Course(*start):
                 # The item is due and none of its hooks is: the clock was set back since, which moved the item alone.
-                course.wait_less(min(course.wait.values()) - self.clock())
+                early = min(course.wait.values()) - self.clock()
+                course.wait = {name: until - early for name, until in course.wait.items()}
                 await self._run(claim, course)
         except LeaseLost as lost:
             lost.progress = course.progress()
@@ -180,7 +154,9 @@ class HookCaller:
         if doubts:
             # A hook that another of its registrations wants is called all the same.
             handled = True
-            await self._ask_again(course, outcome, {name: doubts[name] for name in doubts if name not in due})
+            for name in [name for name in doubts if name not in due]:
+                asked = _predicate(name)
+                await self._failed(course, outcome, asked, doubts[name], course.tries.get(asked, 0) + 1)
         if claim.attempt == 1 and not handled:
             self.warn_unhandled(outcome)
         if claim.crashed:
@@ -242,12 +218,12 @@ class HookCaller:
         self.observer.hook_failed(outcome, name, error, attempt, retry_in)
         course.tried(name, attempt)
         course.wait = {**course.wait, name: self.clock() + retry_in}
-        await call_error_handlers(self.router, self.bulkhead, outcome, error, final=False)
+        await self.call_error_handlers(outcome, error, final=False)
 
     async def _give_up(self, course: _Course, outcome: Outcome, name: str, error: Exception, attempt: int) -> None:
         self.observer.hook_failed(outcome, name, error, attempt, None)
         course.failed_for_good(name, described(error))
-        await call_error_handlers(self.router, self.bulkhead, outcome, error, final=True)
+        await self.call_error_handlers(outcome, error, final=True)
 
     async def _forget(self, course: _Course, roster: Roster, outcome: Outcome, now: float) -> None:
         """Ends the waits of predicates that were asked now, and gives up what no registration stands for any more."""
@@ -261,13 +237,7 @@ class HookCaller:
             await self._give_up(course, outcome, name, error, course.tries.get(name, 0) + 1)
 
     async def _agrees(
-        self,
-        course: _Course,
-        when: Predicate,
-        outcome: Outcome,
-        name: str,
-        now: float,
-        doubts: dict[str, Exception],
+        self, course: _Course, when: Predicate, outcome: Outcome, name: str, now: float, doubts: dict[str, Exception]
     ) -> bool:
         """Whether a hook's predicate wants the outcome. ``doubts`` gets what it raises, by the hook's name."""
         if _predicate(name) in course.failed or course.wait.get(_predicate(name), 0.0) > now:
@@ -277,12 +247,6 @@ class HookCaller:
         except Exception as error:
             doubts.setdefault(name, error)
             return False
-
-    async def _ask_again(self, course: _Course, outcome: Outcome, doubts: Mapping[str, Exception]) -> None:
-        """Lets the predicates of these hooks be asked later, as the policy says, or gives the hooks up."""
-        for hook, error in doubts.items():
-            name = _predicate(hook)
-            await self._failed(course, outcome, name, error, course.tries.get(name, 0) + 1)
 
     async def _checkpoint(self, claim: Claim, course: _Course, trying: str | None, *, alone: bool) -> None:
         if not await self.store.checkpoint(claim.item.key, course.progress(trying, alone)):
@@ -330,23 +294,10 @@ class HookCaller:
                 # Hooks are told now, so no later decision, after a replay, makes the outcome terminal.
                 course.returned(TOLD_WITHOUT_CONTACT)
                 return outcome, True
-            course.follow(decided(plan))
+            after = decided(plan)
+            course.done, course.wait = after.done, after.wait
             return (outcome.exhausted() if EXHAUSTED in course.done else outcome), True
         return outcome, False
-
-
-async def call_error_handlers(
-    router: HandlerRouter, bulkhead: Bulkhead, outcome: Outcome, error: Exception, *, final: bool
-) -> None:
-    """Calls every error handler that wants an attempt of this kind. One that raises is reported as a hook is."""
-    for registered in router.roster.error_handlers:
-        if not final and not registered.takes_final:
-            continue
-        named = {"final": final} if registered.takes_final else {}
-        try:
-            await bulkhead.call(outcome, registered.name, registered.handler, (outcome, error), named)
-        except Exception as further:
-            bulkhead.observer.hook_failed(outcome, registered.name, further, 1, None)
 
 
 def described(error: Exception) -> str:

@@ -1,4 +1,7 @@
-"""Where the hooks of a worker run: sync ones in threads of their own, so that one that hangs costs no other a turn."""
+"""Where the hooks of a worker run: sync ones in threads of their own, so that one that hangs costs no other a turn.
+
+:class:`Caller` is what calls hooks and what calls redial functions, each with a bulkhead of its own.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,16 @@ from msgspec.structs import replace
 
 from ringback.hooks.guarded import NONE, refuse_awaitable
 from ringback.hooks.invoke import called
+from ringback.hooks.overheard import Overheard
 from ringback.hooks.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from ringback.core.outcome import Outcome
-    from ringback.hooks.observer import Observer
+    from ringback.hooks.observer import Observer, StoreGauge
+    from ringback.hooks.router import HandlerRouter
+    from ringback.work.delivery_store import DeliveryStore
     from ringback.work.items import Claim, Progress, Settlement
     from ringback.work.policy import HookPolicy
 
@@ -48,17 +54,13 @@ class _Overrun(Struct, eq=False):
         return self.claim, self.late(self.claim, self.name, self.settlement.progress, value)
 
 
-@dataclass(eq=False, slots=True)
 class Bulkhead:
     """Calls hooks, redial functions and error handlers, as the policy says."""
 
-    observer: Observer
-    policy: HookPolicy
-    _threads: Threads = field(init=False)
-    _overran: dict[tuple[str, str], _Overrun] = field(default_factory=dict[tuple[str, str], _Overrun], init=False)
-
-    def __post_init__(self) -> None:
-        self._threads = Threads(self.policy.threads or self.policy.concurrency, "ringback-hook")
+    def __init__(self, observer: Observer, policy: HookPolicy) -> None:
+        self.observer, self.policy = observer, policy
+        self._threads = Threads(policy.threads or policy.concurrency, "ringback-hook")
+        self._overran: dict[tuple[str, str], _Overrun] = {}
 
     def call(
         self,
@@ -104,3 +106,32 @@ class Bulkhead:
             key = claim.item.key, name
             self._overran[key] = _Overrun(claim, name, late, answer)
             answer.add_done_callback(lambda _: self._overran.pop(key))
+
+
+@dataclass(eq=False)
+class Caller:
+    """Calls functions of an app for the claims of a worker. The threads are its own: no hook waits behind a redial."""
+
+    router: HandlerRouter
+    observer: Observer
+    store: DeliveryStore
+    policy: HookPolicy
+    clock: Callable[[], float]
+    random: Callable[[], float]
+    gauge: StoreGauge | None = None
+    overheard: Overheard = field(default_factory=Overheard)
+    bulkhead: Bulkhead = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bulkhead = Bulkhead(self.observer, self.policy)
+
+    async def call_error_handlers(self, outcome: Outcome, error: Exception, *, final: bool) -> None:
+        """Calls every error handler that wants an attempt of this kind. One that raises is reported as a hook is."""
+        for registered in self.router.roster.error_handlers:
+            if not final and not registered.takes_final:
+                continue
+            named = {"final": final} if registered.takes_final else {}
+            try:
+                await self.bulkhead.call(outcome, registered.name, registered.handler, (outcome, error), named)
+            except Exception as further:
+                self.observer.hook_failed(outcome, registered.name, further, 1, None)

@@ -164,11 +164,7 @@ def _second(name: str, given: float | datetime | None) -> float | None:
 
 
 def _names(text: str) -> list[str]:
-    """The spellings in which a store may have the id that somebody has typed, first as it is typed.
-
-    Services write a GUID in small letters, other tools write it in capitals and in braces. The case of any other id
-    counts.
-    """
+    """The spellings in which a store may have a typed id: as it is, and a GUID without braces, and in small letters."""
     # No store can keep half a surrogate pair, nor NUL.
     typed = text.strip().encode("utf-8", "replace").decode().replace("\0", "\ufffd")
     guid = _GUID.fullmatch(typed)

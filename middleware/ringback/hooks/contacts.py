@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from ringback.hooks.registration import RedialRegistration
 
 
-@dataclass(slots=True)
 class Asking:
     """Asks whom the outcomes of one delivery concern, so that a store notes the events in the contacts' states at once.
 
@@ -32,15 +30,11 @@ class Asking:
     loop if that is longer. The loop does its other work after each turn. ``clock`` gives seconds.
     """
 
-    redials: Sequence[RedialRegistration]
-    seconds: float
-    clock: Callable[[], float] = time.monotonic
-    _turns: Turns = field(init=False)
-    _until: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._turns = Turns(self.clock)
-        self._until = self.clock() + max(self.seconds, TURN)
+    def __init__(
+        self, redials: Sequence[RedialRegistration], seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._redials, self._clock, self._turns = redials, clock, Turns(clock)
+        self._until = clock() + max(seconds, TURN)
 
     async def whom(self, outcome: Outcome) -> tuple[str | None, str | None]:
         """The contact and the target of an outcome's item.
@@ -51,8 +45,8 @@ class Asking:
         await self._turns.next()
         if report_of(outcome) is None:
             return None, None
-        for redial in self.redials:
-            left = self._until - self.clock()
+        for redial in self._redials:
+            left = self._until - self._clock()
             if left <= 0:
                 return None, None
             try:
@@ -80,8 +74,7 @@ async def contact_of(redial: RedialRegistration, outcome: Outcome, timeout: floa
 async def contact_again(redial: RedialRegistration, outcome: Outcome, stored: str, timeout: float | None) -> str:
     """The contact for the redial function: asked of the app anew if the store has the hash alone.
 
-    Raises what the app's function raises, and :class:`RegistrationError` if the function names another contact now: the
-    limits were asked for the first one.
+    Raises as :func:`contact_of`, also if the function names another contact now: the limits were asked for the first.
     """
     if redial.hash_key is None:
         return stored

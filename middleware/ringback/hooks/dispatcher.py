@@ -25,11 +25,13 @@ from ringback.hooks.invoke import hook_of
 from ringback.hooks.names import refuse_mixed_up
 from ringback.hooks.notebook import Notebook
 from ringback.hooks.overheard import Overheard
-from ringback.hooks.planning import LeaseLost, allow_call, cancel_redials, never_call
+from ringback.hooks.planning import LeaseLost, say_of
 from ringback.hooks.processes import serving
 from ringback.hooks.redial_attempt import RedialCaller
 from ringback.hooks.signatures import is_async
+from ringback.logs import bound_ids
 from ringback.stores import MemoryStore
+from ringback.work.contact import Contact
 from ringback.work.contact_call import CONNECTED, CallState
 from ringback.work.items import Item, Kind, Settlement, State
 from ringback.work.latch import Offer
@@ -234,10 +236,9 @@ class Dispatcher:
         return [item.key for item in items if not item.outcome.ends_call] if self.settle else ()
 
     async def hasten(self, keys: Sequence[str]) -> None:
-        """Makes the hooks of operations due now, by the keys that :meth:`accept` gave: their sender has the response.
-
-        While the store cannot be used, the hooks are due after the settle time.
-        """
+        """Makes hooks of operations due now, by the keys of :meth:`accept`; after a fault of the store they wait."""
+        if not keys:
+            return
         try:
             await self.store.hasten(keys)
         except StoreError as error:
@@ -277,15 +278,15 @@ class Dispatcher:
         if self._hooks.blind:
             # This dispatcher places no redials, and the router asks the dispatcher of the store as well.
             return 0
-        return await cancel_redials(self._router.redials, self.store, contact, self._clock())
+        return await say_of(self._router.redials, self.store, contact, lambda known: known.canceled(self._clock()))
 
     async def never_call(self, contact: str) -> int:
         """Notes that the contact gets no redial any more. Returns how many calls that prevents now."""
-        return await never_call(self._router.redials, self.store, contact, self._clock())
+        return await say_of(self._router.redials, self.store, contact, lambda known: known.barred(self._clock()))
 
     async def allow_call(self, contact: str) -> bool:
         """Takes :meth:`never_call` back. Returns whether it was in force."""
-        return await allow_call(self._router.redials, self.store, contact)
+        return await say_of(self._router.redials, self.store, contact, Contact.allowed) > 0
 
     def _only_logged(self, outcomes: Sequence[Outcome]) -> bool:
         """Whether neither a hook nor a reader of the store needs these outcomes. If so, reports redeliveries alone."""
@@ -304,7 +305,7 @@ class Dispatcher:
         return True
 
     def _tell_duplicates(self, outcomes: Sequence[Outcome]) -> None:
-        with self._observer.bound(outcomes[0]):
+        with bound_ids([outcomes[0].event]):
             self._observer.outcomes_duplicate(outcomes)
 
     def _wants(self, operation: Outcome) -> bool:
@@ -380,7 +381,7 @@ class Dispatcher:
 
     async def _work(self, claim: Claim) -> Settlement:
         outcome, progress = claim.item.outcome, claim.progress
-        with self._observer.bound(outcome):
+        with bound_ids([outcome.event]):
             try:
                 if claim.item.kind is Kind.REDIAL:
                     return await self._redials.attempt(claim)

@@ -10,8 +10,7 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from ringback.hooks.guarded import NONE, failure, finished, refuse_awaitable, returned
-from ringback.hooks.signals import of_a_signal
+from ringback.hooks.guarded import NONE, failure, finished, of_a_signal, refuse_awaitable, returned
 from ringback.hooks.signatures import is_async
 from ringback.hooks.threads import Call, Threads
 
@@ -119,10 +118,7 @@ def _too_long(timeout: float | None) -> TimeoutError:
 
 
 async def decided(function: Callable[..., Any], *arguments: object, timeout: float | None = None) -> Any:
-    """As :func:`called`, for a function of pure decision, which runs in the loop if it is sync.
-
-    Raises :class:`TypeError` for an answer that is still awaitable, because an awaitable counts as true.
-    """
+    """As :func:`called`, in the loop if sync. :class:`TypeError` for an answer that is awaitable: it counts as true."""
     return refuse_awaitable(await called(function, arguments, timeout=timeout, inline=True))
 
 

@@ -8,7 +8,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ringback import logs
-from ringback.hooks.planning import allow_call, cancel_redials, names_of, never_call
+from ringback.hooks.planning import names_of, say_of
 from ringback.privacy.redaction import redact
 from ringback.work.contact import Contact, Step
 from ringback.work.contact_call import LONGEST_CALL
@@ -151,20 +151,20 @@ class Operator:
 
     async def cancel(self, contact: str) -> int:
         """Cancels the redials to a contact that have not begun. Returns how many calls that prevents."""
-        count = await cancel_redials(self.redials, self.store, contact, self.clock())
+        count = await say_of(self.redials, self.store, contact, lambda known: known.canceled(self.clock()))
         if count:
             logs.done_by(self.by, "redials.canceled", count=count)
         return count
 
     async def block(self, contact: str) -> int:
         """Forbids redials to a contact until :meth:`unblock`. Returns how many calls that prevents now."""
-        count = await never_call(self.redials, self.store, contact, self.clock())
+        count = await say_of(self.redials, self.store, contact, lambda known: known.barred(self.clock()))
         logs.done_by(self.by, "redial.blocked", count=count)
         return count
 
     async def unblock(self, contact: str) -> bool:
         """Takes :meth:`block`, or a router's ``never_call``, back. Returns whether the contact was blocked."""
-        changed = await allow_call(self.redials, self.store, contact)
+        changed = await say_of(self.redials, self.store, contact, Contact.allowed) > 0
         if changed:
             logs.done_by(self.by, "redial.unblocked")
         return changed

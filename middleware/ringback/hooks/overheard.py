@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 class Overheard:
     """Remembers reports that no store has, of the last ``capacity`` contacts, until the process ends.
 
-    Whoever changes a contact in the store adds the reports there, so that nobody is called who was reached meanwhile or
-    has refused.
+    Whoever changes a contact in the store adds them, so that nobody is called who was reached or has refused.
     """
 
     def __init__(self, capacity: int = 10_000) -> None:

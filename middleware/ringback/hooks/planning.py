@@ -36,28 +36,14 @@ def names_of(redials: Iterable[RedialRegistration], contact: str) -> frozenset[s
     return frozenset(redial.stored(contact) for redial in redials) or frozenset((contact,))
 
 
-async def cancel_redials(redials: Iterable[RedialRegistration], store: DeliveryStore, contact: str, now: float) -> int:
-    """Notes that the app wants no redials of the contact. Returns how many calls that prevents, planned or not."""
-    return await _noted(redials, store, contact, lambda known: known.canceled(now))
-
-
-async def never_call(redials: Iterable[RedialRegistration], store: DeliveryStore, contact: str, now: float) -> int:
-    """Notes that the contact gets no redial until :func:`allow_call`. Returns how many calls that prevents now."""
-    return await _noted(redials, store, contact, lambda known: known.barred(now))
-
-
-async def allow_call(redials: Iterable[RedialRegistration], store: DeliveryStore, contact: str) -> bool:
-    """Takes :func:`never_call` back. Returns whether it was in force."""
-    return await _noted(redials, store, contact, Contact.allowed) > 0
-
-
-async def _noted(
+async def say_of(
     redials: Iterable[RedialRegistration],
     store: DeliveryStore,
     contact: str,
     said: Callable[[Contact], tuple[Contact, tuple[str, ...], int]],
 ) -> int:
-    """Notes what the app says of a contact, under each name that a redial gives the contact. Returns the sum.
+    """Notes what somebody says of a contact, under each name that a redial gives the contact: that a call is canceled,
+    barred or allowed again. Returns how many calls that concerns.
 
     Raises :class:`ConfigurationError` for what names no contact: it is about a person, and nobody else would hear that
     the word was kept for nobody.

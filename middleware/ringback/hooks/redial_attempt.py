@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from ringback.exceptions import StoreError
-from ringback.hooks.attempt import HOPELESS, UNMEASURED, call_error_handlers, described
-from ringback.hooks.bulkhead import Bulkhead
+from ringback.hooks.attempt import HOPELESS, UNMEASURED, described
+from ringback.hooks.bulkhead import Caller
 from ringback.hooks.contacts import allowed_from, contact_again, zone_of
-from ringback.hooks.overheard import Overheard
 from ringback.hooks.placing import Doubt, Place, Placed, answer_of
 from ringback.hooks.planning import LeaseLost
-from ringback.hooks.request_errors import not_placed, status_of
-from ringback.hooks.retry_after import retry_after
+from ringback.hooks.request_errors import not_placed, retry_after, status_of
 from ringback.hooks.signatures import takes
 from ringback.work.contact import Contact, Step
 from ringback.work.contact_call import CallState
@@ -25,38 +22,19 @@ from ringback.work.redial import REQUEST_ID, Exhausted, Planned, Skipped, repeat
 from ringback_catalog import Cause, RetryClass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import tzinfo
 
-    from ringback.hooks.observer import Observer, StoreGauge
     from ringback.hooks.placing import Answer
     from ringback.hooks.registration import RedialRegistration
-    from ringback.hooks.router import HandlerRouter
     from ringback.work.contact_call import PastCall
-    from ringback.work.delivery_store import DeliveryStore
     from ringback.work.items import Claim, Item
-    from ringback.work.policy import HookPolicy
 
 _TRIES = "placing"
 
 
-@dataclass(eq=False, slots=True)
-class RedialCaller:
+class RedialCaller(Caller):
     """Calls the redial function of a claim, as the redial policy and the hook policy say."""
-
-    router: HandlerRouter
-    observer: Observer
-    store: DeliveryStore
-    policy: HookPolicy
-    clock: Callable[[], float]
-    random: Callable[[], float]
-    gauge: StoreGauge | None = None
-    overheard: Overheard = field(default_factory=Overheard)
-    bulkhead: Bulkhead = field(init=False)
-    """Redial functions have threads of their own, so that hooks never wait behind redials."""
-
-    def __post_init__(self) -> None:
-        self.bulkhead = Bulkhead(self.observer, self.policy)
 
     async def attempt(self, claim: Claim) -> Settlement:
         """The settlement of the claim. Raises :class:`StoreError` for a fault of the store, and :class:`LeaseLost`."""
@@ -68,7 +46,7 @@ class RedialCaller:
         if redial is None or item.contact is None:
             error = LookupError(f"no redial {item.target} is registered in this worker")
             self.observer.hook_failed(item.outcome, str(item.target), error, progress.tries.get(_TRIES, 0) + 1, None)
-            await call_error_handlers(self.router, self.bulkhead, item.outcome, error, final=True)
+            await self.call_error_handlers(item.outcome, error, final=True)
             call = CallState.CANCELED if progress.first_sent is None else CallState.UNKNOWN
             return Settlement(State.DEAD, progress, reason=described(error), call=call)
         tries = progress.tries.get(_TRIES, 0) + 1
@@ -185,7 +163,7 @@ class RedialCaller:
         """Counts the call as placed. If the call was placed, its own events report its end."""
         outcome = claim.item.outcome
         self.observer.redial_unknown(outcome, claim.item.number, reason)
-        await call_error_handlers(self.router, self.bulkhead, outcome, error, final=True)
+        await self.call_error_handlers(outcome, error, final=True)
         return Settlement(State.DONE, claim.progress, reason=reason, call=CallState.UNKNOWN)
 
     async def _failed(
@@ -214,7 +192,7 @@ class RedialCaller:
             retry_in = advised if advised is not None else usual * (1 + redial.policy.jitter * self.random())
         self.observer.hook_failed(outcome, redial.name, error, attempt, retry_in)
         final = retry_in is None
-        await call_error_handlers(self.router, self.bulkhead, outcome, error, final=final)
+        await self.call_error_handlers(outcome, error, final=final)
         if retry_in is None:
             state = CallState.CANCELED if unplaced else CallState.UNKNOWN
             return Settlement(State.DEAD, progress, reason=f"{redial.name}: {described(error)}", call=state)

@@ -55,7 +55,6 @@ H = TypeVar("H", bound=Handler)
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R", bound=ErrorHandler)
 L = TypeVar("L", bound=Listener)
-T = TypeVar("T")
 
 
 class HandlerRouter(RouterTree):

@@ -1,27 +1,28 @@
-"""A router with the routers that it includes: the registrations of all of them, in order. Pure."""
+"""A router with the routers that it includes: what is registered with them, and who plans their redials. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakSet
 
-from ringback.exceptions import RegistrationError
+from ringback.exceptions import ConfigurationError, RegistrationError
 from ringback.hooks.names import refuse_mixed_up
-from ringback.hooks.redial_control import RedialControl
 from ringback.hooks.registration import Roster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from ringback.hooks.registration import ErrorHook, Listener, RedialRegistration, Registration
+    from ringback.hooks.registration import ErrorHook, Listener, Planner, RedialRegistration, Registration
 
 T = TypeVar("T")
 
 
-class RouterTree(RedialControl):
-    """The part of a router that keeps what is registered here, and the routers that are included."""
+class RouterTree:
+    """The part of a router that keeps what is registered here, the routers that are included, and the planners: the
+    dispatchers, each of which plans redials in one store.
+    """
 
     def __init__(self) -> None:
-        super().__init__()
         self._parts: list[Registration | RouterTree] = []
         self._includers: list[RouterTree] = []
         self._changes = 0
@@ -29,6 +30,8 @@ class RouterTree(RedialControl):
         self._redials: list[RedialRegistration] = []
         self._listeners: list[Listener] = []
         self._roster: Roster | None = None
+        self._planners: WeakSet[Planner] = WeakSet()
+        self._watchers: list[Callable[[Planner], object]] = []
 
     def include(self, other: RouterTree) -> None:
         """Includes all handlers of another router here, also those that are registered later."""
@@ -82,6 +85,59 @@ class RouterTree(RedialControl):
     def redials(self) -> tuple[RedialRegistration, ...]:
         """Every redial in order. The redials of included routers come last."""
         return self.roster.redials
+
+    def attach(self, planner: Planner) -> None:
+        """Makes :meth:`cancel_redials` call this planner, and calls the watchers with the planner."""
+        for router in self.routers():
+            if planner not in router._planners:
+                router._planners.add(planner)
+                for watcher in tuple(router._watchers):
+                    watcher(planner)
+
+    def watch_planners(self, watcher: Callable[[Planner], object]) -> None:
+        """Calls ``watcher`` with every planner, of now and later: the console finds its stores in this way."""
+        self._watchers.append(watcher)
+        for planner in list(self._planners):
+            watcher(planner)
+
+    async def cancel_redials(self, contact: str) -> int:
+        """Cancels the redials to a contact that have not begun, in every store of this router. Returns their number.
+
+        Raises :class:`~ringback.exceptions.StoreError` for a fault of a store, and :class:`ConfigurationError` for a
+        contact that is no text, or empty.
+        """
+        return sum([await planner.cancel_redials(contact) for planner in self.planners()])
+
+    async def never_call(self, contact: str) -> int:
+        """Forbids redials to a contact, until :meth:`allow_call`, in every store of this router. Returns how many calls
+        that prevents now.
+
+        Calls that the app places itself are the app's affair. A store in memory forgets the word with the process.
+        Raises :class:`~ringback.exceptions.StoreError` for a fault of a store, and :class:`ConfigurationError` if this
+        process has no store that could keep the word, or for a contact that is no text, or empty.
+        """
+        return sum([await planner.never_call(contact) for planner in self._needed("never_call")])
+
+    async def allow_call(self, contact: str) -> bool:
+        """Takes :meth:`never_call` back, so that the next outcome may get a redial. Returns whether it was in force.
+
+        Raises as :meth:`never_call`.
+        """
+        return any([await planner.allow_call(contact) for planner in self._needed("allow_call")])
+
+    def planners(self) -> list[Planner]:
+        """The planners so far. A router that names a store has one from the first call of this method on."""
+        return list(self._planners)
+
+    def _needed(self, name: str) -> list[Planner]:
+        """The planners, for the method of this name. Raises :class:`ConfigurationError` if there is none."""
+        found = self.planners()
+        if not found:
+            raise ConfigurationError(
+                f"{name}() found no store: nothing in this process uses the router yet; call it in the app, or run "
+                "ringback redials block or unblock"
+            )
+        return found
 
     @property
     def _is_stored(self) -> bool:

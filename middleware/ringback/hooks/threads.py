@@ -24,18 +24,6 @@ IDLE = 10.0
 class Call:
     """One call of a function. ``answer`` is its result, in the loop that asked for it."""
 
-    __slots__ = (
-        "_arguments",
-        "_context",
-        "_function",
-        "_loop",
-        "_named",
-        "answer",
-        "began_at",
-        "has_overrun",
-        "is_over",
-    )
-
     def __init__(
         self, function: Callable[..., Any], arguments: tuple[object, ...], named: Mapping[str, object]
     ) -> None:

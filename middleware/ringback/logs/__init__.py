@@ -16,23 +16,13 @@ from weakref import WeakSet
 from ringback.core.times import iso_second
 from ringback.exceptions import ClockJumped, error_text
 from ringback.forks import lock
-from ringback.logs._delivery import (
-    IDS,
-    MOST_LISTED,
-    Bound,
-    ContextFilter,
-    bound_ids,
-    ended_fields,
-    level_of,
-    received,
-)
+from ringback.logs._delivery import IDS, MOST_LISTED, Bound, ContextFilter, bound_ids, ended_fields, level_of, received
 from ringback.logs._sinks import LOGGER, configure, emit, sink, write
 from ringback.privacy.redaction import redact
 from ringback.work.policy import GiveUp, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from contextlib import AbstractContextManager
 
     from ringback.core.outcome import Outcome
     from ringback.receiving.replies import Reply
@@ -47,11 +37,7 @@ class Witness(Protocol):
     def raised(
         self, function: str, error: Exception, *, outcome: Outcome | None, by: LogObserver | None, is_last: bool
     ) -> None:
-        """A hook raised for ``outcome``, in the engine whose observer is ``by``; a listener has neither of the two.
-
-        ``is_last``: no further attempt follows.
-        """
-        ...
+        """A hook raised for ``outcome``, in the engine whose observer is ``by``; a listener has neither of the two."""
 
 
 def watch(witness: Witness) -> None:
@@ -185,9 +171,6 @@ class LogObserver:
 
     def keys_unreachable(self, url: str, error: Exception, cached: int) -> None:
         emit(WARNING if cached else ERROR, "keys.unreachable", url=url, error=error_text(error), cached=cached)
-
-    def bound(self, outcome: Outcome) -> AbstractContextManager[None]:
-        return bound_ids([outcome.event])
 
     def outcomes_duplicate(self, outcomes: Sequence[Outcome]) -> None:
         first = outcomes[0]

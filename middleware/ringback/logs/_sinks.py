@@ -138,10 +138,7 @@ def write(to: _Structlog | _Logging, level: int, event: str, fields: Mapping[str
 
 
 def _write_aside(to: _Structlog | _Logging, level: int, event: str, fields: Mapping[str, Any]) -> None:
-    """Write one line while an exception is handled, whose text may be private and stands in the line redacted.
-
-    Where a handler of the app fails, logging prints the handler's error, and with it what was handled meanwhile.
-    """
+    """Write one line while an exception is handled: a handler that fails would print that exception, unredacted."""
     try:
         raise _Handled(f"{event}: the line has what was raised, redacted") from None
     except _Handled:

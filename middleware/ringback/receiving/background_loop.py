@@ -13,10 +13,9 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, None]]
 
-# At exit Python ends the worker threads of executors before Python calls the functions of `atexit`, but a hook may ask
-# for such a thread. No public function is earlier (python/cpython#86128). The private one calls in reverse order: what
-# registers after the import of ThreadPoolExecutor runs before the executor's own end. With `atexit` such hooks fail at
-# exit, and the log says so.
+# At exit Python ends the threads of executors, which a hook may need, before Python calls the functions of `atexit`. No
+# public function is earlier (python/cpython#86128). The private one calls in reverse order, and ThreadPoolExecutor has
+# registered its end at its import. With `atexit` such hooks fail at exit, and the log says so.
 _register: Callable[..., object] = getattr(threading, "_register_atexit", atexit.register)
 
 LEAVE = 5.0
@@ -135,9 +134,7 @@ def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
 
 
 async def _cleared() -> None:
-    """Cancel the pending tasks, as :func:`asyncio.run` does at its end. The end of the loop waits for no thread of its
-    executor: what a hook has given to ``asyncio.to_thread`` may hang.
-    """
+    """Cancel the pending tasks, as :func:`asyncio.run` does, but wait for no thread, where a hook may hang."""
     pending = asyncio.all_tasks() - {asyncio.current_task()}
     for task in pending:
         task.cancel()

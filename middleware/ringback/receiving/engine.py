@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.hooks.observer import Gauge
     from ringback.hooks.router import HandlerRouter
-    from ringback.receiving.intake import Received
     from ringback.settings import OnStoreFailure
     from ringback.stores import DeliveryStore
     from ringback.work.policy import HookPolicy
@@ -58,10 +57,7 @@ class Settings:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Settings:
-        """The settings with these values by name.
-
-        Raises :class:`ConfigurationError` for a name that no engine has, and for a value that cannot work.
-        """
+        """Settings by name. Raises :class:`ConfigurationError` for a name that no engine has."""
         refuse_misplaced(given, ENGINE)
         return cls(**given)
 
@@ -174,11 +170,6 @@ class Engine:
         self.tally.count(ACCEPTED)
         return early
 
-    async def answered(self, received: Received) -> None:
-        """Let the hooks of operations wait no longer: the sender of this delivery has the whole response."""
-        if received.early:
-            await self.dispatcher.hasten(received.early)
-
     async def drain(self, timeout: float | None = None) -> None:
         """Let the hooks that are due run for ``timeout`` seconds, by default the setting ``drain``, and stop."""
         self._started = self._works = False
@@ -196,10 +187,7 @@ class Engine:
                 at_exit(self._drain_at_exit)
 
     def _drain_at_exit(self) -> None:
-        """Call the hooks that wait in memory when the interpreter exits; a log line counts the hooks that are late.
-
-        The interpreter holds the engine until the exit, because hooks may still wait when the app drops its router.
-        """
+        """Call the hooks that wait in memory, also those of a router that the app has dropped."""
         memory = self.dispatcher.in_memory if self._works else None
         if memory is None or memory.loop is None:
             return

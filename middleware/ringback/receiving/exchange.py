@@ -18,8 +18,7 @@ from ringback.core.outcome import Outcome, classify_event
 from ringback.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from ringback.privacy.private import private_text
 from ringback.receiving.gate import Gate, may_have_body
-from ringback.receiving.handshakes import consent
-from ringback.receiving.intake import Intake, Received, headers_of_the_body
+from ringback.receiving.intake import Received, carried_by, consent, delivery_of, headers_of_the_body
 from ringback.receiving.replies import Reply, too_large, unavailable
 from ringback.receiving.target import canonical_method
 from ringback.stores.turns import Turns
@@ -82,7 +81,7 @@ class Receiver:
         """Whether the route runs in the same task, so that the delivery's span ends after the route."""
         self.clock = clock
         self.gate = Gate(door.auth, door.max_headers)
-        self.intake = Intake(door)
+        self.carried = carried_by(door)
         # Compiles the patterns of the redaction, for which the first request would wait.
         private_text()
 
@@ -193,8 +192,8 @@ class Exchange:
         content = await body() if callable(body) else body
         if content is None:
             return self._interrupted()
-        engine, intake = self._engine, self._receiver.intake
-        delivery = content if isinstance(content, Reply) else intake.read(self._headers, content)
+        engine, door = self._engine, self._receiver.door
+        delivery = content if isinstance(content, Reply) else delivery_of(content, self._headers, door)
         if self._denied is not None and not (isinstance(delivery, Reply) and delivery.status == 200):
             # A sender whom the gate refuses may prove to be a handshake, and nothing else.
             delivery = self._denied
@@ -228,7 +227,7 @@ class Exchange:
 
     async def _classified(self, delivery: Delivery, turns: Turns | None) -> tuple[Outcome, ...]:
         """The outcomes of the delivery. Many events take turns with the event loop."""
-        intake, catalog = self._receiver.intake, self._engine.catalog
+        carried, catalog = self._receiver.carried, self._engine.catalog
         outcomes: list[Outcome] = []
         if turns is not None:
             # Parsing the many events was a turn of its own.
@@ -236,14 +235,14 @@ class Exchange:
         for event in delivery.events:
             outcome = classify_event(event, catalog)
             if outcome is not None:
-                outcomes.append(replace(outcome, **intake.carried) if intake.carried else outcome)
+                outcomes.append(replace(outcome, **carried) if carried else outcome)
             if turns is not None:
                 await turns.next()
         return tuple(outcomes)
 
     async def answered(self) -> None:
         """Let the hooks of operations wait no longer. A door that sees the end of the response calls this then."""
-        await self._engine.answered(self.received)
+        await self._engine.dispatcher.hasten(self.received.early)
 
     def __enter__(self) -> Self:
         """The caller runs the route inside: the route's log lines have the call's ids, and its time is measured.
@@ -279,7 +278,7 @@ class Exchange:
     async def _admit_no_post(self, method: str, has_body: HasBody) -> Reply | Admitted:
         """Pass a request that is no POST on to the route, but a body only from a verified sender."""
         gate, scope = self._receiver.gate, self._scope
-        if method == "OPTIONS" and (consented := consent(_texts(scope))) is not None:
+        if method == "OPTIONS" and (consented := consent(scope["headers"])) is not None:
             telemetry = self._engine.telemetry
             self._gauge = None if telemetry is None else telemetry.delivery(scope["headers"])
             denied = await gate.denied(scope)
@@ -311,7 +310,3 @@ class Exchange:
 
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods of people, browsers and health checks, whose requests rarely have a body."""
-
-
-def _texts(scope: Scope) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}

@@ -8,7 +8,7 @@ from ringback import logs
 from ringback.exceptions import TooManyHeaders
 from ringback.receiving.replies import denial, refusal
 from ringback.receiving.target import canonical_method
-from ringback.senders.auth import Head, SharedSecret, allows_handshake, checks_of, one_check, verdict_of
+from ringback.senders.auth import Head, SharedSecret, allows_handshake, checks_of, verdict_of
 from ringback.settings import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -31,13 +31,12 @@ class Gate:
 
     def __init__(self, auth: Check | Collection[Check] | Unset | None, max_headers: int) -> None:
         self.unverified = auth is UNSET
-        self._check = None if auth is None or isinstance(auth, Unset) else one_check(auth)
-        self._secrets = [check for check in checks_of(self._check) if isinstance(check, SharedSecret)]
+        self._checks = () if auth is None or isinstance(auth, Unset) else checks_of(auth)
+        self._secrets = [check for check in self._checks if isinstance(check, SharedSecret)]
         self._max_headers = max_headers
-        self.open_to = max_headers if self._check is None else -1
-        """The most header fields of a request that may come in without a call of :meth:`denied`; -1 where senders are
-        verified."""
-        self.checks = self._check is not None
+        self.open_to = -1 if self._checks else max_headers
+        """The most header fields without a call of :meth:`denied`; -1 where senders are verified."""
+        self.checks = bool(self._checks)
         """Whether the gate verifies senders."""
         self.hides = bool(self._secrets)
         """Whether URLs may have shared secrets, which :meth:`hide` takes out."""
@@ -47,18 +46,18 @@ class Gate:
         """The answer to a request that may not come in; ``None`` for a request that may."""
         if len(scope["headers"]) > self._max_headers:
             return refusal(TooManyHeaders(f"more than {self._max_headers} header fields are not accepted"))
-        if self._check is None:
+        if not self._checks:
             return None
-        refused = await verdict_of(self._check, head_of(scope), self._log.check_failed)
+        refused = await verdict_of(self._checks, head_of(scope), self._log.check_failed)
         return None if refused is None else denial(refused)
 
     def may_handshake(self, scope: Scope) -> bool:
         """Whether the middleware may answer a denied request that proves to be a validation handshake."""
-        if self._check is None or len(scope["headers"]) > self._max_headers:
+        if not self._checks or len(scope["headers"]) > self._max_headers:
             return False
         head = head_of(scope)
         announced = [value.lower() for value in head.values("aeg-event-type")] == ["subscriptionvalidation"]
-        return (announced or head.method == "OPTIONS") and allows_handshake(self._check, head, self._log.check_failed)
+        return (announced or head.method == "OPTIONS") and allows_handshake(self._checks, head, self._log.check_failed)
 
     def hide(self, scope: Scope) -> None:
         """Take shared secrets out of the scope's URL, after the route read the URL and before the server logs it."""

@@ -91,9 +91,7 @@ class GuardedPaths:
         return "spelled" if spelled else None
 
     def is_near(self, path: str) -> bool:
-        """Whether a sender may mean a template by a path that does not fit: with a mount's prefix, in upper case, with
-        an id behind it or without its last parameter.
-        """
+        """Whether a sender may mean a template by a path that does not fit, see :func:`_near_patterns`; in any case."""
         canonical = _canonical(path)
         return any(pattern.fullmatch(canonical) for pattern in self._near)
 
@@ -111,10 +109,7 @@ SPELLINGS: dict[str, Callable[[str], tuple[str, str]]] = {
 
 
 def _cuts(roots: Sequence[str]) -> list[str]:
-    """The roots and their leading parts, without a slash at the end.
-
-    A root path names the server's prefix before those of the mounts, and a template may have the mounts' alone.
-    """
+    """The roots and their leading parts: the server's prefix comes first, which a template may be without."""
     parts = [root.rstrip("/").split("/") for root in roots]
     return [cut for each in parts for cut in accumulate(each, "{}/{}".format) if cut]
 

@@ -65,7 +65,6 @@ Check = Callable[[Head], Refusal | Awaitable[Refusal | None] | None]
 """A check of the sender; several in a list mean that one of them must let the request through. A sync check runs in a
 worker thread. A check that raises, or returns anything else, lets nobody through."""
 
-
 Failed = Callable[[str, Exception], object]
 """Is called with the name of a check of the app that failed, and with the exception."""
 
@@ -133,35 +132,29 @@ class Handshaker(Protocol):
     def allows_handshake(self, head: Head) -> bool: ...
 
 
-class AnyOf:
-    """Lets a request through if one of several checks does: callbacks and Event Grid on one path.
+async def verdict_of(checks: Sequence[Check], head: Head, failed: Failed) -> Refusal | None:
+    """Why a request is refused; ``None`` if one of the checks lets the request through.
 
     If all checks refuse, the first refusal with status 503 counts. Without one, the first refusal counts whose check
     found something to verify; a check of shared secrets finds nothing in a request with a token, for example.
     """
+    refusals: list[Refusal] = []
+    for check in checks:
+        if getattr(type(check).__call__, "__module__", "").startswith(_OWN):
+            # The checks of this room raise nothing, and most requests meet one of them.
+            refusal = await cast("Callable[[Head], Awaitable[Refusal | None]]", check)(head)
+        else:
+            refusal = await _answer_of(check, head, failed)
+        if refusal is None:
+            return None
+        refusals.append(refusal)
+    temporary = [refusal for refusal in refusals if refusal.status == 503]
+    concerned = [refusal for refusal in refusals if refusal.reason not in _NOT_CONCERNED]
+    return (temporary or concerned or refusals)[0]
 
-    def __init__(self, checks: Sequence[Check | AnyOf]) -> None:
-        self.checks = tuple(checks)
 
-    async def verdict(self, head: Head, failed: Failed) -> Refusal | None:
-        refusals: list[Refusal] = []
-        for check in self.checks:
-            refusal = await verdict_of(check, head, failed)
-            if refusal is None:
-                return None
-            refusals.append(refusal)
-        temporary = [refusal for refusal in refusals if refusal.status == 503]
-        concerned = [refusal for refusal in refusals if refusal.reason not in _NOT_CONCERNED]
-        return (temporary or concerned or refusals)[0]
-
-
-async def verdict_of(check: Check | AnyOf, head: Head, failed: Failed) -> Refusal | None:
-    """What a check says of a request. A check of the app that fails refuses the request with 503."""
-    if isinstance(check, AnyOf):
-        return await check.verdict(head, failed)
-    if getattr(type(check).__call__, "__module__", "").startswith(_OWN):
-        # The checks of this room raise nothing, and most requests meet one of them.
-        return await cast("Callable[[Head], Awaitable[Refusal | None]]", check)(head)
+async def _answer_of(check: Check, head: Head, failed: Failed) -> Refusal | None:
+    """What a check of the app says. A check that fails refuses the request with 503."""
     try:
         refusal = await called(check, (head,))
         if refusal is None or isinstance(refusal, Refusal):
@@ -172,35 +165,27 @@ async def verdict_of(check: Check | AnyOf, head: Head, failed: Failed) -> Refusa
         return Refusal("check_failed", 503)
 
 
-def allows_handshake(check: Check | AnyOf, head: Head, failed: Failed) -> bool:
-    """Whether the middleware may answer a handshake that this check refused.
+def allows_handshake(checks: Sequence[Check], head: Head, failed: Failed) -> bool:
+    """Whether the middleware may answer a handshake that all these checks refused: one of the checks has to agree.
 
     The answer echoes what the sender sent. The handshake reaches neither the route nor a hook.
     """
-    if isinstance(check, AnyOf):
-        return any(allows_handshake(single, head, failed) for single in check.checks)
-    if not isinstance(check, Handshaker):
-        return False
-    try:
-        return bool(told(check.allows_handshake, head))
-    except Exception as error:
-        failed(handler_name(check.allows_handshake), error)
-        return False
+    for check in checks:
+        if isinstance(check, Handshaker):
+            try:
+                if told(check.allows_handshake, head):
+                    return True
+            except Exception as error:
+                failed(handler_name(check.allows_handshake), error)
+    return False
 
 
-def checks_of(check: Check | AnyOf | None) -> tuple[Check, ...]:
-    """The single checks within a check; none for ``None``."""
-    if isinstance(check, AnyOf):
-        return tuple(single for part in check.checks for single in checks_of(part))
-    return () if check is None else (check,)
-
-
-def one_check(auth: Check | Collection[Check]) -> Check | AnyOf:
-    """The ``auth`` setting as one check. Raises :class:`ConfigurationError` for what is no check."""
+def checks_of(auth: Check | Collection[Check]) -> tuple[Check, ...]:
+    """The checks that the ``auth`` setting names. Raises :class:`ConfigurationError` for what is no check."""
     # A text is a collection, too: of its letters.
     single = callable(cast("object", auth)) or (isinstance(auth, str | bytes) and auth)
     several = isinstance(auth, Collection) and not single
-    checks = list(cast("Collection[Check]", auth)) if several else [cast("Check", auth)]
+    checks = tuple(cast("Collection[Check]", auth)) if several else (cast("Check", auth),)
     if not checks:
         raise ConfigurationError("auth names no check; pass a verifier, or auth=None to accept every sender")
     for check in checks:
@@ -212,7 +197,7 @@ def one_check(auth: Check | Collection[Check]) -> Check | AnyOf:
                 "or auth=None to accept every sender"
             )
         refuse_uncallable(check, 1, "(head)", "auth")
-    return checks[0] if len(checks) == 1 else AnyOf(checks)
+    return checks
 
 
 def _spelled(secret: str) -> str:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 LONGEST = 16 * 1024
 """Characters of the longest token; Microsoft's tokens have one to two thousand."""
 
-
 MOST = 1024
 """Tokens that one verifier remembers, a third of a megabyte; the token that was used longest ago goes first."""
 

@@ -16,7 +16,7 @@ from ringback.testing.deliveries import batch, delivery
 from ringback.testing.failures import Failures, HooksFailed
 from ringback.testing.grid import grid_headers, is_grid_event
 from ringback.testing.posting import Exchange, Lifespan, checked_path, merged, scope_of
-from ringback.web.asgi import refuse_no_asgi
+from ringback.web.middleware import refuse_no_asgi
 from ringback.work.items import Kind, State
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from ringback.exceptions import ConfigurationError
-from ringback.receiving.handshakes import VALIDATION_EVENT
+from ringback.receiving.intake import VALIDATION_EVENT
 from ringback.testing.calls import Call
 from ringback.testing.wire import diagnosed, identifier, refuse_without_code, timestamp
 from ringback_catalog import PREFIX

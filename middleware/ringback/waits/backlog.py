@@ -92,10 +92,7 @@ def wanted(events: EventFilter, leg: str | None = None, context: str | None = No
 
 
 def doubtful(event: str) -> str | None:
-    """Why this name of an event may be misspelled; ``None`` for a name that an SDK knows.
-
-    A full type is accepted, as in ``@router.on``: the service adds events faster than Ringback makes releases.
-    """
+    """Why this name of an event may be misspelled; ``None`` for a name that an SDK knows, and for a full type."""
     name = event_name(event)
     if name in EVENTS or event.startswith(PREFIX):
         return None

@@ -28,10 +28,7 @@ class BodyReader:
         self._watch: _Watch | None = None
 
     async def read(self, receive: Receive, limit: int) -> bytes | Reply | None:
-        """The whole body; ``None`` if the sender disconnects before the end.
-
-        Gives a reply as soon as the body has more than ``limit`` bytes, or when the time is up.
-        """
+        """The whole body; ``None`` if the sender leaves, a reply above ``limit`` bytes or when the time is up."""
         loop, watch = asyncio.get_running_loop(), self._watch
         if watch is None or watch.loop is not loop:
             # An app may run in several event loops, as in tests. A body that is being read keeps the watch of its loop.

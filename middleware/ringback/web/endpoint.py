@@ -86,18 +86,14 @@ class OutcomeRouter(HandlerRouter):
             return self._included_by.engine
         if self._engine is None:
             with _MAKING:
-                # The first requests of a server with threads may all come here. Two engines would be two stores in
-                # memory, each with its own workers.
+                # The first requests of several threads may come here. Two engines would be two stores in memory.
                 if self._engine is None:
                     self._engine = Engine(self, self.settings)
         return self._engine
 
     @property
     def calls(self) -> CallRecords:
-        """The records of the calls in the store: ``await router.calls.record(id)``, ``await router.calls.list(...)``.
-
-        See :class:`~ringback.hooks.call_records.CallRecords`.
-        """
+        """The records of the calls in the store: ``await router.calls.record(id)``, ``router.calls.list(...)``."""
         dispatcher = self.engine.dispatcher
         return CallRecords(dispatcher.store, self.redials, dispatcher.notebook.flush)
 
@@ -197,40 +193,36 @@ def _decorated(endpoint: Callable[..., Any], receiver: Receiver) -> Callable[...
                 "give it a parameter request: Request"
             )
         try:
-            return await answer(request, args, kwargs)
+            exchange = Exchange(receiver, request.scope)
+            # FastAPI has read the body if the endpoint has a parameter for the body.
+            read = await request.body() if hasattr(request, "_body") else None
+            peeked = PeekedReceive(request.receive, receiver.door.body_timeout)
+            found: Found = await exchange.admit(peeked.has_body if read is None else bool(read))
+            if found is Admitted.PASS_ON:
+                _let_read(request, peeked.channel)
+                return await call_endpoint(args, kwargs)
+            if found is Admitted.READ_BODY:
+                reading = functools.partial(reader.read, request.receive, exchange.max_body)
+                found = await exchange.take(reading if read is None else read)
+            if isinstance(found, Reply):
+                return response(found)
+            if read is None:
+                _let_read(request, replayed(exchange.body, request.receive))
+            give_outcomes(request.scope, found)
+            with exchange:
+                return await call_endpoint(args, kwargs)
         finally:
             # The secret leaves the URL before the framework sends the answer and the server logs the URL.
             receiver.gate.hide(request.scope)
-
-    async def answer(request: Request, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        exchange = Exchange(receiver, request.scope)
-        # FastAPI has read the body if the endpoint has a parameter for the body.
-        read = await request.body() if hasattr(request, "_body") else None
-        peeked = PeekedReceive(request.receive, receiver.door.body_timeout)
-        found: Found = await exchange.admit(peeked.has_body if read is None else bool(read))
-        if found is Admitted.PASS_ON:
-            _let_read(request, peeked.channel)
-            return await call_endpoint(args, kwargs)
-        if found is Admitted.READ_BODY:
-            reading = functools.partial(reader.read, request.receive, exchange.max_body)
-            found = await exchange.take(reading if read is None else read)
-        if isinstance(found, Reply):
-            return response(found)
-        if read is None:
-            _let_read(request, replayed(exchange.body, request.receive))
-        give_outcomes(request.scope, found)
-        with exchange:
-            return await call_endpoint(args, kwargs)
 
     callback.__signature__ = _signature(endpoint)  # type: ignore[attr-defined]
     return callback
 
 
 def _let_read(request: Request, receive: Receive) -> None:
-    """Let the endpoint's request read from ``receive``.
+    """Let the endpoint's request read from ``receive``; Starlette has no public way.
 
-    Starlette has no public way. A second request in place of the first would need the constructor of the app's own
-    class of requests, which takes what the app likes, and would lose what the app has set on the first.
+    A second request would lack what the app has set on the first, and the app's own class may take other arguments.
     """
     request._receive = receive  # pyright: ignore[reportPrivateUsage]
 

@@ -92,7 +92,7 @@ class CallbackHandler:
 
     async def accept(self, received: Received) -> None:
         """Let the hooks of operations run, because the program has answered. Else they wait for the settle time."""
-        await self._receiver.engine.answered(received)
+        await self._receiver.engine.dispatcher.hasten(received.early)
 
     @asynccontextmanager
     async def route(self, received: Received) -> AsyncGenerator[None]:
@@ -182,10 +182,7 @@ class SyncExchange:
     def __init__(self, exchange: Exchange, loop: BackgroundLoop) -> None:
         self._exchange = exchange
         self._loop = loop
-
-    @property
-    def max_body(self) -> int:
-        return self._exchange.max_body
+        self.max_body = exchange.max_body
 
     def admit(self, has_body: bool | None = None) -> Reply | Admitted:
         """See :meth:`Exchange.admit`."""

@@ -133,10 +133,7 @@ class _Misconfigured:
 
 
 async def _fail_start(error: Exception, receive: Receive, send: Send) -> NoReturn:
-    """Answer the server's start of the lifespan with the error, and raise the error.
-
-    Starlette also raises after a failed lifespan, and Starlette's test client looks for the exception.
-    """
+    """Answer the server's start of the lifespan with the error, and raise it, as Starlette's test client expects."""
     await receive()
     await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
     raise error

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
+from ringback.exceptions import ConfigurationError
+from ringback.hooks.signatures import handler_name
 from ringback.receiving.exchange import Admitted, Exchange, Found, Receiver
 from ringback.receiving.gate import NearMisses
 from ringback.receiving.replies import Reply
 from ringback.receiving.target import GuardedPaths, canonical_method, root_path
 from ringback.settings import DOOR, Door, refuse_late
-from ringback.web.asgi import refuse_no_asgi
 from ringback.web.body import BodyReader, PeekedReceive, replayed, response
 from ringback.web.lifespan import ends_the_start, run_lifespan
 from ringback.web.state import give_outcomes
@@ -126,6 +128,23 @@ class CallOutcomeMiddleware:
             await send(message)
 
         return send_and_hide
+
+
+def refuse_no_asgi(app: object) -> None:
+    """Raise :class:`ConfigurationError` for what cannot be called as ``(scope, receive, send)``.
+
+    A WSGI app is called as ``(environ, start_response)``: behind an ASGI door every request would be answered 500.
+    """
+    try:
+        inspect.signature(app).bind(None, None, None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        raise ConfigurationError(
+            f"app {handler_name(app)} is no ASGI app: it cannot be called as (scope, receive, send); a WSGI app, such "
+            "as Flask's, goes through a bridge: a2wsgi.WSGIMiddleware(app); or decorate its route: ringback.adapters"
+        ) from None
+    except ValueError:
+        # Some builtins have no signature. They are accepted.
+        return
 
 
 _SETTINGS = ("router", "path", *DOOR)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
-from ringback.receiving.handshakes import VALIDATION_EVENT
+from ringback.receiving.intake import VALIDATION_EVENT
 from ringback.receiving.target import SPELLINGS
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import msgspec
 
 from ringback.core.events import parse_delivery
 from ringback.exceptions import ConfigurationError, DeliveryError
-from ringback.receiving.handshakes import VALIDATION
+from ringback.receiving.intake import VALIDATION
 from ringback.simulator.posting import shown
 from ringback.simulator.recordings.lines import Line, written
 from ringback_catalog import event_name
