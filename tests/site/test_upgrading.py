@@ -26,7 +26,7 @@ def test_a_changed_verdict_is_what_the_catalog_says(
 
 
 def test_the_table_of_verdicts_is_read() -> None:
-    assert len(ROWS) == 10
+    assert len(ROWS) == 9
 
 
 def test_what_asks_for_an_operation_never_dials() -> None:
