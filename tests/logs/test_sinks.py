@@ -256,6 +256,27 @@ def test_with_plain_logging_a_traceback_and_an_example_stand_below_the_line() ->
     ]
 
 
+HIDDEN = "<\x1b[2J \u202e\r\ud83d>"
+
+
+def test_no_sign_of_an_exception_is_obeyed_by_a_terminal() -> None:
+    """Of a traceback below a line, its own lines alone begin lines; whoever writes an exception's text moves nothing."""
+    attach(kept := Kept())
+    logs.LogObserver().hook_failed(BUSY, "jobs.call_again", ValueError(f"one\n\ttwo {HIDDEN}"), 1, None)
+    assert kept.lines[0].partition("\n")[2] == f"ValueError: one\n\ttwo {HIDDEN.encode('unicode_escape').decode()}"
+
+
+def test_no_sign_of_a_sender_is_obeyed_by_the_console(capsys: pytest.CaptureFixture[str]) -> None:
+    """Senders choose every text of an event, and the renderer of structlog writes a word as it is."""
+    logs.configure(renderer="console")
+    tell(judged(busy_event(operation_context="<\x1b[31mred\u202e>", version="1")))
+    logs.LogObserver().hook_failed(BUSY, "jobs.call_again", ValueError(f"one\ntwo {HIDDEN}"), 1, None)
+    printed = capsys.readouterr().out
+    assert r"operation_context=<\x1b[31mred\u202e>" in printed
+    assert f"\nValueError: one\ntwo {HIDDEN.encode('unicode_escape').decode()}\n" in printed
+    assert printed.replace("\n", "").isprintable()
+
+
 def test_half_a_character_in_a_traceback_does_not_cost_the_line() -> None:
     """A stream of UTF-8 refuses it, and logging then writes the error in the place of the line."""
     attach(kept := Kept())

@@ -129,3 +129,10 @@ def _in_ascii(sign: str) -> str:
 
 
 INVISIBLE = "\u200b"
+
+
+def visible(text: str, *, kept: str = "") -> str:
+    """The text with an escape for each sign that a terminal obeys, that nobody sees or that no stream takes."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each in kept else repr(each)[1:-1] for each in text)

@@ -16,7 +16,6 @@ from ringback.cli.reading._line import (
     Seen,
     Unread,
     Why,
-    printable,
     second_of,
 )
 
@@ -36,6 +35,5 @@ __all__ = [
     "Unread",
     "Why",
     "found_in",
-    "printable",
     "second_of",
 ]
