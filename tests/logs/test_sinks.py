@@ -260,7 +260,7 @@ HIDDEN = "<\x1b[2J \u202e\r\ud83d>"
 
 
 def test_no_sign_of_an_exception_is_obeyed_by_a_terminal() -> None:
-    """Of a traceback below a line, its own lines alone begin lines; whoever writes an exception's text moves nothing."""
+    """A traceback keeps its lines; what an exception says moves no cursor."""
     attach(kept := Kept())
     logs.LogObserver().hook_failed(BUSY, "jobs.call_again", ValueError(f"one\n\ttwo {HIDDEN}"), 1, None)
     assert kept.lines[0].partition("\n")[2] == f"ValueError: one\n\ttwo {HIDDEN.encode('unicode_escape').decode()}"

@@ -27,6 +27,7 @@ from ringback.cli import (
 from ringback.cli._values import some
 from ringback.exceptions import ConfigurationError, RingbackError, StoreError, needs_extra
 from ringback.privacy.redaction import redact
+from ringback.privacy.written import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,10 +71,10 @@ def _run(argv: Sequence[str] | None) -> int:
         command: Callable[[argparse.Namespace], int] = arguments.run
         return command(arguments)
     except StoreError as error:
-        print(f"{arguments.prog}: {redact(str(error))}", file=sys.stderr)
+        print(f"{arguments.prog}: {visible(redact(str(error)))}", file=sys.stderr)
         return 1
     except RingbackError as error:
-        print(f"{arguments.prog}: {error}", file=sys.stderr)
+        print(f"{arguments.prog}: {visible(str(error))}", file=sys.stderr)
         return 2
 
 
@@ -81,7 +82,8 @@ class _Parser(argparse.ArgumentParser):
     """Reports a fault in one line, in the form of every other message."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        # A mistyped option leaves its value, such as the URL of a database, in the message.
+        self.exit(2, f"{self.prog}: {visible(redact(message))}; see {self.prog} --help\n")
 
 
 if TYPE_CHECKING:

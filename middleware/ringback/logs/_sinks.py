@@ -302,6 +302,7 @@ def to_json(line: Any, **_: Any) -> str:
 
 _THRESHOLDS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+
 def _to_terminal() -> Any:
     render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
 
