@@ -11,6 +11,8 @@ from functools import lru_cache
 from string import ascii_letters, digits, hexdigits
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from msgspec import Struct
+
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.kinds import HASHED, KEPT
 from ringback.privacy.private import group_of, private_text
@@ -114,6 +116,15 @@ def redact_contact(contact: str | None) -> str | None:
     if contact is None:
         return None
     return f"hash {contact[:12]}" if is_hashed(contact) else "[contact]"
+
+
+class Shown(Struct, frozen=True):
+    """A value whose ``repr`` is redacted, because a ``repr`` ends up in logs."""
+
+    def __repr__(self) -> str:
+        values = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        shown = (f"{name}={redact_contact(value) if name == 'contact' else value!r}" for name, value in values)
+        return redact(f"{type(self).__name__}({', '.join(shown)})")
 
 
 def redact_place(text: str) -> str:
