@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from private_texts import JWT, KEY, NAMED, PRIVATE, PUBLIC, hashed
-from ringback import ConfigurationError, use_redaction
+from ringback import Catalog, ConfigurationError, use_redaction
 from ringback.privacy import redaction
 from ringback.privacy.redaction import LONGEST, redact
 
@@ -66,6 +66,12 @@ def test_what_is_needed_to_find_a_call_stays() -> None:
     """Codes, ids to join on, times, versions and addresses are not private."""
     wrong = [(text, each) for text in PUBLIC for each in framed(text) if redact(each) != each]
     assert wrong == []
+
+
+def test_no_word_of_the_catalog_is_taken_for_private() -> None:
+    """The operations page redacts all that it shows, and the catalog names prefixes, ports and numbers of codes."""
+    texts = [text for entry in Catalog.default().entries for text in (entry.summary, *entry.advice, entry.note or "")]
+    assert [text for text in texts if redact(text) != text] == []
 
 
 def test_everything_private_in_one_text_is_replaced(monkeypatch):

@@ -245,6 +245,7 @@ PUBLIC = [
     "34.617284599999995",
     "[phone] [id] [sip] [token]",
     "a sip: of water, hotel:5, the bearer",
+    "write `sip:` in place of `tel:` or `sips:`",
     "code 5550100, not a number",
     "Q.850 cause 17, SIP 486 Busy Here",
     "order-1001",
