@@ -216,6 +216,7 @@ def test_a_change_of_mode_holds_for_texts_seen_before(text):
         ("mask", KEY, "redaction 'mask' takes no key; pass mode 'hash', or leave the key out"),
         (None, KEY, "redaction None takes no key; pass mode 'hash', or leave the key out"),
         ("sha", None, "redaction 'sha' is unknown; use 'mask', 'hash' or None"),
+        (KEY.decode(), None, "redaction is unknown; use 'mask', 'hash' or None"),
     ],
 )
 def test_a_setting_that_cannot_work_is_said_at_once_and_changes_nothing(mode, key, message):

@@ -312,6 +312,36 @@ def test_settings_that_work_are_accepted(made: Callable[..., object], settings: 
     made(**settings)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "endpoint=https://x.communication.azure.com/;accesskey=hushhush==",
+        "https://app.example/api/callbacks?token=hushhush",
+        "http://me:hushhush@host/x",
+        "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodXNoaHVzaCJ9.aHVzaGh1c2g",
+    ],
+)
+@pytest.mark.parametrize(
+    ("make", "setting"),
+    [
+        (verifier, "audience"),
+        (verifier, "jwks_uri"),
+        (grid, "tenant"),
+        (grid, "applications"),
+        (middleware, "path"),
+    ],
+)
+def test_a_secret_in_the_place_of_another_setting_is_not_repeated(
+    make: Callable[..., object], setting: str, given: str
+) -> None:
+    """Settings come from the environment, where two are easily mixed up, and what a start raises ends in a log."""
+    if setting == "jwks_uri":
+        given = given.replace("https://app", "http://app")
+    with pytest.raises(ConfigurationError) as refused:
+        make(**{setting: given})
+    assert [each for each in ("hushhush", "eyJ") if each in str(refused.value)] == []
+
+
 URLS = {
     "postgresql://me:hush@host/db?passwrod=hush": "the store's URL has a parameter 'passwrod', which PostgreSQL does "
     "not know; leave it out, or see PostgreSQL's connection parameters, such as sslmode and connect_timeout",

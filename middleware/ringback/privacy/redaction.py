@@ -118,6 +118,11 @@ def redact_contact(contact: str | None) -> str | None:
     return f"hash {contact[:12]}" if is_hashed(contact) else "[contact]"
 
 
+def redact_repr(value: object) -> str:
+    """The redacted ``repr``: for an error about a setting, which may be a secret in the wrong place."""
+    return redact(repr(value))
+
+
 class Shown(Struct, frozen=True):
     """A value whose ``repr`` is redacted, because a ``repr`` ends up in logs."""
 
@@ -151,7 +156,9 @@ def use_redaction(mode: Literal["mask", "hash"] | None, key: bytes | str | None 
     elif mode is None:
         _current = _Redaction(str, str, str)
     else:
-        raise ConfigurationError(f"redaction {mode!r} is unknown; use 'mask', 'hash' or None")
+        # What is as long as a key may be the key.
+        shown = f" {mode!r}" if len(str(mode)) < SHORTEST_KEY else ""
+        raise ConfigurationError(f"redaction{shown} is unknown; use 'mask', 'hash' or None")
 
 
 class _Redaction(NamedTuple):
