@@ -256,6 +256,15 @@ def test_with_plain_logging_a_traceback_and_an_example_stand_below_the_line() ->
     ]
 
 
+def test_a_text_that_is_cut_ends_its_line_of_a_traceback() -> None:
+    """What follows, such as a note, stands in a line of its own."""
+    attach(kept := Kept())
+    error = ValueError("word " * 1000)
+    error.add_note("made by nobody")
+    logs.LogObserver().hook_failed(BUSY, "jobs.call_again", error, 1, None)
+    assert kept.lines[0].splitlines()[2:] == ["made by nobody"]
+
+
 HIDDEN = "<\x1b[2J \u202e\r\ud83d>"
 
 

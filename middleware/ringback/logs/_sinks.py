@@ -171,7 +171,9 @@ def emit(
         if raised is not None:
             # As text, not as exc_info, because an error of a hook or listener may name a number. Each part by itself: a
             # traceback may be longer than a text that is kept whole.
-            redacted["exception"] = "".join(map(redact, traceback.format_exception(raised)))
+            parts = map(redact, traceback.format_exception(raised))
+            # What is cut has lost its line feed.
+            redacted["exception"] = "".join(part if part.endswith("\n") else f"{part}\n" for part in parts)
         write(to, level, event, redacted)
 
 
