@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import cast
 
 from ringback.exceptions import ConfigurationError
-from ringback.privacy.redaction import redact_repr
+from ringback.privacy.redaction import redact, redact_repr
 
 
 def several(name: str, value: object) -> list[str]:
@@ -17,7 +17,7 @@ def several(name: str, value: object) -> list[str]:
     values = [value] if isinstance(value, str) else list(given)
     texts = [text for text in values if isinstance(text, str) and text]
     if not texts or len(texts) < len(values):
-        raise ConfigurationError(f"{name} {redact_repr(cast('object', value))} names nothing; give a text, or several")
+        raise ConfigurationError(f"{name} {redact(f'{value!r}')} names nothing; give a text, or several")
     return texts
 
 
