@@ -194,6 +194,24 @@ def test_hooks_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert "  hook         jobs.b given up after 5 attempts: no line to [phone]" in shown
 
 
+def test_no_sign_of_a_reason_is_obeyed_by_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither of a hook for the call's end nor of one for an operation of the call."""
+    import sqlite3
+
+    failure = event("PlayFailed", 1, 9.0, 400, 8535)
+    outcome = classify_event(failure)
+    assert outcome is not None
+    asked(FILE, lambda store: put(store, failure))
+    asked(FILE, lambda store: store.note([told_by(failure, 0.0, None, outcome.outcome_id)]))
+    failed = json.dumps({"failed": {"jobs.b": "<\x1b[2J\u202e>"}})
+    with sqlite3.connect(FILE) as connection:
+        connection.execute("UPDATE items SET state = 'dead', finished_at = 1.0, progress = ?", (failed.encode(),))
+    connection.close()
+    shown = printed(capsys, "calls", "show", LEG.format(1))
+    assert [line for line in shown if not line.isprintable()] == []
+    assert sum(r"<\x1b[2J\u202e>" in line for line in shown) == 2
+
+
 def test_a_call_that_has_not_ended_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """As far as it has come."""
     begun = event("CallConnected", 3, 9.0, 200, 0)

@@ -644,6 +644,20 @@ def test_bad_input_is_refused_with_the_remedy(capsys: pytest.CaptureFixture[str]
     assert refused(capsys, *arguments.split()) == f"{message}\n"
 
 
+def test_no_secret_of_a_mistyped_option_is_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    """The standard error of a container is a log, and its command may have the URL of a database."""
+    assert refused(capsys, "store", "stats", "--stor", "postgresql://me:hush@host/db") == (
+        "ringback: unrecognized arguments: --stor postgresql://[secret]@host/db; see ringback --help\n"
+    )
+
+
+def test_no_sign_of_an_argument_is_obeyed_by_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A shell that expands a name hands over whatever signs the name of a file has."""
+    assert refused(capsys, "stats", "\x1b[2J.log") == (
+        "ringback stats: file '\\x1b[2J.log' cannot be read to its end (No such file or directory)\n"
+    )
+
+
 @pytest.mark.parametrize("event", ["", " ", "Microsoft.Communication."])
 @pytest.mark.parametrize("result", ["486", '{"code": 486}'])
 def test_an_event_without_a_name_is_refused(capsys: pytest.CaptureFixture[str], result: str, event: str) -> None:

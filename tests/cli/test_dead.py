@@ -215,6 +215,18 @@ def test_a_letter_is_shown_whole(capsys: pytest.CaptureFixture[str], monkeypatch
     ]
 
 
+@pytest.mark.parametrize("width", ["60", "100", "200"])
+def test_no_sign_of_a_sender_is_obeyed_by_the_terminal(
+    width: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor one of an exception: a text that moves the cursor or turns the writing hides what stands beside it."""
+    monkeypatch.setenv("COLUMNS", width)
+    died((outcome(1), "jobs.again: <\x1b[2J\u202e>"))
+    shown = printed(capsys, "dead", "show", KEY.format(1)) + printed(capsys, "dead", "list")
+    assert [line for line in shown if not line.isprintable()] == []
+    assert sum(r"<\x1b[2J\u202e>" in line for line in shown) == 2
+
+
 def test_a_redial_names_its_function(capsys: pytest.CaptureFixture[str]) -> None:
     """Which function would call again is the first thing to look at."""
     died((outcome(1), "refused"))

@@ -180,6 +180,19 @@ def test_a_result_without_an_event_has_no_ids(
     assert capsys.readouterr().out.splitlines()[0] == "486/560486  busy  retryable (later)"
 
 
+def test_no_text_of_a_sender_is_shown_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither a number in the name of an event, nor a sign in an id that a terminal obeys."""
+    data = {"callConnectionId": "<\x1b[2J>", "resultInformation": {"code": 486, "subCode": 560486}}
+    content = json.dumps([EVENT | {"type": "Call +1 555 010 0199 ended", "data": data}])
+    monkeypatch.setattr("sys.stdin", Piped(content.encode()))
+    assert main(["explain"]) == 0
+    shown = capsys.readouterr().out
+    assert "  event       Call [phone] ended, an operation within a call\n" in shown
+    assert shown.replace("\n", "").isprintable()
+
+
 def test_pages(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """One for each outcome, below its id and time, with a rule between them."""
     monkeypatch.setenv("COLUMNS", "60")

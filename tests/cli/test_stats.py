@@ -332,7 +332,7 @@ def test_no_line_is_a_fault(lines: list[bytes]) -> None:
 def test_texts_are_fit_to_be_shown() -> None:
     """Nothing private, nothing that a terminal obeys, nothing long, nothing absent."""
     (row,) = built(outcome(1, cause="\x1b[2Jred", scope=None, disposition="y" * 999, summary="To +1 555 0100.")).causes
-    assert (row.scope, row.cause, row.disposition) == ("-", "?[2Jred", "y" * 200)
+    assert (row.scope, row.cause, row.disposition) == ("-", "\\x1b[2Jred", "y" * 200)
     (pair,) = built(outcome(1, summary="Call +15550100 again.")).pairs
     assert pair.summary == "Call [phone] again."
 

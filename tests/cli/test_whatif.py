@@ -221,7 +221,7 @@ def test_what_the_log_said_counts() -> None:
             {"retry_class": "never", "retry_action": "none", "redial_in": None},
         ),
         ({"cause": "made_up", "retry_after": {"seconds": 900}}, {"cause": "made_up", "redial_in": 900.0}),
-        ({"retry_class": "\x1b[1m"}, {"retry_class": "?[1m", "redial_in": None}),
+        ({"retry_class": "\x1b[1m"}, {"retry_class": "\\x1b[1m", "redial_in": None}),
     ],
 )
 def test_a_line_of_another_release(said: dict[str, Any], before: dict[str, Any]) -> None:

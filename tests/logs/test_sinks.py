@@ -256,6 +256,36 @@ def test_with_plain_logging_a_traceback_and_an_example_stand_below_the_line() ->
     ]
 
 
+def test_a_text_that_is_cut_ends_its_line_of_a_traceback() -> None:
+    """What follows, such as a note, stands in a line of its own."""
+    attach(kept := Kept())
+    error = ValueError("word " * 1000)
+    error.add_note("made by nobody")
+    logs.LogObserver().hook_failed(BUSY, "jobs.call_again", error, 1, None)
+    assert kept.lines[0].splitlines()[2:] == ["made by nobody"]
+
+
+HIDDEN = "<\x1b[2J \u202e\r\ud83d>"
+
+
+def test_no_sign_of_an_exception_is_obeyed_by_a_terminal() -> None:
+    """A traceback keeps its lines; what an exception says moves no cursor."""
+    attach(kept := Kept())
+    logs.LogObserver().hook_failed(BUSY, "jobs.call_again", ValueError(f"one\n\ttwo {HIDDEN}"), 1, None)
+    assert kept.lines[0].partition("\n")[2] == f"ValueError: one\n\ttwo {HIDDEN.encode('unicode_escape').decode()}"
+
+
+def test_no_sign_of_a_sender_is_obeyed_by_the_console(capsys: pytest.CaptureFixture[str]) -> None:
+    """Senders choose every text of an event, and the renderer of structlog writes a word as it is."""
+    logs.configure(renderer="console")
+    tell(judged(busy_event(operation_context="<\x1b[31mred\u202e>", version="1")))
+    logs.LogObserver().hook_failed(BUSY, "jobs.call_again", ValueError(f"one\ntwo {HIDDEN}"), 1, None)
+    printed = capsys.readouterr().out
+    assert r"operation_context=<\x1b[31mred\u202e>" in printed
+    assert f"\nValueError: one\ntwo {HIDDEN.encode('unicode_escape').decode()}\n" in printed
+    assert printed.replace("\n", "").isprintable()
+
+
 def test_half_a_character_in_a_traceback_does_not_cost_the_line() -> None:
     """A stream of UTF-8 refuses it, and logging then writes the error in the place of the line."""
     attach(kept := Kept())

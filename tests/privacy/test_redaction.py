@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from private_texts import JWT, KEY, NAMED, PRIVATE, PUBLIC, hashed
-from ringback import ConfigurationError, use_redaction
+from ringback import Catalog, ConfigurationError, use_redaction
 from ringback.privacy import redaction
 from ringback.privacy.redaction import LONGEST, redact
 
@@ -68,6 +68,12 @@ def test_what_is_needed_to_find_a_call_stays() -> None:
     assert wrong == []
 
 
+def test_no_word_of_the_catalog_is_taken_for_private() -> None:
+    """The operations page redacts all that it shows, and the catalog names prefixes, ports and numbers of codes."""
+    texts = [text for entry in Catalog.default().entries for text in (entry.summary, *entry.advice, entry.note or "")]
+    assert [text for text in texts if redact(text) != text] == []
+
+
 def test_everything_private_in_one_text_is_replaced(monkeypatch):
     """One pass replaces every private thing, in its place."""
     monkeypatch.setattr(redaction, "LONGEST", 10_000)
@@ -90,6 +96,8 @@ def test_only_the_last_of_chained_starts_begins_a_token():
     [
         ("+15550100", "phone", "15550100"),
         ("+1 555 0100", "phone", "15550100"),
+        ("+1_555_0100", "phone", "15550100"),
+        ("+1\u00b7555\u00b70100", "phone", "15550100"),
         ("%2B1-555-0100", "phone", "15550100"),
         ("&#43;1-555-0100", "phone", "15550100"),
         ("0015550100", "phone", "15550100"),
@@ -208,6 +216,7 @@ def test_a_change_of_mode_holds_for_texts_seen_before(text):
         ("mask", KEY, "redaction 'mask' takes no key; pass mode 'hash', or leave the key out"),
         (None, KEY, "redaction None takes no key; pass mode 'hash', or leave the key out"),
         ("sha", None, "redaction 'sha' is unknown; use 'mask', 'hash' or None"),
+        (KEY.decode(), None, "redaction is unknown; use 'mask', 'hash' or None"),
     ],
 )
 def test_a_setting_that_cannot_work_is_said_at_once_and_changes_nothing(mode, key, message):
@@ -223,6 +232,8 @@ HOSTILE = [
     "-",
     "+1",
     "+1-",
+    "+1_",
+    "=2B1",
     "1-",
     "1 ",
     "(1",

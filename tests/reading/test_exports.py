@@ -242,7 +242,7 @@ def test_reasons_are_counted() -> None:
         reasons.add(Unread(Why.CUT, b"", number), "\x1b[1m+15550100001.log")
     reasons.add(Unread(Why.NO_LINE, b"", 5), "app.log")
     assert [reason.text for reason in reasons.ranked] == [
-        "2 not read: an outcome without its cause or its disposition; the first is line 4 of ?[1m[phone].log",
+        "2 not read: an outcome without its cause or its disposition; the first is line 4 of \\x1b[1m[phone].log",
         "1 not read: no JSON object and no line of Ringback's; the first is line 5 of app.log",
     ]
     assert (reasons.count(), reasons.count(Why.CUT), reasons.count(Why.NEWER)) == (3, 2, 0)

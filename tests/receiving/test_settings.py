@@ -20,6 +20,7 @@ from ringback import (
     SharedSecret,
 )
 from ringback.console import BasicAuth, Console
+from ringback.privacy.redaction import redact
 from ringback.stores.postgres import PostgresStore
 from ringback.stores.sqlite import SQLiteStore
 
@@ -311,6 +312,36 @@ def test_settings_that_work_are_accepted(made: Callable[..., object], settings: 
     made(**settings)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "endpoint=https://x.communication.azure.com/;accesskey=hushhush==",
+        "https://app.example/api/callbacks?token=hushhush",
+        "http://me:hushhush@host/x",
+        "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodXNoaHVzaCJ9.aHVzaGh1c2g",
+    ],
+)
+@pytest.mark.parametrize(
+    ("make", "setting"),
+    [
+        (verifier, "audience"),
+        (verifier, "jwks_uri"),
+        (grid, "tenant"),
+        (grid, "applications"),
+        (middleware, "path"),
+    ],
+)
+def test_a_secret_in_the_place_of_another_setting_is_not_repeated(
+    make: Callable[..., object], setting: str, given: str
+) -> None:
+    """Settings come from the environment, where two are easily mixed up, and what a start raises ends in a log."""
+    if setting == "jwks_uri":
+        given = given.replace("https://app", "http://app")
+    with pytest.raises(ConfigurationError) as refused:
+        make(**{setting: given})
+    assert [each for each in ("hushhush", "eyJ") if each in str(refused.value)] == []
+
+
 URLS = {
     "postgresql://me:hush@host/db?passwrod=hush": "the store's URL has a parameter 'passwrod', which PostgreSQL does "
     "not know; leave it out, or see PostgreSQL's connection parameters, such as sslmode and connect_timeout",
@@ -318,13 +349,16 @@ URLS = {
     "not know; leave it out, or see PostgreSQL's connection parameters, such as sslmode and connect_timeout",
     "postgresql://me:hush@host/db?connect_timeout=soon": "the store's URL has connect_timeout 'soon', "
     "which is no whole number; give one",
-    "postgresql://me:hush@host:port/db": "the store's URL has port 'port', which is no whole number; give one",
+    "postgresql://me:hush@host:port/db": "the store's URL has a port, which is no whole number; "
+    "give one, and write %2F for a '/' of the password",
+    "postgresql://me:hu/sh@host/db": "the store's URL has a port, which is no whole number; "
+    "give one, and write %2F for a '/' of the password",
     "postgresql://me:hush@host/db?sslmode=yes": "the store's URL has sslmode 'yes'; "
     "give one of disable, allow, prefer, require, verify-ca, verify-full",
     "postgresql://me:hush@[host/db": "the store's URL cannot be read; write "
-    "'postgresql://user:password@host:5432/database', with %-encoding for special characters of the password",
+    "'postgresql://<user>:<password>@host:5432/database', with %-encoding for special characters of the password",
     "postgresql://me:hu%ZZ@host/db": "the store's URL cannot be read; write "
-    "'postgresql://user:password@host:5432/database', with %-encoding for special characters of the password",
+    "'postgresql://<user>:<password>@host:5432/database', with %-encoding for special characters of the password",
     "sqlite:///x.db?pool_size=4": "store 'x.db': 'pool_size' is no setting; there are lease, poll, timeout, "
     "max_backlog, min_free, keep, remember, network",
     "sqlite:///x.db?lease=9&lease=8": "store 'x.db': 'lease' is set twice; leave one of the two out",
@@ -339,6 +373,8 @@ def test_a_url_that_cannot_work_is_refused_without_its_password(url: str, said: 
     with pytest.raises(ConfigurationError) as refused:
         OutcomeRouter(store=url)
     assert str(refused.value) == said
+    # The worker redacts what the app raises at its start, and so must leave the remedy.
+    assert redact(said) == said
 
 
 @pytest.mark.parametrize(

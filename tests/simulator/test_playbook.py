@@ -132,7 +132,10 @@ def test_somebody_who_calls_stays_until_it_is_quiet_unless_the_number_says_other
             "[scenarios.b]\nsteps = [{ event = 'CallConnected', code = 'x' }]",
             r"'b': Expected `int \| null`, got `str` - at `\$.steps\[0\].code`$",
         ),
-        ("[numbers]\n15550100001 = 'busy'", "numbers has .*, which is no number with a plus sign; write for example"),
+        (
+            "[numbers]\n15550100001 = 'busy'",
+            "numbers has .*, which is no number with a plus sign; write a plus sign and 3 to 15",
+        ),
         ("default = 'bsy'", "did you mean 'busy'"),
     ],
 )

@@ -28,6 +28,7 @@ from ringback.cli._screen import tell
 from ringback.cli._values import some
 from ringback.exceptions import ConfigurationError, RingbackError, StoreError, needs_extra
 from ringback.privacy.redaction import redact
+from ringback.privacy.written import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,7 +83,8 @@ class _Parser(argparse.ArgumentParser):
     """Reports a fault in one line, in the form of every other message."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        # A mistyped option leaves its value, such as the URL of a database, in the message.
+        self.exit(2, f"{self.prog}: {visible(redact(message))}; see {self.prog} --help\n")
 
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from ringback.cli._store import add_router, operated
 from ringback.cli._values import ago, count, named, of_cause, of_code, some
 from ringback.hooks.call_records import MOST, PAGE, CallRecords
 from ringback.privacy.redaction import redact, redact_contact
+from ringback.privacy.written import visible
 from ringback_catalog import Disposition, Owner, ResultCategory
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _entry(entry: Entry) -> str:
     again = f", {entry.copies + 1} times" if entry.copies else ""
     hooks = "".join(f"; {_hook(run)}" for run in entry.hooks)
     text = f"{at:%Y-%m-%d %H:%M:%S.%f}"[:-3]
-    return redact(f"  {text}  {entry.kind.value:<16}  {entry.event}{result}{again}{hooks}")
+    return visible(redact(f"  {text}  {entry.kind.value:<16}  {entry.event}{result}{again}{hooks}"))
 
 
 def _hook(run: HookRun) -> str:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, structs
 
 from ringback.cli._outcomes import events_in
-from ringback.cli.reading.line import REMEMBERED, Line, Reasons, Seen, Unread, printable
+from ringback.cli.reading.line import REMEMBERED, Line, Reasons, Seen, Unread
 from ringback.core.outcome import classify_event
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact_if_told
+from ringback.privacy.written import visible
 from ringback.work.redial import Planned, decide
 from ringback_catalog import Catalog, Cause, Disposition, RetryAction, RetryClass, action_after, event_name
 
@@ -224,4 +225,4 @@ def _judged_in(line: Line, outcome: Outcome, redialing: Redialing) -> Judgement:
 
 def _short(word: str) -> str:
     # A log is not to be trusted. No word of Ringback is longer, or has a character that a terminal would obey.
-    return printable((redact_if_told(word) or "")[:40])
+    return visible((redact_if_told(word) or "")[:40])

@@ -13,6 +13,7 @@ from ringback.cli._values import count, named
 from ringback.core.times import iso_second
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
+from ringback.privacy.written import visible
 from ringback.work.hook_runs import returned_in, tries_in
 from ringback.work.letters import Act, LetterChange
 from ringback.work.selection import EVERYTHING
@@ -161,7 +162,7 @@ def table(letters: Sequence[DeadLetter], width: int) -> Iterator[str]:
     for number, (row, reason) in enumerate(zip(rows, reasons, strict=True)):
         line = "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True))
         if beside:
-            yield f"{line}  {cut(' '.join(reason.split()), room)}".rstrip()
+            yield f"{line}  {cut(visible(' '.join(reason.split())), room)}".rstrip()
         elif sum(widths) + 2 * len(widths) - 2 <= width:
             yield line.rstrip()
             yield from wrapped(reason, width, "  ") if number else ()

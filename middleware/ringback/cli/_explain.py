@@ -17,6 +17,7 @@ from ringback.cli.reading.line import Reasons, Why
 from ringback.core.outcome import Outcome, classify, classify_event
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
+from ringback.privacy.written import visible
 from ringback.settings import nearest
 from ringback_catalog import EVENTS, Catalog, event_name
 
@@ -159,7 +160,8 @@ def _ids(outcome: Outcome) -> list[str]:
     if not outcome.event.type:
         return []
     fields = outcome.to_dict()
-    return ["  ".join(str(fields[name]) for name in ("outcome_id", "occurred_at") if fields[name] is not None)]
+    ids = (str(fields[name]) for name in ("outcome_id", "occurred_at") if fields[name] is not None)
+    return [visible("  ".join(ids))]
 
 
 def _catalog(arguments: argparse.Namespace) -> Catalog:

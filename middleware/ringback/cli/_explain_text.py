@@ -59,7 +59,7 @@ def page(outcome: Outcome, catalog: Catalog, width: int, *, whole: bool = False)
 
 
 def _aligned(known: Iterable[tuple[str, str]], width: int) -> list[str]:
-    return [line for name, text in known for line in wrapped(text, width, f"  {name:<12}", " " * 14)]
+    return [line for name, text in known for line in wrapped(redact(text), width, f"  {name:<12}", " " * 14)]
 
 
 def _documents(outcome: Outcome, sources: Iterable[str], width: int) -> Iterator[list[str]]:
@@ -105,7 +105,7 @@ def _facts(outcome: Outcome, catalog: Catalog) -> Iterator[tuple[str, str]]:
     if reported:
         yield "carrier", reported
     if outcome.status_details is not None:
-        yield "status", redact(outcome.status_details)
+        yield "status", outcome.status_details
     yield "category", f"{outcome.category} ({outcome.category_basis}), confidence {outcome.confidence}"
     yield "owner", f"{outcome.owner}: {OWNERS[outcome.owner]}"
     # The entry of the key itself, before a carrier's detail refined the answer.

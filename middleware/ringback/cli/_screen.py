@@ -10,12 +10,15 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
+from ringback.privacy.written import visible
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 WIDEST = 100
 """Columns of text at most, however wide the terminal: longer lines are hard to read."""
 
+_BLANKS = dict.fromkeys(map(ord, "\t\n\v\f\r"), " ")
 _CELLS = 24
 _EVERY = 0.1
 _FIRST = 0.5
@@ -38,9 +41,8 @@ def wrapped(text: str, width: int, first: str = "", others: str | None = None) -
     The first line begins with ``first``, further lines with ``others``, or with ``first`` if that is ``None``.
     """
     further = first if others is None else others
-    return textwrap.wrap(
-        text, width, initial_indent=first, subsequent_indent=further, break_on_hyphens=False, tabsize=1
-    )
+    words = visible(text.translate(_BLANKS))
+    return textwrap.wrap(words, width, initial_indent=first, subsequent_indent=further, break_on_hyphens=False)
 
 
 def pair(code: int | None, subcode: int | None) -> str:
@@ -61,6 +63,7 @@ def bold(text: str, *, styled: bool, style: str = "1") -> str:
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """A line for each row, the names of the columns first. Each cell is as wide as the widest of its column."""
+    rows = [[*map(visible, row)] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows]
 
@@ -82,7 +85,7 @@ def say(line: str) -> None:
 
 def tell(command: str, text: str) -> None:
     """Print a message of a command, such as ``ringback dead list``, on standard error."""
-    print(f"{command}: {text}", file=sys.stderr, flush=True)
+    print(f"{command}: {visible(text)}", file=sys.stderr, flush=True)
 
 
 class Progress:

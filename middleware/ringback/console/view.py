@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from ringback.privacy.redaction import redact
+from ringback.privacy.written import visible
 from ringback_catalog import RetryAction
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ def moment(at: float) -> Moment:
 
 
 def shown(view: object) -> dict[str, Any]:
-    """A struct or a dictionary, and whatever stands in it, as dictionaries and lists with every text redacted."""
+    """A struct or a dictionary, and whatever stands in it, as dictionaries and lists with every text redacted.
+
+    A sign that nobody sees is escaped: it could turn the writing of what stands beside it.
+    """
     return cast("dict[str, Any]", _redacted(msgspec.to_builtins(view)))
 
 
@@ -55,7 +59,7 @@ def action_of(outcome: Outcome | None) -> str | None:
 
 def _redacted(value: Any) -> Any:
     if isinstance(value, str):
-        return redact(value)
+        return visible(redact(value), kept="\n\t")
     if isinstance(value, dict):
         fields = cast("dict[str, Any]", value).items()
         return {name: field if name in OPEN else _redacted(field) for name, field in fields}

@@ -12,6 +12,7 @@ from msgspec import Meta, Raw, Struct, ValidationError
 from msgspec.json import Decoder
 
 from ringback.exceptions import NoRawBytes
+from ringback.privacy.redaction import Shown, redact
 from ringback_catalog import event_name
 
 BIGGEST = 2**31 - 1
@@ -19,7 +20,7 @@ Number = Annotated[int, Meta(ge=-BIGGEST, le=BIGGEST)]
 """A code, subcode, SIP status or Q.850 cause. No such number is larger; a larger one is out of range."""
 
 
-class Diagnostic(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class Diagnostic(Shown, frozen=True, gc=False, forbid_unknown_fields=True):
     """What a carrier or Session Border Controller reported: a SIP status or a Q.850 cause."""
 
     code: Number | None = None
@@ -27,7 +28,7 @@ class Diagnostic(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class Result(
-    Struct,
+    Shown,
     frozen=True,
     gc=False,
     # Where the fast decoder meets an unknown key, `read_element` reads the element, in any case of the keys.
@@ -43,14 +44,14 @@ class Result(
     q850: Diagnostic | None = None
 
 
-class Update(Struct, frozen=True, gc=False, rename="camel"):
+class Update(Shown, frozen=True, gc=False, rename="camel"):
     """The part of ``mediaStreamingUpdate`` or ``transcriptionUpdate`` that says why the event came."""
 
     media_streaming_status_details: str | None = None
     transcription_status_details: str | None = None
 
 
-class EventData(Struct, frozen=True, gc=False, rename="camel"):
+class EventData(Shown, frozen=True, gc=False, rename="camel"):
     """The parts of an event's ``data`` that Ringback reads, whatever the event."""
 
     call_connection_id: str | None = None
@@ -134,8 +135,8 @@ class Event(Struct, frozen=True, gc=False, rename={"_origin": "ringback:origin"}
         return self._origin.element()
 
     def __repr__(self) -> str:
-        # A repr ends up in logs, and the message and the data may hold phone numbers.
-        return f"<Event {self.type} id={self.id}>"
+        # A repr ends up in logs, and a sender may write a phone number anywhere.
+        return redact(f"<Event {self.type} id={self.id}>")
 
 
 class Origin(Struct, frozen=True, gc=False, eq=False):
@@ -163,14 +164,14 @@ class Origin(Struct, frozen=True, gc=False, eq=False):
         return sent[start:end]
 
 
-class Fault(Struct, frozen=True):
+class Fault(Shown, frozen=True):
     """One element of a delivery that is no event: the element's index in the array, and the reason."""
 
     index: int
     reason: str
 
 
-class Delivery(Struct, frozen=True, gc=False):
+class Delivery(Shown, frozen=True, gc=False):
     """The events of one request in order, and a fault for each element that is no event."""
 
     events: tuple[Event, ...]

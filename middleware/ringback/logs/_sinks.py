@@ -24,6 +24,7 @@ from ringback.core.fields import Line
 from ringback.core.times import iso
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.redaction import redact
+from ringback.privacy.written import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -38,6 +39,8 @@ line = Line()
 
 _kept: _Structlog | None = None
 _BELOW = ("exception", "example")
+_LINES = "\n\t"
+"""What stays in a text of several lines, such as a traceback."""
 _METHODS = {logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
 
 LONGEST_TEXT = 400
@@ -165,7 +168,9 @@ def emit(
         if raised is not None:
             # As text, not as exc_info, because an error of a hook or listener may name a number. Each part by itself: a
             # traceback may be longer than a text that is kept whole.
-            redacted["exception"] = "".join(map(redact, traceback.format_exception(raised)))
+            parts = map(redact, traceback.format_exception(raised))
+            # What is cut has lost its line feed.
+            redacted["exception"] = "".join(part if part.endswith("\n") else f"{part}\n" for part in parts)
         write(to, level, event, redacted)
 
 
@@ -249,9 +254,7 @@ class Text(msgspec.Struct):
             line = _cut(parts, fields)
         for name in _BELOW:
             if name in fields:
-                # Half a character, which no stream takes, would cost the whole line: a hook's exception may have one.
-                below = fields[name].rstrip().encode("utf-8", "backslashreplace").decode()
-                line = f"{line}\n{below}"
+                line = f"{line}\n{visible(fields[name].rstrip(), kept=_LINES)}"
         return line[len(self.event) :]
 
 
@@ -298,9 +301,20 @@ def to_json(line: Any, **_: Any) -> str:
 
 _THRESHOLDS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+
+def _to_terminal() -> Any:
+    render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+
+    def renderer(logger: Any, method: str, line: Any) -> Any:
+        shown = {name: visible(value, kept=_LINES) if isinstance(value, str) else value for name, value in line.items()}
+        return render(logger, method, shown)
+
+    return renderer
+
+
 _RENDERERS: dict[str, Callable[[], Any]] = {
     "json": lambda: structlog.processors.JSONRenderer(serializer=to_json),
-    "console": lambda: structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()),
+    "console": _to_terminal,
 }
 
 

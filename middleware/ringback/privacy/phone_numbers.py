@@ -47,6 +47,9 @@ _NATIONAL = (
 
 FORMS = (
     ("+(", "", rf"(?:\(\+\d{{1,3}}\)|\+[ ({BLANK}]{{0,2}}\d){DIGIT}{{6,}}", "internationally written"),
+    # Behind the country alone: as likely, a whole number ends there, and another column or a time follows.
+    ("+", "", r"\+(?=[1-9]\d{0,2}[_*~])(?:[_*~]?\d){7,}", "in the name of a file, or marked up"),
+    ("2", "(?<==)2B", r"[1-9]\d{6,14}(?!\w)", "with the + that an e-mail escapes as =2B"),
     ("0(", _APART, rf"{_BRACKET}(?:0?011|00){_JOIN}{{0,3}}[1-9]{DIGIT}{{6,}}{END}", 'with what is dialled for "+"'),
     (
         "0-9(",

@@ -53,7 +53,7 @@ GUID = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 # What a number may begin with, and what may follow it in an address.
 _LEAD = rf"[+( {BLANK}]{{0,4}}\d"
-_REST = r"(?:[^\s\"'<>;,)\[\]}]|\[(?=[0-9a-fA-F]{0,4}:))"
+_REST = r"(?:[^\s\"'`<>;,)\[\]}]|\[(?=[0-9a-fA-F]{0,4}:))"
 # "Bearer capability not authorized" is Q.850's, "Basic authentication" anybody's.
 _NO_WORD = r"(?!(?:[A-Z]?[a-z]{1,19}|[A-Z]{2,20})[.:,]?(?![\w.~+/=-]))"
 

@@ -11,6 +11,8 @@ from functools import lru_cache
 from string import ascii_letters, digits, hexdigits
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from msgspec import Struct
+
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.kinds import HASHED, KEPT
 from ringback.privacy.private import group_of, private_text
@@ -116,6 +118,20 @@ def redact_contact(contact: str | None) -> str | None:
     return f"hash {contact[:12]}" if is_hashed(contact) else "[contact]"
 
 
+def redact_repr(value: object) -> str:
+    """The redacted ``repr``: for an error about a setting, which may be a secret in the wrong place."""
+    return redact(repr(value))
+
+
+class Shown(Struct, frozen=True):
+    """A value whose ``repr`` is redacted, because a ``repr`` ends up in logs."""
+
+    def __repr__(self) -> str:
+        values = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        shown = (f"{name}={redact_contact(value) if name == 'contact' else value!r}" for name, value in values)
+        return redact(f"{type(self).__name__}({', '.join(shown)})")
+
+
 def redact_place(text: str) -> str:
     """The redacted source or subject of an event, without the user, query and fragment of its URL."""
     return text if is_open(text) else redact(_HIDDEN.sub("", text))
@@ -140,7 +156,9 @@ def use_redaction(mode: Literal["mask", "hash"] | None, key: bytes | str | None 
     elif mode is None:
         _current = _Redaction(str, str, str)
     else:
-        raise ConfigurationError(f"redaction {mode!r} is unknown; use 'mask', 'hash' or None")
+        # What is as long as a key may be the key.
+        shown = f" {mode!r}" if len(str(mode)) < SHORTEST_KEY else ""
+        raise ConfigurationError(f"redaction{shown} is unknown; use 'mask', 'hash' or None")
 
 
 class _Redaction(NamedTuple):

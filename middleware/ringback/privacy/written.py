@@ -120,6 +120,8 @@ def _in_ascii(sign: str) -> str:
     category = unicodedata.category(sign)
     if category == "Pd" or sign == "\u2212":
         return "-"
+    if sign in _MIDDLE_DOTS:
+        return "."
     if category == "Cf":
         # Numbers that a person copied from an address book hold invisible marks of the writing direction.
         return INVISIBLE
@@ -129,3 +131,11 @@ def _in_ascii(sign: str) -> str:
 
 
 INVISIBLE = "\u200b"
+_MIDDLE_DOTS = "\u00b7\u2022\u2027\u2219\u22c5"
+
+
+def visible(text: str, *, kept: str = "") -> str:
+    """The text with an escape for each sign that a terminal obeys, that nobody sees or that no stream takes."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each in kept else repr(each)[1:-1] for each in text)

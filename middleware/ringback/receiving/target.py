@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlparse
 
 from ringback.exceptions import ConfigurationError
+from ringback.privacy.redaction import redact, redact_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -54,7 +55,7 @@ class GuardedPaths:
 
     def __init__(self, path: str | Sequence[str]) -> None:
         if not isinstance(path, str | list | tuple):
-            raise ConfigurationError(f"path {path!r} is no text and no list of texts; give '/api/callbacks'")
+            raise ConfigurationError(f"path {redact_repr(path)} is no text and no list of texts; give '/api/callbacks'")
         templates = (path,) if isinstance(path, str) else tuple(path)
         if not templates:
             raise ConfigurationError("path names no path; give the callback route's, such as '/api/callbacks'")
@@ -247,11 +248,11 @@ def _near_patterns(templates: Iterable[str]) -> Iterator[str]:
 def _refuse_what_never_fits(template: str) -> None:
     if not isinstance(template, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(
-            f"path {template!r} is no text; give a template such as '/api/callbacks/{{context_id}}'"
+            f"path {redact_repr(template)} is no text; give a template such as '/api/callbacks/{{context_id}}'"
         )
     for wrong, rule in _FOREIGN:
         if wrong.search(template):
-            raise ConfigurationError(f"path {template!r} fits no request: {rule}")
+            raise ConfigurationError(f"path {redact_repr(template)} fits no request: {rule}")
     if "{" in (rest := _PARAMETER.sub("", template)) or "}" in rest:
         raise ConfigurationError(
             f"path {template!r} has a brace that is no parameter's; write {{name}} or {{name:path}}"
@@ -266,7 +267,7 @@ def _refuse_what_never_fits(template: str) -> None:
                 f"path {template!r} has the convertor {parameter[2]!r}; known are {known}, and {{{parameter[1]}}} alone"
             )
     if not template.startswith("/"):
-        raise ConfigurationError(f"path {template!r} does not start with '/'; write '/{template}'")
+        raise ConfigurationError(f"path {redact_repr(template)} does not start with '/'; write '/{redact(template)}'")
 
 
 _FOREIGN: tuple[tuple[re.Pattern[str], str], ...] = (

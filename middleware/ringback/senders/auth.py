@@ -18,6 +18,7 @@ from ringback.exceptions import ConfigurationError
 from ringback.hooks.guarded import told
 from ringback.hooks.invoke import called
 from ringback.hooks.signatures import handler_name, refuse_uncallable
+from ringback.privacy.redaction import redact
 from ringback.settings import refuse_no_text
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class Head(Struct, frozen=True):
     path: str
     query: str
     headers: tuple[tuple[str, str], ...]
+
+    def __repr__(self) -> str:
+        # A repr ends up in logs, the headers have a token, and the last part of the path may be a secret.
+        return f"<Head {redact(self.method)}, {len(self.headers)} header fields>"
 
     def values(self, name: str) -> list[str]:
         """Every value of a header, in order; ``name`` in lower case."""

@@ -8,6 +8,7 @@ from typing import cast
 
 from ringback.exceptions import ConfigurationError
 from ringback.privacy.private import GUID
+from ringback.privacy.redaction import redact, redact_repr
 
 
 def several(name: str, value: object) -> list[str]:
@@ -17,7 +18,7 @@ def several(name: str, value: object) -> list[str]:
     values = [value] if isinstance(value, str) else list(given)
     texts = [text for text in values if isinstance(text, str) and text]
     if not texts or len(texts) < len(values):
-        raise ConfigurationError(f"{name} {value!r} names nothing; give a text, or several")
+        raise ConfigurationError(f"{name} {redact(f'{value!r}')} names nothing; give a text, or several")
     return texts
 
 
@@ -26,15 +27,15 @@ def resource_id(audience: str) -> str:
     if GUID.fullmatch(audience):
         # A GUID is the same in capitals (RFC 9562, section 4), but the verifier compares letter by letter.
         return audience.lower()
-    lower = audience.lower()
+    lower, shown = audience.lower(), redact_repr(audience)
     if _is_secret(audience):
         given = _CONNECTION_STRING
     elif lower.lstrip("/").startswith("subscriptions/"):
-        given = f"{audience!r} is the ARM path of a resource"
+        given = f"{shown} is the ARM path of a resource"
     elif "://" in lower or lower.endswith(".communication.azure.com"):
-        given = f"{audience!r} is the endpoint of a resource"
+        given = f"{shown} is the endpoint of a resource"
     else:
-        given = f"{audience!r} is no GUID"
+        given = f"{shown} is no GUID"
     raise ConfigurationError(
         f"audience: {given}; give the immutable resource id, a GUID: az communication show --name <resource> "
         "--resource-group <group> --query immutableResourceId --output tsv"
@@ -47,7 +48,7 @@ def application_or_uri(audience: str) -> str:
         return audience.lower()
     if _URI.fullmatch(audience):
         return audience
-    shown = _CONNECTION_STRING if _is_secret(audience) else repr(audience)
+    shown = _CONNECTION_STRING if _is_secret(audience) else redact_repr(audience)
     raise ConfigurationError(
         f"audience: {shown} is neither an application id, a GUID, nor its URI, such as 'api://<application id>'; "
         "give what the event subscription has"
@@ -63,7 +64,8 @@ def application_id(application: str) -> str:
     if GUID.fullmatch(application):
         return application.lower()
     raise ConfigurationError(
-        f"applications: {application!r} is no application id; give that of Event Grid's service principal, a GUID"
+        f"applications: {redact_repr(application)} is no application id; "
+        "give that of Event Grid's service principal, a GUID"
     )
 
 
@@ -84,7 +86,9 @@ def tenant_id(tenant: object, issuer_given: bool) -> str:
     if isinstance(tenant, str) and GUID.fullmatch(tenant):
         return tenant.lower()
     if not isinstance(tenant, str) or not _DOMAIN.fullmatch(tenant):
-        raise ConfigurationError(f"tenant {tenant!r} is no tenant id; give the directory (tenant) id, a GUID")
+        raise ConfigurationError(
+            f"tenant {redact_repr(tenant)} is no tenant id; give the directory (tenant) id, a GUID"
+        )
     if not issuer_given:
         raise ConfigurationError(
             f"tenant {tenant!r} is a domain, and the issuer of tokens has the tenant's id; "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from ringback import logs
 from ringback.exceptions import ConfigurationError
+from ringback.privacy.redaction import redact_repr
 from ringback.senders.auth import Head, Refusal
 from ringback.senders.bearer import BearerCheck
 from ringback.senders.identities import (
@@ -148,6 +149,6 @@ def _keys(url: object, configuration: bool, lifetime: float, cooldown: float, ti
     if not timeout:
         raise ConfigurationError(f"timeout {timeout!r} lets no key be fetched; give seconds")
     if not isinstance(url, str) or not is_trustworthy(url):
-        raise ConfigurationError(f"key server {url!r} is not https; keys fetched over http can be anybody's")
+        raise ConfigurationError(f"key server {redact_repr(url)} is not https; keys fetched over http can be anybody's")
     fetch = http_fetch(url, configuration=configuration, timeout=timeout)
     return KeySet(url, fetch, logs.LogObserver(), lifetime=lifetime, cooldown=cooldown)

@@ -137,7 +137,7 @@ def _read(path: Path) -> tuple[_Rows, dict[str, Scenario]]:
         for number in rows.numbers:
             if re.fullmatch(r"\+[0-9]{3,15}", number) is None:
                 said = f"numbers has {redact(number)!r}, which is no number with a plus sign"
-                raise ValueError(f"{said}; write for example +15550100001")
+                raise ValueError(f"{said}; write a plus sign and 3 to 15 digits")
         scenarios: dict[str, Scenario] = {}
         for name, table in rows.scenarios.items():
             scenarios[name] = _scenario(name, _row(name, table), {**SCENARIOS, **scenarios}, path.parent)

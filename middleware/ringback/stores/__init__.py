@@ -16,7 +16,7 @@ __all__ = ["DeadLetter", "DeliveryStore", "MemoryStore", "Stats", "open_store"]
 def open_store(store: str | DeliveryStore | None) -> DeliveryStore:
     """The store of a URL; ``"memory"`` or ``None`` gives a store in memory, and a store gives itself.
 
-    A URL is ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``postgresql://user:password@host/database``.
+    A URL is ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``postgresql://<user>:<password>@host/database``.
     Settings follow ``memory`` as they follow a URL: ``memory?max_backlog=1000``. The function imports the module of
     that store alone, and opens nothing. Raises :class:`ConfigurationError` for any other URL, and for a store whose
     packages are not installed.
@@ -41,7 +41,7 @@ def open_store(store: str | DeliveryStore | None) -> DeliveryStore:
     shown = f"{scheme}://..." if found else redact(store.rpartition("@")[2])
     raise ConfigurationError(
         f"store {shown!r} is no URL of a store; write 'sqlite:///ringback.db', "
-        "'postgresql://user:password@host/database', or 'memory'"
+        "'postgresql://<user>:<password>@host/database', or 'memory'"
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ringback.privacy.redaction import Shown
 from ringback.work.keys import short
 from ringback_catalog import START_FAILURES, Cause, RetryAction, RetryClass, action_after
 
@@ -134,7 +135,7 @@ class CallState(StrEnum):
     Such a call does not count."""
 
 
-class CallRecord(Struct, frozen=True, omit_defaults=True):
+class CallRecord(Shown, frozen=True, omit_defaults=True):
     """A call that was placed or is to be placed at ``at``, answered at ``answered_at``, and ended at ``ended_at``.
 
     ``leg`` is its call connection id, and ``context`` the operation context that Ringback offered for the call, where

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from msgspec import Struct
 
 from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
+from ringback.privacy.redaction import Shown
 from ringback.work.items import Kind, Progress, State
 from ringback_catalog import Cause, Disposition, Match, Owner, ResultCategory, RetryClass
 
@@ -48,7 +49,7 @@ class Pair(Struct, frozen=True):
     last_at: float
 
 
-class Ended(Struct, frozen=True):
+class Ended(Shown, frozen=True):
     """One call that ended. ``at`` is when the store got the end; ``duplicates`` counts the redeliveries of the end.
 
     ``outcome`` is ``None`` if the store has forgotten or cannot read the outcome; cause and retry class stay.
@@ -68,7 +69,7 @@ class Ended(Struct, frozen=True):
     outcome: Outcome | None
 
 
-class Waiting(Struct, frozen=True):
+class Waiting(Shown, frozen=True):
     """One item, which is ready or running unless somebody asks for its key.
 
     ``attempts`` counts the claims of the item; :func:`~ringback.work.hook_runs.tries_in` counts the calls in its
@@ -87,7 +88,7 @@ class Waiting(Struct, frozen=True):
     progress: Progress = Progress()
 
 
-class CallFilter(Struct, frozen=True, kw_only=True):
+class CallFilter(Shown, frozen=True, kw_only=True):
     """The calls that ended and meet every condition that is given; all of them, if none is.
 
     ``event`` is a short name. ``since`` and ``until`` bound the time when the store got the end, in seconds since the

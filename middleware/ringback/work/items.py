@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
 from ringback.exceptions import StoreError
+from ringback.privacy.redaction import Shown
 from ringback.work.contact_call import LONGEST_WINDOW, CallState
 from ringback.work.keys import short
 
@@ -67,7 +68,7 @@ class State(_Stored):
 
 # gc=False: items, claims and settlements are in no reference cycle, and there are as many as calls that wait, so
 # the garbage collector would visit them in vain.
-class Item(Struct, frozen=True, gc=False):
+class Item(Shown, frozen=True, gc=False):
     """One piece of work. ``key`` is unique for as long as the store remembers the key.
 
     ``contact`` is the contact that the call was to reach, and ``target`` names the redial function that knows the
@@ -84,7 +85,7 @@ class Item(Struct, frozen=True, gc=False):
     number: int = 1
 
 
-class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
+class Progress(Shown, frozen=True, gc=False, omit_defaults=True):
     """What the attempts at an item have done so far, by the names of the hooks. The next attempt goes on from here.
 
     Hooks in ``done`` have returned. Hooks in ``failed`` were given up, and their reasons are the values. ``tries``
@@ -140,7 +141,7 @@ class Progress(Struct, frozen=True, gc=False, omit_defaults=True):
         return self if self.before is None else replace(self, before=None)
 
 
-class Before(Struct, frozen=True, gc=False, omit_defaults=True):
+class Before(Shown, frozen=True, gc=False, omit_defaults=True):
     """A dead letter as it was before the change of this name, see :class:`~ringback.work.letters.LetterChange`."""
 
     change: str
@@ -150,7 +151,7 @@ class Before(Struct, frozen=True, gc=False, omit_defaults=True):
     progress: Progress
 
 
-class Claim(Struct, frozen=True, gc=False):
+class Claim(Shown, frozen=True, gc=False):
     """An item that one worker has until the lease ends. ``attempt`` counts the claims of the item, from 1.
 
     ``redelivered``: an earlier attempt began and did not end. ``crashed``: the worker of that attempt died. ``put_at``
@@ -165,7 +166,7 @@ class Claim(Struct, frozen=True, gc=False):
     put_at: float = 0.0
 
 
-class Settlement(Struct, frozen=True, gc=False):
+class Settlement(Shown, frozen=True, gc=False):
     """What became of a claim: done, dead with a reason, or ready again at ``due_at``.
 
     ``call`` is what has become of the call of a redial, and ``leg`` the call connection id, if the redial function
@@ -201,7 +202,7 @@ Work = Callable[[Claim], Awaitable[Settlement]]
 """Works on one claim. Raises only :class:`asyncio.CancelledError`, when its task is cancelled."""
 
 
-class DeadLetter(Struct, frozen=True):
+class DeadLetter(Shown, frozen=True):
     """An item that was given up. A person may read, replay or discard a dead letter.
 
     ``outcome`` is ``None`` if the store cannot read the stored outcome. ``contact`` is private unless the app has the

@@ -23,9 +23,10 @@ def short(key: str | None) -> str | None:
     """
     if key is None or (len(key) <= LONGEST_KEY and key.isprintable()):
         return key
-    kind = key[:32].partition(":")[0]
+    # A word, as keys begin with. Any other beginning may be of something private, which nobody knows from its half.
+    kind, colon, _ = key[:32].partition(":")
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{kind if kind.isprintable() else 'key'}:sha256:{digest}"
+    return f"{kind if colon and kind.isalpha() else 'key'}:sha256:{digest}"
 
 
 def numbered(text: str) -> int:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ringback.exceptions import ConfigurationError
+from ringback.privacy.redaction import redact
 from ringback.settings import is_number, refuse_no_flag
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ class HookContext:
     idempotency_key: str
     attempt: int = 1
     redelivered: bool = False
+
+    def __repr__(self) -> str:
+        # A repr ends up in logs, and the key has an id that a sender chose.
+        key, again = redact(self.idempotency_key), ", redelivered" if self.redelivered else ""
+        return f"<HookContext {self.hook}, attempt {self.attempt}{again}: {key}>"
 
 
 class Retry(Exception):

@@ -11,6 +11,7 @@ from msgspec import DecodeError, Struct, ValidationError, convert
 from ringback.core.delivery import digest_of
 from ringback.core.events import Diagnostic, Event, EventData, Number, Result, Update
 from ringback.privacy.redaction import redact
+from ringback.privacy.written import visible
 from ringback_catalog import event_name, scope_of
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Reasons:
         reason = self._all.get(unread.why)
         if reason is None:
             # A stranger may have chosen the file's name, which may be long as well.
-            place = f"{unread.unit} {unread.number} of {printable(redact(file)[-200:])}"
+            place = f"{unread.unit} {unread.number} of {visible(redact(file)[-200:])}"
             reason = self._all[unread.why] = Reason(unread.why.value, 0, place)
         reason.count += 1
 
@@ -133,11 +134,6 @@ class Seen:
         if len(self._young) >= self._most:
             self._old, self._young = self._young, set()
         return before
-
-
-def printable(text: str) -> str:
-    """The text with a question mark for every character that a terminal would obey."""
-    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 class Counted(Struct, gc=False, rename={"at_timestamp": "@timestamp"}):

@@ -21,11 +21,11 @@ from ringback.cli.reading.line import (
     Seen,
     Unread,
     Why,
-    printable,
     second_of,
 )
 from ringback.cli.stats.timeline import Columns, Timeline
 from ringback.privacy.redaction import redact
+from ringback.privacy.written import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -286,7 +286,7 @@ def _iso(second: float) -> str:
 
 def _clean(text: str | None) -> str:
     """The text on one line, with nothing private and nothing that a terminal would obey."""
-    return printable(redact(text or "-")[:_LONGEST])
+    return visible(redact(text or "-")[:_LONGEST])
 
 
 def _share(part: int, whole: int) -> float:

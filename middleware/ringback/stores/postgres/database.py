@@ -56,7 +56,7 @@ def conninfo_of(url: str, timeout: float) -> str:
     except psycopg.Error:
         raise ConfigurationError(
             _unknown_parameter(url)
-            or "the store's URL cannot be read; write 'postgresql://user:password@host:5432/database', "
+            or "the store's URL cannot be read; write 'postgresql://<user>:<password>@host:5432/database', "
             "with %-encoding for special characters of the password"
         ) from None
     _refuse_values(given)
@@ -96,6 +96,10 @@ def _refuse_values(given: dict[str, Any]) -> None:
             continue
         # A URL may have a value for each of several hosts: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS
         if name in _WHOLE and not all(part.strip().removeprefix("-").isdecimal() for part in str(value).split(",")):
+            if name == "port":
+                # A password with a "/" ends there, and its beginning stands where the port would.
+                said = "a port, which is no whole number; give one, and write %2F for a '/' of the password"
+                raise ConfigurationError(f"the store's URL has {said}")
             raise ConfigurationError(f"the store's URL has {name} {value!r}, which is no whole number; give one")
         if name in _WORDS and value not in _WORDS[name]:
             raise ConfigurationError(f"the store's URL has {name} {value!r}; give one of {', '.join(_WORDS[name])}")
