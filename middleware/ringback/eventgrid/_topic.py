@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from ringback.exceptions import ConfigurationError
 from ringback.forks import lock
 from ringback.senders.keys import is_trustworthy
+from ringback.settings import refuse_no_text
 
 if TYPE_CHECKING:
     from azure.core.credentials import AzureKeyCredential, AzureSasCredential, TokenCredential
@@ -73,6 +74,7 @@ def _not_about_options(record: logging.LogRecord) -> bool:
 
 def checked_endpoint(endpoint: str) -> str:
     """The endpoint. Raises :class:`ConfigurationError` for an unusable one; the message shows scheme and host only."""
+    refuse_no_text("event grid: the endpoint", endpoint)
     try:
         parts = urlsplit(endpoint)
         _ = parts.port
