@@ -122,7 +122,10 @@ def _parser() -> _Parser:
     example = "doctor --url https://app.example.com/api/callbacks/1"
     _doctor.add(_added(commands, "doctor", _doctor.doctor, about, more, example))
     about = "a script that completes commands and options"
-    more = "Print the script with which a shell completes commands and options: docs/completion.md says where it goes."
+    more = (
+        "Print the script with which a shell completes commands and options. Where it goes: "
+        "https://ringback.github.io/ringback/completion.html"
+    )
     completion = _added(commands, "completion", _completion, about, more, "completion bash")
     completion.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
     return parser
