@@ -62,8 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    parser = _parser()
     try:
-        arguments = _parser().parse_args(argv)
+        arguments, unknown = parser.parse_known_args(argv)
+        if unknown:
+            # argparse would name the program and not the command, whose help lists what there is.
+            parser.prog = arguments.prog
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as done:
         return 2 if done.code else 0
     try:
