@@ -179,6 +179,11 @@ async def test_the_parameter_has_the_name_of_the_apps_choice() -> None:
             id="short",
         ),
         pytest.param(
+            (f"{FIRST}\n",),
+            "a shared secret has white space at an end, as what is read from a file has; no URL has it: strip it",
+            id="line feed",
+        ),
+        pytest.param(
             (FIRST, ""),
             "a shared secret of 0 characters can be guessed; use at least 16, such as secrets.token_urlsafe(32)",
             id="second is empty",
