@@ -147,7 +147,7 @@ def refuse_misplaced(given: Iterable[str], own: Collection[str]) -> None:
             )
         if name == "path":
             raise ConfigurationError(
-                "path is a setting of CallOutcomeMiddleware alone; an endpoint or a handler serves the route that it is in"
+                "path is a setting of CallOutcomeMiddleware alone; an endpoint and a handler serve their own route"
             )
         if name in DOOR:
             raise ConfigurationError(

@@ -86,7 +86,7 @@ def test_a_path_is_the_middlewares_alone(made: Callable[..., object]) -> None:
     with pytest.raises(ConfigurationError) as refused:
         made(path="/api/callbacks")
     assert str(refused.value) == (
-        "path is a setting of CallOutcomeMiddleware alone; an endpoint or a handler serves the route that it is in"
+        "path is a setting of CallOutcomeMiddleware alone; an endpoint and a handler serve their own route"
     )
 
 

@@ -180,7 +180,7 @@ async def test_the_parameter_has_the_name_of_the_apps_choice() -> None:
         ),
         pytest.param(
             (f"{FIRST}\n",),
-            "a shared secret has white space at an end, as what is read from a file has; no URL has it: strip it",
+            "a shared secret has white space at an end, as what is read from a file has; strip it",
             id="line feed",
         ),
         pytest.param(
@@ -245,7 +245,9 @@ SPELLERS = (
 
 
 @given(
-    secret=st.text(st.characters(exclude_categories=["Cs"]), min_size=16, max_size=24),
+    secret=st.text(st.characters(exclude_categories=["Cs"]), min_size=16, max_size=24).filter(
+        lambda text: text == text.strip()
+    ),
     ways=st.lists(st.integers(1, 3), min_size=24, max_size=24),
 )
 @example(secret="a secret of 100%", ways=[1] * 24)

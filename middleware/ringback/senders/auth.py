@@ -90,7 +90,7 @@ class SharedSecret:
                 )
             if secret != secret.strip():
                 raise ConfigurationError(
-                    "a shared secret has white space at an end, as what is read from a file has; no URL has it: strip it"
+                    "a shared secret has white space at an end, as what is read from a file has; strip it"
                 )
             if parameter is None and "/" in secret:
                 raise ConfigurationError(
