@@ -709,7 +709,12 @@ class AsyncToken:
         (TOPIC, KEY, {"source": ""}, "source '' is no URI; write one such as '/ringback'"),
         (TOPIC, KEY, {"source": "our app"}, "source 'our app' is no URI"),
         (None, KEY, {}, "the endpoint is no text but None; see that the environment variable is set"),
-        (TOPIC, KEY, {"types": None}, "type None is not one of Ringback.CallRetryable, "),
+        (
+            TOPIC,
+            KEY,
+            {"types": None},
+            "types is empty: nothing would be published; name some of Ringback.CallRetryable",
+        ),
         (TOPIC, KEY, {"source": None}, "source is no text but None; see that the environment variable is set"),
         (TOPIC, KEY, {"max_batch": 0}, "max_batch 0 accepts nothing; give a positive number"),
         (TOPIC, KEY, {"max_batch": "9"}, "max_batch '9' is no whole number; give a positive one"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from ringback.privacy.redaction import redact
 from ringback_catalog import Disposition, RetryClass, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ringback.core.outcome import Outcome
     from ringback.hooks.criteria import Values
@@ -79,7 +78,7 @@ def _event_id(outcome: Outcome) -> str:
 
 def chosen(types: Iterable[str]) -> frozenset[str]:
     """The names in ``types`` as a set. Raises :class:`ConfigurationError` for none and for an unknown name."""
-    names = frozenset(types if isinstance(types, Iterable) and not isinstance(types, str) else [types])
+    names = frozenset([types] if isinstance(types, str) else types or ())
     known = [published.value for published in PublishedType]
     if not names:
         raise ConfigurationError(
