@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from ringback_catalog._events import event_name
+from ringback_catalog._model import Entry
 from ringback_catalog._toml import package_files, read_toml
 from ringback_catalog._words import SPECIAL, Scope
 from ringback_catalog.errors import CatalogError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ringback_catalog._codes import Codes
-    from ringback_catalog._model import Entry, Key
+    from ringback_catalog._model import Key
 
 _SUCCEEDED = (Scope.OPERATION, 200, 0)
 
@@ -37,6 +38,11 @@ class Index:
         self.special: dict[tuple[str, str | None], Entry] = {}
         self.borrowed: dict[tuple[int, int], Entry] = {}
         for entry in entries:
+            if not isinstance(entry, Entry):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise CatalogError(
+                    f"a catalog has entries, and {entry!r} is none; for rows of your own write "
+                    "Catalog.default().with_overrides('overrides.toml')"
+                )
             for table, key in self.places(entry.key):
                 if key in table:
                     raise CatalogError(f"{entry.key}: this key stands twice; keep one entry")

@@ -41,6 +41,10 @@ def site(base: str, suffix: str) -> Site:
     """The site at an address. Raises :class:`CatalogError` for an address that is no link or holds a secret."""
     if suffix not in SUFFIXES:
         raise CatalogError(f"suffix {suffix!r} is none of {SUFFIXES}; write what the addresses of your pages end in")
+    if not isinstance(base, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise CatalogError(
+            f"pages at {base!r} cannot be linked to: an address is text; see that the environment variable is set"
+        )
     try:
         parts = urlsplit(base)
         named = parts.scheme in ("http", "https") and bool(parts.hostname) and _PLAIN.fullmatch(base) is not None

@@ -145,7 +145,11 @@ def refuse_misplaced(given: Iterable[str], own: Collection[str]) -> None:
                 f"{name} is a setting of the engine, which all doors of a router share; "
                 f"pass it to the router: OutcomeRouter({name}=...)"
             )
-        if name in DOOR or (own is ENGINE and name == "path"):
+        if name == "path":
+            raise ConfigurationError(
+                "path is a setting of CallOutcomeMiddleware alone; an endpoint and a handler serve their own route"
+            )
+        if name in DOOR:
             raise ConfigurationError(
                 f"{name} is a setting of a door; pass it to CallOutcomeMiddleware, CallbackHandler or "
                 f"router.callback({name}=...)"

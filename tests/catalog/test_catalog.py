@@ -462,6 +462,17 @@ def test_two_entries_with_one_key_are_refused() -> None:
     assert str(refused.value) == "code 1: this key stands twice; keep one entry"
 
 
+def test_what_is_no_entry_is_refused() -> None:
+    """Such as the letters of a file's name: the file is for ``with_overrides``."""
+    name: Any = "x.toml"
+    with pytest.raises(CatalogError) as refused:
+        Catalog(name)
+    assert str(refused.value) == (
+        "a catalog has entries, and 'x' is none; for rows of your own write "
+        "Catalog.default().with_overrides('overrides.toml')"
+    )
+
+
 @pytest.mark.parametrize(
     ("left_out", "named"),
     [

@@ -123,3 +123,13 @@ def test_a_suffix_is_one_of_four() -> None:
     assert str(raised.value) == (
         "suffix 'html' is none of ('.html', '.md', '/', ''); write what the addresses of your pages end in"
     )
+
+
+@pytest.mark.parametrize("base", [None, 7, ["https://ops.example/"]])
+def test_an_address_that_is_no_text_is_refused(base: Any) -> None:
+    """Such as that of an environment variable that is not set."""
+    with pytest.raises(CatalogError) as raised:
+        DEFAULT.with_pages(base)
+    assert str(raised.value) == (
+        f"pages at {base!r} cannot be linked to: an address is text; see that the environment variable is set"
+    )

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -340,6 +341,19 @@ def test_options_that_do_not_go_together_are_refused(
     assert capsys.readouterr().err == f"ringback trigger: {said}\n"
     assert main(["simulate", "--scenario", "busy", *options]) == 2
     assert capsys.readouterr().err == f"ringback simulate: {said}\n"
+
+
+def test_a_missing_uvicorn_leaves_no_file(
+    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever installs it and tries again may name the same file."""
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert main(["record", "--to", "http://127.0.0.1:1", "--out", str(path), "--port", "0"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("ringback record: recording needs the extra simulator (")
+    assert captured.err.endswith("pip install 'ringback[simulator]'\n")
+    assert not path.exists()
 
 
 def test_the_command_ends_by_sigterm(

@@ -234,8 +234,9 @@ def test_an_empty_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     captured = capsys.readouterr()
     assert captured.out.splitlines()[0] == "1 outcome in 1 line"
     assert captured.err == (
-        f"ringback stats: file '{empty}' holds no outcome; give it a log with call.outcome lines (see docs/stats.md "
-        "for what is read), and see that your logging lets level info through\n"
+        f"ringback stats: file '{empty}' holds no outcome; give it a log with call.outcome lines (see "
+        "https://ringback.github.io/ringback/stats.html for what is read), and see that your logging lets "
+        "level info through\n"
     )
     assert main(["stats", str(empty), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["outcomes"] == 0

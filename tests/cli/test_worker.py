@@ -118,6 +118,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delitem(sys.modules, "jobs", raising=False)
     (tmp_path / "jobs.py").write_text(JOBS, "utf-8")
     (tmp_path / "faulty.py").write_text("x = 1\nraise ValueError('no\\nsetting')\n", "utf-8")
+    (tmp_path / "needy.py").write_text("import no_such_client\n", "utf-8")
     (tmp_path / "refused.py").write_text("from ringback import RedialPolicy\n\nRedialPolicy(max_attempts=0)\n", "utf-8")
     (tmp_path / "worded.py").write_text(
         "from ringback import Catalog\n\nCatalog.default().with_overrides({'x': 1})\n", "utf-8"
@@ -345,21 +346,31 @@ NO_ROUTER = "name an OutcomeRouter, or a function that returns one"
             "'nowhere'); name a module that is installed or in {app}",
         ),
         (
+            "nowhere.jobs:router",
+            "router 'nowhere.jobs:router': module 'nowhere.jobs' cannot be imported (ModuleNotFoundError: No module "
+            "named 'nowhere'); name a module that is installed or in {app}",
+        ),
+        (
+            "needy:router",
+            "router 'needy:router': module 'needy' cannot be imported (ModuleNotFoundError: No module named "
+            "'no_such_client', {app}/needy.py, line 1); mend it, or set what it needs",
+        ),
+        (
             "faulty:router",
             "router 'faulty:router': module 'faulty' cannot be imported (ValueError: no setting, {app}/faulty.py, "
-            "line 2); name a module that is installed or in {app}",
+            "line 2); mend it, or set what it needs",
         ),
         (
             "refused:router",
             "router 'refused:router': module 'refused' cannot be imported (ConfigurationError: redial: max_attempts 0 "
             "is no number of calls; write a whole number from 1, {app}/refused.py, line 3); "
-            "name a module that is installed or in {app}",
+            "mend it, or set what it needs",
         ),
         (
             "worded:router",
             "router 'worded:router': module 'worded' cannot be imported (CatalogError: overrides: unknown table 'x'; "
             "write each row as a block [[entry]], {app}/worded.py, line 3); "
-            "name a module that is installed or in {app}",
+            "mend it, or set what it needs",
         ),
         ("jobs:router", f"no store is named; {NO_STORE}"),
         ("jobs:of_memory", f"store MemoryStore is in memory, where no other process finds anything; {NO_STORE}"),

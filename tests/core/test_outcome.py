@@ -235,6 +235,13 @@ def test_a_given_catalog_answers():
     assert classify_event(busy).cause is Cause.BUSY
 
 
+def test_what_is_no_event_is_refused():
+    """Such as the JSON of an event, with what makes events of it."""
+    with pytest.raises(TypeError) as raised:
+        classify_event({"type": "Microsoft.Communication.CallDisconnected"})  # type: ignore[arg-type]
+    assert str(raised.value) == "a dict is no Event; parse_delivery(body).events has those of a body"
+
+
 def test_a_received_event_and_its_numbers_agree():
     """An event's verdict is that of its numbers and details, the phrase of the SIP status included."""
     sip, q850 = Diagnostic(486, "Busy Here"), Diagnostic(17, "User busy")

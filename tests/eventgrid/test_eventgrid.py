@@ -709,9 +709,18 @@ class AsyncToken:
         (TOPIC, KEY, {"types": ["x"]}, "type 'x' is not one of Ringback.CallRetryable, Ringback.CallTerminal, "),
         (TOPIC, KEY, {"source": ""}, "source '' is no URI; write one such as '/ringback'"),
         (TOPIC, KEY, {"source": "our app"}, "source 'our app' is no URI"),
-        (TOPIC, KEY, {"max_batch": 0}, "max_batch 0 lets no event out; give 1 or more"),
-        (TOPIC, KEY, {"linger": -0.1}, "linger -0.1 is no waiting time; give seconds, 0 or more"),
-        (TOPIC, KEY, {"linger": float("nan")}, "linger nan is no waiting time"),
+        (None, KEY, {}, "the endpoint is no text but None; see that the environment variable is set"),
+        (
+            TOPIC,
+            KEY,
+            {"types": None},
+            "types is empty: nothing would be published; name some of Ringback.CallRetryable",
+        ),
+        (TOPIC, KEY, {"source": None}, "source is no text but None; see that the environment variable is set"),
+        (TOPIC, KEY, {"max_batch": 0}, "max_batch 0 accepts nothing; give a positive number"),
+        (TOPIC, KEY, {"max_batch": "9"}, "max_batch '9' is no whole number; give a positive one"),
+        (TOPIC, KEY, {"linger": -0.1}, "linger -0.1 is negative; give seconds, 0 for none"),
+        (TOPIC, KEY, {"linger": float("nan")}, "linger nan is no time; give seconds, 0 for none"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused(

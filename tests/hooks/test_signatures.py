@@ -55,29 +55,31 @@ def wants_keyword(outcome: Outcome, *, tenant: str) -> None: ...
     ("handler", "message"),
     [
         pytest.param(
-            None, "handler None is not callable; register a function (outcome) or (outcome, ctx)", id="not-callable"
+            None,
+            "handler None is not callable; register a function (outcome) or (outcome, ctx), ctx by its name",
+            id="not-callable",
         ),
         pytest.param(
             takes_two,
             f"handler {HERE}.takes_two(outcome: 'Outcome', request: 'object') -> 'None' cannot be called as "
-            "(outcome) or (outcome, ctx); change its parameters",
+            "(outcome) or (outcome, ctx), ctx by its name; change its parameters",
             id="two-arguments",
         ),
         pytest.param(
             wants_keyword,
             f"handler {HERE}.wants_keyword(outcome: 'Outcome', *, tenant: 'str') -> 'None' cannot be called as "
-            "(outcome) or (outcome, ctx); change its parameters",
+            "(outcome) or (outcome, ctx), ctx by its name; change its parameters",
             id="keyword",
         ),
         pytest.param(
             Hook.method,
             f"handler {HERE}.Hook.method(self, outcome: 'Outcome') -> 'None' cannot be called as (outcome) or "
-            "(outcome, ctx); a method is registered from an object: obj.method, once there is one",
+            "(outcome, ctx), ctx by its name; a method is registered from an object: obj.method, once there is one",
             id="unbound-method",
         ),
         pytest.param(
             functools.partial(takes_none),
-            "handler functools.partial() -> 'None' cannot be called as (outcome) or (outcome, ctx); "
+            "handler functools.partial() -> 'None' cannot be called as (outcome) or (outcome, ctx), ctx by its name; "
             "change its parameters",
             id="partial",
         ),

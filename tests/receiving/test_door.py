@@ -80,6 +80,16 @@ def test_a_setting_that_there_is_not_is_refused(made: Callable[..., object], nam
     assert str(refused.value) == said
 
 
+@pytest.mark.parametrize("made", [handler, decorator, bare_decorator, OutcomeRouter])
+def test_a_path_is_the_middlewares_alone(made: Callable[..., object]) -> None:
+    """An error that names a place which refuses the setting, too, helps nobody."""
+    with pytest.raises(ConfigurationError) as refused:
+        made(path="/api/callbacks")
+    assert str(refused.value) == (
+        "path is a setting of CallOutcomeMiddleware alone; an endpoint and a handler serve their own route"
+    )
+
+
 @DOORS
 def test_each_door_takes_each_of_its_settings(made: Callable[..., object]) -> None:
     """By name."""

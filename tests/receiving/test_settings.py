@@ -355,6 +355,15 @@ URLS = {
     "give one, and write %2F for a '/' of the password",
     "postgresql://me:hush@host/db?sslmode=yes": "the store's URL has sslmode 'yes'; "
     "give one of disable, allow, prefer, require, verify-ca, verify-full",
+    **dict.fromkeys(
+        (
+            "postgresql://me:hu@sh@host/db",
+            "postgresql://me:hu/sh@host/db",
+            "postgresql://me:1/sh@host/db?sslmode=require",
+        ),
+        "the store's URL has an '@' behind the one that ends the password; write %40 for '@' and %2F for '/' in the "
+        "password, as urllib.parse.quote(password, safe='') does",
+    ),
     "postgresql://me:hush@[host/db": "the store's URL cannot be read; write "
     "'postgresql://<user>:<password>@host:5432/database', with %-encoding for special characters of the password",
     "postgresql://me:hu%ZZ@host/db": "the store's URL cannot be read; write "

@@ -179,6 +179,11 @@ async def test_the_parameter_has_the_name_of_the_apps_choice() -> None:
             id="short",
         ),
         pytest.param(
+            (f"{FIRST}\n",),
+            "a shared secret has white space at an end, as what is read from a file has; strip it",
+            id="line feed",
+        ),
+        pytest.param(
             (FIRST, ""),
             "a shared secret of 0 characters can be guessed; use at least 16, such as secrets.token_urlsafe(32)",
             id="second is empty",
@@ -240,7 +245,9 @@ SPELLERS = (
 
 
 @given(
-    secret=st.text(st.characters(exclude_categories=["Cs"]), min_size=16, max_size=24),
+    secret=st.text(st.characters(exclude_categories=["Cs"]), min_size=16, max_size=24).filter(
+        lambda text: text == text.strip()
+    ),
     ways=st.lists(st.integers(1, 3), min_size=24, max_size=24),
 )
 @example(secret="a secret of 100%", ways=[1] * 24)

@@ -139,6 +139,7 @@ def test_simulate_serves_until_it_is_ended(capsys: Capture[str]) -> None:
     assert _simulate.simulate(options(), lambda: os.kill(os.getpid(), signal.SIGTERM)) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["Call", "access", "key", "ended;"]
+    assert lines[1].endswith("  from_connection_string needs --tls")
     assert lines[-1] == "ended; 0 calls, 0 callbacks"
     assert signal.getsignal(signal.SIGTERM) is before
 

@@ -12,8 +12,10 @@ from ringback.exceptions import ConfigurationError, StoreUnavailable
 
 pytest.importorskip("procrastinate")
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from ringback.cli import main
 from ringback.stores.postgres import PostgresStore
 from ringback.stores.postgres.login import Login
 from server import PASSWORD
@@ -144,3 +146,16 @@ def test_a_loop_that_has_ended_is_told_nothing() -> None:
     held = Held()
     asyncio.run(held.given_up())
     held.end()
+
+
+def test_a_look_makes_no_store(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A command that names the wrong database says so; it leaves no tables there, and does not answer "no calls"."""
+    whole = url.replace("@", f":{PASSWORD}@")
+    assert main(["calls", "list", "--store", whole]) == 1
+    assert capsys.readouterr() == (
+        "",
+        "ringback calls list: there is no store in this database; name the database that the app uses, and the "
+        "search_path if the app has one\n",
+    )
+    with psycopg.connect(whole) as connection:
+        assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchall() == [(0,)]

@@ -198,7 +198,11 @@ def overwritten(path: Path) -> None:
             "it; upgrade ringback, or end all processes and put the copy from before the upgrade in the place of",
         ),
         (truncated, "restore it, or move it away"),
-        (Path.mkdir, "see that its folder exists and is writable"),
+        (
+            Path.mkdir,
+            "name a file, in a folder that exists, which the process may read and write, "
+            "or run the command as the app's user",
+        ),
     ],
 )
 def test_a_file_that_is_no_store_of_ours_is_refused(path: Path, spoil: Callable[[Path], None], says: str) -> None:
@@ -286,7 +290,8 @@ async def test_a_disk_that_turns_read_only_is_refused_at_start_and_loses_nothing
     await store.close()
     remount(small_disk, "ro")
     with pytest.raises(
-        StoreError, match=r"x\.db: unable to open database file; see that its folder exists and is writable"
+        StoreError,
+        match=r"x\.db: unable to open database file; name a file, in a folder that exists, .* as the app's user",
     ):
         await make(path=small_disk / "x.db").open()
     remount(small_disk, "rw")

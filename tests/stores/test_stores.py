@@ -61,6 +61,15 @@ def test_a_url_names_an_engine() -> None:
     assert store.durable
 
 
+@pytest.mark.parametrize("url", ["sqlite:////absent/x.db\n", " sqlite:////absent/x.db ", "sqlite:////absent/x.db\r\n"])
+def test_white_space_around_a_url_is_none_of_it(url: str) -> None:
+    """A secret that is mounted as a file ends with a line feed, which PostgreSQL would take into the name."""
+    store = open_store(url)
+    assert isinstance(store, SQLiteStore)
+    assert store.path == Path("/absent/x.db")
+    assert isinstance(open_store("memory\n"), MemoryStore)
+
+
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
 def test_postgresql_has_two_names(scheme: str) -> None:
     """Both are in use."""

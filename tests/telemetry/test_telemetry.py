@@ -13,6 +13,7 @@ from starlette.responses import Response  # noqa: TC002 - the decorator reads th
 
 from ringback import (
     CallbackHandler,
+    ConfigurationError,
     Outcome,
     OutcomeRouter,
     Refusal,
@@ -20,7 +21,7 @@ from ringback import (
 )
 from ringback.receiving.intake import Received
 from ringback.stores import MemoryStore
-from ringback.telemetry._telemetry import MOST_EVENTS
+from ringback.telemetry._telemetry import MOST_EVENTS, Telemetry
 from sights import (
     BOTH,
     CLASSIFIED,
@@ -264,3 +265,15 @@ async def test_a_handler_without_a_framework_measures_up_to_the_route(sight: Sig
     assert dict(sight.delivery.attributes) == ONE_ACCEPTED
     assert (await handler.handle(b"", {})).status == 400
     assert sight.metrics()["ringback.deliveries"] == [({"result": "accepted"}, 1), ({"result": "malformed"}, 1)]
+
+
+@pytest.mark.parametrize(("name", "makes"), [("meter_provider", "get_meter"), ("tracer_provider", "get_tracer")])
+def test_what_is_no_provider_is_refused(name: str, makes: str) -> None:
+    """Such as a meter or a tracer that the app has asked a provider for."""
+    given: dict[str, Any] = {name: "a tracer"}
+    with pytest.raises(ConfigurationError) as refused:
+        Telemetry(**given)
+    assert str(refused.value) == (
+        f"{name} 'a tracer' has no {makes}; pass a provider, such as that of your OpenTelemetry set-up, or leave it "
+        "out for the global one"
+    )

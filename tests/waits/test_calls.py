@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import threading
 from pathlib import Path
@@ -405,11 +406,36 @@ async def test_a_wait_that_any_call_could_answer_is_refused(app: App) -> None:
         await app.calls.wait_for("CallConnected", call_connection_id=None)
 
 
-@pytest.mark.parametrize("limit", ["backlog", "keep", "calls"])
-def test_limits_that_keep_nothing_are_refused(limit: str) -> None:
-    """At start-up."""
-    with pytest.raises(ConfigurationError, match=f"{limit} 0 keeps nothing"):
-        Calls(OutcomeRouter(), **{limit: 0})
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        ({"backlog": 0}, "backlog 0 accepts nothing; give a positive number"),
+        ({"backlog": "32"}, "backlog '32' is no whole number; give a positive one"),
+        ({"calls": 0}, "calls 0 accepts nothing; give a positive number"),
+        ({"calls": None}, "calls None is no whole number; give a positive one"),
+        ({"keep": 0}, "keep 0 keeps nothing; give a positive number of seconds"),
+        ({"keep": "60"}, "keep '60' is no time; give seconds, 0 for none"),
+    ],
+)
+def test_limits_that_keep_nothing_are_refused(limits: dict[str, Any], says: str) -> None:
+    """At start-up, and so is what is no number, such as the text of an environment variable."""
+    with pytest.raises(ConfigurationError) as raised:
+        Calls(OutcomeRouter(), **limits)
+    assert str(raised.value) == says
+
+
+def test_what_is_no_router_is_refused() -> None:
+    """Such as the app."""
+    app: Any = "app"
+    with pytest.raises(ConfigurationError, match="router 'app' is no OutcomeRouter; pass the router of the app"):
+        Calls(app)
+
+
+@pytest.mark.parametrize("timeout", ["30", None, math.nan])
+async def test_a_timeout_that_is_no_number_is_refused(app: App, timeout: Any) -> None:
+    """It would end nowhere, or with an error of asyncio's."""
+    with pytest.raises(ConfigurationError, match=f"timeout {timeout!r} is no time; give seconds"):
+        await app.calls.wait_for("CallConnected", call_connection_id="a", timeout=timeout)
 
 
 # What is forgotten.

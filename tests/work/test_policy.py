@@ -34,6 +34,7 @@ RETRIES = [
     ("one attempt", {"attempts": 1}, 1, Retry(after=5), 0.0, None),
     ("asked to wait", {}, 1, Retry(after=5), 0.9, 5.0),
     ("asked as timedelta", {}, 1, Retry(after=timedelta(minutes=2)), 0.9, 120.0),
+    ("asked for a time in the place of the reason", {}, 1, Retry(60), 0.9, 60.0),  # type: ignore[arg-type]
     ("asked for no time", {}, 1, Retry("busy just now"), 0.0, 2.0),
     ("asked past the ceiling", {}, 1, Retry(after=7200), 0.0, 7200.0),
     ("asked on the last", {}, 5, Retry(after=5), 0.0, None),

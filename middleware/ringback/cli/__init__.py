@@ -64,8 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    parser = _parser()
     try:
-        arguments = _parser().parse_args(argv)
+        arguments, unknown = parser.parse_known_args(argv)
+        if unknown:
+            # argparse would name the program and not the command, whose help lists what there is.
+            parser.prog = arguments.prog
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as done:
         return 2 if done.code else 0
     try:
@@ -125,7 +130,10 @@ def _parser() -> _Parser:
     example = "doctor --url https://app.example.com/api/callbacks/1"
     _doctor.add(_added(commands, "doctor", _doctor.doctor, about, more, example))
     about = "a script that completes commands and options"
-    more = "Print the script with which a shell completes commands and options: docs/completion.md says where it goes."
+    more = (
+        "Print the script with which a shell completes commands and options. Where it goes: "
+        "https://ringback.github.io/ringback/completion.html"
+    )
     completion = _added(commands, "completion", _completion, about, more, "completion bash")
     completion.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
     return parser

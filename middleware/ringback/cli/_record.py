@@ -37,31 +37,37 @@ def record(arguments: argparse.Namespace, serve: Serve | None = None) -> int:
     from ringback.simulator.server import listening
 
     to = origin(arguments.to)
+    # Before the file is made: who installs what is missing and tries again has to name a new file.
+    serve = serve or _server()
     with listening(arguments.port) as sock, opened(arguments.out) as file:
         recorder = Recorder(file, Pseudonyms(texts=arguments.texts), say)
         say(f"http://127.0.0.1:{sock.getsockname()[1]} forwards to {to}, and deliveries go to {arguments.out}")
         say("send callbacks here in place of your app; Ctrl-C ends it")
         with terminable(), suppress(KeyboardInterrupt):
-            (serve or _serve)(Proxy(forwarding(to), recorder), sock)
+            serve(Proxy(forwarding(to), recorder), sock)
         say(f"ended; {recorder.kept} deliveries in {arguments.out}")
     return 0
 
 
-def _serve(app: Any, sock: socket.socket) -> None:
+def _server() -> Serve:
     with needs_extra("recording", "simulator"):
         import uvicorn
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        ws="none",
-        # The answer is the app's.
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=5,
-    )
-    uvicorn.Server(config).run(sockets=[sock])
+
+    def serve(app: Any, sock: socket.socket) -> None:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            # The answer is the app's.
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        uvicorn.Server(config).run(sockets=[sock])
+
+    return serve
 
 
 def add_replay(command: argparse.ArgumentParser) -> None:

@@ -56,9 +56,10 @@ def _imported(target: str, name: str) -> Any:
     try:
         return importlib.import_module(name)
     except Exception as error:
+        there = not (isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."))
+        remedy = "mend it, or set what it needs" if there else f"name a module that is installed or in {folder}"
         raise ConfigurationError(
-            f"router {target!r}: module {name!r} cannot be imported ({_fault(error)}); "
-            f"name a module that is installed or in {folder}"
+            f"router {target!r}: module {name!r} cannot be imported ({_fault(error)}); {remedy}"
         ) from error
 
 

@@ -95,7 +95,10 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
     with simulator as acs:
         say(f"Call Automation, simulated, at {acs.url}; Ctrl-C ends it")
         # Without TLS a connection string is of no use: from_connection_string reads every endpoint as https.
-        say(f"connection string  {acs.connection_string}" if arguments.tls else f"access key         {ACCESS_KEY}")
+        if arguments.tls:
+            say(f"connection string  {acs.connection_string}")
+        else:
+            say(f"access key         {ACCESS_KEY}  from_connection_string needs --tls")
         say(f"key set            {acs.jwks_uri}  audience {acs.issuer.audience}")
         if authority is not None:
             say("set these in the shell of your app, so that it trusts the simulator beside all that it trusts now:")

@@ -86,8 +86,9 @@ def read(files: Sequence[str], counting: Counting, command: str, kind: type[Coun
         # The file may be the wrong one, or the app's logging may hide its outcomes.
         tell(
             f"ringback {command}",
-            f"{_called(name)} holds no outcome; give it a log with call.outcome lines (see docs/stats.md for what is "
-            "read), and see that your logging lets level info through",
+            f"{_called(name)} holds no outcome; give it a log with call.outcome lines (see "
+            "https://ringback.github.io/ringback/stats.html for what is read), and see that your logging lets level "
+            "info through",
         )
     return empty
 

@@ -89,9 +89,11 @@ def file_of(store: DeliveryStore) -> Path | None:
 def answer_of_store(
     arguments: argparse.Namespace, ask: Callable[[DeliveryStore], Awaitable[T]], router: HandlerRouter | None = None
 ) -> T:
-    """Open the store, ask it, close it, and return its answer. A missing file raises and is not made."""
+    """Open the store, ask it, close it, and return its answer. What is not there raises and is not made."""
     store = chosen(arguments.store, router)
     _refuse_no_file(file_of(store))
+    make_no_tables: Callable[[], None] = getattr(store, "make_no_tables", lambda: None)
+    make_no_tables()
 
     async def answer() -> T:
         try:

@@ -327,6 +327,8 @@ def classify(
 
 def classify_event(event: Event, catalog: Catalog | None = None) -> Outcome | None:
     """The outcome of a received event; ``None`` if the event neither ends a call nor reports a result or failure."""
+    if not isinstance(event, Event):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"a {type(event).__name__} is no Event; parse_delivery(body).events has those of a body")
     data = event.data
     result = data.result_information
     if result is None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from ringback.eventgrid._topic import LONGEST_WAIT, Topic, checked_credential, c
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.invoke import called
 from ringback.hooks.threads import Threads
+from ringback.settings import refuse_negative, refuse_no_text, refuse_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -64,12 +64,11 @@ class EventGridSink:
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        refuse_no_text("event grid: source", source)
         if not source or any(letter.isspace() for letter in source):
             raise ConfigurationError(f"event grid: source {source!r} is no URI; write one such as '/ringback'")
-        if max_batch < 1:
-            raise ConfigurationError(f"event grid: max_batch {max_batch!r} lets no event out; give 1 or more")
-        if not 0 <= linger < math.inf:
-            raise ConfigurationError(f"event grid: linger {linger!r} is no waiting time; give seconds, 0 or more")
+        refuse_nothing("event grid: max_batch", max_batch)
+        refuse_negative("event grid: linger", linger)
         self._types = chosen(types)
         self.criteria = [CRITERIA[name] for name in sorted(self._types)]
         """The outcomes that the sink publishes: a store keeps no other operation for the sink."""

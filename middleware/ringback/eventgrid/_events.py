@@ -78,7 +78,7 @@ def _event_id(outcome: Outcome) -> str:
 
 def chosen(types: Iterable[str]) -> frozenset[str]:
     """The names in ``types`` as a set. Raises :class:`ConfigurationError` for none and for an unknown name."""
-    names = frozenset([types] if isinstance(types, str) else types)
+    names = frozenset([types] if isinstance(types, str) else types or ())
     known = [published.value for published in PublishedType]
     if not names:
         raise ConfigurationError(

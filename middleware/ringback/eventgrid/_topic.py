@@ -11,6 +11,7 @@ from ringback.exceptions import ConfigurationError
 from ringback.forks import lock
 from ringback.hooks.request_errors import causes, retry_after
 from ringback.senders.keys import is_trustworthy
+from ringback.settings import refuse_no_text
 from ringback.work.policy import GiveUp, Retry
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def _not_about_options(record: logging.LogRecord) -> bool:
 
 def checked_endpoint(endpoint: str) -> str:
     """The endpoint. Raises :class:`ConfigurationError` for an unusable one; the message shows scheme and host only."""
+    refuse_no_text("event grid: the endpoint", endpoint)
     try:
         parts = urlsplit(endpoint)
         _ = parts.port

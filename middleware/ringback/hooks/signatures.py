@@ -114,7 +114,7 @@ def context_by(handler: Callable[..., Any]) -> ContextBy:
     if kind is inspect.Parameter.POSITIONAL_ONLY and parameters[1:] and parameters[1].name == "ctx":
         refuse_uncallable(handler, 2, "(outcome, ctx)")
         return ContextBy.SECOND
-    refuse_uncallable(handler, 1, "(outcome) or (outcome, ctx)")
+    refuse_uncallable(handler, 1, "(outcome) or (outcome, ctx), ctx by its name")
     return ContextBy.NONE
 
 

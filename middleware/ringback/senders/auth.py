@@ -92,6 +92,10 @@ class SharedSecret:
                     f"a shared secret of {len(secret)} characters can be guessed; use at least {_SHORTEST}, "
                     "such as secrets.token_urlsafe(32)"
                 )
+            if secret != secret.strip():
+                raise ConfigurationError(
+                    "a shared secret has white space at an end, as what is read from a file has; strip it"
+                )
             if parameter is None and "/" in secret:
                 raise ConfigurationError(
                     "a shared secret with a '/' is never the last part of a path; use secrets.token_urlsafe(32)"

@@ -26,6 +26,8 @@ def open_store(store: str | DeliveryStore | None) -> DeliveryStore:
     if not isinstance(store, str):
         _refuse_no_store(store)
         return store
+    # A secret that is mounted as a file ends with a line feed.
+    store = store.strip()
     if store.partition("?")[0] == "memory":
         return MemoryStore.from_url(store)
     scheme, found, _ = store.partition("://")

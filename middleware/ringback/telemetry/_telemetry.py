@@ -10,6 +10,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.context import attach, detach
 from opentelemetry.trace import SpanKind
 
+from ringback.exceptions import ConfigurationError
 from ringback.telemetry._attributes import clean, extras, of_event, of_outcome, words
 from ringback.telemetry._metrics import Counting, Metrics
 from ringback.telemetry._traces import NOWHERE, Origins, below, blame, incoming, remote
@@ -69,6 +70,15 @@ class Telemetry:
     ) -> None:
         self.clock = clock
         release = version(NAME)
+        for name, given, makes in (
+            ("meter_provider", meter_provider, "get_meter"),
+            ("tracer_provider", tracer_provider, "get_tracer"),
+        ):
+            if given is not None and not hasattr(given, makes):
+                raise ConfigurationError(
+                    f"{name} {given!r} has no {makes}; pass a provider, such as that of your OpenTelemetry set-up, or "
+                    "leave it out for the global one"
+                )
         self.tracer = trace.get_tracer(NAME, release, tracer_provider, SCHEMA)
         self.metrics = Metrics(metrics.get_meter(NAME, release, meter_provider, SCHEMA), clock)
         self.origins = Origins()

@@ -6,12 +6,15 @@ A wait needs asyncio. Any thread of the process may receive the event, and any e
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from ringback import logs
 from ringback.exceptions import CallEnded, ConfigurationError, OperationFailed, RegistrationError, WaitTimeout
+from ringback.hooks.router import HandlerRouter
 from ringback.hooks.signatures import refuse_uncallable
+from ringback.settings import is_number, refuse_negative, refuse_nothing
 from ringback.waits.backlog import Answer, Arrival, EventFilter, Wanted, doubtful, wanted
 from ringback.waits.handlers import EventTask
 from ringback.waits.registry import Legs, Wait
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
 
     from ringback.core.events import Event
     from ringback.core.outcome import Outcome
-    from ringback.hooks.router import HandlerRouter
 
 EventHandler = TypeVar("EventHandler", bound="Callable[[Event], object]")
 
@@ -38,8 +40,8 @@ class Calls:
     call go to every wait of the call, also to later ones.
 
     ``backlog`` is how many events of one call are kept. A call is forgotten ``keep`` seconds after its last
-    event or wait, or when ``calls`` other calls have had one since. Raises :class:`ConfigurationError` for a limit of
-    zero or less.
+    event or wait, or when ``calls`` other calls have had one since. Raises :class:`ConfigurationError` for a limit
+    that is no number or keeps nothing.
 
     A wait sees only the events that its own process receives.
     """
@@ -53,9 +55,13 @@ class Calls:
         calls: int = 1000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        for name, limit in (("backlog", backlog), ("keep", keep), ("calls", calls)):
-            if limit <= 0:
-                raise ConfigurationError(f"{name} {limit!r} keeps nothing; give a positive number")
+        if not isinstance(router, HandlerRouter):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"router {router!r} is no OutcomeRouter; pass the router of the app")
+        refuse_nothing("backlog", backlog)
+        refuse_nothing("calls", calls)
+        refuse_negative("keep", keep)
+        if not keep:
+            raise ConfigurationError(f"keep {keep!r} keeps nothing; give a positive number of seconds")
         self._legs = Legs(backlog, keep, calls, clock)
         router.listen(self._legs.receive)
 
@@ -169,6 +175,8 @@ def _warn_of_unknown(legs: Legs, names: Iterable[str]) -> None:
 
 
 async def _next(legs: Legs, filters: Wanted, timeout: float) -> Arrival:
+    if not is_number(timeout) or math.isnan(timeout):
+        raise ConfigurationError(f"timeout {timeout!r} is no time; give seconds")
     wait = Wait(filters, asyncio.get_running_loop().create_future())
     legs.begin(wait)
     try:

@@ -47,7 +47,8 @@ class Retry(Exception):
 
     def __init__(self, reason: str = "", *, after: float | timedelta | None = None) -> None:
         super().__init__(reason or "the hook asked to be called again")
-        self.after = _bounded(after)
+        # Who raises Retry(60) means a minute, and would be called again after two seconds.
+        self.after = _bounded(reason if after is None else after)
 
 
 class GiveUp(Exception):

@@ -75,7 +75,7 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     "anyone_can_post": (
         "Anyone who knows the URL can report calls that never were. Expected only if its path holds a shared secret.",
         "Pass auth=CallbackTokenVerifier(audience=<immutable resource id>) to CallOutcomeMiddleware; "
-        "see docs/security.md.",
+        "see https://ringback.github.io/ringback/security.html.",
     ),
     "forgery_accepted": (
         "Whoever sends any token at all can report calls that never were.",

@@ -59,6 +59,7 @@ def conninfo_of(url: str, timeout: float) -> str:
             or "the store's URL cannot be read; write 'postgresql://<user>:<password>@host:5432/database', "
             "with %-encoding for special characters of the password"
         ) from None
+    _refuse_torn(url, str(given.get("host")))
     _refuse_values(given)
     usual: dict[str, Any] = {
         "application_name": "ringback",
@@ -87,6 +88,19 @@ def _unknown_parameter(url: str) -> str | None:
         else "leave it out, or see PostgreSQL's connection parameters, such as sslmode and connect_timeout"
     )
     return f"the store's URL has a parameter {name!r}, which PostgreSQL does not know; {remedy}"
+
+
+def _refuse_torn(url: str, host: str) -> None:
+    """Raise :class:`ConfigurationError` where libpq takes a part of the password for the host or for the database.
+
+    The host would be looked up and logged. The message repeats nothing.
+    """
+    path = url.partition("://")[2].partition("?")[0].partition("/")[2]
+    if "@" in host or "@" in path:
+        raise ConfigurationError(
+            "the store's URL has an '@' behind the one that ends the password; "
+            "write %40 for '@' and %2F for '/' in the password, as urllib.parse.quote(password, safe='') does"
+        )
 
 
 def _refuse_values(given: dict[str, Any]) -> None:

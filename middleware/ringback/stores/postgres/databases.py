@@ -27,6 +27,7 @@ T = TypeVar("T")
 class Databases:
     """Opens both at the first use, and makes the tables if there are none. For the settings see ``PostgresStore``.
 
+    With ``makes_tables`` false a database without the tables is refused, before the first use.
     ``set_clock`` gets PostgreSQL's time when the store opens, in seconds since the epoch.
     """
 
@@ -38,6 +39,7 @@ class Databases:
         self._timeout = timeout
         self._listen = listen
         self._set_clock = set_clock
+        self.makes_tables = True
         self._opening = asyncio.Lock()
         self._both: tuple[Database, Database] | None = None
 
@@ -89,7 +91,7 @@ class Databases:
                 conninfo = await self._login.asked()
                 connecting = psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
                 async with await connecting as connection:
-                    await schema.prepare(connection)
+                    await schema.prepare(connection, make=self.makes_tables)
                     found = await connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
                     for (theirs,) in await found.fetchall():
                         self._set_clock(theirs)

@@ -31,18 +31,25 @@ _USED = [
 """The functions that the installed procrastinate calls; procrastinate's tables do not name their version."""
 
 
-async def prepare(connection: AsyncConnection[Any]) -> None:
+async def prepare(connection: AsyncConnection[Any], *, make: bool = True) -> None:
     """Make the tables that are missing, and bring Ringback's tables up to date, in one transaction.
 
-    Raises :class:`StoreError` for procrastinate's tables of another version, and for tables of a newer release.
+    Raises :class:`StoreError` for procrastinate's tables of another version, for tables of a newer release, and, with
+    ``make`` false, for a database without Ringback's tables.
     """
     async with connection.transaction():
         # Two processes that start together would both find no tables, and both make them.
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        made = await _exists(connection, "ringback_meta")
+        if not made and not make:
+            raise StoreError(
+                "there is no store in this database; name the database that the app uses, and the search_path if the "
+                "app has one"
+            )
         if not await _exists(connection, "procrastinate_jobs"):
             await connection.execute(SchemaManager.get_schema())
         await _refuse_other_procrastinate(connection)
-        version = await _version(connection) if await _exists(connection, "ringback_meta") else 0
+        version = await _version(connection) if made else 0
         for step in _STEPS[version:]:
             await connection.execute((resources.files("ringback.stores.postgres") / step).read_bytes())
 

@@ -112,6 +112,10 @@ class PostgresStore:
         self.on_fault: Callable[[Exception], None] = lambda _: None
         self.on_blocked: Callable[[str | None, float], None] = lambda _, __: None
 
+    def make_no_tables(self) -> None:
+        """Let :meth:`open` refuse a database that has no store: who looks into one must not make one by mistake."""
+        self._databases.makes_tables = False
+
     async def open(self) -> None:
         await self._databases.open()
 

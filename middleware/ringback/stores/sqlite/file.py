@@ -176,14 +176,20 @@ class Room:
 # Faults of the operating system that may pass.
 _PASSING = frozenset({errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC})
 
+# The store makes its file for the app's user alone, so that a person's command is what usually lacks a right.
+_AS_THE_APP = "or run the command as the app's user"
+
 # What faults are, and their remedies, by SQLite's primary result code: https://www.sqlite.org/rescode.html. Any other
 # fault may pass by itself.
 _REMEDIES: dict[int, tuple[type[StoreError], str | None]] = {
     sqlite3.SQLITE_FULL: (StoreUnavailable, "make room on the disk"),
     sqlite3.SQLITE_PERM: (StoreError, "give the process the right to write it"),
-    sqlite3.SQLITE_READONLY: (StoreError, "make the file and its folder writable for the process"),
+    sqlite3.SQLITE_READONLY: (StoreError, f"make the file and its folder writable for the process, {_AS_THE_APP}"),
     sqlite3.SQLITE_CORRUPT: (StoreError, "restore it, or move it away and start with a new one"),
-    sqlite3.SQLITE_CANTOPEN: (StoreError, "see that its folder exists and is writable"),
+    sqlite3.SQLITE_CANTOPEN: (
+        StoreError,
+        f"name a file, in a folder that exists, which the process may read and write, {_AS_THE_APP}",
+    ),
     sqlite3.SQLITE_AUTH: (StoreError, "give the process the right to write it"),
     sqlite3.SQLITE_NOTADB: (StoreError, "it is no SQLite file; name another one"),
 }
