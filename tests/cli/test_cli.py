@@ -647,7 +647,8 @@ def test_bad_input_is_refused_with_the_remedy(capsys: pytest.CaptureFixture[str]
 def test_no_secret_of_a_mistyped_option_is_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     """The standard error of a container is a log, and its command may have the URL of a database."""
     assert refused(capsys, "store", "stats", "--stor", "postgresql://me:hush@host/db") == (
-        "ringback: unrecognized arguments: --stor postgresql://[secret]@host/db; see ringback --help\n"
+        "ringback store stats: unrecognized arguments: --stor postgresql://[secret]@host/db; "
+        "see ringback store stats --help\n"
     )
 
 
