@@ -28,11 +28,12 @@ from ringback.core.events import Event, EventData, Result  # noqa: E402
 from ringback.core.outcome import classify_event  # noqa: E402
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable  # noqa: E402
 from ringback.stores.clocks import Jumps  # noqa: E402
+from ringback.stores.postgres import rows  # noqa: E402
 from ringback.stores.postgres import store as store_module  # noqa: E402
 from ringback.stores.postgres.entry import Entry  # noqa: E402
 from ringback.stores.postgres.jobs import Jobs  # noqa: E402
 from ringback.stores.postgres.repair import beat_alone, repair  # noqa: E402
-from ringback.stores.postgres.schema import VERSION  # noqa: E402
+from ringback.stores.postgres.schema import VERSION, prepare  # noqa: E402
 from ringback.stores.postgres.store import PostgresStore  # noqa: E402
 from ringback.stores.postgres.worker import Worker  # noqa: E402
 from ringback.work.items import (  # noqa: E402
@@ -169,6 +170,35 @@ async def test_stores_that_open_together_make_the_tables_once(make: Make, postgr
     assert [await store.stats() for store in stores] == [Stats()] * 6
 
 
+async def test_a_database_whose_default_is_serializable_is_worked_on_as_any_other(
+    make: Make, postgres_url: str
+) -> None:
+    """A transaction that has waited for a lock sees what its holder did. With the database's default it would not: the
+    second process of a first start found no version of the schema, and puts failed that met at one call.
+    """
+    name = postgres_url.rpartition("/")[2]
+    await query(postgres_url, f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    first, second = make(), make()
+    waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    try:
+        async with await psycopg.AsyncConnection.connect(postgres_url) as holder, holder.transaction():
+            await prepare(holder)
+            opening = asyncio.create_task(first.open())
+            await until(lambda: _found(postgres_url, waiting))
+        await opening
+        puts, others = await first._databases.open()
+        for database in (puts, others):
+            assert await database.do(_isolation) == [("read committed",)]
+        async with await psycopg.AsyncConnection.connect(postgres_url) as holder:
+            await holder.execute("SELECT pg_advisory_xact_lock(hashtextextended('call:c', 1))")
+            putting = asyncio.create_task(second.put([item("", "CallEnded", call="c")]))
+            await until(lambda: _found(postgres_url, waiting))
+            await rows.put(holder, rows.row_of(item("leg", call="c"), 0.0))
+        assert await putting == [Offer.DUPLICATE]
+    finally:
+        await query(postgres_url, f"ALTER DATABASE {name} RESET default_transaction_isolation")
+
+
 async def test_schema_of_a_newer_release_is_refused(make: Make, postgres_url: str) -> None:
     """A schema this release does not know is left alone."""
     await make().open()
@@ -205,6 +235,29 @@ async def test_lasting_refusals_are_errors(make: Make, postgres: Any) -> None:
             await make(url).open()
         assert type(caught.value) is StoreError
         assert "guessed" not in str(caught.value)
+
+
+async def test_why_no_connection_can_be_made_is_said_while_the_store_is_open(
+    make: Make, postgres: Any, postgres_url: str
+) -> None:
+    """The pool's own error says after how many seconds it gave up, and nothing else: whoever reads the line at night
+    must learn whether the server, its name or the password is at fault.
+    """
+    await query(postgres_url, "DROP ROLE IF EXISTS guest")
+    await query(postgres_url, "CREATE ROLE guest LOGIN PASSWORD 'guest'")
+    await make().open()
+    name = postgres_url.rpartition("/")[2]
+    await query(postgres_url, "GRANT ALL ON ALL TABLES IN SCHEMA public TO guest")
+    store = make(postgres.url(name, user="guest", password="guest"), timeout=1.0)
+    assert (await store.stats()).ready == 0
+    await query(postgres_url, "ALTER ROLE guest PASSWORD 'another'")
+    await query(postgres_url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'guest'")
+    said = r"^PostgreSQL (did not do it|gave no connection) within 1 seconds; PostgreSQL refuses: .*"
+    with pytest.raises(StoreUnavailable, match=said + "; check the user, the password and pg_hba[.]conf$"):
+        await store.put([item("a")])
+    await query(postgres_url, "ALTER ROLE guest PASSWORD 'guest'")
+    await until(lambda: _is(store, done=0))
+    await query(postgres_url, "DROP OWNED BY guest")
 
 
 async def test_role_without_rights_is_an_error_unless_the_tables_are_there(
@@ -863,7 +916,7 @@ async def test_a_server_that_is_restarted_under_load(
         puts = await asyncio.gather(*(store.put([item(f"x-{n}")]) for n in range(50)), return_exceptions=True)
         assert {type(each) for each in puts} == {StoreUnavailable}
         await until(lambda: len(faults) >= 3)
-        assert len(asyncio.all_tasks()) <= before[0] + 8
+        await until(lambda: len(asyncio.all_tasks()) <= before[0] + 8)
         assert threading.active_count() <= before[1] + 1
         await asyncio.to_thread(mortal_postgres.start)
         await until(lambda: _puts(store, item("after")))
@@ -978,6 +1031,14 @@ async def _puts(store: PostgresStore, each: Item) -> bool:
 
 async def _counts(url: str, statement: str, expected: int) -> bool:
     return await query(url, statement) == [(expected,)]
+
+
+async def _isolation(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return await (await connection.execute("SHOW transaction_isolation")).fetchall()
+
+
+async def _found(url: str, statement: str) -> bool:
+    return bool(await query(url, statement))
 
 
 async def _empty(url: str, table: str) -> bool:
