@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ringback.exceptions import StoreError, StoreUnavailable
-from ringback.stores.sqlite import schema
+from ringback.stores.sqlite import SQLiteStore, schema
 from ringback.stores.sqlite.file import opened, refuse_network, store_error
 
 
@@ -150,6 +150,15 @@ def test_a_file_that_cannot_be_made_a_store_is_left_as_it_was(
         schema.prepare(connection, path)
     assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     connection.close()
+
+
+async def test_a_path_that_cannot_be_looked_at_is_refused(path: Path) -> None:
+    """As one in a folder that the process may not enter, which is an error of the system and none of SQLite."""
+    store = SQLiteStore(path.with_name("x" * 300))
+    with pytest.raises(
+        StoreError, match=r"cannot be made \(File name too long\); see that the process may enter its f"
+    ):
+        await store.open()
 
 
 def test_a_new_file_that_was_made_by_somebody_else_meanwhile_is_kept(path: Path) -> None:

@@ -54,7 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError):
             # The program at the other end of the pipe has read enough.
             return 0
-        print(f"ringback: the output cannot be written ({error.strerror})", file=sys.stderr)
+        # A file that a command has looked for has a name.
+        what = "the output cannot be written" if error.filename is None else f"'{error.filename}' cannot be read"
+        print(f"ringback: {what} ({error.strerror})", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -72,14 +72,16 @@ def _made(path: Path) -> bool:
         raise StoreError(f"{path} cannot be made: its folder does not exist; create it first") from error
     except OSError as error:
         kind = StoreUnavailable if error.errno in _PASSING else StoreError
-        raise kind(f"{path} cannot be made ({error.strerror}); see that its folder is writable") from error
+        raise kind(
+            f"{path} cannot be made ({error.strerror}); see that the process may enter its folder and write there"
+        ) from error
     return True
 
 
 def _refuse_log_alone(path: Path) -> None:
     """Raise :class:`StoreError` for a log whose file is gone: SQLite would write what is in the log into a new file."""
     log = log_of(path)
-    if not path.exists() and log.exists():
+    if identity_of(path) is None and identity_of(log) is not None:
         raise StoreError(
             f"{path} is gone, and {log} is there, which may have outcomes of it; move the file back beside it, or move "
             "-wal and -shm away too"
