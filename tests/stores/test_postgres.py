@@ -30,6 +30,7 @@ from ringback.exceptions import ConfigurationError, StoreError, StoreFull, Store
 from ringback.stores.clocks import Jumps  # noqa: E402
 from ringback.stores.postgres import rows  # noqa: E402
 from ringback.stores.postgres import store as store_module  # noqa: E402
+from ringback.stores.postgres import worker as worker_module  # noqa: E402
 from ringback.stores.postgres.entry import Entry  # noqa: E402
 from ringback.stores.postgres.jobs import Jobs  # noqa: E402
 from ringback.stores.postgres.repair import beat_alone, repair  # noqa: E402
@@ -507,6 +508,35 @@ async def test_a_run_that_is_cancelled_gives_back_too(make: Make, postgres_url: 
     await asyncio.wait({task})
     assert await query(postgres_url, "SELECT state, interrupted, owner FROM ringback_items") == [("ready", 1, None)]
     assert await query(postgres_url, "SELECT count(*) FROM procrastinate_workers") == [(0,)]
+
+
+async def test_what_has_returned_is_recorded_though_the_worker_stops_in_that_moment(
+    make: Make, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time is over while PostgreSQL still writes. Otherwise the next worker would call the hook again."""
+    monkeypatch.setattr(worker_module, "GRACE", 30.0)
+    store = make()
+    await store.put([item("a")])
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def work(_: Claim) -> Settlement:
+        begun.set()
+        await go.wait()
+        return DONE
+
+    task = asyncio.create_task(store.run(work, 1))
+    await begun.wait()
+    worker = store._worker
+    assert worker is not None
+    async with await psycopg.AsyncConnection.connect(postgres_url) as holder:
+        await holder.execute("SELECT FROM ringback_items FOR UPDATE")
+        go.set()
+        await until(lambda: _found(postgres_url, "SELECT 1 FROM pg_locks WHERE NOT granted"))
+        stopping = asyncio.create_task(store.stop(0.0))
+        await until(lambda: any(each.cancelling() for each in worker._hooks))
+    assert await stopping == 1
+    await task
+    assert await query(postgres_url, "SELECT state, attempts FROM ringback_items") == [("done", 1)]
 
 
 async def test_running_work_may_finish_while_the_worker_stops(make: Make) -> None:

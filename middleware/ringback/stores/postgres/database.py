@@ -169,21 +169,25 @@ class Database:
     async def close(self) -> None:
         await self.pool.close()
 
-    async def do(self, operation: Callable[[Connection], Awaitable[T]], *, limits: int = 1) -> T:
+    async def do(self, operation: Callable[[Connection], Awaitable[T]], *, limits: int = 1, grace: float = 0.0) -> T:
         """The result of the operation in a transaction, again after a deadlock. Raises :class:`StoreError`.
 
-        ``limits`` says how many times ``limit`` an operation of many statements may take.
+        ``limits`` says how many times ``limit`` an operation of many statements may take, ``grace`` how many seconds it
+        still has if its caller is cancelled.
         """
         limit = self._limit * limits
         task = asyncio.get_running_loop().create_task(self._attempt(operation))
+        done = set[asyncio.Task[T]]()
         try:
             done, _ = await asyncio.wait({task}, timeout=limit)
-        except BaseException:
-            self._abandon(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task}, timeout=grace)
             raise
+        finally:
+            if not done:
+                # Nobody waits for the task's end: psycopg cancels a query by asking the server, which may not answer.
+                self._abandon(task)
         if not done:
-            # Nobody waits for the task's end: psycopg cancels a query by asking the server, which may not answer.
-            self._abandon(task)
             raise StoreUnavailable(self._with_reason(f"PostgreSQL did not do it within {limit:g} seconds"))
         return task.result()
 
