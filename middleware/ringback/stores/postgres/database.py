@@ -55,7 +55,15 @@ ISOLATION = psycopg.IsolationLevel.READ_COMMITTED
 """Whatever a database's default is: whoever has waited for a lock must see what its holder has committed."""
 _TRIES = 3
 
-_LIMIT = "SELECT set_config('statement_timeout', %s, false) WHERE pg_backend_pid() = %s"
+# Where the database's default is that a commit does not wait for the disk, a server that crashes loses what was
+# acknowledged in its last moments. Every other value waits for the disk, and perhaps for a standby.
+_SET: LiteralString = """
+    SELECT set_config('statement_timeout', %s, {0}), set_config(
+        'synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), {0}
+    )
+"""
+_SET_FOR_TRANSACTION = _SET.format("true").encode()
+_SET_IF_UNPOOLED = (_SET.format("false") + " WHERE pg_backend_pid() = %s").encode()
 
 
 def conninfo_of(url: str, timeout: float) -> str:
@@ -218,20 +226,22 @@ class Database:
     async def _transaction(self, operation: Callable[[Connection], Awaitable[T]]) -> T:
         async with self.pool.connection() as connection:
             if self.pooled:
-                await connection.execute("SELECT set_config('statement_timeout', %s, true)", (self._milliseconds,))
+                await connection.execute(_SET_FOR_TRANSACTION, (self._milliseconds,))
             result = await operation(connection)
             _refuse_cancelled(asyncio.current_task())
             return result
 
     async def _configure(self, connection: Connection) -> None:
-        """Limit the statements of the connection. Behind a pooler the next transaction may have another connection of
-        the server: there every transaction sets its limit, and nothing is prepared.
+        """Limit the statements of the connection, and have its commits wait for the disk. Behind a pooler the next
+        transaction may have another connection of the server: there every transaction does so for itself, and nothing
+        is prepared.
         """
         self._refused = None
         await connection.set_isolation_level(ISOLATION)
         if not self.pooled:
             # A pooler gives its clients process ids of its own.
-            found = await connection.execute(_LIMIT, (self._milliseconds, connection.info.backend_pid), prepare=False)
+            parameters = self._milliseconds, connection.info.backend_pid
+            found = await connection.execute(_SET_IF_UNPOOLED, parameters, prepare=False)
             self.pooled = await found.fetchone() is None
             await connection.commit()
         if self.pooled:
