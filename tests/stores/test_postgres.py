@@ -221,6 +221,24 @@ async def test_a_state_that_nobody_knows_is_told(make: Make, postgres_url: str) 
         await store.stats()
 
 
+async def test_a_database_that_cannot_hold_every_text_is_refused(make: Make, postgres: Any, postgres_url: str) -> None:
+    """Where no locale was set, a new server has SQL_ASCII."""
+    await query(postgres_url, "DROP DATABASE IF EXISTS ascii")
+    made = "CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    await query(postgres_url, made)
+    with pytest.raises(StoreError, match=r"has the encoding SQL_ASCII, .*; create one with ENCODING 'UTF8' TEMPLATE"):
+        await make(postgres.url("ascii")).open()
+
+
+async def test_the_encoding_of_the_environment_does_no_harm(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a shell in which somebody has read an old database with psql."""
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    store = make()
+    assert await store.put([item("日本")]) == [Offer.OPENED]
+    async with running(store):
+        await until(lambda: _is(store, done=1))
+
+
 async def test_procrastinate_of_another_version_is_refused(make: Make, postgres_url: str) -> None:
     """Tables of an older procrastinate are migrated by its own command, not by us."""
     await make().open()
@@ -249,6 +267,7 @@ async def test_why_no_connection_can_be_made_is_said_while_the_store_is_open(
     await make().open()
     name = postgres_url.rpartition("/")[2]
     await query(postgres_url, "GRANT ALL ON ALL TABLES IN SCHEMA public TO guest")
+    await query(postgres_url, "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO guest")
     store = make(postgres.url(name, user="guest", password="guest"), timeout=1.0)
     assert (await store.stats()).ready == 0
     await query(postgres_url, "ALTER ROLE guest PASSWORD 'another'")
@@ -257,7 +276,7 @@ async def test_why_no_connection_can_be_made_is_said_while_the_store_is_open(
     with pytest.raises(StoreUnavailable, match=said + "; check the user, the password and pg_hba[.]conf$"):
         await store.put([item("a")])
     await query(postgres_url, "ALTER ROLE guest PASSWORD 'guest'")
-    await until(lambda: _is(store, done=0))
+    await until(lambda: _puts(store, item("b")))
     await query(postgres_url, "DROP OWNED BY guest")
 
 

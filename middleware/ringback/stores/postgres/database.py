@@ -82,6 +82,8 @@ def conninfo_of(url: str, timeout: float) -> str:
     _refuse_values(given)
     usual: dict[str, Any] = {
         "application_name": "ringback",
+        # Whatever PGCLIENTENCODING says.
+        "client_encoding": "UTF8",
         "connect_timeout": max(2, math.ceil(timeout)),
         # libpq notices a server that is gone after this time, and without the setting after two hours.
         "tcp_user_timeout": math.ceil(timeout * 1000),
