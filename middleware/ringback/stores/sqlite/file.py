@@ -187,6 +187,8 @@ _PASSING = frozenset({errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, er
 # What faults are, and their remedies, by SQLite's primary result code: https://www.sqlite.org/rescode.html. Any other
 # fault may pass by itself.
 _REMEDIES: dict[int, tuple[type[StoreError], str | None]] = {
+    sqlite3.SQLITE_BUSY: (StoreUnavailable, "another program holds the lock; lsof says who has it open"),
+    sqlite3.SQLITE_IOERR: (StoreUnavailable, "a disk fails; read the kernel's log"),
     sqlite3.SQLITE_FULL: (StoreUnavailable, "make room on the disk"),
     sqlite3.SQLITE_PERM: (StoreError, "give the process the right to write it"),
     sqlite3.SQLITE_READONLY: (StoreError, "make the file and its folder writable for the process"),
