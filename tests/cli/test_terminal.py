@@ -87,6 +87,14 @@ def test_a_full_disk_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == "ringback: the output cannot be written (No space left on device)\n"
 
 
+def test_a_file_that_a_command_cannot_look_at_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """As one in a folder that the user may not enter: the output is not at fault."""
+    file = f"/{'x' * 300}.db"
+    with open("/dev/null", "w") as null, redirect_stdout(null):  # noqa: PTH123 - a device
+        assert main(["dead", "list", "--store", f"sqlite:///{file}"]) == 1
+    assert capsys.readouterr().err == f"ringback: '{file}' cannot be read (File name too long)\n"
+
+
 def test_a_reader_that_leaves_is_no_error() -> None:
     """Standard output closed early, as by head, ends the command in silence."""
     reading, writing = os.pipe()

@@ -29,11 +29,13 @@ from ringback.core.events import Event, EventData, Result  # noqa: E402
 from ringback.core.outcome import classify_event  # noqa: E402
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable  # noqa: E402
 from ringback.stores.clocks import Jumps  # noqa: E402
+from ringback.stores.postgres import rows  # noqa: E402
 from ringback.stores.postgres import store as store_module  # noqa: E402
+from ringback.stores.postgres import worker as worker_module  # noqa: E402
 from ringback.stores.postgres.entry import Entry  # noqa: E402
 from ringback.stores.postgres.jobs import Jobs  # noqa: E402
 from ringback.stores.postgres.repair import beat_alone, repair  # noqa: E402
-from ringback.stores.postgres.schema import VERSION  # noqa: E402
+from ringback.stores.postgres.schema import VERSION, prepare  # noqa: E402
 from ringback.stores.postgres.store import PostgresStore  # noqa: E402
 from ringback.stores.postgres.worker import Worker  # noqa: E402
 from ringback.work.items import (  # noqa: E402
@@ -170,6 +172,35 @@ async def test_stores_that_open_together_make_the_tables_once(make: Make, postgr
     assert [await store.stats() for store in stores] == [Stats()] * 6
 
 
+async def test_a_database_whose_default_is_serializable_is_worked_on_as_any_other(
+    make: Make, postgres_url: str
+) -> None:
+    """A transaction that has waited for a lock sees what its holder did. With the database's default it would not: the
+    second process of a first start found no version of the schema, and puts failed that met at one call.
+    """
+    name = postgres_url.rpartition("/")[2]
+    await query(postgres_url, f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    first, second = make(), make()
+    waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    try:
+        async with await psycopg.AsyncConnection.connect(postgres_url) as holder, holder.transaction():
+            await prepare(holder)
+            opening = asyncio.create_task(first.open())
+            await until(lambda: _found(postgres_url, waiting))
+        await opening
+        puts, others = await first._databases.open()
+        for database in (puts, others):
+            assert await database.do(_isolation) == [("read committed",)]
+        async with await psycopg.AsyncConnection.connect(postgres_url) as holder:
+            await holder.execute("SELECT pg_advisory_xact_lock(hashtextextended('call:c', 1))")
+            putting = asyncio.create_task(second.put([item("", "CallEnded", call="c")]))
+            await until(lambda: _found(postgres_url, waiting))
+            await rows.put(holder, rows.row_of(item("leg", call="c"), 0.0))
+        assert await putting == [Offer.DUPLICATE]
+    finally:
+        await query(postgres_url, f"ALTER DATABASE {name} RESET default_transaction_isolation")
+
+
 async def test_schema_of_a_newer_release_is_refused(make: Make, postgres_url: str) -> None:
     """A schema this release does not know is left alone."""
     await make().open()
@@ -191,6 +222,24 @@ async def test_a_state_that_nobody_knows_is_told(make: Make, postgres_url: str) 
         await store.stats()
 
 
+async def test_a_database_that_cannot_hold_every_text_is_refused(make: Make, postgres: Any, postgres_url: str) -> None:
+    """Where no locale was set, a new server has SQL_ASCII."""
+    await query(postgres_url, "DROP DATABASE IF EXISTS ascii")
+    made = "CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    await query(postgres_url, made)
+    with pytest.raises(StoreError, match=r"has the encoding SQL_ASCII, .*; create one with ENCODING 'UTF8' TEMPLATE"):
+        await make(postgres.url("ascii")).open()
+
+
+async def test_the_encoding_of_the_environment_does_no_harm(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a shell in which somebody has read an old database with psql."""
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    store = make()
+    assert await store.put([item("日本")]) == [Offer.OPENED]
+    async with running(store):
+        await until(lambda: _is(store, done=1))
+
+
 async def test_procrastinate_of_another_version_is_refused(make: Make, postgres_url: str) -> None:
     """Tables of an older procrastinate are migrated by its own command, not by us."""
     await make().open()
@@ -206,6 +255,30 @@ async def test_lasting_refusals_are_errors(make: Make, postgres: Any) -> None:
             await make(url).open()
         assert type(caught.value) is StoreError
         assert "guessed" not in str(caught.value)
+
+
+async def test_why_no_connection_can_be_made_is_said_while_the_store_is_open(
+    make: Make, postgres: Any, postgres_url: str
+) -> None:
+    """The pool's own error says after how many seconds it gave up, and nothing else: whoever reads the line at night
+    must learn whether the server, its name or the password is at fault.
+    """
+    await query(postgres_url, "DROP ROLE IF EXISTS guest")
+    await query(postgres_url, "CREATE ROLE guest LOGIN PASSWORD 'guest'")
+    await make().open()
+    name = postgres_url.rpartition("/")[2]
+    await query(postgres_url, "GRANT ALL ON ALL TABLES IN SCHEMA public TO guest")
+    await query(postgres_url, "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO guest")
+    store = make(postgres.url(name, user="guest", password="guest"), timeout=1.0)
+    assert (await store.stats()).ready == 0
+    await query(postgres_url, "ALTER ROLE guest PASSWORD 'another'")
+    await query(postgres_url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'guest'")
+    said = r"^PostgreSQL (did not do it|gave no connection) within 1 seconds; PostgreSQL refuses: .*"
+    with pytest.raises(StoreUnavailable, match=said + "; check the user, the password and pg_hba[.]conf$"):
+        await store.put([item("a")])
+    await query(postgres_url, "ALTER ROLE guest PASSWORD 'guest'")
+    await until(lambda: _puts(store, item("b")))
+    await query(postgres_url, "DROP OWNED BY guest")
 
 
 async def test_role_without_rights_is_an_error_unless_the_tables_are_there(
@@ -455,6 +528,35 @@ async def test_a_run_that_is_cancelled_gives_back_too(make: Make, postgres_url: 
     await asyncio.wait({task})
     assert await query(postgres_url, "SELECT state, interrupted, owner FROM ringback_items") == [("ready", 1, None)]
     assert await query(postgres_url, "SELECT count(*) FROM procrastinate_workers") == [(0,)]
+
+
+async def test_what_has_returned_is_recorded_though_the_worker_stops_in_that_moment(
+    make: Make, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time is over while PostgreSQL still writes. Otherwise the next worker would call the hook again."""
+    monkeypatch.setattr(worker_module, "GRACE", 30.0)
+    store = make()
+    await store.put([item("a")])
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def work(_: Claim) -> Settlement:
+        begun.set()
+        await go.wait()
+        return DONE
+
+    task = asyncio.create_task(store.run(work, 1))
+    await begun.wait()
+    worker = store._worker
+    assert worker is not None
+    async with await psycopg.AsyncConnection.connect(postgres_url) as holder:
+        await holder.execute("SELECT FROM ringback_items FOR UPDATE")
+        go.set()
+        await until(lambda: _found(postgres_url, "SELECT 1 FROM pg_locks WHERE NOT granted"))
+        stopping = asyncio.create_task(store.stop(0.0))
+        await until(lambda: any(each.cancelling() for each in worker._hooks))
+    assert await stopping == 1
+    await task
+    assert await query(postgres_url, "SELECT state, attempts FROM ringback_items") == [("done", 1)]
 
 
 async def test_running_work_may_finish_while_the_worker_stops(make: Make) -> None:
@@ -854,7 +956,7 @@ async def test_a_server_that_is_restarted_under_load(
         puts = await asyncio.gather(*(store.put([item(f"x-{n}")]) for n in range(50)), return_exceptions=True)
         assert {type(each) for each in puts} == {StoreUnavailable}
         await until(lambda: len(faults) >= 3)
-        assert len(asyncio.all_tasks()) <= before[0] + 8
+        await until(lambda: len(asyncio.all_tasks()) <= before[0] + 8)
         assert threading.active_count() <= before[1] + 1
         await asyncio.to_thread(mortal_postgres.start)
         await until(lambda: _puts(store, item("after")))
@@ -969,6 +1071,14 @@ async def _puts(store: PostgresStore, each: Item) -> bool:
 
 async def _counts(url: str, statement: str, expected: int) -> bool:
     return await query(url, statement) == [(expected,)]
+
+
+async def _isolation(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return await (await connection.execute("SHOW transaction_isolation")).fetchall()
+
+
+async def _found(url: str, statement: str) -> bool:
+    return bool(await query(url, statement))
 
 
 async def _empty(url: str, table: str) -> bool:

@@ -13,13 +13,19 @@ from ringback.exceptions import ConfigurationError, StoreUnavailable
 pytest.importorskip("procrastinate")
 
 import psycopg
+from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 
+from crew import item
 from ringback.cli import main
 from ringback.stores.postgres import PostgresStore
 from ringback.stores.postgres.login import Login
 from server import PASSWORD
 
+TERMINATE = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 CONNINFO = "host=db.example.com user=app dbname=calls"
 
 
@@ -66,6 +72,21 @@ async def test_a_password_that_cannot_be_had_is_a_store_that_is_away(url: str) -
         await store.open()
     try:
         assert (await store.stats()).ready == 0
+    finally:
+        await store.close()
+
+
+async def test_a_password_that_cannot_be_had_later_is_the_reason_that_is_given(url: str, postgres_url: str) -> None:
+    """The pool says alone for how long it has waited."""
+    tokens = Tokens()
+    store = PostgresStore(url, password=tokens, timeout=1.0)
+    await store.open()
+    try:
+        tokens.next_fails = 1000
+        async with await AsyncConnection.connect(postgres_url, autocommit=True) as admin:
+            await admin.execute(TERMINATE)
+        with pytest.raises(StoreUnavailable, match=r"within 1 seconds; the store's password function raised LookupE"):
+            await store.put([item("a")])
     finally:
         await store.close()
 

@@ -84,6 +84,27 @@ async def test_without_a_pooler_statements_are_prepared(postgres_url: str, make:
     assert await store._databases.do(look) == ("30s", False, 5)
 
 
+@pytest.mark.parametrize(("default", "used"), [("off", "on"), ("remote_apply", "remote_apply")])
+@pytest.mark.parametrize("pooled", [False, True])
+async def test_a_commit_waits_for_the_disk_whatever_the_databases_default_is(
+    pooler: Pooler, postgres_url: str, make: Make, default: str, used: str, pooled: bool
+) -> None:
+    """A server that crashes would lose what was acknowledged just before. Whoever waits for more waits for it still."""
+    name = postgres_url.rpartition("/")[2]
+
+    async def look(connection: Any) -> Any:
+        return await (await connection.execute("SHOW synchronous_commit")).fetchone()
+
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as admin:
+        await admin.execute(f"ALTER DATABASE {name} SET synchronous_commit = {default}".encode())
+        try:
+            store = make(pooler.url(postgres_url) if pooled else postgres_url)
+            found = [await database.do(look) for database in await store._databases.open()]
+        finally:
+            await admin.execute(f"ALTER DATABASE {name} RESET synchronous_commit".encode())
+    assert found == [(used,)] * 2
+
+
 async def test_a_put_that_is_given_up_leaves_the_pooler_alone(pooler: Pooler, postgres_url: str, make: Make) -> None:
     """Some releases of PgBouncer end when a client cancels a statement; the statement's own limit ends it, too."""
     store = make(pooler.url(postgres_url), timeout=0.5)

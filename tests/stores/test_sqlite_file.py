@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ringback.exceptions import StoreError, StoreUnavailable
-from ringback.stores.sqlite import schema
+from ringback.stores.sqlite import SQLiteStore, schema
 from ringback.stores.sqlite.file import opened, refuse_network, store_error
 
 
@@ -25,27 +25,30 @@ def fault(code: int) -> sqlite3.Error:
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"),
+    ("code", "kind", "remedy"),
     [
-        (sqlite3.SQLITE_BUSY, StoreUnavailable),
-        (sqlite3.SQLITE_LOCKED, StoreUnavailable),
-        (sqlite3.SQLITE_FULL, StoreUnavailable),
-        (sqlite3.SQLITE_IOERR_FSYNC, StoreUnavailable),
-        (sqlite3.SQLITE_NOMEM, StoreUnavailable),
-        (sqlite3.SQLITE_PERM, StoreError),
-        (sqlite3.SQLITE_READONLY, StoreError),
-        (sqlite3.SQLITE_READONLY_DIRECTORY, StoreError),
-        (sqlite3.SQLITE_CORRUPT, StoreError),
-        (sqlite3.SQLITE_CANTOPEN, StoreError),
-        (sqlite3.SQLITE_AUTH, StoreError),
-        (sqlite3.SQLITE_NOTADB, StoreError),
+        (sqlite3.SQLITE_BUSY, StoreUnavailable, "; another program holds the lock; lsof says who has it open"),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, StoreUnavailable, "; another program holds the lock; lsof says who has it open"),
+        (sqlite3.SQLITE_LOCKED, StoreUnavailable, ""),
+        (sqlite3.SQLITE_FULL, StoreUnavailable, "; make room on the disk"),
+        (sqlite3.SQLITE_IOERR_FSYNC, StoreUnavailable, "; a disk fails; read the kernel's log"),
+        (sqlite3.SQLITE_NOMEM, StoreUnavailable, ""),
+        (sqlite3.SQLITE_PERM, StoreError, "; give the process the right to write it"),
+        (sqlite3.SQLITE_READONLY, StoreError, "; make the file and its folder writable for the process"),
+        (sqlite3.SQLITE_READONLY_DIRECTORY, StoreError, "; make the file and its folder writable for the process"),
+        (sqlite3.SQLITE_CORRUPT, StoreError, "; restore it, or move it away and start with a new one"),
+        (sqlite3.SQLITE_CANTOPEN, StoreError, "; see that its folder exists and is writable"),
+        (sqlite3.SQLITE_AUTH, StoreError, "; give the process the right to write it"),
+        (sqlite3.SQLITE_NOTADB, StoreError, "; it is no SQLite file; name another one"),
     ],
 )
-def test_faults_that_may_pass_are_told_from_those_that_will_not(path: Path, code: int, kind: type[StoreError]) -> None:
-    """By SQLite's primary result code."""
+def test_faults_that_may_pass_are_told_from_those_that_will_not(
+    path: Path, code: int, kind: type[StoreError], remedy: str
+) -> None:
+    """By SQLite's primary result code. What helps stands behind what SQLite says."""
     error = store_error(path, fault(code))
     assert type(error) is kind
-    assert str(error).startswith(f"{path}: it failed")
+    assert str(error) == f"{path}: it failed{remedy}"
     assert type(store_error(path, sqlite3.ProgrammingError("no code"))) is StoreUnavailable
 
 
@@ -150,6 +153,15 @@ def test_a_file_that_cannot_be_made_a_store_is_left_as_it_was(
         schema.prepare(connection, path)
     assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     connection.close()
+
+
+async def test_a_path_that_cannot_be_looked_at_is_refused(path: Path) -> None:
+    """As one in a folder that the process may not enter, which is an error of the system and none of SQLite."""
+    store = SQLiteStore(path.with_name("x" * 300))
+    with pytest.raises(
+        StoreError, match=r"cannot be made \(File name too long\); see that the process may enter its f"
+    ):
+        await store.open()
 
 
 def test_a_new_file_that_was_made_by_somebody_else_meanwhile_is_kept(path: Path) -> None:

@@ -123,6 +123,19 @@ async def test_a_file_that_was_renamed_has_all_and_may_come_back(store: SQLiteSt
     assert keys(path) == ["call:kept", "call:new", "call:vain"]
 
 
+async def test_a_file_that_nobody_can_look_at_is_not_said_to_be_gone(store: SQLiteStore, path: Path) -> None:
+    """Whoever has taken a right from the folder finds the file there. Once it can be reached, the file works on."""
+    away = path.parent.with_name("away")
+    move(path.parent, away)
+    path.parent.write_text("no folder")
+    await refused(
+        store, r"cannot be reached any more \(Not a directory\); see its folder, what the process may do there"
+    )
+    path.parent.unlink()
+    move(away, path.parent)
+    assert list(await store.put([item("new")])) == [Offer.OPENED]
+
+
 async def test_nobody_reads_a_file_that_nobody_finds(make: Make, store: SQLiteStore, path: Path) -> None:
     """The page, the health of a process and the metrics would say that all is well, while every sender gets 503.
 

@@ -190,7 +190,8 @@ async def test_while_the_store_is_locked_the_sender_is_asked_to_come_again(
         refused = [await posted(middleware) for _ in range(2)]
         assert [each.sent for each in refused] == [not_now(5)] * 2
         assert site.log == ["opened"]
-        error = f"StoreUnavailable: {store.path}: database is locked"
+        remedy = "another program holds the lock; lsof says who has it open"
+        error = f"StoreUnavailable: {store.path}: database is locked; {remedy}"
         assert lines(caplog) == [{"event": "store.unavailable", "error": error, "suppressed": 0}] * 2
         other.close()
         assert (await posted(middleware)).status == 204

@@ -56,7 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError):
             # The program at the other end of the pipe has read enough.
             return 0
-        tell("ringback", f"the output cannot be written ({error.strerror})")
+        # A file that a command has looked for has a name.
+        what = "the output cannot be written" if error.filename is None else f"'{error.filename}' cannot be read"
+        tell("ringback", f"{what} ({error.strerror})")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, LiteralString, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, LiteralString, Self, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ringback.exceptions import ConfigurationError, StoreUnavailable
 from ringback.settings import refuse_no_text
-from ringback.stores.postgres.faults import translated
+from ringback.stores.postgres.faults import store_error, translated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,6 +28,16 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
     """A connection of the pool. ``pooled``: a pooler stands between the connection and the server."""
 
     pooled = False
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **settings: Any) -> Self:
+        """A connection. ``told``, one of the settings, gets the error of one that cannot be made: the pool keeps it."""
+        told: Callable[[psycopg.Error], object] = settings.pop("told")
+        try:
+            return await super().connect(conninfo, **settings)
+        except psycopg.Error as error:
+            told(error)
+            raise
 
     async def cancel_safe(self, *, timeout: float = 30.0) -> None:
         """Ask the server to cancel what it does. Behind a pooler do not ask: psycopg then waits for the answer.
@@ -41,9 +51,19 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
 
 Pool: TypeAlias = AsyncConnectionPool[Connection]
 
+ISOLATION = psycopg.IsolationLevel.READ_COMMITTED
+"""Whatever a database's default is: whoever has waited for a lock must see what its holder has committed."""
 _TRIES = 3
 
-_LIMIT = "SELECT set_config('statement_timeout', %s, false) WHERE pg_backend_pid() = %s"
+# Where the database's default is that a commit does not wait for the disk, a server that crashes loses what was
+# acknowledged in its last moments. Every other value waits for the disk, and perhaps for a standby.
+_SET: LiteralString = """
+    SELECT set_config('statement_timeout', %s, {0}), set_config(
+        'synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), {0}
+    )
+"""
+_SET_FOR_TRANSACTION = _SET.format("true").encode()
+_SET_IF_UNPOOLED = (_SET.format("false") + " WHERE pg_backend_pid() = %s").encode()
 
 
 def conninfo_of(url: str, timeout: float) -> str:
@@ -63,6 +83,8 @@ def conninfo_of(url: str, timeout: float) -> str:
     _refuse_values(given)
     usual: dict[str, Any] = {
         "application_name": "ringback",
+        # Whatever PGCLIENTENCODING says.
+        "client_encoding": "UTF8",
         "connect_timeout": max(2, math.ceil(timeout)),
         # libpq notices a server that is gone after this time, and without the setting after two hours.
         "tcp_user_timeout": math.ceil(timeout * 1000),
@@ -146,8 +168,11 @@ class Database:
         self._limit = limit
         self._milliseconds = str(math.ceil(limit * 1000))
         self._abandoned: set[asyncio.Task[Any]] = set()
+        self._refused: str | None = None
+        """Why the last connection could not be made; ``None`` if it was made."""
+        self._conninfo = conninfo
         self.pool: Pool = AsyncConnectionPool(
-            conninfo,
+            self._ask,
             min_size=1,
             max_size=size,
             timeout=timeout,
@@ -155,6 +180,7 @@ class Database:
             reconnect_timeout=min(timeout, 2.0),
             open=False,
             connection_class=Connection,
+            kwargs={"told": self._hear},
             configure=self._configure,
             check=AsyncConnectionPool.check_connection,
         )
@@ -165,46 +191,71 @@ class Database:
     async def close(self) -> None:
         await self.pool.close()
 
-    async def do(self, operation: Callable[[Connection], Awaitable[T]], *, limits: int = 1) -> T:
+    async def do(self, operation: Callable[[Connection], Awaitable[T]], *, limits: int = 1, grace: float = 0.0) -> T:
         """The result of the operation in a transaction, again after a deadlock. Raises :class:`StoreError`.
 
-        ``limits`` says how many times ``limit`` an operation of many statements may take.
+        ``limits`` says how many times ``limit`` an operation of many statements may take, ``grace`` how many seconds it
+        still has if its caller is cancelled.
         """
         limit = self._limit * limits
         task = asyncio.get_running_loop().create_task(self._attempt(operation))
+        done = set[asyncio.Task[T]]()
         try:
             done, _ = await asyncio.wait({task}, timeout=limit)
-        except BaseException:
-            self._abandon(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task}, timeout=grace)
             raise
+        finally:
+            if not done:
+                # Nobody waits for the task's end: psycopg cancels a query by asking the server, which may not answer.
+                self._abandon(task)
         if not done:
-            # Nobody waits for the task's end: psycopg cancels a query by asking the server, which may not answer.
-            self._abandon(task)
-            raise StoreUnavailable(f"PostgreSQL did not do it within {limit:g} seconds")
+            raise StoreUnavailable(self._with_reason(f"PostgreSQL did not do it within {limit:g} seconds"))
         return task.result()
+
+    async def _ask(self) -> str:
+        try:
+            return await self._conninfo()
+        except StoreUnavailable as error:
+            self._refused = str(error)
+            raise
+
+    def _hear(self, error: psycopg.Error) -> None:
+        self._refused = str(store_error(error))
+
+    def _with_reason(self, text: str) -> str:
+        return text if self._refused is None else f"{text}; {self._refused}"
 
     async def _attempt(self, operation: Callable[[Connection], Awaitable[T]]) -> T:
         with translated():
-            for _ in range(_TRIES - 1):
-                with suppress(psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
-                    return await self._transaction(operation)
-            return await self._transaction(operation)
+            try:
+                for _ in range(_TRIES - 1):
+                    with suppress(psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                        return await self._transaction(operation)
+                return await self._transaction(operation)
+            except PoolTimeout as error:
+                late = f"PostgreSQL gave no connection within {self.pool.timeout:g} seconds"
+                raise StoreUnavailable(self._with_reason(late)) from error
 
     async def _transaction(self, operation: Callable[[Connection], Awaitable[T]]) -> T:
         async with self.pool.connection() as connection:
             if self.pooled:
-                await connection.execute("SELECT set_config('statement_timeout', %s, true)", (self._milliseconds,))
+                await connection.execute(_SET_FOR_TRANSACTION, (self._milliseconds,))
             result = await operation(connection)
             _refuse_cancelled(asyncio.current_task())
             return result
 
     async def _configure(self, connection: Connection) -> None:
-        """Limit the statements of the connection. Behind a pooler the next transaction may have another connection of
-        the server: there every transaction sets its limit, and nothing is prepared.
+        """Limit the statements of the connection, and have its commits wait for the disk. Behind a pooler the next
+        transaction may have another connection of the server: there every transaction does so for itself, and nothing
+        is prepared.
         """
+        self._refused = None
+        await connection.set_isolation_level(ISOLATION)
         if not self.pooled:
             # A pooler gives its clients process ids of its own.
-            found = await connection.execute(_LIMIT, (self._milliseconds, connection.info.backend_pid), prepare=False)
+            parameters = self._milliseconds, connection.info.backend_pid
+            found = await connection.execute(_SET_IF_UNPOOLED, parameters, prepare=False)
             self.pooled = await found.fetchone() is None
             await connection.commit()
         if self.pooled:

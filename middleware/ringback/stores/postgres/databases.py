@@ -13,7 +13,7 @@ import psycopg
 
 from ringback.exceptions import StoreUnavailable
 from ringback.stores.postgres import repair, schema
-from ringback.stores.postgres.database import Connection, Database
+from ringback.stores.postgres.database import ISOLATION, Connection, Database
 from ringback.stores.postgres.faults import translated
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class Databases:
                 conninfo = await self._login.asked()
                 connecting = psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
                 async with await connecting as connection:
+                    await connection.set_isolation_level(ISOLATION)
                     await schema.prepare(connection, make=self.makes_tables)
                     found = await connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
                     for (theirs,) in await found.fetchall():

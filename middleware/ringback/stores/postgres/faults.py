@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 _TABLES = (
     "the database has not what this release made there; see that search_path is as it was, that nobody changed the "
-    "tables or functions, and that PostgreSQL is 13 or newer"
+    "tables or functions, and that PostgreSQL is 13 or newer; in a new database the app makes them when it starts"
+)
+_READ_ONLY = (
+    "name the primary, or every server with target_session_attrs=read-write; if it is the primary, give it more "
+    "storage: Azure makes a server read-only whose disk is nearly full"
 )
 _POOLED = (
     "a pooler such as PgBouncer gives each transaction another connection; say so with "
@@ -28,7 +32,7 @@ _MEANINGS: dict[str, tuple[type[StoreError], str]] = {
     "0A": (StoreError, "leave the parameter out of the URL, or list it in PgBouncer's ignore_startup_parameters"),
     "22": (StoreError, "Ringback wrote a value that the table cannot hold; report this text"),
     "23": (StoreError, "Ringback wrote a value that the table cannot hold; report this text"),
-    "25006": (StoreUnavailable, "name the primary, or every server with target_session_attrs=read-write"),
+    "25006": (StoreUnavailable, _READ_ONLY),
     "26": (StoreUnavailable, _POOLED),
     "28": (StoreError, "check the user, the password and pg_hba.conf"),
     "3D": (StoreError, "create the database first, or name another one"),

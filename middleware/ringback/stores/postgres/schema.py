@@ -34,9 +34,10 @@ _USED = [
 async def prepare(connection: AsyncConnection[Any], *, make: bool = True) -> None:
     """Make the tables that are missing, and bring Ringback's tables up to date, in one transaction.
 
-    Raises :class:`StoreError` for procrastinate's tables of another version, for tables of a newer release, and, with
-    ``make`` false, for a database without Ringback's tables.
+    Raises :class:`StoreError` for procrastinate's tables of another version, for tables of a newer release, for a
+    database that cannot hold every text, and, with ``make`` false, for a database without Ringback's tables.
     """
+    await _refuse_other_encoding(connection)
     async with connection.transaction():
         # Two processes that start together would both find no tables, and both make them.
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -57,6 +58,15 @@ async def prepare(connection: AsyncConnection[Any], *, make: bool = True) -> Non
 async def _exists(connection: AsyncConnection[Any], table: str) -> bool:
     found = await (await connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,))).fetchone()
     return bool(found and found[0])
+
+
+async def _refuse_other_encoding(connection: AsyncConnection[Any]) -> None:
+    for (encoding,) in await (await connection.execute("SHOW server_encoding")).fetchall():
+        if encoding != "UTF8":
+            raise StoreError(
+                f"the database has the encoding {encoding}, in which not every text can be written; create one with "
+                "ENCODING 'UTF8' TEMPLATE template0"
+            )
 
 
 async def _refuse_other_procrastinate(connection: AsyncConnection[Any]) -> None:

@@ -285,7 +285,8 @@ class Worker:
             if written and settlement.state is State.READY and claim.item.kind is Kind.OUTCOME:
                 await self.entry.jobs.defer(connection, [(claim.item.key, settlement.due_at)], now)
 
-        await self.entry.database.do(settle)
+        # The hook has returned: a worker that is told to stop in this moment is to record that.
+        await self.entry.database.do(settle, grace=GRACE)
 
     async def _give_back(self, key: str, owner: str) -> None:
         async def give_back(connection: Connection) -> None:

@@ -71,7 +71,10 @@ class Database:
         try:
             return await self._writer.together(operation, argument)
         except TimeoutError as error:
-            raise StoreUnavailable(f"{self._path} was not written within {2 * self._timeout:g} seconds") from error
+            raise StoreUnavailable(
+                f"{self._path} was not written within {2 * self._timeout:g} seconds; see how busy its disk is, and who "
+                "else has it open (lsof)"
+            ) from error
         except _FAULTS as error:
             raise self._fault(error) from error
 

@@ -76,14 +76,16 @@ def _made(path: Path) -> bool:
         raise StoreError(f"{path} cannot be made: its folder does not exist; create it first") from error
     except OSError as error:
         kind = StoreUnavailable if error.errno in _PASSING else StoreError
-        raise kind(f"{path} cannot be made ({error.strerror}); see that its folder is writable") from error
+        raise kind(
+            f"{path} cannot be made ({error.strerror}); see that the process may enter its folder and write there"
+        ) from error
     return True
 
 
 def _refuse_log_alone(path: Path) -> None:
     """Raise :class:`StoreError` for a log whose file is gone: SQLite would write what is in the log into a new file."""
     log = log_of(path)
-    if not path.exists() and log.exists():
+    if identity_of(path) is None and identity_of(log) is not None:
         raise StoreError(
             f"{path} is gone, and {log} is there, which may have outcomes of it; move the file back beside it, or move "
             "-wal and -shm away too"
@@ -182,6 +184,8 @@ _AS_THE_APP = "or run the command as the app's user"
 # What faults are, and their remedies, by SQLite's primary result code: https://www.sqlite.org/rescode.html. Any other
 # fault may pass by itself.
 _REMEDIES: dict[int, tuple[type[StoreError], str | None]] = {
+    sqlite3.SQLITE_BUSY: (StoreUnavailable, "another program holds the lock; lsof says who has it open"),
+    sqlite3.SQLITE_IOERR: (StoreUnavailable, "a disk fails; read the kernel's log"),
     sqlite3.SQLITE_FULL: (StoreUnavailable, "make room on the disk"),
     sqlite3.SQLITE_PERM: (StoreError, "give the process the right to write it"),
     sqlite3.SQLITE_READONLY: (StoreError, f"make the file and its folder writable for the process, {_AS_THE_APP}"),

@@ -54,8 +54,14 @@ class Watch:
         path = self._shown
         try:
             found = self._path.stat()
-        except OSError:
+        except OSError as error:
             _save(connection)
+            if not isinstance(error, FileNotFoundError):
+                return Loss(
+                    f"{path} cannot be reached any more ({error.strerror}); see its folder, what the process may do "
+                    "there, and the disk",
+                    reopens=False,
+                )
             return Loss(
                 f"{path} is gone: somebody removed or renamed the file of the running app; move the file back, or "
                 "restart the app, which then makes a new one",
