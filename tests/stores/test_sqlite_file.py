@@ -13,6 +13,9 @@ from ringback.stores.sqlite import SQLiteStore, schema
 from ringback.stores.sqlite.file import opened, refuse_network, store_error
 
 
+AS_THE_APP = "or run the command as the app's user"
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "ringback.db"
@@ -34,10 +37,18 @@ def fault(code: int) -> sqlite3.Error:
         (sqlite3.SQLITE_IOERR_FSYNC, StoreUnavailable, "; a disk fails; read the kernel's log"),
         (sqlite3.SQLITE_NOMEM, StoreUnavailable, ""),
         (sqlite3.SQLITE_PERM, StoreError, "; give the process the right to write it"),
-        (sqlite3.SQLITE_READONLY, StoreError, "; make the file and its folder writable for the process"),
-        (sqlite3.SQLITE_READONLY_DIRECTORY, StoreError, "; make the file and its folder writable for the process"),
+        (sqlite3.SQLITE_READONLY, StoreError, f"; make the file and its folder writable for the process, {AS_THE_APP}"),
+        (
+            sqlite3.SQLITE_READONLY_DIRECTORY,
+            StoreError,
+            f"; make the file and its folder writable for the process, {AS_THE_APP}",
+        ),
         (sqlite3.SQLITE_CORRUPT, StoreError, "; restore it, or move it away and start with a new one"),
-        (sqlite3.SQLITE_CANTOPEN, StoreError, "; see that its folder exists and is writable"),
+        (
+            sqlite3.SQLITE_CANTOPEN,
+            StoreError,
+            f"; name a file, in a folder that exists, which the process may read and write, {AS_THE_APP}",
+        ),
         (sqlite3.SQLITE_AUTH, StoreError, "; give the process the right to write it"),
         (sqlite3.SQLITE_NOTADB, StoreError, "; it is no SQLite file; name another one"),
     ],
