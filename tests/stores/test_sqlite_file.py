@@ -12,7 +12,6 @@ from ringback.exceptions import StoreError, StoreUnavailable
 from ringback.stores.sqlite import SQLiteStore, schema
 from ringback.stores.sqlite.file import opened, refuse_network, store_error
 
-
 AS_THE_APP = "or run the command as the app's user"
 
 
