@@ -311,6 +311,14 @@ def test_settings_that_work_are_accepted(made: Callable[..., object], settings: 
     made(**settings)
 
 
+UNREADABLE = (
+    "the store's URL cannot be read; write 'postgresql://user:password@host:5432/database', "
+    "with %-encoding for special characters of the password"
+)
+NO_PORT = (
+    "the store's URL has a port that is no number from 1 to 65535; "
+    "write special characters of the password in %-encoding"
+)
 URLS = {
     "postgresql://me:hush@host/db?passwrod=hush": "the store's URL has a parameter 'passwrod', which PostgreSQL does "
     "not know; leave it out, or see PostgreSQL's connection parameters, such as sslmode and connect_timeout",
@@ -318,13 +326,18 @@ URLS = {
     "not know; leave it out, or see PostgreSQL's connection parameters, such as sslmode and connect_timeout",
     "postgresql://me:hush@host/db?connect_timeout=soon": "the store's URL has connect_timeout 'soon', "
     "which is no whole number; give one",
-    "postgresql://me:hush@host:port/db": "the store's URL has port 'port', which is no whole number; give one",
+    "postgresql://me:secret@host:port/db": NO_PORT,
+    "postgresql://me:secret@host:0/db": NO_PORT,
+    "postgresql://me:secret@one:5432,two:65536/db": NO_PORT,
+    "postgresql://me:hush/secret@host/db": UNREADABLE,
+    "postgresql://me:hush/secret@host": NO_PORT,
+    "postgresql://me:hush@secret@host/db": UNREADABLE,
+    "postgresql://m@e:hush@host/db": NO_PORT,
+    "postgresql://me:hu sh?secret@host/db": UNREADABLE,
     "postgresql://me:hush@host/db?sslmode=yes": "the store's URL has sslmode 'yes'; "
     "give one of disable, allow, prefer, require, verify-ca, verify-full",
-    "postgresql://me:hush@[host/db": "the store's URL cannot be read; write "
-    "'postgresql://user:password@host:5432/database', with %-encoding for special characters of the password",
-    "postgresql://me:hu%ZZ@host/db": "the store's URL cannot be read; write "
-    "'postgresql://user:password@host:5432/database', with %-encoding for special characters of the password",
+    "postgresql://me:hush@[host/db": UNREADABLE,
+    "postgresql://me:hu%ZZ@host/db": UNREADABLE,
     "sqlite:///x.db?pool_size=4": "store 'x.db': 'pool_size' is no setting; there are lease, poll, timeout, "
     "max_backlog, min_free, keep, remember, network",
     "sqlite:///x.db?lease=9&lease=8": "store 'x.db': 'lease' is set twice; leave one of the two out",
@@ -347,6 +360,9 @@ def test_a_url_that_cannot_work_is_refused_without_its_password(url: str, said: 
         "postgresql://host/db?sslmode=require&connect_timeout=5&application_name=x",
         "postgresql://host/db?connect_timeout=",
         "postgresql://one:5432,two:5433/db?target_session_attrs=any",
+        "postgresql://one,two/db?target_session_attrs=any",
+        "postgresql://one:5432,two/db",
+        "postgresql://me:hu%40sh@%40socket/db%40home",
         "postgresql:///db?host=/var/run/postgresql&port=5433&ssl=true",
         "sqlite:////var/lib/app/ringback.db?lease=30&network=1",
     ],
