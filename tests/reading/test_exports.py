@@ -109,6 +109,8 @@ EXPORTS = {
     "tables of version 1": json.dumps(tables(rows(json.dumps), old=True)),
     "container's lines": json.dumps(LOG_S),
     "container's lines in CSV": as_csv(LOG_S),
+    "az containerapp logs show": "\n".join(json.dumps({"TimeStamp": AT, "Log": f"F {row['Log_s']}"}) for row in LOG_S),
+    "journalctl": "\n".join(json.dumps({"timestamp": AT, "_PID": "7", "MESSAGE": row["Log_s"]}) for row in LOG_S),
     "CSV": as_csv(portal()),
     "CSV of a spreadsheet": as_csv(portal(), separator=";", mark="\ufeff", quoted=False),
     "CSV after a blank line": "\n" + as_csv(rows(json.dumps), separator="\t"),
@@ -133,6 +135,16 @@ def test_every_export_is_read(export: str, kind: type[Counted]) -> None:
     assert all(line.timestamp in (AT, "2026-01-15T09:30:00.123000+00:00") for line in lines)
     # What begins and ends an array of a row a line is no row.
     assert [each for each in found if isinstance(each, Unread) and each.raw not in (b"[", b"]")] == []
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("length", [1, 3, 10_000])
+@pytest.mark.parametrize("export", ["rows a line", "array over lines", "CSV"])
+def test_what_powershell_wrote_is_read(export: str, length: int, codec: str) -> None:
+    """Windows PowerShell writes UTF-16 where a command's output goes into a file; in whatever pieces it is read."""
+    content = ("\ufeff" + EXPORTS[export]).encode(codec)
+    found = found_in(content[at : at + length] for at in range(0, len(content), length))
+    assert [line.cause for line in found if isinstance(line, Line)] == ["busy", "blocked"]
 
 
 @pytest.mark.parametrize(

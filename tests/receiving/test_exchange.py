@@ -442,6 +442,26 @@ async def test_outcomes_are_classified_with_the_catalog_of_the_router() -> None:
 
 
 @STORES
+async def test_redials_alone_hear_of_a_connected_call_without_a_result(store: str, tmp_path: Path) -> None:
+    """Versions of the API before September 2024 send none: it is no outcome, and nobody else is told."""
+    told: list[Any] = []
+    router = OutcomeRouter(settle=0, store=store.format(tmp_path))
+    router.on(event="CallConnected")(told.append)
+    router.on(scope="operation")(told.append)
+
+    @router.redial(contact=lambda outcome: told.append(outcome.event_name))
+    async def dial(contact: str) -> None: ...
+
+    connected = {"id": "c-1", "type": "Microsoft.Communication.CallConnected", "data": {"callConnectionId": LEG}}
+    async with router.lifespan():
+        begun = await under_way(router, connected)
+        with begun:
+            await begun.answered()
+        assert begun.received.outcomes == ()
+    assert told == ["CallConnected"]
+
+
+@STORES
 async def test_the_hook_of_an_operation_follows_the_end_of_the_response(store: str, tmp_path: Path) -> None:
     """It has no sibling to wait for; the end of the call that came with it has."""
     told = asyncio.Queue[str]()

@@ -342,6 +342,11 @@ def test_a_secret_in_the_place_of_another_setting_is_not_repeated(
     assert [each for each in ("hushhush", "eyJ") if each in str(refused.value)] == []
 
 
+UNREADABLE = (
+    "the store's URL cannot be read; write 'postgresql://<user>:<password>@host:5432/database', with %40 for '@' and "
+    "%2F for '/' in the password, as urllib.parse.quote(password, safe='') does"
+)
+NO_PORT = "the store's URL has a port that is no number from 1 to 65535; write %2F for a '/' of the password"
 URLS = {
     "postgresql://me:hush@host/db?passwrod=hush": "the store's URL has a parameter 'passwrod', which PostgreSQL does "
     "not know; leave it out, or see PostgreSQL's connection parameters, such as sslmode and connect_timeout",
@@ -349,25 +354,25 @@ URLS = {
     "not know; leave it out, or see PostgreSQL's connection parameters, such as sslmode and connect_timeout",
     "postgresql://me:hush@host/db?connect_timeout=soon": "the store's URL has connect_timeout 'soon', "
     "which is no whole number; give one",
-    "postgresql://me:hush@host:port/db": "the store's URL has a port, which is no whole number; "
-    "give one, and write %2F for a '/' of the password",
-    "postgresql://me:hu/sh@host/db": "the store's URL has a port, which is no whole number; "
-    "give one, and write %2F for a '/' of the password",
+    "postgresql://me:hush@host:port/db": NO_PORT,
+    "postgresql://me:hush@host:0/db": NO_PORT,
+    "postgresql://me:hush@one:5432,two:65536/db": NO_PORT,
+    "postgresql://me:hu/sh": NO_PORT,
     "postgresql://me:hush@host/db?sslmode=yes": "the store's URL has sslmode 'yes'; "
     "give one of disable, allow, prefer, require, verify-ca, verify-full",
     **dict.fromkeys(
         (
             "postgresql://me:hu@sh@host/db",
+            "postgresql://m@e:hush@host/db",
             "postgresql://me:hu/sh@host/db",
+            "postgresql://me:1/sh@host",
             "postgresql://me:1/sh@host/db?sslmode=require",
+            "postgresql://me:hu sh?secret@host/db",
+            "postgresql://me:hush@[host/db",
+            "postgresql://me:hu%ZZ@host/db",
         ),
-        "the store's URL has an '@' behind the one that ends the password; write %40 for '@' and %2F for '/' in the "
-        "password, as urllib.parse.quote(password, safe='') does",
+        UNREADABLE,
     ),
-    "postgresql://me:hush@[host/db": "the store's URL cannot be read; write "
-    "'postgresql://<user>:<password>@host:5432/database', with %-encoding for special characters of the password",
-    "postgresql://me:hu%ZZ@host/db": "the store's URL cannot be read; write "
-    "'postgresql://<user>:<password>@host:5432/database', with %-encoding for special characters of the password",
     "sqlite:///x.db?pool_size=4": "store 'x.db': 'pool_size' is no setting; there are lease, poll, timeout, "
     "max_backlog, min_free, keep, remember, network",
     "sqlite:///x.db?lease=9&lease=8": "store 'x.db': 'lease' is set twice; leave one of the two out",
@@ -392,6 +397,9 @@ def test_a_url_that_cannot_work_is_refused_without_its_password(url: str, said: 
         "postgresql://host/db?sslmode=require&connect_timeout=5&application_name=x",
         "postgresql://host/db?connect_timeout=",
         "postgresql://one:5432,two:5433/db?target_session_attrs=any",
+        "postgresql://one,two/db?target_session_attrs=any",
+        "postgresql://one:5432,two/db",
+        "postgresql://me:hu%40sh@%40socket/db%40home",
         "postgresql:///db?host=/var/run/postgresql&port=5433&ssl=true",
         "sqlite:////var/lib/app/ringback.db?lease=30&network=1",
     ],

@@ -57,6 +57,7 @@ EVENTS: Mapping[str, Callable[..., Any]] = {
     "canceled": lambda call: call_disconnected(487, 560487, call=call),
     "unreported": lambda call: old_api(call_disconnected(call=call)),
     "connected": lambda call: call_connected(call=call),
+    "old connected": lambda call: old_api(call_connected(call=call)),
     "missed": lambda call: answer_failed(487, 10004, call=call),
     "no room": lambda call: connect_failed(503, 0, call=call),
     "added": lambda call: add_participant_succeeded(call=call, operation_context=call.operation_context),

@@ -20,6 +20,7 @@ from ringback.exceptions import ConfigurationError, RegistrationError
 from ringback.hooks.criteria import Criteria, met
 from ringback.hooks.signatures import ContextBy, handler_name, refuse_uncallable
 from ringback.privacy.redaction import SHORTEST_KEY
+from ringback.work.contact_call import CONNECTED
 from ringback.work.policy import HookContext
 from ringback.work.redial import time_zone
 from ringback_catalog import Disposition
@@ -126,6 +127,9 @@ class Registration:
         if self.concern is Concern.UNRECOGNIZED:
             return not outcome.recognized
         if not outcome.ends_call:
+            if outcome.event_name == CONNECTED and outcome.result is None:
+                # An event without a result that reports no failure is no outcome. Only redials hear this one.
+                return False
             # Most operations succeed, so a hook gets them only if its criteria name an event or the scope. An operation
             # has no sibling that would change what the criteria are compared with.
             return any(name in ("event", "scope") for name, _ in self.criteria) and met(self.criteria, outcome)

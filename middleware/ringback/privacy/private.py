@@ -231,7 +231,9 @@ ROWS = (
     Row(
         "phone",
         "cCfFmMpPtT",
-        rf"(?i:(?:phone|mobile|msisdn|fax|(?<![a-z])(?:tel|cell))(?:[ _-]?(?:number|no\.?))?){IS}",
+        r"(?i:(?:phone|mobile|msisdn|fax|call(?:er|ee)(?:[ _-]?id)?(?=[ _-]?number)|(?<![a-z])(?:tel|cell))"
+        r"(?:[ _-]?(?:number|no\.?))?)"
+        rf"{IS}(?:\{{{SPACE}{{0,8}}[{QUOTES}]?value{IS})?",
         rf"\d{DIGIT}{{4,}}{END}",
         "a number that is too short to be known but by its name",
     ),

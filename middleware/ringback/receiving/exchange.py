@@ -22,7 +22,9 @@ from ringback.receiving.intake import Received, carried_by, consent, delivery_of
 from ringback.receiving.replies import Reply, too_large, unavailable
 from ringback.receiving.target import canonical_method
 from ringback.stores.turns import Turns
+from ringback.work.contact_call import CONNECTED
 from ringback.work.deliveries import SENDER_LEFT, answer_of
+from ringback_catalog import event_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
@@ -202,10 +204,10 @@ class Exchange:
         assert isinstance(content, bytes)
         # Nearly every delivery has one event.
         turns = None if len(delivery.events) == 1 else Turns(self._receiver.clock)
-        outcomes = await self._classified(delivery, turns)
+        outcomes, heard = await self._classified(delivery, turns)
         try:
             # From here on the hooks do not depend on the route: on what it answers, whether it answers, or when.
-            received = Received(delivery, outcomes, await engine.accept(outcomes))
+            received = Received(delivery, outcomes, await engine.accept(outcomes + heard))
         except StoreError as error:
             # The dispatcher has logged the error, once for many senders: deliveries go on while a store is down.
             seconds = error.retry_after if isinstance(error, StoreUnavailable) else 30
@@ -225,20 +227,27 @@ class Exchange:
         self.body, self.received, self._state = content, received, "accepted"
         return outcomes
 
-    async def _classified(self, delivery: Delivery, turns: Turns | None) -> tuple[Outcome, ...]:
-        """The outcomes of the delivery. Many events take turns with the event loop."""
+    async def _classified(
+        self, delivery: Delivery, turns: Turns | None
+    ) -> tuple[tuple[Outcome, ...], tuple[Outcome, ...]]:
+        """The outcomes of the delivery, and what redials alone hear: that a call was connected, in an event without a
+        result. Many events take turns with the event loop.
+        """
         carried, catalog = self._receiver.carried, self._engine.catalog
         outcomes: list[Outcome] = []
+        heard: list[Outcome] = []
         if turns is not None:
             # Parsing the many events was a turn of its own.
             await asyncio.sleep(0)
         for event in delivery.events:
-            outcome = classify_event(event, catalog)
+            outcome, found = classify_event(event, catalog), outcomes
+            if outcome is None and event_name(event.type) == CONNECTED and self._engine.router.redials:
+                outcome, found = Outcome(event, catalog.look_up(event.type, None, None)), heard
             if outcome is not None:
-                outcomes.append(replace(outcome, **carried) if carried else outcome)
+                found.append(replace(outcome, **carried) if carried else outcome)
             if turns is not None:
                 await turns.next()
-        return tuple(outcomes)
+        return tuple(outcomes), tuple(heard)
 
     async def answered(self) -> None:
         """Let the hooks of operations wait no longer. A door that sees the end of the response calls this then."""

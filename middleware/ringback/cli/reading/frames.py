@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import re
@@ -43,7 +44,7 @@ def found_in(chunks: Iterable[bytes], kind: type[Counted] = Line) -> Iterator[Fo
 
     Raises :class:`TooLong` for values that go over several lines and are longer than :data:`MOST` bytes.
     """
-    batches = _batches(chunks)
+    batches = _batches(_in_utf8(chunks))
     first: list[bytes] = []
     begun: list[bytes] = []
     for batch in batches:
@@ -58,6 +59,21 @@ def found_in(chunks: Iterable[bytes], kind: type[Counted] = Line) -> Iterator[Fo
     if len(begun) > 1 and _goes_on(begun):
         return _of_values(lines)
     return _of_lines(lines, _DECODERS[kind])
+
+
+def _in_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces in UTF-8. Windows PowerShell writes what a command prints into a file in UTF-16."""
+    pieces = iter(chunks)
+    begun = b""
+    for piece in pieces:
+        begun += piece
+        if len(begun) > 1:
+            break
+    pieces = chain([begun], pieces)
+    if begun[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return pieces
+    decode = codecs.getincrementaldecoder("utf-16")("replace").decode
+    return (decode(piece).encode() for piece in pieces)
 
 
 def _batches(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:

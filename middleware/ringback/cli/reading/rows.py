@@ -14,10 +14,18 @@ if TYPE_CHECKING:
 _WITHIN = ("customDimensions", "Properties", "properties", "attributes", "ringback")
 """Keys under which the keys of a line stand: Application Insights, Log Analytics, OpenTelemetry, schema 1's records."""
 
-_TEXTS = ("Log_s", "LogEntry", "LogMessage", "log", "ResultDescription", "body", "Body", "Message", "message", "msg")
-"""Keys under which a whole line stands as text: Container Apps, AKS, Docker, App Service, OpenTelemetry, formatters."""
+_TEXTS = (
+    *("Log_s", "Log", "LogEntry", "LogMessage", "log", "MESSAGE", "ResultDescription"),
+    *("body", "Body", "Message", "message", "msg"),
+)
+"""Keys under which a whole line stands as text: Container Apps, AKS, Docker, systemd's journal, App Service,
+OpenTelemetry, formatters.
+"""
 
-_TIMES = ("timestamp", "time", "ts", "@timestamp", "asctime", "TimeGenerated", "TimeGenerated [UTC]", "timestamp [UTC]")
+_TIMES = (
+    *("timestamp", "time", "ts", "@timestamp", "asctime", "TimeStamp"),
+    *("TimeGenerated", "TimeGenerated [UTC]", "timestamp [UTC]"),
+)
 
 _DEEPEST = 4
 """Levels of nesting that are searched: a line within a row within an export, and one more."""

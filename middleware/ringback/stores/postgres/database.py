@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, LiteralString, Self, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -74,12 +75,8 @@ def conninfo_of(url: str, timeout: float) -> str:
     try:
         given = conninfo_to_dict(url)
     except psycopg.Error:
-        raise ConfigurationError(
-            _unknown_parameter(url)
-            or "the store's URL cannot be read; write 'postgresql://<user>:<password>@host:5432/database', "
-            "with %-encoding for special characters of the password"
-        ) from None
-    _refuse_torn(url, str(given.get("host")))
+        raise ConfigurationError(_unknown_parameter(url) or _UNREADABLE) from None
+    _refuse_torn(url)
     _refuse_values(given)
     usual: dict[str, Any] = {
         "application_name": "ringback",
@@ -93,16 +90,24 @@ def conninfo_of(url: str, timeout: float) -> str:
     return make_conninfo("", **{**usual, **given})
 
 
+_UNREADABLE = (
+    "the store's URL cannot be read; write 'postgresql://<user>:<password>@host:5432/database', with %40 for '@' and "
+    "%2F for '/' in the password, as urllib.parse.quote(password, safe='') does"
+)
+
+
 def _unknown_parameter(url: str) -> str | None:
     """The message about the URL's first parameter that PostgreSQL does not know, if there is one."""
     try:
-        given = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+        query = urlsplit(url).query
     except ValueError:
         return None
+    given = parse_qsl(query, keep_blank_values=True)
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}
     # The message does not repeat the value, which may be a password under a mistyped name.
     name = next((name for name, _ in given if name not in known), None)
-    if name is None:
+    if name is None or "@" in query:
+        # A "?" of the password begins no parameters.
         return None
     remedy = (
         f"settings of the store are arguments: PostgresStore('postgresql://...', {name}=...)"
@@ -112,30 +117,28 @@ def _unknown_parameter(url: str) -> str | None:
     return f"the store's URL has a parameter {name!r}, which PostgreSQL does not know; {remedy}"
 
 
-def _refuse_torn(url: str, host: str) -> None:
+def _refuse_torn(url: str) -> None:
     """Raise :class:`ConfigurationError` where libpq takes a part of the password for the host or for the database.
 
-    The host would be looked up and logged. The message repeats nothing.
+    The host would be looked up, and errors would quote both. The message repeats nothing.
     """
-    path = url.partition("://")[2].partition("?")[0].partition("/")[2]
-    if "@" in host or "@" in path:
-        raise ConfigurationError(
-            "the store's URL has an '@' behind the one that ends the password; "
-            "write %40 for '@' and %2F for '/' in the password, as urllib.parse.quote(password, safe='') does"
-        )
+    before_parameters = url.partition("://")[2].partition("?")[0]
+    if before_parameters.count("@") > 1 or "@" in before_parameters.partition("/")[2]:
+        raise ConfigurationError(_UNREADABLE)
 
 
 def _refuse_values(given: dict[str, Any]) -> None:
     """Raise :class:`ConfigurationError` for values that libpq would refuse at every connection."""
+    # A URL may have several hosts, each with a port or none: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS
+    ports = filter(None, str(given.get("port", "")).split(","))
+    if not all(re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 2**16 for port in ports):
+        raise ConfigurationError(
+            "the store's URL has a port that is no number from 1 to 65535; write %2F for a '/' of the password"
+        )
     for name, value in given.items():
         if value == "":
             continue
-        # A URL may have a value for each of several hosts: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS
-        if name in _WHOLE and not all(part.strip().removeprefix("-").isdecimal() for part in str(value).split(",")):
-            if name == "port":
-                # A password with a "/" ends there, and its beginning stands where the port would.
-                said = "a port, which is no whole number; give one, and write %2F for a '/' of the password"
-                raise ConfigurationError(f"the store's URL has {said}")
+        if name in _WHOLE and not str(value).strip().removeprefix("-").isdecimal():
             raise ConfigurationError(f"the store's URL has {name} {value!r}, which is no whole number; give one")
         if name in _WORDS and value not in _WORDS[name]:
             raise ConfigurationError(f"the store's URL has {name} {value!r}; give one of {', '.join(_WORDS[name])}")
@@ -144,7 +147,7 @@ def _refuse_values(given: dict[str, Any]) -> None:
 _SETTINGS = frozenset("lease poll pool_size timeout max_backlog keep remember remember_dead listen".split())
 # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 _WHOLE = frozenset(
-    "port connect_timeout tcp_user_timeout keepalives keepalives_idle keepalives_interval keepalives_count".split()
+    "connect_timeout tcp_user_timeout keepalives keepalives_idle keepalives_interval keepalives_count".split()
 )
 _WORDS = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
