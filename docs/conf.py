@@ -29,6 +29,8 @@ nitpicky = True
 
 # Headings have GitHub's anchors, so that a link works on both sites.
 myst_heading_anchors = 4
+# A picture with a width is written as GitHub reads it, and is copied to the site like any other.
+myst_enable_extensions = ["html_image"]
 # GitHub draws such a fence by itself.
 myst_fence_as_directive = ["mermaid"]
 

@@ -229,6 +229,17 @@ def test_a_person_at_a_terminal_is_not_kept_waiting(
     assert json.loads(capsys.readouterr().out) == classify(None, 486, None).to_dict()
 
 
+def test_a_dash_is_standard_input(
+    told: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As for `ringback stats` and `ringback whatif`; at a terminal a dash is no code."""
+    assert told(logged(), "-") == told(logged())
+    monkeypatch.setattr("sys.stdin", Piped(b"", terminal=True))
+    assert main(["explain", "-"]) == 2
+    message = "code '-' is not a whole number; write for example: ringback explain 486 560486"
+    assert capsys.readouterr() == ("", f"ringback explain: {message}\n")
+
+
 def test_options_of_a_code_need_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """They would say nothing of what is read."""
     monkeypatch.setattr("sys.stdin", Piped(b""))

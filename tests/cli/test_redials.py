@@ -420,6 +420,11 @@ def test_contacts_that_are_hashed_need_the_router(capsys: pytest.CaptureFixture[
     import hashing  # type: ignore[import-not-found]
 
     planned(hashing.router.redials[0].stored("bob"))
+    named = ("list", "--contact", "bob")
+    assert printed(capsys, "redials", *named)[1:] == [f"no redials{HASHED}"]
+    for room, nothing in (("dead", "no dead letters"), ("calls", "no calls")):
+        assert printed(capsys, room, *named) == [f"{nothing}{HASHED}"]
+        assert printed(capsys, room, *named, "--router", "hashing:router") == [nothing]
     assert printed(capsys, "redials", "cancel", "bob", status=1) == [NONE_CANCELLED]
     assert printed(capsys, "redials", "cancel", "bob", "--json", "--router", "hashing:router") == ['{"canceled": 2}']
     with capture_logs() as lines:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 import pytest
 import requests
-from aiohttp import ClientConnectorError, ClientOSError, ServerDisconnectedError
+from aiohttp import ClientConnectorError, ClientOSError, ClientResponseError, RequestInfo, ServerDisconnectedError
 from aiohttp.client_reqrep import ConnectionKey
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from msgspec.structs import replace as replace_record
+from multidict import CIMultiDict, CIMultiDictProxy
 from urllib3.exceptions import MaxRetryError
+from yarl import URL
 
 from redialing import (
     BUSY,
@@ -38,12 +40,13 @@ from redialing import (
 )
 from ringback import GiveUp, HookContext, HookPolicy, Outcome, Retry, StoreUnavailable, classify
 from ringback.hooks.attempt import LeaseLost
-from ringback.hooks.request_errors import not_placed
+from ringback.hooks.request_errors import not_placed, retry_after, status_of
 from ringback.work.contact_call import CallState, PastCall
 from ringback.work.items import Progress, Settlement, State
 from ringback.work.redial import REPEATABLE_FOR, repeatability
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from urllib3.connectionpool import ConnectionPool
@@ -257,6 +260,23 @@ def requested(fault: Exception) -> Exception:
     return requests.ConnectionError(MaxRetryError(cast("ConnectionPool", None), "/calling", fault))
 
 
+def by_httpx(status: int, url: str) -> Exception:
+    response = httpx.Response(status, headers={"Retry-After": "7"}, request=httpx.Request("POST", url))
+    return httpx.HTTPStatusError("refused", request=response.request, response=response)
+
+
+def by_requests(status: int, url: str) -> Exception:
+    response = requests.Response()
+    response.status_code, response.headers["Retry-After"] = status, "7"
+    response.request = requests.Request("POST", url).prepare()
+    return requests.HTTPError(response=response)
+
+
+def by_aiohttp(status: int, url: str) -> Exception:
+    request = RequestInfo(URL(url), "POST", CIMultiDictProxy(CIMultiDict()), URL(url))
+    return ClientResponseError(request, (), status=status, headers=CIMultiDict({"Retry-After": "7"}))
+
+
 CREATE_CALL = "https://acs.example/calling/callConnections?api-version=2025-06-15"
 HANG_UP = f"https://acs.example/calling/callConnections/{LEG}:terminate?api-version=2025-06-15"
 
@@ -310,6 +330,16 @@ HANG_UP = f"https://acs.example/calling/callConnections/{LEG}:terminate?api-vers
 def test_which_errors_say_for_certain_that_no_call_was_placed(error: Exception, certain: bool) -> None:
     """A refusal, and what the function itself says; everything else may have come after the call."""
     assert not_placed(error) is certain
+
+
+@pytest.mark.parametrize("answered", [by_httpx, by_requests, by_aiohttp])
+def test_a_refusal_is_read_in_the_errors_of_other_clients(answered: Callable[[int, str], Exception]) -> None:
+    """An app may place its calls by the REST interface. Ringback hears the status, the request and the wait."""
+    refused = answered(429, CREATE_CALL)
+    assert (status_of(refused), not_placed(refused), retry_after(refused, NOW)) == (429, True, 7.0)
+    assert status_of(caused(answered(403, CREATE_CALL))) == 403
+    assert (status_of(answered(404, HANG_UP)), not_placed(answered(404, HANG_UP))) == (None, False)
+    assert not_placed(answered(500, CREATE_CALL)) is False
 
 
 async def test_another_request_that_is_refused_pauses_nobody_and_repeats_the_call() -> None:

@@ -221,7 +221,7 @@ async def test_several_calls_are_posted_as_they_came_each_with_ids_of_its_own(tm
     """Lines in any order of time; events of Event Grid and of kinds that no builder knows are left out."""
     other = Call()
     unknown = {**call_connected(call=other), "type": "Microsoft.Communication.SomethingNew"}
-    grid = {"id": "1", "eventType": "Microsoft.Communication.CallStarted", "type": "x", "data": {"serverCallId": "s"}}
+    grid = {"id": "1", "eventType": "Microsoft.Communication.IncomingCall", "data": {"serverCallId": "s"}}
     path = lines_of(
         tmp_path / "calls.jsonl",
         (2.0, call_disconnected(603, 0, call=other)),
@@ -251,6 +251,13 @@ async def test_several_calls_are_posted_as_they_came_each_with_ids_of_its_own(tm
     assert posted[1]["data"]["resultInformation"]["code"] == 603
 
 
+def test_an_event_with_keys_in_any_case_is_replayed(tmp_path: Path) -> None:
+    """One documented example of Microsoft has such keys, and `ringback record` keeps them as they came."""
+    spoken = {key.capitalize(): value for key, value in call_disconnected(603, 0, call=CALL).items()}
+    (scenario,) = whole_calls(lines_of(tmp_path / "calls.jsonl", (0.0, spoken)))
+    assert [(step.event, step.code) for step in scenario.steps] == [("CallDisconnected", 603)]
+
+
 GOOD = written(Line(0.0, [Pseudonyms().event(call_connected(call=CALL))]))
 
 
@@ -262,7 +269,7 @@ GOOD = written(Line(0.0, [Pseudonyms().event(call_connected(call=CALL))]))
         (b"[]", r", line 1: Expected `object`, got `array`; mend"),
         (b'{"at": 1}', r", line 1: Object missing required field `events`; mend"),
         (b'{"at": -1, "events": []}', r", line 1: at is -1, and has to be 0 or more seconds; mend"),
-        (b'{"at": 0, "events": [{}]}', r", line 1: Object missing required field `type`; mend"),
+        (b'{"at": 0, "events": [{"Type": 1}]}', r", line 1: Expected `str`, got `int` - at `\$.type`; mend"),
         (
             b'{"at": 0, "events": [{"type": "x", "data": {"callConnectionId": "c", "resultInformation": '
             b'{"code": "x"}}}]}',

@@ -100,12 +100,13 @@ def test_every_public_function_and_class_says_what_it_is() -> None:
 
 
 def test_every_link_leads_to_a_place_of_the_site(pages: dict[str, Found], site: Path) -> None:
-    """To a file that is there, and to an anchor that it has."""
+    """To a file that is there, and to an anchor that it has. So does every picture."""
     anchors = {page: {given["id"] for _, given in tags if "id" in given} for page, tags in pages.items()}
     assert all(anchors.values())
     broken = set()
     for page, tags in pages.items():
-        for link in {given["href"] for tag, given in tags if tag == "a" and "href" in given}:
+        names = {"a": "href", "img": "src"}
+        for link in {given[names[tag]] for tag, given in tags if tag in names and names[tag] in given}:
             address, anchor = urldefrag(link)
             if re.match(r"[a-z]+:", address):
                 continue

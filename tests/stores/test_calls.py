@@ -176,6 +176,18 @@ async def test_a_context_that_is_used_again_means_the_last_call(store: DeliveryS
     assert await listed(store, name="order-1") == ([B, A], 2)
 
 
+async def test_a_context_that_is_used_again_means_the_call_that_goes_on(store: DeliveryStore) -> None:
+    """A redial with the context of the call before is what somebody asks for while it goes on."""
+    await noted(store, event("CallConnected", A, CALL, code=200, subcode=0, context="order-1"))
+    await store.put([item("CallDisconnected", A, CALL, context="order-1")])
+    assert (await found(store, "order-1")).correlation_id == CALL
+    await asyncio.sleep(0.002)
+    await noted(store, event("CallConnected", B, OTHER, code=200, subcode=0, context="order-1"))
+    assert (await found(store, "order-1")).correlation_id == OTHER
+    assert (await found(store, A)).correlation_id == CALL
+    assert await listed(store, name="order-1") == ([A], 1)
+
+
 async def test_the_legs_of_a_call_stand_together(store: DeliveryStore) -> None:
     """Whichever leg is asked for, and whether it has ended."""
     await noted(store, event("CallConnected", code=200, subcode=0, second=2.0))

@@ -82,6 +82,13 @@ def test_a_pair_without_time_is_refused(pair: Any) -> None:
         assert str(refused.value).startswith(f"redial: {name} {pair!r} have no time between them; write")
 
 
+def test_quiet_hours_of_the_whole_day_are_refused() -> None:
+    """No hour is left to call in. They must not become a day that is open throughout."""
+    with pytest.raises(ConfigurationError) as refused:
+        outside(("00:00", "24:00"))
+    assert str(refused.value).startswith("redial: quiet_hours ('00:00', '24:00') leave no time to call; write a pair")
+
+
 @pytest.mark.parametrize("days", NO_DAYS, ids=repr)
 def test_what_is_no_day_is_refused(days: Any) -> None:
     """A slip must not leave a day open or closed."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ringback.cli._screen import many, moment, pair, table, tell, wrapped
-from ringback.cli._store import add_router, operated
+from ringback.cli._store import add_router, none_of, operated
 from ringback.cli._values import ago, count, named, of_cause, of_code, some
 from ringback.hooks.call_records import MOST, PAGE, CallRecords
 from ringback.privacy.redaction import redact, redact_contact
@@ -83,7 +83,8 @@ def list_(arguments: argparse.Namespace) -> int:
         for leg in page.calls:
             print(json.dumps(leg.to_dict()))
     else:
-        print("\n".join(table([_COLUMNS, *map(_cells, page.calls)]) if page.calls else ["no calls"]))
+        rows = table([_COLUMNS, *map(_cells, page.calls)]) if page.calls else [none_of("calls", arguments)]
+        print("\n".join(rows))
     shown = offset + len(page.calls)
     if shown < page.total:
         tell(arguments.prog, f"{offset + 1} to {shown} of {page.total}; --page {arguments.page + 1} shows the next")

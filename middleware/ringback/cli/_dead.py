@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ringback.cli._screen import Progress, cut, moment, pair, tell, wrapped
-from ringback.cli._store import FILTERS, add_filters, agrees, operated, selected
+from ringback.cli._store import FILTERS, add_filters, agrees, none_of, operated, selected
 from ringback.cli._values import count, named
 from ringback.core.times import iso_second
 from ringback.exceptions import ConfigurationError
@@ -67,7 +67,7 @@ def list_(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _print_json(letters)
     elif not letters:
-        print("no dead letters")
+        print(none_of("dead letters", arguments))
     else:
         print("\n".join(table(letters, _width())))
     if len(letters) < total:
@@ -104,7 +104,7 @@ def _change(arguments: argparse.Namespace, act: Act, done: str) -> int:
         tell(arguments.prog, "nothing was changed")
         return 1
     if not changed and not arguments.json:
-        print("no dead letters")
+        print(none_of("dead letters", arguments))
     missing = [key for key, was in changed.items() if not was]
     # Another process has meanwhile changed a chosen letter that is gone.
     return _missing(arguments, missing) if missing and arguments.keys else 0

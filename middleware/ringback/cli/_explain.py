@@ -40,8 +40,8 @@ def add(command: argparse.ArgumentParser) -> None:
         # A person at a terminal must give a code. From a pipe or a file the command reads outcomes.
         nargs="?" if _outcomes.is_offered() else None,
         help="the code of resultInformation, such as 486; 0 reads as 200. Also 486/560486, 486#560486, a message with "
-        "its DiagCode, or JSON. Without it, every outcome in a delivery or in log lines from standard input is "
-        "explained",
+        "its DiagCode, or JSON. Without it, or with -, every outcome in a delivery or in log lines from standard "
+        "input is explained",
     )
     command.add_argument("subcode", metavar="SUBCODE", nargs="?", help="its subCode, such as 560486")
     command.add_argument(
@@ -67,7 +67,7 @@ def _event(text: str) -> str:
 
 def explain(arguments: argparse.Namespace) -> int:
     """Print a page, or JSON, for every outcome, and one line for every reason why input could not be read."""
-    if arguments.code is None:
+    if arguments.code is None or (arguments.code == "-" and _outcomes.is_offered()):
         return _from_input(arguments)
     catalog = _catalog(arguments)
     outcomes = _of_words(arguments, catalog)

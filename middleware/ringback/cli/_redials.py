@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import to_builtins
 
 from ringback.cli._screen import many, moment, pair, table, tell, wrapped
-from ringback.cli._store import add_filters, add_router, operated, selected
+from ringback.cli._store import HASHED, add_filters, add_router, none_of, operated, selected
 from ringback.cli._values import ago, count, named
 from ringback.core.times import iso_second
 from ringback.privacy.redaction import is_hashed, redact, redact_contact
@@ -96,7 +96,7 @@ def list_(arguments: argparse.Namespace) -> int:
             print(json.dumps(_fields(redial)))
     else:
         print(_lane(stats))
-        print("\n".join(table([_COLUMNS, *map(_cells, shown)]) if shown else ["no redials"]))
+        print("\n".join(table([_COLUMNS, *map(_cells, shown)]) if shown else [none_of("redials", arguments)]))
     if len(shown) < len(redials):
         tell(arguments.prog, f"the first {len(shown)} of {len(redials)}; --limit {len(redials)} shows all")
     return 0
@@ -174,12 +174,9 @@ def run_now(arguments: argparse.Namespace) -> int:
 
 def cancel(arguments: argparse.Namespace) -> int:
     count = operated(arguments, lambda operator: operator.cancel(arguments.contact))
-    hint = "" if count or arguments.router is not None else _HASHED
+    hint = "" if count or arguments.router is not None else HASHED
     print(json.dumps({"canceled": count}) if arguments.json else _cancelled(count) + hint)
     return 0 if count else 1
-
-
-_HASHED = "; if contacts are hashed, name the router: --router MODULE:ROUTER"
 
 
 def block(arguments: argparse.Namespace) -> int:
@@ -204,7 +201,7 @@ def block(arguments: argparse.Namespace) -> int:
 
 def unblock(arguments: argparse.Namespace) -> int:
     changed = operated(arguments, lambda operator: operator.unblock(arguments.contact))
-    hint = "" if arguments.router is not None else _HASHED
+    hint = "" if arguments.router is not None else HASHED
     text = "unblocked" if changed else f"was not blocked{hint}"
     print(json.dumps({"unblocked": changed}) if arguments.json else text)
     return 0 if changed else 1

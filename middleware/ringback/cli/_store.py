@@ -134,6 +134,15 @@ def add_router(command: argparse.ArgumentParser) -> None:
     command.add_argument("--router", metavar="MODULE:ROUTER", help="needed if the router hashes its contacts")
 
 
+HASHED = "; if contacts are hashed, name the router: --router MODULE:ROUTER"
+
+
+def none_of(what: str, arguments: argparse.Namespace) -> str:
+    """What a list says that is empty. A contact that the store has hashed is not found by the name as it was given."""
+    asks_in_vain = arguments.contact is not None and arguments.router is None
+    return f"no {what}{HASHED if asks_in_vain else ''}"
+
+
 def selected(arguments: argparse.Namespace, operator: Operator) -> Selection:
     """What the options of :func:`add_filters` choose, all together."""
     given = {name: getattr(arguments, name, None) for name in FILTERS}

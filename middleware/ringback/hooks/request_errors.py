@@ -32,20 +32,21 @@ def status_of(error: BaseException) -> int | None:
     """The HTTP status with which the service answered the request for a call, as the error or a cause of the error
     says; ``None`` without a status.
     """
-    found = (getattr(cause, "status_code", None) for cause in _of_the_call(error))
+    found = (_status(cause) for cause in _of_the_call(error))
     return next((status for status in found if isinstance(status, int)), None)
 
 
 def retry_after(error: BaseException, now: float) -> float | None:
     """Seconds to wait, from 0 to a day; ``None`` without a legal header. ``now`` is for dates, seconds since the epoch.
 
-    Source: RFC 9110, section 10.2.3. The errors of azure-core and httpx have the headers in ``response.headers``.
+    Source: RFC 9110, section 10.2.3. The errors of azure-core, httpx and requests have the headers in
+    ``response.headers``, those of aiohttp in ``headers``.
     """
     for cause in causes(error):
-        headers: Any = getattr(getattr(cause, "response", None), "headers", None)
+        headers: Any = getattr(getattr(cause, "response", cause), "headers", None)
         for name, unit in _HEADERS:
             try:
-                # The headers of azure-core and httpx ignore the case of a name.
+                # The headers of these clients ignore the case of a name.
                 given = str(headers[name])
             except (KeyError, TypeError):
                 continue
@@ -65,6 +66,13 @@ def causes(
         known.append(cause)
         cause = of(cause)
     return iter(known)
+
+
+def _status(error: Any) -> object:
+    """The errors of azure-core say the status themselves, those of httpx and requests in their response."""
+    if "aiohttp.ClientResponseError" in _names(error):
+        return error.status
+    return getattr(error, "status_code", getattr(getattr(error, "response", None), "status_code", None))
 
 
 def _seconds(given: str, unit: float, now: float) -> float | None:
@@ -97,7 +105,8 @@ def _of_another_request(error: Any) -> bool:
     """
     try:
         response = getattr(error, "response", None)
-        url = urlsplit(str((error if response is None else response).request.url))
+        request = getattr(error, "request_info", None) or (error if response is None else response).request
+        url = urlsplit(str(request.url))
     except Exception:
         # Clients of HTTP raise what they like for a response without a request.
         return False

@@ -53,6 +53,10 @@ class Match(Struct, frozen=True):
     call: str | None
     key: str | None = None
 
+    def is_named(self, name: str) -> bool:
+        """Whether ``name`` is the id of this leg or call, or the key of its end, and not an operation context."""
+        return self.key in keys_of(name) or short(name) in (self.leg, self.call)
+
     def has(self, told: Told) -> bool:
         """Whether an event told of this call, or of this leg where no event names the call."""
         return told.call == self.call if self.call is not None else told.leg == self.leg
@@ -105,6 +109,17 @@ def ends_of(matches: Iterable[Match]) -> Ends:
         elif match.call is not None:  # pragma: no branch - what names neither is found by its key
             calls.add(match.call)
     return Ends(frozenset(keys), frozenset(calls))
+
+
+def searched_since(found: Iterable[Match], name: str) -> float | None:
+    """From when on notes are searched for ``name``, of which an index has ``found`` these; ``None`` for no search.
+
+    No index has the operation contexts of calls that go on. A later call may have the one of a call that has ended.
+    """
+    if any(match.is_named(name) for match in found):
+        return None
+    last = newest(found)
+    return 0.0 if last is None else last.at
 
 
 def newest(matches: Iterable[Match]) -> Match | None:

@@ -56,6 +56,8 @@ def hours_of(setting: object) -> Hours:
 def outside(quiet: object) -> Hours:
     """The hours that a pair of quiet hours, such as ``("21:00", "08:00")``, leaves open every day."""
     start, end = _pair(quiet, "quiet_hours")
+    if end - start == _MIDNIGHT:
+        raise ConfigurationError(f"redial: quiet_hours {quiet!r} leave no time to call; {_REMEDY}")
     return _week([(number, (end % _MIDNIGHT, start)) for number in range(7)])
 
 

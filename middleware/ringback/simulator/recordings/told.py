@@ -49,7 +49,9 @@ class EventData(msgspec.Struct, rename=_folded_name):
 
 
 class _Event(msgspec.Struct):
-    type: str
+    type: str = ""
+    """Absent in Event Grid's own schema."""
+
     data: Any = None
     id: str | None = None
 
@@ -88,7 +90,7 @@ def calls_in(path: Path, only: str | None) -> dict[str, RecordedCall]:
     for number, line in read(path):
         for given in line.events:
             try:
-                event = msgspec.convert(given, _Event)
+                event = msgspec.convert({key.lower(): value for key, value in given.items()}, _Event)
                 # Some events of Event Grid have data that is no object.
                 raw = object_of(event.data)
                 data = msgspec.convert(_folded(raw), EventData)

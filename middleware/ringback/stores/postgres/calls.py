@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from ringback.stores.call_matches import contact_in, ends_of, keys_of, match_of_item, matches_in, newest, texts_of
+from ringback.stores.call_matches import (
+    contact_in,
+    ends_of,
+    keys_of,
+    match_of_item,
+    matches_in,
+    newest,
+    searched_since,
+    texts_of,
+)
 from ringback.stores.history_rows import ITEM, condition, contact_of, item_of, page
 from ringback.stores.stored_told import note_of, told_in
 from ringback.work.call_detail import Traces
@@ -34,9 +43,11 @@ _SEARCH = """
 _NOTES = "SELECT at, told FROM ringback_notes WHERE leg = ANY(%s) OR call = ANY(%s) ORDER BY id"
 _SEARCH_NOTES = """
     SELECT at, told FROM ringback_notes
-    WHERE position(%(name)s::bytea IN told) > 0
-        AND (position(%(event)s::bytea IN told) > 0 OR position(%(context)s::bytea IN told) > 0)
+    WHERE at >= %(since)s AND (
+        position(%(name)s::bytea IN told) > 0
+            AND (position(%(event)s::bytea IN told) > 0 OR position(%(context)s::bytea IN told) > 0)
         OR position(%(server)s::bytea IN told) > 0
+    )
     ORDER BY id
 """
 _ITEMS: LiteralString = f"""
@@ -88,10 +99,11 @@ async def _matches(connection: Connection, name: str) -> list[Match]:
     kept = short(name)
     found = [match_of_item(*row) for row in await _rows(connection, _MATCHES, (keys_of(name), kept, kept))]
     found += matches_in(await _notes(connection, [kept], [kept]), name)
+    since, texts = searched_since(found, name), texts_of(name)
     if not found:
-        texts = texts_of(name)
         found = [match_of_item(*row) for row in await _rows(connection, _SEARCH, texts)]
-        found += matches_in(told_in(await _rows(connection, _SEARCH_NOTES, texts)), name)
+    if since is not None:
+        found += matches_in(told_in(await _rows(connection, _SEARCH_NOTES, {**texts, "since": since})), name)
     return found
 
 

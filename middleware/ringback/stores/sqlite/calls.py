@@ -16,6 +16,7 @@ from ringback.stores.call_matches import (
     match_of_item,
     matches_in,
     newest,
+    searched_since,
     texts_of,
 )
 from ringback.stores.history_rows import ITEM, condition, contact_of, item_of, page
@@ -37,7 +38,8 @@ _SEARCH = "SELECT key, call, created_at FROM items WHERE instr(told, :event) OR 
 _NOTES = "SELECT at, told FROM notes WHERE leg = ? OR call = ? ORDER BY id"
 _SEARCH_NOTES = """
     SELECT at, told FROM notes
-    WHERE instr(told, :name) AND (instr(told, :event) OR instr(told, :context)) OR instr(told, :server)
+    WHERE at >= :since
+        AND (instr(told, :name) AND (instr(told, :event) OR instr(told, :context)) OR instr(told, :server))
     ORDER BY id
 """
 _ITEMS = f"SELECT {ITEM}, text FROM {WHOLE} WHERE kind = 'outcome' AND (key IN ({{}}) OR call = ?) ORDER BY items.id"
@@ -84,10 +86,11 @@ def _matches(connection: sqlite3.Connection, name: str) -> list[Match]:
     rows = connection.execute(_MATCHES.format(_marks(keys)), (*keys, kept, kept)).fetchall()
     found = [match_of_item(*row) for row in rows]
     found += matches_in(_notes(connection, kept, kept), name)
+    since, texts = searched_since(found, name), texts_of(name)
     if not found:
-        texts = texts_of(name)
         found = [match_of_item(*row) for row in connection.execute(_SEARCH, texts)]
-        found += matches_in(told_in(connection.execute(_SEARCH_NOTES, texts)), name)
+    if since is not None:
+        found += matches_in(told_in(connection.execute(_SEARCH_NOTES, {**texts, "since": since})), name)
     return found
 
 
