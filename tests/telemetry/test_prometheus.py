@@ -242,11 +242,12 @@ EXPECTED = {
         labels(action="scheduled", attempt="2"): 8,
         labels(action="placed", attempt="2"): 2,
     },
-    # The redials of the busy ones and of the broken one wait for minutes; the hooks of the busy ones gave up.
+    # The redials of the busy ones and of the broken one wait for minutes; the hooks of the busy ones gave up. Redials
+    # hear of the three that were connected.
     "ringback_queue_items": {
         labels(state="ready"): 6,
         labels(state="running"): 0,
-        labels(state="done"): 8,
+        labels(state="done"): 11,
         labels(state="dead"): 5,
         labels(state="canceled"): 0,
     },
