@@ -144,6 +144,20 @@ def test_simulate_serves_until_it_is_ended(capsys: Capture[str]) -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_signal_before_the_wait_ends_the_simulator() -> None:
+    """No wait is without an end: Python would not wake one that begins just after a signal."""
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _simulate.until_interrupted(sleep)
+    assert waits == [1.0, 1.0]
+
+
 @pytest.mark.parametrize("platform", ["linux", "win32"])
 def test_simulate_with_tls_says_whom_to_trust(
     capsys: Capture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shlex
 import sys
-import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,10 +107,17 @@ def simulate(arguments: argparse.Namespace, wait: Callable[[], object] | None = 
         with terminable():
             try:
                 with _incoming.ringing(acs, arrival, arguments.every, say):
-                    (wait or threading.Event().wait)()
+                    (wait or until_interrupted)()
             except KeyboardInterrupt:
                 say(f"ended; {len(acs.calls)} calls, {len(acs.callbacks)} callbacks")
     return 0
+
+
+def until_interrupted(sleep: Callable[[float], object] = time.sleep) -> None:
+    """Wait for an exception, such as a signal's."""
+    while True:
+        # Python wakes no wait that begins just after a signal: a wait without an end would miss that signal.
+        sleep(1.0)
 
 
 def trigger(arguments: argparse.Namespace) -> int:
