@@ -271,7 +271,7 @@ def ended(process: subprocess.Popen[bytes]) -> Generator[subprocess.Popen[bytes]
         yield process
     finally:
         process.terminate()
-        process.wait()
+        process.wait(60)
 
 
 def free_port() -> int:
