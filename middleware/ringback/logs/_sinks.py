@@ -303,7 +303,9 @@ _THRESHOLDS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.
 
 
 def _to_terminal() -> Any:
-    render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+    # The exception of a line is a text: a formatter of exceptions, as there is one with rich, would warn.
+    plain = structlog.dev.plain_traceback
+    render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)
 
     def renderer(logger: Any, method: str, line: Any) -> Any:
         shown = {name: visible(value, kept=_LINES) if isinstance(value, str) else value for name, value in line.items()}
