@@ -105,6 +105,18 @@ async def finishes(_: Claim) -> Settlement:
     return DONE
 
 
+class Held:
+    """Work that has ``begun``, and ends once a test sets ``go``."""
+
+    def __init__(self) -> None:
+        self.begun, self.go = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, _: Claim) -> Settlement:
+        self.begun.set()
+        await self.go.wait()
+        return DONE
+
+
 async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
     """Wait until the condition is met, at most 20 seconds."""
     async with asyncio.timeout(20):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from crew import CONTACT, cancel, plan
+from crew import CONTACT, Held, cancel, plan
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify_event
 from ringback.exceptions import StoreFull
@@ -128,18 +128,12 @@ async def test_no_more_waits_than_agreed() -> None:
         with pytest.raises(StoreFull, match=r"^3 items wait in the memory of this process; at most 2 may; see that"):
             await store.put([again])
     assert (await store.stats()).ready == 3
-    begun, release = asyncio.Event(), asyncio.Event()
-
-    async def slow(_: Claim) -> Settlement:
-        begun.set()
-        await release.wait()
-        return DONE
-
-    task = asyncio.create_task(store.run(slow, 3))
-    await begun.wait()
+    work = Held()
+    task = asyncio.create_task(store.run(work, 3))
+    await work.begun.wait()
     with pytest.raises(StoreFull):
         await store.put([item("d")])
-    release.set()
+    work.go.set()
     await store.stop(5.0)
     await task
     assert list(await store.put([item("d")])) == [Offer.OPENED]

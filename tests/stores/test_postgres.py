@@ -24,7 +24,7 @@ pytest.importorskip("procrastinate")
 
 from procrastinate import App, PsycopgConnector  # noqa: E402
 
-from crew import until  # noqa: E402
+from crew import Held, until  # noqa: E402
 from ringback.core.events import Event, EventData, Result  # noqa: E402
 from ringback.core.outcome import classify_event  # noqa: E402
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable  # noqa: E402
@@ -537,20 +537,14 @@ async def test_what_has_returned_is_recorded_though_the_worker_stops_in_that_mom
     monkeypatch.setattr(worker_module, "GRACE", 30.0)
     store = make()
     await store.put([item("a")])
-    begun, go = asyncio.Event(), asyncio.Event()
-
-    async def work(_: Claim) -> Settlement:
-        begun.set()
-        await go.wait()
-        return DONE
-
+    work = Held()
     task = asyncio.create_task(store.run(work, 1))
-    await begun.wait()
+    await work.begun.wait()
     worker = store._worker
     assert worker is not None
     async with await psycopg.AsyncConnection.connect(postgres_url) as holder:
         await holder.execute("SELECT FROM ringback_items FOR UPDATE")
-        go.set()
+        work.go.set()
         await until(lambda: _found(postgres_url, "SELECT 1 FROM pg_locks WHERE NOT granted"))
         stopping = asyncio.create_task(store.stop(0.0))
         await until(lambda: any(each.cancelling() for each in worker._hooks))
@@ -563,22 +557,16 @@ async def test_running_work_may_finish_while_the_worker_stops(make: Make) -> Non
     """Stopping waits for what can end in time, and claims nothing more."""
     store = make()
     await store.put([item("a"), item("b")])
-    begun, go = asyncio.Event(), asyncio.Event()
-
-    async def work(_: Claim) -> Settlement:
-        begun.set()
-        await go.wait()
-        return DONE
-
+    work = Held()
     task = asyncio.create_task(store.run(work, 1))
-    await begun.wait()
+    await work.begun.wait()
     worker = store._worker
     assert worker is not None
     stopping = asyncio.create_task(store.stop(5.0))
     await asyncio.sleep(0.1)
     late = asyncio.create_task(worker._deliver("call:b"))
     await asyncio.sleep(0)
-    go.set()
+    work.go.set()
     assert await stopping == 0
     await task
     with pytest.raises(StoreUnavailable, match="the worker stops"):
@@ -1024,21 +1012,16 @@ async def test_a_settlement_that_cannot_be_written_is_tried_until_the_worker_sto
     url = mortal_postgres.fresh()
     # A busy machine takes long to connect; only the store whose server is gone is to give up soon.
     store = make(url, timeout=0.3)
-    begun, go = asyncio.Event(), asyncio.Event()
+    work = Held()
     faults: list[Exception] = []
     store.on_fault = faults.append
 
-    async def work(_: Claim) -> Settlement:
-        begun.set()
-        await go.wait()
-        return DONE
-
     await make(url).put([item("a")])
     task = asyncio.create_task(store.run(work, 1))
-    await begun.wait()
+    await work.begun.wait()
     await asyncio.to_thread(mortal_postgres.stop)
     try:
-        go.set()
+        work.go.set()
         await until(lambda: len(faults) >= 2)
         assert await store.stop(0.05) == 1
         await task

@@ -17,6 +17,7 @@ from ringback.cli._values import count, moment
 from ringback.cli.reading.frames import TooLong, found_in
 from ringback.cli.reading.line import Counted, Line
 from ringback.cli.stats.tally import Tally
+from ringback.core.times import DAY, HOUR, MINUTE
 from ringback.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _LISTED = 8
 """Names of one kind that the page lists."""
 
 _SCOPES = {"call": "Ends of calls", "operation": "Operations within calls"}
-_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+_UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
 
 
 def add(command: argparse.ArgumentParser) -> None:

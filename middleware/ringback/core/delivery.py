@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated
 
-from msgspec import Meta, Raw, Struct, ValidationError
+from msgspec import Meta, Raw, Struct
 from msgspec.json import Decoder
 
 from ringback.exceptions import NoRawBytes
@@ -180,34 +179,6 @@ class Delivery(Shown, frozen=True, gc=False):
 
 split = Decoder(list[Raw]).decode
 """The elements of a JSON array, each element as its own bytes."""
-
-
-def why(error: Exception) -> str:
-    """What the decoder found wrong with the bytes; the text repeats none of the bytes."""
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    if isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error):
-        # msgspec raises the first before its version 0.23, and a DecodeError from then on.
-        return "not UTF-8"
-    reason = str(error).removeprefix("JSON is malformed: ")
-    return "a number is out of range" if isinstance(error, ValidationError) else reason
-
-
-def without_lone_halves(content: bytes) -> bytes:
-    """The body with U+FFFD for each escape of one half of a surrogate pair, which stands for no character.
-
-    JSON's grammar has such an escape, and a text that a sender cuts within an emoji ends with one. The decoder takes
-    the escape for a fault of the whole body.
-    """
-    return _HALVES.sub(lambda found: found[0] if found["pair"] else rb"\%bufffd" % found["escaped"], content)
-
-
-# The first backslash of a run, the escaped ones after it, and behind an odd number of them a whole pair or a half. So
-# the function is called for surrogates alone: a body of nothing but other escapes would hold the loop for too long.
-_HALVES = re.compile(
-    rb"\\(?<!\\\\)(?P<escaped>(?:\\\\)*)u[dD]"
-    rb"(?:(?P<pair>[89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|[89a-fA-F][0-9a-fA-F]{2})"
-)
 
 
 @lru_cache(maxsize=1024)

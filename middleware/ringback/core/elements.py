@@ -13,20 +13,10 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Any, cast
 
-from msgspec import DecodeError, Raw
+from msgspec import DecodeError, Raw, ValidationError
 from msgspec.json import Decoder
 
-from ringback.core.delivery import (
-    BIGGEST,
-    Diagnostic,
-    Event,
-    EventData,
-    Fault,
-    Result,
-    Update,
-    why,
-    without_lone_halves,
-)
+from ringback.core.delivery import BIGGEST, Diagnostic, Event, EventData, Fault, Result, Update
 from ringback_catalog import EVENTS, event_name
 
 if TYPE_CHECKING:
@@ -74,6 +64,34 @@ def _event(element: bytes, index: int, origin: Origin) -> Event | Fault:
 def content_of(element: bytes) -> dict[str, Any]:
     """The ``data`` of an event's bytes, with keys in lower case; empty where ``data`` is no object."""
     return _folded(_content(_folded(_read(without_lone_halves(element))), _ignore))
+
+
+def why(error: Exception) -> str:
+    """What the decoder found wrong with the bytes; the text repeats none of the bytes."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error):
+        # msgspec raises the first before its version 0.23, and a DecodeError from then on.
+        return "not UTF-8"
+    reason = str(error).removeprefix("JSON is malformed: ")
+    return "a number is out of range" if isinstance(error, ValidationError) else reason
+
+
+def without_lone_halves(content: bytes) -> bytes:
+    """The body with U+FFFD for each escape of one half of a surrogate pair, which stands for no character.
+
+    JSON's grammar has such an escape, and a text that a sender cuts within an emoji ends with one. The decoder takes
+    the escape for a fault of the whole body.
+    """
+    return _HALVES.sub(lambda found: found[0] if found["pair"] else rb"\%bufffd" % found["escaped"], content)
+
+
+# The first backslash of a run, the escaped ones after it, and behind an odd number of them a whole pair or a half. So
+# the function is called for surrogates alone: a body of nothing but other escapes would hold the loop for too long.
+_HALVES = re.compile(
+    rb"\\(?<!\\\\)(?P<escaped>(?:\\\\)*)u[dD]"
+    rb"(?:(?P<pair>[89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|[89a-fA-F][0-9a-fA-F]{2})"
+)
 
 
 class _WrongType(Exception):

@@ -27,10 +27,8 @@ from ringback.core.delivery import (
     Result,
     Update,
     split,
-    why,
-    without_lone_halves,
 )
-from ringback.core.elements import read_element
+from ringback.core.elements import read_element, why, without_lone_halves
 from ringback.exceptions import DeliveryTooLarge, MalformedDelivery, UnsupportedEncoding
 from ringback.settings import MAX_BODY, MAX_EVENTS
 from ringback_catalog import EVENTS, PREFIX, event_name

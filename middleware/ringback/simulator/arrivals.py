@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ringback.core.times import HOUR
 from ringback.exceptions import ConfigurationError, RingbackError
 from ringback.simulator.bodies import incoming_event
 from ringback.simulator.posting import shown, web_address
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ringback.testing.builder import CloudEvent
     from ringback.testing.grid import Schema
 
-TOKEN_LIFETIME = 3600
+TOKEN_LIFETIME = HOUR
 SCHEMAS: tuple[Schema, ...] = ("eventgrid", "cloudevents")
 ORIGIN = "eventgrid.azure.net"
 

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
+from ringback.core.times import DAY
 from ringback.simulator.frames import audio_data, audio_metadata, dtmf_data, transcription_data, transcription_metadata
 from ringback.simulator.posting import address_fault, shown, without_tls
 from ringback.simulator.scenarios import Step
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ringback.simulator.streaming import Subscription
     from ringback.simulator.websocket import Dial
 
-TOKEN_LIFETIME = 24 * 3600
+TOKEN_LIFETIME = DAY
 """Seconds that the token of a connection is valid for.
 
 https://learn.microsoft.com/azure/communication-services/how-tos/call-automation/secure-webhook-endpoint

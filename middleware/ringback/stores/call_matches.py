@@ -33,7 +33,7 @@ def keys_of(name: str) -> list[str]:
     return [short(key) for each in keys for key in (each, informed(each))]
 
 
-def texts_of(name: str) -> dict[str, bytes]:
+def _texts_of(name: str) -> dict[str, bytes]:
     """What stands in the fields of an event that has this id, operation context, or server call id.
 
     ``name`` is the id in any field. Few events have it anywhere, so a search that looks for it first is faster.
@@ -111,15 +111,16 @@ def ends_of(matches: Iterable[Match]) -> Ends:
     return Ends(frozenset(keys), frozenset(calls))
 
 
-def searched_since(found: Iterable[Match], name: str) -> float | None:
-    """From when on notes are searched for ``name``, of which an index has ``found`` these; ``None`` for no search.
+def search_for(name: str, found: Iterable[Match]) -> dict[str, bytes | float] | None:
+    """What a search for ``name``, of which an index has ``found`` these, looks for, and ``since`` when in the notes.
 
-    No index has the operation contexts of calls that go on. A later call may have the one of a call that has ended.
+    ``None`` if no search is needed. No index has the operation contexts of calls that go on, and a later call may have
+    the one of a call that has ended.
     """
     if any(match.is_named(name) for match in found):
         return None
     last = newest(found)
-    return 0.0 if last is None else last.at
+    return {**_texts_of(name), "since": 0.0 if last is None else last.at}
 
 
 def newest(matches: Iterable[Match]) -> Match | None:

@@ -13,6 +13,7 @@ from urllib.parse import urljoin
 
 from ringback.cli.doctor.faults import Severity, finding
 from ringback.cli.doctor.probes import LARGE, ORIGIN, Answer, Failure, Lost, target
+from ringback.core.times import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -82,7 +83,7 @@ def _link(where: Target, link: Connected) -> Iterator[Finding]:
         yield finding("connection", "the name leads to no public address", "address_private", Severity.WARNING)
     if link.expires is None:
         return
-    days = (link.expires - link.at) / 86400
+    days = (link.expires - link.at) / DAY
     if days < EXPIRING:
         yield finding("certificate", f"it is valid for {days:.1f} more days", "certificate_expiring", Severity.WARNING)
     else:

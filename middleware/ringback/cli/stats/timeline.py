@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from msgspec import Struct
 
+from ringback.core.times import DAY, HOUR, MINUTE
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
@@ -15,12 +17,11 @@ K = TypeVar("K", bound="Hashable")
 MOST_BUCKETS = 1024
 """Buckets that a timeline keeps. With more buckets, the timeline merges neighbours."""
 
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _WIDTHS = (
     *(1, 2, 5, 10, 15, 20, 30),
-    *(width * _MINUTE for width in (1, 2, 5, 10, 15, 20, 30)),
-    *(width * _HOUR for width in (1, 2, 3, 4, 6, 8, 12)),
-    *(width * _DAY for width in (1, 2, 7, 14, 28)),
+    *(width * MINUTE for width in (1, 2, 5, 10, 15, 20, 30)),
+    *(width * HOUR for width in (1, 2, 3, 4, 6, 8, 12)),
+    *(width * DAY for width in (1, 2, 7, 14, 28)),
 )
 """Widths in seconds that a person reads at a glance."""
 

@@ -14,8 +14,7 @@ from ringback.stores.call_matches import (
     match_of_item,
     matches_in,
     newest,
-    searched_since,
-    texts_of,
+    search_for,
 )
 from ringback.stores.history_rows import ITEM, condition, contact_of, item_of, page
 from ringback.stores.stored_told import note_of, told_in
@@ -99,12 +98,12 @@ async def _matches(connection: Connection, name: str) -> list[Match]:
     kept = short(name)
     found = [match_of_item(*row) for row in await _rows(connection, _MATCHES, (keys_of(name), kept, kept))]
     found += matches_in(await _notes(connection, [kept], [kept]), name)
-    since, texts = searched_since(found, name), texts_of(name)
+    search = search_for(name, found)
+    if search is None:
+        return found
     if not found:
-        found = [match_of_item(*row) for row in await _rows(connection, _SEARCH, texts)]
-    if since is not None:
-        found += matches_in(told_in(await _rows(connection, _SEARCH_NOTES, {**texts, "since": since})), name)
-    return found
+        found = [match_of_item(*row) for row in await _rows(connection, _SEARCH, search)]
+    return [*found, *matches_in(told_in(await _rows(connection, _SEARCH_NOTES, search)), name)]
 
 
 async def _notes(connection: Connection, legs: Iterable[str | None], calls: Iterable[str | None]) -> list[Told]:

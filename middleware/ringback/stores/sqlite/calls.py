@@ -16,8 +16,7 @@ from ringback.stores.call_matches import (
     match_of_item,
     matches_in,
     newest,
-    searched_since,
-    texts_of,
+    search_for,
 )
 from ringback.stores.history_rows import ITEM, condition, contact_of, item_of, page
 from ringback.stores.sqlite.schema import CONTACT, NOTE, WHOLE
@@ -86,12 +85,12 @@ def _matches(connection: sqlite3.Connection, name: str) -> list[Match]:
     rows = connection.execute(_MATCHES.format(_marks(keys)), (*keys, kept, kept)).fetchall()
     found = [match_of_item(*row) for row in rows]
     found += matches_in(_notes(connection, kept, kept), name)
-    since, texts = searched_since(found, name), texts_of(name)
+    search = search_for(name, found)
+    if search is None:
+        return found
     if not found:
-        found = [match_of_item(*row) for row in connection.execute(_SEARCH, texts)]
-    if since is not None:
-        found += matches_in(told_in(connection.execute(_SEARCH_NOTES, {**texts, "since": since})), name)
-    return found
+        found = [match_of_item(*row) for row in connection.execute(_SEARCH, search)]
+    return [*found, *matches_in(told_in(connection.execute(_SEARCH_NOTES, search)), name)]
 
 
 def _notes(connection: sqlite3.Connection, leg: str | None, call: str | None) -> Iterator[Told]:
