@@ -319,6 +319,9 @@ def test_settings_that_work_are_accepted(made: Callable[..., object], settings: 
         "https://app.example/api/callbacks?token=hushhush",
         "http://me:hushhush@host/x",
         "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodXNoaHVzaCJ9.aHVzaGh1c2g",
+        "/{id}/{id}/eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodXNoaHVzaCJ9.aHVzaGh1c2g",
+        "/{id:none}/eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodXNoaHVzaCJ9.aHVzaGh1c2g",
+        "/{/eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodXNoaHVzaCJ9.aHVzaGh1c2g",
     ],
 )
 @pytest.mark.parametrize(

@@ -246,28 +246,25 @@ def _near_patterns(templates: Iterable[str]) -> Iterator[str]:
 
 
 def _refuse_what_never_fits(template: str) -> None:
+    shown = redact_repr(template)
     if not isinstance(template, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError(
-            f"path {redact_repr(template)} is no text; give a template such as '/api/callbacks/{{context_id}}'"
-        )
+        raise ConfigurationError(f"path {shown} is no text; give a template such as '/api/callbacks/{{context_id}}'")
     for wrong, rule in _FOREIGN:
         if wrong.search(template):
-            raise ConfigurationError(f"path {redact_repr(template)} fits no request: {rule}")
+            raise ConfigurationError(f"path {shown} fits no request: {rule}")
     if "{" in (rest := _PARAMETER.sub("", template)) or "}" in rest:
-        raise ConfigurationError(
-            f"path {template!r} has a brace that is no parameter's; write {{name}} or {{name:path}}"
-        )
+        raise ConfigurationError(f"path {shown} has a brace that is no parameter's; write {{name}} or {{name:path}}")
     names = [parameter[1] for parameter in _PARAMETER.finditer(template)]
     if len(names) != len(set(names)):
-        raise ConfigurationError(f"path {template!r} names a parameter twice; give each a name of its own")
+        raise ConfigurationError(f"path {shown} names a parameter twice; give each a name of its own")
     for parameter in _PARAMETER.finditer(template):
         if parameter[2] is not None and parameter[2] not in _WIDE:
             known = ", ".join(sorted(_WIDE))
             raise ConfigurationError(
-                f"path {template!r} has the convertor {parameter[2]!r}; known are {known}, and {{{parameter[1]}}} alone"
+                f"path {shown} has the convertor {parameter[2]!r}; known are {known}, and {{{parameter[1]}}} alone"
             )
     if not template.startswith("/"):
-        raise ConfigurationError(f"path {redact_repr(template)} does not start with '/'; write '/{redact(template)}'")
+        raise ConfigurationError(f"path {shown} does not start with '/'; write '/{redact(template)}'")
 
 
 _FOREIGN: tuple[tuple[re.Pattern[str], str], ...] = (
