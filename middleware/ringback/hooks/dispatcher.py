@@ -278,11 +278,11 @@ class Dispatcher:
         if self._hooks.blind:
             # This dispatcher places no redials, and the router asks the dispatcher of the store as well.
             return 0
-        return await say_of(self._router.redials, self.store, contact, lambda known: known.canceled(self._clock()))
+        return await say_of(self._router.redials, self.store, contact, Contact.canceled, self._clock())
 
     async def never_call(self, contact: str) -> int:
         """Notes that the contact gets no redial any more. Returns how many calls that prevents now."""
-        return await say_of(self._router.redials, self.store, contact, lambda known: known.barred(self._clock()))
+        return await say_of(self._router.redials, self.store, contact, Contact.barred, self._clock())
 
     async def allow_call(self, contact: str) -> bool:
         """Takes :meth:`never_call` back. Returns whether it was in force."""
