@@ -37,5 +37,5 @@ async def test_its_python_runs(monkeypatch, tmp_path, browser):
         assert (await client.get("/ringback/", headers=stranger)).status_code == 401
     await alone["console"].close()
     # The page's middleware has opened the store of its app, which no lifespan closes here.
-    for dispatcher in list(mounted["router"]._planners):
+    for dispatcher in list(mounted["router"]._dispatchers):
         await dispatcher.store.close()

@@ -503,7 +503,7 @@ def test_redials_of_included_routers_come_once_and_behind() -> None:
     assert [(each.function, each.number) for each in inner.redials] == [(first, 1)]
 
 
-class Planner:
+class Recorder:
     def __init__(self, canceled: int) -> None:
         self.canceled = canceled
         self.asked: list[str] = []
@@ -522,10 +522,10 @@ class Planner:
 
 
 async def test_redials_are_canceled_wherever_the_router_is_used() -> None:
-    """By every planner it is attached to, itself or by a router that includes it, before or after."""
+    """By every dispatcher it is attached to, itself or by a router that includes it, before or after."""
     outer, inner, late = HandlerRouter(), HandlerRouter(), HandlerRouter()
     outer.include(inner)
-    of_outer, of_inner = Planner(2), Planner(1)
+    of_outer, of_inner = Recorder(2), Recorder(1)
     outer.attach(of_outer)
     inner.attach(of_inner)
     outer.include(late)
@@ -540,7 +540,7 @@ async def test_contacts_are_barred_wherever_the_router_is_used() -> None:
     """One store that had barred the contact is enough for a change."""
     outer, inner = HandlerRouter(), HandlerRouter()
     outer.include(inner)
-    of_outer, of_inner = Planner(2), Planner(1)
+    of_outer, of_inner = Recorder(2), Recorder(1)
     outer.attach(of_outer)
     inner.attach(of_inner)
     assert (await inner.never_call("c"), await outer.never_call("c")) == (3, 2)
@@ -561,16 +561,16 @@ async def test_a_word_that_nobody_would_keep_is_refused(name: str) -> None:
     )
 
 
-async def test_a_planner_that_is_gone_is_not_asked() -> None:
+async def test_a_dispatcher_that_is_gone_is_not_asked() -> None:
     """A router outlives the apps that tests make of it."""
     router = HandlerRouter()
-    router.attach(Planner(1))
+    router.attach(Recorder(1))
     gc.collect()
     assert await router.cancel_redials("customer-1") == 0
 
 
 class Nobody:
-    """A planner that plans nothing."""
+    """A dispatcher that plans nothing."""
 
     async def cancel_redials(self, contact: str) -> int:  # noqa: ARG002 - as the protocol has it
         return 0
@@ -581,7 +581,7 @@ class Nobody:
         return False
 
 
-def test_who_watches_is_told_of_every_planner_once() -> None:
+def test_who_watches_is_told_of_every_dispatcher_once() -> None:
     """Also of one that was there before; a router may be included by two ways."""
     inner, middle, outer = HandlerRouter(), HandlerRouter(), HandlerRouter()
     early, late = Nobody(), Nobody()
@@ -590,7 +590,7 @@ def test_who_watches_is_told_of_every_planner_once() -> None:
     outer.include(inner)
     outer.include(middle)
     outer.attach(early)
-    inner.watch_planners(seen.append)
+    inner.watch_dispatchers(seen.append)
     outer.attach(late)
     outer.attach(early)
     assert seen == [early, late]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ringback.console.access import Access
     from ringback.console.snapshot import Range
-    from ringback.hooks.registration import Planner
+    from ringback.hooks.registration import RedialControl
     from ringback.hooks.router import HandlerRouter
     from ringback.stores import DeliveryStore
     from ringback.work.deliveries import Counted
@@ -56,12 +56,12 @@ class Desk:
             # The history of a store in memory begins when somebody first reads the attribute.
             _ = store.history
         if router is not None:
-            router.watch_planners(self._attached)
+            router.watch_dispatchers(self._attached)
 
-    def _attached(self, planner: Planner) -> None:
-        if isinstance(planner, Dispatcher):
-            self._dispatchers.add(planner)
-            _ = planner.store.history
+    def _attached(self, dispatcher: RedialControl) -> None:
+        if isinstance(dispatcher, Dispatcher):
+            self._dispatchers.add(dispatcher)
+            _ = dispatcher.store.history
 
     def stores(self) -> Sequence[DeliveryStore]:
         """The stores of the moment without duplicates: two middlewares may share a store or open the same file."""
@@ -70,8 +70,8 @@ class Desk:
         if self._handlers is not None and not self._dispatchers:
             # Nobody may have told the router of the start, as in a mounted app, and no delivery has come since. The
             # store has all the same what waits and what died before.
-            self._handlers.planners()
-        return list({_identity(planner.store): planner.store for planner in list(self._dispatchers)}.values())
+            self._handlers.dispatchers()
+        return list({_identity(dispatcher.store): dispatcher.store for dispatcher in list(self._dispatchers)}.values())
 
     def records(self) -> Sequence[CallRecords]:
         """The calls in each store, with what the process has heard of them last."""

@@ -78,8 +78,8 @@ class Sink(Protocol):
     async def __call__(self, outcome: Outcome, ctx: HookContext) -> None: ...
 
 
-class Planner(Protocol):
-    """Plans redials and can cancel and forbid them: the dispatcher."""
+class RedialControl(Protocol):
+    """Cancels and forbids redials to a contact in one store. The dispatcher does."""
 
     async def cancel_redials(self, contact: str) -> int: ...
 

@@ -12,14 +12,14 @@ from ringback.hooks.registration import Roster
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ringback.hooks.registration import ErrorHook, Listener, Planner, RedialRegistration, Registration
+    from ringback.hooks.registration import ErrorHook, Listener, RedialControl, RedialRegistration, Registration
 
 T = TypeVar("T")
 
 
 class RouterTree:
-    """The part of a router that keeps what is registered here, the routers that are included, and the planners: the
-    dispatchers, each of which plans redials in one store.
+    """The part of a router that keeps what is registered here, the routers that are included, and the dispatchers, each
+    of which plans redials in one store.
     """
 
     def __init__(self) -> None:
@@ -30,8 +30,8 @@ class RouterTree:
         self._redials: list[RedialRegistration] = []
         self._listeners: list[Listener] = []
         self._roster: Roster | None = None
-        self._planners: WeakSet[Planner] = WeakSet()
-        self._watchers: list[Callable[[Planner], object]] = []
+        self._dispatchers: WeakSet[RedialControl] = WeakSet()
+        self._watchers: list[Callable[[RedialControl], object]] = []
 
     def include(self, other: RouterTree) -> None:
         """Includes all handlers of another router here, also those that are registered later."""
@@ -41,8 +41,8 @@ class RouterTree:
             raise RegistrationError("include() would make the router include itself; include it in one direction only")
         self._add(self._parts, other)
         other._includers.append(self)
-        for planner in list(self._planners):
-            other.attach(planner)
+        for dispatcher in list(self._dispatchers):
+            other.attach(dispatcher)
 
     def routers(self) -> Iterator[RouterTree]:
         """This router and every included router, in order."""
@@ -86,19 +86,19 @@ class RouterTree:
         """Every redial in order. The redials of included routers come last."""
         return self.roster.redials
 
-    def attach(self, planner: Planner) -> None:
-        """Makes :meth:`cancel_redials` call this planner, and calls the watchers with the planner."""
+    def attach(self, dispatcher: RedialControl) -> None:
+        """Makes :meth:`cancel_redials` call this dispatcher, and calls the watchers with the dispatcher."""
         for router in self.routers():
-            if planner not in router._planners:
-                router._planners.add(planner)
+            if dispatcher not in router._dispatchers:
+                router._dispatchers.add(dispatcher)
                 for watcher in tuple(router._watchers):
-                    watcher(planner)
+                    watcher(dispatcher)
 
-    def watch_planners(self, watcher: Callable[[Planner], object]) -> None:
-        """Calls ``watcher`` with every planner, of now and later: the console finds its stores in this way."""
+    def watch_dispatchers(self, watcher: Callable[[RedialControl], object]) -> None:
+        """Calls ``watcher`` with every dispatcher, of now and later: the console finds its stores in this way."""
         self._watchers.append(watcher)
-        for planner in list(self._planners):
-            watcher(planner)
+        for dispatcher in list(self._dispatchers):
+            watcher(dispatcher)
 
     async def cancel_redials(self, contact: str) -> int:
         """Cancels the redials to a contact that have not begun, in every store of this router. Returns their number.
@@ -106,7 +106,7 @@ class RouterTree:
         Raises :class:`~ringback.exceptions.StoreError` for a fault of a store, and :class:`ConfigurationError` for a
         contact that is no text, or empty.
         """
-        return sum([await planner.cancel_redials(contact) for planner in self.planners()])
+        return sum([await dispatcher.cancel_redials(contact) for dispatcher in self.dispatchers()])
 
     async def never_call(self, contact: str) -> int:
         """Forbids redials to a contact, until :meth:`allow_call`, in every store of this router. Returns how many calls
@@ -116,22 +116,22 @@ class RouterTree:
         Raises :class:`~ringback.exceptions.StoreError` for a fault of a store, and :class:`ConfigurationError` if this
         process has no store that could keep the word, or for a contact that is no text, or empty.
         """
-        return sum([await planner.never_call(contact) for planner in self._needed("never_call")])
+        return sum([await dispatcher.never_call(contact) for dispatcher in self._needed("never_call")])
 
     async def allow_call(self, contact: str) -> bool:
         """Takes :meth:`never_call` back, so that the next outcome may get a redial. Returns whether it was in force.
 
         Raises as :meth:`never_call`.
         """
-        return any([await planner.allow_call(contact) for planner in self._needed("allow_call")])
+        return any([await dispatcher.allow_call(contact) for dispatcher in self._needed("allow_call")])
 
-    def planners(self) -> list[Planner]:
-        """The planners so far. A router that names a store has one from the first call of this method on."""
-        return list(self._planners)
+    def dispatchers(self) -> list[RedialControl]:
+        """The dispatchers so far. A router that names a store has one from the first call of this method on."""
+        return list(self._dispatchers)
 
-    def _needed(self, name: str) -> list[Planner]:
-        """The planners, for the method of this name. Raises :class:`ConfigurationError` if there is none."""
-        found = self.planners()
+    def _needed(self, name: str) -> list[RedialControl]:
+        """The dispatchers, for the method of this name. Raises :class:`ConfigurationError` if there is none."""
+        found = self.dispatchers()
         if not found:
             raise ConfigurationError(
                 f"{name}() found no store: nothing in this process uses the router yet; call it in the app, or run "

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive
 
-    from ringback.hooks.registration import Planner
+    from ringback.hooks.registration import RedialControl
     from ringback.hooks.router_tree import RouterTree
 
 E = TypeVar("E", bound="Callable[..., Any]")
@@ -152,11 +152,11 @@ class OutcomeRouter(HandlerRouter):
         """
         return await health_of(self.engine)
 
-    def planners(self) -> list[Planner]:
-        if not self._planners:
+    def dispatchers(self) -> list[RedialControl]:
+        if not self._dispatchers:
             # The engine makes the dispatcher of the store, in which another process may have planned redials.
             _ = self.engine
-        return super().planners()
+        return super().dispatchers()
 
     @asynccontextmanager
     async def lifespan(self, _: object = None) -> AsyncGenerator[None]:
