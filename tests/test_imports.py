@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -137,3 +140,23 @@ def test_the_list_of_names_stays_short() -> None:
     """At most 40, among them those that every app may rely on."""
     assert len(ringback.__all__) <= 40
     assert set(ringback.__all__) >= PROMISED
+
+
+def test_type_checkers_read_the_names_that_are_imported_at_their_first_use() -> None:
+    """The imports for type checkers and the table for the program have the same names of the same modules."""
+    of_checkers = {
+        (statement.module, alias.name)
+        for block in ast.parse(Path(ringback.__file__).read_text("utf-8")).body
+        if isinstance(block, ast.If)
+        for statement in block.body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    }
+    assert of_checkers == {(module, name) for module, names in ringback._ELSEWHERE.items() for name in names.split()}
+
+
+@pytest.mark.parametrize("module", ["ringback", "ringback.testing"])
+def test_a_name_that_does_not_exist_is_an_error_that_says_so(module: str) -> None:
+    """A module that imports names at their first use is as strict as any other."""
+    with pytest.raises(AttributeError, match=f"^module '{module}' has no attribute 'OutcomeRuter'$"):
+        _ = importlib.import_module(module).OutcomeRuter

@@ -38,8 +38,37 @@ from ringback_catalog import (
 )
 
 if TYPE_CHECKING:
+    from ringback.core.events import Delivery as Delivery
+    from ringback.core.events import Diagnostic as Diagnostic
+    from ringback.core.events import Fault as Fault
+    from ringback.core.events import Result as Result
     from ringback.eventgrid import EventGridSink
+    from ringback.exceptions import CatalogError as CatalogError
+    from ringback.exceptions import DeliveryTooLarge as DeliveryTooLarge
+    from ringback.exceptions import MalformedDelivery as MalformedDelivery
+    from ringback.exceptions import StoreFull as StoreFull
+    from ringback.exceptions import UnsupportedEncoding as UnsupportedEncoding
+    from ringback.exceptions import WaitError as WaitError
+    from ringback.hooks.call_records import CallPage as CallPage
+    from ringback.hooks.call_records import CallRecords as CallRecords
+    from ringback.hooks.dispatcher import Dispatcher as Dispatcher
+    from ringback.hooks.observer import Observer as Observer
+    from ringback.hooks.operators import Operator as Operator
+    from ringback.receiving.health import Health as Health
+    from ringback.stores import DeadLetter as DeadLetter
+    from ringback.stores import DeliveryStore as DeliveryStore
+    from ringback.stores import MemoryStore as MemoryStore
+    from ringback.stores import Stats as Stats
+    from ringback.stores import open_store as open_store
+    from ringback.waits.calls import Call as Call
     from ringback.waits.calls import Calls
+    from ringback.work.call_detail import CallDetailRecord as CallDetailRecord
+    from ringback.work.call_detail import Leg as Leg
+    from ringback.work.contact_call import PastCall as PastCall
+    from ringback_catalog import CategoryBasis as CategoryBasis
+    from ringback_catalog import Confidence as Confidence
+    from ringback_catalog import Match as Match
+    from ringback_catalog import RetryAfter as RetryAfter
 
 __all__ = [
     "CallEnded",
@@ -85,7 +114,8 @@ __all__ = [
 ]
 
 
-# Public names that few apps use, by their modules. `from ringback import StoreFull` finds these names as well.
+# Public names that few apps use, by their modules. `from ringback import StoreFull` finds these names as well. Type
+# checkers read the same names in the imports above.
 _ELSEWHERE = {
     "ringback.core.events": "Delivery Diagnostic Fault Result",
     "ringback.eventgrid": "EventGridSink",
@@ -103,13 +133,18 @@ _ELSEWHERE = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        # Imported here, because reading the distribution's metadata costs time and few programs ask for the version.
-        from importlib.metadata import version
+if TYPE_CHECKING:
+    __version__: str
+else:
+    # A type checker that sees this function takes every name for one of the module, a misspelt one too.
 
-        return version("ringback")
-    for module, names in _ELSEWHERE.items():
-        if name in names.split():
-            return getattr(import_module(module), name)
-    raise AttributeError(f"module 'ringback' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            # Imported here, because reading the distribution's metadata costs time and few ask for the version.
+            from importlib.metadata import version
+
+            return version("ringback")
+        for module, names in _ELSEWHERE.items():
+            if name in names.split():
+                return getattr(import_module(module), name)
+        raise AttributeError(f"module 'ringback' has no attribute {name!r}")

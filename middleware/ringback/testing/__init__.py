@@ -80,6 +80,17 @@ from ringback.testing.wire import identifier
 
 if TYPE_CHECKING:
     from ringback.simulator import Simulator
+else:
+    # A type checker that sees this function takes every name for one of the package, a misspelt one too.
+
+    def __getattr__(name: str) -> Any:
+        # Imported at its first use, because the simulator is a server and imports the builders of this package.
+        if name == "Simulator":
+            from ringback.simulator import Simulator
+
+            return Simulator
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "AUDIENCE",
@@ -161,12 +172,3 @@ __all__ = [
     "transcription_updated",
     "webhook_validation",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    # Imported at its first use, because the simulator is a server and imports the builders of this package.
-    if name == "Simulator":
-        from ringback.simulator import Simulator
-
-        return Simulator
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
