@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import unquote
 
 from ringback.adapters._registration import refuse_no_handler
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     View = Callable[..., Awaitable[web.StreamResponse]]
     Route = Callable[[], Awaitable[web.StreamResponse]]
 
+V = TypeVar("V", bound="View")
+"""A view, which stays what it is to a type checker."""
+
 # Releases of aiohttp before 3.14 have texts for keys, and later ones warn of a text.
 _key: Any = getattr(web, "RequestKey", None)
 
@@ -44,7 +47,7 @@ Source: https://docs.aiohttp.org/en/stable/web_advanced.html#request-s-storage
 """
 
 
-def callback(handler: CallbackHandler) -> Callable[[View], View]:
+def callback(handler: CallbackHandler) -> Callable[[V], V]:
     """Decorate a handler of aiohttp, below ``@routes.post(...)``. Only deliveries reach it; hooks do not wait for it.
 
     Takes a function, a method that takes the request, or a method of a ``web.View``. The app starts and drains the
@@ -52,14 +55,14 @@ def callback(handler: CallbackHandler) -> Callable[[View], View]:
     """
     refuse_no_handler(handler)
 
-    def decorate(view: View) -> View:
+    def decorate(view: V) -> V:
         _refuse_unfit(view)
 
         @functools.wraps(view)
         async def callback(*args: Any) -> web.StreamResponse:
             return await _answer(handler, _request_of(view, args), functools.partial(view, *args))
 
-        return callback
+        return cast("V", callback)
 
     return decorate
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
     Function = Callable[..., Awaitable[HttpResponse]]
 
+F = TypeVar("F", bound="Function")
+"""A function, which stays what it is to a type checker."""
 
-def callback(handler: CallbackHandler) -> Callable[[Function], Function]:
+
+def callback(handler: CallbackHandler) -> Callable[[F], F]:
     """Decorate the async function of an HTTP trigger, below ``@app.route(...)``. Only deliveries reach the function.
 
     The function's request parameter is ``req``, and the outcomes are in ``req.call_outcomes``. The handler's router
@@ -38,7 +41,7 @@ def callback(handler: CallbackHandler) -> Callable[[Function], Function]:
     """
     refuse_no_handler(handler)
 
-    def decorate(function: Function) -> Function:
+    def decorate(function: F) -> F:
         _refuse_unfit(function)
 
         @functools.wraps(function)
@@ -57,7 +60,7 @@ def callback(handler: CallbackHandler) -> Callable[[Function], Function]:
             with exchange:
                 return await function(req, *args, **kwargs)
 
-        return callback
+        return cast("F", callback)
 
     return decorate
 

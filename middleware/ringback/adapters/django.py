@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.adapters._registration import refuse_no_handler, refuse_no_view
 from ringback.exceptions import MalformedDelivery, needs_extra
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
 _LOGGED = frozenset({"PATH_INFO", "QUERY_STRING", "RAW_URI", "REQUEST_URI"})
 
+V = TypeVar("V", bound="Callable[..., Any]")
+"""A view, which stays what it is to a type checker."""
 
-def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+
+def callback(handler: CallbackHandler) -> Callable[[V], V]:
     """Decorate a view, or what ``as_view()`` returns. Only deliveries reach the view. The hooks do not wait for it.
 
     The hooks of an async view run in the server's loop. Django does not tell an app that this loop ends, so the
@@ -36,7 +39,7 @@ def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callabl
     """
     refuse_no_handler(handler)
 
-    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(view: V) -> V:
         refuse_no_view(view, "decorate what as_view() returns")
 
         @functools.wraps(view)
@@ -75,7 +78,7 @@ def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callabl
 
         chosen: Any = async_callback if iscoroutinefunction(view) else sync_callback  # pyright: ignore[reportDeprecated]
         chosen.csrf_exempt = True
-        decorated: Callable[..., Any] = chosen
+        decorated: V = chosen
         return decorated
 
     return decorate

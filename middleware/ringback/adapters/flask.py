@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ringback.adapters._registration import open_to_options, refuse_no_handler, refuse_no_view
 from ringback.exceptions import MalformedDelivery, needs_extra
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 _LOGGED = frozenset({"PATH_INFO", "QUERY_STRING", "RAW_URI", "REQUEST_URI"})
 
+V = TypeVar("V", bound="Callable[..., Any]")
+"""A view, which stays what it is to a type checker."""
 
-def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+
+def callback(handler: CallbackHandler) -> Callable[[V], V]:
     """Decorate a route, below ``@app.post(...)``. Only deliveries reach the route. The hooks do not wait for it.
 
     The hooks run in the loop of ``handler.sync``, which starts with the first delivery and drains when the process
@@ -33,7 +36,7 @@ def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callabl
     """
     refuse_no_handler(handler)
 
-    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(view: V) -> V:
         refuse_no_view(view, "list callback(handler) in the decorators of the class")
         open_to_options([View], decorate)
 
@@ -64,7 +67,7 @@ def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callabl
 
         callback.required_methods = {"OPTIONS"}  # type: ignore[attr-defined]
         callback.provide_automatic_options = False  # type: ignore[attr-defined]
-        return callback
+        return cast("V", callback)
 
     return decorate
 

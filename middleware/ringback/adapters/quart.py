@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from ringback.adapters._registration import open_to_options, refuse_no_handler, refuse_no_view
 from ringback.exceptions import needs_extra
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from ringback.web.handler import CallbackHandler
 
+P = ParamSpec("P")
 
-def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callable[..., Awaitable[Any]]]:
+
+def callback(handler: CallbackHandler) -> Callable[[Callable[P, Any]], Callable[P, Awaitable[Any]]]:
     """Decorate a route, below ``@app.post(...)``. Only deliveries reach the route. The hooks do not wait for it.
 
     The decorator also takes ``OPTIONS`` requests, for the handshake of CloudEvents; Quart answers the others. The app
@@ -30,12 +32,12 @@ def callback(handler: CallbackHandler) -> Callable[[Callable[..., Any]], Callabl
     """
     refuse_no_handler(handler)
 
-    def decorate(view: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    def decorate(view: Callable[P, Any]) -> Callable[P, Awaitable[Any]]:
         refuse_no_view(view, "list callback(handler) in the decorators of the class")
         open_to_options([View], decorate)
 
         @functools.wraps(view)
-        async def callback(*args: Any, **kwargs: Any) -> Any:
+        async def callback(*args: P.args, **kwargs: P.kwargs) -> Any:
             try:
                 query = request.query_string.decode("latin-1")
                 pairs = request.headers.items()

@@ -65,7 +65,7 @@ ZoneFunction: TypeAlias = "Callable[[Outcome], TimeZone | Awaitable[TimeZone]]"
 
 
 class Sink(Protocol):
-    """A hook with its own rule, ``wants``, for the outcomes that it gets.
+    """A hook with its own rule, ``wants``, for the outcomes that it gets. As any hook, it may be sync or async.
 
     A worker alone asks ``wants``, which may be slow. A sink may also have ``criteria``, which are compared before the
     store keeps an operation: the arguments of ``on()`` without ``when`` in a mapping, such as
@@ -75,7 +75,15 @@ class Sink(Protocol):
 
     def wants(self, outcome: Outcome) -> bool | Awaitable[bool]: ...
 
-    async def __call__(self, outcome: Outcome, ctx: HookContext) -> None: ...
+    def __call__(self, outcome: Outcome, /, *, ctx: HookContext) -> object: ...
+
+
+class SinkWithoutContext(Protocol):
+    """A :class:`Sink` whose call has no parameter ``ctx``."""
+
+    def wants(self, outcome: Outcome) -> bool | Awaitable[bool]: ...
+
+    def __call__(self, outcome: Outcome, /) -> object: ...
 
 
 class RedialControl(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Never, TypeVar, overload
 
 from ringback.exceptions import RegistrationError
 from ringback.hooks.criteria import Criteria, Values, read_alternatives, read_criteria
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         ScopeName,
         Some,
     )
-    from ringback.hooks.registration import ContactFunction, Predicate, Sink, ZoneFunction
+    from ringback.hooks.registration import ContactFunction, Predicate, Sink, SinkWithoutContext, ZoneFunction
     from ringback.receiving.intake import Received
     from ringback.work.redial import TimeZone
     from ringback_catalog import Cause, Disposition, Match, Owner, ResultCategory, RetryAction, RetryClass
@@ -121,7 +121,7 @@ class HandlerRouter(RouterTree):
 
     def on(
         self,
-        *misused: object,
+        *misused: Never,
         event: Some[str] | None = None,
         code: Some[int] | None = None,
         subcode: Some[int] | None = None,
@@ -208,7 +208,7 @@ class HandlerRouter(RouterTree):
                 faults.append((handler_name(listener), error))
         return tuple(faults)
 
-    def add_sink(self, sink: Sink, *, name: str | None = None) -> None:
+    def add_sink(self, sink: Sink | SinkWithoutContext, *, name: str | None = None) -> None:
         """Registers a sink as a hook for every outcome that the sink wants, of calls and of operations.
 
         A sink with ``criteria`` gets only outcomes that meet them; see :class:`~ringback.hooks.registration.Sink`. A
@@ -223,7 +223,7 @@ class HandlerRouter(RouterTree):
 
     def redial(
         self,
-        *misused: object,
+        *misused: Never,
         contact: ContactFunction,
         policy: RedialPolicy | None = None,
         time_zone: ZoneFunction | TimeZone | None = None,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from ringback.core.times import DAY
 from ringback.exceptions import ConfigurationError
@@ -19,8 +19,11 @@ from ringback_catalog import Cause, RetryAction, RetryAfter, RetryClass
 Time: TypeAlias = "float | timedelta"
 """Seconds, or a timedelta."""
 
-Delays: TypeAlias = "Mapping[Cause | str, Time | Sequence[Time]]"
-"""The delay of each cause, or its delays by redial."""
+Delays: TypeAlias = "Mapping[Any, Time | Sequence[Time]]"
+"""The delay of each cause, or its delays by redial.
+
+The keys are causes or their words. With ``Cause | str`` a type checker would refuse a ``dict[Cause, float]``.
+"""
 
 MayCall: TypeAlias = "Callable[[str, datetime], bool | str | datetime | Awaitable[bool | str | datetime]]"
 """``may_call(contact, at)``: whether, or from when on, or for which reason not."""
@@ -90,7 +93,7 @@ class RedialPolicy:
     and for times longer than a year.
     """
 
-    delays: Delays = field(default_factory=dict["Cause | str", "Time | Sequence[Time]"])
+    delays: Delays = field(default_factory=dict[Any, "Time | Sequence[Time]"])
     backoff: Time = 300.0
     max_backoff: Time = 3600.0
     jitter: float = 0.1
