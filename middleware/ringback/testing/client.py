@@ -145,9 +145,9 @@ class CallbackClient:
 
         The end of a call is due at once, without the settle time. A router with a ``store`` waits for the settle time,
         because other processes may share the store: give such a router ``settle=0`` in tests. Retries and redials of
-        the future are not due. Raises :class:`HooksLate` after ``timeout`` seconds, and :class:`HooksFailed` with what
-        hooks, redials, listeners and error handlers have raised, also if a hook is to be tried again. A hook that
-        raises ``Retry`` has not failed.
+        the future are not due; a later call runs those whose time has come. Raises :class:`HooksLate` after ``timeout``
+        seconds, and :class:`HooksFailed` with what hooks, redials, listeners and error handlers have raised, also if a
+        hook is to be tried again. A hook that raises ``Retry`` has not failed.
         """
         late: HooksLate | None = None
         try:
@@ -207,10 +207,13 @@ class CallbackClient:
     async def _done(self, dispatcher: Dispatcher, timeout: float) -> None:
         if dispatcher.durable:
             await self._idle(dispatcher.store.history)
-        if dispatcher.in_memory is not None:
+        memory = dispatcher.in_memory
+        if memory is not None:
+            # An earlier call has drained and so stopped the worker. What was not due then may be due now.
+            memory._work_here()  # pyright: ignore[reportPrivateUsage]
             # The drain is longer than the client's wait, so that a late hook fails the test. A drain that ends first
             # would give the hook up silently.
-            await dispatcher.in_memory.drain(2 * timeout)
+            await memory.drain(2 * timeout)
 
     async def _idle(self, history: History) -> None:
         """Wait until no item of this client's deliveries is due. The client cannot shorten the settle time of a store.
