@@ -29,7 +29,7 @@ def call_events() -> CallEvents:
 
 
 @pytest.fixture
-def ringback_client() -> Callable[..., CallbackClient]:
+def ringback_client() -> type[CallbackClient]:
     """``ringback_client(app, path=...)`` returns a client of an ASGI app, for async tests."""
     from ringback.testing import CallbackClient
 

@@ -13,12 +13,19 @@ from ringback.testing.calls import Call
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ringback.testing.builder import CloudEvent
+
 
 class CallEvents:
     """Every builder of ``ringback.testing`` that takes a call, as a method: ``call_events.call_disconnected(486)``.
 
     ``call`` is the call of all events; by default a new call.
     """
+
+    if TYPE_CHECKING:
+        # The two builders of several events; `__getattr__` finds them as it finds the others.
+        failed_call: Callable[..., tuple[CloudEvent, CloudEvent]]
+        rejected_call: Callable[..., tuple[CloudEvent, CloudEvent]]
 
     def __init__(self, call: Call | None = None) -> None:
         self.call = call or Call()
@@ -32,7 +39,7 @@ class CallEvents:
         """The builders for another leg of the call."""
         return CallEvents(self.call.leg())
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Callable[..., CloudEvent]:
         if name not in BOUND:
             hint = nearest(name, BOUND)
             raise AttributeError(f"ringback.testing has no builder {name!r} that takes a call{hint}")
