@@ -175,15 +175,8 @@ async def test_a_page_beside_its_middleware_shows_what_was_delivered(browser, pa
 
 
 async def test_two_that_opened_the_same_file_are_one_store(tmp_path, outcome, browser, parsed):
-    """Two middlewares with the same URL; whoever plans without a store is none."""
+    """Two middlewares with the same URL."""
     router = OutcomeRouter()
-
-    class Other:
-        async def cancel_redials(self, contact: str) -> int:  # noqa: ARG002
-            return 0
-
-    other = Other()
-    router.attach(other)
     dispatchers = [Dispatcher(router, LogObserver(), store=SQLiteStore(tmp_path / "calls.db")) for _ in range(2)]
     console = Console(router=router, auth=me, clock=soon)
     await dispatchers[0].start()
