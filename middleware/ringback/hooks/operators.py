@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ringback import logs
@@ -150,14 +151,14 @@ class Operator:
 
     async def cancel(self, contact: str) -> int:
         """Cancels the redials to a contact that have not begun. Returns how many calls that prevents."""
-        count = await say_of(self.redials, self.store, contact, Contact.canceled, self.clock())
+        count = await say_of(self.redials, self.store, contact, partial(Contact.canceled, now=self.clock()))
         if count:
             logs.done_by(self.by, "redials.canceled", count=count)
         return count
 
     async def block(self, contact: str) -> int:
         """Forbids redials to a contact until :meth:`unblock`. Returns how many calls that prevents now."""
-        count = await say_of(self.redials, self.store, contact, Contact.barred, self.clock())
+        count = await say_of(self.redials, self.store, contact, partial(Contact.barred, now=self.clock()))
         logs.done_by(self.by, "redial.blocked", count=count)
         return count
 

@@ -205,7 +205,7 @@ class CallbackClient:
         await self._done(dispatcher, timeout)
 
     async def _done(self, dispatcher: Dispatcher, timeout: float) -> None:
-        if dispatcher.durable:
+        if dispatcher.store.durable:
             await self._idle(dispatcher.store.history)
         if dispatcher.in_memory is not None:
             # The drain is longer than the client's wait, so that a late hook fails the test. A drain that ends first
