@@ -111,7 +111,7 @@ class SQLiteStore:
             on_fault=lambda error: self.on_fault(error),
             on_blocked=lambda task, seconds: self.on_blocked(task, seconds),
         )
-        self.history = SQLiteHistory(self._database.read)
+        self.history = SQLiteHistory(self._database)
 
     @classmethod
     def from_url(cls, url: str) -> SQLiteStore:
