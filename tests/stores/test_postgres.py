@@ -799,8 +799,8 @@ async def test_a_claim_that_cannot_be_written_is_left_when_the_worker_stops(
 
 def entry_of(databases: Any, on_fault: Callable[[Exception], None]) -> Entry:
     return Entry(
-        databases=databases, jobs=Jobs(), lease=1, purge=asyncio.Event().wait, clock=time.time, jumps=Jumps(time.time), sleep=soon,
-        on_fault=on_fault, on_blocked=lambda _, __: None,
+        databases=databases, jobs=Jobs(), lease=1, purge=asyncio.Event().wait, clock=time.time, jumps=Jumps(time.time),
+        sleep=soon, on_fault=on_fault, on_blocked=lambda _, __: None,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ringback.stores._json import encoded
 from ringback.work.contact_call import CONNECTED
 from ringback.work.keys import END, numbered
-from ringback.work.told import UNSEEN, Told, told_by
+from ringback.work.told import LEFT_OUT, Told, told_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +27,7 @@ def dump_end(outcome: Outcome, at: float, key: str) -> bytes:
     # The key of an end without a leg has the call's id.
     is_told_by_key = told.leg != told.call and key == f"{END}{told.leg}"
     leg = None if is_told_by_key else told.leg
-    own = encoded(replace(told, event="", at=UNSEEN, leg=leg, call=None, context=None, code=None, subcode=None))
+    own = encoded(replace(told, event="", at=LEFT_OUT, leg=leg, call=None, context=None, code=None, subcode=None))
     return own if outcome.sibling is None else own + b"," + _dump_sibling(told_by(outcome.sibling, at))
 
 
@@ -73,7 +73,7 @@ def note_of(told: Told) -> Note:
     leg, call = (None if name is None else numbered(name) for name in (told.leg, told.call))
     # Most notes say that a call was connected: that is what a note without a name says.
     name = "" if told.event == CONNECTED else told.event
-    return Note(told.at, leg, call, encoded(replace(told, event=name, at=UNSEEN)))
+    return Note(told.at, leg, call, encoded(replace(told, event=name, at=LEFT_OUT)))
 
 
 def told_in(rows: Iterable[tuple[float, bytes]]) -> Iterator[Told]:
