@@ -21,6 +21,7 @@ from ringback.console.pages import _percent, _seconds, _span, environment
 from ringback.console.snapshot import DEFAULT
 from ringback.exceptions import ConfigurationError, StoreUnavailable
 from ringback.hooks.dispatcher import Dispatcher
+from ringback.hooks.operators import Operator
 from ringback.hooks.router import HandlerRouter
 from ringback.logs import LogObserver
 from ringback.stores import MemoryStore, open_store
@@ -175,15 +176,8 @@ async def test_a_page_beside_its_middleware_shows_what_was_delivered(browser, pa
 
 
 async def test_two_that_opened_the_same_file_are_one_store(tmp_path, outcome, browser, parsed):
-    """Two middlewares with the same URL; whoever plans without a store is none."""
+    """Two middlewares with the same URL."""
     router = OutcomeRouter()
-
-    class Other:
-        async def cancel_redials(self, contact: str) -> int:  # noqa: ARG002
-            return 0
-
-    other = Other()
-    router.attach(other)
     dispatchers = [Dispatcher(router, LogObserver(), store=SQLiteStore(tmp_path / "calls.db")) for _ in range(2)]
     console = Console(router=router, auth=me, clock=soon)
     await dispatchers[0].start()
@@ -293,7 +287,7 @@ async def test_what_was_read_before_a_change_is_not_shown_after_it(memory, brows
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     gate, gated.gate = gated.gate, None
-    assert await gated.replay("call:1f0e5c1a-0000-4000-8000-000000000001")
+    assert await Operator(gated, clock=clock).replay("call:1f0e5c1a-0000-4000-8000-000000000001")
     console._desk.reader.shared.forget()
     gate.set()
     await early

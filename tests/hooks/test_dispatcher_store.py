@@ -97,7 +97,7 @@ async def test_what_a_crash_would_lose_is_told_at_the_start(
     registered(bench)
     await bench.dispatcher.start()
     await bench.dispatcher.drain(5)
-    assert (bench.dispatcher.durable, bench.observer.told) == (durable, expected)
+    assert (bench.dispatcher.store.durable, bench.observer.told) == (durable, expected)
 
 
 @pytest.mark.parametrize(("register", "expected"), [(with_redial, [("volatile",)]), (with_hook, [])])

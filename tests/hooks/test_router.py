@@ -521,11 +521,16 @@ class Recorder:
         return self.canceled > 1
 
 
+def recorder(canceled: int) -> Any:
+    """What stands in place of a dispatcher."""
+    return Recorder(canceled)
+
+
 async def test_redials_are_canceled_wherever_the_router_is_used() -> None:
     """By every dispatcher it is attached to, itself or by a router that includes it, before or after."""
     outer, inner, late = HandlerRouter(), HandlerRouter(), HandlerRouter()
     outer.include(inner)
-    of_outer, of_inner = Recorder(2), Recorder(1)
+    of_outer, of_inner = recorder(2), recorder(1)
     outer.attach(of_outer)
     inner.attach(of_inner)
     outer.include(late)
@@ -540,7 +545,7 @@ async def test_contacts_are_barred_wherever_the_router_is_used() -> None:
     """One store that had barred the contact is enough for a change."""
     outer, inner = HandlerRouter(), HandlerRouter()
     outer.include(inner)
-    of_outer, of_inner = Recorder(2), Recorder(1)
+    of_outer, of_inner = recorder(2), recorder(1)
     outer.attach(of_outer)
     inner.attach(of_inner)
     assert (await inner.never_call("c"), await outer.never_call("c")) == (3, 2)
@@ -564,27 +569,15 @@ async def test_a_word_that_nobody_would_keep_is_refused(name: str) -> None:
 async def test_a_dispatcher_that_is_gone_is_not_asked() -> None:
     """A router outlives the apps that tests make of it."""
     router = HandlerRouter()
-    router.attach(Recorder(1))
+    router.attach(recorder(1))
     gc.collect()
     assert await router.cancel_redials("customer-1") == 0
-
-
-class Nobody:
-    """A dispatcher that plans nothing."""
-
-    async def cancel_redials(self, contact: str) -> int:  # noqa: ARG002 - as the protocol has it
-        return 0
-
-    never_call = cancel_redials
-
-    async def allow_call(self, contact: str) -> bool:  # noqa: ARG002 - as the protocol has it
-        return False
 
 
 def test_who_watches_is_told_of_every_dispatcher_once() -> None:
     """Also of one that was there before; a router may be included by two ways."""
     inner, middle, outer = HandlerRouter(), HandlerRouter(), HandlerRouter()
-    early, late = Nobody(), Nobody()
+    early, late = recorder(0), recorder(0)
     seen: list[object] = []
     middle.include(inner)
     outer.include(inner)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
-from weakref import WeakSet
 
 from starlette.responses import HTMLResponse, PlainTextResponse
 
@@ -15,7 +14,6 @@ from ringback.console.reading import Reader
 from ringback.console.snapshot import DEFAULT, RANGES
 from ringback.exceptions import ConfigurationError
 from ringback.hooks.call_records import MOST, PAGE, CallPage, CallRecords
-from ringback.hooks.dispatcher import Dispatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
     from ringback.console.access import Access
     from ringback.console.snapshot import Range
-    from ringback.hooks.registration import RedialControl
+    from ringback.hooks.dispatcher import Dispatcher
     from ringback.hooks.router import HandlerRouter
     from ringback.stores import DeliveryStore
     from ringback.work.deliveries import Counted
@@ -51,32 +49,30 @@ class Desk:
         self.access, self.catalog, self.clock = access, catalog, clock
         self.reader = Reader(self.stores, clock, monotonic)
         self._store, self._handlers = store, router
-        self._dispatchers: WeakSet[Dispatcher] = WeakSet()
         if store is not None:
             # The history of a store in memory begins when somebody first reads the attribute.
             _ = store.history
         if router is not None:
-            router.watch_dispatchers(self._attached)
+            router.watch_dispatchers(lambda dispatcher: dispatcher.store.history)
 
-    def _attached(self, dispatcher: RedialControl) -> None:
-        if isinstance(dispatcher, Dispatcher):
-            self._dispatchers.add(dispatcher)
-            _ = dispatcher.store.history
+    def _dispatchers(self) -> Sequence[Dispatcher]:
+        """Those of the router, which makes one if there is none.
+
+        Nobody may have told the router of the start, as in a mounted app, and no delivery has come since. The store has
+        all the same what waits and what died before.
+        """
+        return () if self._handlers is None else self._handlers.dispatchers()
 
     def stores(self) -> Sequence[DeliveryStore]:
         """The stores of the moment without duplicates: two middlewares may share a store or open the same file."""
         if self._store is not None:
             return [self._store]
-        if self._handlers is not None and not self._dispatchers:
-            # Nobody may have told the router of the start, as in a mounted app, and no delivery has come since. The
-            # store has all the same what waits and what died before.
-            self._handlers.dispatchers()
-        return list({_identity(dispatcher.store): dispatcher.store for dispatcher in list(self._dispatchers)}.values())
+        return list({_identity(dispatcher.store): dispatcher.store for dispatcher in self._dispatchers()}.values())
 
     def records(self) -> Sequence[CallRecords]:
         """The calls in each store, with what the process has heard of them last."""
         redials = () if self._handlers is None else self._handlers.redials
-        dispatchers = list(self._dispatchers)
+        dispatchers = self._dispatchers()
 
         async def note(store: DeliveryStore) -> None:
             for each in dispatchers:
@@ -87,11 +83,11 @@ class Desk:
 
     def unwritten(self) -> Sequence[Counted]:
         """The deliveries that this process could not count in the stores so far."""
-        return [each for dispatcher in list(self._dispatchers) for each in dispatcher.notebook.tally.unwritten()]
+        return [each for dispatcher in self._dispatchers() for each in dispatcher.notebook.tally.unwritten()]
 
     def idle(self) -> bool:
         """Whether this process is to call hooks and nobody has woken it."""
-        return any(dispatcher.is_working is False for dispatcher in list(self._dispatchers))
+        return any(dispatcher.is_working is False for dispatcher in self._dispatchers())
 
     def token(self, request: Request) -> str:
         """The token of the browser, which :meth:`answer` gives to a browser that has none."""

@@ -12,6 +12,7 @@ import random
 import time
 from contextlib import suppress
 from contextvars import Context
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -147,11 +148,6 @@ class Dispatcher:
         router.attach(self)
 
     @property
-    def durable(self) -> bool:
-        """Whether the store survives the process, so that a door must not answer before :meth:`accept` returns."""
-        return self.store.durable
-
-    @property
     def in_memory(self) -> Dispatcher | None:
         """The dispatcher whose outcomes wait in memory: this one, or its fallback; ``None`` if there is none."""
         return self._fallback if self.store.durable else self
@@ -159,7 +155,7 @@ class Dispatcher:
     @property
     def is_working(self) -> bool | None:
         """Whether a worker runs in this process; ``None`` if none is to run here, or none has been needed yet."""
-        if not self._worker or (self._last is None and not self.durable):
+        if not self._worker or (self._last is None and not self.store.durable):
             return None
         return self._last is not None and not self._last.gone
 
@@ -278,11 +274,11 @@ class Dispatcher:
         if self._hooks.blind:
             # This dispatcher places no redials, and the router asks the dispatcher of the store as well.
             return 0
-        return await say_of(self._router.redials, self.store, contact, Contact.canceled, self._clock())
+        return await say_of(self._router.redials, self.store, contact, partial(Contact.canceled, now=self._clock()))
 
     async def never_call(self, contact: str) -> int:
         """Notes that the contact gets no redial any more. Returns how many calls that prevents now."""
-        return await say_of(self._router.redials, self.store, contact, Contact.barred, self._clock())
+        return await say_of(self._router.redials, self.store, contact, partial(Contact.barred, now=self._clock()))
 
     async def allow_call(self, contact: str) -> bool:
         """Takes :meth:`never_call` back. Returns whether it was in force."""

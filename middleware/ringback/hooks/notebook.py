@@ -61,11 +61,8 @@ class Notebook:
         by_event = {id(each.event): each for each in outcomes}
         for event in noted:
             outcome = by_event.get(id(event))
-            told.append(
-                told_by(event, self._clock())
-                if outcome is None
-                else told_by(event, self._clock(), outcome.refined_by, short(outcome.outcome_id))
-            )
+            verdict = (None, None) if outcome is None else (outcome.refined_by, short(outcome.outcome_id))
+            told.append(told_by(event, self._clock(), *verdict))
         if not self._store.durable:
             await self._store.note(told)
             return

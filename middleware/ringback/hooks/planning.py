@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC
 from functools import partial
-from typing import TYPE_CHECKING, Concatenate, NamedTuple, ParamSpec, TypeAlias, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from ringback.work.items import Claim, Progress
     from ringback.work.redial import Plan
 
-P = ParamSpec("P")
-
 
 def names_of(redials: Iterable[RedialRegistration], contact: str) -> frozenset[str]:
     """The names under which a store may have the app's contact: redials may hash contacts with different secrets."""
@@ -42,13 +40,11 @@ async def say_of(
     redials: Iterable[RedialRegistration],
     store: DeliveryStore,
     contact: str,
-    said: Callable[Concatenate[Contact, P], tuple[Contact, tuple[str, ...], int]],
-    *at: P.args,
-    **named: P.kwargs,
+    said: Callable[[Contact], tuple[Contact, tuple[str, ...], int]],
 ) -> int:
     """Notes what somebody says of a contact, under each name that a redial gives the contact: that calls are canceled,
-    barred or allowed again. ``said`` is a method of :class:`Contact`, and ``at`` the method's time, if it takes one.
-    Returns how many calls that concerns.
+    barred or allowed again, as the methods of :class:`Contact` with these names do. Returns how many calls that
+    concerns.
 
     Raises :class:`ConfigurationError` for what names no contact: it is about a person, and nobody else would hear that
     the word was kept for nobody.
@@ -58,7 +54,7 @@ async def say_of(
         raise ConfigurationError(f"the contact is {told}; give the key that the contact function returns")
 
     def noted(known: Contact) -> Step[int]:
-        after, keys, count = said(known, *at, **named)
+        after, keys, count = said(known)
         return Step(after, count, cancel=keys)
 
     return sum([await store.change(key, noted) or 0 for key in sorted(names_of(redials, contact))])

@@ -86,16 +86,6 @@ class SinkWithoutContext(Protocol):
     def __call__(self, outcome: Outcome, /) -> object: ...
 
 
-class RedialControl(Protocol):
-    """Cancels and forbids redials to a contact in one store. The dispatcher does."""
-
-    async def cancel_redials(self, contact: str) -> int: ...
-
-    async def never_call(self, contact: str) -> int: ...
-
-    async def allow_call(self, contact: str) -> bool: ...
-
-
 class Concern(StrEnum):
     """Which method of the router made a registration."""
 

@@ -12,7 +12,8 @@ from ringback.hooks.registration import Roster
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ringback.hooks.registration import ErrorHook, Listener, RedialControl, RedialRegistration, Registration
+    from ringback.hooks.dispatcher import Dispatcher
+    from ringback.hooks.registration import ErrorHook, Listener, RedialRegistration, Registration
 
 T = TypeVar("T")
 
@@ -30,8 +31,8 @@ class RouterTree:
         self._redials: list[RedialRegistration] = []
         self._listeners: list[Listener] = []
         self._roster: Roster | None = None
-        self._dispatchers: WeakSet[RedialControl] = WeakSet()
-        self._watchers: list[Callable[[RedialControl], object]] = []
+        self._dispatchers: WeakSet[Dispatcher] = WeakSet()
+        self._watchers: list[Callable[[Dispatcher], object]] = []
 
     def include(self, other: RouterTree) -> None:
         """Includes all handlers of another router here, also those that are registered later."""
@@ -86,7 +87,7 @@ class RouterTree:
         """Every redial in order. The redials of included routers come last."""
         return self.roster.redials
 
-    def attach(self, dispatcher: RedialControl) -> None:
+    def attach(self, dispatcher: Dispatcher) -> None:
         """Makes :meth:`cancel_redials` call this dispatcher, and calls the watchers with the dispatcher."""
         for router in self.routers():
             if dispatcher not in router._dispatchers:
@@ -94,7 +95,7 @@ class RouterTree:
                 for watcher in tuple(router._watchers):
                     watcher(dispatcher)
 
-    def watch_dispatchers(self, watcher: Callable[[RedialControl], object]) -> None:
+    def watch_dispatchers(self, watcher: Callable[[Dispatcher], object]) -> None:
         """Calls ``watcher`` with every dispatcher, of now and later: the console finds its stores in this way."""
         self._watchers.append(watcher)
         for dispatcher in list(self._dispatchers):
@@ -125,11 +126,11 @@ class RouterTree:
         """
         return any([await dispatcher.allow_call(contact) for dispatcher in self._needed("allow_call")])
 
-    def dispatchers(self) -> list[RedialControl]:
+    def dispatchers(self) -> list[Dispatcher]:
         """The dispatchers so far. A router that names a store has one from the first call of this method on."""
         return list(self._dispatchers)
 
-    def _needed(self, name: str) -> list[RedialControl]:
+    def _needed(self, name: str) -> list[Dispatcher]:
         """The dispatchers, for the method of this name. Raises :class:`ConfigurationError` if there is none."""
         found = self.dispatchers()
         if not found:

@@ -96,7 +96,7 @@ class Engine:
             pace=settings.pace,
         )
         self.tally = self.dispatcher.notebook.tally
-        self.durable = self.dispatcher.durable
+        self.durable = self.dispatcher.store.durable
         """Whether the store survives the process."""
         self._names_store = settings.opened is not None
         self._has_worker = settings.worker

@@ -33,15 +33,6 @@ def keys_of(name: str) -> list[str]:
     return [short(key) for each in keys for key in (each, informed(each))]
 
 
-def _texts_of(name: str) -> dict[str, bytes]:
-    """What stands in the fields of an event that has this id, operation context, or server call id.
-
-    ``name`` is the id in any field. Few events have it anywhere, so a search that looks for it first is faster.
-    """
-    name_, digest = json.encode(short(name)), json.encode(digest_of(name))
-    return {"name": name_, "event": b'"i":' + name_, "context": b'"x":' + name_, "server": b'"v":' + digest}
-
-
 class Match(Struct, frozen=True):
     """A leg or a call with the id that somebody looks for. The last event told of it ``at`` a time.
 
@@ -119,8 +110,10 @@ def search_for(name: str, found: Iterable[Match]) -> dict[str, bytes | float] | 
     """
     if any(match.is_named(name) for match in found):
         return None
-    last = newest(found)
-    return {**_texts_of(name), "since": 0.0 if last is None else last.at}
+    # The id in any field. Few events have it anywhere, so a search that looks for it first is faster.
+    text, digest, last = json.encode(short(name)), json.encode(digest_of(name)), newest(found)
+    fields = {"event": b'"i":' + text, "context": b'"x":' + text, "server": b'"v":' + digest}
+    return {"name": text, **fields, "since": 0.0 if last is None else last.at}
 
 
 def newest(matches: Iterable[Match]) -> Match | None:

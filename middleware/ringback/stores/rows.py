@@ -6,7 +6,7 @@ A store inserts :func:`stored_row`. Where another row has the key already, the s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -32,8 +32,6 @@ COLUMNS: tuple[str, ...] = tuple(
     "cause category retry match acts code subcode told context".split()
 )
 """The columns that a put writes."""
-
-_Counts: TypeAlias = "tuple[str | None, str | None, str | None, str | None, str | None, int | None, int | None]"
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -77,8 +75,6 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
     ends_call = item.kind is Kind.OUTCOME and outcome.ends_call
     call, key = outcome.correlation_id, short(item.key)
     verdict = stored_verdict(outcome.verdict)
-    counts = _counts(outcome, verdict) if ends_call else _UNCOUNTED
-    cause, category, retry, match, acts, code, subcode = counts
     return Row(
         key=key,
         kind=item.kind.value,
@@ -93,13 +89,7 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
         payload=dump(outcome, apart=apart),
         sibling=dump_sibling(outcome),
         created_at=now,
-        cause=cause,
-        category=category,
-        retry=retry,
-        match=match,
-        acts=acts,
-        code=code,
-        subcode=subcode,
+        **(_counts(outcome, verdict) if ends_call else _UNCOUNTED),
         told=dump_end(outcome, now, key) if ends_call else None,
         context=short(outcome.operation_context) if ends_call else None,
         ended=None if call is None else short(f"call:{call}"),
@@ -108,9 +98,9 @@ def stored_row(item: Item, contact: str | None, now: float, *, apart: bool = Fal
     )
 
 
-def _counts(outcome: Outcome, verdict: StoredVerdict) -> _Counts:
+def _counts(outcome: Outcome, verdict: StoredVerdict) -> dict[str, Any]:
     words = verdict.cause, verdict.category, verdict.retry, verdict.match, outcome.owner.value
-    return *words, number(outcome.code), number(outcome.subcode)
+    return dict(zip(COUNTED, (*words, number(outcome.code), number(outcome.subcode)), strict=True))
 
 
 def merged(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -145,7 +135,7 @@ def superseded(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
     ``new`` says no more than ``kept``.
     """
     if _end_a_call(kept, new) and _level(new) > _level(kept):
-        return {"rank": new["rank"], **dict.fromkeys(COUNTED)}
+        return {"rank": new["rank"], **_UNCOUNTED}
     return None
 
 
@@ -182,7 +172,7 @@ def _rank(row: Mapping[str, Any]) -> int:
     return rank - 2 + LEVEL if rank in (2, 3) else rank
 
 
-_UNCOUNTED: _Counts = (None, None, None, None, None, None, None)
+_UNCOUNTED: dict[str, Any] = dict.fromkeys(COUNTED)
 _OF_ITEM = frozenset(
     "key kind due_at ends_call call contact target number sibling created_at told context ended report".split()
 )

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec import DecodeError, Struct, json
 from msgspec.structs import replace
 
-from ringback.core.delivery import digest_of
 from ringback.stores._json import encoded
 from ringback.work.contact_call import CONNECTED
-from ringback.work.keys import END, numbered, short
-from ringback.work.told import UNSEEN, Told, number, second_of, told_by
+from ringback.work.keys import END, numbered
+from ringback.work.told import LEFT_OUT, Told, told_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -24,24 +23,12 @@ def dump_end(outcome: Outcome, at: float, key: str) -> bytes:
 
     Commas stand between what several events told. ``at`` is when a door saw the end. ``key`` is that of the row.
     """
-    event, data = outcome.event, outcome.event.data
-    result, leg = data.result_information, data.call_connection_id
+    told = told_by(outcome.event, at, outcome.refined_by)
     # The key of an end without a leg has the call's id.
-    is_told_by_key = leg is None or (leg != data.correlation_id and key == f"{END}{leg}")
-    sip, q850 = (None, None) if result is None else (result.sip, result.q850)
-    # As `told_by`, without the steps that the row makes needless: a sender waits for this.
-    whole = encoded(
-        Told(
-            time=second_of(event),
-            id=short(event.id),
-            leg=None if is_told_by_key else short(leg or ""),
-            server=digest_of(data.server_call_id),
-            sip=None if sip is None else number(sip.code),
-            q850=None if q850 is None else number(q850.code),
-            refined_by=outcome.refined_by,
-        )
-    )
-    return whole if outcome.sibling is None else whole + b"," + _dump_sibling(told_by(outcome.sibling, at))
+    is_told_by_key = told.leg != told.call and key == f"{END}{told.leg}"
+    leg = None if is_told_by_key else told.leg
+    own = encoded(replace(told, event="", at=LEFT_OUT, leg=leg, call=None, context=None, code=None, subcode=None))
+    return own if outcome.sibling is None else own + b"," + _dump_sibling(told_by(outcome.sibling, at))
 
 
 def merged_told(kept: Mapping[str, Any], new: Mapping[str, Any]) -> bytes | None:
@@ -86,7 +73,7 @@ def note_of(told: Told) -> Note:
     leg, call = (None if name is None else numbered(name) for name in (told.leg, told.call))
     # Most notes say that a call was connected: that is what a note without a name says.
     name = "" if told.event == CONNECTED else told.event
-    return Note(told.at, leg, call, encoded(replace(told, event=name, at=UNSEEN)))
+    return Note(told.at, leg, call, encoded(replace(told, event=name, at=LEFT_OUT)))
 
 
 def told_in(rows: Iterable[tuple[float, bytes]]) -> Iterator[Told]:

@@ -205,7 +205,7 @@ class CallbackClient:
         await self._done(dispatcher, timeout)
 
     async def _done(self, dispatcher: Dispatcher, timeout: float) -> None:
-        if dispatcher.durable:
+        if dispatcher.store.durable:
             await self._idle(dispatcher.store.history)
         memory = dispatcher.in_memory
         if memory is not None:

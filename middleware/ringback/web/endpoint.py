@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive
 
-    from ringback.hooks.registration import RedialControl
+    from ringback.hooks.dispatcher import Dispatcher
     from ringback.hooks.router_tree import RouterTree
 
 E = TypeVar("E", bound="Callable[..., Any]")
@@ -152,7 +152,7 @@ class OutcomeRouter(HandlerRouter):
         """
         return await health_of(self.engine)
 
-    def dispatchers(self) -> list[RedialControl]:
+    def dispatchers(self) -> list[Dispatcher]:
         if not self._dispatchers:
             # The engine makes the dispatcher of the store, in which another process may have planned redials.
             _ = self.engine

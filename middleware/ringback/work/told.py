@@ -21,7 +21,7 @@ INCOMING = "IncomingCall"
 TRANSFERRED = "CallTransferAccepted"
 """The event of a call that another party has taken over."""
 
-UNSEEN = 0.0
+LEFT_OUT = 0.0
 """The time that stores leave out. msgspec leaves out the default itself, and no other zero."""
 
 NOTED = frozenset({INCOMING, "CallStarted", CONNECTED, TRANSFERRED})
@@ -47,7 +47,7 @@ class Told(Struct, frozen=True, gc=False, omit_defaults=True, rename=_SHORT_NAME
     """
 
     event: str = ""
-    at: float = UNSEEN
+    at: float = LEFT_OUT
     time: float | None = None
     id: str | None = None
     leg: str | None = None

@@ -12,7 +12,7 @@ from ringback.stores.call_matches import Match, contact_in, ends_of, leg_in, mat
 from ringback.work.call_detail import StoredItem, Traces
 from ringback.work.contact import Contact
 from ringback.work.history import CallFilter, Found
-from ringback.work.items import Item, Kind, Progress, State
+from ringback.work.items import Item, Progress, State
 from ringback.work.keys import short
 from ringback.work.latch import Offer, informed, remember
 from ringback.work.told import Told, told_by
@@ -79,8 +79,6 @@ class MemoryCalls:
     def put(self, key: str, item: Item, offer: Offer, now: float) -> None:
         """Note an item that the store put under this key at the time ``now``; the latch answered ``offer``."""
         outcome = item.outcome
-        if item.kind is not Kind.OUTCOME:  # pragma: no cover - redials come by `change`
-            return
         ends_call = outcome.ends_call
         call = self._call_of(*_ids(outcome), key)
         end = self.ends.get(key)

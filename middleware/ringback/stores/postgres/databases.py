@@ -66,14 +66,10 @@ class Databases:
             puts, _ = await self.open()
         return puts
 
-    async def open_for_work(self) -> Database:
-        """The database for all but puts."""
-        _, others = await self.open()
-        return others
-
     async def do(self, operation: Callable[[Connection], Awaitable[T]]) -> T:
         """What an operation returns that is no put."""
-        return await (await self.open_for_work()).do(operation)
+        _, others = await self.open()
+        return await others.do(operation)
 
     def beat_alone(self, worker: int | None) -> None:
         """Renew the entry of a worker, if it has one, by a connection of its own, for a thread."""

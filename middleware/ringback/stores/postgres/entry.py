@@ -17,17 +17,15 @@ if TYPE_CHECKING:
 
     from ringback.stores.clocks import Jumps
     from ringback.stores.postgres.database import Connection, Database
+    from ringback.stores.postgres.databases import Databases
     from ringback.stores.postgres.jobs import Jobs
 
 
 @dataclass(eq=False, kw_only=True)
 class Entry:
-    """Says that the worker lives, and lets nothing wait for a clock. Times are seconds, see ``PostgresStore``.
+    """Says that the worker lives, and lets nothing wait for a clock. Times are seconds, see ``PostgresStore``."""
 
-    ``beat`` renews the entry of this id in the thread that calls it.
-    """
-
-    connect: Callable[[], Awaitable[Database]]
+    databases: Databases
     jobs: Jobs
     lease: float
     purge: Callable[[], Awaitable[object]]
@@ -36,7 +34,6 @@ class Entry:
     sleep: Callable[[float], Awaitable[None]]
     on_fault: Callable[[Exception], None]
     on_blocked: Callable[[str | None, float], None]
-    beat: Callable[[int | None], None]
     id: int | None = None
     """The entry's id; ``None`` before the first :meth:`renew`, and after :meth:`leave`."""
     _in_touch: bool = False
@@ -50,7 +47,7 @@ class Entry:
 
     def start(self) -> None:
         """Keep the entry also while the running event loop stands still."""
-        self.pulse = Pulse(self.lease, lambda: self.beat(self.id), self.on_blocked)
+        self.pulse = Pulse(self.lease, lambda: self.databases.beat_alone(self.id), self.on_blocked)
 
     async def keep_house(self) -> None:
         """Renew the entry three times within a lease, repair what dead workers have left, and purge."""
@@ -69,7 +66,7 @@ class Entry:
     async def renew(self) -> float:
         """Renew the entry, or make one. Gives PostgreSQL's time."""
         in_touch, self._in_touch = self._in_touch, False
-        self.database = await self.connect()
+        _, self.database = await self.databases.open()
         self.id, theirs = await self.database.do(lambda connection: repair.beat(connection, self.id))
         self.jobs.set_clock(theirs)
         if not in_touch:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, LiteralString, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
 from ringback.stores.postgres import calls, deliveries, redials
 from ringback.work.items import Kind, State, Stats
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from ringback.stores.postgres.database import Connection
+    from ringback.stores.postgres.databases import Databases
     from ringback.work.contact import Contact
     from ringback.work.deliveries import Deliveries, LastDelivery
     from ringback.work.history import CallFilter, Count, Ended, Found, Pair, Waiting
     from ringback_catalog import Match
 
-    T = TypeVar("T")
     Rows = list[tuple[Any, ...]]
-
-    class Do(Protocol):
-        def __call__(self, operation: Callable[[Connection], Awaitable[T]]) -> Awaitable[T]: ...
 
 
 _COUNTS = """
@@ -85,10 +82,10 @@ async def stats(connection: Connection, now: float) -> Stats:
 
 
 class PostgresHistory:
-    """Implements ``History``. ``do`` runs an operation in a transaction, and raises :class:`StoreError`."""
+    """Implements ``History``. Every method raises :class:`StoreError`."""
 
-    def __init__(self, do: Do) -> None:
-        self._do = do
+    def __init__(self, databases: Databases) -> None:
+        self._databases = databases
 
     async def counts(self, since: float, until: float, step: float) -> Sequence[Count]:
         refuse_odd_steps(since, step)
@@ -113,14 +110,16 @@ class PostgresHistory:
 
     async def calls(self, chosen: CallFilter, limit: int, offset: int = 0, *, oldest_first: bool = False) -> Found:
         page = max(0, limit), max(0, offset)
-        return await self._do(lambda connection: calls.calls(connection, chosen, *page, oldest_first=oldest_first))
+        return await self._databases.do(
+            lambda connection: calls.calls(connection, chosen, *page, oldest_first=oldest_first)
+        )
 
     async def deliveries(self, since: float, until: float, step: float) -> Sequence[Deliveries]:
         refuse_odd_steps(since, step)
-        return await self._do(lambda connection: deliveries.deliveries(connection, since, until, step))
+        return await self._databases.do(lambda connection: deliveries.deliveries(connection, since, until, step))
 
     async def last_delivery(self) -> LastDelivery:
-        return await self._do(deliveries.last)
+        return await self._databases.do(deliveries.last)
 
     async def contacts(self, since: float, after: str, limit: int) -> Sequence[tuple[str, Contact]]:
         parameters = {"since": since, "after": after, "limit": max(0, limit)}
@@ -130,4 +129,4 @@ class PostgresHistory:
         async def operation(connection: Connection) -> Rows:
             return await (await connection.execute(query, parameters)).fetchall()
 
-        return await self._do(operation)
+        return await self._databases.do(operation)

@@ -106,7 +106,7 @@ class PostgresStore:
             login, size=pool_size, timeout=timeout, listen=listen, set_clock=self._jobs.set_clock
         )
         self._worker: Worker | None = None
-        self.history = PostgresHistory(self._databases.do)
+        self.history = PostgresHistory(self._databases)
         self._waiting = 0
         self._counted_at: float | None = None
         self.on_fault: Callable[[Exception], None] = lambda _: None
@@ -175,7 +175,7 @@ class PostgresStore:
 
     async def run(self, work: Work, concurrency: int, pace: Pace = UNPACED) -> None:
         entry = Entry(
-            connect=self._databases.open_for_work,
+            databases=self._databases,
             jobs=self._jobs,
             lease=self._lease,
             purge=self.purge,
@@ -184,7 +184,6 @@ class PostgresStore:
             sleep=self._sleep,
             on_fault=lambda error: self.on_fault(error),
             on_blocked=lambda task, seconds: self.on_blocked(task, seconds),
-            beat=self._databases.beat_alone,
         )
         worker = self._worker = Worker(entry=entry, poll=self._poll, listen=self._listen, pace=pace)
         try:
@@ -237,12 +236,6 @@ class PostgresStore:
             found.append(letter_of(*row))
             await turns.next()
         return found
-
-    async def replay(self, key: str) -> bool:
-        return bool(await self.change_letters([key], LetterChange(Act.REPLAY, self._clock())))
-
-    async def discard(self, key: str) -> bool:
-        return bool(await self.change_letters([key], LetterChange(Act.DISCARD, self._clock())))
 
     async def change_letters(self, keys: Sequence[str], change: LetterChange) -> Sequence[str]:
         async def operation(connection: Connection) -> Sequence[str]:

@@ -118,7 +118,7 @@ class Worker:
 
         found: Sequence[Claim] = ()
         try:
-            found, next_at = await (await self.entry.connect()).do(operation)
+            found, next_at = await self.entry.databases.do(operation)
         finally:
             self._clear("" if any(claim.crashed for claim in found) else owner)
         self._asked_as = None

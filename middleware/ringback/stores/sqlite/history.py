@@ -7,7 +7,7 @@ The write-ahead log lets the thread read while other connections write, so no pu
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.stores.history_rows import contact_of, counts_of, ended_of, pair_of, refuse_odd_steps, waiting_of
 from ringback.stores.sqlite import calls, deliveries
@@ -17,18 +17,15 @@ from ringback.work.items import Kind, Stats
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
+    from ringback.stores.sqlite.database import Database
     from ringback.work.contact import Contact
     from ringback.work.deliveries import Deliveries, LastDelivery
     from ringback.work.history import CallFilter, Count, Ended, Found, Pair, Waiting
     from ringback_catalog import Match
 
-    T = TypeVar("T")
-
-    class Read(Protocol):
-        def __call__(self, operation: Callable[[sqlite3.Connection], T]) -> Awaitable[T]: ...
-
+T = TypeVar("T")
 
 _COUNTS = """
     SELECT CAST((created_at - :since) / :step AS INTEGER) AS bar, cause, category, retry, count(*) FROM items
@@ -92,10 +89,10 @@ def stats(connection: sqlite3.Connection, now: float) -> Stats:
 
 
 class SQLiteHistory:
-    """Implements ``History``. ``read`` calls an operation in the reading thread, and raises :class:`StoreError`."""
+    """Implements ``History``. Every method raises :class:`StoreError`."""
 
-    def __init__(self, read: Read) -> None:
-        self._read = read
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def counts(self, since: float, until: float, step: float) -> Sequence[Count]:
         refuse_odd_steps(since, step)
@@ -120,14 +117,16 @@ class SQLiteHistory:
 
     async def calls(self, chosen: CallFilter, limit: int, offset: int = 0, *, oldest_first: bool = False) -> Found:
         page = max(0, limit), max(0, offset)
-        return await self._read(lambda connection: calls.calls(connection, chosen, *page, oldest_first=oldest_first))
+        return await self._database.read(
+            lambda connection: calls.calls(connection, chosen, *page, oldest_first=oldest_first)
+        )
 
     async def deliveries(self, since: float, until: float, step: float) -> Sequence[Deliveries]:
         refuse_odd_steps(since, step)
-        return await self._read(lambda connection: deliveries.deliveries(connection, since, until, step))
+        return await self._database.read(lambda connection: deliveries.deliveries(connection, since, until, step))
 
     async def last_delivery(self) -> LastDelivery:
-        return await self._read(deliveries.last)
+        return await self._database.read(deliveries.last)
 
     async def contacts(self, since: float, after: str, limit: int) -> Sequence[tuple[str, Contact]]:
         parameters = {"since": since, "after": after, "limit": max(0, limit)}
@@ -137,4 +136,4 @@ class SQLiteHistory:
         def operation(connection: sqlite3.Connection) -> list[T]:
             return [made(row) for row in connection.execute(query, parameters)]
 
-        return await self._read(operation)
+        return await self._database.read(operation)

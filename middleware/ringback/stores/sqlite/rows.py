@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ringback.work.contact import Change, Step
-    from ringback.work.contact_call import Report
     from ringback.work.items import Item
 
 T = TypeVar("T")
@@ -84,13 +83,10 @@ def put(connection: sqlite3.Connection, puts: Sequence[Sequence[Row]]) -> list[l
         offers = [[_opened(row, new) or _put_again(connection, row) for row in together] for together in puts]
     for row, offer in zip(rows, chain.from_iterable(offers), strict=True):
         if row.report is not None and row.contact is not None:
-            _note(connection, row.contact, row.report, row.created_at, late=offer is Offer.DUPLICATE)
+            now, known = row.created_at, known_of(connection, row.contact, row.created_at)
+            noted = known.noted(row.report, now, late=offer is Offer.DUPLICATE)
+            keep(connection, row.contact, known, noted, now)
     return offers
-
-
-def _note(connection: sqlite3.Connection, contact: str, report: Report, now: float, *, late: bool) -> None:
-    known = known_of(connection, contact, now)
-    keep(connection, contact, known, known.noted(report, now, late=late), now)
 
 
 def _put(connection: sqlite3.Connection, row: Row) -> Offer:
