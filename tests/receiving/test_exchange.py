@@ -87,20 +87,16 @@ async def accepted() -> Exchange:
 
 async def over() -> Exchange:
     begun = await accepted()
-    with begun as entered:
-        assert entered is begun
+    assert await begun.__aenter__() is begun
+    await begun.__aexit__(None, None, None)
     return begun
-
-
-async def enter(begun: Exchange) -> Exchange:
-    return begun.__enter__()
 
 
 STATES = {"new": new, "reading": reading, "accepted": accepted, "over": over}
 VERBS: dict[str, Callable[[Exchange], Any]] = {
     "admit": lambda begun: begun.admit(),
     "take": lambda begun: begun.take(BODY),
-    "with": enter,
+    "with": lambda begun: begun.__aenter__(),
 }
 ORDER = "the order is admit, take, with"
 IN_ORDER = {("new", "admit"), ("reading", "take"), ("accepted", "with")}
@@ -488,9 +484,8 @@ async def test_where_nobody_sees_the_end_the_hook_of_an_operation_waits_for_the_
     """As the end of a call does."""
     told = asyncio.Queue[str]()
     router = telling(told, settle=0.01, store=store.format(tmp_path))
-    async with router.lifespan():
-        with await under_way(router, PLAYED):
-            assert await told.get() == "PlayFailed"
+    async with router.lifespan(), await under_way(router, PLAYED):
+        assert await told.get() == "PlayFailed"
 
 
 async def test_an_answer_hastens_nothing_that_no_hook_wants_or_that_is_due() -> None:

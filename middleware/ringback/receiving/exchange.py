@@ -256,7 +256,7 @@ class Exchange:
     def __enter__(self) -> Self:
         """The caller runs the route inside: the route's log lines have the call's ids, and its time is measured.
 
-        The hooks do not hang on the route, nor on this block.
+        The hooks do not hang on the route, nor on this block. ``async with exchange`` is the same.
         """
         if self._state != "accepted":
             raise self._out_of_order("with")
@@ -271,6 +271,12 @@ class Exchange:
         if self._gauge is not None:
             self._gauge.inside().__exit__(*raised)
             self._gauge.end()
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(self, *raised: Any) -> None:
+        self.__exit__(*raised)
 
     def _out_of_order(self, verb: str) -> RuntimeError:
         return RuntimeError(
