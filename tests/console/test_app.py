@@ -21,7 +21,6 @@ from ringback.console.pages import _percent, _seconds, _span, environment
 from ringback.console.snapshot import DEFAULT
 from ringback.exceptions import ConfigurationError, StoreUnavailable
 from ringback.hooks.dispatcher import Dispatcher
-from ringback.hooks.operators import Operator
 from ringback.hooks.router import HandlerRouter
 from ringback.logs import LogObserver
 from ringback.stores import MemoryStore, open_store
@@ -287,7 +286,7 @@ async def test_what_was_read_before_a_change_is_not_shown_after_it(memory, brows
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     gate, gated.gate = gated.gate, None
-    assert await Operator(gated, clock=clock).replay("call:1f0e5c1a-0000-4000-8000-000000000001")
+    assert await gated.replay("call:1f0e5c1a-0000-4000-8000-000000000001")
     console._desk.reader.shared.forget()
     gate.set()
     await early

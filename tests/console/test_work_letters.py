@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 
 from ringback.console.access import COOKIE
 from ringback.exceptions import StoreUnavailable
-from ringback.hooks.operators import Operator
 from ringback.work.items import Kind, Progress, Settlement, State
 from ringback.work.letters import UNDO
 
@@ -344,7 +343,7 @@ async def test_a_change_of_fewer_says_of_how_many(calls, outcome, browser):
     await died(calls, outcome, 3)
     async with browser(calls.console(allow_changes=True)) as client:
         question = await asked(client)
-        await Operator(calls.store, clock=calls.clock).discard(KEY.format(2))
+        await calls.store.discard(KEY.format(2))
         response = await sent(client, question)
         assert await said(client, response) == (
             "2 of 3 dead letters will be replayed; 1 had been changed by somebody else, or cannot be read."

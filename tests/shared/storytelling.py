@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ringback import CallbackHandler, Cause, HookPolicy, Outcome, OutcomeRouter, RedialPolicy
-from ringback.hooks.operators import Operator
 from ringback.stores import MemoryStore, open_store
 from ringback.testing import (
     Call,
@@ -146,8 +145,7 @@ class World:
             elif name == "cancel":
                 prevented.append(await self.router.cancel_redials("ann"))
             elif name == "replay":
-                person = Operator(self.store)
-                assert [await person.replay(letter.key) for letter in await self.store.dead()] == [True]
+                assert [await self.store.replay(letter.key) for letter in await self.store.dead()] == [True]
                 # An event of nobody starts the worker, which the last drain has ended.
                 await self.hears(call_connected())
             else:

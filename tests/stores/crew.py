@@ -14,7 +14,6 @@ from ringback.core.outcome import Outcome, classify_event
 from ringback.work.contact import Contact, Step
 from ringback.work.contact_call import CallState
 from ringback.work.items import Claim, Item, Kind, Progress, Settlement, State
-from ringback.work.letters import Act, LetterChange
 from ringback.work.pace import UNPACED, Pace
 
 if TYPE_CHECKING:
@@ -177,13 +176,3 @@ def dies(reason: str = "no use", progress: Progress | None = None) -> Working:
         return Settlement(State.DEAD, progress or Progress(), reason=reason)
 
     return work
-
-
-async def replay(store: Any, key: str) -> bool:
-    """Whether there was a dead letter of this key, which is ready again."""
-    return bool(await store.change_letters([key], LetterChange(Act.REPLAY, store._clock())))
-
-
-async def discard(store: Any, key: str) -> bool:
-    """Whether there was a dead letter of this key, which is given up for good."""
-    return bool(await store.change_letters([key], LetterChange(Act.DISCARD, store._clock())))

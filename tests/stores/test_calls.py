@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from crew import discard
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify_event
 from ringback.stores import MemoryStore
@@ -267,7 +266,7 @@ async def test_hooks_are_told_with_their_attempts(store: DeliveryStore) -> None:
         ("close", HookResult.GIVEN_UP, 3, "no line"),
     ]
     assert (leg.state, leg.reason) == (State.DEAD, "close: no line")
-    await discard(store, f"call:{A}")
+    await store.discard(f"call:{A}")
     assert (await found(store, A)).legs[0].state is State.CANCELED
 
 

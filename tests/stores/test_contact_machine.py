@@ -23,7 +23,6 @@ from hypothesis.stateful import (
 )
 
 from contact_model import ASKS, CERTAIN, ENDS, EXPECTED, NOON, PEOPLE, UNCERTAIN, Model, working_for
-from crew import replay
 from ringback import HookPolicy, Outcome, RedialPolicy
 from ringback.hooks.dispatcher import Dispatcher
 from ringback.hooks.router import HandlerRouter
@@ -305,7 +304,7 @@ class Machine(RuleBasedStateMachine):
         dead = self.bench.run(store.dead())
         if dead:
             letter = dead[number % len(dead)]
-            assert self.bench.run(replay(store, letter.key))
+            assert self.bench.run(store.replay(letter.key))
             self._is_replayed(letter)
 
     # What the processes do

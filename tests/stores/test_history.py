@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crew import discard, replay
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import Outcome, classify_event
 from ringback.exceptions import ConfigurationError, StoreError
@@ -332,10 +331,10 @@ async def test_a_call_counts_whatever_becomes_of_its_hooks(store: DeliveryStore)
     await store.put([item("a")])
     await worked(store, 1, Settlement(State.DEAD, reason="no use"))
     assert await ended(store) == [("call:a", "CallDisconnected", "dead", 486, 0)]
-    await replay(store, "call:a")
+    await store.replay("call:a")
     assert await ended(store) == [("call:a", "CallDisconnected", "ready", 486, 0)]
     await worked(store, 1, Settlement(State.DEAD, reason="no use"))
-    await discard(store, "call:a")
+    await store.discard("call:a")
     assert await ended(store) == [("call:a", "CallDisconnected", "canceled", 486, 0)]
     assert await counted(store) == 1
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from crew import CONTACT, DONE, Clock, cancel, dies, discard, item, known, plan, redial, replay, until, worked
+from crew import CONTACT, DONE, Clock, cancel, dies, item, known, plan, redial, until, worked
 from ringback.exceptions import StoreError
 from ringback.work.contact_call import CallState
 from ringback.work.items import Claim, DeadLetter, Kind, Progress, Settlement, State, Stats
@@ -104,7 +104,7 @@ async def test_what_is_taken_back_is_as_it_was(store: DeliveryStore, clock: Cloc
     assert await store.stats() == Stats(dead=4)
     clock.ahead += UNDO
     await nothing_due(store)
-    assert await replay(store, KEYS[0])
+    assert await store.replay(KEYS[0])
     (claim,) = await worked(store, 1)
     assert claim.item.key == KEYS[0]
 
@@ -313,8 +313,8 @@ async def test_a_letter_whose_progress_cannot_be_read_is_only_given_up_for_good(
         made = change(clock, act)
         assert sorted(await store.change_letters(KEYS, made)) == KEYS[1:]
         assert await store.take_back(made) == 3
-    assert not await replay(store, KEYS[0])
-    assert await discard(store, KEYS[0])
+    assert not await store.replay(KEYS[0])
+    assert await store.discard(KEYS[0])
     made = change(clock, Act.REPLAY)
     assert sorted(await store.change_letters(KEYS, made)) == KEYS[1:]
     damage(KEYS[1])

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from crew import CONTACT, DONE, Clock, Crew, dies, discard, item, plan, replay, until, whole, worked
+from crew import (
+    CONTACT,
+    DONE,
+    Clock,
+    Crew,
+    dies,
+    item,
+    plan,
+    until,
+    whole,
+    worked,
+)
 from ringback.core.events import Diagnostic, Event, EventData, Result
 from ringback.core.outcome import Outcome, classify_event
 from ringback.stores import MemoryStore
@@ -528,15 +539,15 @@ async def test_dead_letters_are_listed_replayed_and_discarded(store: DeliverySto
     assert 9 < letters[0].died_at - letters[1].died_at < 60
     assert [letter.key for letter in await store.dead(1)] == [OTHER.key]
     assert await store.stats() == Stats(dead=2)
-    assert not await replay(store, "call:unknown")
-    assert not await discard(store, "call:unknown")
-    assert await replay(store, LEG.key)
-    assert not await replay(store, LEG.key)
+    assert not await store.replay("call:unknown")
+    assert not await store.discard("call:unknown")
+    assert await store.replay(LEG.key)
+    assert not await store.replay(LEG.key)
     kept = Progress(done=("a",), first_sent=9.0, generation=2, replayed=True)
     (again,) = await worked(store, 1)
     assert again == Claim(Item(LEG.key, Kind.OUTCOME, 0.0, LEG.outcome), 1, progress=kept)
-    assert await discard(store, OTHER.key)
-    assert not await discard(store, OTHER.key)
+    assert await store.discard(OTHER.key)
+    assert not await store.discard(OTHER.key)
     assert list(await store.dead()) == []
     assert await store.stats() == Stats(done=1, canceled=1)
     assert list(await store.put([LEG, OTHER])) == [DUPLICATE, DUPLICATE]
@@ -573,9 +584,9 @@ async def test_a_dead_letter_with_a_long_key_is_found(store: DeliveryStore) -> N
     await store.put([MADE_UP])
     await worked(store, 1, dies())
     assert [letter.key for letter in await store.dead()] == [short(MADE_UP.key)]
-    assert await replay(store, MADE_UP.key)
+    assert await store.replay(MADE_UP.key)
     await worked(store, 1, dies())
-    assert await discard(store, short(MADE_UP.key))
+    assert await store.discard(short(MADE_UP.key))
 
 
 async def test_old_items_are_forgotten_step_by_step(store: DeliveryStore, clock: Clock) -> None:

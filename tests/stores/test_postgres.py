@@ -24,7 +24,7 @@ pytest.importorskip("procrastinate")
 
 from procrastinate import App, PsycopgConnector  # noqa: E402
 
-from crew import Held, discard, replay, until  # noqa: E402
+from crew import Held, until  # noqa: E402
 from ringback.core.events import Event, EventData, Result  # noqa: E402
 from ringback.core.outcome import classify_event  # noqa: E402
 from ringback.exceptions import ConfigurationError, StoreError, StoreFull, StoreUnavailable  # noqa: E402
@@ -585,11 +585,11 @@ async def test_a_record_that_cannot_be_read_is_a_dead_letter(make: Make, postgre
         (letter,) = await store.dead()
         assert (letter.key, letter.outcome, letter.attempts) == ("call:a", None, 1)
         assert "cannot be read" in letter.reason
-        assert await replay(store, "call:a")
+        assert await store.replay("call:a")
         await until(lambda: _is(store, done=1, dead=1))
-    assert await discard(store, "call:a")
-    assert not await discard(store, "call:a")
-    assert not await replay(store, "call:a")
+    assert await store.discard("call:a")
+    assert not await store.discard("call:a")
+    assert not await store.replay("call:a")
 
 
 # Dying

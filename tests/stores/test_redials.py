@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from crew import CONTACT, DONE, Clock, cancel, dies, item, known, outcome, plan, redial, replay, worked
+from crew import CONTACT, DONE, Clock, cancel, dies, item, known, outcome, plan, redial, worked
 from ringback.work.contact import Contact, Step
 from ringback.work.contact_call import CallRecord, CallState, report_of
 from ringback.work.delivery_store import DeliveryStore
@@ -147,7 +147,7 @@ async def test_dead_redials_keep_their_target(store: DeliveryStore) -> None:
     assert replace(letter, died_at=0.0) == DeadLetter(
         wish.key, Kind.REDIAL, wish.outcome, 1, "no use", 0.0, Progress(), "call_again", wish.contact
     )
-    assert await replay(store, wish.key)
+    assert await store.replay(wish.key)
     assert replace(await store.stats(), oldest_due=0.0) == Stats(ready=1, redials=1)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from crew import discard, plan, until
+from crew import plan, until
 from ringback.core.events import Event, EventData, Result
 from ringback.core.outcome import classify, classify_event
 from ringback.core.times import DAY
@@ -441,7 +441,7 @@ async def test_a_record_that_cannot_be_read_is_a_dead_letter(make: Make, path: P
     ]
     assert all("cannot be read" in letter.reason for letter in letters)
     assert await store.stats() == Stats(done=1, dead=2)
-    assert await discard(store, "call:a")
+    assert await store.discard("call:a")
 
 
 async def test_text_that_no_file_can_hold_is_kept_in_another_form(make: Make) -> None:

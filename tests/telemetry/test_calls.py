@@ -15,7 +15,6 @@ from opentelemetry.trace import NoOpTracerProvider
 from accepting import received_of
 from ringback import CallbackHandler, GiveUp, HookPolicy, Outcome, OutcomeRouter, RedialPolicy, Retry, StoreUnavailable
 from ringback.hooks.dispatcher import Dispatcher
-from ringback.hooks.operators import Operator
 from ringback.logs import LogObserver
 from ringback.stores import MemoryStore
 from ringback.stores.sqlite import SQLiteStore
@@ -203,7 +202,7 @@ async def test_an_attempt_again_and_a_replay_count_nothing(count: Count, tmp_pat
             while not await store.dead():  # noqa: ASYNC110 - it is not ours to set an event
                 await asyncio.sleep(0.005)
         if round_ == 1:
-            assert await Operator(store).replay(f"call:{LEG}")
+            assert await store.replay(f"call:{LEG}")
             # In memory nobody looks again by itself.
             await dispatcher.accept(outcomes(event(leg="leg-2", code=200, subcode=0)))
     await dispatcher.drain(60)

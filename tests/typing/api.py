@@ -311,6 +311,8 @@ async def kept(store: DeliveryStore) -> None:
         assert_type(letter, DeadLetter)
         assert_type(letter.outcome, Outcome | None)
         assert_type(letter.reason, str)
+        assert_type(await store.replay(letter.key), bool)
+        assert_type(await store.discard(letter.key), bool)
     change = LetterChange(Act.REPLAY, 0.0, "change")
     assert_type(await store.change_letters(["call:x"], change), Sequence[str])
     assert_type(await store.take_back(change), int)

@@ -15,12 +15,12 @@ from ringback.work.contact import Contact, Step
 from ringback.work.contact_call import LONGEST_CALL
 from ringback.work.items import Kind, State
 from ringback.work.keys import short
-from ringback.work.letters import Act, LetterChange
+from ringback.work.letters import Act
 from ringback.work.programme import Tally
 from ringback.work.selection import EVERYTHING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from datetime import tzinfo
 
     from ringback.hooks.registration import RedialRegistration
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ringback.work.delivery_store import DeliveryStore
     from ringback.work.history import Waiting
     from ringback.work.items import DeadLetter
+    from ringback.work.letters import LetterChange
     from ringback.work.programme import Programme
     from ringback.work.selection import Selection
 
@@ -189,11 +190,11 @@ class Operator:
 
     async def replay(self, key: str) -> bool:
         """Makes the dead letter of this key ready again, with all its attempts. Whether there is one."""
-        return await self._changed(Act.REPLAY, key, "dead_letter.replayed")
+        return await self._changed(self.store.replay, key, "dead_letter.replayed")
 
     async def discard(self, key: str) -> bool:
         """Gives the dead letter of this key up for good. Whether there is one."""
-        return await self._changed(Act.DISCARD, key, "dead_letter.discarded")
+        return await self._changed(self.store.discard, key, "dead_letter.discarded")
 
     async def change_dead(
         self, change: LetterChange, keys: Sequence[str], chosen: str, told: Callable[[Sequence[str]], None] = _ignore
@@ -225,14 +226,14 @@ class Operator:
             logs.done_by(self.by, "dead_letters.taken_back", count=count, change=change.name)
         return count
 
-    async def _changed(self, act: Act, key: str, event: ByPerson) -> bool:
-        change = LetterChange(act, self.clock())
-        changed = await self.store.change_letters([key], change)
-        if not changed and (letter := await self.letter(key)) is not None:
-            changed = await self.store.change_letters([letter.key], change)
+    async def _changed(self, change: Callable[[str], Awaitable[bool]], key: str, event: ByPerson) -> bool:
+        changed = await change(key)
+        if not changed:
+            letter = await self.letter(key)
+            changed = letter is not None and await change(letter.key)
         if changed:
             logs.done_by(self.by, event, key=key)
-        return bool(changed)
+        return changed
 
 
 async def programme_of(stores: Iterable[DeliveryStore], since: float, zone: tzinfo = UTC) -> Programme:

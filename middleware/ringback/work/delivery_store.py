@@ -117,11 +117,21 @@ class DeliveryStore(Protocol):
         """At most ``limit`` dead letters, newest first."""
         ...
 
-    async def change_letters(self, keys: Sequence[str], change: LetterChange) -> Sequence[str]:
-        """Replays or discards the dead letters of these keys in one transaction.
+    async def replay(self, key: str) -> bool:
+        """Makes a dead letter ready again, with all its attempts; hooks stay done. False if there is none.
 
-        A redial that was not placed waits again in the state of its contact. Returns the keys of those that there were,
-        and whose progress the store can read.
+        A redial that was not placed waits again in the state of its contact.
+        """
+        ...
+
+    async def discard(self, key: str) -> bool:
+        """Gives a dead letter up for good; its key stays taken. False if there is none."""
+        ...
+
+    async def change_letters(self, keys: Sequence[str], change: LetterChange) -> Sequence[str]:
+        """Replays or discards the dead letters of these keys in one transaction, as :meth:`replay` and :meth:`discard`.
+
+        Returns the keys of those that there were, and whose progress the store can read.
         """
         ...
 

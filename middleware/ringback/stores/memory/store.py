@@ -333,6 +333,12 @@ class MemoryStore:
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
         return self._letters.newest(limit)
 
+    async def replay(self, key: str) -> bool:
+        return bool(await self.change_letters([key], LetterChange(Act.REPLAY, self._clock())))
+
+    async def discard(self, key: str) -> bool:
+        return bool(await self.change_letters([key], LetterChange(Act.DISCARD, self._clock())))
+
     async def change_letters(self, keys: Sequence[str], change: LetterChange) -> Sequence[str]:
         changed = self._letters.change(keys, change)
         for key, row in changed:

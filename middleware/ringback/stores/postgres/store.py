@@ -237,6 +237,12 @@ class PostgresStore:
             await turns.next()
         return found
 
+    async def replay(self, key: str) -> bool:
+        return bool(await self.change_letters([key], LetterChange(Act.REPLAY, self._clock())))
+
+    async def discard(self, key: str) -> bool:
+        return bool(await self.change_letters([key], LetterChange(Act.DISCARD, self._clock())))
+
     async def change_letters(self, keys: Sequence[str], change: LetterChange) -> Sequence[str]:
         async def operation(connection: Connection) -> Sequence[str]:
             now = self._clock()

@@ -25,6 +25,7 @@ from ringback.stores.sqlite.worker import Worker
 from ringback.stores.turns import Turns
 from ringback.work.items import DeadLetter, Item, Kind, Progress, Stats, Work
 from ringback.work.latch import Offer
+from ringback.work.letters import Act, LetterChange, Standing
 from ringback.work.pace import UNPACED, Pace
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from ringback.work.call_detail import Traces
     from ringback.work.contact import Change
     from ringback.work.deliveries import Counted
-    from ringback.work.letters import LetterChange, Standing
     from ringback.work.told import Told
 
 T = TypeVar("T")
@@ -190,6 +190,12 @@ class SQLiteStore:
 
     async def dead(self, limit: int = 100) -> Sequence[DeadLetter]:
         return await self._database.read(lambda connection: letters.dead(connection, limit))
+
+    async def replay(self, key: str) -> bool:
+        return bool(await self.change_letters([key], LetterChange(Act.REPLAY, self._clock())))
+
+    async def discard(self, key: str) -> bool:
+        return bool(await self.change_letters([key], LetterChange(Act.DISCARD, self._clock())))
 
     async def change_letters(self, keys: Sequence[str], change: LetterChange) -> Sequence[str]:
         changed = await self._database.do(lambda connection: letters.carry_out(connection, change, keys, self._clock()))
