@@ -100,7 +100,8 @@ async def put(connection: Connection, row: dict[str, Any]) -> tuple[Offer, str]:
     other = await _kept(connection, informed_key)
     if other and await _written(connection, other, merged(other, row)):
         return Offer.MERGED, informed_key
-    await _written(connection, kept, {"duplicates": kept["duplicates"] + 1})
+    counting = other or kept
+    await _written(connection, counting, {"duplicates": counting["duplicates"] + 1})
     return Offer.DUPLICATE, key
 
 

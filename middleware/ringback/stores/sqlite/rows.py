@@ -152,7 +152,8 @@ def _put_again(connection: sqlite3.Connection, row: Row) -> Offer:
     other = _kept(connection, informed_key)
     if other and _changed(connection, informed_key, merged(other, new)):
         return Offer.MERGED
-    _changed(connection, row.key, {"duplicates": kept["duplicates"] + 1})
+    counting = other or kept
+    _changed(connection, counting["key"], {"duplicates": counting["duplicates"] + 1})
     return Offer.DUPLICATE
 
 
