@@ -59,8 +59,10 @@ _YIELD_TO_LEGS = _for_sizes(
     "?",
 )
 _KEPT = "SELECT * FROM items WHERE key = ?"
+# A dead letter that a person replays has a progress, and waits for as long as the person may take the replay back.
 _HASTEN = """
-    UPDATE items SET due_at = :now WHERE key = :key AND state = 'ready' AND attempts = 0 AND due_at > :now
+    UPDATE items SET due_at = :now
+    WHERE key = :key AND state = 'ready' AND attempts = 0 AND progress IS NULL AND due_at > :now
 """
 _CANCEL = "UPDATE items SET state = 'canceled', finished_at = ? WHERE key = ? AND state = 'ready'"
 _DUE_NOW = "UPDATE items SET due_at = min(due_at, ?) WHERE key = ? AND state = 'ready'"
