@@ -214,6 +214,16 @@ async def test_an_end_has_its_sibling_its_verdict_and_its_duplicates(store: Deli
     assert leg.ending.summary is not None
 
 
+@pytest.mark.parametrize("names", [("CallDisconnected", "CreateCallFailed"), ("CreateCallFailed", "CallDisconnected")])
+async def test_the_event_that_said_most_stands_first(store: DeliveryStore, names: tuple[str, str]) -> None:
+    """Whichever came first: evidence of the verdict is looked for among the events from the first on."""
+    for name in names:
+        await store.put([item(name)])
+    traces = await store.call(A)
+    assert traces is not None
+    assert [each.event for each in traces.items[0].told] == ["CreateCallFailed", "CallDisconnected"]
+
+
 async def test_the_reason_of_an_end_may_come_late(store: DeliveryStore) -> None:
     """The leg then has that verdict, and the hooks of both."""
     await store.put([item("CallDisconnected", code=None)])

@@ -303,12 +303,16 @@ async def test_the_end_of_a_whole_call_is_not_counted_beside_a_leg(
 
 
 async def test_an_end_that_is_told_again_with_a_reason_is_one_call(store: DeliveryStore) -> None:
-    """It is counted by the reason, when that came."""
+    """It is counted by the reason, when that came, and its redeliveries with it."""
     await store.put([item("leg-1", code=None)])
     await worked(store, 1)
     assert await ended(store) == [("call:leg-1", "CallDisconnected", "done", None, 0)]
     assert list(await store.put([LEG])) == [Offer.OPENED]
     assert await ended(store) == [("call:leg-1/informed", "CallDisconnected", "ready", 486, 0)]
+    assert list(await store.put([LEG])) == [Offer.DUPLICATE]
+    await worked(store, 1)
+    assert list(await store.put([LEG, item("leg-1", code=None)])) == [Offer.DUPLICATE] * 2
+    assert await ended(store) == [("call:leg-1/informed", "CallDisconnected", "done", 486, 3)]
     assert await counted(store) == 1
     assert (await store.history.calls(CallFilter(), 10)).total == 1
 

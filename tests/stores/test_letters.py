@@ -262,7 +262,7 @@ async def test_a_redial_that_a_person_canceled_meanwhile_stays_canceled(store: D
 
 @pytest.mark.parametrize("act", Act)
 async def test_the_record_of_the_call_follows(store: DeliveryStore, clock: Clock, act: Act) -> None:
-    """The state of the letter's item, there and in the history, is the letter's."""
+    """The state of the letter's item, there and in the history, is the letter's; what is replayed has no reason."""
     _ = store.history
     await died(store, clock, 2)
     made = change(clock, act)
@@ -273,7 +273,18 @@ async def test_the_record_of_the_call_follows(store: DeliveryStore, clock: Clock
         traces = await store.call("leg-0")
         assert traces is not None
         assert (at, [each.state for each in traces.items]) == (expected, [expected])
+        if expected is not State.CANCELED:
+            assert [each.reason for each in traces.items] == ["b: no 0" if expected is State.DEAD else None]
         await store.take_back(made)
+
+
+async def test_a_redelivery_makes_no_replayed_letter_due(store: DeliveryStore, clock: Clock) -> None:
+    """A door hastens the operations of each delivery, but a replay waits for as long as it may be taken back."""
+    await died(store, clock, 2)
+    replay = change(clock, Act.REPLAY)
+    await store.change_letters(KEYS[:1], replay)
+    await store.hasten(KEYS[:1])
+    assert [each.due_at for each in await store.history.waiting(Kind.OUTCOME, 9)] == [replay.due_at]
 
 
 @pytest.mark.untraced

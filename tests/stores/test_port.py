@@ -62,6 +62,7 @@ LEG, FAILED, OTHER, WHOLE = (
 )
 NAMELESS, MADE_UP = item(None, call="call-1"), item("x" * 400, call="y" * 400)
 SILENT, SILENT_FAILED = item("leg-1", result=False), item("leg-1", "CreateCallFailed", result=False)
+UNANSWERED = item("leg-1", "AnswerFailed", call="call-1")
 PLAYED = item("leg-1", "PlayCompleted", event="event-1")
 
 
@@ -83,6 +84,9 @@ def tells(best: Item, sibling: Item | None = None) -> Outcome:
         ([[FAILED], [LEG], [LEG], [FAILED]], [[OPENED], [MERGED], [DUPLICATE], [DUPLICATE]], [tells(FAILED, LEG)]),
         ([[SILENT_FAILED], [LEG]], [[OPENED], [MERGED]], [tells(LEG, SILENT_FAILED)]),
         ([[SILENT], [SILENT_FAILED]], [[OPENED], [MERGED]], [tells(SILENT_FAILED, SILENT)]),
+        ([[SILENT], [SILENT_FAILED], [LEG]], [[OPENED], [MERGED], [MERGED]], [tells(LEG, SILENT_FAILED)]),
+        ([[SILENT], [LEG], [FAILED]], [[OPENED], [MERGED], [MERGED]], [tells(FAILED, LEG)]),
+        ([[LEG, FAILED, UNANSWERED]], [[OPENED, MERGED, DUPLICATE]], [tells(FAILED, LEG)]),
         ([[LEG], [OTHER]], [[OPENED], [OPENED]], [tells(LEG), tells(OTHER)]),
         ([[WHOLE]], [[OPENED]], [tells(WHOLE)]),
         ([[WHOLE], [WHOLE]], [[OPENED], [DUPLICATE]], [tells(WHOLE)]),
@@ -110,6 +114,9 @@ def tells(best: Item, sibling: Item | None = None) -> Outcome:
         "pair_redelivered",
         "result_wins",
         "start_failure_wins",
+        "third_brings_the_result",
+        "third_says_more",
+        "third_says_no_more",
         "two_legs",
         "whole_call",
         "whole_call_redelivered",

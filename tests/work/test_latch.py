@@ -117,6 +117,34 @@ def test_a_late_sibling_is_a_duplicate() -> None:
     assert [latch.offer(CREATE_FAILED), latch.take(f"call:{LEG}")] == [Offer.DUPLICATE, None]
 
 
+@pytest.mark.parametrize(
+    ("reports", "best", "sibling"),
+    [
+        pytest.param(
+            (BARE_DISCONNECTED, BARE_CREATE_FAILED, DISCONNECTED), DISCONNECTED, BARE_CREATE_FAILED, id="result"
+        ),
+        pytest.param((BARE_DISCONNECTED, DISCONNECTED, CREATE_FAILED), CREATE_FAILED, DISCONNECTED, id="start-failure"),
+        pytest.param((DISCONNECTED, CREATE_FAILED, CONNECT_FAILED), CREATE_FAILED, DISCONNECTED, id="no-more"),
+    ],
+)
+def test_a_third_report_counts_if_it_says_more(reports: tuple[Outcome, ...], best: Outcome, sibling: Outcome) -> None:
+    """The hooks get the best of all that came while the end settled, with one sibling."""
+    latch = Latch()
+    third = Offer.MERGED if best is reports[2] else Offer.DUPLICATE
+    assert [latch.offer(each) for each in reports] == [Offer.OPENED, Offer.MERGED, third]
+    assert latch.take(f"call:{LEG}") == Outcome(best.event, best.verdict, sibling.event)
+
+
+def test_while_a_late_reason_settles_other_reports_are_its_siblings() -> None:
+    """One of them may have the operation context; hooks get no third outcome of the end."""
+    latch, late = Latch(), informed(f"call:{LEG}")
+    assert latch.offer(BARE_DISCONNECTED) is Offer.OPENED
+    latch.take(f"call:{LEG}")
+    assert [latch.offer(each) for each in (CREATE_FAILED, BARE_DISCONNECTED)] == [Offer.OPENED, Offer.MERGED]
+    assert latch.take(late) == Outcome(CREATE_FAILED.event, CREATE_FAILED.verdict, BARE_DISCONNECTED.event)
+    assert latch.offer(BARE_DISCONNECTED) is Offer.DUPLICATE
+
+
 def test_each_leg_of_a_call_has_its_own_ending() -> None:
     """After a transfer two legs end, with one correlation id: both are told."""
     latch, legs = Latch(), [told("CallDisconnected", leg) for leg in (LEG, OTHER_LEG)]
@@ -251,20 +279,24 @@ def test_any_interleaving_lets_every_ending_through_exactly_once(steps: list[tup
 
     for action, outcome in steps:
         key = latch.name_of(outcome, outcome.outcome_id)
-        assert key == (informed(outcome.outcome_id) if is_told_again(outcome, taken) else outcome.outcome_id)
+        late = informed(outcome.outcome_id)
+        is_late = is_told_again(outcome, taken) or late in waiting_in(latch)
+        assert key == (late if is_late else outcome.outcome_id)
         if action == "take":
             assert (key in waiting_in(latch)) is (opened[key] > told[key])
             take(key)
             continue
-        seen = {each.event_name for each in joined.get(key, [])}
-        settles_without = key in joined and all(each.result is None for each in joined[key])
         offer = latch.offer(outcome)
         if not opened[key]:
             assert offer is Offer.OPENED
-        elif told[key] or (outcome.event_name in seen and not (settles_without and outcome.result is not None)):
+        elif told[key]:
             assert offer is Offer.DUPLICATE
         else:
-            assert offer is Offer.MERGED
+            best = max(joined[key], key=Outcome.informs)
+            brings_result = best.result is None and outcome.result is not None
+            is_sibling = len(joined[key]) == 1 or outcome.informs() > best.informs()
+            merges = brings_result or (outcome.event_name != best.event_name and is_sibling)
+            assert offer is (Offer.MERGED if merges else Offer.DUPLICATE)
         opened[key] += offer is Offer.OPENED
         if offer is not Offer.DUPLICATE:
             joined.setdefault(key, []).append(outcome)

@@ -17,6 +17,7 @@ from ringback.stores.verdicts import StoredVerdict, stored_verdict
 from ringback.work.contact_call import Report, report_of
 from ringback.work.items import Claim, Item, Kind, Settlement, State, whom
 from ringback.work.keys import short
+from ringback.work.latch import merges
 from ringback.work.told import number
 
 if TYPE_CHECKING:
@@ -108,12 +109,13 @@ def merged(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | 
 
     As in :meth:`~ringback.core.outcome.Outcome.merged_with`, the row gets the more informative outcome, and the other
     row's event as the sibling, and the contact of whichever row has one. ``None`` if a worker has ever claimed
-    ``kept``, or if both rows have the same event.
+    ``kept``, or if ``new`` changes nothing, see :func:`~ringback.work.latch.merges`.
     """
     # A dead letter that somebody replays has a progress; its attempts count from 1 again.
     is_new = kept["attempts"] == 0 and kept["progress"] is None
-    settles = kept["state"] == State.READY and is_new and kept["sibling"] is None
-    if not (settles and _end_a_call(kept, new) and (kept["event"] != new["event"] or _level(new) > _level(kept))):
+    settles = kept["state"] == State.READY and is_new and _end_a_call(kept, new)
+    ranked = kept["event"], _rank(kept), new["event"], _rank(new)
+    if not (settles and merges(*ranked, has_sibling=kept["sibling"] is not None)):
         return None
     best, rest = (new, kept) if informs_more(_rank(new), _rank(kept)) else (kept, new)
     contact, target = whom((kept["contact"], kept["target"]), (new["contact"], new["target"]))
@@ -122,7 +124,7 @@ def merged(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | 
         "contact": contact,
         "target": target,
         "sibling": best["sibling"] or rest["payload"],
-        "told": merged_told(kept, new),
+        "told": merged_told(best, rest),
         "context": new["context"] if kept["context"] is None else kept["context"],
         "call": new["call"] if kept["call"] is None else kept["call"],
     }

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from enum import StrEnum
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from msgspec import Struct
+from ringback.core.outcome import informs_more, level_of
 
-from ringback.core.outcome import Outcome  # noqa: TC001 - msgspec reads the annotations
+if TYPE_CHECKING:
+    from ringback.core.outcome import Outcome
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -35,11 +36,16 @@ def informed(outcome_id: str) -> str:
     return f"{outcome_id}/informed"
 
 
-class _Ending(Struct, gc=False):
-    """A call's end that settles: the most informative outcome so far, and the names of the reporting events."""
+def merges(kept: str, kept_informs: int, new: str, new_informs: int, *, has_sibling: bool) -> bool:
+    """Whether a further report of an end that still settles changes what the hooks get: two events with what they say
+    of the end, by :meth:`~ringback.core.outcome.Outcome.informs`.
 
-    outcome: Outcome
-    events: tuple[str, ...]
+    Another event is the sibling of the first one. After the two, a third has to say more than both. The same event
+    again has to bring the result that the first one lacked.
+    """
+    if level_of(new_informs) > level_of(kept_informs):
+        return True
+    return new != kept and (not has_sibling or informs_more(new_informs, kept_informs))
 
 
 class Latch:
@@ -47,7 +53,7 @@ class Latch:
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
-        self._settling: dict[str, _Ending] = {}
+        self._settling: dict[str, Outcome] = {}
         self._taken: OrderedDict[str, int] = OrderedDict()
         self._calls: OrderedDict[str, None] = OrderedDict()
 
@@ -57,36 +63,39 @@ class Latch:
         if key in self._taken:
             return Offer.DUPLICATE
         name = outcome.event_name
-        ending = self._settling.get(key)
-        if ending is not None:
-            if name in ending.events and outcome.level <= ending.outcome.level:
+        kept = self._settling.get(key)
+        if kept is not None:
+            has_sibling = kept.sibling is not None
+            if not merges(kept.event_name, kept.informs(), name, outcome.informs(), has_sibling=has_sibling):
                 return Offer.DUPLICATE
-            ending.events += (name,)
-            ending.outcome = ending.outcome.merged_with(outcome)
+            self._settling[key] = kept.merged_with(outcome)
             return Offer.MERGED
         if outcome.ends_call and self._leg_has_ended(name, outcome.correlation_id):
             return Offer.DUPLICATE
-        self._settling[key] = _Ending(outcome, (name,))
+        self._settling[key] = outcome
         return Offer.OPENED
 
     def name_of(self, outcome: Outcome, outcome_id: str) -> str:
         """The key of the outcome's end: ``outcome_id``, or :func:`informed` if hooks had the end without a reason.
 
-        So the first outcome with a reason gets through as well, however late this outcome comes.
+        So the first outcome with a reason gets through as well, however late this outcome comes. While it settles,
+        other reports are its siblings.
         """
         level = self._taken.get(outcome_id)
-        return outcome_id if level is None or level >= outcome.level else informed(outcome_id)
+        if level is None:
+            return outcome_id
+        late = informed(outcome_id)
+        return late if level < outcome.level or late in self._settling else outcome_id
 
     def take(self, outcome_id: str) -> Outcome | None:
         """Ends the settle time and returns the outcome for the hooks; ``None`` if the outcome was taken already.
 
         ``outcome_id`` is what :meth:`name_of` returned.
         """
-        ending = self._settling.pop(outcome_id, None)
-        if ending is None:
-            return None
-        remember(self._taken, outcome_id, ending.outcome.level, self._capacity)
-        return ending.outcome
+        outcome = self._settling.pop(outcome_id, None)
+        if outcome is not None:
+            remember(self._taken, outcome_id, outcome.level, self._capacity)
+        return outcome
 
     def _leg_has_ended(self, name: str, call: str | None) -> bool:
         """Whether this is Event Grid's CallEnded for a call of which a leg has reported its own end.
@@ -99,7 +108,7 @@ class Latch:
             return call in self._calls
         remember(self._calls, call, None, self._capacity)
         whole = self._settling.get(f"call:{call}")
-        if whole is not None and whole.events == ("CallEnded",):
+        if whole is not None and whole.event_name == "CallEnded" and whole.sibling is None:
             self.take(f"call:{call}")
         return False
 

@@ -81,6 +81,8 @@ class MemoryCalls:
         outcome = item.outcome
         ends_call = outcome.ends_call
         call = self._call_of(*_ids(outcome), key)
+        late = short(informed(key))
+        key = late if offer is Offer.DUPLICATE and late in self.ends else key
         end = self.ends.get(key)
         kept = call.items.get(key) if end is None else end.kept
         if offer is Offer.OPENED:

@@ -73,7 +73,7 @@ class MemoryLetters:
             before = change.before(row.attempts, row.reason, row.finished_at, row.progress)
             if change.act is Act.REPLAY:
                 row.progress = row.progress.for_replay(before)
-                row.state, row.attempts, row.due_at = State.READY, 0, change.due_at
+                row.state, row.attempts, row.due_at, row.reason = State.READY, 0, change.due_at, ""
             else:
                 row.progress, row.finished_at = replace(row.progress, before=before), change.due_at
                 self.discarded |= {key: row} if before is not None else {}

@@ -48,9 +48,10 @@ _INSERT = f"""
     VALUES ({", ".join(f"%({name})s" for name in COLUMNS)}, 'ready') ON CONFLICT (key) DO NOTHING
 """.encode()
 _KEPT = "SELECT * FROM ringback_items WHERE key = %s FOR UPDATE"
+# A dead letter that a person replays has a progress, and waits for as long as the person may take the replay back.
 _HASTEN = """
     UPDATE ringback_items SET due_at = %(now)s
-    WHERE key = ANY(%(keys)s) AND state = 'ready' AND attempts = 0 AND due_at > %(now)s
+    WHERE key = ANY(%(keys)s) AND state = 'ready' AND attempts = 0 AND progress IS NULL AND due_at > %(now)s
     RETURNING key
 """
 _CANCEL = "UPDATE ringback_items SET state = 'canceled', finished_at = %s WHERE key = ANY(%s) AND state = 'ready'"
@@ -100,7 +101,8 @@ async def put(connection: Connection, row: dict[str, Any]) -> tuple[Offer, str]:
     other = await _kept(connection, informed_key)
     if other and await _written(connection, other, merged(other, row)):
         return Offer.MERGED, informed_key
-    await _written(connection, kept, {"duplicates": kept["duplicates"] + 1})
+    counting = other or kept
+    await _written(connection, counting, {"duplicates": counting["duplicates"] + 1})
     return Offer.DUPLICATE, key
 
 

@@ -58,8 +58,10 @@ _YIELD_TO_LEGS = _for_sizes(
     "?",
 )
 _KEPT = "SELECT * FROM items WHERE key = ?"
+# A dead letter that a person replays has a progress, and waits for as long as the person may take the replay back.
 _HASTEN = """
-    UPDATE items SET due_at = :now WHERE key = :key AND state = 'ready' AND attempts = 0 AND due_at > :now
+    UPDATE items SET due_at = :now
+    WHERE key = :key AND state = 'ready' AND attempts = 0 AND progress IS NULL AND due_at > :now
 """
 _CANCEL = "UPDATE items SET state = 'canceled', finished_at = ? WHERE key = ? AND state = 'ready'"
 _DUE_NOW = "UPDATE items SET due_at = min(due_at, ?) WHERE key = ? AND state = 'ready'"
@@ -148,7 +150,8 @@ def _put_again(connection: sqlite3.Connection, row: Row) -> Offer:
     other = _kept(connection, informed_key)
     if other and _changed(connection, informed_key, merged(other, new)):
         return Offer.MERGED
-    _changed(connection, row.key, {"duplicates": kept["duplicates"] + 1})
+    counting = other or kept
+    _changed(connection, counting["key"], {"duplicates": counting["duplicates"] + 1})
     return Offer.DUPLICATE
 
 
