@@ -381,7 +381,9 @@ IS_HASHED = (
     "ringback redials block: the contacts in this store are hashed, and only the router knows how; name it: "
     "--router MODULE:ROUTER\n"
 )
-NEEDS_ROUTER = "ringback redials block: a router that hashes its contacts needs --router\n"
+UNHEARD = (
+    "ringback redials block: no call to this contact is known: is it the key of the contact function, sign by sign?"
+)
 
 
 def test_a_contact_is_blocked_and_unblocked(capsys: pytest.CaptureFixture[str]) -> None:
@@ -389,9 +391,11 @@ def test_a_contact_is_blocked_and_unblocked(capsys: pytest.CaptureFixture[str]) 
     planned("bob")
     with capture_logs() as lines:
         assert printed(capsys, "redials", "block", "bob") == ["blocked, 2 redials cancelled"]
-        # Where nothing was cancelled, the contact may have another name in the store.
-        assert main(["redials", "block", "bob", "--json"]) == 0
-        assert capsys.readouterr() == ('{"blocked": true, "canceled": 0}\n', NEEDS_ROUTER)
+        # Of whom no call is known, the contact may have another name in the store.
+        assert main(["redials", "block", "Bob ", "--json"]) == 0
+        assert capsys.readouterr() == ('{"blocked": true, "canceled": 0}\n', f"{UNHEARD}{HASHED}\n")
+        assert main(["redials", "block", "bob"]) == 0
+        assert capsys.readouterr() == ("blocked, 0 redials cancelled\n", "")
         assert asked(FILE, lambda store: store.change("bob", lambda known: Step(known, known.never))) is True
         assert printed(capsys, "redials", "unblock", "bob") == ["unblocked"]
         assert printed(capsys, "redials", "unblock", "bob", status=1) == [f"was not blocked{HASHED}"]
@@ -399,6 +403,7 @@ def test_a_contact_is_blocked_and_unblocked(capsys: pytest.CaptureFixture[str]) 
     assert asked(FILE, lambda store: store.change("bob", lambda known: Step(known, known.never))) is False
     assert [(line["event"], line.get("count"), line["by"]) for line in lines] == [
         ("redial.blocked", 2, "anna"),
+        ("redial.blocked", 0, "anna"),
         ("redial.blocked", 0, "anna"),
         ("redial.unblocked", None, "anna"),
     ]
@@ -433,8 +438,10 @@ def test_contacts_that_are_hashed_need_the_router(capsys: pytest.CaptureFixture[
         assert lines == []
         blocked = printed(capsys, "redials", "block", "bob", "--router", "hashing:router")
         assert blocked == ["blocked, 0 redials cancelled"]
+        assert main(["redials", "block", "Bob", "--router", "hashing:router"]) == 0
+        assert capsys.readouterr() == ("blocked, 0 redials cancelled\n", f"{UNHEARD}\n")
         assert main(["redials", "block", hashing.router.redials[0].stored("bob")]) == 0
-        assert capsys.readouterr() == ("blocked, 0 redials cancelled\n", NEEDS_ROUTER)
+        assert capsys.readouterr() == ("blocked, 0 redials cancelled\n", "")
         assert printed(capsys, "redials", "unblock", "bob", status=1) == [f"was not blocked{HASHED}"]
         named = ("redials", "unblock", "bob", "--router", "hashing:router")
         assert printed(capsys, *named) == ["unblocked"]

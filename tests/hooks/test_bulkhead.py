@@ -227,6 +227,24 @@ async def test_an_error_handler_that_hangs_is_said_and_costs_a_thread_alone() ->
     assert await stats(bench) == Stats(dead=1)
 
 
+async def test_an_error_handler_that_hangs_keeps_no_other_item_waiting() -> None:
+    """A redial that waited for its thread had begun already: it was placed whatever was said of the contact since."""
+    bench = Bench(hooks=HookPolicy(attempts=1, timeout=0.05, threads=1))
+    go, called = threading.Event(), list[str | None]()
+
+    def hook(outcome: Outcome) -> None:
+        called.append(outcome.call_connection_id)
+        if len(called) == 1:
+            raise ValueError("no line")
+
+    bench.router.on_retryable(name="hook")(hook)
+    bench.router.on_error(name="handler")(lambda outcome, error: go.wait(30))
+    await bench.dispatch(RETRYABLE)
+    await bench.dispatch(told(leg="leg-2"))
+    assert called == [RETRYABLE.call_connection_id, "leg-2"]
+    go.set()
+
+
 async def test_what_does_not_end_is_left_when_the_drain_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """A deployment kills what does not end in time, and the store has the item."""
     bench = Bench(store=Fake(Bench().clock))

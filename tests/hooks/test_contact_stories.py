@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ringback import GiveUp, Outcome, OutcomeRouter, RedialPolicy
+from ringback.testing import call_disconnected
 from storytelling import AT_ONCE, LATER, App, Placed, World
 
 if TYPE_CHECKING:
@@ -259,6 +262,17 @@ async def test_a_rest_of_no_time_lets_the_next_call_be_made(world: Tell) -> None
     assert app.dialled == ["ann"]
     await here.tell("hung up redial-1", "declined c", "busy d", "work")
     assert app.dialled == ["ann"]
+
+
+@pytest.mark.parametrize("meanwhile", [["connected b", "hung up b"], ["canceled b"]], ids=["reached", "canceled"])
+async def test_an_end_that_is_told_late_was_before_what_came_meanwhile(world: Tell, meanwhile: list[str]) -> None:
+    """After an outage an event may come hours after the call that it is about."""
+    app = App(replace(AT_ONCE, rest_after_answer=0))
+    here = world(app)
+    await here.tell(*meanwhile)
+    await here.hears(call_disconnected(486, 560486, call=here.call("a"), time=datetime.now(UTC) - timedelta(hours=2)))
+    await here.tell("work")
+    assert (app.dialled, await here.planned(), app.told[-1]) == ([], [], ("again", "a"))
 
 
 @pytest.mark.parametrize("included", [False, True])

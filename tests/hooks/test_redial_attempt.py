@@ -43,10 +43,10 @@ from ringback.hooks.attempt import LeaseLost
 from ringback.hooks.request_errors import not_placed, retry_after, status_of
 from ringback.work.contact_call import CallState, PastCall
 from ringback.work.items import Progress, Settlement, State
-from ringback.work.redial import REPEATABLE_FOR, repeatability
+from ringback.work.redial import REPEATABLE_FOR, REQUEST_ID, repeatability
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from urllib3.connectionpool import ConnectionPool
@@ -340,6 +340,30 @@ def test_a_refusal_is_read_in_the_errors_of_other_clients(answered: Callable[[in
     assert status_of(caused(answered(403, CREATE_CALL))) == 403
     assert (status_of(answered(404, HANG_UP)), not_placed(answered(404, HANG_UP))) == (None, False)
     assert not_placed(answered(500, CREATE_CALL)) is False
+
+
+@pytest.mark.parametrize(
+    ("headers", "certain"),
+    [({"repeatability-request-id": "ours"}, True), ({}, True), ({"repeatability-request-id": "another"}, False)],
+)
+def test_a_second_call_that_is_refused_says_nothing_of_the_first(headers: dict[str, str], certain: bool) -> None:
+    """Azure's client gives each request an id of its own where the app gives none."""
+    request = httpx.Request("POST", CREATE_CALL, headers=headers)
+    refused = httpx.HTTPStatusError("refused", request=request, response=httpx.Response(429, request=request))
+    assert (not_placed(refused, "ours"), status_of(refused, "ours")) == (certain, 429 if certain else None)
+    assert (not_placed(refused), status_of(refused)) == (True, 429)
+
+
+@pytest.mark.parametrize(("theirs", "generation"), [(True, 0), (False, 1)])
+async def test_the_request_that_was_refused_is_known_by_its_id(theirs: bool, generation: int) -> None:
+    """A function that places two calls, of which the second is refused, has placed the first."""
+
+    async def call(headers: Mapping[str, str]) -> object:
+        request = httpx.Request("POST", CREATE_CALL, headers={REQUEST_ID: "another"} if theirs else headers)
+        raise httpx.HTTPStatusError("refused", request=request, response=httpx.Response(503, request=request))
+
+    settlement = await Bench(function=call).attempt()
+    assert (settlement.state, settlement.progress.generation) == (State.READY, generation)
 
 
 async def test_another_request_that_is_refused_pauses_nobody_and_repeats_the_call() -> None:

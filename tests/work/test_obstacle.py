@@ -58,6 +58,17 @@ def test_a_network_that_blocks_is_in_the_way_as_a_refusal_is() -> None:
     assert words(known, report("a")) == "a network blocks calls to the contact"
 
 
+@pytest.mark.parametrize(
+    ("sent_at", "allowed"), [(NOW, False), (NOW + 2 * DAY - 6, True), (NOW + 3 * DAY, True), (None, True)]
+)
+def test_an_end_that_was_told_late_has_ended_at_its_own_time(sent_at: float | None, allowed: bool) -> None:
+    """What came between the end and its event came after the end. A clock that differs by seconds tells nothing."""
+    between = Contact().noted(answered("b"), NOW + 60).noted(report("b", HUNG_UP), NOW + 120)
+    late = replace(report("a"), sent_at=sent_at)
+    for known in (between, replace(Contact(), canceled_at=NOW + 60)):
+        assert (words(known.noted(late, NOW + 2 * DAY), late, now=NOW + 2 * DAY) is None) is allowed
+
+
 def test_a_failure_for_good_is_in_the_way_of_calls_that_ended_before() -> None:
     before = Contact().noted(report("a"), NOW).noted(report("b", (403, 0), "CreateCallFailed"), NOW + 1)
     assert words(before, report("a")) == "another call to the contact has ended for good"

@@ -37,6 +37,15 @@ def test_what_an_event_reports(told: Outcome, word: Word | None, counts: bool) -
     assert report_of(told) == Report("leg:a", "a", None, connected, word, counts, cause=cause)
 
 
+def test_a_report_has_the_event_s_own_time() -> None:
+    at = Event(type="Microsoft.Communication.CallDisconnected", time="2023-11-14T22:13:20Z", data=EventData())
+    told = classify_event(at)
+    assert told is not None
+    found = report_of(told)
+    assert found is not None
+    assert found.sent_at == 1_700_000_000
+
+
 def test_an_operation_and_the_mere_end_of_a_whole_call_report_nothing() -> None:
     assert report_of(outcome("a", (400, 8536), "PlayFailed")) is None
     whole = classify_event(Event(type="Microsoft.Communication.CallEnded", data=EventData(correlation_id="call")))

@@ -180,21 +180,28 @@ def cancel(arguments: argparse.Namespace) -> int:
 
 
 def block(arguments: argparse.Namespace) -> int:
-    async def blocked(operator: Operator) -> int | None:
+    async def blocked(operator: Operator) -> tuple[int, bool] | None:
         if arguments.router is None and not is_hashed(arguments.contact):
             known = await operator.store.history.contacts(0.0, "", LIMIT)
             if any(is_hashed(name) for name, _ in known):
                 return None
-        return await operator.block(arguments.contact)
+        heard = [(await operator.known(name)).calls for name in operator.names(arguments.contact)]
+        return await operator.block(arguments.contact), any(heard)
 
-    count = operated(arguments, blocked)
-    if count is None:
+    done = operated(arguments, blocked)
+    if done is None:
         # Nobody is called under the name as it was given, so "blocked" would be taken for the truth.
         why = "the contacts in this store are hashed, and only the router knows how; name it: --router MODULE:ROUTER"
         tell(arguments.prog, why)
         return 2
-    if not count and arguments.router is None:
-        tell(arguments.prog, "a router that hashes its contacts needs --router")
+    count, is_known = done
+    if not is_known:
+        # The contact may still be called for the first time; or nobody is ever called under the name as it was given.
+        hint = HASHED if arguments.router is None else ""
+        tell(
+            arguments.prog,
+            f"no call to this contact is known: is it the key of the contact function, sign by sign?{hint}",
+        )
     print(json.dumps({"blocked": True, "canceled": count}) if arguments.json else f"blocked, {_cancelled(count)}")
     return 0
 

@@ -59,7 +59,11 @@ class Bulkhead:
 
     def __init__(self, observer: Observer, policy: HookPolicy) -> None:
         self.observer, self.policy = observer, policy
-        self._threads = Threads(policy.threads or policy.concurrency, "ringback-hook")
+        most = policy.threads or policy.concurrency
+        self._threads = Threads(most, "ringback-hook")
+        # One that hangs keeps no place among the claims. In a hook's thread it would have a redial wait that was
+        # begun, and be placed whatever is said of the contact meanwhile.
+        self._for_errors = Threads(most, "ringback-error")
         self._overran: dict[tuple[str, str], _Overrun] = {}
 
     def call(
@@ -73,12 +77,13 @@ class Bulkhead:
         late: Late | None = None,
     ) -> Awaitable[Any]:
         """What the function returns. Raises as :func:`called`, and :class:`TimeoutError` at once while an earlier call
-        of the function for the same item still runs: each further attempt would hold one more thread.
+        of the function for the same item still runs: each further attempt would hold one more thread. An error handler
+        has no ``claim``.
         """
         if self._overran and claim is not None and (claim.item.key, name) in self._overran:
             raise TimeoutError("an earlier attempt has overrun its time-out, and still runs")
-        overran = partial(self._has_overrun, outcome, name, claim, late)
-        timeout, threads = self.policy.timeout, self._threads
+        timeout, threads = self.policy.timeout, self._for_errors if claim is None else self._threads
+        overran = partial(self._has_overrun, outcome, name, threads, claim, late)
         return called(function, arguments, named, timeout=timeout, threads=threads, overran=overran, hook=name)
 
     def overran(self, claim: Claim, name: str, before: tuple[str, ...]) -> tuple[str, ...]:
@@ -98,10 +103,15 @@ class Bulkhead:
         return replace(settlement, late=tuple(overrun.ended() for overrun in new)) if new else settlement
 
     def _has_overrun(
-        self, outcome: Outcome, name: str, claim: Claim | None, late: Late | None, answer: asyncio.Future[Any]
+        self,
+        outcome: Outcome,
+        name: str,
+        threads: Threads,
+        claim: Claim | None,
+        late: Late | None,
+        answer: asyncio.Future[Any],
     ) -> None:
-        seconds = self.policy.timeout or 0.0
-        self.observer.hook_overran(outcome, name, seconds, self._threads.overran, self._threads.most)
+        self.observer.hook_overran(outcome, name, self.policy.timeout or 0.0, threads.overran, threads.most)
         if claim is not None and late is not None:
             key = claim.item.key, name
             self._overran[key] = _Overrun(claim, name, late, answer)

@@ -169,14 +169,16 @@ class RedialCaller(Caller):
     async def _failed(
         self, claim: Claim, redial: RedialRegistration, progress: Progress, error: Exception, attempt: int
     ) -> Settlement:
-        status = status_of(error)
+        known = "headers" in redial.parameters and progress.first_sent is not None
+        request = _headers(claim.item, progress)[REQUEST_ID] if known else None
+        status = status_of(error, request)
         if status == 412:
             return await self._unknown(claim, error, "the service no longer knows the request (412)")
         outcome = claim.item.outcome
         overran = self.bulkhead.overran(claim, redial.name, progress.overran)
         progress = replace(progress, tries={_TRIES: attempt}, overran=overran)
         # A later error says nothing of what an earlier request has done.
-        unplaced = claim.progress.first_sent is None and (progress.first_sent is None or not_placed(error))
+        unplaced = claim.progress.first_sent is None and (progress.first_sent is None or not_placed(error, request))
         if unplaced and progress.first_sent is not None:
             # No call was placed, so the next request, also after a replay, is a new one with an id of its own.
             progress = replace(progress, first_sent=None, generation=progress.generation + 1)

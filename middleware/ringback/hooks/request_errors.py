@@ -11,28 +11,31 @@ from urllib.parse import urlsplit
 
 from ringback.work.pace import LONGEST_PAUSE
 from ringback.work.policy import GiveUp, Retry
+from ringback.work.redial import REQUEST_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def not_placed(error: BaseException) -> bool:
+def not_placed(error: BaseException, request: str | None = None) -> bool:
     """Whether the error, or a cause of the error, says for certain that no call was placed.
+
+    ``request`` is the Repeatability-Request-ID that the function was given for the call, if it takes ``headers``.
 
     An HTTP status by which the service refuses the request says so. Without a status, an error of the connection says
     so if the request was not sent. A function that raises ``Retry`` or ``GiveUp`` says so itself.
     """
-    status = status_of(error)
+    status = status_of(error, request)
     if status is not None:
         return status in (429, 503) or (400 <= status < 500 and status not in (408, 409, 412))
-    return any(isinstance(cause, _UNPLACED) or _unsent(cause) for cause in _of_the_call(error))
+    return any(isinstance(cause, _UNPLACED) or _unsent(cause) for cause in _of_the_call(error, request))
 
 
-def status_of(error: BaseException) -> int | None:
+def status_of(error: BaseException, request: str | None = None) -> int | None:
     """The HTTP status with which the service answered the request for a call, as the error or a cause of the error
-    says; ``None`` without a status.
+    says; ``None`` without a status. ``request`` is as in :func:`not_placed`.
     """
-    found = (_status(cause) for cause in _of_the_call(error))
+    found = (_status(cause) for cause in _of_the_call(error, request))
     return next((status for status in found if isinstance(status, int)), None)
 
 
@@ -93,13 +96,13 @@ def _until(date: str, now: float) -> float | None:
         return None
 
 
-def _of_the_call(error: BaseException) -> Iterator[BaseException]:
+def _of_the_call(error: BaseException, request: str | None) -> Iterator[BaseException]:
     """The error and its causes, up to the first that names another request: that request may have followed the call."""
-    return takewhile(lambda cause: not _of_another_request(cause), causes(error))
+    return takewhile(lambda cause: not _of_another_request(cause, request), causes(error))
 
 
-def _of_another_request(error: Any) -> bool:
-    """Whether the error names its request, and that request places no call.
+def _of_another_request(error: Any, expected: str | None) -> bool:
+    """Whether the error names its request, and that request places no call, or another call than the ``expected``.
 
     Source of the path: azure-communication-callautomation, ``create_call`` of its generated operations.
     """
@@ -107,10 +110,14 @@ def _of_another_request(error: Any) -> bool:
         response = getattr(error, "response", None)
         request = getattr(error, "request_info", None) or (error if response is None else response).request
         url = urlsplit(str(request.url))
+        # The case of a name is ignored by these clients. Azure's client gives each request without an id one.
+        headers: Any = getattr(request, "headers", None)
+        given: object = expected if headers is None else headers.get(REQUEST_ID, expected)
     except Exception:
         # Clients of HTTP raise what they like for a response without a request.
         return False
-    return bool(url.scheme) and not url.path.endswith("/callConnections")
+    places_it = url.path.endswith("/callConnections") and expected in (None, given)
+    return bool(url.scheme) and not places_it
 
 
 def _unsent(error: BaseException) -> bool:

@@ -58,7 +58,8 @@ class Report(Struct, frozen=True):
 
     ``name`` is the key of the call unless a redial placed the call. ``word`` is what an end says of further calls;
     ``None`` if it says nothing. ``counts`` says that the app had called the contact. ``rung`` says whether the call
-    may have rung; ``None`` if that event does not tell. ``cause`` is the cause of an end.
+    may have rung; ``None`` if that event does not tell. ``cause`` is the cause of an end. ``sent_at`` is the time that
+    the event itself tells: the event may come hours later, as after an outage.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Report(Struct, frozen=True):
     counts: bool
     rung: bool | None = True
     cause: str | None = None
+    sent_at: float | None = None
 
 
 def report_of(outcome: Outcome) -> Report | None:
@@ -79,7 +81,7 @@ def report_of(outcome: Outcome) -> Report | None:
     word = None if connected else _word(outcome)
     # A contact whose own call was not answered had not been called.
     called = connected or word is not None
-    leg, context = outcome.call_connection_id, outcome.operation_context
+    leg, context, sent = outcome.call_connection_id, outcome.operation_context, outcome.occurred_at
     return Report(
         name=short(f"leg:{leg or outcome.outcome_id}"),
         leg=short(leg),
@@ -89,6 +91,7 @@ def report_of(outcome: Outcome) -> Report | None:
         counts=called or action_after(outcome.event_name, outcome.subcode) is RetryAction.PLACE_CALL,
         rung=_rung(outcome),
         cause=None if connected else outcome.cause.value,
+        sent_at=None if sent is None else sent.timestamp(),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from ringback.core.times import SLACK
 from ringback.work.contact_call import LASTS, UNSEEN, CallRecord, CallState, Report, Word
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ def obstacle(
         began = since = 0.0
     else:
         began, since = call.at, call.at if call.ended_at is None else call.ended_at
+        if ended.sent_at is not None and ended.sent_at < since - SLACK:
+            # The event came late, and what became known meanwhile came after the end.
+            since = ended.sent_at
         if call.word not in (None, Word.ASKS):
             return _WORDS[call.word]
     if contact.never:
