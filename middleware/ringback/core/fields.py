@@ -23,7 +23,7 @@ SCHEMA = 2
 """The version of the log line. A new key keeps the version; a key that goes or changes its meaning makes a new one."""
 
 _LAST_IN_TEXT = {"operation_context": 1, "summary": 2}
-"""Long keys that end the line of text, so that a cut spares the others. ``ringback explain`` tells the summary again."""
+"""Long keys that end the line of text, so that a cut spares the others. The summary follows from the codes."""
 
 _MOST = 2048  # Verdicts whose facts a line keeps.
 _NO_FACTS: tuple[Verdict | None, dict[str, Any]] = (None, {})

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 LOGGER = "ringback"
 """The name of the logger of every line, in logging and in structlog."""
 
+IDS = ("call_connection_id", "server_call_id", "correlation_id")
+"""The ids that a door binds to the request's context, so that the app's own lines carry the ids, too."""
+
 line = Line()
 """Makes the fields of an outcome's line, with the detail that the app gave to :func:`configure`."""
 
@@ -222,6 +225,11 @@ class _Logging:
         # The event stands in the message, by which services that collect errors tell one kind of line from another.
         record = _logger().makeRecord(LOGGER, level, __file__, 0, f"{event}%s", (text,), None, "write")
         vars(record).update(fields, event=event)
+        if IDS[0] not in fields:
+            # As structlog's merge_contextvars does: a hook's line leads to its call, also where an operation failed.
+            bound = structlog.contextvars.get_contextvars()
+            for name in bound.keys() & IDS:
+                vars(record).setdefault(name, bound[name])
         _logger().handle(record)
 
 
