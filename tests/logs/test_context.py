@@ -7,7 +7,8 @@ import logging
 import pytest
 from structlog.contextvars import bind_contextvars, get_contextvars
 
-from logged import BUSY, CALL, LEG, Kept, attach, busy_event, tell
+from logged import BRIEF, BUSY, CALL, LEG, Kept, attach, busy_event, tell
+from records import lines_in
 from ringback import Event, logs
 
 pytestmark = pytest.mark.usefixtures("nothing_configured")
@@ -82,3 +83,14 @@ def test_an_outcomes_own_ids_are_not_those_of_the_context() -> None:
     attach(kept)
     tell(BUSY)
     assert kept.lines == [f"{LEG} -"]
+
+
+def test_lines_about_hooks_have_the_ids_in_their_records() -> None:
+    """The id of an operation's outcome does not name its call. The text says nothing twice."""
+    attach(kept := Kept())
+    with logs.bound_ids([busy_event(server_call_id=None)]):
+        logs.LogObserver().lease_lost(BUSY)
+    logs.LogObserver().lease_lost(BUSY)
+    line = {"event": "hook.lease_lost", **BRIEF}
+    assert lines_in(kept.records) == [line | {"call_connection_id": LEG, "correlation_id": CALL}, line]
+    assert kept.lines[0] == kept.lines[1]

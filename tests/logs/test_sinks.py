@@ -34,6 +34,7 @@ from logged import (
 from records import line_in, lines_in
 from ringback import ConfigurationError, Outcome, classify, logs
 from ringback.core.fields import Line
+from ringback.logs._text import LONGEST_TEXT
 from ringback.receiving.replies import Reply
 
 if TYPE_CHECKING:
@@ -175,10 +176,29 @@ def test_with_plain_logging_a_line_is_text_and_the_record_has_every_key() -> Non
     assert kept.lines == [
         "ringback INFO call.outcome event_type=Microsoft.Communication.CallDisconnected scope=call "
         "code=486 subcode=560486 cause=busy disposition=retryable retry_class=later "
-        'retry_action=place_call owner=callee summary="The person called was on another call." '
-        f"call_connection_id={LEG} correlation_id={CALL} operation_context=reminder-17 sip_code=486"
+        f"retry_action=place_call owner=callee call_connection_id={LEG} correlation_id={CALL} sip_code=486 "
+        'q850_cause=17 operation_context=reminder-17 summary="The person called was on another c..."'
     ]
     assert lines_in(kept.records) == [{"event": "call.outcome", **Line()(BUSY)}]
+
+
+def test_with_plain_logging_a_cut_spares_what_nobody_can_look_up() -> None:
+    """A carrier's numbers may change a verdict, and the context is the app's; the summary follows from the codes."""
+    attach(kept := Kept())
+    tell(judged(busy_event(operation_context="o" * 500)))
+    text = kept.lines[0]
+    assert (len(text), text.isascii(), " summary=" in text) == (LONGEST_TEXT, True, False)
+    assert " sip_code=486 q850_cause=17 operation_context=o" in text
+    assert text.endswith("oo...")
+
+
+def test_where_a_handler_fails_logging_shows_the_line_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    """Logging prints the arguments of a record that it cannot write, and Sentry sends them beside each issue."""
+    handler = logging.StreamHandler(io.StringIO())
+    handler.setFormatter(logging.Formatter("%(request_id)s %(message)s"))
+    attach(handler)
+    logs.LogObserver().hooks_abandoned(2, 0.5)
+    assert "\nArguments: (' count=2 timeout_seconds=0.5',)\n" in capsys.readouterr().err
 
 
 def test_with_plain_logging_the_message_before_its_arguments_names_the_event() -> None:
@@ -326,7 +346,7 @@ def test_no_text_of_a_sender_begins_a_line_of_its_own(text: str) -> None:
     _, _, shown = kept.lines[0].partition(" operation_context=")
     value, _ = json.JSONDecoder().raw_decode(shown) if shown.startswith('"') else (shown.partition(" ")[0], 0)
     redacted = line_in(kept.records[0])["operation_context"]
-    assert value == redacted or (value[-1] == "…" and redacted.startswith(value[:-1]))
+    assert value == redacted or (value.endswith("...") and redacted.startswith(value[:-3]))
 
 
 def test_with_nothing_configured_a_line_is_json_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:

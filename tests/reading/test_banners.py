@@ -49,6 +49,12 @@ def test_words_before_each_line_hide_none(before: str, lines: list[str]) -> None
     assert legs(*(before + line for line in lines)) == ["leg-1", "leg-2"]
 
 
+def test_a_line_of_text_within_loguru_s_json_is_read() -> None:
+    """``logger.add(..., serialize=True)`` behind an ``InterceptHandler``: the text stands twice, and counts once."""
+    lines = [json.dumps({"text": f"{text}\n", "record": {"message": text, "extra": {}}}) for text in TEXTS]
+    assert legs(*lines) == ["leg-1", "leg-2"]
+
+
 def test_json_over_several_lines_is_still_one_value() -> None:
     """As ``jq`` writes it, whatever its first line breaks off after."""
     for indented in (json.dumps([json.loads(row) for row in ROWS], indent=1), "\n".join(map(pretty, ROWS))):

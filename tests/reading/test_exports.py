@@ -208,6 +208,8 @@ NAMED = b'{"event": "call.outcome", '
         (b'{}\n{"a": "outcome', Why.BROKEN, (2, "line")),
         (b'{"outcome": "\xff', Why.BROKEN, (1, "line")),
         (b"outcome \xff", Why.NO_LINE, (1, "line")),
+        (b"delivery.elements_rejected count=1 faults=\"{'index': 1, 'reason': 'no type'}\"", Why.NO_LINE, (1, "line")),
+        (b'{ "outcome": ', Why.BROKEN, (1, "line")),
         (b'"outcome"', Why.NO_LINE, (1, "line")),
         (NAMED + b'"cause": "busy", "code": [1]}', Why.WRONG_TYPE, (1, "line")),
         (NAMED + b'"cause": "busy", "disposition": "terminal", "schema": 3}', Why.NEWER, (1, "line")),

@@ -17,7 +17,7 @@ from ringback.cli import main
 from ringback.cli.reading.frames import Found, found_in
 from ringback.cli.reading.line import Counted, Line, Unread
 from ringback.core.fields import ROWS
-from ringback.logs._sinks import Text
+from ringback.logs._text import Text
 
 if TYPE_CHECKING:
     from pathlib import Path

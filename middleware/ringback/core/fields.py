@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SCHEMA = 2
 """The version of the log line. A new key keeps the version; a key that goes or changes its meaning makes a new one."""
 
+_LAST_IN_TEXT = {"operation_context": 1, "summary": 2}
+"""Long keys that end the line of text, so that a cut spares the others. The summary follows from the codes."""
+
 _MOST = 2048  # Verdicts whose facts a line keeps.
 _NO_FACTS: tuple[Verdict | None, dict[str, Any]] = (None, {})
 
@@ -143,7 +146,8 @@ class Line:
         own = [row for row in chosen if "shared" not in row.marks]
         self._own = [(row.name, row.value, "private" in row.marks, "id" in row.marks) for row in own]
         self._of_plain = [each for each, row in zip(self._own, own, strict=True) if "detail" not in row.marks]
-        self.in_text = [row.name for row in chosen if "text" in row.marks]
+        named = (row.name for row in chosen if "text" in row.marks)
+        self.in_text = sorted(named, key=lambda name: _LAST_IN_TEXT.get(name, 0))
         self._facts: dict[tuple[object, ...], tuple[Verdict | None, dict[str, Any]]] = {}
 
     def __call__(self, outcome: Outcome, *, ids_are_open: bool = False) -> dict[str, Any]:

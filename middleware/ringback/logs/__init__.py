@@ -16,8 +16,8 @@ from weakref import WeakSet
 from ringback.core.times import iso_second
 from ringback.exceptions import ClockJumped, error_text
 from ringback.forks import lock
-from ringback.logs._delivery import IDS, MOST_LISTED, Bound, ContextFilter, bound_ids, ended_fields, level_of, received
-from ringback.logs._sinks import LOGGER, configure, emit, sink, write
+from ringback.logs._delivery import MOST_LISTED, Bound, ContextFilter, bound_ids, ended_fields, level_of, received
+from ringback.logs._sinks import IDS, LOGGER, configure, emit, sink, write
 from ringback.privacy.redaction import redact
 from ringback.work.policy import GiveUp, Retry
 

@@ -11,7 +11,7 @@ from structlog.contextvars import bind_contextvars, get_contextvars, reset_conte
 
 from ringback.core.times import iso_of
 from ringback.logs import _sinks
-from ringback.logs._sinks import emit, sink, write
+from ringback.logs._sinks import IDS, emit, sink, write
 from ringback.privacy.redaction import open_ids, redact, redact_if_told
 from ringback_catalog import Cause, Owner, ResultCategory
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from ringback.core.outcome import Outcome
     from ringback.receiving.intake import Received
     from ringback.work.call_detail import EndedLeg
-
-IDS = ("call_connection_id", "server_call_id", "correlation_id")
-"""The ids that a door binds to the request's context, so that the app's own lines carry the ids, too."""
 
 MOST_LISTED = 20
 """Faults or ids in the line of one delivery: a hostile batch must not fill the log."""

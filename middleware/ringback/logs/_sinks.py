@@ -12,10 +12,8 @@ import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
-from itertools import chain
-from json.encoder import encode_basestring, encode_basestring_ascii
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import structlog
@@ -23,28 +21,26 @@ import structlog
 from ringback.core.fields import Line
 from ringback.core.times import iso
 from ringback.exceptions import ConfigurationError
+from ringback.logs._text import LINES, Text
 from ringback.privacy.redaction import redact
 from ringback.privacy.written import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from ringback.core.outcome import Outcome
 
 LOGGER = "ringback"
 """The name of the logger of every line, in logging and in structlog."""
 
+IDS = ("call_connection_id", "server_call_id", "correlation_id")
+"""The ids that a door binds to the request's context, so that the app's own lines carry the ids, too."""
+
 line = Line()
 """Makes the fields of an outcome's line, with the detail that the app gave to :func:`configure`."""
 
 _kept: _Structlog | None = None
-_BELOW = ("exception", "example")
-_LINES = "\n\t"
-"""What stays in a text of several lines, such as a traceback."""
 _METHODS = {logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
-
-LONGEST_TEXT = 400
-"""Characters of a line of text: more does not fit on a terminal's screen with other lines."""
 
 
 def sink() -> _Structlog | _Logging:
@@ -229,56 +225,12 @@ class _Logging:
         # The event stands in the message, by which services that collect errors tell one kind of line from another.
         record = _logger().makeRecord(LOGGER, level, __file__, 0, f"{event}%s", (text,), None, "write")
         vars(record).update(fields, event=event)
+        if IDS[0] not in fields:
+            # As structlog's merge_contextvars does: a hook's line leads to its call, also where an operation failed.
+            bound = structlog.contextvars.get_contextvars()
+            for name in bound.keys() & IDS:
+                vars(record).setdefault(name, bound[name])
         _logger().handle(record)
-
-
-class Text(msgspec.Struct):
-    """The ``key=value`` behind the event of a line, made only if a handler asks.
-
-    A value that does not fit into the line is cut; tracebacks follow.
-    """
-
-    event: str
-    fields: Mapping[str, Any]
-    keys: Iterable[str]
-
-    def __str__(self) -> str:
-        fields, parts = self.fields, [self.event]
-        for name in self.keys:
-            value = fields.get(name)
-            if value is not None and name not in _BELOW:
-                text = value if type(value) is str else _words(value)
-                parts.append(f"{name}={text if text.isalnum() else _quoted(text)}")
-        line = " ".join(parts)
-        if len(line) > LONGEST_TEXT:
-            line = _cut(parts, fields)
-        for name in _BELOW:
-            if name in fields:
-                line = f"{line}\n{visible(fields[name].rstrip(), kept=_LINES)}"
-        return line[len(self.event) :]
-
-
-def _words(value: object) -> str:
-    return " ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
-
-
-def _quoted(text: str) -> str:
-    if not text.isprintable():
-        # As JSON escapes text, so that no text of a sender can begin a line of its own.
-        return encode_basestring_ascii(text)
-    return encode_basestring(text) if " " in text or '"' in text else text
-
-
-def _cut(parts: Iterable[str], fields: Mapping[str, Any]) -> str:
-    """The parts that fit, and as much of the others. A text is cut before it is quoted, so that a quote closes it."""
-    line, *parts = parts
-    for part in parts:
-        name = part.partition("=")[0]
-        text, room = _words(fields[name]), LONGEST_TEXT - len(line) - len(name) - len(" =…")
-        cuts = (f"{name}={_quoted(text[:length] + '…')}" for length in range(room, 0, -1))
-        fitting = (f"{line} {each}" for each in chain([part], cuts))
-        line = next((each for each in fitting if len(each) <= LONGEST_TEXT), line)
-    return line
 
 
 def leading(_: object, __: str, line: Any) -> Any:
@@ -308,7 +260,7 @@ def _to_terminal() -> Any:
     render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)
 
     def renderer(logger: Any, method: str, line: Any) -> Any:
-        shown = {name: visible(value, kept=_LINES) if isinstance(value, str) else value for name, value in line.items()}
+        shown = {name: visible(value, kept=LINES) if isinstance(value, str) else value for name, value in line.items()}
         return render(logger, method, shown)
 
     return renderer

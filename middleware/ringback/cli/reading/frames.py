@@ -136,7 +136,7 @@ def _second_look(line: bytes, number: int) -> Iterator[Found]:
     if isinstance(parsed, Line):
         yield parsed
     else:
-        yield Unread(parsed or (Why.BROKEN if b"{" in line else Why.NO_LINE), line, number)
+        yield Unread(parsed or (Why.BROKEN if _OBJECT.search(line) else Why.NO_LINE), line, number)
 
 
 def _of_value(content: object, raw: bytes, line: int | None = None) -> Iterator[Found]:
@@ -278,6 +278,8 @@ def _is_json(line: bytes) -> bool:
 
 
 _EVENTS = frozenset(EVENTS)
+_OBJECT = re.compile(rb'\{\s*(?:"|$)')
+"""An object of JSON begins here. Text has braces as well: a list of faults, or what another program writes."""
 _DECODERS: dict[type[Counted], Decode] = {kind: Decoder(kind).decode for kind in (Counted, Line)}
 _decode_any: Callable[[bytes], Any] = Decoder().decode
 _decoder = json.JSONDecoder()

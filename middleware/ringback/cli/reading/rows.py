@@ -16,10 +16,10 @@ _WITHIN = ("customDimensions", "Properties", "properties", "attributes", "ringba
 
 _TEXTS = (
     *("Log_s", "Log", "LogEntry", "LogMessage", "log", "MESSAGE", "ResultDescription"),
-    *("body", "Body", "Message", "message", "msg"),
+    *("body", "Body", "Message", "message", "msg", "text"),
 )
 """Keys under which a whole line stands as text: Container Apps, AKS, Docker, systemd's journal, App Service,
-OpenTelemetry, formatters.
+OpenTelemetry, formatters, loguru.
 """
 
 _TIMES = (

@@ -40,6 +40,9 @@ _NOTHING = ("", "None", "null")
 WHOLE = "confidence"
 """A key of every line but those of logging's text, which leaves the carrier's words out and cuts long values."""
 
+_CUT = ("...", "…")
+"""How a cut value ends in logging's text, and how it ended before 0.2.0."""
+
 _LONGEST = 100_000
 """Characters that a value may have to be read as Python."""
 
@@ -79,7 +82,7 @@ def fields_in(text: str) -> Mapping[str, Any] | Why | None:
     if time is not None and "timestamp" not in fields:
         fields["timestamp"] = time[0]
     if name == OUTCOME and WHOLE not in fields:
-        fields = {key: value for key, value in fields.items() if not str(value).endswith("…")}
+        fields = {key: value for key, value in fields.items() if not str(value).endswith(_CUT)}
         fields["schema"] = 0
     return fields
 
