@@ -6,19 +6,18 @@ import codecs
 import csv
 import json
 import re
-from collections.abc import Callable
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from msgspec.json import Decoder, encode
 
-from ringback.cli.reading.line import EVENTS, FAULTS, NEWEST, Counted, Line, Unread, Why
+from ringback.cli.reading.line import EVENTS, FAULTS, NEWEST, Line, Unread, Why
 from ringback.cli.reading.rows import read, rows_in
 from ringback.cli.reading.text import fields_in
 from ringback.exceptions import RingbackError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 MOST = 64 * 1024 * 1024
 """Bytes that the reader keeps of one line, or of a file whose values go over several lines."""
@@ -26,21 +25,16 @@ MOST = 64 * 1024 * 1024
 _BLANK = 10_000
 """Lines at the start of a file among which the reader looks for the file's format."""
 
-Found = Counted | Unread | bytes
+Found = Line | Unread | bytes
 """A line that Ringback wrote, bytes that could not be read, or the bytes of another program's JSON object."""
-
-Decode = Callable[[bytes], Counted]
-"""Decodes a line that is JSON."""
 
 
 class TooLong(RingbackError):
     """The JSON values over several lines are too long for memory."""
 
 
-def found_in(chunks: Iterable[bytes], kind: type[Counted] = Line) -> Iterator[Found]:
+def found_in(chunks: Iterable[bytes]) -> Iterator[Found]:
     """Read a file, given as pieces of any size. Memory does not grow with a file of lines or of CSV.
-
-    ``kind`` has the keys that the caller wants: a caller that only counts needs few keys, and few keys are quicker.
 
     Raises :class:`TooLong` for values that go over several lines and are longer than :data:`MOST` bytes.
     """
@@ -58,7 +52,7 @@ def found_in(chunks: Iterable[bytes], kind: type[Counted] = Line) -> Iterator[Fo
         return _of_csv(lines)
     if len(begun) > 1 and _goes_on(begun):
         return _of_values(lines)
-    return _of_lines(lines, _DECODERS[kind])
+    return _of_lines(lines)
 
 
 def _in_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -93,7 +87,7 @@ def _batches(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
     yield [b"".join(begun)]
 
 
-def _of_lines(batches: Iterable[list[bytes]], decode: Decode) -> Iterator[Found]:
+def _of_lines(batches: Iterable[list[bytes]]) -> Iterator[Found]:
     number = 0
     for batch in batches:
         for line in batch:
@@ -102,7 +96,7 @@ def _of_lines(batches: Iterable[list[bytes]], decode: Decode) -> Iterator[Found]
             # these words.
             if b"outcome" in line or b"rejected" in line or b"disposition" in line:
                 try:
-                    decoded = decode(line)
+                    decoded = _decode_line(line)
                 except FAULTS:
                     yield from _second_look(line, number)
                     continue
@@ -278,6 +272,6 @@ def _is_json(line: bytes) -> bool:
 
 
 _EVENTS = frozenset(EVENTS)
-_DECODERS: dict[type[Counted], Decode] = {kind: Decoder(kind).decode for kind in (Counted, Line)}
+_decode_line = Decoder(Line).decode
 _decode_any: Callable[[bytes], Any] = Decoder().decode
 _decoder = json.JSONDecoder()
