@@ -152,7 +152,7 @@ class Tally:
         for line in found:
             if isinstance(line, Unread):
                 self._reasons.add(line, name)
-            elif not isinstance(line, Line) or line.event not in self._counted:
+            elif not isinstance(line, Line) or (counted := self._counted.get(line.event or "")) is None:
                 self._others += 1
             else:
                 self.held += line.event == OUTCOME
@@ -165,7 +165,7 @@ class Tally:
                     self._first = second
                 if second is not None and second > self._last:
                     self._last = second
-                self._counted[line.event](line, second)
+                counted(line, second)
 
     def summary(self, columns: int = 48, top: int = 10) -> Summary:
         """The counts until now, with series of at most ``columns`` numbers and the ``top`` pairs."""

@@ -97,7 +97,7 @@ def _step(event: Event, raw: dict[str, Any]) -> Step:
         subcode=result.subcode or 0,
         message=result.message,
         sip=_detail(result.sip),
-        q850=result.q850 and result.q850.code,
+        q850=None if result.q850 is None else result.q850.code,
         fields=fields,
         context=context,
     )
