@@ -28,7 +28,6 @@ from traffic import body
 
 from ringback import classify_event, logs, parse_delivery
 from ringback.cli._stats import read
-from ringback.cli.reading.line import Counted
 from ringback.cli.stats.tally import Tally
 from ringback.receiving.intake import Received
 
@@ -79,7 +78,7 @@ def decode(path: Path) -> None:
 
 def count(path: Path) -> None:
     tally = Tally()
-    read([str(path)], tally, "stats", Counted)
+    read([str(path)], tally, "stats")
     tally.summary()
 
 

@@ -33,7 +33,7 @@ def integer(value: object, where: str) -> int | None:
     raise CatalogError(f"{where}: {value!r} is not a whole number; write it without quotes, such as 486")
 
 
-def code_range(value: object, _: object, where: str) -> Codes:
+def code_range(value: object, where: str) -> Codes:
     found = _CODES.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise CatalogError(f"{where}: {value!r} is not a code or a range such as '400-499'")
@@ -44,7 +44,7 @@ def code_range(value: object, _: object, where: str) -> Codes:
 
 
 def enum_of(kind: type[E_]) -> Any:
-    def convert(value: Any, _: object, where: str) -> E_:
+    def convert(value: Any, where: str) -> E_:
         try:
             return kind(value)
         except ValueError:
@@ -54,31 +54,31 @@ def enum_of(kind: type[E_]) -> Any:
     return convert
 
 
-def text(value: object, _: object, where: str) -> str:
+def text(value: object, where: str) -> str:
     if isinstance(value, str):
         return value
     raise CatalogError(f"{where}: {value!r} is not text; write it in quotes")
 
 
-def texts(value: object, _: object, where: str) -> tuple[str, ...]:
+def texts(value: object, where: str) -> tuple[str, ...]:
     if isinstance(value, list | tuple) and all(isinstance(text, str) for text in cast("Sequence[object]", value)):
         return tuple(cast("Sequence[str]", value))
     raise CatalogError(f"{where}: {value!r} is not a list of texts such as ['one', 'two']")
 
 
-def flag(value: object, _: object, where: str) -> bool:
+def flag(value: object, where: str) -> bool:
     if isinstance(value, bool):
         return value
     raise CatalogError(f"{where}: {value!r} is neither true nor false; write one of them, without quotes")
 
 
-def _causes(value: object, _: object, where: str) -> tuple[Cause, ...]:
+def _causes(value: object, where: str) -> tuple[Cause, ...]:
     if isinstance(value, bool):
         raise CatalogError(f"{where}: {value!r} names no cause; list the causes that arrive under this key")
-    return tuple(enum_of(Cause)(cause, _, where) for cause in texts(value, _, where))
+    return tuple(enum_of(Cause)(cause, where) for cause in texts(value, where))
 
 
-def _wait(value: object, _: object, where: str) -> RetryAfter:
+def _wait(value: object, where: str) -> RetryAfter:
     """A wait from a number of seconds, or from ``{ seconds = 600, factor = 2.0 }``."""
     given: Any = {"seconds": value} if isinstance(value, int) else value
     parts = dict(cast("Mapping[str, Any]", given)) if isinstance(given, dict) else {}
@@ -93,16 +93,16 @@ def _wait(value: object, _: object, where: str) -> RetryAfter:
         raise CatalogError(f"{where}: {error}") from None
 
 
-def _sources(value: object, sources: Mapping[str, Source], where: str) -> tuple[Source, ...]:
-    names = texts(value, sources, where)
+def sources_in(value: object, where: str, sources: Mapping[str, Source]) -> tuple[Source, ...]:
+    names = texts(value, where)
     for name in names:
         if name not in sources:
             raise CatalogError(f"{where} {name!r} is not in sources.toml{did_you_mean(name, sources)}")
     return tuple(sources[name] for name in names)
 
 
-def _ranges(value: object, _: object, where: str) -> tuple[Codes, ...]:
-    return tuple(code_range(codes, _, where) for codes in texts(value, _, where))
+def _ranges(value: object, where: str) -> tuple[Codes, ...]:
+    return tuple(code_range(codes, where) for codes in texts(value, where))
 
 
 CONVERT: dict[str, Any] = {
@@ -116,10 +116,9 @@ CONVERT: dict[str, Any] = {
     "confidence": enum_of(Confidence),
     "summary": text,
     "advice": texts,
-    "sources": _sources,
     "note": text,
     "mixture": _causes,
     "specific": flag,
     "with_codes": _ranges,
 }
-"""The converter of every field but the key's, in the order of a block."""
+"""The converter of every field but the key's and ``sources``, in the order of a block."""

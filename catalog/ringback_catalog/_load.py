@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from ringback_catalog._again import RetryAction
-from ringback_catalog._fields import CONVERT, code_range, did_you_mean, enum_of, integer, text, texts
+from ringback_catalog._fields import CONVERT, code_range, did_you_mean, enum_of, integer, sources_in, text, texts
 from ringback_catalog._model import Entry, Key
 from ringback_catalog._sources import Source
 from ringback_catalog._toml import package_files, read_toml
@@ -98,12 +98,15 @@ def refuse_idle(entry: Entry, given: Mapping[str, Any], where: str) -> None:
 
 def verdict_of(row: Row, sources: Mapping[str, Source], where: str) -> dict[str, Any]:
     """The fields of a block that are not its key, checked and converted."""
-    return {name: convert(row[name], sources, f"{where}: {name}") for name, convert in CONVERT.items() if name in row}
+    fields = {name: convert(row[name], f"{where}: {name}") for name, convert in CONVERT.items() if name in row}
+    if "sources" in row:
+        fields["sources"] = sources_in(row["sources"], f"{where}: sources", sources)
+    return fields
 
 
 def refuse_unknown(row: Row, where: str, also: Iterable[str] = ()) -> None:
     """Refuse a field that no block has; ``also`` are the further fields of a block of overrides."""
-    known = (*KEY_FIELDS, *CONVERT, *also)
+    known = (*KEY_FIELDS, *CONVERT, "sources", *also)
     for name in row:
         if name not in known:
             raise CatalogError(f"{where}: unknown field {name!r}{did_you_mean(name, known)}")
@@ -134,7 +137,7 @@ def key_of(row: Row, place: str) -> Key:
     subcode, pattern = _subcode(row.get("subcode"), place)
     key = Key(
         events=_events(row.get("events", ()), place),
-        scope=enum_of(Scope)(row["scope"], {}, f"{place}: scope") if "scope" in row else None,
+        scope=enum_of(Scope)(row["scope"], f"{place}: scope") if "scope" in row else None,
         code=code,
         codes=codes,
         subcode=subcode,
@@ -167,7 +170,7 @@ def key_of(row: Row, place: str) -> Key:
 def _code(value: object, place: str) -> tuple[int | None, Codes | None]:
     """A code from a number, or a range from ``"400-499"``. 0 becomes 200."""
     if isinstance(value, str):
-        codes = code_range(value, {}, f"{place}: code")
+        codes = code_range(value, f"{place}: code")
         if codes.low < codes.high:
             return None, codes
         value = codes.low
@@ -187,7 +190,7 @@ def _subcode(value: object, place: str) -> tuple[int | None, str | None]:
 
 
 def _events(value: object, place: str) -> tuple[str, ...]:
-    names = texts([value] if isinstance(value, str) else value, None, f"{place}: events")
+    names = texts([value] if isinstance(value, str) else value, f"{place}: events")
     if all(names):
         return tuple(name.removeprefix("Microsoft.Communication.") for name in names)
     raise CatalogError(f"{place}: events {value!r} is not a list of event names such as ['CreateCallFailed']")
@@ -195,7 +198,7 @@ def _events(value: object, place: str) -> tuple[str, ...]:
 
 def _phrase(value: object, where: str) -> str:
     """A part of a SIP status text, in lower case."""
-    phrase = text(value, None, where).strip().lower()
+    phrase = text(value, where).strip().lower()
     if phrase:
         return phrase
     raise CatalogError(f"{where}: {value!r} is empty; name words of the SIP message, or leave phrase out")

@@ -67,7 +67,7 @@ def _override(index: Index, key: Key, row: dict[str, Any], where: str) -> None:
 
 def _stated(key: Key, row: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> tuple[str, ...]:
     """The fields that no detail changes: those that the row states, and none if the row says ``refine = true``."""
-    refines = _fields.flag(row.get("refine", False), None, f"{where}: refine")
+    refines = _fields.flag(row.get("refine", False), f"{where}: refine")
     stated = {name for name in VERDICT if name in changes}
     if "refine" in row and (key.q850 is not None or key.phrase is not None or key.special in STATUS):
         raise CatalogError(

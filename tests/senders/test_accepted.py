@@ -14,10 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 
-from ringback.senders import rs256
+from ringback.senders import bearer, rs256
 from ringback.senders.auth import Head, Refusal
-from ringback.senders.bearer import MOST, Accepted, AcceptedTokens, BearerCheck
-from ringback.senders.jwt import Rules, Validity
+from ringback.senders.bearer import BearerCheck
+from ringback.senders.jwt import Rules
 from ringback.senders.keys import GRACE, LIFETIME, KeySet
 
 if TYPE_CHECKING:
@@ -164,27 +164,15 @@ async def test_a_refused_token_is_never_remembered(monkeypatch: pytest.MonkeyPat
         assert ids == ["a"] * 3
 
 
-def test_the_memory_is_bounded() -> None:
-    """The token that was used longest ago goes first."""
-    tokens = AcceptedTokens()
-    accepted = Accepted("a", None, Validity(0, 1))
-    digests = [number.to_bytes(32) for number in range(MOST + 1)]
-    for digest in digests[:MOST]:
-        tokens.add(digest, accepted)
-    assert tokens.find(digests[0]) is accepted
-    tokens.add(digests[MOST], accepted)
-    assert [digest for digest in digests if tokens.find(digest) is None] == [digests[1]]
-
-
-@given(bound=st.integers(1, 4), used=st.lists(st.binary(min_size=1, max_size=1), max_size=30))
-def test_no_more_tokens_than_the_bound_are_found(bound: int, used: list[bytes]) -> None:
-    """Those that were used last, whatever the order."""
-    tokens, accepted = AcceptedTokens(bound), Accepted("a", None, Validity(0, 1))
-    for digest in used:
-        if tokens.find(digest) is None:
-            tokens.add(digest, accepted)
-    last = list(dict.fromkeys(reversed(used)))[:bound]
-    assert {digest for digest in set(used) if tokens.find(digest)} == set(last)
+async def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verifier that remembers as many tokens as it may forgets them all, and verifies each anew."""
+    monkeypatch.setattr(bearer, "MOST", 2)
+    place, (first, second, third) = Place(), (signed(jti=str(number)) for number in range(3))
+    with verified(monkeypatch) as ids:
+        assert [await place.refusal(token) for token in (first, second, first, second)] == [None] * 4
+        assert ids == ["a"] * 2
+        assert [await place.refusal(token) for token in (third, third, first)] == [None] * 3
+        assert ids == ["a"] * 4
 
 
 TOKENS = [

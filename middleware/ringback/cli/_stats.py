@@ -15,7 +15,6 @@ import msgspec
 from ringback.cli._screen import Progress, bold, many, tell, wants_style, width, wrapped
 from ringback.cli._values import count, moment
 from ringback.cli.reading.frames import TooLong, found_in
-from ringback.cli.reading.line import Counted, Line
 from ringback.cli.stats.tally import Tally
 from ringback.core.times import DAY, HOUR, MINUTE
 from ringback.exceptions import ConfigurationError
@@ -55,7 +54,7 @@ def add(command: argparse.ArgumentParser) -> None:
 def stats(arguments: argparse.Namespace) -> int:
     """Print the counts of the files: a page, or one JSON object. 1 if a file holds no outcome."""
     tally = Tally(since=arguments.since, until=arguments.until)
-    empty = read(arguments.files, tally, "stats", Counted)
+    empty = read(arguments.files, tally, "stats")
     if arguments.json:
         print(json.dumps(msgspec.to_builtins(tally.summary(top=arguments.top)), indent=2))
     else:
@@ -73,14 +72,14 @@ class Counting(Protocol):
     def count(self, found: Iterable[Found], name: str) -> None: ...
 
 
-def read(files: Sequence[str], counting: Counting, command: str, kind: type[Counted] = Line) -> list[str]:
+def read(files: Sequence[str], counting: Counting, command: str) -> list[str]:
     """Count the files, one after another, with a bar; ``-`` is standard input.
 
     Returns the names of the files without an outcome, and says that ``ringback command`` found no outcome in these.
     """
     progress = Progress(_size(files))
     try:
-        empty = _count(files, counting, progress, kind)
+        empty = _count(files, counting, progress)
     finally:
         progress.end()
     for name in empty:
@@ -94,7 +93,7 @@ def read(files: Sequence[str], counting: Counting, command: str, kind: type[Coun
     return empty
 
 
-def _count(files: Sequence[str], counting: Counting, progress: Progress, kind: type[Counted]) -> list[str]:
+def _count(files: Sequence[str], counting: Counting, progress: Progress) -> list[str]:
     before = lines = 0
     empty: list[str] = []
 
@@ -109,7 +108,7 @@ def _count(files: Sequence[str], counting: Counting, progress: Progress, kind: t
         held = counting.held
         with _opened(name) as (stream, position):
             try:
-                counting.count(found_in(chunks(stream, position), kind), _called(name, quoted=False))
+                counting.count(found_in(chunks(stream, position)), _called(name, quoted=False))
             except TooLong as error:
                 raise ConfigurationError(f"{_called(name)}: {error}") from error
             before += position()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ LONGEST = 16 * 1024
 """Characters of the longest token; Microsoft's tokens have one to two thousand."""
 
 MOST = 1024
-"""Tokens that one verifier remembers, a third of a megabyte; the token that was used longest ago goes first."""
+"""Tokens that one verifier remembers, a third of a megabyte; it forgets all of them before it remembers one more."""
 
 
 class Accepted(Struct, frozen=True):
@@ -35,36 +34,13 @@ class Accepted(Struct, frozen=True):
     validity: Validity
 
 
-class AcceptedTokens:
-    """The tokens that a verifier has accepted, at most ``most``: a token which comes again costs one look-up.
-
-    Event Grid sends one token of Microsoft Entra ID with many deliveries. A digest stands for a token: nobody can read
-    a token out of the memory, and the time of a look-up says nothing of a token that the verifier has not seen.
-    """
-
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
-        self._tokens: OrderedDict[bytes, Accepted] = OrderedDict()
-
-    def find(self, digest: bytes) -> Accepted | None:
-        # Out of its place and in at the end. Each step is atomic, because a verifier may serve the event loops of
-        # several threads: another thread that looks in between verifies the token again.
-        found = self._tokens.pop(digest, None)
-        if found is not None:
-            self._tokens[digest] = found
-        return found
-
-    def add(self, digest: bytes, accepted: Accepted) -> None:
-        self._tokens[digest] = accepted
-        if len(self._tokens) > self._most:
-            self._tokens.popitem(last=False)
-
-    def forget(self, digest: bytes) -> None:
-        self._tokens.pop(digest, None)
-
-
 class BearerCheck:
     """Checks tokens by ``rules``, and remembers those that it accepted. ``clock`` gives seconds since 1970.
+
+    A token which comes again costs one look-up: Event Grid sends one token of Microsoft Entra ID with many deliveries.
+    A digest stands for a token: nobody can read a token out of the memory, and the time of a look-up says nothing of a
+    token that the verifier has not seen. Each step is atomic, because the event loops of several threads may use one
+    check.
 
     A remembered token is as good as a new one while its key set gives the very key that the check verified it with:
     after a key has gone, and after each renewal of the keys, the signature is verified again.
@@ -73,7 +49,7 @@ class BearerCheck:
     def __init__(self, rules: Rules, *, clock: Callable[[], float] = time.time) -> None:
         self._rules = rules
         self._clock = clock
-        self._accepted = AcceptedTokens()
+        self._accepted: dict[bytes, Accepted] = {}
 
     async def refusal(self, head: Head, keys: KeySet) -> Refusal | None:
         """Why the token in the head of a request is refused."""
@@ -81,19 +57,19 @@ class BearerCheck:
         if len(given) != 1:
             return Refusal("token_repeated" if given else "token_missing")
         digest = sha256(given[0].encode("utf-8", "surrogatepass")).digest()
-        known = self._accepted.find(digest)
+        known = self._accepted.get(digest)
         if known is None or keys.at_hand(known.key_id) is not known.key:
             return await self._new(given[0], digest, keys)
         refusal = known.validity.refusal(self._clock())
         if refusal is not None:
-            self._accepted.forget(digest)
+            self._accepted.pop(digest, None)
         return refusal
 
     async def _new(self, credentials: str, digest: bytes, keys: KeySet) -> Refusal | None:
         # Not with this module: it imports cryptography.
         from ringback.senders.rs256 import is_signed
 
-        self._accepted.forget(digest)
+        self._accepted.pop(digest, None)
         token = _token(credentials)
         if isinstance(token, Refusal):
             return token
@@ -108,7 +84,9 @@ class BearerCheck:
         validity = read_claims(token.payload, self._rules, self._clock())
         if isinstance(validity, Refusal):
             return validity
-        self._accepted.add(digest, Accepted(token.key_id, key, validity))
+        if len(self._accepted) >= MOST:
+            self._accepted.clear()
+        self._accepted[digest] = Accepted(token.key_id, key, validity)
         return None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import importlib.util
-import inspect
 import socket
 import sys
 import threading
@@ -23,6 +22,7 @@ from ringback.cli.demo.screen import Report, Screen
 from ringback.core.events import parse_delivery
 from ringback.core.outcome import classify_event
 from ringback.exceptions import ConfigurationError, RingbackError
+from ringback.hooks.invoke import called
 from ringback.hooks.registration import Registration
 from ringback.simulator.server import protocol_without_access_log
 from ringback.web.endpoint import OutcomeRouter
@@ -156,25 +156,15 @@ class _Tally:
     def _counting(self, handler: Handler) -> Handler:
         # A handler takes one or two arguments; its registration knows how many.
         function: Callable[..., Any] = handler
-        if inspect.iscoroutinefunction(handler):
-
-            @wraps(function)
-            async def counted(*arguments: Any, **keywords: Any) -> None:
-                try:
-                    await function(*arguments, **keywords)
-                finally:
-                    self._count(handler)
-
-            return counted
 
         @wraps(function)
-        def counted_sync(*arguments: Any, **keywords: Any) -> Any:
+        async def counted(*arguments: Any, **keywords: Any) -> None:
             try:
-                return function(*arguments, **keywords)
+                await called(function, arguments, keywords)
             finally:
                 self._count(handler)
 
-        return counted_sync
+        return counted
 
     def _count(self, handler: Handler) -> None:
         with self._changed:

@@ -6,19 +6,18 @@ import codecs
 import csv
 import json
 import re
-from collections.abc import Callable
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from msgspec.json import Decoder, encode
 
-from ringback.cli.reading.line import EVENTS, FAULTS, NEWEST, Counted, Line, Unread, Why
+from ringback.cli.reading.line import EVENTS, FAULTS, NEWEST, Line, Unread, Why
 from ringback.cli.reading.rows import read, rows_in
 from ringback.cli.reading.text import fields_in
 from ringback.exceptions import RingbackError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 MOST = 64 * 1024 * 1024
 """Bytes that the reader keeps of one line, or of a file whose values go over several lines."""
@@ -26,39 +25,38 @@ MOST = 64 * 1024 * 1024
 _BLANK = 10_000
 """Lines at the start of a file among which the reader looks for the file's format."""
 
-Found = Counted | Unread | bytes
+Found = Line | Unread | bytes
 """A line that Ringback wrote, bytes that could not be read, or the bytes of another program's JSON object."""
-
-Decode = Callable[[bytes], Counted]
-"""Decodes a line that is JSON."""
 
 
 class TooLong(RingbackError):
     """The JSON values over several lines are too long for memory."""
 
 
-def found_in(chunks: Iterable[bytes], kind: type[Counted] = Line) -> Iterator[Found]:
+def found_in(chunks: Iterable[bytes]) -> Iterator[Found]:
     """Read a file, given as pieces of any size. Memory does not grow with a file of lines or of CSV.
-
-    ``kind`` has the keys that the caller wants: a caller that only counts needs few keys, and few keys are quicker.
 
     Raises :class:`TooLong` for values that go over several lines and are longer than :data:`MOST` bytes.
     """
-    batches = _batches(_in_utf8(chunks))
+    lines = _lines(_in_utf8(chunks))
     first: list[bytes] = []
     begun: list[bytes] = []
-    for batch in batches:
-        first += batch
-        begun = [line for line in first[:_BLANK] if line.strip()][:2]
-        # Only a value that goes on, or a header, is judged by the second line as well: that line may come much later.
-        if len(begun) > 1 or (begun and not _goes_on(begun) and not _is_csv(begun)) or len(first) >= _BLANK:
+    undecided = True
+    for line in lines:
+        first.append(line)
+        if line.strip():
+            begun.append(line)
+            # Only a value that goes on, or a header, is judged by the second line as well: that line may come much
+            # later.
+            undecided = len(begun) == 1 and (_goes_on(begun) or _is_csv(begun))
+        if not undecided or len(first) >= _BLANK:
             break
-    lines = chain([first], batches)
+    lines = chain(first, lines)
     if _is_csv(begun):
         return _of_csv(lines)
     if len(begun) > 1 and _goes_on(begun):
         return _of_values(lines)
-    return _of_lines(lines, _DECODERS[kind])
+    return _of_lines(lines)
 
 
 def _in_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -76,46 +74,40 @@ def _in_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
     return (decode(piece).encode() for piece in pieces)
 
 
-def _batches(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """The lines, many at a time: a generator's step for every line would cost as much as the look at that line."""
-    begun: list[bytes] = []
-    length = 0
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines, each of at most :data:`MOST` bytes."""
+    begun, length = list[bytes](), 0
     for chunk in chunks:
-        lines = chunk.split(b"\n")
-        last = lines.pop()
+        *lines, last = chunk.split(b"\n")
         if lines:
-            if begun:
-                lines[0] = b"".join([*begun, lines[0]])
-            yield lines
+            yield b"".join([*begun, lines[0]])
+            yield from lines[1:]
             begun, length = [], 0
         begun.append(last[: MOST - length])
         length += len(last)
-    yield [b"".join(begun)]
+    yield b"".join(begun)
 
 
-def _of_lines(batches: Iterable[list[bytes]], decode: Decode) -> Iterator[Found]:
-    number = 0
-    for batch in batches:
-        for line in batch:
-            number += 1
-            # Most lines of a log are another program's. Every line of Ringback, and every row of a query, has one of
-            # these words.
-            if b"outcome" in line or b"rejected" in line or b"disposition" in line:
-                try:
-                    decoded = decode(line)
-                except FAULTS:
-                    yield from _second_look(line, number)
-                    continue
-                if decoded.event is None:
-                    decoded.event = decoded.msg or decoded.message
-                if decoded.event in _EVENTS and decoded.schema <= NEWEST:
-                    yield decoded
-                else:
-                    yield from _second_look(line, number)
-            elif (line and line[0] == 123 and line[-1] == 125) or _is_object(line.strip()):
-                yield line
-            elif not line.isspace() and line:
-                yield Unread(Why.NO_LINE, line, number)
+def _of_lines(lines: Iterable[bytes]) -> Iterator[Found]:
+    for number, line in enumerate(lines, start=1):
+        # Most lines of a log are another program's. Every line of Ringback, and every row of a query, has one of these
+        # words.
+        if b"outcome" in line or b"rejected" in line or b"disposition" in line:
+            try:
+                decoded = _decode_line(line)
+            except FAULTS:
+                yield from _second_look(line, number)
+                continue
+            if decoded.event is None:
+                decoded.event = decoded.msg or decoded.message
+            if decoded.event in _EVENTS and decoded.schema <= NEWEST:
+                yield decoded
+            else:
+                yield from _second_look(line, number)
+        elif _is_object(line.strip()):
+            yield line
+        elif line.strip():
+            yield Unread(Why.NO_LINE, line, number)
 
 
 def _is_object(line: bytes) -> bool:
@@ -163,13 +155,13 @@ def _of_value(content: object, raw: bytes, line: int | None = None) -> Iterator[
         yield Unread(Why.NO_LINE, raw, line or 1)
 
 
-def _of_values(batches: Iterable[list[bytes]]) -> Iterator[Found]:
+def _of_values(lines: Iterable[bytes]) -> Iterator[Found]:
     """Read values that go over several lines, as ``jq`` writes values; a line that begins no value is unread."""
     kept: list[bytes] = []
     length = 0
-    for batch in batches:
-        kept += batch
-        length += sum(map(len, batch)) + len(batch)
+    for line in lines:
+        kept.append(line)
+        length += len(line) + 1
         if length > MOST:
             raise TooLong(f"values over several lines are longer than {MOST} bytes; write each JSON value on one line")
     text = b"\n".join(kept).decode("utf-8", "replace")
@@ -194,9 +186,9 @@ def _of_values(batches: Iterable[list[bytes]]) -> Iterator[Found]:
             at += 1
 
 
-def _of_csv(batches: Iterable[list[bytes]]) -> Iterator[Found]:
+def _of_csv(written: Iterable[bytes]) -> Iterator[Found]:
     """Read CSV as Azure's portal exports it: the first row has the names."""
-    lines = (line.decode("utf-8-sig", "replace") + "\n" for batch in batches for line in batch)
+    lines = (line.decode("utf-8-sig", "replace") + "\n" for line in written)
     header = next(line for line in lines if line.strip())
     separator = _separator(header) or ","
     names = _row(header, separator)
@@ -280,6 +272,6 @@ def _is_json(line: bytes) -> bool:
 _EVENTS = frozenset(EVENTS)
 _OBJECT = re.compile(rb'\{\s*(?:"|$)')
 """An object of JSON begins here. Text has braces as well: a list of faults, or what another program writes."""
-_DECODERS: dict[type[Counted], Decode] = {kind: Decoder(kind).decode for kind in (Counted, Line)}
+_decode_line = Decoder(Line).decode
 _decode_any: Callable[[bytes], Any] = Decoder().decode
 _decoder = json.JSONDecoder()

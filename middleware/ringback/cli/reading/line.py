@@ -136,8 +136,11 @@ class Seen:
         return before
 
 
-class Counted(Struct, gc=False, rename={"at_timestamp": "@timestamp"}):
-    """The keys that ``ringback stats`` counts, under every name that the two schemas and the log set-ups give a key."""
+class Line(Struct, gc=False, rename={"at_timestamp": "@timestamp"}):
+    """The keys that a command reads, under every name that the two schemas and the log set-ups give a key.
+
+    An outcome can be made of the keys of the event; the others are those of the old verdict, of refusals and hooks.
+    """
 
     # The fields stand in the order of a line's keys: msgspec looks for the next key first where the last key ended.
     timestamp: str | float | None = None
@@ -145,18 +148,34 @@ class Counted(Struct, gc=False, rename={"at_timestamp": "@timestamp"}):
     """One of :data:`EVENTS`."""
     schema: int = 1
     """0 for a line of text. Text leaves the carrier's words out, so the catalog cannot judge such a line anew."""
+    event_type: str | None = None
     scope: str | None = None
     code: Number | None = None
     subcode: Number | None = None
+    category: str | None = None
     cause: str | None = None
     disposition: str | None = None
+    retry_class: str | None = None
+    retry_action: str | None = None
+    retry_after_seconds: float | None = None
+    retry_after: dict[str, float] | None = None
+    owner: str | None = None
     summary: str | None = None
     event_id: str | None = None
     call_connection_id: str | None = None
     correlation_id: str | None = None
+    operation_context: str | None = None
     occurred_at: str | None = None
+    result_message: str | None = None
+    sip_code: Number | None = None
+    sip_reason: str | None = None
+    q850_cause: Number | None = None
+    q850_reason: str | None = None
+    status_details: str | None = None
     outcome_id: str | None = None
     server_call_id: str | None = None
+    sip: Diagnostic | None = None
+    q850: Diagnostic | None = None
     msg: str | None = None
     message: str | None = None
     time: str | float | None = None
@@ -199,27 +218,6 @@ class Counted(Struct, gc=False, rename={"at_timestamp": "@timestamp"}):
     def source(self) -> str | None:
         """The event's source, as Call Automation writes the sources of a call's events. A line has none of its own."""
         return None if self.call_connection_id is None else f"calling/callConnections/{self.call_connection_id}"
-
-
-class Line(Counted, gc=False):
-    """All keys that are read: those of the event, from which an outcome can be made, and those of the old verdict."""
-
-    event_type: str | None = None
-    retry_class: str | None = None
-    retry_action: str | None = None
-    retry_after: dict[str, float] | None = None
-    retry_after_seconds: float | None = None
-    category: str | None = None
-    owner: str | None = None
-    operation_context: str | None = None
-    result_message: str | None = None
-    sip: Diagnostic | None = None
-    q850: Diagnostic | None = None
-    sip_code: Number | None = None
-    sip_reason: str | None = None
-    q850_cause: Number | None = None
-    q850_reason: str | None = None
-    status_details: str | None = None
 
     def to_event(self) -> Event | None:
         """The event of the line; its type is empty if the line has none. ``None`` for a line without type and code."""

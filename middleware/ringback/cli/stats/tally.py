@@ -15,13 +15,12 @@ from ringback.cli.reading.line import (
     LATEST,
     OUTCOME,
     REMEMBERED,
-    Counted,
+    Line,
     Reason,
     Reasons,
     Seen,
     Unread,
     Why,
-    second_of,
 )
 from ringback.cli.stats.timeline import Columns, Timeline
 from ringback.privacy.redaction import redact
@@ -140,7 +139,8 @@ class Tally:
         self._hooks: dict[str, int] = {}
         self._given_up = 0
         self._redials: dict[str, int] = dict.fromkeys(_STEPS, 0)
-        self._counted: Mapping[str, Callable[[Counted], None]] = {
+        self._counted: Mapping[str, Callable[[Line, float | None], None]] = {
+            OUTCOME: self._outcome,
             "delivery.rejected": self._delivery,
             "callback.rejected": self._callback,
             "hook.failed": self._hook,
@@ -148,37 +148,24 @@ class Tally:
 
     def count(self, found: Iterable[Found], name: str) -> None:
         """Count what the reader found in the file ``name``. Never raises."""
-        counted, bounds, outcome = self._counted, self._bounds, self._outcome
-        first, last, ours, held = self._first, self._last, self._ours, self.held
+        bounds = self._bounds
         for line in found:
-            if not isinstance(line, Counted):
-                if isinstance(line, Unread):
-                    self._reasons.add(line, name)
-                else:
-                    self._others += 1
-                continue
-            event = line.event or ""
-            is_outcome = event == OUTCOME
-            if not is_outcome and event not in counted:
+            if isinstance(line, Unread):
+                self._reasons.add(line, name)
+            elif not isinstance(line, Line) or (counted := self._counted.get(line.event or "")) is None:
                 self._others += 1
-                continue
-            stamp = line.timestamp
-            second = second_of(stamp) if isinstance(stamp, str) else line.second
-            held += is_outcome
-            if bounds is not None and (second is None or not bounds[0] <= second < bounds[1]):
-                self._out_of_range += 1
-                continue
-            ours += 1
-            if second is not None:
-                if second < first:
-                    first = second
-                if second > last:
-                    last = second
-            if is_outcome:
-                outcome(line, second)
             else:
-                counted[event](line)
-        self._first, self._last, self._ours, self.held = first, last, ours, held
+                self.held += line.event == OUTCOME
+                second = line.second
+                if bounds is not None and (second is None or not bounds[0] <= second < bounds[1]):
+                    self._out_of_range += 1
+                    continue
+                self._ours += 1
+                if second is not None and second < self._first:
+                    self._first = second
+                if second is not None and second > self._last:
+                    self._last = second
+                counted(line, second)
 
     def summary(self, columns: int = 48, top: int = 10) -> Summary:
         """The counts until now, with series of at most ``columns`` numbers and the ``top`` pairs."""
@@ -218,7 +205,7 @@ class Tally:
             redials=dict(self._redials),
         )
 
-    def _outcome(self, line: Counted, second: float | None) -> None:
+    def _outcome(self, line: Line, second: float | None) -> None:
         ending = line.ending
         if ending is not None and self._seen.again(ending):
             self._repeated += 1
@@ -231,7 +218,7 @@ class Tally:
         if second is not None:
             self._timeline.add(pair.row, second)
 
-    def _paired(self, line: Counted) -> _Pair:
+    def _paired(self, line: Line) -> _Pair:
         """A new pair, or the pair for all further pairs of its row if :data:`MOST_PAIRS` pairs are kept."""
         words = (line.scope, line.cause, line.disposition)
         row = cast("Row", self._shown(*words))
@@ -242,17 +229,17 @@ class Tally:
             return self._others_of.setdefault(row, _Pair(row, ""))
         return self._pairs.setdefault(key, _Pair(row, _clean(line.summary)))
 
-    def _delivery(self, line: Counted) -> None:
+    def _delivery(self, line: Line, _: float | None) -> None:
         self._add(self._deliveries, None if line.status is None else str(line.status))
 
-    def _callback(self, line: Counted) -> None:
+    def _callback(self, line: Line, _: float | None) -> None:
         self._add(self._callbacks, line.reason, 1 + max(0, line.suppressed))
 
-    def _hook(self, line: Counted) -> None:
+    def _hook(self, line: Line, _: float | None) -> None:
         self._add(self._hooks, line.hook)
         self._given_up += line.retry_in_seconds is None
 
-    def _redial(self, line: Counted) -> None:
+    def _redial(self, line: Line, _: float | None) -> None:
         self._redials[str(line.event).removeprefix("redial.")] += 1
 
     def _add(self, counts: dict[str, int], name: str | None, number: int = 1) -> None:

@@ -41,15 +41,12 @@ class Timeline(Generic[K]):
         self._most = most
         self._width = 1
         self._buckets: dict[int, dict[K, int]] = {}
-        # The bucket of the last time. A log is nearly in order, so the next time is mostly in the same bucket.
-        self._current: dict[K, int] = {}
-        self._from = self._to = 0
 
     def add(self, key: K, second: float) -> None:
-        if not self._from <= second < self._to:
-            self._move(second)
-        current = self._current
-        current[key] = current.get(key, 0) + 1
+        bucket = self._buckets.setdefault(int(second // self._width), {})
+        bucket[key] = bucket.get(key, 0) + 1
+        while len(self._buckets) > self._most:
+            self._coarsen()
 
     def columns(self, most: int) -> Columns[K]:
         """At most ``most`` columns, of a width that a person can name; no columns if nothing was counted."""
@@ -65,15 +62,6 @@ class Timeline(Generic[K]):
             for key, number in bucket.items():
                 counts.setdefault(key, [0] * length)[column] += number
         return Columns(seconds, first * seconds, counts)
-
-    def _move(self, second: float) -> None:
-        index = int(second // self._width)
-        self._buckets.setdefault(index, {})
-        while len(self._buckets) > self._most:
-            self._coarsen()
-            index = int(second // self._width)
-        self._current = self._buckets[index]
-        self._from, self._to = index * self._width, (index + 1) * self._width
 
     def _coarsen(self) -> None:
         narrow = self._width

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,7 +14,6 @@ from ringback.exceptions import ConfigurationError, DeliveryError
 from ringback.receiving.intake import VALIDATION
 from ringback.simulator.posting import shown
 from ringback.simulator.recordings.lines import Line, written
-from ringback_catalog import event_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,12 +59,12 @@ class Recorder:
         """Keep a request that came at ``at`` if it is a delivery. Never raises for what the request holds."""
         path = shown(f"http://app{request.target.partition('?')[0]}").removeprefix("http://app")
         events = _events(request)
-        line = f"{' '.join(_names(events)) or request.method} {path}: {answer.error or answer.status}"
+        line = f"{' '.join(name for name, _ in events) or request.method} {path}: {answer.error or answer.status}"
         if not events:
             self._say(f"-> {line}; no events, not kept")
             return
         self._begin = at if self._begin is None else self._begin
-        private = [self._pseudonyms.event(event) for event in events]
+        private = [self._pseudonyms.event(event) for _, event in events]
         status = None if answer.error else answer.status
         try:
             self._file.write(written(Line(round(max(0.0, at - self._begin), 3), private, status, path)))
@@ -75,40 +75,32 @@ class Recorder:
         self._say(f"-> {line}")
 
 
-def _events(request: Request) -> list[dict[str, Any]]:
-    """The events of a delivery, as decoded JSON. Event Grid's validation is none: its code is for the app alone."""
+def _events(request: Request) -> list[tuple[str, dict[str, Any]]]:
+    """The names of a delivery's events, and the events as decoded JSON.
+
+    Event Grid's validation is none: its code is for the app alone.
+    """
     if request.method != "POST":
         return []
     try:
-        parse_delivery(request.body)
-        content: object = msgspec.json.decode(request.body.removeprefix(b"\xef\xbb\xbf"))
+        events = [event for event in parse_delivery(request.body).events if event.type.lower() != VALIDATION]
+        return [(_shown(event.name.rpartition(".")[2]), _decoded(event.raw)) for event in events]
     except (DeliveryError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []
-    several = cast("list[object]", content) if isinstance(content, list) else [content]
-    events = [_with_data(cast("dict[str, Any]", each)) for each in several if isinstance(each, dict)]
-    return [each for each in events if (name := _type(each)) and name.lower() != VALIDATION]
 
 
-def _with_data(event: dict[str, Any]) -> dict[str, Any]:
-    """The event with its data as an object, where the sender wrote the data as JSON in a text."""
-    data = event.get("data")
-    if not isinstance(data, str):
-        return event
-    try:
-        return {**event, "data": msgspec.json.decode(data)}
-    except msgspec.DecodeError:
-        return event
+def _decoded(raw: bytes) -> dict[str, Any]:
+    """The event, with its data as an object where the sender wrote the data as JSON in a text."""
+    event: dict[str, Any] = msgspec.json.decode(raw)
+    if isinstance(data := event.get("data"), str):
+        with suppress(msgspec.DecodeError):
+            event["data"] = msgspec.json.decode(data)
+    return event
 
 
-def _type(event: dict[str, Any]) -> str:
-    found = next((value for key, value in event.items() if key.lower() in ("type", "eventtype")), "")
-    return found if isinstance(found, str) else ""
-
-
-def _names(events: list[dict[str, Any]]) -> list[str]:
-    names = [event_name(_type(event)).rpartition(".")[2] for event in events]
+def _shown(name: str) -> str:
     # Anybody may send a type, and this one goes to a terminal.
-    return [name if name.isascii() and name.isalpha() and len(name) <= _LONGEST_NAME else "event" for name in names]
+    return name if name.isascii() and name.isalpha() and len(name) <= _LONGEST_NAME else "event"
 
 
 _LONGEST_NAME = 60

@@ -83,7 +83,7 @@ def _answers(told: Told) -> bool:
 
 
 def _scenario(name: str, call: RecordedCall, steps: tuple[Step, ...], results: tuple[Step, ...] = ()) -> Scenario:
-    datas = [each.data for each in call.events]
+    datas = [each.event.data for each in call.events]
     left_out = f"; {call.left_out} of unknown kinds are left out" if call.left_out else ""
     return Scenario(
         name=name,

@@ -8,62 +8,29 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from ringback.core.delivery import Fault, Origin
+from ringback.core.elements import read_element
 from ringback.exceptions import ConfigurationError
 from ringback.simulator.recordings.lines import read, refused
 from ringback.simulator.recordings.pseudonyms import HIDDEN
 from ringback.simulator.scenarios import Step
 from ringback.simulator.wire import object_of
 from ringback.testing.events import BUILDERS
-from ringback_catalog import event_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ringback.core.delivery import Diagnostic, Event
     from ringback.testing.wire import Detail
-
-
-class _Detail(msgspec.Struct):
-    code: int | None = None
-    message: str = ""
-
-
-def _folded_name(name: str) -> str:
-    return name.replace("_", "")
-
-
-class _Result(msgspec.Struct, rename=_folded_name):
-    code: int
-    sub_code: int = 0
-    message: str | None = None
-    sip_details: _Detail | None = None
-    q850_details: _Detail | None = None
-
-
-class EventData(msgspec.Struct, rename=_folded_name):
-    """What the data of an event of a call has in common."""
-
-    call_connection_id: str | None = None
-    version: str | None = None
-    operation_context: str | None = None
-    result_information: _Result | None = None
-
-
-class _Event(msgspec.Struct):
-    type: str = ""
-    """Absent in Event Grid's own schema."""
-
-    data: Any = None
-    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One recorded event: when it came, as a step, and what its data says."""
+    """One recorded event: when it came, and as a step."""
 
     at: float
     step: Step
-    event_id: str | None
-    data: EventData
+    event: Event
     is_hidden: bool
     """Whether the recording hides what the callee did."""
 
@@ -78,7 +45,7 @@ class RecordedCall:
     def add(self, told: Told) -> None:
         """Add an event; an event that came again is a copy of the event that came first."""
         for at, each in enumerate(self.events):
-            if told.event_id is not None and each.event_id == told.event_id:
+            if told.event.id is not None and each.event.id == told.event.id:
                 self.events[at] = replace(each, step=replace(each.step, copies=each.step.copies + 1))
                 return
         self.events.append(told)
@@ -89,20 +56,18 @@ def calls_in(path: Path, only: str | None) -> dict[str, RecordedCall]:
     calls: dict[str, RecordedCall] = {}
     for number, line in read(path):
         for given in line.events:
-            try:
-                event = msgspec.convert({key.lower(): value for key, value in given.items()}, _Event)
-                # Some events of Event Grid have data that is no object.
-                raw = object_of(event.data)
-                data = msgspec.convert(_folded(raw), EventData)
-            except msgspec.ValidationError as error:
-                raise refused(path, number, error) from error
-            if data.call_connection_id is None:
+            element = msgspec.json.encode(given)
+            event = read_element(element, 0, Origin(element, 0))
+            if isinstance(event, Fault):
+                raise refused(path, number, event.reason)
+            if event.data.call_connection_id is None:
                 # Of Event Grid, for example: a scenario is what Call Automation sends of a call.
                 continue
-            call = calls.setdefault(data.call_connection_id, RecordedCall())
-            name = event_name(event.type)
-            if name in BUILDERS:
-                call.add(Told(line.at, _step(name, data, raw), event.id, data, HIDDEN in str(raw)))
+            call = calls.setdefault(event.data.call_connection_id, RecordedCall())
+            if event.name in BUILDERS:
+                # Some relays forward an event's data alone.
+                raw = object_of(next((value for key, value in given.items() if key.lower() == "data"), given))
+                call.add(Told(line.at, _step(event, raw), event, HIDDEN in str(raw)))
             else:
                 call.left_out += 1
     known = {name: call for name, call in calls.items() if call.events}
@@ -115,33 +80,24 @@ def calls_in(path: Path, only: str | None) -> dict[str, RecordedCall]:
     return known if only is None else {only: known[only]}
 
 
-def _folded(value: object) -> object:
-    """The value with the keys of all objects in lower case, as senders may write them in any."""
-    if isinstance(value, list):
-        return [_folded(each) for each in cast("list[object]", value)]
-    if not isinstance(value, dict):
-        return value
-    return {key.lower(): _folded(each) for key, each in cast("dict[str, object]", value).items()}
-
-
-def _step(name: str, data: EventData, raw: dict[str, Any]) -> Step:
-    result, builder = data.result_information, BUILDERS[name]
+def _step(event: Event, raw: dict[str, Any]) -> Step:
+    name, result, builder = event.name, event.result, BUILDERS[event.name]
     # The builders take the keys in snake case.
     given = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower(): value for key, value in raw.items()}
     fields = {key: _spoken(given[key]) for key in builder.extra if key in _OWN_WORDS and key in given}
     if name == "RecognizeCompleted":
         # The builder would add keys of its own.
         fields = dict.fromkeys(builder.extra) | fields
-    context = data.operation_context if builder.context != "none" else None
-    if result is None:
+    context = event.data.operation_context if builder.context != "none" else None
+    if result is None or result.code is None:
         return Step(event=name, fields=fields, context=context)
     return Step(
         event=name,
         code=result.code,
-        subcode=result.sub_code,
+        subcode=result.subcode or 0,
         message=result.message,
-        sip=_detail(result.sip_details),
-        q850=result.q850_details.code if result.q850_details else None,
+        sip=_detail(result.sip),
+        q850=None if result.q850 is None else result.q850.code,
         fields=fields,
         context=context,
     )
@@ -165,5 +121,5 @@ def _spoken(value: object, key: str = "") -> object:
     return "one" if value == HIDDEN and key.lower() in ("tone", "tones") else value
 
 
-def _detail(given: _Detail | None) -> Detail | None:
-    return None if given is None or given.code is None else (given.code, given.message)
+def _detail(given: Diagnostic | None) -> Detail | None:
+    return None if given is None or given.code is None else (given.code, given.message or "")
