@@ -26,6 +26,10 @@ _POOLED = (
     "a pooler such as PgBouncer gives each transaction another connection; say so with "
     "PostgresStore('postgresql://...', listen=False), which keeps nothing in a connection"
 )
+_LIMITED = (
+    "a limit that the role or database sets ended the connection, and Ringback tries again; raise {}, and look for "
+    "loop.blocked in the log"
+)
 _MEANINGS: dict[str, tuple[type[StoreError], str]] = {
     "08": (StoreUnavailable, "see that PostgreSQL, and a pooler before it, run and can be reached"),
     "08P01": (StoreUnavailable, "the pooler before PostgreSQL does not reach it; read the pooler's log"),
@@ -33,6 +37,8 @@ _MEANINGS: dict[str, tuple[type[StoreError], str]] = {
     "22": (StoreError, "Ringback wrote a value that the table cannot hold; report this text"),
     "23": (StoreError, "Ringback wrote a value that the table cannot hold; report this text"),
     "25006": (StoreUnavailable, _READ_ONLY),
+    "25P03": (StoreUnavailable, _LIMITED.format("idle_in_transaction_session_timeout")),
+    "25P04": (StoreUnavailable, _LIMITED.format("transaction_timeout")),
     "26": (StoreUnavailable, _POOLED),
     "28": (StoreError, "check the user, the password and pg_hba.conf"),
     "3D": (StoreError, "create the database first, or name another one"),
@@ -49,6 +55,7 @@ _MEANINGS: dict[str, tuple[type[StoreError], str]] = {
     "57": (StoreUnavailable, "somebody stops or starts PostgreSQL, and Ringback tries again"),
     "57014": (StoreUnavailable, "it took too long; look for locks in pg_stat_activity, and for a slow disk"),
     "57P04": (StoreError, "create the database first, or name another one"),
+    "57P05": (StoreUnavailable, _LIMITED.format("idle_session_timeout")),
     "58": (StoreUnavailable, "a file or disk of the server fails; read PostgreSQL's log"),
     "XX": (StoreUnavailable, "the server has a fault of its own; read PostgreSQL's log"),
 }
