@@ -368,9 +368,9 @@ def test_bound_builders_share_a_call() -> None:
 
 
 def test_the_package_names_everything_public() -> None:
-    """Once, and each of them there; the simulator when it is used."""
+    """Sorted, and each of them there; the simulator when it is used."""
     names = ringback.testing.__all__
-    assert len(names) == len(set(names))
+    assert list(names) == sorted(names)
     assert all(hasattr(ringback.testing, name) for name in names)
     with pytest.raises(AttributeError, match="has no attribute 'Simulater'"):
         _ = ringback.testing.Simulater

@@ -16,19 +16,6 @@ if TYPE_CHECKING:
 
     from ringback.testing.builder import CloudEvent
 
-__all__ = [
-    "call_ended",
-    "call_participant_added",
-    "call_participant_removed",
-    "call_started",
-    "grid_event",
-    "grid_headers",
-    "incoming_call",
-    "recording_file_status_updated",
-    "subscription_validation",
-    "webhook_validation",
-]
-
 Schema = Literal["eventgrid", "cloudevents"]
 
 SUBSCRIPTION = "/subscriptions/50b50000-0000-4000-8000-000000000001"
