@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from crew import CONTACT, DONE, Clock, cancel, dies, item, known, plan, redial, until, worked
+from crew import CONTACT, DONE, Clock, cancel, dies, item, known, plan, redial, until, whole, worked
 from ringback.exceptions import StoreError
 from ringback.work.contact_call import CallState
 from ringback.work.items import Claim, DeadLetter, Kind, Progress, Settlement, State, Stats
@@ -285,6 +285,19 @@ async def test_a_redelivery_makes_no_replayed_letter_due(store: DeliveryStore, c
     await store.change_letters(KEYS[:1], replay)
     await store.hasten(KEYS[:1])
     assert [each.due_at for each in await store.history.waiting(Kind.OUTCOME, 9)] == [replay.due_at]
+
+
+async def test_a_replayed_end_of_a_whole_call_stays_when_a_leg_tells_its_own_end(
+    store: DeliveryStore, clock: Clock
+) -> None:
+    """A person has asked for these hooks. Only an end that nobody has worked on gives way to the leg's."""
+    await store.put([whole("c")])
+    await worked(store, 1, dies(progress=PROGRESS))
+    replay = change(clock, Act.REPLAY)
+    await store.change_letters(["call:c"], replay)
+    await store.put([item("leg", call="c")])
+    waiting = await store.history.waiting(Kind.OUTCOME, 9)
+    assert {each.key: each.due_at for each in waiting} == {"call:leg": 0.0, "call:c": replay.due_at}
 
 
 @pytest.mark.untraced

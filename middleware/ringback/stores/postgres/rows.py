@@ -37,11 +37,12 @@ _LEG_HAS_ENDED = """
 # called for the CallEnded; if hooks were called before, the history counts the leg's end and not the CallEnded.
 _YIELD_TO_LEG = """
     UPDATE ringback_items SET
-        state = CASE WHEN state = 'ready' AND attempts = 0 THEN 'canceled' ELSE state END,
-        finished_at = CASE WHEN state = 'ready' AND attempts = 0 THEN %(created_at)s ELSE finished_at END,
+        state = CASE WHEN state = 'ready' AND attempts = 0 AND progress IS NULL THEN 'canceled' ELSE state END,
+        finished_at = CASE
+            WHEN state = 'ready' AND attempts = 0 AND progress IS NULL THEN %(created_at)s ELSE finished_at END,
         cause = NULL, category = NULL, retry = NULL, match = NULL, acts = NULL, code = NULL, subcode = NULL
     WHERE key = %(ended)s AND key <> %(key)s AND event = 'CallEnded' AND sibling IS NULL
-      AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
+      AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0 AND progress IS NULL)
 """
 _INSERT = f"""
     INSERT INTO ringback_items ({", ".join(COLUMNS)}, state)

@@ -49,11 +49,11 @@ _LEG_HAS_ENDED = "SELECT 1 FROM items WHERE call = ? AND key <> ? AND event <> '
 _YIELD_TO_LEGS = _for_sizes(
     """
     UPDATE items SET
-        state = CASE WHEN state = 'ready' AND attempts = 0 THEN 'canceled' ELSE state END,
-        finished_at = CASE WHEN state = 'ready' AND attempts = 0 THEN ? ELSE finished_at END,
+        state = CASE WHEN state = 'ready' AND attempts = 0 AND progress IS NULL THEN 'canceled' ELSE state END,
+        finished_at = CASE WHEN state = 'ready' AND attempts = 0 AND progress IS NULL THEN ? ELSE finished_at END,
         cause = NULL, category = NULL, retry = NULL, match = NULL, acts = NULL, code = NULL, subcode = NULL
     WHERE key IN ({}) AND event = 'CallEnded' AND sibling IS NULL
-      AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0)
+      AND (cause IS NOT NULL OR state = 'ready' AND attempts = 0 AND progress IS NULL)
     """,
     "?",
 )
