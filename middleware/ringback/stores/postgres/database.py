@@ -17,7 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ringback.exceptions import ConfigurationError, StoreUnavailable
 from ringback.settings import refuse_no_text
-from ringback.stores.postgres.faults import store_error, translated
+from ringback.stores.postgres.faults import SLOW, store_error, translated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -227,7 +227,7 @@ class Database:
         self._refused = str(store_error(error))
 
     def _with_reason(self, text: str) -> str:
-        return text if self._refused is None else f"{text}; {self._refused}"
+        return f"{text}; {self._refused or SLOW}"
 
     async def _attempt(self, operation: Callable[[Connection], Awaitable[T]]) -> T:
         with translated():

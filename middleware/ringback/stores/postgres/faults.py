@@ -26,6 +26,8 @@ _POOLED = (
     "a pooler such as PgBouncer gives each transaction another connection; say so with "
     "PostgresStore('postgresql://...', listen=False), which keeps nothing in a connection"
 )
+SLOW = "look for locks in pg_stat_activity, for a pooler that is paused, and for a slow disk"
+"""What helps where PostgreSQL does not answer in time, and nobody says why."""
 _LIMITED = (
     "a limit that the role or database sets ended the connection, and Ringback tries again; raise {}, and look for "
     "loop.blocked in the log"
@@ -53,7 +55,7 @@ _MEANINGS: dict[str, tuple[type[StoreError], str]] = {
     "53300": (StoreUnavailable, "raise max_connections, lower pool_size, or put PgBouncer before PostgreSQL"),
     "55P03": (StoreUnavailable, "somebody holds the lock; look for long transactions in pg_stat_activity"),
     "57": (StoreUnavailable, "somebody stops or starts PostgreSQL, and Ringback tries again"),
-    "57014": (StoreUnavailable, "it took too long; look for locks in pg_stat_activity, and for a slow disk"),
+    "57014": (StoreUnavailable, f"it took too long; {SLOW}"),
     "57P04": (StoreError, "create the database first, or name another one"),
     "57P05": (StoreUnavailable, _LIMITED.format("idle_session_timeout")),
     "58": (StoreUnavailable, "a file or disk of the server fails; read PostgreSQL's log"),
