@@ -225,6 +225,15 @@ async def test_going_back_chooses_no_letter_and_no_filter(opened: Any, seen: See
     assert await page.input_value("#cause") == ""
 
 
+async def test_forced_colours_draw_a_line_below_the_current_page_alone(opened: Any, seen: Seen) -> None:
+    """They draw what is transparent otherwise."""
+    page = await opened(seen.patient, forced_colors="active", **KNOWN)
+    drawn = """[...document.querySelectorAll(".pages a")].filter(each =>
+        getComputedStyle(each).borderBottomColor !== getComputedStyle(document.body).backgroundColor)
+        .map(each => each.textContent)"""
+    assert await page.evaluate(drawn) == ["Work"]
+
+
 async def test_a_group_is_replayed_for_good(opened: Any, seen: Seen) -> None:
     """Each hook is called once, whatever is loaded again; the other groups stay. This test comes last."""
     page = await opened(seen.hasty, **KNOWN)
