@@ -163,7 +163,9 @@ def _override_rows(overrides: Overrides) -> tuple[str, Sequence[Mapping[str, Any
         except OSError as error:
             raise CatalogError(f"{place}: cannot be read ({error.strerror}); name an existing TOML file") from error
         except UnicodeDecodeError as error:
-            raise CatalogError(f"{place}: is not UTF-8 (byte {error.start}: {error.reason}); save it as UTF-8") from error
+            raise CatalogError(
+                f"{place}: is not UTF-8 (byte {error.start}: {error.reason}); save it as UTF-8"
+            ) from error
         except tomllib.TOMLDecodeError as error:
             raise CatalogError(f"{place}: is not TOML: {error}") from error
     else:

@@ -512,7 +512,7 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes, reaso
 
 
 def test_a_wrong_row_of_a_file_is_named_by_its_path(tmp_path: Path) -> None:
-    """The file, the block's number and its key lead the message, also behind the mark that Windows begins a file with."""
+    """The file, the block's number and its key lead the message, also behind the mark with which Windows begins."""
     path = tmp_path / "my.toml"
     path.write_text("[[entry]]\ncode = 486\n\n[[entry]]\ncode = 487\nowner = 'nobdy'\n", "utf-8-sig")
     with pytest.raises(CatalogError) as refused:
