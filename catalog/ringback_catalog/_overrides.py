@@ -159,10 +159,14 @@ def _override_rows(overrides: Overrides) -> tuple[str, Sequence[Mapping[str, Any
         path = Path(overrides)
         place = str(path)
         try:
-            content: Mapping[str, Any] | Sequence[Mapping[str, Any]] = tomllib.loads(path.read_text("utf-8"))
+            content: Mapping[str, Any] | Sequence[Mapping[str, Any]] = tomllib.loads(path.read_text("utf-8-sig"))
         except OSError as error:
             raise CatalogError(f"{place}: cannot be read ({error.strerror}); name an existing TOML file") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            raise CatalogError(
+                f"{place}: is not UTF-8 (byte {error.start}: {error.reason}); save it as UTF-8"
+            ) from error
+        except tomllib.TOMLDecodeError as error:
             raise CatalogError(f"{place}: is not TOML: {error}") from error
     else:
         place, content = "overrides", overrides

@@ -208,6 +208,32 @@ async def test_one_box_chooses_a_whole_page(opened: Any, seen: Seen) -> None:
     assert not await every.is_checked()
 
 
+async def test_going_back_chooses_no_letter_and_no_filter(opened: Any, seen: Seen) -> None:
+    """Other letters may stand where the chosen ones stood, and no list follows what a browser fills in again."""
+    page = await opened(f"{seen.patient}/letters", **KNOWN)
+    await page.locator('input[name="letter"]').nth(3).check()
+    await page.get_by_role("button", name="Discard the chosen").click()
+    assert len(await rows(page, "chosen")) == 1
+    await page.go_back()
+    assert await page.locator('input[name="letter"]:checked').count() == 0
+    await page.goto(f"{seen.patient}/../calls")
+    await page.locator("#more-filters summary").click()
+    await page.select_option("#cause", "busy")
+    await page.get_by_role("button", name="Show these calls").click()
+    assert page.url.endswith("calls?cause=busy")
+    await page.go_back()
+    assert await page.input_value("#cause") == ""
+
+
+async def test_forced_colours_draw_a_line_below_the_current_page_alone(opened: Any, seen: Seen) -> None:
+    """They draw what is transparent otherwise."""
+    page = await opened(seen.patient, forced_colors="active", **KNOWN)
+    drawn = """[...document.querySelectorAll(".pages a")].filter(each =>
+        getComputedStyle(each).borderBottomColor !== getComputedStyle(document.body).backgroundColor)
+        .map(each => each.textContent)"""
+    assert await page.evaluate(drawn) == ["Work"]
+
+
 async def test_a_group_is_replayed_for_good(opened: Any, seen: Seen) -> None:
     """Each hook is called once, whatever is loaded again; the other groups stay. This test comes last."""
     page = await opened(seen.hasty, **KNOWN)

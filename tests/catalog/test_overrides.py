@@ -497,8 +497,8 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"[[entry]\n", "Expected ']]' at the end of an array declaration (at line 1, column 8)"),
-        (b"\xff", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+        (b"[[entry]\n", "is not TOML: Expected ']]' at the end of an array declaration (at line 1, column 8)"),
+        (b"\xff", "is not UTF-8 (byte 0: invalid start byte); save it as UTF-8"),
     ],
     ids=["syntax", "encoding"],
 )
@@ -508,13 +508,13 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes, reaso
     path.write_bytes(content)
     with pytest.raises(CatalogError) as refused:
         DEFAULT.with_overrides(path)
-    assert str(refused.value) == f"{path}: is not TOML: {reason}"
+    assert str(refused.value) == f"{path}: {reason}"
 
 
 def test_a_wrong_row_of_a_file_is_named_by_its_path(tmp_path: Path) -> None:
-    """The file, the block's number and its key lead the message."""
+    """The file, the block's number and its key lead the message, also behind the mark with which Windows begins."""
     path = tmp_path / "my.toml"
-    path.write_text("[[entry]]\ncode = 486\n\n[[entry]]\ncode = 487\nowner = 'nobdy'\n")
+    path.write_text("[[entry]]\ncode = 486\n\n[[entry]]\ncode = 487\nowner = 'nobdy'\n", "utf-8-sig")
     with pytest.raises(CatalogError) as refused:
         DEFAULT.with_overrides(path)
     assert str(refused.value) == f"{path}: entry 2 (code 487): owner 'nobdy' is unknown; did you mean 'nobody'?"

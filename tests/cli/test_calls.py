@@ -99,6 +99,13 @@ def test_calls_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed(capsys, "calls", "list", "--cause", "declined") == ["no calls"]
 
 
+def test_a_page_behind_the_last_is_told_from_a_store_without_calls(capsys: pytest.CaptureFixture[str]) -> None:
+    """The note has the number of calls, and names the first page."""
+    assert main(["calls", "list", "--page", "9"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "ringback calls list: page 9 has none of 2; --page 1 has the newest\n"
+
+
 @pytest.mark.parametrize(
     ("given", "legs"),
     [

@@ -281,3 +281,18 @@ def test_what_cannot_work_is_told_in_a_line(arguments: list[str], said: str, cap
     told = capsys.readouterr().err
     assert said in told
     assert "Jane" not in told
+
+
+@pytest.mark.parametrize(
+    ("option", "remedy"),
+    [
+        ("--port", "'x' is no whole number; write for example 8765"),
+        ("--speed", "'x' is no factor; write for example 10 or 0.5"),
+        ("--every", "'x' is no number of seconds; write for example 20"),
+    ],
+)
+def test_what_is_no_number_is_refused_with_what_to_write(option: str, remedy: str, capsys: Capture[str]) -> None:
+    """In words, and not by the name of a type."""
+    assert main(["simulate", option, "x"]) == 2
+    told = f"ringback simulate: argument {option}: {remedy}; see ringback simulate --help\n"
+    assert capsys.readouterr() == ("", told)

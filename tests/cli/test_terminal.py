@@ -44,18 +44,20 @@ class Terminal(io.TextIOWrapper):
 
 
 @pytest.mark.parametrize(
-    ("no_color", "headline"),
+    ("no_color", "term", "headline"),
     [
-        ("", "\x1b[1;32m486/560486  busy  retryable (now)\x1b[0m"),
-        ("1", "486/560486  busy  retryable (now)"),
+        ("", "xterm", "\x1b[1;32m486/560486  busy  retryable (now)\x1b[0m"),
+        ("1", "xterm", "486/560486  busy  retryable (now)"),
+        ("", "dumb", "486/560486  busy  retryable (now)"),
     ],
-    ids=["styled", "NO_COLOR"],
+    ids=["styled", "NO_COLOR", "dumb"],
 )
 def test_only_a_terminal_gets_style_and_it_never_gets_what_it_cannot_show(
-    monkeypatch: pytest.MonkeyPatch, overrides: Path, no_color: str, headline: str
+    monkeypatch: pytest.MonkeyPatch, overrides: Path, no_color: str, term: str, headline: str
 ) -> None:
-    """Style needs a terminal and no NO_COLOR; a letter that the terminal lacks is escaped, not fatal."""
+    """Style needs a terminal that knows it and no NO_COLOR; a letter that the terminal lacks is escaped, not fatal."""
     monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", term)
     terminal = Terminal()
     with redirect_stdout(terminal):
         assert main(["explain", "486", "560486", "--overrides", str(overrides)]) == 0
@@ -66,6 +68,7 @@ def test_only_a_terminal_gets_style_and_it_never_gets_what_it_cannot_show(
 def test_a_terminal_verdict_is_bold_without_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     """Green is for calls worth another try alone."""
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     terminal = Terminal()
     with redirect_stdout(terminal):
         assert main(["explain", "603", "0"]) == 0

@@ -229,6 +229,18 @@ async def test_what_is_not_there_is_not_there(memory, browser, method, path, sta
     assert response.status_code == status
 
 
+async def test_a_mistyped_address_leads_back(memory, browser) -> None:
+    """To each page, from however deep, and says what is wrong."""
+    async with browser(memory.console()) as client:
+        response = await client.get("/work/letter/")
+    links = re.findall(r'<a href="([^"]*)">(\w+)</a>', response.text)
+    assert links == [
+        (f"../../{to}", name)
+        for to, name in (("./", "Now"), ("calls", "Calls"), ("work", "Work"), ("catalog", "Catalog"))
+    ]
+    assert (response.status_code, "There is no such page." in response.text) == (404, True)
+
+
 async def test_a_file_is_asked_for_once(memory, browser) -> None:
     """Its address changes with its content; asked for by name alone, it is compared."""
     async with browser(memory.console()) as client:

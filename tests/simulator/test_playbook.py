@@ -61,6 +61,12 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(file: Path) -> None:
+    """Windows writes one."""
+    file.write_text(FILE, "utf-8-sig")
+    assert Playbook(file=file).known["hasty"].about == "picks up and is gone"
+
+
 def test_a_file_makes_scenarios_and_gives_them_numbers(file: Path) -> None:
     """Its own names stand beside those that are built in."""
     book = Playbook(file=file)

@@ -88,6 +88,8 @@ def list_(arguments: argparse.Namespace) -> int:
     shown = offset + len(page.calls)
     if shown < page.total:
         tell(arguments.prog, f"{offset + 1} to {shown} of {page.total}; --page {arguments.page + 1} shows the next")
+    elif page.total and not page.calls:
+        tell(arguments.prog, f"page {arguments.page} has none of {page.total}; --page 1 has the newest")
     return 0
 
 

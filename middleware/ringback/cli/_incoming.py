@@ -13,6 +13,7 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ringback.cli._values import seconds
 from ringback.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _NUMBER = "+15550100001"
 def add_ring(command: argparse.ArgumentParser) -> None:
     command.add_argument("--ring", metavar="URL", help="let a call come in at URL: at the start, and at r and Enter")
     command.add_argument("--to", metavar="NUMBER", dest="callee", help="the number that is called")
-    command.add_argument("--every", metavar="SECONDS", type=float, help="let one more come in every so often")
+    command.add_argument("--every", metavar="SECONDS", type=seconds, help="let one more come in every so often")
     _add_caller(command)
 
 

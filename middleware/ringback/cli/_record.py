@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ringback.cli._screen import say
+from ringback.cli._values import integer
 from ringback.exceptions import ConfigurationError, needs_extra
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 def add_record(command: argparse.ArgumentParser) -> None:
     command.add_argument("--to", metavar="URL", required=True, help="the origin of your app: http://127.0.0.1:8000")
     command.add_argument("--out", metavar="FILE", type=Path, required=True, help="a new file for the recording")
-    command.add_argument("--port", metavar="N", type=int, default=8766, help="on 127.0.0.1; 0 for any; default: 8766")
+    command.add_argument(
+        "--port", metavar="N", type=integer, default=8766, help="on 127.0.0.1; 0 for any; default: 8766"
+    )
     command.add_argument(
         "--texts", action="store_true", help="keep what people said and pressed, and your operation contexts"
     )

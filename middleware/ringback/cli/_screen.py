@@ -31,8 +31,9 @@ def width(least: int = 40) -> int:
 
 
 def wants_style() -> bool:
-    """Whether bold and colours are shown: https://no-color.org."""
-    return sys.stdout is not None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    """Whether bold and colours are shown: https://no-color.org. A terminal named ``dumb`` would print their codes."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout is not None and sys.stdout.isatty() and not plain
 
 
 def wrapped(text: str, width: int, first: str = "", others: str | None = None) -> list[str]:

@@ -14,6 +14,7 @@ from ringback.cli import _incoming
 from ringback.cli._outcomes import pair_in, status, whole
 from ringback.cli._record import add_replay, replayed, terminable
 from ringback.cli._screen import say
+from ringback.cli._values import factor, integer, seconds
 from ringback.exceptions import ConfigurationError
 from ringback.settings import nearest
 from ringback_catalog import event_name
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
 
 
 def add_simulate(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--port", metavar="N", type=int, default=8765, help="on 127.0.0.1; 0 for any; default: 8765")
+    command.add_argument(
+        "--port", metavar="N", type=integer, default=8765, help="on 127.0.0.1; 0 for any; default: 8765"
+    )
     command.add_argument("--scenario", metavar="NAME", help="what happens to every call; default: answered")
     command.add_argument(
-        "--speed", metavar="N", type=float, default=1.0, help="N times as fast as people talk and type; default: 1"
+        "--speed", metavar="N", type=factor, default=1.0, help="N times as fast as people talk and type; default: 1"
     )
     command.add_argument("--tls", action="store_true", help="speak TLS, as from_connection_string wants")
     command.add_argument("--grid", metavar="URL", help="where Event Grid tells of the files of recordings")
@@ -51,7 +54,7 @@ def add_trigger(command: argparse.ArgumentParser) -> None:
     command.add_argument("--q850", metavar="N", help="its Q.850 cause")
     command.add_argument("--to", metavar="URL", help="the callback endpoint")
     command.add_argument(
-        "--delay", metavar="SECONDS", type=float, help="before each event; default: the scenario's own"
+        "--delay", metavar="SECONDS", type=seconds, help="before each event; default: the scenario's own"
     )
     _incoming.add_trigger(command)
     command.add_argument("--unsigned", action="store_true", help="send no token: the default without --issuer")
@@ -63,7 +66,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--issuer", metavar="FILE", type=Path, help="sign with this private key; made if missing")
     command.add_argument("--audience", metavar="GUID", help="the audience of the tokens, as your verifier expects it")
     add_replay(command)
-    command.add_argument("--seed", metavar="N", type=int, help="the same ids in every run")
+    command.add_argument("--seed", metavar="N", type=integer, help="the same ids in every run")
     command.add_argument("--list", action="store_true", help="list the scenarios and their numbers")
 
 

@@ -17,6 +17,20 @@ def count(text: str) -> int:
     return int(text)
 
 
+def integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number; write for example 8765") from None
+
+
+def factor(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no factor; write for example 10 or 0.5") from None
+
+
 def seconds(text: str) -> float:
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; write for example 20")

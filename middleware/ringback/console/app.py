@@ -14,7 +14,7 @@ from starlette.routing import Route, Router
 
 from ringback.console import call, calls, changes, entries, export, letters, now, work
 from ringback.console.access import Access
-from ringback.console.desk import Desk, refused
+from ringback.console.desk import Desk
 from ringback.console.pages import asset, environment
 from ringback.exceptions import ConfigurationError, StoreError
 from ringback.hooks.router import HandlerRouter
@@ -109,7 +109,7 @@ class Console:
                 Route("/static/{name}", asset),
             ],
             redirect_slashes=False,
-            default=_not_found,
+            default=self._not_found,
         )
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -156,6 +156,11 @@ class Console:
 
         return answered
 
+    async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A page with the way back: an address is mistyped, or was kept too long."""
+        response = self._desk.answer(Request(scope), "wrong.html", 404, reason="There is no such page.")
+        await response(scope, receive, send)
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         """Close the store when a process ends that serves the page alone. A mounted app gets no lifespan events."""
         while (await receive())["type"] != "lifespan.shutdown":
@@ -174,7 +179,3 @@ def _guarded(send: Send) -> Send:
         await send(message)
 
     return guarded
-
-
-async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    await refused(404, "there is no such page")(scope, receive, send)

@@ -133,7 +133,7 @@ def listed(scenarios: Iterable[Scenario]) -> list[str]:
 def _read(path: Path) -> tuple[_Rows, dict[str, Scenario]]:
     """The file's rows and its scenarios. Raises :class:`ConfigurationError`, which names the file and the key."""
     try:
-        rows = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _Rows)
+        rows = msgspec.convert(tomllib.loads(path.read_text("utf-8-sig")), _Rows)
         for number in rows.numbers:
             if re.fullmatch(r"\+[0-9]{3,15}", number) is None:
                 said = f"numbers has {redact(number)!r}, which is no number with a plus sign"
