@@ -392,14 +392,18 @@ PASSED_BY = (
 async def test_a_near_miss_is_said_once(
     caplog: pytest.LogCaptureFixture, path: str, method: str, status: int, said: tuple[bool, str] | None
 ) -> None:
-    """Somebody has written the path in two ways; the line names the setting, not what was sent."""
+    """Somebody has written the path in two ways; the line names the setting, not what was sent. The line of a delivery
+    has the call's ids.
+    """
     middleware = wrapped(saying(status))
     for _ in range(2):
         server = Server(*chunked(delivery()))
         await middleware(http(path, method), server.receive, server.send)
         assert server.status == status
     near = [line for line in lines(caplog) if line["event"] == "callback.near_miss"]
-    line = {"event": "callback.near_miss", "path": PATH, "status": status}
+    line: dict[str, Any] = {"event": "callback.near_miss", "path": PATH, "status": status}
+    if said is not None and said[0]:
+        line |= {"call_connection_id": LEG, "server_call_id": "server-1", "correlation_id": CALL}
     assert near == ([] if said is None else [{**line, "guarded": said[0], "advice": said[1]}])
 
 
